@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: ISC
+#
+# For GNU make and bmake alike:
+#
+#   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
+#   make install [DESTDIR=DIR] [PREFIX=DIR] ...
+#   make check | check-system | lint | clean
+#
+# CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come last and win.
+
+PREFIX ?=	/usr/local
+SBINDIR ?=	${PREFIX}/sbin
+BINDIR ?=	${PREFIX}/bin
+LIBEXECDIR ?=	${PREFIX}/libexec
+MANDIR ?=	${PREFIX}/share/man
+SYSCONFDIR ?=	/etc
+RUNDIR ?=	/run
+UNITDIR ?=	${PREFIX}/lib/systemd/system
+
+PKG_CONFIG ?=	pkg-config
+NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
+OS =		${NATIVE}
+
+SRCS =		daemon.c env.c err.c ident.c jail.c listen.c log.c loop.c \
+		options.c plan.c pool.c program.c report.c signame.c slot.c worker.c
+SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c diag_linux.c
+SRCS_posix =	jail_posix.c observe_none.c
+
+PKGS_linux =	libbsd-overlay libcap-ng libevent_core
+PKGS_posix =	libbsd-overlay libevent_core
+PKG_CFLAGS !=	${PKG_CONFIG} --cflags ${PKGS_${OS}}
+PKG_LIBS !=	${PKG_CONFIG} --libs ${PKGS_${OS}}
+
+# What is not the ordinary build has a directory of its own below build/,
+# so that the objects of two variants never mix.
+OTHER =		${OS:${NATIVE}=}
+SUB__1 =	/sanitize
+SUB_posix_ =	/posix
+SUB_posix_1 =	/posix-sanitize
+UP__1 =		/..
+UP_posix_ =	/..
+UP_posix_1 =	/..
+OUT =		build${SUB_${OTHER}_${SANITIZE}}
+UP =		../..${UP_${OTHER}_${SANITIZE}}
+
+WARNINGS =	-Wall -Wextra -Wpedantic -Wshadow -Wconversion
+WERROR_1 =	-Werror
+
+# The linker's part of the hardening comes and goes with -fPIE.
+HARDENING ?=	-fPIE -fstack-protector-strong -fstack-clash-protection \
+		-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+MODE_ =		${HARDENING}
+MODE_1 =	-fsanitize=address,undefined -fno-sanitize-recover=all \
+		-fno-omit-frame-pointer -U_FORTIFY_SOURCE
+LINK_ =		${HARDENING:-fPIE=-pie -Wl,-z,relro -Wl,-z,now}
+LINK_1 =	${MODE_1}
+
+# The map of prefixes keeps the directory of a build out of its result.
+COMPILE =	${CC} -std=c11 -D_GNU_SOURCE -O2 -g \
+		-ffile-prefix-map="$$PWD"=. ${WARNINGS} ${WERROR_${WERROR}}
+DEPEND =	-MMD -MP -MF ${@}.d -MT ${@}
+MODE =		${MODE_${SANITIZE}}
+LINK =		${LINK_${SANITIZE}} ${CFLAGS} ${LDFLAGS}
+
+# In parentheses: bmake -j runs the lines of a target in one shell.
+all:
+	@mkdir -p ${OUT}/obj
+	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
+	    VPATH=${UP}/spawnd spawnd.prog)
+	@ln -f ${OUT}/obj/spawnd.prog ${OUT}/spawnd
+
+units: all
+	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
+	    VPATH=${UP}/spawnd:${UP}/tests/unit sub-units)
+
+apps:
+	@mkdir -p build/apps/obj
+	@(cd build/apps/obj && ${MAKE} -f ../../../Makefile TOP=../../.. \
+	    VPATH=../../../tests/apps sub-apps)
+	@for app in build/apps/obj/*.app; do \
+	    ln -f $$app build/apps/`basename $$app .app` || exit; done
+
+check: units
+	@sh tests/check.sh ${OUT}
+
+check-system: all apps
+	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
+	    sh tests/system/run.sh
+
+lint:
+	@sh scripts/lint.sh
+
+install: all
+	mkdir -p "${DESTDIR}${SBINDIR}" "${DESTDIR}${MANDIR}/man8"
+	install -m 755 ${OUT}/spawnd "${DESTDIR}${SBINDIR}/spawnd"
+	install -m 644 man/spawnd.8 "${DESTDIR}${MANDIR}/man8/spawnd.8"
+
+clean:
+	rm -rf build
+
+.PHONY: all apps check check-system clean install lint sub-apps sub-units units
+
+# From here on: what make does when it runs in a directory of objects. Unit
+# tests link with everything but main(). Applications are built once and
+# plainly: they run in jails, where a sanitizer's library is not.
+TOP =		.
+OBJS =		${SRCS:.c=.o} ${SRCS_${OS}:.c=.o}
+UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
+		ls ${TOP}/tests/unit | sed -n 's/^\(test_.*\)\.c$$/\1.unit/p'; :
+APPS !=		test -d ${TOP}/tests/apps && \
+		ls ${TOP}/tests/apps | sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
+LIBS_threaded.app = -pthread
+LIBS_static.app = -static
+
+.SUFFIXES:
+.SUFFIXES: .c .o .unit .app
+
+.c.o:
+	${COMPILE} ${MODE} ${DEPEND} ${PKG_CFLAGS} ${CPPFLAGS} ${CFLAGS} \
+	    -c -o ${@} $<
+
+.c.unit:
+	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
+	    ${LINK} -o ${@} $< ${OBJS} -lcmocka ${PKG_LIBS}
+
+.c.app:
+	${COMPILE} ${DEPEND} ${CPPFLAGS} ${CFLAGS} ${LDFLAGS} -Wl,--as-needed \
+	    -o ${@} $< -lfcgi ${LIBS_${@}}
+
+spawnd.prog: spawnd.o ${OBJS}
+	${CC} ${LINK} -o ${@} spawnd.o ${OBJS} ${PKG_LIBS}
+
+sub-units: ${UNITS}
+
+sub-apps: ${APPS}
+
+spawnd.o ${OBJS} ${UNITS} ${APPS}: ${TOP}/Makefile
+${UNITS}: ${OBJS}
+
+-include spawnd.o.d ${OBJS:.o=.o.d} ${UNITS:.unit=.unit.d} ${APPS:.app=.app.d}

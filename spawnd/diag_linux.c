@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The listen socket as sock_diag(7) shows it: who waits in its queue, and
+ * which sockets were accepted from it.
+ */
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
+
+#include <netinet/in.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+#define REPLY_SIZE	32768	/* one message of the kernel's, at least */
+#define LISTEN_STATE	10	/* TCP_LISTEN, for unix sockets too */
+#define ALL_BUT		(0xfffU & ~(1U << 3 | 1U << 6 | 1U << 10))
+				/* not SYN_RECV, TIME_WAIT, LISTEN */
+
+static int netlink = -1;
+static uint32_t sequence;
+static int family;
+static uint64_t listener;	/* its inode */
+static uint32_t path_inode;	/* unix: the socket file's */
+static uint32_t path_device;
+static uint16_t port;		/* TCP: in network byte order */
+static uint64_t mark;		/* one that waited at the last look; 0: none */
+
+/* Takes one message; returns false to see no more. */
+typedef bool taker(const struct nlmsghdr *h, void *arg);
+
+/* Reads the answer to a request. Returns 0, or -1: it is not whole. */
+static int
+receive(taker *take, void *arg)
+{
+	static _Alignas(struct nlmsghdr) char buf[REPLY_SIZE];
+	const struct nlmsghdr *h;
+	bool more = true;
+	ssize_t len;
+	size_t left;
+
+	for (;;) {
+		len = recv(netlink, buf, sizeof(buf), MSG_TRUNC);
+		if (len <= 0 || (size_t)len > sizeof(buf))
+			return -1;
+		left = (size_t)len;
+		for (h = (const struct nlmsghdr *)buf; NLMSG_OK(h, left);
+		    h = NLMSG_NEXT(h, left)) {
+			if (h->nlmsg_seq != sequence)
+				continue;
+			if (h->nlmsg_flags & NLM_F_DUMP_INTR ||
+			    h->nlmsg_type == NLMSG_ERROR)
+				return -1;
+			if (h->nlmsg_type == NLMSG_DONE)
+				return 0;
+			if (more)
+				more = take(h, arg);
+			if ((h->nlmsg_flags & NLM_F_MULTI) == 0)
+				return 0;
+		}
+	}
+}
+
+static int
+ask(const void *body, size_t size, bool dump, taker *take, void *arg)
+{
+	struct {
+		struct nlmsghdr	 h;
+		char		 body[128];
+	} request;
+	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+	size_t len = NLMSG_LENGTH(size);
+
+	if (netlink == -1)
+		return -1;
+	memset(&request, 0, sizeof(request));
+	request.h.nlmsg_len = (uint32_t)len;
+	request.h.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	request.h.nlmsg_flags = NLM_F_REQUEST;
+	if (dump)
+		request.h.nlmsg_flags |= NLM_F_DUMP;
+	request.h.nlmsg_seq = ++sequence;
+	memcpy(request.body, body, size);
+	if (sendto(netlink, &request, len, 0, (struct sockaddr *)&kernel,
+	    sizeof(kernel)) != (ssize_t)len)
+		return -1;
+	return receive(take, arg);
+}
+
+/* One unix socket, by its inode. */
+static int
+ask_unix(uint64_t inode, uint32_t show, taker *take, void *arg)
+{
+	struct unix_diag_req r = {
+		.sdiag_family = AF_UNIX,
+		.udiag_states = ~0U,
+		.udiag_ino = (uint32_t)inode,
+		.udiag_show = show,
+		.udiag_cookie = { ~0U, ~0U },
+	};
+
+	return ask(&r, sizeof(r), false, take, arg);
+}
+
+/* All TCP sockets of our port in the given states. */
+static int
+ask_tcp(uint32_t states, taker *take, void *arg)
+{
+	struct inet_diag_req_v2 r = {
+		.sdiag_family = (uint8_t)family,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = states,
+		.id.idiag_sport = port,
+	};
+
+	return ask(&r, sizeof(r), true, take, arg);
+}
+
+/* The attribute of that type behind a unix_diag_msg, or NULL. */
+static const void *
+unix_attribute(const struct nlmsghdr *h, int type, size_t *len)
+{
+	const struct unix_diag_msg *m = NLMSG_DATA(h);
+	const struct rtattr *a;
+	size_t left;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return NULL;
+	left = h->nlmsg_len - NLMSG_LENGTH(sizeof(*m));
+	for (a = (const struct rtattr *)(m + 1); RTA_OK(a, left);
+	    a = RTA_NEXT(a, left)) {
+		if (a->rta_type == type) {
+			*len = RTA_PAYLOAD(a);
+			return RTA_DATA(a);
+		}
+	}
+	return NULL;
+}
+
+static bool
+take_path(const struct nlmsghdr *h, void *arg)
+{
+	struct unix_diag_vfs *vfs = arg;
+	const void *a;
+	size_t len;
+
+	a = unix_attribute(h, UNIX_DIAG_VFS, &len);
+	if (a != NULL && len >= sizeof(*vfs))
+		memcpy(vfs, a, sizeof(*vfs));
+	return false;
+}
+
+int
+diag_open(int fd)
+{
+	struct sockaddr_storage ss = { 0 };
+	struct timeval patience = { .tv_usec = 100000 };
+	socklen_t len = sizeof(ss);
+	struct unix_diag_vfs vfs = { 0 };
+	struct stat st;
+
+	if (fstat(fd, &st) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&ss, &len) == -1)
+		return -1;
+	listener = st.st_ino;
+	family = ss.ss_family;
+	if (family == AF_INET)
+		port = ((struct sockaddr_in *)&ss)->sin_port;
+	else if (family == AF_INET6)
+		port = ((struct sockaddr_in6 *)&ss)->sin6_port;
+	netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
+	    NETLINK_SOCK_DIAG);
+	if (netlink == -1)
+		return -1;
+	/* The kernel answers within the request; this is for the case. */
+	setsockopt(netlink, SOL_SOCKET, SO_RCVTIMEO, &patience,
+	    sizeof(patience));
+	if (family == AF_UNIX) {
+		if (ask_unix(listener, UDIAG_SHOW_VFS, take_path,
+		    &vfs) == -1 || vfs.udiag_vfs_ino == 0) {
+			close(netlink);
+			netlink = -1;
+			return -1;
+		}
+		path_inode = vfs.udiag_vfs_ino;
+		path_device = vfs.udiag_vfs_dev;
+	}
+	return 0;
+}
+
+/* The queue as the last answer shows it. */
+struct waiting {
+	bool		 marked;	/* the mark is still in it */
+	uint64_t	 head;		/* one of it; unix: the oldest */
+};
+
+static bool
+take_icons(const struct nlmsghdr *h, void *arg)
+{
+	struct waiting *w = arg;
+	uint32_t inode;
+	const void *a;
+	size_t len;
+
+	a = unix_attribute(h, UNIX_DIAG_ICONS, &len);
+	if (a != NULL && len >= sizeof(inode)) {
+		memcpy(&inode, a, sizeof(inode));
+		w->head = inode;
+		w->marked = inode == mark;
+	}
+	return false;
+}
+
+/* Queued connections have no inode yet; the client's port tells them. */
+static bool
+take_queued(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct waiting *w = arg;
+	uint64_t id;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || m->idiag_inode != 0)
+		return true;
+	id = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0];
+	if (w->head == 0)
+		w->head = id;
+	if (id == mark)
+		w->marked = true;
+	return true;
+}
+
+enum moved
+diag_moved(void)
+{
+	struct waiting w = { false, 0 };
+	uint64_t last = mark;
+	int r;
+
+	if (family == AF_UNIX)
+		r = ask_unix(listener, UDIAG_SHOW_ICONS, take_icons, &w);
+	else
+		r = ask_tcp(ALL_BUT, take_queued, &w);
+	if (r == -1)
+		return MOVED_UNKNOWN;
+	if (last != 0 && w.marked)
+		return MOVED_NO;	/* and it stays the mark */
+	mark = w.head;
+	return last == 0 ? MOVED_NO : MOVED_YES;
+}
+
+struct search {
+	const uint64_t	*inodes;
+	int		 n;
+	int		 found;
+};
+
+static bool
+take_accepted(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct search *s = arg;
+	int i;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	for (i = 0; i < s->n; i++) {
+		if (m->idiag_inode != 0 && s->inodes[i] == m->idiag_inode)
+			s->found = 1;
+	}
+	return s->found == 0;
+}
+
+int
+diag_accepted(const uint64_t *inodes, int n)
+{
+	struct search s = { inodes, n, 0 };
+	struct unix_diag_vfs vfs;
+	int i;
+
+	if (family != AF_UNIX)
+		return ask_tcp(ALL_BUT, take_accepted, &s) == -1 ? -1 :
+		    s.found;
+	for (i = 0; i < n; i++) {
+		memset(&vfs, 0, sizeof(vfs));
+		/* Not a unix socket at all is an error of the kernel's. */
+		if (ask_unix(inodes[i], UDIAG_SHOW_VFS, take_path,
+		    &vfs) == 0 && vfs.udiag_vfs_ino == path_inode &&
+		    vfs.udiag_vfs_dev == path_device)
+			return 1;
+	}
+	return netlink == -1 ? -1 : 0;
+}

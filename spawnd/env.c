@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: ISC */
+/* The workers' environment: an allowlist, built once, before the jail. */
+#include <sys/stat.h>
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+extern char **environ;
+
+static const char *const allowed[] = {
+	"PATH", "TZ", "TMPDIR", "LANG", "LC_*", "PHPRC", "PHP_INI_SCAN_DIR",
+	"PHP_FCGI_CHILDREN", "PHP_FCGI_MAX_REQUESTS", "FCGI_WEB_SERVER_ADDRS",
+};
+
+/*
+ * What speaks to the supervisor about itself, and kcgi's private channel: a
+ * worker that saw these would act on descriptors it does not have.
+ */
+static const char *const forbidden[] = {
+	"LISTEN_*", "NOTIFY_SOCKET", "WATCHDOG_*", "MAINPID",
+	"FCGI_LISTENSOCK_DESCRIPTORS",
+};
+
+struct vars {
+	char	**v;
+	size_t	  n;
+};
+
+bool
+env_name_ok(const char *name, size_t len)
+{
+	size_t i;
+
+	if (len == 0 || isdigit((unsigned char)name[0]))
+		return false;
+	for (i = 0; i < len; i++) {
+		if (!isalnum((unsigned char)name[i]) && name[i] != '_')
+			return false;
+	}
+	return true;
+}
+
+static bool
+matches(const char *const *patterns, size_t n, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (fnmatch(patterns[i], name, 0) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+env_forbidden(const char *name, size_t len)
+{
+	char *copy = strndup(name, len);
+	bool r;
+
+	/* Without memory nothing passes. */
+	r = copy == NULL || matches(forbidden,
+	    sizeof(forbidden) / sizeof(forbidden[0]), copy);
+	free(copy);
+	return r;
+}
+
+char **
+env_own(void)
+{
+	return environ;
+}
+
+const char *
+env_get(char *const *envp, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; envp != NULL && *envp != NULL; envp++) {
+		if (strncmp(*envp, name, len) == 0 && (*envp)[len] == '=')
+			return *envp + len + 1;
+	}
+	return NULL;
+}
+
+/* Adds NAME=VALUE, in place of an earlier one; takes over the memory. */
+static int
+put(struct vars *vars, char *assignment, struct err *e)
+{
+	size_t len, i;
+	char **v;
+
+	if (assignment == NULL)
+		return err_set(e, EX_OSERR, "environment: out of memory");
+	len = strcspn(assignment, "=") + 1;
+	for (i = 0; i < vars->n; i++) {
+		if (strncmp(vars->v[i], assignment, len) == 0) {
+			free(vars->v[i]);
+			vars->v[i] = assignment;
+			return 0;
+		}
+	}
+	v = reallocarray(vars->v, vars->n + 2, sizeof(*v));
+	if (v == NULL) {
+		free(assignment);
+		return err_set(e, EX_OSERR, "environment: out of memory");
+	}
+	vars->v = v;
+	v[vars->n++] = assignment;
+	v[vars->n] = NULL;
+	return 0;
+}
+
+static int
+put_pair(struct vars *vars, const char *name, const char *value,
+    struct err *e)
+{
+	char *s = NULL;
+
+	if (value == NULL)
+		return 0;
+	if (asprintf(&s, "%s=%s", name, value) == -1)
+		s = NULL;
+	return put(vars, s, e);
+}
+
+/* Passes on what matches one of the patterns and is not forbidden. */
+static int
+pass(struct vars *vars, char *const *from, const char *const *patterns,
+    size_t n, struct err *e)
+{
+	char *name;
+	size_t len;
+	bool yes;
+
+	for (; from != NULL && *from != NULL; from++) {
+		len = strcspn(*from, "=");
+		if (len == 0 || (*from)[len] != '=' ||
+		    env_forbidden(*from, len))
+			continue;
+		if ((name = strndup(*from, len)) == NULL)
+			return err_set(e, EX_OSERR,
+			    "environment: out of memory");
+		yes = matches(patterns, n, name);
+		free(name);
+		if (yes && put(vars, strdup(*from), e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* Opens a file whose contents root may trust. Returns it, or -1. */
+static int
+open_file(const char *path, struct err *e)
+{
+	struct stat st;
+	int fd;
+
+	/* O_NONBLOCK: a FIFO must not hold up the start. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd == -1)
+		return err_set(e, err_status(errno, EX_NOINPUT),
+		    "--env-file: %s: %s", path, strerror(errno));
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
+		err_set(e, EX_CONFIG, "--env-file: %s: not a regular file",
+		    path);
+	else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		err_set(e, EX_CONFIG, "--env-file: %s: group or others may "
+		    "write it (chmod go-w)", path);
+	else if (st.st_size > ENV_FILE_SIZE)
+		err_set(e, EX_CONFIG, "--env-file: %s: larger than %d bytes",
+		    path, ENV_FILE_SIZE);
+	else
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int
+put_line(struct vars *vars, const char *path, int number, char *line,
+    struct err *e)
+{
+	size_t len;
+
+	line += strspn(line, " \t");
+	len = strcspn(line, "=");
+	if (line[0] == '\0' || line[0] == '#')
+		return 0;
+	if (line[len] != '=' || !env_name_ok(line, len))
+		return err_set(e, EX_CONFIG, "--env-file: %s:%d: not "
+		    "NAME=VALUE", path, number);
+	if (env_forbidden(line, len))
+		return err_set(e, EX_CONFIG, "--env-file: %s:%d: %.*s is "
+		    "never passed to workers", path, number, (int)len, line);
+	return put(vars, strdup(line), e);
+}
+
+/* NAME=VALUE lines, to the letter; blank lines and # comments aside. */
+static int
+put_file(struct vars *vars, const char *path, struct err *e)
+{
+	char *line = NULL;
+	size_t size = 0;
+	ssize_t len;
+	int fd, number = 0, r = 0;
+	FILE *f;
+
+	if ((fd = open_file(path, e)) == -1)
+		return -1;
+	if ((f = fdopen(fd, "r")) == NULL) {
+		close(fd);
+		return err_set(e, EX_OSERR, "--env-file: %s: %s", path,
+		    strerror(errno));
+	}
+	while (r == 0 && (len = getline(&line, &size, f)) != -1) {
+		number++;
+		if (memchr(line, '\0', (size_t)len) != NULL) {
+			r = err_set(e, EX_CONFIG, "--env-file: %s:%d: has a "
+			    "NUL byte", path, number);
+			break;
+		}
+		line[strcspn(line, "\n")] = '\0';
+		r = put_line(vars, path, number, line, e);
+	}
+	if (r == 0 && ferror(f))
+		r = err_set(e, EX_NOINPUT, "--env-file: %s: cannot be read",
+		    path);
+	free(line);
+	fclose(f);
+	return r;
+}
+
+static int
+put_rule(struct vars *vars, const struct env_rule *rule, char *const *from,
+    struct err *e)
+{
+	switch (rule->kind) {
+	case ENV_PASS:
+		return pass(vars, from, &rule->text, 1, e);
+	case ENV_SET:
+		return put(vars, strdup(rule->text), e);
+	case ENV_FILE:
+		return put_file(vars, rule->text, e);
+	}
+	return 0;
+}
+
+static int
+build(struct vars *vars, const struct conf *c, const struct ident *id,
+    char *const *from, struct err *e)
+{
+	char children[16];
+	size_t i;
+
+	if (put_pair(vars, "PATH", DEFAULT_PATH, e) == -1 ||
+	    pass(vars, from, allowed, sizeof(allowed) / sizeof(allowed[0]),
+	    e) == -1)
+		return -1;
+	if (id->home == NULL) {
+		if (put_pair(vars, "HOME", "/", e) == -1)
+			return -1;
+	} else if (put_pair(vars, "USER", id->user, e) == -1 ||
+	    put_pair(vars, "LOGNAME", id->user, e) == -1 ||
+	    put_pair(vars, "HOME", id->home, e) == -1 ||
+	    put_pair(vars, "SHELL", id->shell, e) == -1)
+		return -1;
+	if (c->php_children >= 0) {
+		snprintf(children, sizeof(children), "%d", c->php_children);
+		if (put_pair(vars, "PHP_FCGI_CHILDREN", children, e) == -1)
+			return -1;
+	}
+	for (i = 0; i < c->nenv; i++) {
+		if (put_rule(vars, &c->env[i], from, e) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+char **
+env_build(const struct conf *c, const struct ident *id, char *const *from,
+    struct err *e)
+{
+	struct vars vars = { NULL, 0 };
+	size_t i;
+
+	if (build(&vars, c, id, from, e) == 0)
+		return vars.v;
+	for (i = 0; i < vars.n; i++)
+		free(vars.v[i]);
+	free(vars.v);
+	return NULL;
+}

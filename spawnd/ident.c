@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: ISC */
+/* Names to ids, while passwd(5) and group(5) can still be read. */
+#include <ctype.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+/* A number that may be an id: all digits, and not the -1 of "no change". */
+static bool
+parse_id(const char *s, unsigned int *id)
+{
+	const char *why;
+
+	if (s[strspn(s, "0123456789")] != '\0' || s[0] == '\0')
+		return false;
+	*id = (unsigned int)strtonum(s, 0, UINT32_MAX - 1, &why);
+	return why == NULL;
+}
+
+/* A passwd entry by name or number; *uid is set for a number without one. */
+static struct passwd *
+find_user(const char *name, uid_t *uid, bool *number)
+{
+	struct passwd *pw;
+
+	*number = parse_id(name, uid);
+	errno = 0;
+	pw = *number ? getpwuid(*uid) : getpwnam(name);
+	if (pw != NULL)
+		*uid = pw->pw_uid;
+	return pw;
+}
+
+int
+ident_user(const char *opt, const char *name, uid_t *uid, gid_t *gid,
+    struct err *e)
+{
+	struct passwd *pw;
+	bool number;
+
+	pw = find_user(name, uid, &number);
+	if (pw == NULL && !number)
+		return err_set(e, EX_NOUSER, "%s: %s: no such user", opt,
+		    name);
+	*gid = pw != NULL ? pw->pw_gid : (gid_t)-1;
+	return 0;
+}
+
+int
+ident_group(const char *opt, const char *name, gid_t *gid, struct err *e)
+{
+	struct group *gr;
+
+	if (parse_id(name, gid))
+		return 0;
+	if ((gr = getgrnam(name)) == NULL)
+		return err_set(e, EX_NOUSER, "%s: %s: no such group", opt,
+		    name);
+	*gid = gr->gr_gid;
+	return 0;
+}
+
+char *
+ident_user_name(uid_t uid)
+{
+	struct passwd *pw = getpwuid(uid);
+	char *s = NULL;
+
+	if (pw != NULL)
+		return strdup(pw->pw_name);
+	return asprintf(&s, "%u", uid) == -1 ? NULL : s;
+}
+
+char *
+ident_group_name(gid_t gid)
+{
+	struct group *gr = getgrgid(gid);
+	char *s = NULL;
+
+	if (gr != NULL)
+		return strdup(gr->gr_name);
+	return asprintf(&s, "%u", gid) == -1 ? NULL : s;
+}
+
+/* The user's name, home and shell, and the group's name. */
+static int
+set_names(struct ident *id, const struct passwd *pw, struct err *e)
+{
+	if (pw != NULL) {
+		id->user = strdup(pw->pw_name);
+		id->home = strdup(pw->pw_dir);
+		id->shell = strdup(pw->pw_shell[0] != '\0' ? pw->pw_shell :
+		    "/bin/sh");
+	} else if (asprintf(&id->user, "%u", id->uid) == -1)
+		id->user = NULL;
+	id->group = ident_group_name(id->gid);
+	if (id->user == NULL || id->group == NULL || (pw != NULL &&
+	    (id->home == NULL || id->shell == NULL)))
+		return err_set(e, EX_OSERR, "user: out of memory");
+	return 0;
+}
+
+/* The groups that group(5) gives the user, with -g's; nobody else's. */
+static int
+set_groups(struct ident *id, bool named, struct err *e)
+{
+	int i, room = 16;
+
+	for (;;) {
+		free(id->groups);
+		id->ngroups = room;
+		id->groups = calloc((size_t)room, sizeof(gid_t));
+		if (id->groups == NULL)
+			return err_set(e, EX_OSERR, "groups: out of memory");
+		if (!named) {
+			id->groups[0] = id->gid;
+			id->ngroups = 1;
+			break;
+		}
+		if (getgrouplist(id->user, id->gid, id->groups,
+		    &id->ngroups) != -1)
+			break;
+		/* Not every libc says how many there are. */
+		room = id->ngroups > room ? id->ngroups : 2 * room;
+	}
+	for (i = 0; i < id->ngroups; i++) {
+		if (id->groups[i] == 0)
+			return err_set(e, EX_CONFIG, "-u: %s: is in a group "
+			    "with gid 0, which the workers must not have",
+			    id->user);
+	}
+	return 0;
+}
+
+/* Without -u: the caller, as it is. */
+static int
+self(struct ident *id, struct err *e)
+{
+	int n;
+
+	id->uid = geteuid();
+	id->gid = getegid();
+	if ((n = getgroups(0, NULL)) == -1)
+		return err_set(e, EX_OSERR, "getgroups: %s", strerror(errno));
+	id->groups = calloc((size_t)n + 1, sizeof(gid_t));
+	if (id->groups == NULL)
+		return err_set(e, EX_OSERR, "groups: out of memory");
+	if ((id->ngroups = getgroups(n, id->groups)) == -1)
+		return err_set(e, EX_OSERR, "getgroups: %s", strerror(errno));
+	return set_names(id, getpwuid(id->uid), e);
+}
+
+int
+ident_resolve(const char *user, const char *group, struct ident *id,
+    struct err *e)
+{
+	struct passwd *pw;
+	bool number;
+
+	memset(id, 0, sizeof(*id));
+	if (user == NULL)
+		return self(id, e);
+	id->change = true;
+	pw = find_user(user, &id->uid, &number);
+	if (pw == NULL && !number)
+		return err_set(e, EX_NOUSER, "-u: %s: no such user", user);
+	if (id->uid == 0)
+		return err_set(e, EX_USAGE, "-u: %s: has uid 0 (name a user "
+		    "without privileges)", user);
+	if (group == NULL && pw == NULL)
+		return err_set(e, EX_USAGE, "-u: %s: has no passwd entry, so "
+		    "its group is not known (add -g)", user);
+	if (group == NULL)
+		id->gid = pw->pw_gid;
+	else if (ident_group("-g", group, &id->gid, e) == -1)
+		return -1;
+	if (id->gid == 0)
+		return err_set(e, EX_USAGE, "%s: %s: has gid 0 (name a group "
+		    "without privileges%s)", group != NULL ? "-g" : "-u",
+		    group != NULL ? group : user,
+		    group != NULL ? "" : " with -g");
+	if (set_names(id, pw, e) == -1)
+		return -1;
+	return set_groups(id, pw != NULL, e);
+}

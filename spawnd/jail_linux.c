@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: ISC */
+/* Rights on Linux: capabilities, no_new_privs, and safe path lookup. */
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <linux/openat2.h>
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+/* The three sets as the kernel gives them, without the help of /proc. */
+static int
+get_caps(struct __user_cap_data_struct data[2])
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+
+	return (int)syscall(SYS_capget, &header, data);
+}
+
+static bool
+have_cap(int cap)
+{
+	struct __user_cap_data_struct data[2];
+
+	return get_caps(data) == 0 &&
+	    (data[cap / 32].effective & (1U << (cap % 32))) != 0;
+}
+
+int
+jail_drop(const struct plan *p, struct err *e)
+{
+	capng_flags_t flags = CAPNG_CLEAR_AMBIENT;
+	const struct ident *id = &p->ident;
+	int r;
+
+	/*
+	 * Asked to clear the bounding set without CAP_SETPCAP, libcap-ng
+	 * fails with the uid still 0; jail_verify() decides whether we can
+	 * do without.
+	 */
+	if (p->conf->no_new_privs && have_cap(CAP_SETPCAP))
+		flags |= CAPNG_CLEAR_BOUNDING;
+	capng_clear(CAPNG_SELECT_ALL);
+	if (id->change)
+		r = capng_change_id((int)id->uid, (int)id->gid, flags);
+	else
+		r = capng_apply(CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT |
+		    (flags & CAPNG_CLEAR_BOUNDING ? CAPNG_SELECT_BOUNDS : 0));
+	if (r != 0)
+		return err_set(e, EX_NOPERM, "drop: cannot become uid %u, gid "
+		    "%u without capabilities: libcap-ng says %d (are "
+		    "CAP_SETUID and CAP_SETGID there?)", id->uid, id->gid, r);
+	if (p->conf->no_new_privs &&
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
+		return err_set(e, EX_OSERR, "no_new_privs: %s",
+		    strerror(errno));
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1)
+		return err_set(e, EX_OSERR, "dumpable: %s", strerror(errno));
+	return 0;
+}
+
+static int
+verify_ids(const struct ident *id, struct err *e)
+{
+	uid_t ru, eu, su;
+	gid_t rg, eg, sg;
+
+	if (getresuid(&ru, &eu, &su) == -1 || getresgid(&rg, &eg, &sg) == -1)
+		return err_set(e, EX_OSERR, "ids: %s", strerror(errno));
+	if (ru != id->uid || eu != id->uid || su != id->uid ||
+	    rg != id->gid || eg != id->gid || sg != id->gid)
+		return err_set(e, EX_OSERR, "ids: still uid %u/%u/%u, gid "
+		    "%u/%u/%u", ru, eu, su, rg, eg, sg);
+	if (id->uid != 0 && setuid(0) == 0)
+		return err_set(e, EX_OSERR, "ids: root could be regained");
+	return 0;
+}
+
+int
+jail_verify(const struct plan *p, struct guarantees *g, struct err *e)
+{
+	struct __user_cap_data_struct data[2];
+	int cap, r;
+
+	if (verify_ids(&p->ident, e) == -1)
+		return -1;
+	if (get_caps(data) == -1)
+		return err_set(e, EX_OSERR, "capabilities: %s",
+		    strerror(errno));
+	if ((data[0].effective | data[0].permitted | data[0].inheritable |
+	    data[1].effective | data[1].permitted |
+	    data[1].inheritable) != 0)
+		return err_set(e, EX_OSERR, "capabilities: some are left");
+	g->bounding_empty = true;
+	for (cap = 0; (r = prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) != -1;
+	    cap++) {
+		if (r == 1)
+			g->bounding_empty = false;
+		/* Old kernels have no ambient set: the call fails there. */
+		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0,
+		    0) == 1)
+			return err_set(e, EX_OSERR, "capabilities: %d is "
+			    "left in the ambient set", cap);
+	}
+	g->no_new_privs = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+	if (p->conf->no_new_privs && !g->no_new_privs)
+		return err_set(e, EX_OSERR, "no_new_privs: is not set");
+	if (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return err_set(e, EX_OSERR, "dumpable: still set");
+	return 0;
+}
+
+int
+jail_tie(pid_t parent)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) == -1)
+		return -1;
+	/* Had it died before the call, nobody would ever tell. */
+	return getppid() == parent ? 0 : -1;
+}
+
+int
+jail_opendir(int root, const char *path)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+	int fd, tries = 32;
+
+	if (root == -1)
+		return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* EAGAIN: something was renamed while the kernel walked. */
+	do
+		fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	while (fd == -1 && errno == EAGAIN && --tries > 0);
+	return fd;
+}
+
+int
+jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
+    gid_t gid)
+{
+	struct stat st;
+	int fd, r = -1, saved;
+
+	/* The descriptor names one file for good; a path can be swapped. */
+	fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == 0) {
+		if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid() ||
+		    st.st_nlink != 1 || (st.st_mode & 0777) != mode)
+			errno = ENOTSOCK;
+		else
+			r = fchownat(fd, "", uid, gid, AT_EMPTY_PATH);
+	}
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return r;
+}

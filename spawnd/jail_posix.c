@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: ISC */
+/* Rights where nothing beyond POSIX and the BSDs' calls is known. */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+int
+jail_drop(const struct plan *p, struct err *e)
+{
+	const struct ident *id = &p->ident;
+
+	if (!id->change)
+		return 0;
+	if (setresgid(id->gid, id->gid, id->gid) == -1)
+		return err_set(e, err_status(errno, EX_OSERR),
+		    "setresgid: %u: %s", id->gid, strerror(errno));
+	if (setresuid(id->uid, id->uid, id->uid) == -1)
+		return err_set(e, err_status(errno, EX_OSERR),
+		    "setresuid: %u: %s", id->uid, strerror(errno));
+	return 0;
+}
+
+int
+jail_verify(const struct plan *p, struct guarantees *g, struct err *e)
+{
+	const struct ident *id = &p->ident;
+	uid_t ru, eu, su;
+	gid_t rg, eg, sg;
+
+	if (getresuid(&ru, &eu, &su) == -1 || getresgid(&rg, &eg, &sg) == -1)
+		return err_set(e, EX_OSERR, "ids: %s", strerror(errno));
+	if (ru != id->uid || eu != id->uid || su != id->uid ||
+	    rg != id->gid || eg != id->gid || sg != id->gid)
+		return err_set(e, EX_OSERR, "ids: still uid %u/%u/%u, gid "
+		    "%u/%u/%u", ru, eu, su, rg, eg, sg);
+	if (id->uid != 0 && setuid(0) == 0)
+		return err_set(e, EX_OSERR, "ids: root could be regained");
+	g->bounding_empty = false;
+	g->no_new_privs = false;
+	return 0;
+}
+
+int
+jail_tie(pid_t parent)
+{
+	return getppid() == parent ? 0 : -1;
+}
+
+/*
+ * Without openat2(2) each step is taken by hand, and a link on the way is
+ * refused rather than followed: who made it could not be known.
+ */
+int
+jail_opendir(int root, const char *path)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+	char *copy, *rest, *name;
+	int fd, next, saved;
+
+	if (root == -1)
+		return open(path, flags);
+	if ((copy = rest = strdup(path)) == NULL)
+		return -1;
+	fd = openat(root, ".", flags);
+	while (fd != -1 && (name = strsep(&rest, "/")) != NULL) {
+		if (name[0] == '\0' || strcmp(name, ".") == 0)
+			continue;
+		if (strcmp(name, "..") == 0) {
+			next = -1;
+			errno = EXDEV;
+		} else
+			next = openat(fd, name, flags | O_NOFOLLOW);
+		saved = errno;
+		close(fd);
+		errno = saved;
+		fd = next;
+	}
+	saved = errno;
+	free(copy);
+	errno = saved;
+	return fd;
+}
+
+/*
+ * A socket cannot be opened without O_PATH, so its name has to be trusted;
+ * that is safe only where nobody else may rename in its directory.
+ */
+int
+jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
+    gid_t gid)
+{
+	struct stat st;
+
+	(void)mode;
+	if (uid == geteuid() && gid == getegid())
+		return 0;
+	if (fstat(dir, &st) == -1)
+		return -1;
+	if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))) {
+		errno = EPERM;
+		return -1;
+	}
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return -1;
+	if (!S_ISSOCK(st.st_mode)) {
+		errno = ENOTSOCK;
+		return -1;
+	}
+	return fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW);
+}

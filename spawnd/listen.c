@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The listen socket. A unix socket's directory is opened once, inside the
+ * jail, and everything after that is relative to it: the test for a live
+ * socket, its removal and the bind. The working directory moves there for it,
+ * since bind(2) and connect(2) take no directory descriptor; a name without a
+ * slash can lead nowhere else, and sun_path has room for any.
+ */
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+static struct stat bound;	/* the unix socket we made */
+
+socklen_t
+listen_address(const char *address, int port, struct sockaddr_storage *ss)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+
+	memset(ss, 0, sizeof(*ss));
+	if (inet_pton(AF_INET, address, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons((in_port_t)port);
+		return sizeof(*in);
+	}
+	if (inet_pton(AF_INET6, address, &in6->sin6_addr) == 1) {
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons((in_port_t)port);
+		return sizeof(*in6);
+	}
+	return 0;
+}
+
+static socklen_t
+unix_address(const char *name, struct sockaddr_un *un)
+{
+	memset(un, 0, sizeof(*un));
+	un->sun_family = AF_UNIX;
+	strlcpy(un->sun_path, name, sizeof(un->sun_path));
+	return sizeof(*un);
+}
+
+static int
+set_option(int fd, int level, int name)
+{
+	int on = 1;
+
+	return setsockopt(fd, level, name, &on, sizeof(on));
+}
+
+static int
+open_tcp(const struct plan *p, struct err *e)
+{
+	int fd;
+
+	fd = socket(p->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return err_set(e, EX_OSERR, "socket: %s", strerror(errno));
+	/* Accepted connections inherit the last two. */
+	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR) == -1 ||
+	    set_option(fd, IPPROTO_TCP, TCP_NODELAY) == -1 ||
+	    set_option(fd, SOL_SOCKET, SO_KEEPALIVE) == -1 ||
+	    (p->addr.ss_family == AF_INET6 &&
+	    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == -1))
+		err_set(e, EX_OSERR, "setsockopt: %s", strerror(errno));
+	else if (bind(fd, (const struct sockaddr *)&p->addr, p->addrlen) == -1)
+		err_set(e, err_status(errno, EX_CANTCREAT), "bind: %s: %s",
+		    p->where, errno == EADDRINUSE ?
+		    "in use by another process" : strerror(errno));
+	else if (listen(fd, p->conf->backlog) == -1)
+		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->where,
+		    errno == EADDRINUSE ? "in use by another process" :
+		    strerror(errno));
+	else
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* Waits for the directory's lock: another start may hold it, but not long. */
+static int
+lock_directory(const struct plan *p, int dir, struct err *e)
+{
+	int waited;
+
+	for (waited = 0; flock(dir, LOCK_EX | LOCK_NB) == -1; waited += 10) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return err_set(e, EX_OSERR, "flock: %s: %s",
+			    p->socket_dir, strerror(errno));
+		if (waited >= DIR_LOCK_MS)
+			return err_set(e, EX_CANTCREAT, "socket: %s: its "
+			    "directory is locked by another process",
+			    p->where);
+		poll(NULL, 0, 10);
+	}
+	return 0;
+}
+
+/* "in use by pid N" if the peer can be asked. */
+static void
+describe_holder(int fd, char *buf, size_t size)
+{
+	pid_t pid = observe_peer(fd);
+
+	if (pid > 0)
+		snprintf(buf, size, "in use by pid %d", (int)pid);
+}
+
+/* Does anybody listen? Returns 0 if not, or -1 with *e set. */
+static int
+check_stale(const struct plan *p, struct err *e)
+{
+	struct sockaddr_un un;
+	socklen_t len = unix_address(p->socket_name, &un);
+	char holder[64] = "in use";
+	int fd, error = 0;
+
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return err_set(e, EX_OSERR, "socket: %s", strerror(errno));
+	if (connect(fd, (struct sockaddr *)&un, len) == -1)
+		error = errno;
+	else
+		describe_holder(fd, holder, sizeof(holder));
+	close(fd);
+	/* ENOENT: whoever had it removed it this very moment. */
+	if (error == ECONNREFUSED || error == ENOENT)
+		return 0;
+	return err_set(e, EX_CANTCREAT, "socket: %s: %s%s", p->where, holder,
+	    error == EAGAIN ? ", with a full backlog" : "");
+}
+
+/* Removes a socket that nobody listens on; touches nothing else. */
+static int
+remove_stale(const struct plan *p, int dir, struct err *e)
+{
+	struct stat before, after;
+	int again = 0;
+
+	if (fstatat(dir, p->socket_name, &before, AT_SYMLINK_NOFOLLOW) == -1) {
+		if (errno == ENOENT)
+			return 0;
+		return err_set(e, err_status(errno, EX_CANTCREAT),
+		    "socket: %s: %s", p->where, strerror(errno));
+	}
+	if (!S_ISSOCK(before.st_mode))
+		return err_set(e, EX_CANTCREAT, "socket: %s: exists and is "
+		    "not a socket (remove it, or name another)", p->where);
+	if (check_stale(p, e) == -1)
+		return -1;
+	if (fstatat(dir, p->socket_name, &after, AT_SYMLINK_NOFOLLOW) == -1)
+		again = errno != ENOENT;
+	else if (after.st_ino != before.st_ino || after.st_dev !=
+	    before.st_dev || !S_ISSOCK(after.st_mode))
+		again = 1;
+	else if (unlinkat(dir, p->socket_name, 0) == -1 && errno != ENOENT)
+		return err_set(e, err_status(errno, EX_CANTCREAT),
+		    "socket: %s: stale, and cannot be removed: %s", p->where,
+		    strerror(errno));
+	if (again)
+		return err_set(e, EX_CANTCREAT, "socket: %s: somebody else "
+		    "keeps changing it", p->where);
+	return 0;
+}
+
+static int
+bind_unix(const struct plan *p, int dir, int fd, struct err *e)
+{
+	struct sockaddr_un un;
+	socklen_t len = unix_address(p->socket_name, &un);
+	mode_t old;
+	int r;
+
+	/* The mode is right from the first instant, not mended later. */
+	old = umask(0777 & ~p->socket_mode);
+	r = bind(fd, (struct sockaddr *)&un, len);
+	umask(old);
+	if (r == -1)
+		return err_set(e, err_status(errno, EX_CANTCREAT),
+		    "bind: %s: %s", p->where, strerror(errno));
+	if (jail_chown_socket(dir, p->socket_name, p->socket_mode,
+	    p->socket_uid, p->socket_gid) == -1)
+		return err_set(e, err_status(errno, EX_CANTCREAT),
+		    "chown: %s: %s", p->where, errno == ENOTSOCK ?
+		    "somebody else has replaced it" : strerror(errno));
+	if (listen(fd, p->conf->backlog) == -1)
+		return err_set(e, EX_CANTCREAT, "listen: %s: %s", p->where,
+		    strerror(errno));
+	if (fstatat(dir, p->socket_name, &bound, AT_SYMLINK_NOFOLLOW) == -1)
+		memset(&bound, 0, sizeof(bound));
+	return 0;
+}
+
+/* With dir locked and the working directory. */
+static int
+make_unix(const struct plan *p, int dir, struct err *e)
+{
+	int fd;
+
+	if (remove_stale(p, dir, e) == -1)
+		return -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return err_set(e, EX_OSERR, "socket: %s", strerror(errno));
+	if (bind_unix(p, dir, fd, e) == -1) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int
+open_unix(const struct plan *p, struct err *e)
+{
+	int dir, fd = -1;
+
+	dir = jail_opendir(p->socket_in_jail ? p->jail_fd : -1,
+	    p->socket_dir);
+	if (dir == -1)
+		return err_set(e, err_status(errno, EX_CANTCREAT),
+		    "socket: %s: its directory: %s%s", p->where,
+		    strerror(errno), p->note);
+	if (lock_directory(p, dir, e) == 0) {
+		if (fchdir(dir) == -1)
+			err_set(e, err_status(errno, EX_OSERR),
+			    "socket: %s: its directory: %s", p->where,
+			    strerror(errno));
+		else
+			fd = make_unix(p, dir, e);
+		if (chdir("/") == -1 && fd != -1) {
+			err_set(e, EX_OSERR, "chdir: /: %s", strerror(errno));
+			close(fd);
+			fd = -1;
+		}
+	}
+	close(dir);	/* and with it the lock */
+	return fd;
+}
+
+int
+listen_open(const struct plan *p, struct err *e)
+{
+	int max = observe_somaxconn();
+	int fd;
+
+	fd = p->addr.ss_family == AF_UNIX ? open_unix(p, e) : open_tcp(p, e);
+	if (fd == -1)
+		return -1;
+	if (dup2(fd, STDIN_FILENO) == -1) {
+		err_set(e, EX_OSERR, "dup2: %s", strerror(errno));
+		close(fd);
+		return -1;
+	}
+	close(fd);
+	if (max != -1 && p->conf->backlog > max)
+		log_warn("backlog: %d: the system cuts it to %d (raise "
+		    "net.core.somaxconn)", p->conf->backlog, max);
+	return 0;
+}
+
+void
+listen_blocking(void)
+{
+	int flags = fcntl(STDIN_FILENO, F_GETFL);
+
+	if (flags != -1 && (flags & O_NONBLOCK) != 0)
+		fcntl(STDIN_FILENO, F_SETFL, flags & ~O_NONBLOCK);
+}
+
+void
+listen_remove(const struct plan *p)
+{
+	struct stat st;
+	int dir;
+
+	if (p->addr.ss_family != AF_UNIX || bound.st_ino == 0 ||
+	    (p->jail != NULL && !p->socket_in_jail))
+		return;
+	/* Where we live now, the jail's root is ours. */
+	if ((dir = jail_opendir(-1, p->socket_dir)) == -1)
+		return;
+	if (fstatat(dir, p->socket_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_ino == bound.st_ino && st.st_dev == bound.st_dev)
+		unlinkat(dir, p->socket_name, 0);
+	close(dir);
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: ISC */
+/* The event loop: who is called when. It decides nothing. */
+#include <event2/event.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+static struct event_base *base;
+static struct event *timer, *waker;
+static uint64_t timer_at = NEVER;
+static void (*on_timer)(void);
+static void (*on_signal[NSIG])(int);
+static volatile sig_atomic_t pending[NSIG];
+static int wake[2] = { -1, -1 };
+
+/* Runs at any moment: only notes what came, and wakes the loop. */
+static void
+catch(int signo)
+{
+	int saved = errno;
+	ssize_t r;
+
+	pending[signo] = 1;
+	/* When the pipe is full the loop will wake all the same. */
+	r = write(wake[1], "", 1);
+	(void)r;
+	errno = saved;
+}
+
+static void
+take_signals(evutil_socket_t fd, short what, void *arg)
+{
+	char drain[64];
+	int signo;
+
+	(void)what;
+	(void)arg;
+	while (read(fd, drain, sizeof(drain)) > 0)
+		continue;
+	for (signo = 1; signo < NSIG; signo++) {
+		if (pending[signo]) {
+			pending[signo] = 0;
+			on_signal[signo](signo);
+		}
+	}
+}
+
+static void
+take_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	timer_at = NEVER;
+	on_timer();
+}
+
+int
+loop_init(struct err *e)
+{
+	struct event_config *config = event_config_new();
+
+	if (config == NULL)
+		return err_set(e, EX_OSERR, "loop: out of memory");
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+	event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
+	event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
+	base = event_base_new_with_config(config);
+	event_config_free(config);
+	if (base == NULL)
+		return err_set(e, EX_OSERR, "loop: cannot be made");
+	if (pipe2(wake, O_CLOEXEC | O_NONBLOCK) == -1)
+		return err_set(e, EX_OSERR, "pipe: %s", strerror(errno));
+	timer = event_new(base, -1, 0, take_timer, NULL);
+	waker = event_new(base, wake[0], EV_READ | EV_PERSIST, take_signals,
+	    NULL);
+	if (timer == NULL || waker == NULL || event_add(waker, NULL) == -1)
+		return err_set(e, EX_OSERR, "loop: out of memory");
+	return 0;
+}
+
+void
+loop_block_signals(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+void
+loop_unblock_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int
+loop_signal(int signo, void (*handler)(int), struct err *e)
+{
+	struct sigaction sa = { .sa_handler = catch, .sa_flags = SA_RESTART };
+
+	on_signal[signo] = handler;
+	sigfillset(&sa.sa_mask);
+	if (sigaction(signo, &sa, NULL) == -1)
+		return err_set(e, EX_OSERR, "sigaction: %s",
+		    strerror(errno));
+	return 0;
+}
+
+void
+loop_timer(uint64_t when, void (*handler)(void))
+{
+	uint64_t now, pause;
+	struct timeval tv;
+
+	if (when == timer_at)
+		return;
+	timer_at = when;
+	on_timer = handler;
+	if (when == NEVER) {
+		event_del(timer);
+		return;
+	}
+	now = loop_now();
+	pause = when > now ? when - now : 0;
+	tv.tv_sec = (time_t)(pause / USEC);
+	tv.tv_usec = (suseconds_t)(pause % USEC);
+	event_add(timer, &tv);
+}
+
+uint64_t
+loop_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * USEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+int
+loop_run(void)
+{
+	return event_base_dispatch(base) == -1 ? -1 : 0;
+}
+
+void
+loop_end(void)
+{
+	event_base_loopbreak(base);
+}

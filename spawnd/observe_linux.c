@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: ISC */
+/* What the kernel tells about the workers, on Linux. */
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+#define POLL_AGE	UINT64_C(200000)	/* usec a poller must live */
+#define POLL_STILL	UINT64_C(50000)		/* and use no cpu */
+#define BLIND_STILL	UINT64_C(200000)	/* where no call can be read */
+#define OOM_RAISE	100
+#define SOCKETS_MAX	32
+
+static uint64_t listener;	/* the listen socket's inode */
+static bool have_diag;
+static char oom_score[16];	/* of a worker; "": leave it alone */
+
+void
+observe_init(struct guarantees *g)
+{
+	struct stat st;
+	char buf[32];
+	int adj;
+
+	if (fstat(STDIN_FILENO, &st) == 0)
+		listener = st.st_ino;
+	g->proc = proc_open(&g->proc_detached) == 0;
+	have_diag = g->queue = diag_open(STDIN_FILENO) == 0;
+	if (proc_read("self/oom_score_adj", buf, sizeof(buf)) > 0) {
+		adj = atoi(buf) + OOM_RAISE;
+		snprintf(oom_score, sizeof(oom_score), "%d",
+		    adj > 1000 ? 1000 : adj);
+	}
+}
+
+/*
+ * Workers are to go before the supervisor when memory runs out. Until its
+ * exec the child is not ours to write to, so this is done at a look.
+ */
+static void
+raise_oom(pid_t pid, struct sight *s)
+{
+	char path[64];
+
+	if (s->oom_done || oom_score[0] == '\0')
+		return;
+	snprintf(path, sizeof(path), "%d/oom_score_adj", (int)pid);
+	s->oom_done = proc_write(path, oom_score) == 0;
+}
+
+static bool
+holds_connection(pid_t pid)
+{
+	uint64_t inodes[SOCKETS_MAX];
+	int n;
+
+	if (!have_diag)
+		return false;
+	n = proc_sockets(pid, listener, inodes, SOCKETS_MAX);
+	return n > 0 && diag_accepted(inodes, n) == 1;
+}
+
+enum look
+observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
+{
+	uint64_t still;
+	struct view v;
+
+	raise_oom(pid, s);
+	if (proc_view(pid, listener, &v) == -1)
+		return age >= BLIND_STILL ? LOOK_READY : LOOK_UNKNOWN;
+	if (v.accepting || holds_connection(pid))
+		return LOOK_READY;
+	if (s->still_since == 0 || v.cpu != s->cpu || !v.asleep) {
+		s->cpu = v.cpu;
+		s->still_since = now;
+	}
+	still = now - s->still_since;
+	if (!v.readable)
+		return still >= BLIND_STILL ? LOOK_READY : LOOK_UNKNOWN;
+	if (v.polling && age >= POLL_AGE && still >= POLL_STILL)
+		return LOOK_READY;
+	return LOOK_NO;
+}
+
+enum moved
+observe_moved(void)
+{
+	return have_diag ? diag_moved() : MOVED_UNKNOWN;
+}
+
+pid_t
+observe_peer(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1 ||
+	    peer.pid <= 0)
+		return -1;
+	return peer.pid;
+}
+
+int
+observe_somaxconn(void)
+{
+	FILE *f = fopen("/proc/sys/net/core/somaxconn", "re");
+	int n;
+
+	if (f == NULL)
+		return -1;
+	if (fscanf(f, "%d", &n) != 1)
+		n = -1;
+	fclose(f);
+	return n;
+}

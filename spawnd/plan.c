@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the command line means here: names, paths and addresses resolved, and
+ * every mistake that can be seen found before anything is created.
+ */
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+static int
+no_memory(struct err *e)
+{
+	return err_set(e, EX_OSERR, "out of memory");
+}
+
+/* What only root may ask for. Returns 0, or -1 with *e naming all of it. */
+static int
+check_root(const struct plan *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+	char list[64] = "";
+
+	if (getuid() != geteuid() || getgid() != getegid())
+		return err_set(e, EX_NOPERM, "spawnd is not to be run "
+		    "set-user-id or set-group-id");
+	if (p->root) {
+		if (c->user == NULL)
+			return err_set(e, EX_USAGE, "-u: is required as root "
+			    "(name the user of the workers)");
+		return 0;
+	}
+	if (c->chroot != NULL)
+		strlcat(list, ", -c", sizeof(list));
+	if (c->socket_outside)
+		strlcat(list, ", -S", sizeof(list));
+	if (c->user != NULL)
+		strlcat(list, ", -u", sizeof(list));
+	if (c->group != NULL)
+		strlcat(list, ", -g", sizeof(list));
+	if (c->socket_user != NULL)
+		strlcat(list, ", -U", sizeof(list));
+	if (list[0] != '\0')
+		return err_set(e, EX_NOPERM, "%s: only root may ask for this "
+		    "(start spawnd as root, or leave it out)", list + 2);
+	if (p->jail != NULL)
+		return err_set(e, EX_NOPERM, "chroot: %s: only root may do "
+		    "this%s", p->jail, p->note);
+	return 0;
+}
+
+/* Where there is no -s and no -p, kfcgi's jail and socket are meant. */
+static int
+choose_jail(struct plan *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+	const char *jail = c->chroot;
+
+	p->note = "";
+	if (jail == NULL && c->socket == NULL && c->port == 0) {
+		jail = DEFAULT_JAIL;
+		p->note = " (neither -s nor -p given: jail " DEFAULT_JAIL ")";
+	}
+	if (jail != NULL && (p->jail = strdup(jail)) == NULL)
+		return no_memory(e);
+	return 0;
+}
+
+static int
+open_jail(struct plan *p, struct err *e)
+{
+	if (p->jail == NULL)
+		return 0;
+	if ((p->jail_fd = jail_opendir(-1, p->jail)) == -1)
+		return err_set(e, err_status(errno, EX_CONFIG), "chroot: %s: "
+		    "%s%s", p->jail, strerror(errno), p->note);
+	return 0;
+}
+
+/* path as it will be once "/" is the working directory; malloc'd. */
+static char *
+absolute(const char *path, bool in_jail)
+{
+	char *cwd, *s = NULL;
+
+	if (path[0] == '/')
+		return strdup(path);
+	if (in_jail)
+		return asprintf(&s, "/%s", path) == -1 ? NULL : s;
+	if ((cwd = getcwd(NULL, 0)) == NULL)
+		return NULL;
+	if (asprintf(&s, "%s/%s", strcmp(cwd, "/") == 0 ? "" : cwd,
+	    path) == -1)
+		s = NULL;
+	free(cwd);
+	return s;
+}
+
+static bool
+member_of(const struct ident *id, gid_t gid)
+{
+	int i;
+
+	for (i = 0; i < id->ngroups; i++) {
+		if (id->groups[i] == gid)
+			return true;
+	}
+	return gid == id->gid;
+}
+
+/* Who will own the unix socket. */
+static int
+plan_owner(struct plan *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+	gid_t gid = (gid_t)-1;
+	char *user, *group;
+	int r;
+
+	p->socket_mode = (mode_t)(c->socket_mode == -1 ? MODE_DEFAULT :
+	    c->socket_mode);
+	p->socket_uid = p->ident.uid;
+	p->socket_gid = p->ident.gid;
+	if (c->socket_user != NULL) {
+		if (ident_user("-U", c->socket_user, &p->socket_uid, &gid,
+		    e) == -1)
+			return -1;
+		if (gid != (gid_t)-1)
+			p->socket_gid = gid;
+	}
+	if (c->socket_group != NULL && ident_group("-G", c->socket_group,
+	    &p->socket_gid, e) == -1)
+		return -1;
+	if (!p->root && !member_of(&p->ident, p->socket_gid))
+		return err_set(e, EX_NOPERM, "-G: %s: you are not in this "
+		    "group (only root may name another)", c->socket_group);
+	user = ident_user_name(p->socket_uid);
+	group = ident_group_name(p->socket_gid);
+	r = user == NULL || group == NULL ? -1 : asprintf(&p->who,
+	    "%s:%s %04o", user, group, (unsigned int)p->socket_mode);
+	free(user);
+	free(group);
+	return r == -1 ? no_memory(e) : 0;
+}
+
+static int
+plan_unix(struct plan *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+	const char *path = c->socket != NULL ? c->socket : DEFAULT_SOCKET;
+	char *slash;
+
+	p->socket_in_jail = p->jail != NULL && !c->socket_outside;
+	if ((p->socket_dir = absolute(path, p->socket_in_jail)) == NULL)
+		return no_memory(e);
+	if (strlen(p->socket_dir) >= sizeof(((struct sockaddr_un *)0)->
+	    sun_path))
+		return err_set(e, EX_USAGE, "-s: %s: longer than %zu bytes, "
+		    "no web server could connect to it", p->socket_dir,
+		    sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+	if (asprintf(&p->where, "unix:%s%s", p->socket_in_jail ? p->jail : "",
+	    p->socket_dir) == -1)
+		return no_memory(e);
+	slash = strrchr(p->socket_dir, '/');
+	if ((p->socket_name = strdup(slash + 1)) == NULL)
+		return no_memory(e);
+	if (p->socket_name[0] == '\0' || strcmp(p->socket_name, ".") == 0 ||
+	    strcmp(p->socket_name, "..") == 0)
+		return err_set(e, EX_USAGE, "-s: %s: names no file", path);
+	slash[slash == p->socket_dir ? 1 : 0] = '\0';
+	p->addr.ss_family = AF_UNIX;
+	return plan_owner(p, e);
+}
+
+static int
+plan_tcp(struct plan *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+	const char *a = c->address != NULL ? c->address : DEFAULT_ADDRESS;
+
+	p->addrlen = listen_address(a, c->port, &p->addr);
+	if (p->addrlen == 0)
+		return err_set(e, EX_USAGE, "-a: %s: not an IPv4 or IPv6 "
+		    "address (names are not looked up)", a);
+	if (asprintf(&p->where, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
+	    "tcp:%s:%d", a, c->port) == -1)
+		return no_memory(e);
+	return 0;
+}
+
+static int
+plan_program(struct plan *p, struct err *e)
+{
+	static char *shell[] = { "/bin/sh", "-c", NULL, NULL };
+	const struct conf *c = p->conf;
+	size_t n = c->command != NULL ? 3 : (size_t)c->argc;
+	size_t i;
+
+	if ((p->argv = calloc(n + 1, sizeof(char *))) == NULL)
+		return no_memory(e);
+	for (i = 0; i < n; i++)
+		p->argv[i] = c->command != NULL ? shell[i] : c->argv[i];
+	if (c->command == NULL)
+		p->argv[0] = absolute(c->argv[0], p->jail != NULL);
+	else if (asprintf(&p->argv[2], "exec %s", c->command) == -1)
+		p->argv[2] = NULL;
+	p->chdir = absolute(c->chdir != NULL ? c->chdir : "/",
+	    p->jail != NULL);
+	if (p->argv[0] == NULL || p->argv[n - 1] == NULL || p->chdir == NULL)
+		return no_memory(e);
+	return 0;
+}
+
+/* --name, or one made of the application's. */
+static void
+plan_name(struct plan *p)
+{
+	const struct conf *c = p->conf;
+	const char *s = c->command != NULL ? c->command : c->argv[0];
+	size_t n = 0, end;
+
+	if (c->name != NULL) {
+		strlcpy(p->name, c->name, sizeof(p->name));
+		return;
+	}
+	end = c->command != NULL ? strcspn(s, " \t\n") : strlen(s);
+	while (end > 0 && s[end - 1] == '/')
+		end--;
+	for (s += end; end > 0 && s[-1] != '/'; end--)
+		s--;
+	for (; *s != '\0' && *s != '/' && n < sizeof(p->name) - 1; s++) {
+		if (c->command != NULL && isspace((unsigned char)*s))
+			break;
+		p->name[n++] = isalnum((unsigned char)*s) ||
+		    strchr("._-", *s) != NULL ? *s : '_';
+	}
+	p->name[n] = '\0';
+	if (n == 0 || strcmp(p->name, ".") == 0 || strcmp(p->name, "..") == 0)
+		strlcpy(p->name, "spawnd", sizeof(p->name));
+}
+
+static int
+plan_size(struct plan *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+	const char *children = env_get(p->envp, "PHP_FCGI_CHILDREN");
+	const char *why = NULL;
+	struct rlimit r;
+
+	if (children != NULL && children[0] != '\0') {
+		p->children = (int)strtonum(children, 0, WORKERS_MAX, &why);
+		if (why != NULL)
+			return err_set(e, EX_USAGE, "PHP_FCGI_CHILDREN: %s: "
+			    "%s (a number from 0 to %d)", children, why,
+			    WORKERS_MAX);
+	}
+	p->workers = c->workers != -1 ? c->workers : p->children > 0 ? 1 :
+	    WORKERS_DEFAULT;
+	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
+		return err_set(e, EX_OSERR, "getrlimit: %s",
+		    strerror(errno));
+	if (r.rlim_max != RLIM_INFINITY &&
+	    (rlim_t)p->workers + FDS_RESERVED > r.rlim_max)
+		return err_set(e, EX_CONFIG, "-F: %d: the limit of open files "
+		    "allows %lld (raise it: ulimit -Hn, LimitNOFILE=)",
+		    p->workers, (long long)r.rlim_max - FDS_RESERVED);
+	return 0;
+}
+
+/* Limits and priority that we would not be allowed to set. */
+static int
+check_limits(const struct plan *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+	struct rlimit now;
+	size_t i;
+
+	if (p->root)
+		return 0;
+	for (i = 0; i < c->nlimits; i++) {
+		const struct limit *l = &c->limits[i];
+
+		if (getrlimit(l->resource, &now) == -1)
+			return err_set(e, EX_OSERR, "getrlimit: %s",
+			    strerror(errno));
+		if (l->value.rlim_cur > now.rlim_max ||
+		    (l->has_hard && l->value.rlim_max > now.rlim_max))
+			return err_set(e, EX_NOPERM, "--rlimit: %s: only root "
+			    "may go above the hard limit of %lld", l->name,
+			    (long long)now.rlim_max);
+	}
+	errno = 0;
+	if (c->nice_given && c->nice < getpriority(PRIO_PROCESS, 0))
+		return err_set(e, EX_NOPERM, "--nice: %d: only root may go "
+		    "below the present one", c->nice);
+	return 0;
+}
+
+int
+plan_make(struct plan *p, const struct conf *c, struct err *e)
+{
+	memset(p, 0, sizeof(*p));
+	p->conf = c;
+	p->jail_fd = -1;
+	p->root = geteuid() == 0;
+	plan_name(p);
+	if (choose_jail(p, e) == -1 || check_root(p, e) == -1 ||
+	    ident_resolve(c->user, c->group, &p->ident, e) == -1)
+		return -1;
+	if ((c->port != 0 ? plan_tcp(p, e) : plan_unix(p, e)) == -1 ||
+	    plan_program(p, e) == -1 || check_limits(p, e) == -1)
+		return -1;
+	p->envp = env_build(c, &p->ident, env_own(), e);
+	if (p->envp == NULL || plan_size(p, e) == -1)
+		return -1;
+	return open_jail(p, e);
+}
+
+void
+plan_free(struct plan *p)
+{
+	size_t i;
+
+	if (p->jail_fd != -1)
+		close(p->jail_fd);
+	if (p->argv != NULL) {
+		free(p->conf->command != NULL ? p->argv[2] : p->argv[0]);
+		free(p->argv);
+	}
+	for (i = 0; p->envp != NULL && p->envp[i] != NULL; i++)
+		free(p->envp[i]);
+	free(p->envp);
+	free(p->jail);
+	free(p->socket_dir);
+	free(p->socket_name);
+	free(p->where);
+	free(p->who);
+	free(p->chdir);
+	free(p->ident.groups);
+	free(p->ident.user);
+	free(p->ident.group);
+	free(p->ident.home);
+	free(p->ident.shell);
+	memset(p, 0, sizeof(*p));
+	p->jail_fd = -1;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The pool: which worker is to be started, looked at, signalled, and when.
+ * It is pure. Time comes in as an argument (microseconds of one monotonic
+ * clock), events come in through pool_event(), and what has to be done goes
+ * out through pool_next(). The caller carries each action out before it
+ * passes the next event in.
+ */
+#ifndef POOL_H
+#define POOL_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define NEVER			UINT64_MAX	/* no deadline */
+#define USEC			UINT64_C(1000000)	/* one second */
+
+#define POOL_FAST_STOP		(2 * USEC)	/* INT: signal to KILL */
+#define POOL_LOOK_FIRST		UINT64_C(1000)	/* first look at a start */
+#define POOL_LOOK_LAST		UINT64_C(50000)	/* pause between the last */
+#define POOL_FAIL_FIRST		(USEC / 10)	/* after a failed start */
+#define POOL_FAIL_LAST		(30 * USEC)
+#define POOL_QUICK_FIRST	UINT64_C(10000)	/* after an unseen exit 0 */
+#define POOL_QUICK_LAST		USEC
+#define POOL_TOKENS		20		/* per worker, for crashes */
+#define POOL_REFILL		10		/* per worker and second */
+#define POOL_START_FAILURES	3		/* of every slot: give up */
+#define POOL_START_GRACE	USEC		/* from the first ready one on */
+
+enum slot_state {
+	SLOT_EMPTY,		/* no process, none wanted */
+	SLOT_SPAWNING,		/* handed out as POOL_SPAWN, no answer yet */
+	SLOT_STARTING,		/* a process that was not seen ready yet */
+	SLOT_READY,
+	SLOT_STOPPING,		/* was sent the stop signal */
+	SLOT_KILLED,		/* was sent KILL */
+	SLOT_BACKOFF,		/* no process, a start is due at its deadline */
+	SLOT_NSTATES
+};
+
+/* What a look at a starting worker found. */
+enum look {
+	LOOK_NO,		/* it can be seen, and is not ready */
+	LOOK_READY,
+	LOOK_UNKNOWN		/* it cannot be seen */
+};
+
+/* Whether the listen queue moved since it was last looked at. */
+enum moved { MOVED_NO, MOVED_YES, MOVED_UNKNOWN };
+
+struct pool_event {
+	enum {
+		EV_SPAWNED,	/* slot, pid: a POOL_SPAWN was carried out */
+		EV_NOFORK,	/* slot, error: it could not be */
+		EV_LOOKED,	/* slot, look: a POOL_LOOK was carried out */
+		EV_EXIT,	/* slot, status, exec_failed, moved */
+		EV_TIMER,	/* slot: its deadline (pool_tick() only) */
+		EV_END,		/* slot: must go (within the pool only) */
+		EV_NSLOT,	/* above: of one slot; below: of the pool */
+		EV_RELOAD,
+		EV_STOP,	/* a second one is EV_STOP_FAST */
+		EV_STOP_FAST
+	}		 what;
+	unsigned int	 slot;
+	pid_t		 pid;
+	int		 error;
+	enum look	 look;
+	int		 status;	/* of wait(2) */
+	bool		 exec_failed;	/* it never became its program */
+	enum moved	 moved;		/* asked for by pool_wants_queue() */
+};
+
+enum notice {
+	NOTICE_READY,		/* the start is over; ready: how many */
+	NOTICE_FAILED,		/* the start has failed; why */
+	NOTICE_DONE,		/* stopped, no process is left */
+	NOTICE_EXIT,		/* pid, status, age, was_ready, delay, ... */
+	NOTICE_NOFORK,		/* error, delay */
+	NOTICE_SLOW,		/* pid: not ready in time, is ended */
+	NOTICE_KILL,		/* pid: did not heed its stop signal */
+	NOTICE_RELOADED,
+	NOTICE_RELOAD_FAILED	/* pid or error of the new worker */
+};
+
+struct pool_notice {
+	enum notice	 what;
+	enum {
+		FAILED_EXEC,	/* the program could not be executed */
+		FAILED_TRIES,	/* every slot has failed too often */
+		FAILED_TIME	/* nothing was ready in time */
+	}		 why;
+	unsigned int	 slot;
+	pid_t		 pid;
+	int		 error;
+	int		 status;
+	bool		 exec_failed;
+	bool		 was_ready;
+	uint64_t	 age;		/* from its spawn */
+	uint64_t	 delay;		/* until the next start */
+	unsigned int	 failures;	/* in a row, of this slot */
+	unsigned int	 ready;
+};
+
+struct pool_action {
+	enum { POOL_SPAWN, POOL_LOOK, POOL_SIGNAL, POOL_NOTICE } what;
+	unsigned int	 slot;
+	int		 signo;		/* of POOL_SIGNAL */
+	uint64_t	 age;		/* of POOL_LOOK: since the spawn */
+	struct pool_notice notice;
+};
+
+struct pool_conf {
+	unsigned int	 workers;
+	int		 stop_signal;
+	uint64_t	 start_timeout;
+	uint64_t	 stop_timeout;
+	uint64_t	 seed;		/* of the jitter */
+};
+
+struct pool;
+
+/*
+ * A pool that wants its first workers at `now`; it has pool_slots() slots,
+ * one more than workers, for a reload. NULL when there is no memory: that is
+ * the only allocation it ever makes.
+ */
+struct pool *pool_new(const struct pool_conf *c, uint64_t now);
+void	 pool_free(struct pool *p);
+unsigned int pool_slots(const struct pool *p);
+/* Tells the pool what happened. */
+void	 pool_event(struct pool *p, const struct pool_event *ev, uint64_t now);
+/* Lets every deadline up to `now` fall due. */
+void	 pool_tick(struct pool *p, uint64_t now);
+/* The time of the next deadline, or NEVER. */
+uint64_t pool_deadline(const struct pool *p);
+/* Takes the next action to carry out. Returns false when there is none. */
+bool	 pool_next(struct pool *p, struct pool_action *a);
+/* Would an exit with this status ask whether the queue moved? */
+bool	 pool_wants_queue(const struct pool *p, unsigned int slot, int status);
+enum slot_state pool_state(const struct pool *p, unsigned int slot);
+unsigned int pool_count(const struct pool *p, enum slot_state state);
+
+#endif

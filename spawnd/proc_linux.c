@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * /proc, as an unprivileged and jailed process can read it. Whatever is read
+ * here belongs to a worker, who may be hostile: sizes are bounded, and
+ * numbers come from the kernel, not from the worker's memory.
+ */
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <linux/mount.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+#define TREE_MAX	256	/* processes of a worker that are looked at */
+#define TASKS_MAX	256	/* tasks of a process */
+
+static int procfd = -1;
+
+int
+proc_open(bool *detached)
+{
+	/*
+	 * A plain descriptor would lead out of the jail by "..". The clone
+	 * is a mount of its own, and ".." stays inside.
+	 */
+	procfd = (int)syscall(SYS_open_tree, AT_FDCWD, "/proc",
+	    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	*detached = procfd != -1;
+	if (procfd == -1)
+		procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (procfd != -1 && faccessat(procfd, "self/stat", F_OK, 0) == -1) {
+		close(procfd);
+		procfd = -1;
+	}
+	return procfd == -1 ? -1 : 0;
+}
+
+ssize_t
+proc_read(const char *path, char *buf, size_t size)
+{
+	ssize_t n;
+	int fd;
+
+	if (procfd == -1)
+		return -1;
+	fd = openat(procfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd == -1)
+		return -1;
+	n = read(fd, buf, size - 1);
+	close(fd);
+	if (n >= 0)
+		buf[n] = '\0';
+	return n;
+}
+
+int
+proc_write(const char *path, const char *text)
+{
+	ssize_t n;
+	int fd, saved;
+
+	if (procfd == -1) {
+		errno = ENOENT;
+		return -1;
+	}
+	fd = openat(procfd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd == -1)
+		return -1;
+	n = write(fd, text, strlen(text));
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return n == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+static DIR *
+open_dir(const char *path)
+{
+	DIR *d;
+	int fd;
+
+	fd = openat(procfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return NULL;
+	if ((d = fdopendir(fd)) == NULL)
+		close(fd);
+	return d;
+}
+
+/* The numbers that name a directory's entries. Returns how many, or -1. */
+static int
+list_numbers(const char *path, int *numbers, int max)
+{
+	struct dirent *de;
+	DIR *d;
+	int n = 0;
+
+	if ((d = open_dir(path)) == NULL)
+		return -1;
+	while (n < max && (de = readdir(d)) != NULL) {
+		if (de->d_name[0] >= '0' && de->d_name[0] <= '9')
+			numbers[n++] = atoi(de->d_name);
+	}
+	closedir(d);
+	return n;
+}
+
+/* The inode if path is a link to a socket, else 0. */
+static uint64_t
+socket_inode(const char *path)
+{
+	char link[64];
+	uint64_t inode;
+	ssize_t n;
+
+	n = readlinkat(procfd, path, link, sizeof(link) - 1);
+	if (n == -1)
+		return 0;
+	link[n] = '\0';
+	return sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1 ? inode : 0;
+}
+
+static bool
+is_accept(long call)
+{
+#ifdef SYS_accept
+	if (call == SYS_accept)
+		return true;
+#endif
+	return call == SYS_accept4;
+}
+
+static bool
+is_poll(long call)
+{
+	static const long calls[] = {
+#ifdef SYS_poll
+		SYS_poll,
+#endif
+#ifdef SYS_select
+		SYS_select,
+#endif
+#ifdef SYS_epoll_wait
+		SYS_epoll_wait,
+#endif
+#ifdef SYS_epoll_pwait2
+		SYS_epoll_pwait2,
+#endif
+		SYS_ppoll, SYS_pselect6, SYS_epoll_pwait,
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (call == calls[i])
+			return true;
+	}
+	return false;
+}
+
+/* What call a task sleeps in, of what descriptor. */
+static void
+view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
+{
+	unsigned long fd, stack;
+	char path[64], buf[256];
+	long call;
+
+	snprintf(path, sizeof(path), "%d/task/%d/syscall", (int)pid, tid);
+	if (proc_read(path, buf, sizeof(buf)) <= 0)
+		return;
+	if (sscanf(buf, "%ld 0x%lx 0x%*x 0x%*x 0x%*x 0x%*x 0x%*x 0x%lx",
+	    &call, &fd, &stack) != 3) {
+		v->readable = true;	/* "running", or not in a call */
+		return;
+	}
+	/* A 32-bit program on a 64-bit kernel numbers its calls otherwise. */
+	if (sizeof(long) == 8 && stack <= UINT32_MAX)
+		return;
+	v->readable = true;
+	if (is_poll(call))
+		v->polling = true;
+	if (!is_accept(call))
+		return;
+	snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, (int)fd);
+	if (fd == STDIN_FILENO || socket_inode(path) == inode)
+		v->accepting = true;
+}
+
+/* The cpu time of a task in ns, and whether it runs. */
+static void
+view_time(pid_t pid, int tid, struct view *v)
+{
+	char path[64], buf[512], *s;
+	unsigned long user, sys;
+	uint64_t ns;
+
+	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)pid, tid);
+	/* The name in parentheses is the program's own and may hold any. */
+	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	    (s = strrchr(buf, ')')) == NULL)
+		return;
+	if (s[1] == ' ' && s[2] != 'S')
+		v->asleep = false;
+	snprintf(path, sizeof(path), "%d/task/%d/schedstat", (int)pid, tid);
+	if (sscanf(s + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu "
+	    "%lu", &user, &sys) != 2)
+		return;
+	if (proc_read(path, buf, sizeof(buf)) > 0 &&
+	    sscanf(buf, "%" SCNu64, &ns) == 1)
+		v->cpu += ns;
+	else
+		v->cpu += (uint64_t)(user + sys) * 1000000000 /
+		    (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+/* Adds the children of one task to the list. Returns its new length. */
+static int
+add_children(pid_t pid, int tid, pid_t *tree, int n)
+{
+	char path[64], buf[4096], *s, *end;
+	long child;
+
+	snprintf(path, sizeof(path), "%d/task/%d/children", (int)pid, tid);
+	if (proc_read(path, buf, sizeof(buf)) <= 0)
+		return n;
+	for (s = buf; n < TREE_MAX; s = end) {
+		child = strtol(s, &end, 10);
+		if (end == s || *end != ' ')
+			break;
+		tree[n++] = (pid_t)child;
+	}
+	return n;
+}
+
+int
+proc_view(pid_t pid, uint64_t inode, struct view *v)
+{
+	pid_t tree[TREE_MAX];
+	int tasks[TASKS_MAX];
+	int i, j, n = 1, ntasks;
+	char path[32];
+
+	*v = (struct view){ .asleep = true };
+	tree[0] = pid;
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%d/task", (int)tree[i]);
+		ntasks = list_numbers(path, tasks, TASKS_MAX);
+		if (i == 0 && ntasks <= 0)
+			return -1;
+		for (j = 0; j < ntasks && !v->accepting; j++) {
+			view_time(tree[i], tasks[j], v);
+			view_call(tree[i], tasks[j], inode, v);
+			n = add_children(tree[i], tasks[j], tree, n);
+		}
+	}
+	return 0;
+}
+
+static int
+add_sockets(pid_t pid, uint64_t skip, uint64_t *inodes, int n, int max)
+{
+	int fds[TASKS_MAX];
+	char path[64];
+	uint64_t inode;
+	int i, nfds;
+
+	snprintf(path, sizeof(path), "%d/fd", (int)pid);
+	nfds = list_numbers(path, fds, TASKS_MAX);
+	for (i = 0; i < nfds && n < max; i++) {
+		snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, fds[i]);
+		inode = socket_inode(path);
+		if (inode != 0 && inode != skip)
+			inodes[n++] = inode;
+	}
+	return nfds == -1 ? -1 : n;
+}
+
+int
+proc_sockets(pid_t pid, uint64_t skip, uint64_t *inodes, int max)
+{
+	pid_t tree[TREE_MAX];
+	int tasks[TASKS_MAX];
+	int i, j, r, n = 0, ntree = 1, ntasks;
+	char path[32];
+
+	tree[0] = pid;
+	for (i = 0; i < ntree; i++) {
+		r = add_sockets(tree[i], skip, inodes, n, max);
+		if (r == -1 && i == 0)
+			return -1;
+		n = r == -1 ? n : r;
+		snprintf(path, sizeof(path), "%d/task", (int)tree[i]);
+		ntasks = list_numbers(path, tasks, TASKS_MAX);
+		for (j = 0; j < ntasks; j++)
+			ntree = add_children(tree[i], tasks[j], tree, ntree);
+	}
+	return n;
+}

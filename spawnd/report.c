@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: ISC */
+/* What the pool did, in words. */
+#include <sys/wait.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+static const char *
+seconds(uint64_t usec, char buf[32])
+{
+	snprintf(buf, 32, "%" PRIu64 ".%02u s", usec / USEC,
+	    (unsigned int)(usec % USEC / 10000));
+	return buf;
+}
+
+void
+report_status(int status, char *buf, size_t size)
+{
+	const char *name;
+
+	if (WIFEXITED(status)) {
+		snprintf(buf, size, "exited with status %d",
+		    WEXITSTATUS(status));
+		return;
+	}
+	name = signame_name(WTERMSIG(status));
+	if (name != NULL)
+		snprintf(buf, size, "was killed by SIG%s%s", name,
+		    WCOREDUMP(status) ? " (core dumped)" : "");
+	else
+		snprintf(buf, size, "was killed by signal %d%s",
+		    WTERMSIG(status), WCOREDUMP(status) ?
+		    " (core dumped)" : "");
+}
+
+void
+report_exec(const struct plan *p, const struct exec_failure *f, char *buf,
+    size_t size)
+{
+	static const char *const steps[] = {
+		[STEP_PARENT] = "start", [STEP_LIMIT] = "--rlimit",
+		[STEP_NICE] = "--nice", [STEP_CHDIR] = "chdir",
+		[STEP_EXEC] = "exec",
+	};
+	const char *what = f->step == STEP_CHDIR ? p->chdir : p->argv[0];
+	char why[512] = "";
+
+	if (f->step == STEP_EXEC)
+		program_explain(p->argv[0], f->error, why, sizeof(why));
+	snprintf(buf, size, "%s %s%s%s: %s%s%s%s", steps[f->step], what,
+	    p->jail != NULL ? " in " : "", p->jail != NULL ? p->jail : "",
+	    strerror(f->error), why[0] != '\0' ? ": " : "", why, p->note);
+}
+
+void
+report_ready(const struct plan *p, unsigned int ready, char *buf, size_t size)
+{
+	char count[32] = "", children[48] = "", owner[160] = "";
+	char jail[512] = "";
+
+	if (ready < (unsigned int)p->workers)
+		snprintf(count, sizeof(count), "%u of ", ready);
+	if (p->children > 0)
+		snprintf(children, sizeof(children), " x (%d children + 1)",
+		    p->children);
+	if (p->who != NULL)
+		snprintf(owner, sizeof(owner), " (%s)", p->who);
+	if (p->jail != NULL)
+		snprintf(jail, sizeof(jail), ", jail %s", p->jail);
+	snprintf(buf, size, "%s%d worker%s%s ready on %s%s%s, uid %u, pid %d",
+	    count, p->workers, p->workers == 1 ? "" : "s", children,
+	    p->where, owner, jail, p->ident.uid, (int)getpid());
+}
+
+/* "exited with status 1 after 0.20 s" or why it never was the program. */
+static void
+describe_exit(const struct plan *p, const struct pool_notice *n,
+    const struct exec_failure *f, char *buf, size_t size)
+{
+	char status[64], age[32];
+
+	if (n->exec_failed && f != NULL) {
+		report_exec(p, f, buf, size);
+		return;
+	}
+	report_status(n->status, status, sizeof(status));
+	snprintf(buf, size, "%s after %s%s", status, seconds(n->age, age),
+	    n->was_ready ? "" : ", before it was ready");
+}
+
+static void
+report_exit(const struct plan *p, const struct pool_notice *n,
+    const struct exec_failure *f)
+{
+	char what[ERR_SIZE], next[96] = "", delay[32];
+
+	describe_exit(p, n, f, what, sizeof(what));
+	if (n->delay > 0 && n->was_ready)
+		snprintf(next, sizeof(next), " (too many of late; next start "
+		    "in %s)", seconds(n->delay, delay));
+	else if (n->delay > 0)
+		snprintf(next, sizeof(next), " (failure %u in a row; next "
+		    "start in %s)", n->failures, seconds(n->delay, delay));
+	log_warn("worker %d: %s%s", (int)n->pid, what, next);
+}
+
+void
+report_notice(const struct plan *p, const struct pool_notice *n,
+    const struct exec_failure *f)
+{
+	char what[ERR_SIZE], delay[32];
+
+	switch (n->what) {
+	case NOTICE_EXIT:
+		report_exit(p, n, f);
+		break;
+	case NOTICE_NOFORK:
+		log_warn("fork: %s (next try in %s)", strerror(n->error),
+		    seconds(n->delay, delay));
+		break;
+	case NOTICE_SLOW:
+		log_warn("worker %d: not ready within %d s (--start-timeout), "
+		    "is ended", (int)n->pid, p->conf->start_timeout);
+		break;
+	case NOTICE_KILL:
+		log_warn("worker %d: still there after its stop signal, is "
+		    "killed", (int)n->pid);
+		break;
+	case NOTICE_RELOADED:
+		log_info("reload: all workers are new");
+		break;
+	case NOTICE_RELOAD_FAILED:
+		if (n->error != 0)
+			snprintf(what, sizeof(what), "fork: %s",
+			    strerror(n->error));
+		else
+			describe_exit(p, n, f, what, sizeof(what));
+		log_warn("reload: ended, the old workers stay: the new one: "
+		    "%s", what);
+		break;
+	case NOTICE_READY:
+	case NOTICE_FAILED:
+	case NOTICE_DONE:
+		break;		/* main's own */
+	}
+}

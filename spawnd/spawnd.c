@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * spawnd: the order of the start, and the hands of the pool. The start is a
+ * chain of phases, each of which hands an error up to main(); once the jail
+ * is entered nothing is privileged any more, and once the pool is ready
+ * nothing a worker or client does ends the loop.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+static struct conf conf;
+static struct plan plan;
+static struct guarantees guarantees;
+static struct pool *pool;
+static int exit_status;
+static char last_exit[ERR_SIZE];	/* of a start that fails */
+
+static void
+do_spawn(unsigned int slot)
+{
+	struct pool_event ev = { .slot = slot };
+
+	listen_blocking();
+	loop_block_signals();
+	ev.pid = worker_spawn(slot);
+	ev.error = errno;
+	loop_unblock_signals();
+	ev.what = ev.pid == -1 ? EV_NOFORK : EV_SPAWNED;
+	pool_event(pool, &ev, loop_now());
+}
+
+static void
+do_look(unsigned int slot, uint64_t age)
+{
+	struct pool_event ev = { .what = EV_LOOKED, .slot = slot };
+	uint64_t now = loop_now();
+
+	ev.look = observe_look(worker_pid(slot), age, now,
+	    worker_sight(slot));
+	pool_event(pool, &ev, now);
+}
+
+/* Why the start failed, as one line. */
+static void
+start_failed(const struct pool_notice *n)
+{
+	char line[2 * ERR_SIZE];	/* is cut where it is said */
+
+	exit_status = EX_UNAVAILABLE;
+	if (n->why == FAILED_EXEC)
+		strlcpy(line, last_exit, sizeof(line));
+	else if (n->why == FAILED_TIME && last_exit[0] == '\0')
+		snprintf(line, sizeof(line), "%s: no worker was ready within "
+		    "%d s (--start-timeout)", plan.argv[0],
+		    conf.start_timeout);
+	else
+		snprintf(line, sizeof(line), "%s: no worker became ready: "
+		    "the last one %s", plan.argv[0], last_exit);
+	daemon_outcome(exit_status, line);
+}
+
+static void
+do_notice(const struct pool_notice *n)
+{
+	const struct exec_failure *f = NULL;
+	char line[ERR_SIZE];
+
+	if (n->exec_failed)
+		f = worker_failure(n->slot);
+	switch (n->what) {
+	case NOTICE_READY:
+		report_ready(&plan, n->ready, line, sizeof(line));
+		daemon_outcome(0, line);
+		return;
+	case NOTICE_FAILED:
+		start_failed(n);
+		return;
+	case NOTICE_DONE:
+		loop_end();
+		return;
+	case NOTICE_EXIT:
+		if (!daemon_starting())
+			break;
+		if (f != NULL) {
+			/* It ends the start, whose last line this will be. */
+			report_exec(&plan, f, last_exit, sizeof(last_exit));
+			return;
+		}
+		report_status(n->status, last_exit, sizeof(last_exit));
+		break;
+	default:
+		break;
+	}
+	report_notice(&plan, n, f);
+}
+
+/* Carries out what the pool wants, then sets the time of its next deadline. */
+static void on_timer(void);
+
+static void
+act(void)
+{
+	struct pool_action a;
+
+	while (pool_next(pool, &a)) {
+		switch (a.what) {
+		case POOL_SPAWN:
+			do_spawn(a.slot);
+			break;
+		case POOL_LOOK:
+			do_look(a.slot, a.age);
+			break;
+		case POOL_SIGNAL:
+			worker_signal(a.slot, a.signo);
+			break;
+		case POOL_NOTICE:
+			do_notice(&a.notice);
+			break;
+		}
+	}
+	loop_timer(pool_deadline(pool), on_timer);
+}
+
+static void
+on_timer(void)
+{
+	pool_tick(pool, loop_now());
+	act();
+}
+
+static void
+on_child(int signo)
+{
+	struct pool_event ev;
+	int slot, status;
+
+	(void)signo;
+	while (worker_reap(&slot, &status) > 0) {
+		if (slot == -1)
+			continue;
+		ev = (struct pool_event){ .what = EV_EXIT,
+		    .slot = (unsigned int)slot, .status = status };
+		ev.exec_failed = worker_failure(ev.slot) != NULL;
+		if (pool_wants_queue(pool, ev.slot, status))
+			ev.moved = observe_moved();
+		pool_event(pool, &ev, loop_now());
+		act();
+	}
+}
+
+static void
+on_stop(int signo)
+{
+	struct pool_event ev = { .what = EV_STOP };
+
+	if (signo == SIGINT)
+		ev.what = EV_STOP_FAST;
+	if (daemon_starting()) {
+		exit_status = EX_UNAVAILABLE;
+		daemon_outcome(exit_status, "stopped before it was ready");
+	}
+	pool_event(pool, &ev, loop_now());
+	act();
+}
+
+static void
+on_reload(int signo)
+{
+	struct pool_event ev = { .what = EV_RELOAD };
+
+	(void)signo;
+	pool_event(pool, &ev, loop_now());
+	act();
+}
+
+/* Says once what does not hold here. */
+static void
+say_guarantees(void)
+{
+	const struct guarantees *g = &guarantees;
+
+	if (!g->proc)
+		log_info("no /proc: workers are taken as ready after 0.2 s");
+	else if (plan.jail != NULL && !g->proc_detached)
+		log_info("/proc could not be detached: the supervisor's own "
+		    "jail has a way out through it");
+	if (!g->queue)
+		log_info("the listen queue cannot be seen here");
+	if (!conf.no_new_privs)
+		log_info("set-id programs are allowed to the workers "
+		    "(--no-new-privs no)");
+	else if (!g->bounding_empty)
+		log_info("the capability bounding set could not be emptied; "
+		    "no_new_privs makes up for it");
+}
+
+static int
+make_pool(struct err *e)
+{
+	struct pool_conf pc = {
+		.workers = (unsigned int)plan.workers,
+		.stop_signal = conf.stop_signal,
+		.start_timeout = (uint64_t)conf.start_timeout * USEC,
+		.stop_timeout = (uint64_t)conf.stop_timeout * USEC,
+		.seed = (uint64_t)arc4random() << 32 | arc4random(),
+	};
+
+	if ((pool = pool_new(&pc, loop_now())) == NULL)
+		return err_set(e, EX_OSERR, "pool: out of memory");
+	return 0;
+}
+
+static int
+watch_signals(struct err *e)
+{
+	if (loop_signal(SIGCHLD, on_child, e) == -1 ||
+	    loop_signal(SIGTERM, on_stop, e) == -1 ||
+	    loop_signal(SIGQUIT, on_stop, e) == -1 ||
+	    loop_signal(SIGINT, on_stop, e) == -1 ||
+	    loop_signal(SIGHUP, on_reload, e) == -1)
+		return -1;
+	signal(SIGPIPE, SIG_IGN);
+	return 0;
+}
+
+/* Everything from the plan to a jailed process with nothing running yet. */
+static int
+start(struct err *e)
+{
+	if (!conf.foreground && daemon_start(e) == -1)
+		return -1;
+	log_init(plan.name);
+	if (worker_init(&plan, (unsigned int)plan.workers + 1, e) == -1 ||
+	    listen_open(&plan, e) == -1)
+		return -1;
+	observe_init(&guarantees);
+	if (jail_enter(&plan, &guarantees, e) == -1 ||
+	    loop_init(e) == -1 || watch_signals(e) == -1 ||
+	    make_pool(e) == -1) {
+		listen_remove(&plan);
+		return -1;
+	}
+	say_guarantees();
+	return 0;
+}
+
+static int
+run(void)
+{
+	int r;
+
+	loop_unblock_signals();
+	act();
+	if ((r = loop_run()) == -1) {
+		log_warn("loop: failed: %s", strerror(errno));
+		exit_status = EX_OSERR;
+	}
+	listen_remove(&plan);
+	return exit_status;
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct err e;
+
+	if (daemon_sanitize(&e) == -1 ||
+	    options_parse(&conf, argc, argv, &e) == -1)
+		fatal(&e);
+	if (conf.version) {
+		puts("spawnd " SPAWND_VERSION);
+		return fflush(stdout) == EOF ? EX_IOERR : 0;
+	}
+	if (conf.help)
+		return options_help() == -1 ? EX_IOERR : 0;
+	if (plan_make(&plan, &conf, &e) == -1 || start(&e) == -1)
+		fatal(&e);
+	return run();
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Workers as processes: made, signalled, reaped. Which and when is the pool's
+ * to say.
+ */
+#include <sys/mman.h>
+#include <sys/tree.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+struct worker {
+	pid_t		 pid;		/* 0: no process */
+	int		 told;		/* the last signal it was sent */
+	struct sight	 sight;
+	RB_ENTRY(worker) entry;
+};
+
+RB_HEAD(worker_pids, worker);
+
+static const struct plan *plan;
+static struct worker *workers;
+static struct exec_failure *failures;	/* shared with the children */
+static struct worker_pids pids = RB_INITIALIZER(&pids);
+static struct rlimit open_files;	/* as we were started with */
+
+static int
+pid_compare(const struct worker *a, const struct worker *b)
+{
+	return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
+RB_GENERATE_INTERNAL(worker_pids, worker, entry, pid_compare,
+    static __attribute__((unused)))
+
+/*
+ * What the workers may have only with root's help has to be taken before it
+ * is gone: room below a raised hard limit, and a better priority, which then
+ * is the supervisor's too.
+ */
+static int
+raise_limits(const struct conf *c, struct err *e)
+{
+	struct rlimit now, want;
+	size_t i;
+
+	for (i = 0; i < c->nlimits; i++) {
+		const struct limit *l = &c->limits[i];
+
+		want = l->value;
+		if (!l->has_hard)
+			want.rlim_max = want.rlim_cur;
+		if (getrlimit(l->resource, &now) == -1)
+			return err_set(e, EX_OSERR, "--rlimit: %s: %s",
+			    l->name, strerror(errno));
+		if (want.rlim_max <= now.rlim_max)
+			continue;
+		now.rlim_max = want.rlim_max;
+		if (setrlimit(l->resource, &now) == -1)
+			return err_set(e, err_status(errno, EX_OSERR),
+			    "--rlimit: %s: %s", l->name, strerror(errno));
+	}
+	if (c->nice_given && c->nice < getpriority(PRIO_PROCESS, 0) &&
+	    setpriority(PRIO_PROCESS, 0, c->nice) == -1)
+		return err_set(e, err_status(errno, EX_OSERR),
+		    "--nice: %d: %s", c->nice, strerror(errno));
+	return 0;
+}
+
+/* The supervisor needs more descriptors the more workers there are. */
+static int
+raise_open_files(unsigned int n, struct err *e)
+{
+	rlim_t want = (rlim_t)n + FDS_RESERVED;
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &open_files) == -1)
+		return err_set(e, EX_OSERR, "getrlimit: %s",
+		    strerror(errno));
+	r = open_files;
+	if (r.rlim_cur >= want)
+		return 0;
+	r.rlim_cur = want < r.rlim_max ? want : r.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &r) == -1)
+		return err_set(e, EX_OSERR, "setrlimit: %s",
+		    strerror(errno));
+	return 0;
+}
+
+int
+worker_init(const struct plan *p, unsigned int n, struct err *e)
+{
+	plan = p;
+	if (raise_open_files(n, e) == -1 || raise_limits(p->conf, e) == -1)
+		return -1;
+	workers = calloc(n, sizeof(*workers));
+	failures = mmap(NULL, n * sizeof(*failures), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (workers == NULL || failures == MAP_FAILED)
+		return err_set(e, EX_OSERR, "workers: out of memory");
+	return 0;
+}
+
+static void __attribute__((noreturn))
+give_up(struct exec_failure *f, enum exec_step step)
+{
+	f->step = (int)step;
+	f->error = errno != 0 ? errno : EINVAL;
+	_exit(127);
+}
+
+/* From here to the exec only async-signal-safe calls. */
+static void
+apply_limits(struct exec_failure *f)
+{
+	const struct conf *c = plan->conf;
+	struct rlimit r;
+	size_t i;
+
+	if (setrlimit(RLIMIT_NOFILE, &open_files) == -1)
+		give_up(f, STEP_LIMIT);
+	for (i = 0; i < c->nlimits; i++) {
+		const struct limit *l = &c->limits[i];
+
+		if (getrlimit(l->resource, &r) == -1)
+			give_up(f, STEP_LIMIT);
+		if (l->has_hard || l->value.rlim_cur > r.rlim_max)
+			r.rlim_max = l->has_hard ? l->value.rlim_max :
+			    l->value.rlim_cur;
+		r.rlim_cur = l->value.rlim_cur;
+		if (setrlimit(l->resource, &r) == -1)
+			give_up(f, STEP_LIMIT);
+	}
+	if (c->nice_given && setpriority(PRIO_PROCESS, 0, c->nice) == -1)
+		give_up(f, STEP_NICE);
+}
+
+/* All signals are blocked; the handlers are the loop's until reset here. */
+static void
+reset_signals(void)
+{
+	struct sigaction sa = { .sa_handler = SIG_DFL };
+	sigset_t none;
+	int signo;
+
+	for (signo = 1; signo < NSIG; signo++)
+		sigaction(signo, &sa, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void __attribute__((noreturn))
+become(pid_t parent, struct exec_failure *f)
+{
+	errno = 0;
+	setpgid(0, 0);
+	if (jail_tie(parent) == -1)
+		_exit(127);
+	umask((mode_t)plan->conf->umask);
+	apply_limits(f);
+	if (dup2(daemon_output(), STDOUT_FILENO) == -1 ||
+	    dup2(STDOUT_FILENO, STDERR_FILENO) == -1)
+		give_up(f, STEP_PARENT);
+	if (chdir(plan->chdir) == -1)
+		give_up(f, STEP_CHDIR);
+	reset_signals();
+	execve(plan->argv[0], plan->argv, plan->envp);
+	give_up(f, STEP_EXEC);
+}
+
+pid_t
+worker_spawn(unsigned int slot)
+{
+	struct worker *w = &workers[slot];
+	pid_t parent = getpid(), pid;
+
+	memset(w, 0, sizeof(*w));
+	failures[slot].error = 0;
+	pid = fork();
+	if (pid == 0)
+		become(parent, &failures[slot]);
+	if (pid == -1)
+		return -1;
+	/* As in the child, whoever comes first. */
+	setpgid(pid, pid);
+	w->pid = pid;
+	RB_INSERT(worker_pids, &pids, w);
+	return pid;
+}
+
+/*
+ * kill(-pid) reaches the group only while its first process is not reaped;
+ * worker_reap() takes the pid away before it could be another's.
+ */
+void
+worker_signal(unsigned int slot, int signo)
+{
+	struct worker *w = &workers[slot];
+
+	if (w->pid == 0)
+		return;
+	w->told = signo;
+	kill(-w->pid, signo);
+	if (getpgid(w->pid) != w->pid)
+		kill(w->pid, signo);
+}
+
+pid_t
+worker_reap(int *slot, int *status)
+{
+	struct worker key, *w;
+	siginfo_t info = { 0 };
+
+	*slot = -1;
+	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == -1 ||
+	    info.si_pid == 0)
+		return 0;
+	key.pid = info.si_pid;
+	w = RB_FIND(worker_pids, &pids, &key);
+	if (w != NULL) {
+		*slot = (int)(w - workers);
+		/* The rest of a stopped worker's group goes with it. */
+		if (w->told != 0)
+			kill(-w->pid, w->told);
+		RB_REMOVE(worker_pids, &pids, w);
+		w->pid = 0;
+	}
+	return waitpid(info.si_pid, status, 0);
+}
+
+const struct exec_failure *
+worker_failure(unsigned int slot)
+{
+	return failures[slot].error != 0 ? &failures[slot] : NULL;
+}
+
+struct sight *
+worker_sight(unsigned int slot)
+{
+	return &workers[slot].sight;
+}
+
+pid_t
+worker_pid(unsigned int slot)
+{
+	return workers[slot].pid;
+}
