@@ -120,6 +120,12 @@ jail_verify(const struct plan *p, struct guarantees *g, struct err *e)
 	return 0;
 }
 
+void
+jail_adopt(void)
+{
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
 int
 jail_tie(pid_t parent)
 {

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -117,7 +118,11 @@ describe_holder(int fd, char *buf, size_t size)
 {
 	pid_t pid = observe_peer(fd);
 
-	if (pid > 0)
+	/* What a dead supervisor's workers left running may hold it still. */
+	if (pid > 0 && kill(pid, 0) == -1 && errno == ESRCH)
+		snprintf(buf, size, "in use by processes that outlived pid "
+		    "%d", (int)pid);
+	else if (pid > 0)
 		snprintf(buf, size, "in use by pid %d", (int)pid);
 }
 
@@ -127,7 +132,7 @@ check_stale(const struct plan *p, struct err *e)
 {
 	struct sockaddr_un un;
 	socklen_t len = unix_address(p->socket_name, &un);
-	char holder[64] = "in use";
+	char holder[80] = "in use";
 	int fd, error = 0;
 
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -178,6 +183,17 @@ remove_stale(const struct plan *p, int dir, struct err *e)
 	return 0;
 }
 
+/* Takes back what was just bound, unless somebody else's is there now. */
+static void
+unbind(const struct plan *p, int dir)
+{
+	struct stat st;
+
+	if (fstatat(dir, p->socket_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISSOCK(st.st_mode))
+		unlinkat(dir, p->socket_name, 0);
+}
+
 static int
 bind_unix(const struct plan *p, int dir, int fd, struct err *e)
 {
@@ -195,12 +211,18 @@ bind_unix(const struct plan *p, int dir, int fd, struct err *e)
 		    "bind: %s: %s", p->where, strerror(errno));
 	if (jail_chown_socket(dir, p->socket_name, p->socket_mode,
 	    p->socket_uid, p->socket_gid) == -1)
-		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "chown: %s: %s", p->where, errno == ENOTSOCK ?
+		err_set(e, err_status(errno, EX_CANTCREAT), "chown: %s: %s",
+		    p->where, errno == ENOTSOCK ?
 		    "somebody else has replaced it" : strerror(errno));
-	if (listen(fd, p->conf->backlog) == -1)
-		return err_set(e, EX_CANTCREAT, "listen: %s: %s", p->where,
+	else if (listen(fd, p->conf->backlog) == -1)
+		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->where,
 		    strerror(errno));
+	else
+		r = 1;
+	if (r != 1) {
+		unbind(p, dir);
+		return -1;
+	}
 	if (fstatat(dir, p->socket_name, &bound, AT_SYMLINK_NOFOLLOW) == -1)
 		memset(&bound, 0, sizeof(bound));
 	return 0;
@@ -233,8 +255,8 @@ open_unix(const struct plan *p, struct err *e)
 	    p->socket_dir);
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "socket: %s: its directory: %s%s", p->where,
-		    strerror(errno), p->note);
+		    "socket: %s: its directory: %s", p->where,
+		    strerror(errno));
 	if (lock_directory(p, dir, e) == 0) {
 		if (fchdir(dir) == -1)
 			err_set(e, err_status(errno, EX_OSERR),
@@ -259,8 +281,10 @@ listen_open(const struct plan *p, struct err *e)
 	int fd;
 
 	fd = p->addr.ss_family == AF_UNIX ? open_unix(p, e) : open_tcp(p, e);
-	if (fd == -1)
+	if (fd == -1) {
+		strlcat(e->text, p->note, sizeof(e->text));
 		return -1;
+	}
 	if (dup2(fd, STDIN_FILENO) == -1) {
 		err_set(e, EX_OSERR, "dup2: %s", strerror(errno));
 		close(fd);

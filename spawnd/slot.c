@@ -240,27 +240,6 @@ failed_start(struct pool *p, struct slot *s, const struct pool_event *ev,
 	spawn_after(p, s, now, delay);
 }
 
-static void
-on_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	s->pid = ev->pid;
-	s->spawned = now;
-	s->ready_by = slot_later(now, p->conf.start_timeout);
-	s->pause = POOL_LOOK_FIRST;
-	s->seen = LOOK_UNKNOWN;
-	enter(p, s, SLOT_STARTING,
-	    smaller(slot_later(now, s->pause), s->ready_by));
-}
-
-static void
-on_nofork(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	s->spawned = now;
-	failed_start(p, s, ev, now);
-}
-
 /* The stop signal, and KILL when it is not heeded. */
 static void
 on_end(struct pool *p, struct slot *s, const struct pool_event *ev,
@@ -284,6 +263,42 @@ leave(struct pool *p, struct slot *s)
 		s->leaving = true;
 		p->nleaving++;
 	}
+}
+
+static void
+on_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	s->pid = ev->pid;
+	s->spawned = now;
+	s->ready_by = slot_later(now, p->conf.start_timeout);
+	s->pause = POOL_LOOK_FIRST;
+	s->seen = LOOK_UNKNOWN;
+	enter(p, s, SLOT_STARTING,
+	    smaller(slot_later(now, s->pause), s->ready_by));
+	if (s->leaving)
+		on_end(p, s, ev, now);
+}
+
+/*
+ * A spawn that was handed out already is ended once it is there, and there
+ * is nothing stronger than KILL.
+ */
+static void
+on_leave(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	(void)ev;
+	(void)now;
+	leave(p, s);
+}
+
+static void
+on_nofork(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	s->spawned = now;
+	failed_start(p, s, ev, now);
 }
 
 static void
@@ -422,16 +437,6 @@ on_stop_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	enter(p, s, SLOT_KILLED, NEVER);
 }
 
-/* There is nothing stronger than KILL, but a slow one may have to leave. */
-static void
-on_killed_end(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	(void)ev;
-	(void)now;
-	leave(p, s);
-}
-
 static void
 on_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -466,6 +471,7 @@ static handler *const table[SLOT_NSTATES][EV_NSLOT] = {
 	[SLOT_SPAWNING] = {
 		[EV_SPAWNED] = on_spawned,
 		[EV_NOFORK] = on_nofork,
+		[EV_END] = on_leave,
 	},
 	[SLOT_STARTING] = {
 		[EV_LOOKED] = on_looked,
@@ -484,7 +490,7 @@ static handler *const table[SLOT_NSTATES][EV_NSLOT] = {
 	},
 	[SLOT_KILLED] = {
 		[EV_EXIT] = on_gone,
-		[EV_END] = on_killed_end,
+		[EV_END] = on_leave,
 	},
 	[SLOT_BACKOFF] = {
 		[EV_TIMER] = on_backoff_timer,

@@ -88,7 +88,7 @@ do_notice(const struct pool_notice *n)
 	case NOTICE_EXIT:
 		if (!daemon_starting())
 			break;
-		if (f != NULL) {
+		if (f != NULL && pool_count(pool, SLOT_READY) == 0) {
 			/* It ends the start, whose last line this will be. */
 			report_exec(&plan, f, last_exit, sizeof(last_exit));
 			return;

@@ -208,8 +208,8 @@ bool	 daemon_starting(void);
  * Builds the workers' environment from `from` (environ) by the allowlist,
  * the identity and the rules of conf, later ones winning; PATH is always
  * there. Reads each --env-file. Returns a NULL-terminated array, or NULL
- * with *e set (64 for bad contents, 66 or 77 for a file that cannot be
- * used, 71 for no memory).
+ * with *e set (78 for bad contents, 66 or 77 for a file that cannot be
+ * read, 71 for no memory).
  */
 char	**env_build(const struct conf *c, const struct ident *id,
 	    char *const *from, struct err *e);
@@ -273,6 +273,11 @@ int	 jail_drop(const struct plan *p, struct err *e);
 /* Reads the ids and rights back. Returns 0 with *g filled, or -1 with *e. */
 int	 jail_verify(const struct plan *p, struct guarantees *g,
 	    struct err *e);
+/*
+ * Makes this process the parent of what its dead children leave behind, so
+ * that it can be reaped. Fails silently: then init does that.
+ */
+void	 jail_adopt(void);
 /*
  * In a new child: asks for SIGTERM when the parent dies. Async-signal-safe.
  * Returns 0, or -1 when that parent has died already or on failure.

@@ -99,6 +99,7 @@ int
 worker_init(const struct plan *p, unsigned int n, struct err *e)
 {
 	plan = p;
+	jail_adopt();
 	if (raise_open_files(n, e) == -1 || raise_limits(p->conf, e) == -1)
 		return -1;
 	workers = calloc(n, sizeof(*workers));
