@@ -72,7 +72,6 @@ await(int fd, pid_t pid)
 	struct outcome o = { 0, "" };
 	size_t i, got = 0;
 	ssize_t n;
-	int status;
 
 	child = pid;
 	for (i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
@@ -86,12 +85,14 @@ await(int fd, pid_t pid)
 		got += n > 0 ? (size_t)n : 0;
 	}
 	if (got < sizeof(o)) {
-		while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
-			continue;
 		o.status = EX_OSERR;
 		strlcpy(o.line, "the supervisor ended during the start",
 		    sizeof(o.line));
 	}
+	/* When a failed start is reported, nothing of it is left. */
+	while (o.status != 0 && waitpid(pid, NULL, 0) == -1 &&
+	    errno == EINTR)
+		continue;
 	say(o.status, o.line);
 	_exit(o.status);
 }

@@ -34,7 +34,6 @@ static uint64_t listener;	/* its inode */
 static uint32_t path_inode;	/* unix: the socket file's */
 static uint32_t path_device;
 static uint16_t port;		/* TCP: in network byte order */
-static uint64_t mark;		/* one that waited at the last look; 0: none */
 
 /* Takes one message; returns false to see no more. */
 typedef bool taker(const struct nlmsghdr *h, void *arg);
@@ -198,9 +197,10 @@ diag_open(int fd)
 	return 0;
 }
 
-/* The queue as the last answer shows it. */
+/* Looking for one in the queue. */
 struct waiting {
-	bool		 marked;	/* the mark is still in it */
+	uint64_t	 mark;		/* who is looked for */
+	bool		 marked;	/* it is there */
 	uint64_t	 head;		/* one of it; unix: the oldest */
 };
 
@@ -216,7 +216,7 @@ take_icons(const struct nlmsghdr *h, void *arg)
 	if (a != NULL && len >= sizeof(inode)) {
 		memcpy(&inode, a, sizeof(inode));
 		w->head = inode;
-		w->marked = inode == mark;
+		w->marked = inode == w->mark;
 	}
 	return false;
 }
@@ -234,28 +234,37 @@ take_queued(const struct nlmsghdr *h, void *arg)
 	id = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0];
 	if (w->head == 0)
 		w->head = id;
-	if (id == mark)
+	if (id == w->mark)
 		w->marked = true;
 	return true;
 }
 
-enum moved
-diag_moved(void)
+static int
+look_at_queue(struct waiting *w)
 {
-	struct waiting w = { false, 0 };
-	uint64_t last = mark;
-	int r;
-
 	if (family == AF_UNIX)
-		r = ask_unix(listener, UDIAG_SHOW_ICONS, take_icons, &w);
-	else
-		r = ask_tcp(ALL_BUT, take_queued, &w);
-	if (r == -1)
+		return ask_unix(listener, UDIAG_SHOW_ICONS, take_icons, w);
+	return ask_tcp(ALL_BUT, take_queued, w);
+}
+
+uint64_t
+diag_head(void)
+{
+	struct waiting w = { 0, false, 0 };
+
+	return look_at_queue(&w) == -1 ? 0 : w.head;
+}
+
+enum moved
+diag_moved(uint64_t mark)
+{
+	struct waiting w = { mark, false, 0 };
+
+	if (mark == 0)
+		return MOVED_NO;
+	if (look_at_queue(&w) == -1)
 		return MOVED_UNKNOWN;
-	if (last != 0 && w.marked)
-		return MOVED_NO;	/* and it stays the mark */
-	mark = w.head;
-	return last == 0 ? MOVED_NO : MOVED_YES;
+	return w.marked ? MOVED_NO : MOVED_YES;
 }
 
 struct search {

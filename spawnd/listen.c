@@ -309,14 +309,17 @@ listen_blocking(void)
 void
 listen_remove(const struct plan *p)
 {
+	/* Once in the jail its root is ours, and jail_fd is closed. */
+	bool jailed = p->jail != NULL && p->jail_fd == -1;
 	struct stat st;
 	int dir;
 
 	if (p->addr.ss_family != AF_UNIX || bound.st_ino == 0 ||
-	    (p->jail != NULL && !p->socket_in_jail))
+	    (jailed && !p->socket_in_jail))
 		return;
-	/* Where we live now, the jail's root is ours. */
-	if ((dir = jail_opendir(-1, p->socket_dir)) == -1)
+	dir = jail_opendir(p->socket_in_jail ? p->jail_fd : -1,
+	    p->socket_dir);
+	if (dir == -1)
 		return;
 	if (fstatat(dir, p->socket_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    st.st_ino == bound.st_ino && st.st_dev == bound.st_dev)

@@ -89,10 +89,16 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 	return LOOK_NO;
 }
 
-enum moved
-observe_moved(void)
+uint64_t
+observe_head(void)
 {
-	return have_diag ? diag_moved() : MOVED_UNKNOWN;
+	return have_diag ? diag_head() : 0;
+}
+
+enum moved
+observe_moved(uint64_t mark)
+{
+	return have_diag ? diag_moved(mark) : MOVED_UNKNOWN;
 }
 
 pid_t

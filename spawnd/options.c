@@ -430,6 +430,8 @@ check_together(const struct conf *c, struct err *e)
 	if (c->command == NULL && c->argc == 0)
 		return err_set(e, EX_USAGE, "no application given (spawnd "
 		    "[options] -- /path/to/application [argument ...])");
+	if (c->command == NULL && c->argv[0][0] == '\0')
+		return err_set(e, EX_USAGE, "application: must not be empty");
 	if (c->command == NULL && strchr(c->argv[0], '/') == NULL)
 		return err_set(e, EX_USAGE, "%s: needs a path with a slash "
 		    "(PATH is not searched)", c->argv[0]);

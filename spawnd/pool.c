@@ -89,6 +89,24 @@ find_old(const struct pool *p, enum slot_state state)
 	return NULL;
 }
 
+/* Is there a slot that no worker of this reload was ever ready in? */
+static bool
+find_unproven(const struct pool *p)
+{
+	static const enum slot_state states[] = { SLOT_SPAWNING,
+	    SLOT_STARTING, SLOT_STOPPING, SLOT_KILLED, SLOT_BACKOFF };
+	struct slot *s;
+	size_t i;
+
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		TAILQ_FOREACH(s, &p->lists[states[i]], by_state) {
+			if (!s->leaving && s->proven != p->generation)
+				return true;
+		}
+	}
+	return false;
+}
+
 /*
  * One step of a rolling reload, if it is time for one: first one worker more,
  * then, when that is ready, one of the old less, and so on.
@@ -107,8 +125,7 @@ reload_step(struct pool *p, uint64_t now)
 	p->extra = NULL;
 	if ((old = find_old(p, SLOT_STARTING)) == NULL &&
 	    (old = find_old(p, SLOT_READY)) == NULL) {
-		if (p->count[SLOT_STARTING] + p->count[SLOT_SPAWNING] +
-		    p->count[SLOT_BACKOFF] > 0)
+		if (find_unproven(p))
 			return;
 		p->reloading = false;
 		slot_notice(p, NOTICE_RELOADED, NULL);
@@ -267,10 +284,9 @@ pool_next(struct pool *p, struct pool_action *a)
 }
 
 bool
-pool_wants_queue(const struct pool *p, unsigned int slot, int status)
+pool_wants_queue(const struct pool *p, unsigned int slot)
 {
-	return p->slots[slot].state == SLOT_STARTING && WIFEXITED(status) &&
-	    WEXITSTATUS(status) == 0;
+	return p->slots[slot].state == SLOT_STARTING;
 }
 
 enum slot_state

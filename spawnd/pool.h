@@ -27,7 +27,7 @@
 #define POOL_TOKENS		20		/* per worker, for crashes */
 #define POOL_REFILL		10		/* per worker and second */
 #define POOL_START_FAILURES	3		/* of every slot: give up */
-#define POOL_START_GRACE	USEC		/* from the first ready one on */
+#define POOL_START_GRACE	USEC		/* from the first ready one */
 
 enum slot_state {
 	SLOT_EMPTY,		/* no process, none wanted */
@@ -137,8 +137,8 @@ void	 pool_tick(struct pool *p, uint64_t now);
 uint64_t pool_deadline(const struct pool *p);
 /* Takes the next action to carry out. Returns false when there is none. */
 bool	 pool_next(struct pool *p, struct pool_action *a);
-/* Would an exit with this status ask whether the queue moved? */
-bool	 pool_wants_queue(const struct pool *p, unsigned int slot, int status);
+/* Does it matter for an exit of this slot whether the queue moved? */
+bool	 pool_wants_queue(const struct pool *p, unsigned int slot);
 enum slot_state pool_state(const struct pool *p, unsigned int slot);
 unsigned int pool_count(const struct pool *p, enum slot_state state);
 

@@ -41,16 +41,21 @@ read_at(int fd, void *buf, size_t size, uint64_t offset)
 }
 
 static int
-read_header(const char *head, size_t len, struct header *h)
+native_order(void)
 {
 	const int one = 1;
-	const int order = *(const char *)&one == 1 ? ELFDATA2LSB :
-	    ELFDATA2MSB;
+
+	return *(const char *)&one == 1 ? ELFDATA2LSB : ELFDATA2MSB;
+}
+
+static int
+read_header(const char *head, size_t len, struct header *h)
+{
 	Elf64_Ehdr wide;
 	Elf32_Ehdr narrow;
 
 	if (len < sizeof(narrow) || memcmp(head, ELFMAG, SELFMAG) != 0 ||
-	    head[EI_DATA] != order)
+	    head[EI_DATA] != native_order())
 		return -1;
 	h->wide = head[EI_CLASS] == ELFCLASS64;
 	if (h->wide && len >= sizeof(wide)) {
@@ -136,13 +141,25 @@ explain_machine(const struct header *h, char *buf, size_t size)
 
 	for (i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
 		if (machines[i].number == h->machine) {
-			snprintf(buf, size, "it is built for %s, not for "
-			    "this machine", machines[i].name);
+			snprintf(buf, size, "it is built for %s (not this "
+			    "machine, or the file is damaged)",
+			    machines[i].name);
 			return;
 		}
 	}
 	snprintf(buf, size, "it is built for another machine (ELF number %u)",
 	    h->machine);
+}
+
+/* What begins like a program, or not even that. */
+static const char *
+explain_head(const char *head, size_t n)
+{
+	if (n < SELFMAG || memcmp(head, ELFMAG, SELFMAG) != 0)
+		return "it is neither a program nor a script with a #! line";
+	if (n > EI_DATA && head[EI_DATA] != native_order())
+		return "it is built for another machine (other byte order)";
+	return "it is a program cut short";
 }
 
 /* The file is there and may be executed; what is wrong inside it? */
@@ -168,10 +185,7 @@ explain_contents(int fd, int error, char *buf, size_t size)
 	}
 	if (read_header(head, (size_t)n, &h) == -1) {
 		if (error == ENOEXEC)
-			snprintf(buf, size, n > 4 && memcmp(head, ELFMAG,
-			    SELFMAG) == 0 ? "it is built for another machine "
-			    "(other byte order)" : "it is neither a program "
-			    "nor a script with a #! line");
+			strlcpy(buf, explain_head(head, (size_t)n), size);
 		return;
 	}
 	if (error == ENOEXEC)

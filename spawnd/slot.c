@@ -154,7 +154,8 @@ spawn_after(struct pool *p, struct slot *s, uint64_t now, uint64_t delay)
 static bool
 vacate(struct pool *p, struct slot *s)
 {
-	if (!s->leaving && pool_staying(p) <= p->conf.workers)
+	if (!s->leaving && (pool_staying(p) <= p->conf.workers ||
+	    (p->reloading && s->generation == p->generation)))
 		return false;
 	if (s->leaving)
 		p->nleaving--;
@@ -196,6 +197,7 @@ came_up(struct pool *p, struct slot *s, uint64_t now)
 			p->deadline = slot_later(now, POOL_START_GRACE);
 	}
 	s->failures = 0;
+	s->proven = s->generation;
 }
 
 /* A new worker that fails ends the reload it belongs to. */
@@ -354,12 +356,8 @@ on_looked(struct pool *p, struct slot *s, const struct pool_event *ev,
 static void
 recycle(struct pool *p, struct slot *s)
 {
-	/* The new worker of a reload that got this far has proved itself. */
-	if (s == p->extra)
-		p->extra = NULL;
-	else if (vacate(p, s))
-		return;
-	slot_spawn(p, s);
+	if (!vacate(p, s))
+		slot_spawn(p, s);
 }
 
 /* An exit 0 of a worker that was never seen ready. */
@@ -394,17 +392,6 @@ unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 }
 
 static void
-on_early_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	if (!ev->exec_failed && WIFEXITED(ev->status) &&
-	    WEXITSTATUS(ev->status) == 0)
-		unseen_exit(p, s, ev, now);
-	else
-		failed_start(p, s, ev, now);
-}
-
-static void
 on_ready_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
@@ -424,6 +411,33 @@ on_ready_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	delay = pool_take_token(p, now);
 	n->delay = delay;
 	spawn_after(p, s, now, delay);
+}
+
+/*
+ * Did it take a request that already waited, and died of it before the first
+ * look? A reload's new program gets no such credit: others served, too.
+ */
+static bool
+served_unseen(const struct pool *p, const struct slot *s,
+    const struct pool_event *ev)
+{
+	return p->phase == PHASE_UP && !ev->exec_failed &&
+	    ev->moved == MOVED_YES &&
+	    !(p->reloading && s->generation == p->generation);
+}
+
+static void
+on_early_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	if (!ev->exec_failed && WIFEXITED(ev->status) &&
+	    WEXITSTATUS(ev->status) == 0)
+		unseen_exit(p, s, ev, now);
+	else if (served_unseen(p, s, ev)) {
+		came_up(p, s, now);
+		on_ready_exit(p, s, ev, now);
+	} else
+		failed_start(p, s, ev, now);
 }
 
 static void

@@ -12,6 +12,7 @@ struct slot {
 	enum slot_state	 state;
 	pid_t		 pid;
 	unsigned int	 generation;	/* the reload it was started in */
+	unsigned int	 proven;	/* the last one it was ready in */
 	unsigned int	 failures;	/* failed starts in a row */
 	unsigned int	 quick;		/* unseen exits 0 in a row */
 	unsigned int	 tries;		/* starts in vain, in the start */

@@ -26,12 +26,14 @@ static void
 do_spawn(unsigned int slot)
 {
 	struct pool_event ev = { .slot = slot };
+	uint64_t mark = observe_head();
 
 	listen_blocking();
 	loop_block_signals();
 	ev.pid = worker_spawn(slot);
 	ev.error = errno;
 	loop_unblock_signals();
+	worker_sight(slot)->mark = mark;
 	ev.what = ev.pid == -1 ? EV_NOFORK : EV_SPAWNED;
 	pool_event(pool, &ev, loop_now());
 }
@@ -95,6 +97,10 @@ do_notice(const struct pool_notice *n)
 		}
 		report_status(n->status, last_exit, sizeof(last_exit));
 		break;
+	case NOTICE_NOFORK:
+		snprintf(last_exit, sizeof(last_exit), "could not be forked: "
+		    "%s", strerror(n->error));
+		break;
 	default:
 		break;
 	}
@@ -148,8 +154,8 @@ on_child(int signo)
 		ev = (struct pool_event){ .what = EV_EXIT,
 		    .slot = (unsigned int)slot, .status = status };
 		ev.exec_failed = worker_failure(ev.slot) != NULL;
-		if (pool_wants_queue(pool, ev.slot, status))
-			ev.moved = observe_moved();
+		if (pool_wants_queue(pool, ev.slot))
+			ev.moved = observe_moved(worker_sight(ev.slot)->mark);
 		pool_event(pool, &ev, loop_now());
 		act();
 	}
@@ -254,11 +260,9 @@ start(struct err *e)
 static int
 run(void)
 {
-	int r;
-
 	loop_unblock_signals();
 	act();
-	if ((r = loop_run()) == -1) {
+	if (loop_run() == -1) {
 		log_warn("loop: failed: %s", strerror(errno));
 		exit_status = EX_OSERR;
 	}

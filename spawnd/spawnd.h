@@ -32,8 +32,8 @@
 #define ERR_SIZE		1024	/* of an error's line, with the NUL */
 #define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
 #define RLIMITS_MAX		16	/* --rlimit options */
-#define FDS_RESERVED		32	/* descriptors spawnd needs for itself */
-#define DIR_LOCK_MS		5000	/* wait for the socket directory's lock */
+#define FDS_RESERVED		32	/* descriptors for spawnd itself */
+#define DIR_LOCK_MS		5000	/* wait for a directory's lock */
 
 #define DEFAULT_JAIL		"/var/www"
 #define DEFAULT_SOCKET		"run/httpd.sock"
@@ -117,7 +117,7 @@ struct plan {
 	const struct conf *conf;
 	char		 name[NAME_SIZE];
 	bool		 root;			/* we have uid 0 */
-	const char	*note;			/* "", or why the jail is used */
+	const char	*note;			/* "", or why the jail */
 	char		*jail;			/* NULL: no chroot */
 	int		 jail_fd;		/* -1: no chroot */
 
@@ -129,7 +129,7 @@ struct plan {
 	mode_t		 socket_mode;
 	uid_t		 socket_uid;
 	gid_t		 socket_gid;
-	char		*where;			/* "unix:PATH", "tcp:ADDR:PORT" */
+	char		*where;			/* unix:PATH, tcp:ADDR:PORT */
 	char		*who;			/* unix: "user:group mode" */
 
 	struct ident	 ident;
@@ -153,6 +153,7 @@ struct guarantees {
 struct sight {
 	uint64_t	 cpu;			/* ns, of its whole tree */
 	uint64_t	 still_since;		/* usec; 0: never looked */
+	uint64_t	 mark;			/* the queue's, at its spawn */
 	bool		 oom_done;
 };
 
@@ -365,11 +366,10 @@ void	 observe_init(struct guarantees *g);
  */
 enum look observe_look(pid_t pid, uint64_t age, uint64_t now,
 	    struct sight *s);
-/*
- * Did a connection leave the listen queue between the previous call and this
- * one? (Whether new ones came does not matter.)
- */
-enum moved observe_moved(void);
+/* One that waits in the listen queue, the oldest if that is known; or 0. */
+uint64_t observe_head(void);
+/* Has that one left the queue? With mark 0 none has; it may be unknown. */
+enum moved observe_moved(uint64_t mark);
 /* The process that made the socket a unix one is connected to, or -1. */
 pid_t	 observe_peer(int fd);
 /* What the kernel cuts a backlog to, or -1 where it cannot be known. */
@@ -396,8 +396,9 @@ int	 proc_sockets(pid_t pid, uint64_t skip, uint64_t *inodes, int n);
 /* diag_linux.c: what NETLINK_SOCK_DIAG knows of the listen socket */
 /* Opens it for the listen socket fd, before the jail. Returns 0 or -1. */
 int	 diag_open(int fd);
-/* As observe_moved(). */
-enum moved diag_moved(void);
+/* As observe_head() and observe_moved(). */
+uint64_t diag_head(void);
+enum moved diag_moved(uint64_t mark);
 /*
  * Is one of these socket inodes an accepted connection of the listen socket?
  * 1: yes, 0: no, -1: unknown.
