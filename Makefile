@@ -22,7 +22,8 @@ NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
 SRCS =		daemon.c env.c err.c ident.c jail.c listen.c log.c loop.c \
-		options.c plan.c pool.c program.c report.c signame.c slot.c worker.c
+		options.c plan.c pool.c program.c report.c signame.c slot.c \
+		worker.c
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c diag_linux.c
 SRCS_posix =	jail_posix.c observe_none.c
 
@@ -66,8 +67,9 @@ LINK =		${LINK_${SANITIZE}} ${CFLAGS} ${LDFLAGS}
 all:
 	@mkdir -p ${OUT}/obj
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
-	    VPATH=${UP}/spawnd spawnd.prog)
-	@ln -f ${OUT}/obj/spawnd.prog ${OUT}/spawnd
+	    VPATH=${UP}/spawnd:${UP}/tests spawnd.prog)
+	@cmp -s ${OUT}/obj/spawnd.prog ${OUT}/spawnd || \
+	    ln -f ${OUT}/obj/spawnd.prog ${OUT}/spawnd
 
 units: all
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
@@ -78,7 +80,8 @@ apps:
 	@(cd build/apps/obj && ${MAKE} -f ../../../Makefile TOP=../../.. \
 	    VPATH=../../../tests/apps sub-apps)
 	@for app in build/apps/obj/*.app; do \
-	    ln -f $$app build/apps/`basename $$app .app` || exit; done
+	    to=build/apps/`basename $$app .app`; \
+	    cmp -s $$app $$to || ln -f $$app $$to || exit; done
 
 check: units
 	@sh tests/check.sh ${OUT}
@@ -105,6 +108,8 @@ clean:
 # plainly: they run in jails, where a sanitizer's library is not.
 TOP =		.
 OBJS =		${SRCS:.c=.o} ${SRCS_${OS}:.c=.o}
+MAIN_1 =	sanitize.o
+MAIN =		spawnd.o ${MAIN_${SANITIZE}}
 UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
 		ls ${TOP}/tests/unit | sed -n 's/^\(test_.*\)\.c$$/\1.unit/p'; :
 APPS !=		test -d ${TOP}/tests/apps && \
@@ -127,14 +132,15 @@ LIBS_static.app = -static
 	${COMPILE} ${DEPEND} ${CPPFLAGS} ${CFLAGS} ${LDFLAGS} -Wl,--as-needed \
 	    -o ${@} $< -lfcgi ${LIBS_${@}}
 
-spawnd.prog: spawnd.o ${OBJS}
-	${CC} ${LINK} -o ${@} spawnd.o ${OBJS} ${PKG_LIBS}
+spawnd.prog: ${MAIN} ${OBJS}
+	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
 sub-units: ${UNITS}
 
 sub-apps: ${APPS}
 
-spawnd.o ${OBJS} ${UNITS} ${APPS}: ${TOP}/Makefile
+MADE =		${MAIN} ${OBJS} ${UNITS} ${APPS}
+${MADE}: ${TOP}/Makefile
 ${UNITS}: ${OBJS}
 
--include spawnd.o.d ${OBJS:.o=.o.d} ${UNITS:.unit=.unit.d} ${APPS:.app=.app.d}
+-include ${MADE:=.d}

@@ -1,0 +1,105 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+#
+# Everything there is to check, on a Debian or Ubuntu, as root: installs what
+# is missing, builds, lints, runs every test. The last line sums up; whatever
+# failed or was skipped makes the status 1.
+
+set -eu
+
+cd "$(dirname "$0")/.."
+. scripts/packages.sh
+
+logs=build/check
+passed=0
+failed=0
+running=
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+trap '[ -z "$running" ] || kill "$running"; exit 1' HUP INT TERM
+
+# count PASSED FAILED SKIPPED of a log's closing line, or of pytest's report.
+count()
+{
+	if [ -s "$tmp/pytest.xml" ]; then
+		awk 'BEGIN { RS = ">" }
+		/<testsuite / {
+			for (i = 1; i <= NF; i++) {
+				split($i, a, "\"")
+				n[a[1]] += a[2]
+			}
+		}
+		END {
+			bad = n["failures="] + n["errors="]
+			print n["tests="] - bad - n["skipped="], bad,
+			    n["skipped="]
+		}' "$tmp/pytest.xml"
+	else
+		sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\)'\
+' skipped$/\1 \2 \3/p' "$1" | tail -n 1
+	fi
+}
+
+# part NAME COMMAND...: one part, at most 15 minutes, with a log of its own.
+part()
+{
+	log=$logs/$1.log
+	name=$1
+	shift
+	rm -f "$tmp/pytest.xml"
+	start=$(date +%s)
+	status=0
+	# In the background, so that a signal to us is not kept waiting.
+	PYTEST_ADDOPTS=--junitxml=$tmp/pytest.xml timeout -k 10 900 "$@" \
+	    >"$log" 2>&1 </dev/null &
+	running=$!
+	wait "$running" || status=$?
+	running=
+	counts=$(count "$log")
+	# What counts nothing is one check.
+	# shellcheck disable=SC2086
+	set -- ${counts:-1 0 0}
+	if [ "$status" -ne 0 ] && [ "$2" -eq 0 ]; then
+		set -- "$(($1 > 0 && ${#counts} > 0 ? $1 : 0))" 1 "$3"
+	fi
+	echo "$name: $1 passed, $2 failed, $3 skipped" \
+	    "($(($(date +%s) - start)) s)"
+	passed=$((passed + $1))
+	failed=$((failed + $2 + $3))
+	if [ "$2" -gt 0 ] || [ "$3" -gt 0 ]; then
+		tail -n 300 "$log" | sed 's/^/    /'
+		echo "    ($log has all of it)"
+	fi
+}
+
+# copy DIR: the sources alone.
+copy()
+{
+	mkdir -p "$1"
+	tar -cf - --exclude=./build --exclude=./.git . | tar -xf - -C "$1"
+}
+
+# shellcheck disable=SC2086
+packages_install $packages_build $packages_demo $packages_test
+rm -rf "$logs"
+mkdir -p "$logs"
+copy "$tmp/a"
+copy "$tmp/a-longer-name"
+
+part build make -j2 WERROR=1 all units apps
+part build-bmake env -C "$tmp/a" bmake -j2 WERROR=1 all units apps
+# Not -Wsign-conversion: for clang also from int to the enum that glibc makes
+# of the first argument of getrlimit.
+part build-clang make -C "$tmp/a-longer-name" -j2 WERROR=1 CC=clang \
+    CFLAGS=-Wno-sign-conversion all units
+part build-identical sh scripts/identical.sh "$tmp/a" "$tmp/a-longer-name"
+part lint make lint
+part check make check
+part check-posix make check OS=posix WERROR=1
+part check-sanitize make check SANITIZE=1 WERROR=1
+part demo sh scripts/demo.sh --once
+part check-system make check-system
+part check-system-sanitize make check-system SANITIZE=1
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,20 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+#
+# usage: identical.sh DIR DIR
+# Builds and installs two copies of the tree, anew, and compares the results.
+# The build may not depend on where it is made, and installs what it should.
+
+set -eu
+
+for dir; do
+	make -C "$dir" clean
+	make -C "$dir" -j2 install DESTDIR="$dir/build/root" PREFIX=/usr
+	(cd "$dir/build/root" && find . -type f | LC_ALL=C sort) \
+	    >"$dir/build/list"
+done
+diff -r "$1/build/root" "$2/build/root"
+diff "$1/build/list" - <<END
+./usr/sbin/spawnd
+./usr/share/man/man8/spawnd.8
+END

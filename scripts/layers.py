@@ -1,0 +1,252 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: ISC
+"""
+usage: layers.py [--self-test] TREE
+
+Checks what no compiler does: which file of spawnd/ may call what, that the
+pool is pure, lengths, the layout of the tree, the license line. --self-test
+plants a violation of each rule in a copy and fails unless it is found.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+FUNCTION_MAX = 60       # lines, from its name to its closing brace
+FILE_MAX = 550          # lines, in spawnd/
+COLUMNS = 80
+LICENSE = "SPDX-License-Identifier: ISC"
+LAYOUT = {"spawnd", "man", "scripts", "tests", "Makefile", "README", "LICENSE"}
+OURS = {"build", "__pycache__", ".git", ".pytest_cache"}        # not looked at
+
+# Of pool.c and slot.c: what has no system call (of stdlib.h and sys/wait.h
+# only memory and the macros, see "system calls" below).
+PURE = {"pool.c", "slot.c", "scale.c"}
+PURE_HEADERS = {
+    "assert.h", "errno.h", "inttypes.h", "limits.h", "signal.h", "stdbool.h",
+    "stddef.h", "stdint.h", "stdlib.h", "string.h", "sys/queue.h",
+    "sys/tree.h", "sys/types.h", "sys/wait.h", "pool.h", "slot.h", "scale.h"}
+
+# rule, what to find in the code (comments and literals blanked), where it may
+# stand, and a line that breaks the rule
+RULES = [
+    ("fork and exec",
+     r"\b(v?fork|clone3?|posix_spawnp?|exec[lv]p?e?|execvpe|fexecve|execveat|"
+     r"daemon|system|popen)\s*\(|\bSYS_(v?fork|clone3?|execve(at)?)\b",
+     r"worker\.c|daemon\.c", "execv(path, argv);"),
+    ("exec in daemon.c",
+     r"\b(exec[lv]p?e?|execvpe|fexecve|execveat)\s*\(",
+     r"(?!daemon\.c).*", "execv(path, argv);"),
+    ("ids and root directory",
+     r"\b(set(e|re|res|fs)?[ug]id|setgroups|initgroups|chroot|pivot_root|"
+     r"capng_\w+)\s*\(",
+     r"jail\w*\.c", "if (setuid(0) == -1) return;"),
+    ("passwd and group",
+     r"\b((get|set|end)(pw|gr)(nam|uid|gid|ent)(_r)?|getgrouplist|"
+     r"(user|group)_from_[ug]id|[ug]id_from_(user|group))\s*\(",
+     r"ident\.c", "getpwnam(name);"),
+    ("environ",
+     r"\b(__)?environ\b|\b(putenv|clearenv)\s*\(",
+     r"env\.c|notify\.c", "char *const *e = environ;"),
+    # log.c asks for TZ, which the C library takes from there too.
+    ("getenv", r"\b((secure_)?getenv|setenv|unsetenv)\s*\(",
+     r"env\.c|notify\.c|log\.c", "x = getenv(name);"),
+    ("libevent",
+     r"\bstruct event\b|\b(event|evtimer|evsignal|evutil|evbuffer)_\w+|"
+     r"#\s*include\s*<(event2?/|event\.h|ev\w+\.h)",
+     r"loop\.c", "event_base_dispatch(b);"),
+    # A definition has its name in the first column.
+    ("fatal after the start",
+     r"[ \t(]fatal\s*\(",
+     r"spawnd\.c|daemon\.c", "\tfatal(e);"),
+    ("conditional compilation",
+     r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif)\b",
+     r"compat/.*|\w+_(linux|posix|none|freebsd|openbsd|netbsd)\.c",
+     "#ifdef __linux__"),
+    ("typedef of a structure",
+     r"\btypedef\s+(struct|union|enum)\b", r"(?!)", "typedef struct x y;"),
+]
+
+CODE = re.compile(r"""/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|"""
+                  r"""'(?:\\.|[^'\\\n])*'""", re.DOTALL)
+GUARD = re.compile(r"^#ifndef \w+_H$", re.MULTILINE)
+
+
+def code(text):
+    """The text with comments and literals blanked, lines kept."""
+    return CODE.sub(lambda m: "\n" * m.group().count("\n") or "''", text)
+
+
+def read(tree, path):
+    with open(os.path.join(tree, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def files(tree):
+    for top, dirs, names in os.walk(tree):
+        dirs[:] = sorted(set(dirs) - OURS)
+        for name in sorted(names):
+            yield os.path.relpath(os.path.join(top, name), tree)
+
+
+def sources(tree):
+    """(path, path within spawnd/, its code), of all C of spawnd/."""
+    for path in files(tree):
+        if path.startswith("spawnd/") and path.endswith((".c", ".h")):
+            yield path, path[len("spawnd/"):], code(read(tree, path))
+
+
+def check_layers(tree):
+    for path, name, text in sources(tree):
+        for rule, pattern, allowed, _ in RULES:
+            if re.fullmatch(allowed, name):
+                continue
+            if rule == "fatal after the start" and name.endswith(".h"):
+                continue
+            if rule == "conditional compilation" and name.endswith(".h"):
+                text = GUARD.sub("", text, count=1)
+            for m in re.finditer(pattern, text, re.MULTILINE):
+                line = text.count("\n", 0, m.start()) + 1
+                yield rule, f"{path}:{line}: {m.group().strip()}"
+
+
+def check_pure(tree):
+    for path, name, text in sources(tree):
+        if name not in PURE:
+            continue
+        for m in re.finditer(r'#\s*include\s*[<"]([^>"]+)[>"]',
+                             read(tree, path)):
+            if m.group(1) not in PURE_HEADERS:
+                yield "headers of the pool", f"{path}: {m.group(1)}"
+        for m in re.finditer(r"\b(wait\w*|kill\w*|sig\w+|raise|random|getpid|"
+                             r"arc4random\w*|abort|exit)\s*\(", text):
+            yield "system calls", f"{path}: {m.group()}"
+
+
+def functions(tree, paths):
+    """(path, name, first line, last line) of every function."""
+    out = subprocess.run(["ctags", "-x", "--_xformat=%F\t%N\t%n\t%e",
+                          "--kinds-C=f", "--languages=C", "--langmap=C:+.h"] +
+                         paths, cwd=tree, check=True, stdout=subprocess.PIPE,
+                         encoding="utf-8").stdout
+    for line in out.splitlines():
+        path, name, first, last = line.split("\t")
+        yield path, name, int(first), int(last)
+
+
+def check_shape(tree):
+    paths = [p for p in files(tree) if p.endswith((".c", ".h"))]
+    for path in paths:
+        n = read(tree, path).count("\n")
+        if n > FILE_MAX and path.startswith("spawnd/"):
+            yield "length of a file", f"{path}: {n} lines"
+    for path, name, first, last in functions(tree, paths):
+        if last - first + 1 > FUNCTION_MAX:
+            yield ("length of a function",
+                   f"{path}:{first}: {name}: {last - first + 1} lines")
+        body = code(read(tree, path)).split("\n")[first - 1:last]
+        labels = {}
+        for i, line in enumerate(body):
+            m = re.match(r" ?(\w+):$", line)
+            if m and m.group(1) != "default":
+                labels[m.group(1)] = i
+        if len(labels) > 1:
+            yield "goto", f"{path}:{first}: {name}: more than one label"
+        for i, line in enumerate(body):
+            m = re.search(r"\bgoto\s+(\w+)", line)
+            if m and labels.get(m.group(1), i) < i:
+                yield "goto", f"{path}:{first + i}: {name}: backward"
+
+
+def check_text(tree):
+    for path in files(tree):
+        if not path.endswith((".c", ".h", ".sh", ".py", "Makefile", "README")):
+            continue
+        for i, line in enumerate(read(tree, path).split("\n"), 1):
+            if len(line.expandtabs(8)) > COLUMNS:
+                yield "columns", f"{path}:{i}"
+            if line != line.rstrip():
+                yield "blanks at the end", f"{path}:{i}"
+            if path.endswith((".c", ".h")) and re.match(r"\t* {8}", line):
+                yield "tabs", f"{path}:{i}"
+
+
+def check_tree(tree):
+    for name in sorted(os.listdir(tree)):
+        if not name.startswith(".") and name not in LAYOUT | OURS:
+            yield "layout", f"{name}: not a part of the tree"
+    for name in sorted(LAYOUT - set(os.listdir(tree))):
+        yield "layout", f"{name}: missing"
+    for path in files(tree):
+        if LICENSE not in "\n".join(read(tree, path).split("\n")[:5]):
+            yield "license", path
+
+
+def check(tree):
+    for part in (check_layers, check_pure, check_shape, check_text,
+                 check_tree):
+        yield from part(tree)
+
+
+def plants():
+    """(rule, path, text to append) that break each rule."""
+    for rule, _, _, line in RULES:
+        path = "spawnd/err.c"
+        if rule == "exec in daemon.c":
+            path = "spawnd/daemon.c"
+        yield rule, path, line + "\n"
+    yield "fork and exec", "spawnd/loop.c", "\tpid = fork();\n"
+    yield "libevent", "spawnd/worker.c", "#include <event2/event.h>\n"
+    yield "conditional compilation", "spawnd/spawnd.h", "#if 0\n#endif\n"
+    yield "headers of the pool", "spawnd/pool.c", "#include <unistd.h>\n"
+    yield "system calls", "spawnd/pool.c", "\tkill(pid, 9);\n"
+    yield ("length of a function", "spawnd/err.c",
+           "static void\nf(void)\n{\n" + "\tg();\n" * FUNCTION_MAX + "}\n")
+    yield "length of a file", "spawnd/err.c", "\n" * FILE_MAX
+    yield ("goto", "spawnd/err.c",
+           "static void\nf(void)\n{\nagain:\n\tgoto again;\n}\n")
+    yield ("goto", "spawnd/err.c", "static void\nf(void)\n{\n\tgoto a;\na:\n"
+           "\tgoto b;\nb:\n\treturn;\n}\n")
+    yield "columns", "spawnd/err.c", "/* " + "x" * COLUMNS + " */\n"
+    yield "blanks at the end", "spawnd/err.c", "int x; \n"
+    yield "tabs", "spawnd/err.c", "        int x;\n"
+    yield "layout", "misc.txt", LICENSE + "\n"
+    yield "license", "tests/planted.c", "int x;\n"
+
+
+def self_test(tree):
+    status = 0
+    with tempfile.TemporaryDirectory() as tmp:
+        copy = os.path.join(tmp, "tree")
+        shutil.copytree(tree, copy, ignore=shutil.ignore_patterns(*OURS))
+        known = set(check(copy))
+        for rule, path, text in plants():
+            full = os.path.join(copy, path)
+            old = read(copy, path) if os.path.exists(full) else None
+            with open(full, "a", encoding="utf-8") as f:
+                f.write(text)
+            if not any(r == rule and path in what
+                       for r, what in set(check(copy)) - known):
+                print(f"{rule}: not found when planted in {path}")
+                status = 1
+            if old is None:
+                os.unlink(full)
+            else:
+                with open(full, "w", encoding="utf-8") as f:
+                    f.write(old)
+    return status
+
+
+def main():
+    if sys.argv[1] == "--self-test":
+        sys.exit(self_test(sys.argv[2]))
+    found = list(check(sys.argv[1]))
+    for rule, what in found:
+        print(f"{what}: {rule}")
+    sys.exit(1 if found else 0)
+
+
+main()

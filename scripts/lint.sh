@@ -1,0 +1,60 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+#
+# Everything that is wrong without being run (make lint). What needs a tool
+# that is not installed is skipped and counted.
+
+set -eu
+
+cd "$(dirname "$0")/.."
+. scripts/tally.sh
+
+c=$(find spawnd tests -name '*.c' -o -name '*.h' | sort)
+sh=$(find scripts tests -name '*.sh' | sort)
+py=$(find scripts tests -name '*.py' | sort)
+
+# One process a file: two at a time, and none sees the state of another.
+# shellcheck disable=SC2016	# the inner shell expands it
+tidy()
+{
+	find spawnd tests -name '*.c' -print0 | xargs -0 -P 2 -n 1 sh -c '
+		out=$(clang-tidy --quiet "$0" -- -std=c11 -D_GNU_SOURCE \
+		    -Ispawnd -isystem /usr/include/bsd -DLIBBSD_OVERLAY \
+		    2>&1) || { printf "%s\n" "$out"; exit 1; }'
+}
+
+# The BSD headers of libbsd are where cppcheck finds the macros of queues. Off:
+# NULL is a pointer on every system with a POSIX libc, and cmocka's macros,
+# which do not return, are nothing cppcheck can know.
+# shellcheck disable=SC2046
+check_c()
+{
+	cppcheck --std=c11 --quiet --error-exitcode=1 -j 2 --inline-suppr \
+	    --enable=warning,performance,portability \
+	    --suppress='*:/usr/include/*' --suppress=varFuncNullUB \
+	    --suppress='uninitvar:tests/unit/*' -D_GNU_SOURCE -D__GNUC__ \
+	    -DLIBBSD_OVERLAY -I/usr/include/bsd spawnd \
+	    $(find tests -name '*.c')
+}
+
+check_python()
+{
+	for f in $py; do
+		/usr/bin/python3 -c 'import ast, sys
+ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$f"
+	done
+}
+
+tally_need "layers, lengths, layout" ctags \
+    /usr/bin/python3 scripts/layers.py .
+tally_need "planted violations" ctags \
+    /usr/bin/python3 scripts/layers.py --self-test .
+# shellcheck disable=SC2086
+tally_need "clang-format" clang-format /usr/bin/python3 scripts/format.py $c
+tally_need "clang-tidy" clang-tidy tidy
+tally_need "cppcheck" cppcheck check_c
+# shellcheck disable=SC2086
+tally_need "shellcheck" shellcheck shellcheck -x $sh .ci/run
+tally_run "python syntax" check_python
+tally_need "manual" mandoc mandoc -T lint -W warning man/spawnd.8
+tally_end
