@@ -1,0 +1,58 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+#
+# usage: check.sh OUT
+# Runs the tests that need no root, no network and nothing installed against
+# the build in OUT (make check).
+
+set -eu
+
+out=$1
+cd "$(dirname "$0")/.."
+. scripts/tally.sh
+
+# A unit test says "ok N - name" or "not ok N - name" for each of its tests,
+# after "1..M". One that dies early has said fewer than M.
+unit()
+{
+	name=$(basename "$1" .unit)
+	status=0
+	CMOCKA_MESSAGE_OUTPUT=TAP timeout 60 "$1" >"$tally_log" 2>&1 \
+	    </dev/null || status=$?
+	counts=$(awk '
+		/^1\.\.[0-9]+/ { plan += substr($1, 4) }
+		/^ok .*# SKIP/ { skip++; next }
+		/^ok / { ok++ }
+		/^not ok / { bad++ }
+		END {
+			if (plan == 0 || ok + bad + skip < plan)
+				bad++
+			print ok + 0, bad + 0, skip + 0
+		}' "$tally_log")
+	# shellcheck disable=SC2086
+	set -- $counts
+	[ "$status" -eq 0 ] || [ "$2" -gt 0 ] || set -- "$1" 1 "$3"
+	if [ "$2" -eq 0 ]; then
+		echo "ok   $name ($1)"
+	else
+		echo "FAIL $name (status $status)"
+		sed 's/^/     /' "$tally_log"
+	fi
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+	skipped=$((skipped + $3))
+}
+
+for src in tests/unit/test_*.c; do
+	program=$out/obj/$(basename "$src" .c).unit
+	if [ ! -f "$src" ]; then
+		continue
+	elif [ -x "$program" ]; then
+		unit "$program"
+	else
+		tally_skip "$src" "cmocka is not installed"
+	fi
+done
+tally_run "options in the manual" sh tests/check_options.sh "$out/spawnd"
+tally_need "manual" mandoc mandoc -T lint -W warning man/spawnd.8
+tally_end

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/* A plan made of a command line, as root and without. */
+#ifndef PLANNED_H
+#define PLANNED_H
+
+#include <sysexits.h>
+
+#include "tmp.h"
+#include "words.h"
+
+#define NOBODY	60123		/* most likely without passwd entry */
+#define ID	"60123"
+
+static struct plan p;
+
+/* Tear-down of a test. */
+static inline int
+plan_forget(void **arg)
+{
+	(void)arg;
+	if (p.conf != NULL) {
+		plan_free(&p);
+		options_free(&c);
+	}
+	unsetenv("PHP_FCGI_CHILDREN");
+	return 0;
+}
+
+/*
+ * Plans for the words. As root -u and -g, which are required there, come
+ * first; what the words say wins.
+ */
+static inline int
+plan_words(const char *const *list)
+{
+	static const char *const ids[] = { "-u" ID, "-g" ID, NULL };
+	int n = 1;
+
+	if (p.conf != NULL) {
+		plan_free(&p);
+		options_free(&c);
+	}
+	words[0] = (char *)"spawnd";
+	if (geteuid() == 0)
+		n = words_add(n, ids);
+	n = words_add(n, list);
+	memset(&e, 0, sizeof(e));
+	if (options_parse(&c, n, words, &e) == -1)
+		fail_msg("options: %s", e.text);
+	return plan_make(&p, &c, &e);
+}
+
+#define plan(...)	plan_words((const char *const[]){ __VA_ARGS__, NULL })
+
+/* The same, which has to work. */
+#define planned(...) do {						\
+	if (plan(__VA_ARGS__) == -1)					\
+		fail_msg("plan: %s", e.text);				\
+} while (0)
+
+/* The same, which must not, with this status. */
+#define refused(want, ...) do {						\
+	assert_int_equal(plan(__VA_ARGS__), -1);			\
+	assert_int_equal(e.status, (want));				\
+} while (0)
+
+#define TEST(f)	cmocka_unit_test_teardown(f, plan_forget)
+
+#endif

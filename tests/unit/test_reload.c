@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: ISC */
+/* Rolling reloads: new first, one at a time, and the old stay if they fail. */
+#include "bed.h"
+
+static void
+starts_a_new_worker_before_an_old_one_goes(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	assert_did(b, "spawn2");
+	bed_pass(b, 5 * USEC);
+	assert_did(b, "");
+	bed_look(b, 2, LOOK_READY);
+	assert_did(b, "TERM>0");
+	bed_free(b);
+}
+
+static void
+goes_on_until_all_are_new(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 2, LOOK_READY);
+	assert_did(b, "spawn2 TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn0");
+	bed_look(b, 0, LOOK_READY);
+	assert_did(b, "TERM>1");
+	bed_look(b, 0, LOOK_READY);
+	assert_did(b, "");
+	bed_exit(b, 1, 0);
+	assert_did(b, "[reloaded]");
+	assert_state(b, 0, SLOT_READY);
+	assert_state(b, 1, SLOT_EMPTY);
+	assert_state(b, 2, SLOT_READY);
+	bed_pass(b, 100 * USEC);
+	assert_did(b, "");
+	bed_free(b);
+}
+
+static void
+waits_until_the_old_one_is_gone(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 2, LOOK_READY);
+	bed_did(b);
+	bed_pass(b, 29 * USEC);
+	assert_did(b, "");
+	bed_pass(b, USEC);
+	assert_did(b, "[kill 0] KILL>0");
+	bed_pass(b, 10 * USEC);
+	assert_did(b, "");
+	bed_event(b, (struct pool_event){ .what = EV_EXIT,
+	    .status = SIGKILL });
+	assert_did(b, "spawn0");
+	bed_free(b);
+}
+
+/* The caller's view of a whole reload: counts at every moment of it. */
+static void
+never_has_fewer_ready_ones_than_workers(void **arg)
+{
+	struct bed *b = bed_ready(5);
+	unsigned int i, slot;
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	for (i = 0; i < 5; i++) {
+		assert_int_equal(pool_count(b->p, SLOT_STARTING), 1);
+		assert_int_equal(pool_count(b->p, SLOT_READY), 5);
+		for (slot = 0; pool_state(b->p, slot) != SLOT_STARTING; )
+			slot++;
+		bed_look(b, slot, LOOK_READY);
+		assert_int_equal(pool_count(b->p, SLOT_STOPPING), 1);
+		assert_int_equal(pool_count(b->p, SLOT_READY), 5);
+		for (slot = 0; pool_state(b->p, slot) != SLOT_STOPPING; )
+			slot++;
+		bed_exit(b, slot, 0);
+	}
+	assert_has(bed_did(b), "[reloaded]");
+	assert_int_equal(b->spawns, 10);
+	bed_free(b);
+}
+
+static void
+a_new_worker_that_fails_ends_it(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_did(b);
+	bed_exit(b, 2, 3);
+	assert_did(b, "[exit 2] [reload-failed 2]");
+	assert_int_equal(b->notice.status, BED_STATUS(3));
+	assert_int_equal(b->notice.pid, b->pids[2]);
+	assert_state(b, 2, SLOT_EMPTY);
+	bed_pass(b, 100 * USEC);
+	assert_did(b, "");
+	assert_int_equal(pool_count(b->p, SLOT_READY), 2);
+	bed_free(b);
+}
+
+static void
+a_program_that_is_gone_ends_it(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_did(b);
+	bed_exec_failed(b, 1);
+	assert_did(b, "[exit 1] [reload-failed 1]");
+	assert_true(b->notice.exec_failed);
+	assert_state(b, 0, SLOT_READY);
+	bed_free(b);
+}
+
+static void
+a_fork_that_fails_ends_it(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	b->no_fork = true;
+	bed_tell(b, EV_RELOAD);
+	assert_did(b, "spawn1 [nofork 1] [reload-failed 1]");
+	assert_int_equal(b->notice.error, 11);
+	assert_int_equal(bed_staying(b), 1);
+	bed_free(b);
+}
+
+static void
+a_new_worker_that_is_slow_ends_it(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_did(b);
+	bed_pass(b, 60 * USEC);
+	assert_did(b, "[slow 1] TERM>1");
+	bed_exit(b, 1, 0);
+	assert_did(b, "[exit 1] [reload-failed 1]");
+	assert_state(b, 0, SLOT_READY);
+	assert_state(b, 1, SLOT_EMPTY);
+	bed_free(b);
+}
+
+static void
+a_new_worker_that_leaves_without_work_ends_it(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_did(b);
+	bed_exit_moved(b, 2, MOVED_NO);
+	assert_did(b, "[reload-failed 2]");
+	assert_int_equal(pool_count(b->p, SLOT_READY), 2);
+	bed_free(b);
+}
+
+/* Bounded by 10 ms for a slot, whatever becomes of the reload. */
+static void
+new_workers_that_leave_unseen_do_not_spin(void **arg)
+{
+	struct bed *b = bed_ready(1);
+	unsigned int i;
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	for (i = 0; i < 1000; i++) {
+		if (pool_state(b->p, 1) == SLOT_STARTING)
+			bed_exit_moved(b, 1, MOVED_UNKNOWN);
+		bed_pass(b, MSEC);
+	}
+	assert_in_range(b->spawns, 2, 102);
+	assert_state(b, 0, SLOT_READY);
+	bed_free(b);
+}
+
+static void
+a_failed_one_can_be_tried_again(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_exit(b, 1, 1);
+	bed_did(b);
+	bed_tell(b, EV_RELOAD);
+	assert_did(b, "spawn1");
+	bed_look(b, 1, LOOK_READY);
+	bed_exit(b, 0, 0);
+	assert_did(b, "TERM>0 [reloaded]");
+	bed_free(b);
+}
+
+static void
+the_extra_worker_takes_the_place_of_one_that_crashes(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_did(b);
+	bed_crash(b, 0);
+	assert_did(b, "[exit 0] spawn0");
+	assert_int_equal(bed_staying(b), 3);
+	bed_look(b, 2, LOOK_READY);
+	bed_look(b, 0, LOOK_READY);
+	assert_int_equal(pool_count(b->p, SLOT_STOPPING), 1);
+	assert_state(b, 1, SLOT_STOPPING);
+	bed_exit(b, 1, 0);
+	assert_did(b, "TERM>1 [reloaded]");
+	bed_free(b);
+}
+
+static void
+a_crash_while_an_old_one_goes_is_replaced(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 2, LOOK_READY);
+	bed_did(b);
+	bed_crash(b, 1);
+	assert_did(b, "[exit 1] spawn1");
+	bed_look(b, 1, LOOK_READY);
+	bed_exit(b, 0, 0);
+	assert_did(b, "[reloaded]");
+	bed_free(b);
+}
+
+static void
+an_old_one_that_crashes_as_it_goes_is_not_replaced(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 1, LOOK_READY);
+	bed_did(b);
+	bed_crash(b, 0);
+	assert_did(b, "[reloaded]");
+	assert_state(b, 0, SLOT_EMPTY);
+	bed_free(b);
+}
+
+static void
+workers_that_recycle_become_new_that_way(void **arg)
+{
+	struct bed *b = bed_ready(4);
+	unsigned int i, slot;
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	/* Every worker exits as soon as it has served; each was ready. */
+	for (i = 0; i < 40; i++) {
+		for (slot = 0; slot < pool_slots(b->p); slot++) {
+			if (pool_state(b->p, slot) == SLOT_STARTING)
+				bed_look(b, slot, LOOK_READY);
+			if (pool_state(b->p, slot) == SLOT_READY ||
+			    pool_state(b->p, slot) == SLOT_STOPPING)
+				bed_exit(b, slot, 0);
+			assert_true(bed_staying(b) >= 4);
+		}
+	}
+	assert_has(bed_did(b), "[reloaded]");
+	bed_free(b);
+}
+
+/*
+ * All workers but slot 2 recycle, one whenever another starts. The one that
+ * never does must be replaced nevertheless.
+ */
+static void
+recycling_workers_do_not_keep_an_old_one(void **arg)
+{
+	struct bed *b = bed_ready(3);
+	unsigned int round, slot, next = 0;
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	for (round = 0; round < 100; round++) {
+		enum slot_state before[4];
+
+		for (slot = 0; slot < 4; slot++)
+			before[slot] = pool_state(b->p, slot);
+		if (before[2] == SLOT_STOPPING)
+			break;
+		do
+			next = (next + 1) % 4;
+		while (next == 2 || before[next] != SLOT_READY);
+		bed_exit(b, next, 0);
+		for (slot = 0; slot < 4; slot++) {
+			if (before[slot] == SLOT_STARTING)
+				bed_look(b, slot, LOOK_READY);
+			else if (slot != 2 && before[slot] == SLOT_STOPPING)
+				bed_exit(b, slot, 0);
+		}
+	}
+	assert_true(round < 100);
+	bed_free(b);
+}
+
+static void
+a_second_one_starts_over(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 2, LOOK_READY);
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn2 TERM>0 spawn0");
+	/* 0 is starting, 1 is old, 2 is of the first reload. */
+	bed_tell(b, EV_RELOAD);
+	assert_did(b, "TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn0");
+	bed_look(b, 0, LOOK_READY);
+	assert_did(b, "TERM>1");
+	bed_exit(b, 1, 0);
+	bed_look(b, 1, LOOK_READY);
+	assert_did(b, "spawn1 TERM>2");
+	bed_exit(b, 2, 0);
+	assert_did(b, "[reloaded]");
+	assert_int_equal(pool_count(b->p, SLOT_READY), 2);
+	bed_free(b);
+}
+
+static void
+in_the_start_waits_until_that_is_over(void **arg)
+{
+	struct bed *b = bed_starting(2);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 0, LOOK_READY);
+	assert_did(b, "");
+	bed_look(b, 1, LOOK_READY);
+	assert_did(b, "[ready 2] spawn2");
+	bed_free(b);
+}
+
+static void
+starts_whoever_waits_after_a_failure_at_once(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_exit(b, 0, 0);
+	bed_exit(b, 0, 1);
+	bed_did(b);
+	bed_tell(b, EV_RELOAD);
+	assert_did(b, "spawn0 spawn2");
+	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 2, LOOK_READY);
+	assert_did(b, "TERM>1");
+	bed_exit(b, 1, 0);
+	assert_did(b, "[reloaded]");
+	bed_free(b);
+}
+
+/* A worker that is still starting has nothing to lose, so it goes first. */
+static void
+ends_a_starting_old_one_before_a_ready_one(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_exit(b, 1, 0);
+	bed_did(b);
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 2, LOOK_READY);
+	assert_did(b, "spawn2 TERM>1");
+	bed_free(b);
+}
+
+/*
+ * The queue moves because the old workers serve. A new program that leaves
+ * at once, again and again, must not take the place of one that serves.
+ */
+static void
+a_new_one_that_always_leaves_replaces_nobody(void **arg)
+{
+	struct bed *b = bed_ready(2);
+	unsigned int i, slot;
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	for (i = 0; i < 100; i++) {
+		bed_pass(b, 5 * MSEC);
+		for (slot = 0; slot < pool_slots(b->p); slot++) {
+			if (pool_state(b->p, slot) == SLOT_STARTING)
+				bed_exit_moved(b, slot, MOVED_YES);
+			else if (pool_state(b->p, slot) == SLOT_STOPPING)
+				bed_exit(b, slot, 0);
+		}
+	}
+	assert_int_equal(pool_count(b->p, SLOT_READY), 2);
+	bed_free(b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(starts_a_new_worker_before_an_old_one_goes),
+		cmocka_unit_test(goes_on_until_all_are_new),
+		cmocka_unit_test(waits_until_the_old_one_is_gone),
+		cmocka_unit_test(never_has_fewer_ready_ones_than_workers),
+		cmocka_unit_test(a_new_worker_that_fails_ends_it),
+		cmocka_unit_test(a_program_that_is_gone_ends_it),
+		cmocka_unit_test(a_fork_that_fails_ends_it),
+		cmocka_unit_test(a_new_worker_that_is_slow_ends_it),
+		cmocka_unit_test(a_new_worker_that_leaves_without_work_ends_it),
+		cmocka_unit_test(new_workers_that_leave_unseen_do_not_spin),
+		cmocka_unit_test(a_failed_one_can_be_tried_again),
+		cmocka_unit_test(
+		    the_extra_worker_takes_the_place_of_one_that_crashes),
+		cmocka_unit_test(a_crash_while_an_old_one_goes_is_replaced),
+		cmocka_unit_test(
+		    an_old_one_that_crashes_as_it_goes_is_not_replaced),
+		cmocka_unit_test(workers_that_recycle_become_new_that_way),
+		cmocka_unit_test(recycling_workers_do_not_keep_an_old_one),
+		cmocka_unit_test(a_second_one_starts_over),
+		cmocka_unit_test(in_the_start_waits_until_that_is_over),
+		cmocka_unit_test(starts_whoever_waits_after_a_failure_at_once),
+		cmocka_unit_test(ends_a_starting_old_one_before_a_ready_one),
+		cmocka_unit_test(a_new_one_that_always_leaves_replaces_nobody),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

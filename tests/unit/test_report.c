@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: ISC */
+/* What the pool did, in words. */
+#include <errno.h>
+#include <signal.h>
+
+#include "spawnd.h"
+#include "tmp.h"
+
+static struct conf c = { .start_timeout = 60 };
+static char *argv[] = { (char *)"/fcgi-bin/app", NULL };
+static struct plan p;
+static char line[ERR_SIZE];
+
+static int
+fresh(void **arg)
+{
+	(void)arg;
+	p = (struct plan){ .conf = &c, .note = "", .argv = argv,
+	    .chdir = (char *)"/htdocs", .workers = 4,
+	    .where = (char *)"unix:/run/app.sock", .jail_fd = -1,
+	    .who = (char *)"www:www 0660", .ident = { .uid = 67 } };
+	return 0;
+}
+
+static const char *
+status(int s)
+{
+	report_status(s, line, sizeof(line));
+	return line;
+}
+
+static void
+exits_and_signals(void **arg)
+{
+	(void)arg;
+	assert_string_equal(status(0), "exited with status 0");
+	assert_string_equal(status(3 << 8), "exited with status 3");
+	assert_string_equal(status(255 << 8), "exited with status 255");
+	assert_string_equal(status(SIGSEGV), "was killed by SIGSEGV");
+	assert_string_equal(status(SIGABRT | 0x80),
+	    "was killed by SIGABRT (core dumped)");
+	assert_string_equal(status(SIGRTMIN), "was killed by signal 34");
+}
+
+static const char *
+exec_line(int step, int error)
+{
+	const struct exec_failure f = { step, error };
+
+	report_exec(&p, &f, line, sizeof(line));
+	return line;
+}
+
+static void
+a_child_that_never_became_its_program(void **arg)
+{
+	(void)arg;
+	argv[0] = (char *)"/no/such/app";
+	assert_string_equal(exec_line(STEP_EXEC, ENOENT),
+	    "exec /no/such/app: No such file or directory");
+	assert_string_equal(exec_line(STEP_LIMIT, EPERM),
+	    "--rlimit /no/such/app: Operation not permitted");
+	assert_string_equal(exec_line(STEP_NICE, EACCES),
+	    "--nice /no/such/app: Permission denied");
+	assert_string_equal(exec_line(STEP_CHDIR, ENOENT),
+	    "chdir /htdocs: No such file or directory");
+	assert_string_equal(exec_line(STEP_PARENT, EBADF),
+	    "start /no/such/app: Bad file descriptor");
+}
+
+static void
+the_jail_and_the_reason_are_named(void **arg)
+{
+	(void)arg;
+	argv[0] = tmp_dir;
+	p.jail = (char *)"/var/www";
+	p.note = " (a note)";
+	exec_line(STEP_EXEC, EACCES);
+	assert_has(line, " in /var/www: Permission denied: it is a directory "
+	    "(a note)");
+}
+
+static void
+a_line_too_long_is_cut(void **arg)
+{
+	static char path[3000];
+
+	(void)arg;
+	memset(path, '/', sizeof(path) - 1);
+	argv[0] = path;
+	exec_line(STEP_EXEC, ENOENT);
+	assert_int_equal(strlen(line), sizeof(line) - 1);
+}
+
+static const char *
+ready(unsigned int n)
+{
+	report_ready(&p, n, line, sizeof(line));
+	return line;
+}
+
+static void
+the_line_of_a_start(void **arg)
+{
+	char want[256];
+
+	(void)arg;
+	strlcpy(p.name, "app", sizeof(p.name));
+	snprintf(want, sizeof(want), "app: 4 workers ready on "
+	    "unix:/run/app.sock (www:www 0660), uid 67, pid %d",
+	    (int)getpid());
+	assert_string_equal(ready(4), want);
+	p.jail = (char *)"/var/www";
+	assert_has(ready(4), "0660), jail /var/www, uid 67, ");
+	p.who = NULL;
+	p.where = (char *)"tcp:127.0.0.1:9000";
+	assert_has(ready(4), "ready on tcp:127.0.0.1:9000, jail ");
+}
+
+static void
+numbers_in_the_line_of_a_start(void **arg)
+{
+	(void)arg;
+	assert_has(ready(3), "3 of 4 workers ready");
+	p.workers = 1;
+	assert_has(ready(1), "1 worker ready");
+	p.children = 8;
+	assert_has(ready(1), "1 worker x (8 children + 1) ready");
+}
+
+/* What a notice puts into the log. */
+static const char *
+logged(const struct pool_notice *n, const struct exec_failure *f)
+{
+	int saved = dup(STDERR_FILENO);
+	int fd = open(tmp_path("log"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+	ssize_t got;
+
+	assert_int_not_equal(saved, -1);
+	assert_int_not_equal(fd, -1);
+	assert_int_not_equal(dup2(fd, STDERR_FILENO), -1);
+	report_notice(&p, n, f);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	got = pread(fd, line, sizeof(line) - 1, 0);
+	close(fd);
+	assert_in_range(got, 0, sizeof(line) - 1);
+	line[got] = '\0';
+	return line;
+}
+
+static void
+a_crash_in_the_log(void **arg)
+{
+	struct pool_notice n = { .what = NOTICE_EXIT, .pid = 4711,
+	    .status = SIGSEGV, .was_ready = true, .age = 61250000 };
+
+	(void)arg;
+	assert_has(logged(&n, NULL), " warning: worker 4711: was killed by "
+	    "SIGSEGV after 61.25 s\n");
+	n.delay = 50000;
+	assert_has(logged(&n, NULL), "after 61.25 s (too many of late; next "
+	    "start in 0.05 s)\n");
+}
+
+static void
+a_failed_start_in_the_log(void **arg)
+{
+	struct pool_notice n = { .what = NOTICE_EXIT, .pid = 4711,
+	    .status = 1 << 8, .age = 10000, .delay = 30 * USEC,
+	    .failures = 12 };
+
+	(void)arg;
+	assert_has(logged(&n, NULL), "worker 4711: exited with status 1 "
+	    "after 0.01 s, before it was ready (failure 12 in a row; next "
+	    "start in 30.00 s)\n");
+}
+
+static void
+an_exec_failure_in_the_log(void **arg)
+{
+	const struct exec_failure f = { STEP_EXEC, ENOENT };
+	struct pool_notice n = { .what = NOTICE_EXIT, .pid = 4711,
+	    .status = 127 << 8, .exec_failed = true };
+
+	(void)arg;
+	argv[0] = (char *)"/no/such/app";
+	assert_has(logged(&n, &f), "exec /no/such/app: No such file");
+	assert_has_not(line, "status 127");
+}
+
+static void
+a_failed_fork_in_the_log(void **arg)
+{
+	struct pool_notice n = { .what = NOTICE_NOFORK, .error = EAGAIN,
+	    .delay = 100000 };
+
+	(void)arg;
+	assert_has(logged(&n, NULL), "fork: Resource temporarily unavailable "
+	    "(next try in 0.10 s)\n");
+}
+
+static void
+a_slow_and_a_stubborn_worker_in_the_log(void **arg)
+{
+	struct pool_notice n = { .what = NOTICE_SLOW, .pid = 4711 };
+
+	(void)arg;
+	assert_has(logged(&n, NULL), "worker 4711: not ready within 60 s "
+	    "(--start-timeout)");
+	n.what = NOTICE_KILL;
+	assert_has(logged(&n, NULL), "worker 4711: ");
+	assert_has(line, "killed");
+}
+
+static void
+a_reload_in_the_log(void **arg)
+{
+	struct pool_notice n = { .what = NOTICE_RELOADED };
+
+	(void)arg;
+	assert_has(logged(&n, NULL), " info: reload: all workers are new\n");
+	n.what = NOTICE_RELOAD_FAILED;
+	n.status = 3 << 8;
+	assert_has(logged(&n, NULL), "the old workers stay");
+	assert_has(line, "exited with status 3");
+	n.error = EAGAIN;
+	assert_has(logged(&n, NULL), "fork: Resource temporarily");
+}
+
+/* These are said by main(), once, in its own way. */
+static void
+start_and_end_are_not_logged_twice(void **arg)
+{
+	static const enum notice quiet[] = { NOTICE_READY, NOTICE_FAILED,
+	    NOTICE_DONE };
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < NITEMS(quiet); i++) {
+		struct pool_notice n = { .what = quiet[i] };
+
+		assert_string_equal(logged(&n, NULL), "");
+	}
+}
+
+#define TEST(f)	cmocka_unit_test_setup(f, fresh)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(exits_and_signals),
+		TEST(a_child_that_never_became_its_program),
+		TEST(the_jail_and_the_reason_are_named),
+		TEST(a_line_too_long_is_cut),
+		TEST(the_line_of_a_start),
+		TEST(numbers_in_the_line_of_a_start),
+		TEST(a_crash_in_the_log),
+		TEST(a_failed_start_in_the_log),
+		TEST(an_exec_failure_in_the_log),
+		TEST(a_failed_fork_in_the_log),
+		TEST(a_slow_and_a_stubborn_worker_in_the_log),
+		TEST(a_reload_in_the_log),
+		TEST(start_and_end_are_not_logged_twice),
+	};
+
+	return cmocka_run_group_tests(tests, tmp_make, tmp_remove);
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: ISC */
+/* The end of a pool: what is signalled when, and that it always comes. */
+#include "bed.h"
+
+static void
+asks_every_worker_to_stop(void **arg)
+{
+	struct bed *b = bed_ready(3);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "TERM>0 TERM>1 TERM>2");
+	bed_free(b);
+}
+
+static void
+uses_the_stop_signal_asked_for(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct pool_action a;
+	struct bed *b;
+
+	(void)arg;
+	c.stop_signal = SIGUSR1;
+	b = bed_raw(&c);
+	bed_act(b);
+	pool_event(b->p, &(struct pool_event){ .what = EV_STOP }, b->now);
+	assert_true(pool_next(b->p, &a));
+	assert_int_equal(a.what, POOL_SIGNAL);
+	assert_int_equal(a.signo, SIGUSR1);
+	bed_free(b);
+}
+
+static void
+is_done_when_the_last_worker_is_gone(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 1, 0);
+	assert_did(b, "");
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_pass(b, 100 * USEC);
+	assert_did(b, "");
+	bed_free(b);
+}
+
+/* However a worker ends, and whatever it was doing. */
+static void
+replaces_nobody(void **arg)
+{
+	struct bed *b = bed_starting(3);
+
+	(void)arg;
+	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 1, LOOK_READY);
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_crash(b, 0);
+	bed_exit(b, 1, 1);
+	bed_exit_moved(b, 2, MOVED_YES);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+static void
+starts_nobody_who_waits(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_exit(b, 0, 0);
+	bed_exit(b, 0, 1);
+	bed_did(b);
+	bed_tell(b, EV_STOP);
+	assert_did(b, "TERM>1");
+	assert_state(b, 0, SLOT_EMPTY);
+	bed_exit(b, 1, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+static void
+a_pool_without_processes_is_done_at_once(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_exit(b, 0, 0);
+	bed_exit(b, 0, 1);
+	bed_did(b);
+	bed_tell(b, EV_STOP);
+	assert_did(b, "[done]");
+	assert_int_equal(pool_deadline(b->p), NEVER);
+	bed_free(b);
+}
+
+static void
+kills_at_the_stop_timeout(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_exit(b, 0, 0);
+	bed_did(b);
+	bed_pass(b, b->conf.stop_timeout - 1);
+	assert_did(b, "");
+	bed_pass(b, 1);
+	assert_did(b, "[kill 1] KILL>1");
+	assert_int_equal(b->notice.pid, b->pids[1]);
+	bed_pass(b, 100 * USEC);
+	assert_did(b, "");
+	bed_event(b, (struct pool_event){ .what = EV_EXIT, .slot = 1,
+	    .status = SIGKILL });
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+static void
+kills_at_once_without_a_stop_timeout(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.stop_timeout = 0;
+	b = bed_raw(&c);
+	bed_act(b);
+	bed_did(b);
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 0);
+	assert_did(b, "TERM>0 [kill 0] KILL>0");
+	bed_free(b);
+}
+
+static void
+fast_kills_after_two_seconds(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_tell(b, EV_STOP_FAST);
+	assert_did(b, "TERM>0");
+	assert_int_equal(bed_next(b), 2 * USEC);
+	bed_pass(b, 2 * USEC);
+	assert_did(b, "[kill 0] KILL>0");
+	bed_free(b);
+}
+
+static void
+fast_is_never_slower_than_the_stop_timeout(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.stop_timeout = USEC;
+	b = bed_raw(&c);
+	bed_act(b);
+	bed_tell(b, EV_STOP_FAST);
+	assert_int_equal(bed_next(b), USEC);
+	bed_free(b);
+}
+
+static void
+a_second_stop_is_a_fast_one(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 5 * USEC);
+	bed_did(b);
+	bed_tell(b, EV_STOP);
+	assert_did(b, "TERM>0");
+	assert_int_equal(bed_next(b), 2 * USEC);
+	bed_free(b);
+}
+
+static void
+a_fast_stop_never_puts_the_kill_off(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 29 * USEC);
+	bed_tell(b, EV_STOP_FAST);
+	assert_int_equal(bed_next(b), USEC);
+	bed_free(b);
+}
+
+static void
+further_stops_change_nothing(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_tell(b, EV_STOP_FAST);
+	bed_pass(b, USEC);
+	bed_did(b);
+	bed_tell(b, EV_STOP);
+	bed_tell(b, EV_STOP_FAST);
+	assert_did(b, "");
+	assert_int_equal(bed_next(b), USEC);
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_tell(b, EV_STOP);
+	bed_tell(b, EV_RELOAD);
+	assert_did(b, "");
+	bed_free(b);
+}
+
+static void
+works_in_the_start(void **arg)
+{
+	struct bed *b = bed_starting(2);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "TERM>0 TERM>1");
+	bed_pass(b, 10 * USEC);
+	bed_exit(b, 0, 0);
+	bed_exit(b, 1, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+static void
+takes_a_slow_worker_along(void **arg)
+{
+	struct bed *b = bed_starting(2);
+
+	(void)arg;
+	bed_look(b, 1, LOOK_READY);
+	bed_pass(b, 65 * USEC);
+	assert_has(bed_did(b), "[slow 0]");
+	bed_tell(b, EV_STOP);
+	assert_did(b, "TERM>0 TERM>1");
+	bed_exit(b, 1, 0);
+	bed_exit(b, 0, 0);
+	assert_has(bed_did(b), "[done]");
+	bed_free(b);
+}
+
+static void
+takes_a_killed_slow_worker_along(void **arg)
+{
+	struct bed *b = bed_starting(2);
+
+	(void)arg;
+	bed_look(b, 1, LOOK_READY);
+	bed_pass(b, 95 * USEC);
+	assert_has(bed_did(b), "KILL>0");
+	bed_tell(b, EV_STOP);
+	bed_exit(b, 1, 0);
+	bed_event(b, (struct pool_event){ .what = EV_EXIT,
+	    .status = SIGKILL });
+	assert_has(bed_did(b), "[done]");
+	bed_free(b);
+}
+
+/* Both workers of a reload's step: the new one and the one it replaces. */
+static void
+takes_a_reload_along(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 1, LOOK_READY);
+	assert_did(b, "spawn1 TERM>0");
+	bed_tell(b, EV_STOP);
+	assert_did(b, "TERM>0 TERM>1");
+	bed_exit(b, 1, 0);
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+/* It was the stop that ended the reload. */
+static void
+a_slow_new_worker_fails_no_reload_any_more(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_pass(b, 60 * USEC);
+	assert_has(bed_did(b), "[slow 1]");
+	bed_tell(b, EV_STOP);
+	bed_exit(b, 1, 0);
+	bed_exit(b, 0, 0);
+	assert_has_not(bed_did(b), "[reload-failed");
+	bed_free(b);
+}
+
+static void
+a_reload_is_ignored_meanwhile(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_tell(b, EV_RELOAD);
+	assert_did(b, "");
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(asks_every_worker_to_stop),
+		cmocka_unit_test(uses_the_stop_signal_asked_for),
+		cmocka_unit_test(is_done_when_the_last_worker_is_gone),
+		cmocka_unit_test(replaces_nobody),
+		cmocka_unit_test(starts_nobody_who_waits),
+		cmocka_unit_test(a_pool_without_processes_is_done_at_once),
+		cmocka_unit_test(kills_at_the_stop_timeout),
+		cmocka_unit_test(kills_at_once_without_a_stop_timeout),
+		cmocka_unit_test(fast_kills_after_two_seconds),
+		cmocka_unit_test(fast_is_never_slower_than_the_stop_timeout),
+		cmocka_unit_test(a_second_stop_is_a_fast_one),
+		cmocka_unit_test(a_fast_stop_never_puts_the_kill_off),
+		cmocka_unit_test(further_stops_change_nothing),
+		cmocka_unit_test(works_in_the_start),
+		cmocka_unit_test(takes_a_slow_worker_along),
+		cmocka_unit_test(takes_a_killed_slow_worker_along),
+		cmocka_unit_test(takes_a_reload_along),
+		cmocka_unit_test(a_slow_new_worker_fails_no_reload_any_more),
+		cmocka_unit_test(a_reload_is_ignored_meanwhile),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

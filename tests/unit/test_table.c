@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Every cell of the pool's table: what each event does to a slot in each
+ * state, and that it does nothing where the table is empty.
+ */
+#include "bed.h"
+
+/* How slot 0 came into its state, where that matters later. */
+enum path {
+	PLAIN,
+	LEAVING,	/* told to go for good: a reload or stop */
+	SLOW		/* ended by the start-timeout */
+};
+
+struct cell {
+	enum slot_state	 from;
+	enum path	 path;
+	unsigned int	 event;
+	int		 status;
+	bool		 exec_failed;
+	enum moved	 moved;
+	enum look	 look;
+	enum slot_state	 to;
+	uint64_t	 least, most;	/* until the next deadline */
+	const char	*did;
+	const char	*name;
+};
+
+#define STATUS(n)	BED_STATUS(n)
+#define SAME		(NEVER - 1)	/* the deadline is as it was */
+#define NOTHING(state, path, ev, name) { (state), (path), (ev), 0, false, \
+	MOVED_NO, LOOK_READY, (state), SAME, SAME, "", (name) }
+#define EXIT(state, path, status, failed, to, ...) { (state), (path), \
+	EV_EXIT, (status), (failed), MOVED_NO, LOOK_NO, (to), __VA_ARGS__ }
+#define FIRST_BACKOFF	POOL_FAIL_FIRST * 3 / 4, POOL_FAIL_FIRST
+#define SECOND_BACKOFF	2 * POOL_FAIL_FIRST * 3 / 4, 2 * POOL_FAIL_FIRST
+
+static struct cell cells[] = {
+	NOTHING(SLOT_EMPTY, PLAIN, EV_SPAWNED, "empty_spawned"),
+	NOTHING(SLOT_EMPTY, PLAIN, EV_NOFORK, "empty_nofork"),
+	NOTHING(SLOT_EMPTY, PLAIN, EV_LOOKED, "empty_looked"),
+	NOTHING(SLOT_EMPTY, PLAIN, EV_EXIT, "empty_exit"),
+	NOTHING(SLOT_EMPTY, PLAIN, EV_TIMER, "empty_timer"),
+	NOTHING(SLOT_EMPTY, PLAIN, EV_END, "empty_end"),
+
+	{ SLOT_SPAWNING, PLAIN, EV_SPAWNED, 0, false, 0, 0, SLOT_STARTING,
+	    POOL_LOOK_FIRST, POOL_LOOK_FIRST, "",
+	    "spawning_spawned_is_starting" },
+	{ SLOT_SPAWNING, PLAIN, EV_NOFORK, 0, false, 0, 0, SLOT_BACKOFF,
+	    SECOND_BACKOFF, "[nofork 0]", "spawning_nofork_backs_off" },
+	NOTHING(SLOT_SPAWNING, PLAIN, EV_LOOKED, "spawning_looked"),
+	NOTHING(SLOT_SPAWNING, PLAIN, EV_EXIT, "spawning_exit"),
+	NOTHING(SLOT_SPAWNING, PLAIN, EV_TIMER, "spawning_timer"),
+
+	NOTHING(SLOT_STARTING, PLAIN, EV_SPAWNED, "starting_spawned"),
+	NOTHING(SLOT_STARTING, PLAIN, EV_NOFORK, "starting_nofork"),
+	{ SLOT_STARTING, PLAIN, EV_LOOKED, 0, false, 0, LOOK_READY,
+	    SLOT_READY, NEVER, NEVER, "", "starting_looked_ready_is_ready" },
+	{ SLOT_STARTING, PLAIN, EV_LOOKED, 0, false, 0, LOOK_NO,
+	    SLOT_STARTING, SAME, SAME, "", "starting_looked_no_waits_on" },
+	{ SLOT_STARTING, PLAIN, EV_LOOKED, 0, false, 0, LOOK_UNKNOWN,
+	    SLOT_STARTING, SAME, SAME, "",
+	    "starting_looked_unknown_waits_on" },
+	EXIT(SLOT_STARTING, PLAIN, STATUS(1), false, SLOT_BACKOFF,
+	    FIRST_BACKOFF, "[exit 0]", "starting_exit_1_backs_off"),
+	EXIT(SLOT_STARTING, PLAIN, SIGSEGV, false, SLOT_BACKOFF,
+	    FIRST_BACKOFF, "[exit 0]", "starting_crash_backs_off"),
+	EXIT(SLOT_STARTING, PLAIN, STATUS(127), true, SLOT_BACKOFF,
+	    FIRST_BACKOFF, "[exit 0]", "starting_exec_failed_backs_off"),
+	/* It has lived for longer than the least pause. */
+	EXIT(SLOT_STARTING, PLAIN, 0, false, SLOT_SPAWNING, NEVER, NEVER,
+	    "spawn0", "starting_exit_0_not_moved"),
+	{ SLOT_STARTING, PLAIN, EV_EXIT, 0, false, MOVED_YES, 0,
+	    SLOT_SPAWNING, NEVER, NEVER, "spawn0",
+	    "starting_exit_0_moved_is_recycling" },
+	{ SLOT_STARTING, PLAIN, EV_EXIT, 0, false, MOVED_UNKNOWN, 0,
+	    SLOT_SPAWNING, NEVER, NEVER, "spawn0",
+	    "starting_exit_0_queue_unknown" },
+	{ SLOT_STARTING, PLAIN, EV_TIMER, 0, false, 0, 0, SLOT_STARTING,
+	    2 * POOL_LOOK_FIRST, POOL_LOOK_LAST, "look0",
+	    "starting_timer_looks" },
+	{ SLOT_STARTING, PLAIN, EV_END, 0, false, 0, 0, SLOT_STOPPING,
+	    30 * USEC, 30 * USEC, "TERM>0", "starting_end_is_asked_to_stop" },
+
+	NOTHING(SLOT_READY, PLAIN, EV_SPAWNED, "ready_spawned"),
+	NOTHING(SLOT_READY, PLAIN, EV_NOFORK, "ready_nofork"),
+	NOTHING(SLOT_READY, PLAIN, EV_LOOKED, "ready_looked"),
+	EXIT(SLOT_READY, PLAIN, 0, false, SLOT_SPAWNING, NEVER, NEVER,
+	    "spawn0", "ready_exit_0_is_recycling"),
+	EXIT(SLOT_READY, PLAIN, STATUS(3), false, SLOT_SPAWNING, NEVER,
+	    NEVER, "[exit 0] spawn0", "ready_exit_3_is_replaced_at_once"),
+	EXIT(SLOT_READY, PLAIN, SIGSEGV, false, SLOT_SPAWNING, NEVER, NEVER,
+	    "[exit 0] spawn0", "ready_crash_is_replaced_at_once"),
+	NOTHING(SLOT_READY, PLAIN, EV_TIMER, "ready_timer"),
+	{ SLOT_READY, PLAIN, EV_END, 0, false, 0, 0, SLOT_STOPPING,
+	    30 * USEC, 30 * USEC, "TERM>0", "ready_end_is_asked_to_stop" },
+
+	NOTHING(SLOT_STOPPING, LEAVING, EV_SPAWNED, "stopping_spawned"),
+	NOTHING(SLOT_STOPPING, LEAVING, EV_NOFORK, "stopping_nofork"),
+	NOTHING(SLOT_STOPPING, LEAVING, EV_LOOKED, "stopping_looked"),
+	EXIT(SLOT_STOPPING, LEAVING, 0, false, SLOT_EMPTY, NEVER, NEVER, "",
+	    "stopping_exit_of_a_leaving_one_is_not_replaced"),
+	EXIT(SLOT_STOPPING, LEAVING, SIGTERM, false, SLOT_EMPTY, NEVER,
+	    NEVER, "", "stopping_by_signal_of_a_leaving_one"),
+	EXIT(SLOT_STOPPING, SLOW, SIGTERM, false, SLOT_BACKOFF,
+	    FIRST_BACKOFF, "[exit 0]",
+	    "stopping_exit_of_a_slow_one_backs_off"),
+	{ SLOT_STOPPING, LEAVING, EV_TIMER, 0, false, 0, 0, SLOT_KILLED,
+	    NEVER, NEVER, "[kill 0] KILL>0", "stopping_timer_kills" },
+	{ SLOT_STOPPING, LEAVING, EV_END, 0, false, 0, 0, SLOT_STOPPING,
+	    SAME, SAME, "TERM>0", "stopping_end_never_delays_the_kill" },
+
+	NOTHING(SLOT_KILLED, LEAVING, EV_SPAWNED, "killed_spawned"),
+	NOTHING(SLOT_KILLED, LEAVING, EV_NOFORK, "killed_nofork"),
+	NOTHING(SLOT_KILLED, LEAVING, EV_LOOKED, "killed_looked"),
+	EXIT(SLOT_KILLED, LEAVING, SIGKILL, false, SLOT_EMPTY, NEVER, NEVER,
+	    "", "killed_exit_of_a_leaving_one_is_not_replaced"),
+	EXIT(SLOT_KILLED, SLOW, SIGKILL, false, SLOT_BACKOFF, FIRST_BACKOFF,
+	    "[exit 0]", "killed_exit_of_a_slow_one_backs_off"),
+	NOTHING(SLOT_KILLED, LEAVING, EV_TIMER, "killed_timer"),
+	NOTHING(SLOT_KILLED, LEAVING, EV_END, "killed_end"),
+	NOTHING(SLOT_KILLED, SLOW, EV_END, "killed_end_of_a_slow_one"),
+
+	NOTHING(SLOT_BACKOFF, PLAIN, EV_SPAWNED, "backoff_spawned"),
+	NOTHING(SLOT_BACKOFF, PLAIN, EV_NOFORK, "backoff_nofork"),
+	NOTHING(SLOT_BACKOFF, PLAIN, EV_LOOKED, "backoff_looked"),
+	NOTHING(SLOT_BACKOFF, PLAIN, EV_EXIT, "backoff_exit"),
+	{ SLOT_BACKOFF, PLAIN, EV_TIMER, 0, false, 0, 0, SLOT_SPAWNING,
+	    NEVER, NEVER, "spawn0", "backoff_timer_starts_it" },
+	{ SLOT_BACKOFF, PLAIN, EV_END, 0, false, 0, 0, SLOT_EMPTY, NEVER,
+	    NEVER, "", "backoff_end_is_never_started" },
+};
+
+static void
+send(struct bed *b, unsigned int what, unsigned int slot)
+{
+	struct pool_event ev = { .slot = slot };
+
+	ev.what = what;
+	pool_event(b->p, &ev, b->now);
+}
+
+/* Moves the clock to the next deadline. */
+static void
+due(struct bed *b)
+{
+	b->now = pool_deadline(b->p);
+	pool_tick(b->p, b->now);
+}
+
+/*
+ * A pool of two: slot 1 is ready, so that the start is over, slot 2 waits
+ * for reloads, and slot 0 is in the state wanted.
+ */
+static struct bed *
+reach(enum slot_state state, enum path path)
+{
+	struct bed *b = bed_starting(2);
+
+	bed_look(b, 1, LOOK_READY);
+	bed_pass(b, POOL_START_GRACE + 500 * MSEC);
+	if (path == SLOW) {
+		bed_pass(b, b->conf.start_timeout);
+	} else if (state == SLOT_STOPPING || state == SLOT_KILLED) {
+		bed_look(b, 0, LOOK_READY);
+		send(b, EV_END, 0);
+	}
+	if (state == SLOT_READY)
+		bed_look(b, 0, LOOK_READY);
+	else if (state == SLOT_BACKOFF || state == SLOT_SPAWNING)
+		bed_exit(b, 0, 1);
+	if (state == SLOT_SPAWNING || state == SLOT_KILLED)
+		due(b);
+	bed_take(b);
+	b->show_looks = true;
+	bed_did(b);
+	return b;
+}
+
+static void
+check_cell(void **arg)
+{
+	const struct cell *c = *arg;
+	unsigned int slot = c->from == SLOT_EMPTY ? 2 : 0;
+	struct bed *b = reach(c->from, c->path);
+	struct pool_event ev = { .slot = slot, .status = c->status,
+	    .exec_failed = c->exec_failed, .moved = c->moved,
+	    .look = c->look, .pid = 999, .error = 11 };
+	uint64_t before;
+
+	assert_state(b, slot, c->from);
+	before = pool_deadline(b->p);
+	if (c->event == EV_TIMER && before != NEVER && slot == 0) {
+		due(b);
+	} else {
+		ev.what = c->event;
+		pool_event(b->p, &ev, b->now);
+	}
+	bed_take(b);
+	assert_did(b, c->did);
+	assert_state(b, slot, c->to);
+	assert_state(b, 1, SLOT_READY);
+	if (c->least == SAME) {
+		assert_int_equal(pool_deadline(b->p), before);
+	} else {
+		assert_true(bed_next(b) >= c->least);
+		assert_true(bed_next(b) <= c->most);
+	}
+	bed_free(b);
+}
+
+/* Between spawn and answer nobody can be told to go; it goes when it came. */
+static void
+spawning_end_goes_when_it_came(void **arg)
+{
+	struct bed *b = reach(SLOT_SPAWNING, PLAIN);
+
+	(void)arg;
+	send(b, EV_END, 0);
+	send(b, EV_SPAWNED, 0);
+	bed_take(b);
+	assert_did(b, "TERM>0");
+	assert_state(b, 0, SLOT_STOPPING);
+	bed_exit(b, 0, 0);
+	assert_state(b, 0, SLOT_EMPTY);
+	bed_free(b);
+}
+
+static void
+every_cell_is_tested(void **arg)
+{
+	bool seen[SLOT_NSTATES][EV_NSLOT] = { { false } };
+	size_t i, s, e;
+
+	(void)arg;
+	seen[SLOT_SPAWNING][EV_END] = true;
+	for (i = 0; i < NITEMS(cells); i++)
+		seen[cells[i].from][cells[i].event] = true;
+	for (s = 0; s < SLOT_NSTATES; s++) {
+		for (e = 0; e < EV_NSLOT; e++) {
+			if (!seen[s][e])
+				fail_msg("state %zu, event %zu: no test", s,
+				    e);
+		}
+	}
+}
+
+int
+main(void)
+{
+	struct CMUnitTest tests[NITEMS(cells) + 2] = {
+		cmocka_unit_test(every_cell_is_tested),
+		cmocka_unit_test(spawning_end_goes_when_it_came),
+	};
+	size_t i;
+
+	for (i = 0; i < NITEMS(cells); i++)
+		tests[i + 2] = (struct CMUnitTest){ .name = cells[i].name,
+		    .test_func = check_cell, .initial_state = &cells[i] };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

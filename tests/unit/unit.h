@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/* What every unit test includes, in the order cmocka.h asks for. */
+#ifndef UNIT_H
+#define UNIT_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#define NITEMS(a)	(sizeof(a) / sizeof((a)[0]))
+
+/* Fails unless `part` stands somewhere in `text`. */
+#define assert_has(text, part) do {					\
+	if (strstr((text), (part)) == NULL)				\
+		fail_msg("\"%s\" is not in \"%s\"", (part), (text));	\
+} while (0)
+
+#define assert_has_not(text, part) do {					\
+	if (strstr((text), (part)) != NULL)				\
+		fail_msg("\"%s\" is in \"%s\"", (part), (text));	\
+} while (0)
+
+#endif
