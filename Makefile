@@ -16,14 +16,19 @@ MANDIR ?=	${PREFIX}/share/man
 SYSCONFDIR ?=	/etc
 RUNDIR ?=	/run
 UNITDIR ?=	${PREFIX}/lib/systemd/system
+# Whom the units and the log's rotation name: the web server, the workers.
+WEBUSER ?=	www-data
+APPUSER ?=	www-data
 
 PKG_CONFIG ?=	pkg-config
 NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
-SRCS =		daemon.c env.c err.c ident.c jail.c listen.c log.c loop.c \
-		options.c plan.c pool.c program.c report.c signame.c slot.c \
-		worker.c
+SRCS =		capture.c daemon.c elf.c env.c err.c findings.c ident.c \
+		inspect.c jail.c library.c limit.c listen.c log.c loop.c \
+		notify.c options.c pidfile.c plan.c pool.c preflight.c \
+		preprint.c presocket.c program.c report.c signame.c slot.c \
+		syslog.c worker.c
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c diag_linux.c
 SRCS_posix =	jail_posix.c observe_none.c
 
@@ -87,16 +92,38 @@ check: units
 	@sh tests/check.sh ${OUT}
 
 check-system: all apps
+	@sh tests/system/root.sh build/systemd-root
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh
 
 lint:
 	@sh scripts/lint.sh
 
+SHARED =	${LIBEXECDIR}/spawnd
+EXAMPLES =	${PREFIX}/share/examples/spawnd
+FILL =		sed -e 's,@SBINDIR@,${SBINDIR},g' \
+		-e 's,@LIBEXECDIR@,${LIBEXECDIR},g' \
+		-e 's,@SYSCONFDIR@,${SYSCONFDIR},g' \
+		-e 's,@RUNDIR@,${RUNDIR},g' \
+		-e 's,@WEBUSER@,${WEBUSER},g' -e 's,@APPUSER@,${APPUSER},g'
+
+# The scripts of other systems are examples: which one is wanted, and where,
+# the installer does not know.
 install: all
-	mkdir -p "${DESTDIR}${SBINDIR}" "${DESTDIR}${MANDIR}/man8"
+	mkdir -p "${DESTDIR}${SBINDIR}" "${DESTDIR}${MANDIR}/man7" \
+	    "${DESTDIR}${MANDIR}/man8" "${DESTDIR}${SHARED}" \
+	    "${DESTDIR}${UNITDIR}" "${DESTDIR}${EXAMPLES}"
 	install -m 755 ${OUT}/spawnd "${DESTDIR}${SBINDIR}/spawnd"
-	install -m 644 man/spawnd.8 "${DESTDIR}${MANDIR}/man8/spawnd.8"
+	install -m 644 man/*.7 "${DESTDIR}${MANDIR}/man7/"
+	install -m 644 man/*.8 "${DESTDIR}${MANDIR}/man8/"
+	${FILL} scripts/readconf.sh >"${DESTDIR}${SHARED}/readconf.sh"
+	for f in spawnd@.service spawnd@.socket; do \
+	    ${FILL} "scripts/systemd/$$f" >"${DESTDIR}${UNITDIR}/$$f"; done
+	for f in systemd/jail.conf rc.d/openbsd rc.d/freebsd init.d/spawnd \
+	    logrotate/spawnd tmpfiles/spawnd.conf spawn-php.sh \
+	    spawnd.conf.example; do \
+	    ${FILL} "scripts/$$f" >"${DESTDIR}${EXAMPLES}/$$(echo $$f | \
+	    tr / -)"; done
 
 clean:
 	rm -rf build

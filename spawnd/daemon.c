@@ -17,16 +17,17 @@
 /* What the supervisor tells the first process. */
 struct outcome {
 	int		 status;
-	char		 line[ERR_SIZE];
+	char		 text[OUTCOME_SIZE];	/* one or more lines */
 };
 
 static int channel = -1;	/* to the first process */
-static int null = -1;		/* /dev/null, for when the start is over */
+static int null = -1;		/* /dev/null */
+static const char *name = "";	/* of the pool */
 static bool told;
 static volatile sig_atomic_t child;	/* of the first process */
 
 int
-daemon_sanitize(struct err *e)
+daemon_sanitize(int keep, struct err *e)
 {
 	int fd;
 
@@ -36,7 +37,12 @@ daemon_sanitize(struct err *e)
 			return err_set(e, EX_OSERR, "/dev/null: %s",
 			    strerror(errno));
 	} while (fd <= STDERR_FILENO);
-	closefrom(STDERR_FILENO + 1);
+	/* What was passed in begins where that last one now may be. */
+	close(fd);
+	closefrom(STDERR_FILENO + 1 + keep);
+	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
+		return err_set(e, EX_OSERR, "/dev/null: %s",
+		    strerror(errno));
 	return 0;
 }
 
@@ -50,16 +56,24 @@ forward(int signo)
 	errno = saved;
 }
 
+/*
+ * Paths and workers' words may hold anything; a terminal gets to see plain
+ * lines, each under our name.
+ */
 static void
-say(int status, const char *line)
+say(int status, const char *text)
 {
 	FILE *f = status == 0 ? stdout : stderr;
+	size_t i, len;
 
-	/* Paths may hold anything; a terminal gets to see one plain line. */
-	fputs("spawnd: ", f);
-	for (; *line != '\0'; line++)
-		fputc(iscntrl((unsigned char)*line) ? '?' : *line, f);
-	fputc('\n', f);
+	for (; *text != '\0'; text += len + (text[len] == '\n')) {
+		len = strcspn(text, "\n");
+		fputs("spawnd: ", f);
+		for (i = 0; i < len; i++)
+			fputc(iscntrl((unsigned char)text[i]) ? '?' : text[i],
+			    f);
+		fputc('\n', f);
+	}
 	fflush(f);
 }
 
@@ -76,6 +90,7 @@ await(int fd, pid_t pid)
 	child = pid;
 	for (i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
 		sigaction(forwarded[i], &sa, NULL);
+	loop_unblock_signals();
 	while (got < sizeof(o)) {
 		n = read(fd, (char *)&o + got, sizeof(o) - got);
 		if (n == 0)
@@ -86,19 +101,19 @@ await(int fd, pid_t pid)
 	}
 	if (got < sizeof(o)) {
 		o.status = EX_OSERR;
-		strlcpy(o.line, "the supervisor ended during the start",
-		    sizeof(o.line));
+		strlcpy(o.text, "the supervisor ended during the start",
+		    sizeof(o.text));
 	}
 	/* When a failed start is reported, nothing of it is left. */
 	while (o.status != 0 && waitpid(pid, NULL, 0) == -1 &&
 	    errno == EINTR)
 		continue;
-	say(o.status, o.line);
+	say(o.status, o.text);
 	_exit(o.status);
 }
 
 int
-daemon_start(struct err *e)
+daemon_start(const char *pool, struct err *e)
 {
 	int fds[2];
 	pid_t pid;
@@ -114,9 +129,7 @@ daemon_start(struct err *e)
 	}
 	close(fds[0]);
 	channel = fds[1];
-	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
-		return err_set(e, EX_OSERR, "/dev/null: %s",
-		    strerror(errno));
+	name = pool;
 	if (setsid() == -1)
 		return err_set(e, EX_OSERR, "setsid: %s", strerror(errno));
 	if (chdir("/") == -1)
@@ -130,8 +143,20 @@ daemon_starting(void)
 	return !told;
 }
 
+/* The outcome for the log, where nobody has seen it on standard error. */
+static void
+log_outcome(int status, const char *text)
+{
+	const char *last = strrchr(text, '\n');
+
+	if (status == 0)
+		log_info("%s", text);
+	else if (!log_on_stderr())	/* the workers' lines are there */
+		log_warn("start: %s", last != NULL ? last + 1 : text);
+}
+
 void
-daemon_outcome(int status, const char *line)
+daemon_outcome(int status, const char *text)
 {
 	struct outcome o = { .status = status };
 	ssize_t r;
@@ -139,14 +164,16 @@ daemon_outcome(int status, const char *line)
 	if (told)
 		return;
 	told = true;
+	log_outcome(status, text);
 	if (channel == -1) {
-		if (status == 0)
-			log_info("%s", line);
-		else
-			say(status, line);
+		if (status != 0)
+			say(status, text);
 		return;
 	}
-	strlcpy(o.line, line, sizeof(o.line));
+	if (status == 0 && log_complaint()[0] != '\0')
+		say(-1, log_complaint());
+	snprintf(o.text, sizeof(o.text), "%s%s%s", status == 0 ? name : "",
+	    status == 0 ? ": " : "", text);
 	/* Smaller than PIPE_BUF: it is written whole or not at all. */
 	r = write(channel, &o, sizeof(o));
 	(void)r;
@@ -154,11 +181,12 @@ daemon_outcome(int status, const char *line)
 	channel = -1;
 	/* Whoever started us must not wait for these to be closed. */
 	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
+	if (!log_on_stderr())
+		dup2(null, STDERR_FILENO);
 }
 
 int
-daemon_output(void)
+daemon_null(void)
 {
-	return null != -1 ? null : STDERR_FILENO;
+	return null;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "spawnd.h"
@@ -78,6 +79,15 @@ char **
 env_own(void)
 {
 	return environ;
+}
+
+void
+env_keep_time_zone(void)
+{
+	/* Named by its path the file is read once, here, and kept. */
+	if (env_get(environ, "TZ") == NULL)
+		setenv("TZ", ":/etc/localtime", 1);
+	tzset();
 }
 
 const char *

@@ -13,6 +13,9 @@
 
 #include "spawnd.h"
 
+#define MEMBERS_SIZE	256	/* of a list of a group's members */
+#define MEMBERS_LOOK	4096	/* entries of passwd(5) to look at for it */
+
 /* A number that may be an id: all digits, and not the -1 of "no change". */
 static bool
 parse_id(const char *s, unsigned int *id)
@@ -88,6 +91,48 @@ ident_group_name(gid_t gid)
 	if (gr != NULL)
 		return strdup(gr->gr_name);
 	return asprintf(&s, "%u", gid) == -1 ? NULL : s;
+}
+
+/* Adds a name to a list of at most `size` bytes that has it not yet. */
+static void
+add_member(char *list, size_t size, const char *name)
+{
+	size_t len = strlen(name), used = strlen(list);
+	const char *at = list;
+
+	if (len == 0 || (used > 0 && list[used - 1] == '.'))
+		return;		/* or it was cut already */
+	for (; (at = strstr(at, name)) != NULL; at += len) {
+		if ((at == list || at[-1] == ' ') &&
+		    (at[len] == ',' || at[len] == '\0'))
+			return;
+	}
+	if (used + len + sizeof(", , ...") > size) {
+		strlcat(list, ", ...", size);
+		return;
+	}
+	if (used > 0)
+		strlcat(list, ", ", size);
+	strlcat(list, name, size);
+}
+
+char *
+ident_members(gid_t gid)
+{
+	struct group *gr = getgrgid(gid);
+	struct passwd *pw;
+	char list[MEMBERS_SIZE] = "";
+	int i;
+
+	for (i = 0; gr != NULL && gr->gr_mem[i] != NULL; i++)
+		add_member(list, sizeof(list), gr->gr_mem[i]);
+	setpwent();
+	for (i = 0; i < MEMBERS_LOOK && (pw = getpwent()) != NULL; i++) {
+		if (pw->pw_gid == gid)
+			add_member(list, sizeof(list), pw->pw_name);
+	}
+	endpwent();
+	return strdup(list);
 }
 
 /* The user's name, home and shell, and the group's name. */

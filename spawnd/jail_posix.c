@@ -58,39 +58,12 @@ jail_tie(pid_t parent)
 	return getppid() == parent ? 0 : -1;
 }
 
-/*
- * Without openat2(2) each step is taken by hand, and a link on the way is
- * refused rather than followed: who made it could not be known.
- */
 int
 jail_opendir(int root, const char *path)
 {
-	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	char *copy, *rest, *name;
-	int fd, next, saved;
-
 	if (root == -1)
-		return open(path, flags);
-	if ((copy = rest = strdup(path)) == NULL)
-		return -1;
-	fd = openat(root, ".", flags);
-	while (fd != -1 && (name = strsep(&rest, "/")) != NULL) {
-		if (name[0] == '\0' || strcmp(name, ".") == 0)
-			continue;
-		if (strcmp(name, "..") == 0) {
-			next = -1;
-			errno = EXDEV;
-		} else
-			next = openat(fd, name, flags | O_NOFOLLOW);
-		saved = errno;
-		close(fd);
-		errno = saved;
-		fd = next;
-	}
-	saved = errno;
-	free(copy);
-	errno = saved;
-	return fd;
+		return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return jail_walk(root, path);
 }
 
 /*
@@ -119,4 +92,11 @@ jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 		return -1;
 	}
 	return fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW);
+}
+
+int
+jail_detach(const char *path, bool *detached)
+{
+	*detached = false;
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }

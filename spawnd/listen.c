@@ -83,7 +83,7 @@ open_tcp(const struct plan *p, struct err *e)
 		err_set(e, err_status(errno, EX_CANTCREAT), "bind: %s: %s",
 		    p->where, errno == EADDRINUSE ?
 		    "in use by another process" : strerror(errno));
-	else if (listen(fd, p->conf->backlog) == -1)
+	else if (listen(fd, p->backlog) == -1)
 		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->where,
 		    errno == EADDRINUSE ? "in use by another process" :
 		    strerror(errno));
@@ -214,7 +214,7 @@ bind_unix(const struct plan *p, int dir, int fd, struct err *e)
 		err_set(e, err_status(errno, EX_CANTCREAT), "chown: %s: %s",
 		    p->where, errno == ENOTSOCK ?
 		    "somebody else has replaced it" : strerror(errno));
-	else if (listen(fd, p->conf->backlog) == -1)
+	else if (listen(fd, p->backlog) == -1)
 		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->where,
 		    strerror(errno));
 	else
@@ -275,12 +275,39 @@ open_unix(const struct plan *p, struct err *e)
 }
 
 int
+listen_check(int fd, struct sockaddr_storage *ss)
+{
+	int type, listening;
+	socklen_t len = sizeof(type);
+
+	memset(ss, 0, sizeof(*ss));
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == -1 ||
+	    type != SOCK_STREAM)
+		return -1;
+	len = sizeof(listening);
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening,
+	    &len) == -1 || listening == 0)
+		return -1;
+	len = sizeof(*ss);
+	if (getsockname(fd, (struct sockaddr *)ss, &len) == -1)
+		return -1;
+	return ss->ss_family == AF_UNIX || ss->ss_family == AF_INET ||
+	    ss->ss_family == AF_INET6 ? 0 : -1;
+}
+
+int
 listen_open(const struct plan *p, struct err *e)
 {
 	int max = observe_somaxconn();
 	int fd;
 
-	fd = p->addr.ss_family == AF_UNIX ? open_unix(p, e) : open_tcp(p, e);
+	if (p->inherited == STDIN_FILENO)
+		return 0;
+	if (p->inherited != -1)
+		fd = p->inherited;
+	else
+		fd = p->addr.ss_family == AF_UNIX ? open_unix(p, e) :
+		    open_tcp(p, e);
 	if (fd == -1) {
 		strlcat(e->text, p->note, sizeof(e->text));
 		return -1;
@@ -291,9 +318,9 @@ listen_open(const struct plan *p, struct err *e)
 		return -1;
 	}
 	close(fd);
-	if (max != -1 && p->conf->backlog > max)
+	if (p->inherited == -1 && max != -1 && p->backlog > max)
 		log_warn("backlog: %d: the system cuts it to %d (raise "
-		    "net.core.somaxconn)", p->conf->backlog, max);
+		    "net.core.somaxconn)", p->backlog, max);
 	return 0;
 }
 

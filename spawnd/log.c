@@ -1,31 +1,285 @@
 /* SPDX-License-Identifier: ISC */
-/* The log: whole lines on standard error. */
+/*
+ * The log: whole lines to standard error, a file or syslog. Nothing here
+ * waits for whoever reads it: what cannot be written is counted and said.
+ */
+#include <sys/stat.h>
+
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "spawnd.h"
 
-#define LINE_SIZE	2048
+#define HEAD_SIZE	128		/* time, pool, pid and level */
+#define ESCAPED_SIZE	32768		/* 8 KiB, every byte a \xNN */
+#define RAW_SIZE	65536
+#define CHUNK		4096		/* a pipe that is ready takes it */
+#define BACKLOG_SIZE	262144		/* of lines nobody took yet */
+#define FLUSH_FIRST	UINT64_C(10000)	/* usec to the next try */
+#define FLUSH_LAST	USEC
+#define STUCK		USEC		/* nothing taken: nobody reads */
+#define LAST_WAIT	USEC		/* for a reader, at the end */
 
+static enum { TO_STDERR, TO_FILE, TO_SYSLOG } target;
 static const char *pool = "spawnd";
+static const char *path;		/* of the file */
+static int file = STDERR_FILENO;
+static int dir = -1;			/* of the file; -1: out of reach */
+static int facility = LOG_DAEMON;
+static bool foreground;
+static bool journal;			/* stderr leads to the journal */
+static unsigned long lost;
+static char *backlog;			/* whole lines but for the first */
+static size_t backlog_len;
+static uint64_t flush_pause;
+static uint64_t taken;			/* when the last of it was written */
+static char complaint[256];		/* about a log that is not there */
 
-void
-log_init(const char *name)
+/* Is standard error what systemd says it has connected to its journal? */
+static bool
+is_journal(void)
 {
-	pool = name;
-	/* In a jail localtime(3) finds its files only if told their path. */
-	if (getenv("TZ") == NULL)
-		setenv("TZ", ":/etc/localtime", 1);
-	tzset();
+	const char *s = env_get(env_own(), "JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+
+	return s != NULL && sscanf(s, "%llu:%llu", &dev, &ino) == 2 &&
+	    fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev &&
+	    st.st_ino == ino;
 }
 
-/* "2026-01-31T23:59:59.123+01:00"; returns its length. */
+static int
+open_by_name(int flags)
+{
+	struct stat st;
+	int fd;
+
+	fd = openat(dir, strrchr(path, '/') + 1, O_WRONLY | O_APPEND |
+	    O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0640);
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		errno = EINVAL;		/* "not a regular file" */
+		return -1;
+	}
+	return fd;
+}
+
+static const char *
+reason(int error)
+{
+	if (error == ELOOP)
+		return "is a link";
+	return error == EINVAL ? "is not a regular file" : strerror(error);
+}
+
+static int
+open_file(const struct plan *p, struct err *e)
+{
+	char *slash = strrchr(p->log, '/');
+	bool detached;
+
+	path = p->log;
+	*slash = '\0';
+	dir = jail_detach(slash == p->log ? "/" : p->log, &detached);
+	*slash = '/';
+	if (dir == -1)
+		return err_set(e, err_status(errno, EX_CANTCREAT),
+		    "--log: %s: its directory: %s", path, strerror(errno));
+	if ((file = open_by_name(O_CREAT)) == -1) {
+		file = STDERR_FILENO;
+		return err_set(e, err_status(errno, EX_CANTCREAT),
+		    "--log: %s: %s", path, reason(errno));
+	}
+	target = TO_FILE;
+	if (p->jail != NULL && !detached) {
+		close(dir);	/* it would lead out of the jail */
+		dir = -1;
+	}
+	return 0;
+}
+
+int
+log_open(const struct plan *p, struct err *e)
+{
+	const char *to = p->conf->log;
+
+	pool = p->name;
+	facility = p->conf->facility;
+	foreground = p->conf->foreground;
+	env_keep_time_zone();
+	if (p->log != NULL)
+		return open_file(p, e);
+	journal = is_journal();
+	if (to == NULL ? p->conf->foreground : strcmp(to, "stderr") == 0)
+		return 0;
+	target = TO_SYSLOG;
+	if (syslog_open(p->jail != NULL) == -1)
+		snprintf(complaint, sizeof(complaint), "syslog: %s: %s (lines "
+		    "are lost until it is there; name a file with --log)",
+		    SYSLOG_SOCKET, strerror(errno));
+	return 0;
+}
+
+const char *
+log_complaint(void)
+{
+	return complaint;
+}
+
+bool
+log_on_stderr(void)
+{
+	return target == TO_STDERR;
+}
+
+void
+log_reopen(void)
+{
+	int fd;
+
+	if (target != TO_FILE)
+		return;
+	if (dir == -1) {
+		log_warn("--log: %s: cannot be reached from the jail, the "
+		    "old file is kept", path);
+		return;
+	}
+	if ((fd = open_by_name(0)) == -1) {
+		log_warn("--log: %s: %s, the old file is kept", path,
+		    reason(errno));
+		return;
+	}
+	/* A line that was cut is finished where it began, if ever. */
+	backlog_len = 0;
+	close(file);
+	file = fd;
+	log_info("log: opened again");
+}
+
+static bool
+writable(int timeout)
+{
+	struct pollfd pfd = { .fd = file, .events = POLLOUT };
+
+	return poll(&pfd, 1, timeout) == 1 && (pfd.revents & POLLOUT) != 0;
+}
+
+/* Writes what can be written now. Returns how much that was. */
+static size_t
+write_some(const char *s, size_t len)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	while (done < len) {
+		/* A write of a chunk does not wait where poll(2) says so. */
+		if (target != TO_FILE && !writable(0))
+			break;
+		n = write(file, s + done, target != TO_FILE &&
+		    len - done > CHUNK ? CHUNK : len - done);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	return done;
+}
+
+static void
+flush_backlog(void)
+{
+	size_t n = write_some(backlog, backlog_len);
+
+	if (n > 0)
+		taken = loop_now();
+	backlog_len -= n;
+	memmove(backlog, backlog + n, backlog_len);
+	if (backlog_len == 0) {
+		free(backlog);
+		backlog = NULL;
+		flush_pause = FLUSH_FIRST;
+		return;
+	}
+	flush_pause = n > 0 || flush_pause == 0 ? FLUSH_FIRST :
+	    flush_pause * 2 > FLUSH_LAST ? FLUSH_LAST : flush_pause * 2;
+	loop_timer(TIMER_LOG, loop_now() + flush_pause, flush_backlog);
+}
+
+/*
+ * Writes a line, or keeps what nobody takes now, so that no line is cut.
+ * Returns 0, or -1 if there is no room and it is lost.
+ */
+static int
+put_stream(const char *s, size_t len)
+{
+	size_t done = 0;
+
+	if (backlog_len > 0)
+		flush_backlog();
+	if (backlog_len == 0)
+		done = write_some(s, len);
+	if (done == len)
+		return 0;
+	/* A full disk is no slow reader: what it had no room for is gone. */
+	if (target == TO_FILE && done == 0)
+		return -1;
+	if (backlog == NULL) {
+		if ((backlog = malloc(BACKLOG_SIZE)) == NULL)
+			return -1;
+		taken = loop_now();
+	}
+	/* A line that has begun fits: it is the first. */
+	if (backlog_len + len - done > BACKLOG_SIZE)
+		return -1;
+	memcpy(backlog + backlog_len, s + done, len - done);
+	backlog_len += len - done;
+	loop_timer(TIMER_LOG, loop_now() + FLUSH_FIRST, flush_backlog);
+	return 0;
+}
+
+bool
+log_ready(void)
+{
+	if (backlog_len > 0)
+		flush_backlog();
+	return backlog_len < (target == TO_FILE ? 1 : BACKLOG_SIZE / 2);
+}
+
+bool
+log_stuck(void)
+{
+	return backlog_len > 0 && loop_now() - taken >= STUCK;
+}
+
+void
+log_lost(unsigned long n)
+{
+	lost += n;
+}
+
+void
+log_close(void)
+{
+	uint64_t until = loop_now() + LAST_WAIT;
+
+	while (backlog_len > 0 && loop_now() < until && writable(100))
+		flush_backlog();
+}
+
+/* "2026-01-31T23:59:59.123+01:00 "; returns its length. */
 static size_t
 stamp(char *buf, size_t size)
 {
@@ -39,34 +293,91 @@ stamp(char *buf, size_t size)
 	n = strftime(buf, size, "%Y-%m-%dT%H:%M:%S", &tm);
 	if (strftime(zone, sizeof(zone), "%z", &tm) != 5)
 		strlcpy(zone, "+0000", sizeof(zone));
-	n += (size_t)snprintf(buf + n, size - n, ".%03ld%.3s:%s",
+	n += (size_t)snprintf(buf + n, size - n, ".%03ld%.3s:%s ",
 	    ts.tv_nsec / 1000000, zone, zone + 3);
 	return n;
 }
 
-static void
-put(const char *level, const char *fmt, va_list ap)
+/* A line's beginning, of the target's form; level NULL: a worker's. */
+static size_t
+begin(char *buf, int priority, pid_t pid, const char *level)
 {
-	char line[LINE_SIZE];
-	int saved = errno;
-	size_t n, i, start;
-	ssize_t r;
+	size_t n = 0;
 
-	n = stamp(line, sizeof(line));
-	n += (size_t)snprintf(line + n, sizeof(line) - n, " %s[%d] %s: ",
-	    pool, (int)getpid(), level);
-	start = n;
-	vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
-	n += strlen(line + n);
-	for (i = start; i < n; i++) {
-		if (iscntrl((unsigned char)line[i]))
-			line[i] = '?';
+	if (target != TO_SYSLOG && journal)
+		n = (size_t)snprintf(buf, HEAD_SIZE, "<%d>", priority);
+	else if (target != TO_SYSLOG)
+		n = stamp(buf, HEAD_SIZE);
+	n += (size_t)snprintf(buf + n, HEAD_SIZE - n, "%s[%d]%s%s: ", pool,
+	    (int)pid, level != NULL ? " " : "", level != NULL ? level : "");
+	return n;
+}
+
+/* Copies bytes, control ones as \xNN, as long as there is room for them. */
+static size_t
+escape(char *to, size_t room, const char *s, size_t len)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t i, n = 0;
+
+	for (i = 0; i < len && n + 4 <= room; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		if (c >= 0x20 && c != 0x7f) {
+			to[n++] = s[i];
+			continue;
+		}
+		to[n++] = '\\';
+		to[n++] = 'x';
+		to[n++] = hex[c >> 4];
+		to[n++] = hex[c & 15];
 	}
-	line[n++] = '\n';
-	/* A log that cannot be written must not end the pool. */
-	r = write(STDERR_FILENO, line, n);
-	(void)r;
+	return n;
+}
+
+/* line has room for a newline behind its len bytes. */
+static int
+put(int priority, char *line, size_t len)
+{
+	line[len] = '\n';
+	if (target != TO_SYSLOG)
+		return put_stream(line, len + 1);
+	if (syslog_send(facility | priority, line, len) == 0)
+		return 0;
+	if (foreground)
+		put_stream(line, len + 1);	/* somebody may see it */
+	return -1;
+}
+
+static void
+finish(int priority, char *line, size_t len)
+{
+	char note[HEAD_SIZE + 64];
+	int saved = errno;
+	size_t n;
+
+	if (put(priority, line, len) == -1)
+		lost++;
+	else if (lost > 0) {
+		n = begin(note, LOG_WARNING, getpid(), "warning");
+		n += (size_t)snprintf(note + n, sizeof(note) - n - 1,
+		    "log: %lu lines were lost", lost);
+		if (put(LOG_WARNING, note, n) == 0)
+			lost = 0;
+	}
 	errno = saved;
+}
+
+static void
+put_own(int priority, const char *level, const char *fmt, va_list ap)
+{
+	char line[HEAD_SIZE + 2 * ERR_SIZE + 1], text[ERR_SIZE];
+	size_t n;
+
+	n = begin(line, priority, getpid(), level);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	n += escape(line + n, sizeof(line) - n - 1, text, strlen(text));
+	finish(priority, line, n);
 }
 
 void
@@ -75,7 +386,7 @@ log_warn(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	put("warning", fmt, ap);
+	put_own(LOG_WARNING, "warning", fmt, ap);
 	va_end(ap);
 }
 
@@ -85,8 +396,28 @@ log_info(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	put("info", fmt, ap);
+	put_own(LOG_INFO, "info", fmt, ap);
 	va_end(ap);
+}
+
+void
+log_worker(pid_t pid, const char *text, size_t len, bool split, bool raw)
+{
+	static char line[HEAD_SIZE + RAW_SIZE + 2];
+	size_t n = 0;
+
+	if (!raw || target == TO_SYSLOG)
+		n = begin(line, LOG_INFO, pid, NULL);
+	if (raw) {
+		len = len < RAW_SIZE ? len : RAW_SIZE;
+		memcpy(line + n, text, len);
+		n += len;
+	} else {
+		n += escape(line + n, ESCAPED_SIZE, text, len);
+		if (split)
+			line[n++] = '\\';
+	}
+	finish(LOG_INFO, line, n);
 }
 
 void

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
@@ -13,9 +14,12 @@
 #include "spawnd.h"
 
 static struct event_base *base;
-static struct event *timer, *waker;
-static uint64_t timer_at = NEVER;
-static void (*on_timer)(void);
+static struct event *waker;
+static struct {
+	struct event	*event;
+	uint64_t	 when;
+	void		(*handler)(void);
+} timers[NTIMERS];			/* no events before loop_init() */
 static void (*on_signal[NSIG])(int);
 static volatile sig_atomic_t pending[NSIG];
 static int wake[2] = { -1, -1 };
@@ -55,17 +59,35 @@ take_signals(evutil_socket_t fd, short what, void *arg)
 static void
 take_timer(evutil_socket_t fd, short what, void *arg)
 {
+	enum loop_timer t = (enum loop_timer)(uintptr_t)arg;
+
 	(void)fd;
 	(void)what;
-	(void)arg;
-	timer_at = NEVER;
-	on_timer();
+	timers[t].when = NEVER;
+	timers[t].handler();
+}
+
+struct loop_watch {
+	struct event	*event;
+	void		(*handler)(void *);
+	void		*arg;
+};
+
+static void
+take_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop_watch *w = arg;
+
+	(void)fd;
+	(void)what;
+	w->handler(w->arg);
 }
 
 int
 loop_init(struct err *e)
 {
 	struct event_config *config = event_config_new();
+	uintptr_t t;
 
 	if (config == NULL)
 		return err_set(e, EX_OSERR, "loop: out of memory");
@@ -78,10 +100,16 @@ loop_init(struct err *e)
 		return err_set(e, EX_OSERR, "loop: cannot be made");
 	if (pipe2(wake, O_CLOEXEC | O_NONBLOCK) == -1)
 		return err_set(e, EX_OSERR, "pipe: %s", strerror(errno));
-	timer = event_new(base, -1, 0, take_timer, NULL);
+	for (t = 0; t < NTIMERS; t++) {
+		timers[t].when = NEVER;
+		timers[t].event = event_new(base, -1, 0, take_timer,
+		    (void *)t);
+		if (timers[t].event == NULL)
+			return err_set(e, EX_OSERR, "loop: out of memory");
+	}
 	waker = event_new(base, wake[0], EV_READ | EV_PERSIST, take_signals,
 	    NULL);
-	if (timer == NULL || waker == NULL || event_add(waker, NULL) == -1)
+	if (waker == NULL || event_add(waker, NULL) == -1)
 		return err_set(e, EX_OSERR, "loop: out of memory");
 	return 0;
 }
@@ -118,24 +146,62 @@ loop_signal(int signo, void (*handler)(int), struct err *e)
 }
 
 void
-loop_timer(uint64_t when, void (*handler)(void))
+loop_timer(enum loop_timer t, uint64_t when, void (*handler)(void))
 {
 	uint64_t now, pause;
 	struct timeval tv;
 
-	if (when == timer_at)
+	if (timers[t].event == NULL || when == timers[t].when)
 		return;
-	timer_at = when;
-	on_timer = handler;
+	timers[t].when = when;
+	timers[t].handler = handler;
 	if (when == NEVER) {
-		event_del(timer);
+		event_del(timers[t].event);
 		return;
 	}
 	now = loop_now();
 	pause = when > now ? when - now : 0;
 	tv.tv_sec = (time_t)(pause / USEC);
 	tv.tv_usec = (suseconds_t)(pause % USEC);
-	event_add(timer, &tv);
+	event_add(timers[t].event, &tv);
+}
+
+struct loop_watch *
+loop_watch(int fd, void (*handler)(void *), void *arg)
+{
+	struct loop_watch *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return NULL;
+	w->handler = handler;
+	w->arg = arg;
+	w->event = event_new(base, fd, EV_READ | EV_PERSIST, take_readable,
+	    w);
+	if (w->event == NULL || event_add(w->event, NULL) == -1) {
+		loop_unwatch(w);
+		return NULL;
+	}
+	return w;
+}
+
+void
+loop_pause(struct loop_watch *w)
+{
+	event_del(w->event);
+}
+
+void
+loop_resume(struct loop_watch *w)
+{
+	event_add(w->event, NULL);
+}
+
+void
+loop_unwatch(struct loop_watch *w)
+{
+	if (w->event != NULL)
+		event_free(w->event);
+	free(w);
 }
 
 uint64_t

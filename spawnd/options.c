@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <syslog.h>
 
 #include "spawnd.h"
 
@@ -178,77 +179,16 @@ set_env_file(struct conf *c, const struct option *o, const char *opt,
 	return add_env(c, ENV_FILE, val, e);
 }
 
-static const struct {
-	const char	*name;
-	int		 resource;
-} resources[] = {
-	{ "as", RLIMIT_AS },		{ "core", RLIMIT_CORE },
-	{ "cpu", RLIMIT_CPU },		{ "data", RLIMIT_DATA },
-	{ "fsize", RLIMIT_FSIZE },	{ "memlock", RLIMIT_MEMLOCK },
-	{ "nofile", RLIMIT_NOFILE },	{ "nproc", RLIMIT_NPROC },
-	{ "stack", RLIMIT_STACK },
-};
-
-/* Parses a limit of len bytes: digits with K, M or G, or "infinity". */
 static int
-parse_limit(const char *s, size_t len, rlim_t *value)
-{
-	static const char units[] = "KMG";
-	char digits[24];
-	const char *unit, *why;
-	unsigned int shift = 0;
-	long long n;
-
-	if (len == strlen("infinity") && strncmp(s, "infinity", len) == 0) {
-		*value = RLIM_INFINITY;
-		return 0;
-	}
-	if (len == 0 || len >= sizeof(digits) || !isdigit((unsigned char)*s))
-		return -1;
-	memcpy(digits, s, len);
-	digits[len] = '\0';
-	unit = strchr(units, digits[len - 1]);
-	if (unit != NULL) {
-		shift = 10 * (unsigned int)(unit - units + 1);
-		digits[len - 1] = '\0';
-	}
-	n = strtonum(digits, 0, INT64_MAX >> shift, &why);
-	*value = (rlim_t)n << shift;
-	return why == NULL ? 0 : -1;
-}
-
-static int
-set_limit(struct conf *c, const struct option *o, const char *opt,
+add_limit(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
-	size_t name = strcspn(val, "="), soft, i;
-	const size_t n = sizeof(resources) / sizeof(resources[0]);
-	struct limit l = { .resource = -1 };
-	const char *v;
+	struct limit l;
+	size_t i;
 
 	(void)o;
-	for (i = 0; i < n; i++) {
-		if (strlen(resources[i].name) == name &&
-		    strncasecmp(val, resources[i].name, name) == 0) {
-			l.resource = resources[i].resource;
-			l.name = resources[i].name;
-		}
-	}
-	if (l.resource == -1 || val[name] != '=')
-		return err_set(e, EX_USAGE, "%s: %s: not a limit (as core cpu "
-		    "data fsize memlock nofile nproc or stack, then =SOFT or "
-		    "=SOFT:HARD)", opt, val);
-	v = val + name + 1;
-	soft = strcspn(v, ":");
-	l.has_hard = v[soft] == ':';
-	if (parse_limit(v, soft, &l.value.rlim_cur) == -1 || (l.has_hard &&
-	    parse_limit(v + soft + 1, strlen(v + soft + 1),
-	    &l.value.rlim_max) == -1))
-		return err_set(e, EX_USAGE, "%s: %s: not a value (digits, "
-		    "then K, M, G or nothing; or infinity)", opt, val);
-	if (l.has_hard && l.value.rlim_cur > l.value.rlim_max)
-		return err_set(e, EX_USAGE, "%s: %s: the soft limit is above "
-		    "the hard one", opt, val);
+	if (limit_parse(opt, val, &l, e) == -1)
+		return -1;
 	for (i = 0; i < c->nlimits; i++) {
 		if (c->limits[i].resource == l.resource)
 			break;		/* the last one wins */
@@ -259,8 +199,60 @@ set_limit(struct conf *c, const struct option *o, const char *opt,
 	return 0;
 }
 
-_Static_assert(sizeof(resources) / sizeof(resources[0]) <= RLIMITS_MAX,
-    "every resource has its place in struct conf");
+static int
+set_test(struct conf *c, const struct option *o, const char *opt,
+    const char *val, struct err *e)
+{
+	(void)o;
+	if (val != NULL && strcmp(val, "strict") != 0)
+		return err_set(e, EX_USAGE, "%s: %s: only =strict is known",
+		    opt, val);
+	c->test = val != NULL ? TEST_STRICT : TEST_YES;
+	return 0;
+}
+
+static int
+set_worker_log(struct conf *c, const struct option *o, const char *opt,
+    const char *val, struct err *e)
+{
+	static const char *const names[] = {
+		[WORKER_LOG_PREFIX] = "prefix", [WORKER_LOG_RAW] = "raw",
+		[WORKER_LOG_NONE] = "none",
+	};
+	size_t i;
+
+	(void)o;
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(val, names[i]) == 0) {
+			c->worker_log = (enum worker_log)i;
+			return 0;
+		}
+	}
+	return err_set(e, EX_USAGE, "%s: %s: must be prefix, raw or none",
+	    opt, val);
+}
+
+static int
+set_log(struct conf *c, const struct option *o, const char *opt,
+    const char *val, struct err *e)
+{
+	if (strcmp(val, "syslog") != 0 && strcmp(val, "stderr") != 0 &&
+	    strchr(val, '/') == NULL)
+		return err_set(e, EX_USAGE, "%s: %s: must be syslog, stderr "
+		    "or a file's path with a slash", opt, val);
+	return set_string(c, o, opt, val, e);
+}
+
+static int
+set_facility(struct conf *c, const struct option *o, const char *opt,
+    const char *val, struct err *e)
+{
+	(void)o;
+	if ((c->facility = syslog_facility(val)) == -1)
+		return err_set(e, EX_USAGE, "%s: %s: no such facility (as "
+		    "daemon, user, local0)", opt, val);
+	return 0;
+}
 
 #define MEMBER(m)	offsetof(struct conf, m)
 
@@ -297,17 +289,27 @@ static const struct option table[] = {
 	    "pass a variable on (patterns too), or set it" },
 	{ 0, "env-file", "FILE", set_env_file, 0, 0, 0,
 	    "set the variables of FILE's NAME=VALUE lines" },
+	{ 'P', "pidfile", "FILE", set_string, MEMBER(pidfile), 0, 0,
+	    "of the supervisor, and locked" },
 	{ 'n', "foreground", NULL, set_true, MEMBER(foreground), 0, 0,
 	    "no daemon; log to standard error" },
 	{ 'f', "command", "STRING", set_string, MEMBER(command), 0, 0,
 	    "application by way of /bin/sh (deprecated)" },
+	{ 't', "test", "[=strict]", set_test, 0, 0, 0,
+	    "check everything, start nothing" },
 	{ 0, "name", "NAME", set_name, MEMBER(name), 0, 0,
 	    "name of the pool (the application's)" },
+	{ 0, "log", "syslog|stderr|FILE", set_log, MEMBER(log), 0, 0,
+	    "where to log (syslog; -n: stderr)" },
+	{ 0, "syslog-facility", "NAME", set_facility, 0, 0, 0,
+	    "what goes to syslog is (daemon)" },
+	{ 0, "worker-log", "prefix|raw|none", set_worker_log, 0, 0, 0,
+	    "form of the workers' output (prefix)" },
 	{ 0, "umask", "OCTAL", set_octal, MEMBER(umask), 0, 0,
 	    "umask of the workers (022)" },
 	{ 0, "nice", "N", set_nice, MEMBER(nice), -20, 19,
 	    "nice value of the workers (as it is)" },
-	{ 0, "rlimit", "NAME=SOFT[:HARD]", set_limit, 0, 0, 0,
+	{ 0, "rlimit", "NAME=SOFT[:HARD]", add_limit, 0, 0, 0,
 	    "resource limit of the workers" },
 	{ 0, "no-new-privs", "yes|no", set_yesno, MEMBER(no_new_privs), 0, 0,
 	    "forbid set-id programs to the workers (yes)" },
@@ -369,7 +371,7 @@ parse_long(struct conf *c, char *const word[], struct err *e)
 		    "them)", opt);
 	if (o->arg == NULL && val != NULL)
 		return err_set(e, EX_USAGE, "%s: takes no value", opt);
-	if (o->arg != NULL && val == NULL) {
+	if (o->arg != NULL && o->arg[0] != '[' && val == NULL) {
 		if ((val = word[used++]) == NULL)
 			return err_set(e, EX_USAGE, "%s: needs a value (%s)",
 			    opt, o->arg);
@@ -392,7 +394,9 @@ parse_letters(struct conf *c, char *const word[], struct err *e)
 			return err_set(e, EX_USAGE, "%s: no such option (-h "
 			    "lists them)", opt);
 		val = NULL;
-		if (o->arg != NULL) {
+		if (o->arg != NULL && o->arg[0] == '[' && s[1] == '=')
+			val = s + 2;
+		else if (o->arg != NULL && o->arg[0] != '[') {
 			val = s[1] != '\0' ? s + 1 : word[used++];
 			if (val == NULL)
 				return err_set(e, EX_USAGE, "%s: needs a "
@@ -443,7 +447,7 @@ options_parse(struct conf *c, int argc, char *argv[], struct err *e)
 {
 	int i = 1, used;
 
-	*c = (struct conf){ .socket_mode = -1, .backlog = BACKLOG_DEFAULT,
+	*c = (struct conf){ .socket_mode = -1, .facility = LOG_DAEMON,
 	    .workers = -1, .php_children = -1, .umask = UMASK_DEFAULT,
 	    .no_new_privs = true, .start_timeout = START_TIMEOUT,
 	    .stop_timeout = STOP_TIMEOUT, .stop_signal = SIGTERM };
@@ -492,7 +496,8 @@ options_help(void)
 		snprintf(left, sizeof(left), "%s%s%s%s%s", letter,
 		    o->name != NULL ? "--" : "",
 		    o->name != NULL ? o->name : "",
-		    o->arg != NULL ? " " : "", o->arg != NULL ? o->arg : "");
+		    o->arg != NULL && o->arg[0] != '[' ? " " : "",
+		    o->arg != NULL ? o->arg : "");
 		printf("  %-32s %s\n", left, o->help);
 	}
 	return fflush(stdout) == EOF || ferror(stdout) ? -1 : 0;

@@ -6,6 +6,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <netinet/in.h>
+
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -22,9 +25,28 @@ no_memory(struct err *e)
 	return err_set(e, EX_OSERR, "out of memory");
 }
 
-/* What only root may ask for. Returns 0, or -1 with *e naming all of it. */
+/* path as it will be once "/" is the working directory; malloc'd. */
+static char *
+absolute(const char *path, bool in_jail)
+{
+	char *cwd, *s = NULL;
+
+	if (path[0] == '/')
+		return strdup(path);
+	if (in_jail)
+		return asprintf(&s, "/%s", path) == -1 ? NULL : s;
+	if ((cwd = getcwd(NULL, 0)) == NULL)
+		return NULL;
+	if (asprintf(&s, "%s/%s", strcmp(cwd, "/") == 0 ? "" : cwd,
+	    path) == -1)
+		s = NULL;
+	free(cwd);
+	return s;
+}
+
+/* What only root may ask for: the error names all of it. */
 static int
-check_root(const struct plan *p, struct err *e)
+check_root(struct plan *p, struct err *e)
 {
 	const struct conf *c = p->conf;
 	char list[64] = "";
@@ -48,6 +70,8 @@ check_root(const struct plan *p, struct err *e)
 		strlcat(list, ", -g", sizeof(list));
 	if (c->socket_user != NULL)
 		strlcat(list, ", -U", sizeof(list));
+	if (c->test != TEST_NO)
+		return 0;	/* the preflight says what it cannot check */
 	if (list[0] != '\0')
 		return err_set(e, EX_NOPERM, "%s: only root may ask for this "
 		    "(start spawnd as root, or leave it out)", list + 2);
@@ -64,12 +88,12 @@ choose_jail(struct plan *p, struct err *e)
 	const struct conf *c = p->conf;
 	const char *jail = c->chroot;
 
-	p->note = "";
-	if (jail == NULL && c->socket == NULL && c->port == 0) {
+	if (jail == NULL && c->socket == NULL && c->port == 0 &&
+	    p->inherited == -1) {
 		jail = DEFAULT_JAIL;
 		p->note = " (neither -s nor -p given: jail " DEFAULT_JAIL ")";
 	}
-	if (jail != NULL && (p->jail = strdup(jail)) == NULL)
+	if (jail != NULL && (p->jail = absolute(jail, false)) == NULL)
 		return no_memory(e);
 	return 0;
 }
@@ -83,25 +107,6 @@ open_jail(struct plan *p, struct err *e)
 		return err_set(e, err_status(errno, EX_CONFIG), "chroot: %s: "
 		    "%s%s", p->jail, strerror(errno), p->note);
 	return 0;
-}
-
-/* path as it will be once "/" is the working directory; malloc'd. */
-static char *
-absolute(const char *path, bool in_jail)
-{
-	char *cwd, *s = NULL;
-
-	if (path[0] == '/')
-		return strdup(path);
-	if (in_jail)
-		return asprintf(&s, "/%s", path) == -1 ? NULL : s;
-	if ((cwd = getcwd(NULL, 0)) == NULL)
-		return NULL;
-	if (asprintf(&s, "%s/%s", strcmp(cwd, "/") == 0 ? "" : cwd,
-	    path) == -1)
-		s = NULL;
-	free(cwd);
-	return s;
 }
 
 static bool
@@ -125,6 +130,8 @@ plan_owner(struct plan *p, struct err *e)
 	char *user, *group;
 	int r;
 
+	if (p->addr.ss_family != AF_UNIX || p->inherited != -1)
+		return 0;
 	p->socket_mode = (mode_t)(c->socket_mode == -1 ? MODE_DEFAULT :
 	    c->socket_mode);
 	p->socket_uid = p->ident.uid;
@@ -139,7 +146,8 @@ plan_owner(struct plan *p, struct err *e)
 	if (c->socket_group != NULL && ident_group("-G", c->socket_group,
 	    &p->socket_gid, e) == -1)
 		return -1;
-	if (!p->root && !member_of(&p->ident, p->socket_gid))
+	if (!p->root && !preflight_needs_root(p) &&
+	    !member_of(&p->ident, p->socket_gid))
 		return err_set(e, EX_NOPERM, "-G: %s: you are not in this "
 		    "group (only root may name another)", c->socket_group);
 	user = ident_user_name(p->socket_uid);
@@ -177,7 +185,7 @@ plan_unix(struct plan *p, struct err *e)
 		return err_set(e, EX_USAGE, "-s: %s: names no file", path);
 	slash[slash == p->socket_dir ? 1 : 0] = '\0';
 	p->addr.ss_family = AF_UNIX;
-	return plan_owner(p, e);
+	return 0;
 }
 
 static int
@@ -192,6 +200,68 @@ plan_tcp(struct plan *p, struct err *e)
 		    "address (names are not looked up)", a);
 	if (asprintf(&p->where, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
 	    "tcp:%s:%d", a, c->port) == -1)
+		return no_memory(e);
+	return 0;
+}
+
+/* Nothing about a socket that is there already is ours to say. */
+static int
+plan_inherited(struct plan *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+	const char *opt = c->socket != NULL ? "-s" : c->port != 0 ? "-p" :
+	    c->socket_user != NULL ? "-U" : c->socket_group != NULL ? "-G" :
+	    c->socket_mode != -1 ? "-M" : c->backlog != 0 ? "-b" : NULL;
+	const struct sockaddr_un *un = (const void *)&p->addr;
+	const struct sockaddr_in *in = (const void *)&p->addr;
+	const struct sockaddr_in6 *in6 = (const void *)&p->addr;
+	char text[INET6_ADDRSTRLEN] = "?";
+	int r;
+
+	if (opt != NULL)
+		return err_set(e, EX_USAGE, "%s: a listen socket was passed "
+		    "in, which is what it is", opt);
+	if (listen_check(p->inherited, &p->addr) == -1)
+		return err_set(e, EX_CONFIG, "descriptor %d: is not a "
+		    "listening stream socket", p->inherited);
+	if (p->addr.ss_family == AF_UNIX)
+		r = asprintf(&p->where, "unix:%s%.*s", un->sun_path[0] == '\0'
+		    ? "@" : "", (int)sizeof(un->sun_path) - 1,
+		    un->sun_path + (un->sun_path[0] == '\0'));
+	else if (p->addr.ss_family == AF_INET)
+		r = asprintf(&p->where, "tcp:%s:%d", inet_ntop(AF_INET,
+		    &in->sin_addr, text, sizeof(text)), ntohs(in->sin_port));
+	else
+		r = asprintf(&p->where, "tcp:[%s]:%d", inet_ntop(AF_INET6,
+		    &in6->sin6_addr, text, sizeof(text)),
+		    ntohs(in6->sin6_port));
+	if (r == -1 || (p->who = strdup("passed in")) == NULL)
+		return no_memory(e);
+	return 0;
+}
+
+static int
+plan_socket(struct plan *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+
+	p->backlog = c->backlog != 0 ? c->backlog : BACKLOG_DEFAULT;
+	if (p->inherited != -1)
+		return plan_inherited(p, e);
+	return c->port != 0 ? plan_tcp(p, e) : plan_unix(p, e);
+}
+
+/* The files of our own, which lie outside the jail. */
+static int
+plan_files(struct plan *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+
+	if (c->pidfile != NULL &&
+	    (p->pidfile = absolute(c->pidfile, false)) == NULL)
+		return no_memory(e);
+	if (c->log != NULL && strchr(c->log, '/') != NULL &&
+	    (p->log = absolute(c->log, false)) == NULL)
 		return no_memory(e);
 	return 0;
 }
@@ -219,16 +289,14 @@ plan_program(struct plan *p, struct err *e)
 	return 0;
 }
 
-/* --name, or one made of the application's. */
-static void
-plan_name(struct plan *p)
+void
+plan_name(const struct conf *c, char name[NAME_SIZE])
 {
-	const struct conf *c = p->conf;
 	const char *s = c->command != NULL ? c->command : c->argv[0];
 	size_t n = 0, end;
 
 	if (c->name != NULL) {
-		strlcpy(p->name, c->name, sizeof(p->name));
+		strlcpy(name, c->name, NAME_SIZE);
 		return;
 	}
 	end = c->command != NULL ? strcspn(s, " \t\n") : strlen(s);
@@ -236,15 +304,15 @@ plan_name(struct plan *p)
 		end--;
 	for (s += end; end > 0 && s[-1] != '/'; end--)
 		s--;
-	for (; *s != '\0' && *s != '/' && n < sizeof(p->name) - 1; s++) {
+	for (; *s != '\0' && *s != '/' && n < NAME_SIZE - 1; s++) {
 		if (c->command != NULL && isspace((unsigned char)*s))
 			break;
-		p->name[n++] = isalnum((unsigned char)*s) ||
+		name[n++] = isalnum((unsigned char)*s) ||
 		    strchr("._-", *s) != NULL ? *s : '_';
 	}
-	p->name[n] = '\0';
-	if (n == 0 || strcmp(p->name, ".") == 0 || strcmp(p->name, "..") == 0)
-		strlcpy(p->name, "spawnd", sizeof(p->name));
+	name[n] = '\0';
+	if (n == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		strlcpy(name, "spawnd", NAME_SIZE);
 }
 
 static int
@@ -277,13 +345,13 @@ plan_size(struct plan *p, struct err *e)
 
 /* Limits and priority that we would not be allowed to set. */
 static int
-check_limits(const struct plan *p, struct err *e)
+check_limits(struct plan *p, struct err *e)
 {
 	const struct conf *c = p->conf;
 	struct rlimit now;
 	size_t i;
 
-	if (p->root)
+	if (p->root || preflight_needs_root(p))
 		return 0;
 	for (i = 0; i < c->nlimits; i++) {
 		const struct limit *l = &c->limits[i];
@@ -304,24 +372,63 @@ check_limits(const struct plan *p, struct err *e)
 	return 0;
 }
 
-int
-plan_make(struct plan *p, const struct conf *c, struct err *e)
+static int
+plan_ident(struct plan *p, struct err *e)
 {
+	return ident_resolve(p->conf->user, p->conf->group, &p->ident, e);
+}
+
+static int
+plan_env(struct plan *p, struct err *e)
+{
+	p->envp = env_build(p->conf, &p->ident, env_own(), e);
+	return p->envp == NULL ? -1 : 0;
+}
+
+/* What each phase needs of those before it; what it gives if it succeeds. */
+enum { IDENT = 1, SOCKET = 2, ENVIRONMENT = 4 };
+
+static const struct {
+	int		(*phase)(struct plan *, struct err *);
+	int		 needs, gives;
+} phases[] = {
+	{ choose_jail, 0, 0 },
+	{ check_root, 0, 0 },
+	{ plan_ident, 0, IDENT },
+	{ plan_socket, 0, SOCKET },
+	{ plan_owner, IDENT | SOCKET, 0 },
+	{ plan_files, 0, 0 },
+	{ plan_program, 0, 0 },
+	{ check_limits, 0, 0 },
+	{ plan_env, IDENT, ENVIRONMENT },
+	{ plan_size, ENVIRONMENT, 0 },
+	{ open_jail, 0, 0 },
+};
+
+void
+plan_make(struct plan *p, const struct conf *c, int inherited,
+    struct findings *f)
+{
+	struct err e;
+	int have = 0;
+	size_t i;
+
 	memset(p, 0, sizeof(*p));
 	p->conf = c;
 	p->jail_fd = -1;
+	p->inherited = inherited;
 	p->root = geteuid() == 0;
-	plan_name(p);
-	if (choose_jail(p, e) == -1 || check_root(p, e) == -1 ||
-	    ident_resolve(c->user, c->group, &p->ident, e) == -1)
-		return -1;
-	if ((c->port != 0 ? plan_tcp(p, e) : plan_unix(p, e)) == -1 ||
-	    plan_program(p, e) == -1 || check_limits(p, e) == -1)
-		return -1;
-	p->envp = env_build(c, &p->ident, env_own(), e);
-	if (p->envp == NULL || plan_size(p, e) == -1)
-		return -1;
-	return open_jail(p, e);
+	p->note = "";
+	plan_name(c, p->name);
+	for (i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
+		if ((phases[i].needs & have) != phases[i].needs)
+			continue;
+		if (phases[i].phase(p, &e) == 0)
+			have |= phases[i].gives;
+		else
+			findings_add(f, FINDING_ERROR, e.status, "%s",
+			    e.text);
+	}
 }
 
 void
@@ -344,6 +451,8 @@ plan_free(struct plan *p)
 	free(p->where);
 	free(p->who);
 	free(p->chdir);
+	free(p->pidfile);
+	free(p->log);
 	free(p->ident.groups);
 	free(p->ident.user);
 	free(p->ident.group);

@@ -7,8 +7,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include <linux/mount.h>
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,15 +26,7 @@ static int procfd = -1;
 int
 proc_open(bool *detached)
 {
-	/*
-	 * A plain descriptor would lead out of the jail by "..". The clone
-	 * is a mount of its own, and ".." stays inside.
-	 */
-	procfd = (int)syscall(SYS_open_tree, AT_FDCWD, "/proc",
-	    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	*detached = procfd != -1;
-	if (procfd == -1)
-		procfd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	procfd = jail_detach("/proc", detached);
 	if (procfd != -1 && faccessat(procfd, "self/stat", F_OK, 0) == -1) {
 		close(procfd);
 		procfd = -1;

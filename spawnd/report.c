@@ -60,7 +60,7 @@ void
 report_ready(const struct plan *p, unsigned int ready, char *buf, size_t size)
 {
 	char count[32] = "", children[48] = "", owner[160] = "";
-	char name[NAME_SIZE + 2] = "", jail[512] = "";
+	char jail[512] = "";
 
 	if (ready < (unsigned int)p->workers)
 		snprintf(count, sizeof(count), "%u of ", ready);
@@ -71,12 +71,9 @@ report_ready(const struct plan *p, unsigned int ready, char *buf, size_t size)
 		snprintf(owner, sizeof(owner), " (%s)", p->who);
 	if (p->jail != NULL)
 		snprintf(jail, sizeof(jail), ", jail %s", p->jail);
-	/* In the log the name stands before every line. */
-	if (!p->conf->foreground)
-		snprintf(name, sizeof(name), "%s: ", p->name);
-	snprintf(buf, size, "%s%s%d worker%s%s ready on %s%s%s, uid %u, pid "
-	    "%d", name, count, p->workers, p->workers == 1 ? "" : "s",
-	    children, p->where, owner, jail, p->ident.uid, (int)getpid());
+	snprintf(buf, size, "%s%d worker%s%s ready on %s%s%s, uid %u, pid %d",
+	    count, p->workers, p->workers == 1 ? "" : "s", children,
+	    p->where, owner, jail, p->ident.uid, (int)getpid());
 }
 
 /* "exited with status 1 after 0.20 s" or why it never was the program. */

@@ -25,13 +25,17 @@ static char last_exit[ERR_SIZE];	/* of a start that fails */
 static void
 do_spawn(unsigned int slot)
 {
-	struct pool_event ev = { .slot = slot };
+	struct pool_event ev = { .slot = slot, .pid = -1 };
 	uint64_t mark = observe_head();
+	int output;
 
 	listen_blocking();
 	loop_block_signals();
-	ev.pid = worker_spawn(slot);
+	if ((output = capture_pipe(slot)) != -1)
+		ev.pid = worker_spawn(slot, output);
 	ev.error = errno;
+	if (output != -1)
+		capture_start(slot, output, ev.pid);
 	loop_unblock_signals();
 	worker_sight(slot)->mark = mark;
 	ev.what = ev.pid == -1 ? EV_NOFORK : EV_SPAWNED;
@@ -49,37 +53,53 @@ do_look(unsigned int slot, uint64_t age)
 	pool_event(pool, &ev, now);
 }
 
-/* Why the start failed, as one line. */
+/* Why the start failed, behind what the workers said of it. */
 static void
 start_failed(const struct pool_notice *n)
 {
-	char line[2 * ERR_SIZE];	/* is cut where it is said */
+	char text[OUTCOME_SIZE];
+	size_t len = 0;
 
 	exit_status = EX_UNAVAILABLE;
+	if (!conf.foreground)	/* else the log has shown it */
+		len = strlcpy(text, capture_tail(), sizeof(text));
 	if (n->why == FAILED_EXEC)
-		strlcpy(line, last_exit, sizeof(line));
+		strlcpy(text + len, last_exit, sizeof(text) - len);
 	else if (n->why == FAILED_TIME && last_exit[0] == '\0')
-		snprintf(line, sizeof(line), "%s: no worker was ready within "
-		    "%d s (--start-timeout)", plan.argv[0],
+		snprintf(text + len, sizeof(text) - len, "%s: no worker was "
+		    "ready within %d s (--start-timeout)", plan.argv[0],
 		    conf.start_timeout);
 	else
-		snprintf(line, sizeof(line), "%s: no worker became ready: "
-		    "the last one %s", plan.argv[0], last_exit);
-	daemon_outcome(exit_status, line);
+		snprintf(text + len, sizeof(text) - len, "%s: no worker "
+		    "became ready: the last one %s", plan.argv[0],
+		    last_exit);
+	daemon_outcome(exit_status, text);
+}
+
+/* The pool is ready, for the first time or again after a reload. */
+static void
+say_ready(unsigned int ready)
+{
+	char line[ERR_SIZE];
+
+	if (daemon_starting()) {
+		report_ready(&plan, ready, line, sizeof(line));
+		daemon_outcome(0, line);
+	}
+	notify_send("READY=1\nSTATUS=%u of %d workers ready\nMAINPID=%d",
+	    ready, plan.workers, (int)getpid());
 }
 
 static void
 do_notice(const struct pool_notice *n)
 {
 	const struct exec_failure *f = NULL;
-	char line[ERR_SIZE];
 
 	if (n->exec_failed)
 		f = worker_failure(n->slot);
 	switch (n->what) {
 	case NOTICE_READY:
-		report_ready(&plan, n->ready, line, sizeof(line));
-		daemon_outcome(0, line);
+		say_ready(n->ready);
 		return;
 	case NOTICE_FAILED:
 		start_failed(n);
@@ -100,6 +120,10 @@ do_notice(const struct pool_notice *n)
 	case NOTICE_NOFORK:
 		snprintf(last_exit, sizeof(last_exit), "could not be forked: "
 		    "%s", strerror(n->error));
+		break;
+	case NOTICE_RELOADED:
+	case NOTICE_RELOAD_FAILED:
+		say_ready(pool_count(pool, SLOT_READY));
 		break;
 	default:
 		break;
@@ -131,7 +155,7 @@ act(void)
 			break;
 		}
 	}
-	loop_timer(pool_deadline(pool), on_timer);
+	loop_timer(TIMER_POOL, pool_deadline(pool), on_timer);
 }
 
 static void
@@ -151,6 +175,7 @@ on_child(int signo)
 	while (worker_reap(&slot, &status) > 0) {
 		if (slot == -1)
 			continue;
+		capture_end((unsigned int)slot);
 		ev = (struct pool_event){ .what = EV_EXIT,
 		    .slot = (unsigned int)slot, .status = status };
 		ev.exec_failed = worker_failure(ev.slot) != NULL;
@@ -172,6 +197,10 @@ on_stop(int signo)
 		exit_status = EX_UNAVAILABLE;
 		daemon_outcome(exit_status, "stopped before it was ready");
 	}
+	log_info("stop: SIG%s received", signame_name(signo));
+	/* The manager's own deadline must not be shorter than ours. */
+	notify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
+	    ((unsigned long long)conf.stop_timeout + 10) * USEC);
 	pool_event(pool, &ev, loop_now());
 	act();
 }
@@ -182,8 +211,27 @@ on_reload(int signo)
 	struct pool_event ev = { .what = EV_RELOAD };
 
 	(void)signo;
+	log_info("reload: begun");
+	notify_send("RELOADING=1\nSTATUS=reloading\nMONOTONIC_USEC=%llu",
+	    (unsigned long long)loop_now());
 	pool_event(pool, &ev, loop_now());
 	act();
+}
+
+static void
+on_reopen(int signo)
+{
+	(void)signo;
+	log_reopen();
+}
+
+/* The loop still turns: the manager's watchdog may know. */
+static void
+on_watchdog(void)
+{
+	notify_send("WATCHDOG=1");
+	loop_timer(TIMER_WATCHDOG, loop_now() + notify_watchdog(),
+	    on_watchdog);
 }
 
 /* Says once what does not hold here. */
@@ -199,7 +247,10 @@ say_guarantees(void)
 		    "jail has a way out through it");
 	if (!g->queue)
 		log_info("the listen queue cannot be seen here");
-	if (!conf.no_new_privs)
+	if (!conf.no_new_privs && guarantees.no_new_privs)
+		log_info("--no-new-privs: no: it was set when we were started, "
+		    "and stays");
+	else if (!conf.no_new_privs)
 		log_info("set-id programs are allowed to the workers "
 		    "(--no-new-privs no)");
 	else if (!g->bounding_empty)
@@ -230,9 +281,30 @@ watch_signals(struct err *e)
 	    loop_signal(SIGTERM, on_stop, e) == -1 ||
 	    loop_signal(SIGQUIT, on_stop, e) == -1 ||
 	    loop_signal(SIGINT, on_stop, e) == -1 ||
-	    loop_signal(SIGHUP, on_reload, e) == -1)
+	    loop_signal(SIGHUP, on_reload, e) == -1 ||
+	    loop_signal(SIGUSR1, on_reopen, e) == -1)
 		return -1;
+	/* A log or a manager that is gone must not end us, nor a stray hand. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
+	signal(SIGTTIN, SIG_IGN);
+	signal(SIGTTOU, SIG_IGN);
+	return 0;
+}
+
+/* What needs a path or a right, before both are given away. */
+static int
+open_all(struct err *e)
+{
+	unsigned int slots = (unsigned int)plan.workers + 1;
+
+	if (log_open(&plan, e) == -1 || pidfile_lock(&plan, e) == -1 ||
+	    worker_init(&plan, slots, e) == -1 ||
+	    capture_init(slots, conf.worker_log, e) == -1 ||
+	    listen_open(&plan, e) == -1)
+		return -1;
+	notify_open();
+	observe_init(&guarantees);
 	return 0;
 }
 
@@ -240,17 +312,15 @@ watch_signals(struct err *e)
 static int
 start(struct err *e)
 {
-	if (!conf.foreground && daemon_start(e) == -1)
+	/* From here to run() a signal waits: nothing is left half done. */
+	loop_block_signals();
+	if (!conf.foreground && daemon_start(plan.name, e) == -1)
 		return -1;
-	log_init(plan.name);
-	if (worker_init(&plan, (unsigned int)plan.workers + 1, e) == -1 ||
-	    listen_open(&plan, e) == -1)
-		return -1;
-	observe_init(&guarantees);
-	if (jail_enter(&plan, &guarantees, e) == -1 ||
+	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
 	    loop_init(e) == -1 || watch_signals(e) == -1 ||
 	    make_pool(e) == -1) {
 		listen_remove(&plan);
+		pidfile_clear(&plan);
 		return -1;
 	}
 	say_guarantees();
@@ -261,21 +331,64 @@ static int
 run(void)
 {
 	loop_unblock_signals();
+	if (notify_watchdog() != 0)
+		on_watchdog();
 	act();
 	if (loop_run() == -1) {
 		log_warn("loop: failed: %s", strerror(errno));
 		exit_status = EX_OSERR;
 	}
 	listen_remove(&plan);
+	pidfile_clear(&plan);
+	log_close();
 	return exit_status;
+}
+
+/* The listen socket we were started with: -1: none, -2: with *e set. */
+static int
+find_inherited(int passed, struct err *e)
+{
+	struct sockaddr_storage ss;
+	char name[NAME_SIZE];
+	int fd;
+
+	if (passed == 0)
+		return listen_check(STDIN_FILENO, &ss) == 0 ? STDIN_FILENO :
+		    -1;
+	plan_name(&conf, name);
+	fd = notify_choose(passed, name, e);
+	return fd == -1 ? -2 : fd;
+}
+
+static int
+make_plan(int passed, struct findings *f, struct err *e)
+{
+	const struct finding *error;
+	size_t i;
+	int fd;
+
+	if ((fd = find_inherited(passed, e)) == -2)
+		return -1;
+	plan_make(&plan, &conf, fd, f);
+	if (conf.test != TEST_NO)
+		exit(preflight_run(&plan, f, conf.test == TEST_STRICT));
+	if ((error = findings_error(f)) != NULL)
+		return err_set(e, error->status, "%s", error->text);
+	for (i = 0; i < f->n; i++)
+		fprintf(stderr, "spawnd: %s\n", f->list[i].text);
+	findings_free(f);
+	return 0;
 }
 
 int
 main(int argc, char *argv[])
 {
+	struct findings f = { NULL, 0 };
 	struct err e;
+	int passed;
 
-	if (daemon_sanitize(&e) == -1 ||
+	if ((passed = notify_listen_fds(&e)) == -1 ||
+	    daemon_sanitize(passed, &e) == -1 ||
 	    options_parse(&conf, argc, argv, &e) == -1)
 		fatal(&e);
 	if (conf.version) {
@@ -284,7 +397,7 @@ main(int argc, char *argv[])
 	}
 	if (conf.help)
 		return options_help() == -1 ? EX_IOERR : 0;
-	if (plan_make(&plan, &conf, &e) == -1 || start(&e) == -1)
+	if (make_plan(passed, &f, &e) == -1 || start(&e) == -1)
 		fatal(&e);
 	return run();
 }

@@ -30,10 +30,13 @@
 #define TIMEOUT_MAX		86400	/* seconds */
 #define NAME_SIZE		33	/* of a pool, with the NUL */
 #define ERR_SIZE		1024	/* of an error's line, with the NUL */
+#define OUTCOME_SIZE		3072	/* of all lines about the start */
 #define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
 #define RLIMITS_MAX		16	/* --rlimit options */
-#define FDS_RESERVED		32	/* descriptors for spawnd itself */
+#define FDS_RESERVED		48	/* descriptors for spawnd itself */
 #define DIR_LOCK_MS		5000	/* wait for a directory's lock */
+
+#define SYSLOG_SOCKET		"/dev/log"
 
 #define DEFAULT_JAIL		"/var/www"
 #define DEFAULT_SOCKET		"run/httpd.sock"
@@ -44,6 +47,25 @@
 struct err {
 	int		 status;
 	char		 text[ERR_SIZE];
+};
+
+/* Something the plan or the preflight has to say. */
+struct finding {
+	enum {
+		FINDING_ERROR,		/* it would not work: the status */
+		FINDING_WARNING,	/* it works, but not as it should */
+		FINDING_NOTE		/* worth knowing */
+	}		 level;
+	int		 status;
+	char		*text;
+};
+
+/* What becomes of the workers' output. */
+enum worker_log { WORKER_LOG_PREFIX, WORKER_LOG_RAW, WORKER_LOG_NONE };
+
+struct findings {
+	struct finding	*list;
+	size_t		 n;
 };
 
 /* One -e or --env-file, kept in the order of the command line. */
@@ -93,6 +115,13 @@ struct conf {
 	int		 start_timeout;		/* seconds */
 	int		 stop_timeout;		/* seconds */
 	int		 stop_signal;
+	const char	*pidfile;
+	const char	*log;			/* NULL: not given */
+	int		 facility;		/* LOG_DAEMON ... */
+	enum worker_log	 worker_log;
+	enum {
+		TEST_NO, TEST_YES, TEST_STRICT
+	}		 test;
 	bool		 help;
 	bool		 version;
 	char		**argv;			/* the operands */
@@ -121,6 +150,7 @@ struct plan {
 	char		*jail;			/* NULL: no chroot */
 	int		 jail_fd;		/* -1: no chroot */
 
+	int		 inherited;		/* its descriptor; -1: none */
 	struct sockaddr_storage addr;		/* TCP: ss_family not AF_UNIX */
 	socklen_t	 addrlen;
 	char		*socket_dir;		/* unix: as its owner sees it */
@@ -134,6 +164,9 @@ struct plan {
 
 	struct ident	 ident;
 	char		*chdir;
+	char		*pidfile;		/* NULL: none */
+	char		*log;			/* NULL: not a file */
+	int		 backlog;
 	char		**argv;
 	char		**envp;
 	int		 workers;
@@ -179,28 +212,50 @@ enum exec_step { STEP_PARENT, STEP_LIMIT, STEP_NICE, STEP_CHDIR, STEP_EXEC };
 
 /* spawnd.c has main(). */
 
+/* capture.c: the workers' output */
+/* Prepares for n slots. Returns 0, or -1 with *e set (71). */
+int	 capture_init(unsigned int n, enum worker_log mode, struct err *e);
+/*
+ * Makes the pipe for a slot's next worker. Returns the end that the worker
+ * is to write to, or -1 with errno set.
+ */
+int	 capture_pipe(unsigned int slot);
+/*
+ * The worker was started with that output, or, with pid -1, was not. Either
+ * way the output is not the caller's any more.
+ */
+void	 capture_start(unsigned int slot, int output, pid_t pid);
+/*
+ * The slot's process has ended: logs what it still said. What it left
+ * behind may hold the pipe open, and is read on.
+ */
+void	 capture_end(unsigned int slot);
+/* The last lines that were read during the start; "" if there are none. */
+const char *capture_tail(void);
+
 /* daemon.c */
 /*
  * Makes descriptors 0 to 2 open (on /dev/null where they are not) and
- * closes all others, so that nothing inherited leaks into a worker.
- * Returns 0, or -1 with *e set.
+ * closes all others but the `keep` first ones, so that nothing inherited
+ * leaks into a worker. Returns 0, or -1 with *e set.
  */
-int	 daemon_sanitize(struct err *e);
+int	 daemon_sanitize(int keep, struct err *e);
 /*
- * Goes into the background: forks, starts a session, moves to "/". Returns 0
- * in the child. The first process does not return: it waits until the child
- * calls daemon_outcome() or ends, prints the line and exits with the status.
- * Returns -1 with *e set when no child could be made.
+ * Takes the pool into the background, by its name: forks, starts a session,
+ * moves to "/". Returns 0 in the child. The first process does not return: it
+ * waits until the child calls daemon_outcome() or ends, prints the line and
+ * exits with the status. Returns -1 with *e set when no child could be made.
  */
-int	 daemon_start(struct err *e);
+int	 daemon_start(const char *pool, struct err *e);
 /*
- * Reports how the start went. With status 0 and in the background, standard
- * output and error go to /dev/null after that. In the foreground it only
- * logs the line of a success. At most the first call has an effect.
+ * Reports how the start went, in one or more lines. With status 0 and in the
+ * background, standard output and (unless it is the log) error go to
+ * /dev/null after that. In the foreground a success is only logged. At most
+ * the first call has an effect.
  */
-void	 daemon_outcome(int status, const char *line);
-/* Where the workers' output goes: a descriptor. */
-int	 daemon_output(void);
+void	 daemon_outcome(int status, const char *text);
+/* /dev/null, for a worker whose output nobody wants. */
+int	 daemon_null(void);
 /* True until daemon_outcome() was called: the start is not over. */
 bool	 daemon_starting(void);
 
@@ -222,6 +277,8 @@ bool	 env_forbidden(const char *name, size_t len);
 bool	 env_name_ok(const char *name, size_t len);
 /* The environment spawnd itself was started with. */
 char	**env_own(void);
+/* Lets localtime(3) find its zone from within a jail. */
+void	 env_keep_time_zone(void);
 
 /* err.c */
 /*
@@ -232,6 +289,14 @@ int	 err_set(struct err *e, int status, const char *fmt, ...)
 	    __attribute__((format(printf, 3, 4)));
 /* The exit status that fits an errno: 77 for EACCES and EPERM, else dflt. */
 int	 err_status(int error, int dflt);
+
+/* findings.c */
+/* Adds one. Ends the process when there is no memory. */
+void	 findings_add(struct findings *f, int level, int status,
+	    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* The first error, or NULL. */
+const struct finding *findings_error(const struct findings *f);
+void	 findings_free(struct findings *f);
 
 /* ident.c */
 /*
@@ -254,6 +319,11 @@ int	 ident_group(const char *opt, const char *name, gid_t *gid,
 /* The name of an id, or its digits; in malloc'd memory, NULL without any. */
 char	*ident_user_name(uid_t uid);
 char	*ident_group_name(gid_t gid);
+/*
+ * Who is in a group, by group(5) and as the primary one of passwd(5): "a, b",
+ * long lists cut; in malloc'd memory, NULL without any.
+ */
+char	*ident_members(gid_t gid);
 
 /* jail.c */
 /*
@@ -264,6 +334,12 @@ char	*ident_group_name(gid_t gid);
  * must end.
  */
 int	 jail_enter(struct plan *p, struct guarantees *g, struct err *e);
+
+/*
+ * jail_opendir() below root, where the kernel does not help: it takes no
+ * link and no "..".
+ */
+int	 jail_walk(int root, const char *path);
 
 /* jail_linux.c, jail_posix.c: the same names on every system */
 /*
@@ -299,6 +375,18 @@ int	 jail_opendir(int root, const char *path);
 int	 jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	    gid_t gid);
 
+/*
+ * Opens a directory for use after the jail. *detached: it is a mount of its
+ * own, from which no ".." leads out; a plain one must be closed before the
+ * jail is entered. Returns a close-on-exec descriptor, or -1 with errno set.
+ */
+int	 jail_detach(const char *path, bool *detached);
+
+/* limit.c */
+/* Parses --rlimit's NAME=SOFT[:HARD]. Returns 0, or -1 with *e set (64). */
+int	 limit_parse(const char *opt, const char *val, struct limit *l,
+	    struct err *e);
+
 /* listen.c */
 /*
  * Parses a literal IPv4 or IPv6 address and a port into *ss. Returns the
@@ -307,8 +395,14 @@ int	 jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 socklen_t listen_address(const char *address, int port,
 	    struct sockaddr_storage *ss);
 /*
- * Creates, binds and listens on the plan's socket and puts it on descriptor
- * 0. Returns 0, or -1 with *e set (73, 77, 71) and nothing left behind.
+ * Is fd a listening stream socket, unix or TCP? Returns 0 with its address
+ * in *ss, or -1.
+ */
+int	 listen_check(int fd, struct sockaddr_storage *ss);
+/*
+ * Creates, binds and listens on the plan's socket, or takes the inherited
+ * one, and puts it on descriptor 0. Returns 0, or -1 with *e set (73, 77, 71)
+ * and nothing left behind.
  */
 int	 listen_open(const struct plan *p, struct err *e);
 /*
@@ -324,10 +418,29 @@ void	 listen_remove(const struct plan *p);
 
 /* log.c */
 /*
- * Sets the pool's name for the log's lines and takes the time zone while
- * its files can still be read.
+ * Takes the time zone while its files can still be read, and opens the log
+ * of the plan, before the jail. A syslog that is not there is waited for
+ * while lines are lost, see log_complaint(). Returns 0, or -1 with *e set
+ * (73, 77).
  */
-void	 log_init(const char *name);
+int	 log_open(const struct plan *p, struct err *e);
+/* True if the log goes to standard error, which then must stay open. */
+bool	 log_on_stderr(void);
+/*
+ * Opens the log's file again, by its name. Where that cannot be, the old one
+ * is kept and the reason logged.
+ */
+void	 log_reopen(void);
+/* What is wrong with the log that was opened, "" if nothing. */
+const char *log_complaint(void);
+/* Is there room for a good many lines, written or kept? */
+bool	 log_ready(void);
+/* Has whoever reads the log taken nothing for a second? */
+bool	 log_stuck(void);
+/* That many lines never came here; it is said with the next that does. */
+void	 log_lost(unsigned long n);
+/* The end: gives a reader a last moment for what it has not taken yet. */
+void	 log_close(void);
 /*
  * While starting: one line on standard error and exit with e->status, by
  * way of daemon_outcome().
@@ -335,8 +448,30 @@ void	 log_init(const char *name);
 void	 fatal(const struct err *e) __attribute__((noreturn));
 void	 log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void	 log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/*
+ * One line of a worker's output, of len bytes without its newline. With
+ * `raw` it is written as it is; else its control bytes are shown as \xNN, it
+ * is prefixed by pool and pid, and ends in a backslash if it is `split`.
+ */
+void	 log_worker(pid_t pid, const char *line, size_t len, bool split,
+	    bool raw);
+
+/* syslog.c */
+/* LOG_DAEMON and so on by name, or -1. */
+int	 syslog_facility(const char *name);
+/* Connects to syslogd, before the jail. Returns 0 or -1 with errno set. */
+int	 syslog_open(bool jailed);
+/*
+ * Sends a line (RFC 3164), connecting again if need be; never waits.
+ * Returns 0, or -1 if it is lost.
+ */
+int	 syslog_send(int priority, const char *text, size_t len);
 
 /* loop.c */
+enum loop_timer {
+	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_WATCHDOG, NTIMERS
+};
+struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
 int	 loop_init(struct err *e);
 /* Blocks all signals (in the start and around a fork), or none. */
@@ -344,13 +479,43 @@ void	 loop_block_signals(void);
 void	 loop_unblock_signals(void);
 /* Calls the handler, from the loop, after signo was received. */
 int	 loop_signal(int signo, void (*handler)(int), struct err *e);
-/* Calls the handler once at `when` (loop_now()'s clock); NEVER cancels. */
-void	 loop_timer(uint64_t when, void (*handler)(void));
+/*
+ * Calls the handler once at `when` (loop_now()'s clock); NEVER cancels. A
+ * timer has one time and one handler: the last that were set.
+ */
+void	 loop_timer(enum loop_timer t, uint64_t when, void (*handler)(void));
+/*
+ * Calls the handler whenever fd can be read. Returns NULL without memory.
+ * A paused watch is silent until it is resumed.
+ */
+struct loop_watch *loop_watch(int fd, void (*handler)(void *), void *arg);
+void	 loop_pause(struct loop_watch *w);
+void	 loop_resume(struct loop_watch *w);
+void	 loop_unwatch(struct loop_watch *w);
 /* Microseconds of CLOCK_MONOTONIC. */
 uint64_t loop_now(void);
 /* Runs until loop_end(). Returns 0, or -1 when it failed. */
 int	 loop_run(void);
 void	 loop_end(void);
+
+/* notify.c: the protocols of systemd, sd_listen_fds(3) and sd_notify(3) */
+/*
+ * How many listen sockets were passed in from descriptor 3 on: LISTEN_FDS, if
+ * LISTEN_PID is ours. Returns -1 with *e set when they make no sense.
+ */
+int	 notify_listen_fds(struct err *e);
+/*
+ * The one of them that is meant: the only one, or that which LISTEN_FDNAMES
+ * calls `name`. Closes the others. Returns it, or -1 with *e set (78).
+ */
+int	 notify_choose(int n, const char *name, struct err *e);
+/* Connects to NOTIFY_SOCKET, if there is one, before the jail. */
+void	 notify_open(void);
+/* Sends assignments, as "READY=1\nSTATUS=..."; a failure is no matter. */
+void	 notify_send(const char *fmt, ...)
+	    __attribute__((format(printf, 1, 2)));
+/* How often WATCHDOG=1 is due, in microseconds; 0: never. */
+uint64_t notify_watchdog(void);
 
 /* observe_linux.c, observe_none.c: the same names on every system */
 /*
@@ -415,13 +580,40 @@ int	 options_parse(struct conf *c, int argc, char *argv[], struct err *e);
 int	 options_help(void);
 void	 options_free(struct conf *c);
 
-/* plan.c */
+/* pidfile.c */
 /*
- * Resolves names, paths and addresses, checks what can be checked without
- * creating anything. Returns 0, or -1 with *e set.
+ * Creates, locks and fills the plan's pidfile, before the jail. Returns 0,
+ * or -1 with *e set (73, 77).
  */
-int	 plan_make(struct plan *p, const struct conf *c, struct err *e);
+int	 pidfile_lock(const struct plan *p, struct err *e);
+/* Empties it and, where that is still possible, removes it. */
+void	 pidfile_clear(const struct plan *p);
+
+/* plan.c */
+/* The pool's name: --name, or made of the application's. */
+void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
+/*
+ * Resolves names, paths and addresses and checks what can be checked without
+ * creating anything. inherited is the descriptor of a listen socket that was
+ * passed in, or -1. Adds all it has to say to *f; where that holds an error
+ * the plan is not to be carried out, and members of it may be unset.
+ */
+void	 plan_make(struct plan *p, const struct conf *c, int inherited,
+	    struct findings *f);
 void	 plan_free(struct plan *p);
+
+/* preflight.c */
+/*
+ * -t: looks at all the plan rests on, as the workers will see it: a child
+ * enters the jail and gives up all rights as the supervisor would, and looks
+ * from there. Creates nothing and connects to nothing. Adds to *f, prints
+ * the plan, the guarantees that hold here and every finding on standard
+ * output, and returns the exit status (0, or 78; with strict also for
+ * warnings; an error of the plan's own keeps its status).
+ */
+int	 preflight_run(struct plan *p, struct findings *f, bool strict);
+/* Does the plan ask for what only root may do? */
+bool	 preflight_needs_root(const struct plan *p);
 
 /* program.c */
 /*
@@ -455,10 +647,11 @@ const char *signame_name(int signo);
 /* Makes room for n slots. Returns 0, or -1 with *e set (71). */
 int	 worker_init(const struct plan *p, unsigned int n, struct err *e);
 /*
- * Forks and execs the application in a slot. Returns its pid, or -1 with
- * errno set. All signals must be blocked; it never returns in the child.
+ * Forks and execs the application in a slot, with `output` as descriptors 1
+ * and 2. Returns its pid, or -1 with errno set. All signals must be blocked;
+ * it never returns in the child.
  */
-pid_t	 worker_spawn(unsigned int slot);
+pid_t	 worker_spawn(unsigned int slot, int output);
 /*
  * Sends a signal to a slot's process group (and its first process, should
  * that have left the group). Nothing happens if the slot has no process.

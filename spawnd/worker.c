@@ -159,7 +159,7 @@ reset_signals(void)
 }
 
 static void __attribute__((noreturn))
-become(pid_t parent, struct exec_failure *f)
+become(pid_t parent, int output, struct exec_failure *f)
 {
 	errno = 0;
 	setpgid(0, 0);
@@ -167,8 +167,8 @@ become(pid_t parent, struct exec_failure *f)
 		_exit(127);
 	umask((mode_t)plan->conf->umask);
 	apply_limits(f);
-	if (dup2(daemon_output(), STDOUT_FILENO) == -1 ||
-	    dup2(STDOUT_FILENO, STDERR_FILENO) == -1)
+	if (dup2(output, STDOUT_FILENO) == -1 ||
+	    dup2(output, STDERR_FILENO) == -1)
 		give_up(f, STEP_PARENT);
 	if (chdir(plan->chdir) == -1)
 		give_up(f, STEP_CHDIR);
@@ -178,7 +178,7 @@ become(pid_t parent, struct exec_failure *f)
 }
 
 pid_t
-worker_spawn(unsigned int slot)
+worker_spawn(unsigned int slot, int output)
 {
 	struct worker *w = &workers[slot];
 	pid_t parent = getpid(), pid;
@@ -187,7 +187,7 @@ worker_spawn(unsigned int slot)
 	failures[slot].error = 0;
 	pid = fork();
 	if (pid == 0)
-		become(parent, &failures[slot]);
+		become(parent, output, &failures[slot]);
 	if (pid == -1)
 		return -1;
 	/* As in the child, whoever comes first. */

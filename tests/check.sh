@@ -54,5 +54,8 @@ for src in tests/unit/test_*.c; do
 	fi
 done
 tally_run "options in the manual" sh tests/check_options.sh "$out/spawnd"
-tally_need "manual" mandoc mandoc -T lint -W warning man/spawnd.8
+tally_need "arguments of the starters" mksh sh tests/scripts/argv.sh
+tally_run "diagnostics in the manual" /usr/bin/python3 \
+    tests/check_diagnostics.py
+tally_need "manuals" mandoc mandoc -T lint -W warning man/*.[178]
 tally_end

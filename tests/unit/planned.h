@@ -26,6 +26,20 @@ plan_forget(void **arg)
 	return 0;
 }
 
+/* Makes the plan; the first error that was found, if any, is left in e. */
+static inline int
+plan_first_error(void)
+{
+	struct findings f = { NULL, 0 };
+	const struct finding *error;
+
+	plan_make(&p, &c, -1, &f);
+	if ((error = findings_error(&f)) != NULL)
+		err_set(&e, error->status, "%s", error->text);
+	findings_free(&f);
+	return error != NULL ? -1 : 0;
+}
+
 /*
  * Plans for the words. As root -u and -g, which are required there, come
  * first; what the words say wins.
@@ -47,7 +61,7 @@ plan_words(const char *const *list)
 	memset(&e, 0, sizeof(e));
 	if (options_parse(&c, n, words, &e) == -1)
 		fail_msg("options: %s", e.text);
-	return plan_make(&p, &c, &e);
+	return plan_first_error();
 }
 
 #define plan(...)	plan_words((const char *const[]){ __VA_ARGS__, NULL })

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The command line: how it is read. */
 #include <signal.h>
+#include <syslog.h>
 
 #include "words.h"
 
@@ -148,7 +149,7 @@ defaults(void **arg)
 	assert_int_equal(c.socket_mode, -1);
 	assert_int_equal(c.port, 0);
 	assert_null(c.address);
-	assert_int_equal(c.backlog, 1024);
+	assert_int_equal(c.backlog, 0);
 	assert_null(c.chroot);
 	assert_null(c.user);
 	assert_int_equal(c.workers, -1);
@@ -162,6 +163,68 @@ defaults(void **arg)
 	assert_int_equal(c.start_timeout, 60);
 	assert_int_equal(c.stop_timeout, 30);
 	assert_int_equal(c.stop_signal, SIGTERM);
+	assert_null(c.pidfile);
+	assert_null(c.log);
+	assert_int_equal(c.facility, LOG_DAEMON);
+	assert_int_equal(c.worker_log, WORKER_LOG_PREFIX);
+	assert_int_equal(c.test, TEST_NO);
+}
+
+static void
+pidfile(void **arg)
+{
+	(void)arg;
+	assert_int_equal(parse("-P", "/run/x.pid", "/app", NULL), 0);
+	assert_string_equal(c.pidfile, "/run/x.pid");
+	assert_int_equal(parse("--pidfile=y", "/app", NULL), 0);
+	assert_string_equal(c.pidfile, "y");
+}
+
+static void
+where_to_log(void **arg)
+{
+	(void)arg;
+	assert_int_equal(parse("--log", "syslog", "/app", NULL), 0);
+	assert_string_equal(c.log, "syslog");
+	assert_int_equal(parse("--log=./file", "/app", NULL), 0);
+	assert_string_equal(c.log, "./file");
+	assert_int_equal(parse("--log=file", "/app", NULL), -1);
+	assert_has(e.text, "--log: file: must be syslog, stderr or a file");
+	assert_int_equal(parse("--syslog-facility", "LOCAL3", "/app", NULL),
+	    0);
+	assert_int_equal(c.facility, LOG_LOCAL3);
+	assert_int_equal(parse("--syslog-facility=local8", "/app", NULL), -1);
+	assert_has(e.text, "--syslog-facility: local8: no such facility");
+}
+
+static void
+forms_of_the_workers_log(void **arg)
+{
+	(void)arg;
+	assert_int_equal(parse("--worker-log", "raw", "/app", NULL), 0);
+	assert_int_equal(c.worker_log, WORKER_LOG_RAW);
+	assert_int_equal(parse("--worker-log=none", "/app", NULL), 0);
+	assert_int_equal(c.worker_log, WORKER_LOG_NONE);
+	assert_int_equal(parse("--worker-log=Raw", "/app", NULL), -1);
+	assert_has(e.text, "--worker-log: Raw: must be prefix, raw or none");
+}
+
+static void
+a_test_may_be_strict(void **arg)
+{
+	(void)arg;
+	assert_int_equal(parse("-t", "/app", NULL), 0);
+	assert_int_equal(c.test, TEST_YES);
+	assert_int_equal(parse("-tn", "/app", NULL), 0);
+	assert_int_equal(c.test, TEST_YES);
+	assert_true(c.foreground);
+	assert_int_equal(parse("-t=strict", "/app", NULL), 0);
+	assert_int_equal(c.test, TEST_STRICT);
+	assert_int_equal(parse("--test=strict", "/app", NULL), 0);
+	assert_int_equal(c.test, TEST_STRICT);
+	assert_int_equal(parse("--test", "strict", NULL), -1);
+	assert_int_equal(parse("--test=lax", "/app", NULL), -1);
+	assert_has(e.text, "--test: lax: only =strict is known");
 }
 
 static void
@@ -358,6 +421,10 @@ main(void)
 		TEST(help_and_version_need_no_application),
 		TEST(yes_and_no),
 		TEST(defaults),
+		TEST(pidfile),
+		TEST(where_to_log),
+		TEST(forms_of_the_workers_log),
+		TEST(a_test_may_be_strict),
 		TEST(letters_can_be_clustered),
 		TEST(a_value_ends_the_cluster),
 		TEST(a_value_may_look_like_an_option),

@@ -89,7 +89,7 @@ root_has_to_name_a_user(void **arg)
 
 	(void)arg;
 	assert_int_equal(options_parse(&c, 3, argv, &e), 0);
-	assert_int_equal(plan_make(&p, &c, &e), -1);
+	assert_int_equal(plan_first_error(), -1);
 	assert_int_equal(e.status, EX_USAGE);
 	assert_has(e.text, "-u: is required as root");
 }

@@ -105,8 +105,7 @@ the_line_of_a_start(void **arg)
 	char want[256];
 
 	(void)arg;
-	strlcpy(p.name, "app", sizeof(p.name));
-	snprintf(want, sizeof(want), "app: 4 workers ready on "
+	snprintf(want, sizeof(want), "4 workers ready on "
 	    "unix:/run/app.sock (www:www 0660), uid 67, pid %d",
 	    (int)getpid());
 	assert_string_equal(ready(4), want);

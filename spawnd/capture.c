@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The workers' output. Each worker writes to a pipe of its own, which is read
+ * a slice at a time: a flood is first held up by a full pipe, and what still
+ * is too much is dropped by whole lines and counted. Memory is used only for
+ * a line that is not complete yet.
+ */
+#include <sys/queue.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+#define SLICE		65536			/* bytes read in a TICK */
+#define TICK		UINT64_C(10000)		/* usec */
+#define BURST		(1 << 20)		/* bytes logged at once */
+#define RATE		(256 << 10)		/* and in a second */
+#define PREFIX_LINE	8192			/* longer ones are split */
+#define RAW_LINE	65536
+#define ORPHANS_MAX	16			/* pipes of ended workers */
+#define TAIL_SIZE	1024
+
+struct stream {
+	int		 fd;
+	pid_t		 pid;
+	int		 slot;			/* -1: its worker has ended */
+	struct loop_watch *watch;
+	bool		 paused;
+	char		*part;			/* an incomplete line */
+	size_t		 len;
+	uint64_t	 credit;		/* bytes that may be logged */
+	uint64_t	 credited;		/* when it was last filled */
+	size_t		 slice;			/* bytes read in this tick */
+	uint64_t	 slice_at;		/* when that began */
+	unsigned long	 dropped;		/* lines not said yet */
+	uint64_t	 said;
+	TAILQ_ENTRY(stream) entry;
+};
+
+TAILQ_HEAD(stream_list, stream);
+
+static struct stream_list streams = TAILQ_HEAD_INITIALIZER(streams);
+static struct stream **by_slot;
+static unsigned int norphans;
+static enum worker_log mode;
+static size_t longest;
+static uint64_t next_tick = NEVER;
+static bool dropping;		/* nobody reads the log */
+static char *tail;		/* during the start: whole lines */
+static size_t tail_len;
+
+int
+capture_init(unsigned int n, enum worker_log how, struct err *e)
+{
+	mode = how;
+	longest = how == WORKER_LOG_RAW ? RAW_LINE : PREFIX_LINE;
+	by_slot = calloc(n, sizeof(struct stream *));
+	tail = calloc(1, TAIL_SIZE);
+	if (by_slot == NULL || tail == NULL)
+		return err_set(e, EX_OSERR, "capture: out of memory");
+	return 0;
+}
+
+const char *
+capture_tail(void)
+{
+	return tail != NULL ? tail : "";
+}
+
+/* Keeps the last lines until the start is over. */
+static void
+keep_tail(const char *line, size_t len)
+{
+	size_t i, drop;
+
+	if (tail == NULL)
+		return;
+	if (!daemon_starting()) {
+		free(tail);
+		tail = NULL;
+		return;
+	}
+	if (len > TAIL_SIZE / 2 - 2)
+		len = TAIL_SIZE / 2 - 2;
+	while (tail_len + len + 2 > TAIL_SIZE) {
+		drop = strcspn(tail, "\n") + 1;
+		tail_len -= drop;
+		memmove(tail, tail + drop, tail_len + 1);
+	}
+	for (i = 0; i < len; i++, tail_len++) {
+		tail[tail_len] = line[i];
+		if (line[i] == '\0')
+			tail[tail_len] = '?';
+	}
+	tail[tail_len++] = '\n';
+	tail[tail_len] = '\0';
+}
+
+static void
+say_dropped(struct stream *s, uint64_t now)
+{
+	/* Said where it can be read, lest the count is lost with the line. */
+	if (s->dropped == 0 || now - s->said < USEC || dropping)
+		return;
+	log_warn("worker %d: %lu lines of its output dropped, it writes too "
+	    "fast", (int)s->pid, s->dropped);
+	s->dropped = 0;
+	s->said = now;
+}
+
+/* One line, or a part of one that is too long. */
+static void
+take_line(struct stream *s, const char *line, size_t len, bool split,
+    uint64_t now)
+{
+	uint64_t more = (now - s->credited) * RATE / USEC;
+
+	if (more > 0) {
+		s->credit = s->credit + more > BURST ? BURST :
+		    s->credit + more;
+		s->credited = now;
+	}
+	if (s->credit < len + 1 || dropping) {
+		s->dropped++;
+		return;
+	}
+	s->credit -= len + 1;
+	keep_tail(line, len);
+	log_worker(s->pid, line, len, split, mode == WORKER_LOG_RAW);
+}
+
+/* Keeps what has no newline yet; without memory it becomes a line. */
+static void
+keep_part(struct stream *s, const char *text, size_t len, uint64_t now)
+{
+	char *part;
+
+	if (len == 0)
+		return;
+	if ((part = realloc(s->part, s->len + len)) == NULL) {
+		take_line(s, text, len, true, now);
+		return;
+	}
+	s->part = part;
+	memcpy(s->part + s->len, text, len);
+	s->len += len;
+}
+
+static void
+flush_part(struct stream *s, bool split, uint64_t now)
+{
+	if (s->len > 0)
+		take_line(s, s->part, s->len, split, now);
+	free(s->part);
+	s->part = NULL;
+	s->len = 0;
+}
+
+/* Cuts text into lines, the first of which may have begun before. */
+static void
+split_lines(struct stream *s, const char *text, size_t len, uint64_t now)
+{
+	const char *newline;
+	size_t n, room;
+
+	while (len > 0) {
+		newline = memchr(text, '\n', len);
+		n = newline != NULL ? (size_t)(newline - text) : len;
+		room = longest - s->len;
+		if (n > room) {
+			keep_part(s, text, room, now);
+			flush_part(s, true, now);
+			text += room;
+			len -= room;
+			continue;
+		}
+		if (newline == NULL) {
+			keep_part(s, text, n, now);
+			return;
+		}
+		if (s->len > 0) {
+			keep_part(s, text, n, now);
+			flush_part(s, false, now);
+		} else
+			take_line(s, text, n, false, now);
+		text += n + 1;
+		len -= n + 1;
+	}
+}
+
+static void
+stream_free(struct stream *s)
+{
+	flush_part(s, false, loop_now());
+	s->said = 0;
+	say_dropped(s, loop_now());
+	log_lost(s->dropped);	/* said when somebody reads again */
+	loop_unwatch(s->watch);
+	close(s->fd);
+	if (s->slot == -1)
+		norphans--;
+	else
+		by_slot[s->slot] = NULL;
+	TAILQ_REMOVE(&streams, s, entry);
+	free(s);
+}
+
+static void on_tick(void);
+
+/* The earliest of the ticks that were asked for. */
+static void
+tick_at(uint64_t when)
+{
+	if (when >= next_tick)
+		return;
+	next_tick = when;
+	loop_timer(TIMER_CAPTURE, when, on_tick);
+}
+
+static void
+stream_pause(struct stream *s, uint64_t now)
+{
+	s->paused = true;
+	loop_pause(s->watch);
+	tick_at(now + TICK);
+}
+
+/*
+ * Reads at most a slice, if the log takes it or `anyway`. Returns false at the
+ * end of the pipe.
+ */
+static bool
+read_slice(struct stream *s, bool anyway)
+{
+	static char buf[SLICE];
+	uint64_t now = loop_now();
+	ssize_t n;
+
+	if (now - s->slice_at >= TICK) {
+		s->slice_at = now;
+		s->slice = 0;
+	}
+	/* Slow log readers hold the workers up, but dead ones do not. */
+	dropping = !log_ready() && log_stuck();
+	if (!anyway && (s->slice >= SLICE || (!log_ready() && !dropping))) {
+		stream_pause(s, now);
+		return true;
+	}
+	n = read(s->fd, buf, sizeof(buf));
+	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
+		return false;
+	if (n > 0) {
+		split_lines(s, buf, (size_t)n, now);
+		say_dropped(s, now);
+	}
+	s->slice += n > 0 ? (size_t)n : 0;
+	if (s->dropped > 0)
+		tick_at(now + USEC);
+	return true;
+}
+
+static void
+on_readable(void *arg)
+{
+	if (!read_slice(arg, false))
+		stream_free(arg);
+}
+
+/* A new tick: whoever had its slice may have another. */
+static void
+on_tick(void)
+{
+	uint64_t now = loop_now();
+	struct stream *s;
+
+	next_tick = NEVER;
+	TAILQ_FOREACH(s, &streams, entry) {
+		say_dropped(s, now);
+		if (s->dropped > 0)
+			tick_at(now + USEC);
+		if (!s->paused)
+			continue;
+		s->paused = false;
+		loop_resume(s->watch);
+	}
+}
+
+int
+capture_pipe(unsigned int slot)
+{
+	struct stream *s;
+	int fds[2];
+
+	if (mode == WORKER_LOG_NONE)
+		return daemon_null();
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		return -1;
+	/* Only our end: a worker's write shall wait. */
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	s = calloc(1, sizeof(*s));
+	if (s == NULL || (s->watch = loop_watch(fds[0], on_readable,
+	    s)) == NULL) {
+		free(s);
+		close(fds[0]);
+		close(fds[1]);
+		errno = ENOMEM;
+		return -1;
+	}
+	s->fd = fds[0];
+	s->slot = (int)slot;
+	s->credit = BURST;
+	s->credited = loop_now();
+	TAILQ_INSERT_TAIL(&streams, s, entry);
+	by_slot[slot] = s;
+	return fds[1];
+}
+
+void
+capture_start(unsigned int slot, int output, pid_t pid)
+{
+	struct stream *s = by_slot[slot];
+
+	if (s == NULL)
+		return;
+	close(output);
+	if (pid == -1)
+		stream_free(s);
+	else
+		s->pid = pid;
+}
+
+void
+capture_end(unsigned int slot)
+{
+	struct stream *s = by_slot[slot];
+
+	if (s == NULL)
+		return;
+	by_slot[slot] = NULL;
+	s->slot = -1;
+	norphans++;
+	/* A pipe holds no more than this, unless somebody still writes. */
+	if (!read_slice(s, true)) {
+		stream_free(s);
+		return;
+	}
+	flush_part(s, false, loop_now());
+	if (norphans <= ORPHANS_MAX)
+		return;
+	TAILQ_FOREACH(s, &streams, entry) {
+		if (s->slot == -1)
+			break;
+	}
+	if (s != NULL)
+		stream_free(s);
+}

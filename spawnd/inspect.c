@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The looks of the preflight. They run in a process that has entered the jail
+ * and has the rights of a worker, so the kernel itself answers what a worker
+ * may do, and what is read there is read without privileges.
+ */
+#include <sys/stat.h>
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "preflight.h"
+
+#define HEAD_SIZE	256	/* what the kernel reads of a #! line */
+#define SCRIPT_DEPTH	4	/* interpreters that are scripts themselves */
+
+/* A file that is to be executed, or the working directory. */
+struct program {
+	const struct plan *p;
+	struct findings	*f;
+	const char	*path;
+	const char	*advice;	/* for one that is not there */
+	char		 what[ERR_SIZE / 2];	/* "exec: /app in /jail" */
+	int		 depth;
+};
+
+static void look_into(struct program *x);
+
+static void
+explain_missing(const struct plan *p, const char *path, const char *part,
+    char *buf, size_t size)
+{
+	char target[PATH_MAX];
+	struct stat st;
+	ssize_t n;
+	size_t len = p->jail != NULL ? strlen(p->jail) : 0;
+
+	if (lstat(part, &st) == 0 && S_ISLNK(st.st_mode) &&
+	    (n = readlink(part, target, sizeof(target) - 1)) > 0) {
+		target[n] = '\0';
+		snprintf(buf, size, "%s is a link to %s, which is not there%s",
+		    part, target, len > 0 ? " inside the jail" : "");
+	} else if (len > 1 && strncmp(path, p->jail, len) == 0 &&
+	    path[len] == '/')
+		snprintf(buf, size, "does not exist (paths are as seen inside "
+		    "the jail: try %s)", path + len);
+	else if (strcmp(part, path) == 0)
+		strlcpy(buf, "does not exist", size);
+	else
+		snprintf(buf, size, "its directory %s does not exist", part);
+}
+
+/* Why the way to path ends at part of it, a prefix. */
+static void
+explain_way(const struct plan *p, const char *path, const char *part,
+    int error, char *buf, size_t size)
+{
+	struct stat st;
+
+	if (error == ENOENT)
+		explain_missing(p, path, part, buf, size);
+	else if (error == ENOTDIR)
+		snprintf(buf, size, "%s is not a directory", part);
+	else if (error == EACCES && stat(part, &st) == 0)
+		snprintf(buf, size, "the directory %s may not be searched by "
+		    "%s (mode %04o, owner %u:%u)", part, p->ident.user,
+		    (unsigned int)st.st_mode & 07777, st.st_uid, st.st_gid);
+	else if (error == EACCES)
+		snprintf(buf, size, "a directory that the link %s leads to may "
+		    "not be searched by %s", part, p->ident.user);
+	else
+		snprintf(buf, size, "%s: %s", part, strerror(error));
+}
+
+/* The first part of path, and the error, that keeps us from it. */
+static int
+find_obstacle(const char *path, char *part, size_t size)
+{
+	struct stat st;
+	size_t n = 0;
+
+	while (path[n] != '\0') {
+		n += strspn(path + n, "/");
+		if (n >= size)
+			return ENAMETOOLONG;
+		memcpy(part, path, n);
+		part[n] = '\0';
+		/* With its slash it must be a directory. */
+		if (n > 0 && access(part, X_OK) == -1) {
+			if (n > 1)
+				part[n - 1] = '\0';
+			return errno;
+		}
+		n += strcspn(path + n, "/");
+	}
+	strlcpy(part, path, size);
+	return stat(path, &st) == -1 ? errno : 0;
+}
+
+/* Is it there, and can it be reached? Else an error says why not. */
+static bool
+reach(struct program *x, struct stat *st)
+{
+	char part[PATH_MAX], why[2 * PATH_MAX + 256];
+	int error;
+
+	if (stat(x->path, st) == 0)
+		return true;
+	error = find_obstacle(x->path, part, sizeof(part));
+	if (error == 0 && stat(x->path, st) == 0)
+		return true;		/* it has come this moment */
+	explain_way(x->p, x->path, part, error, why, sizeof(why));
+	findings_add(x->f, FINDING_ERROR, EX_CONFIG, "%s: %s%s%s", x->what,
+	    why, error == ENOENT && x->advice != NULL ? x->advice : "",
+	    x->p->note != NULL ? x->p->note : "");
+	return false;
+}
+
+static void
+say(struct program *x, int level, const char *text)
+{
+	findings_add(x->f, level, EX_CONFIG, "%s: %s", x->what, text);
+}
+
+/* There, a regular file and executable? */
+static bool
+may_execute(struct program *x)
+{
+	const mode_t all = S_IXUSR | S_IXGRP | S_IXOTH;
+	struct stat st;
+
+	if (!reach(x, &st))
+		return false;
+	if (!S_ISREG(st.st_mode)) {
+		say(x, FINDING_ERROR, S_ISDIR(st.st_mode) ?
+		    "it is a directory" : "it is not a regular file");
+		return false;
+	}
+	if (access(x->path, X_OK) == 0)
+		return true;
+	findings_add(x->f, FINDING_ERROR, EX_CONFIG, "%s: it may not be "
+	    "executed by %s (mode %04o, owner %u:%u%s)", x->what,
+	    x->p->ident.user, (unsigned int)st.st_mode & 07777, st.st_uid,
+	    st.st_gid, (st.st_mode & all) == all ?
+	    ": is its file system mounted noexec?" : "");
+	return false;
+}
+
+/* The interpreter or loader of x. */
+static void
+init_next(struct program *next, const struct program *x, const char *role,
+    const char *path)
+{
+	next->p = x->p;
+	next->f = x->f;
+	next->path = path;
+	next->advice = NULL;
+	next->depth = x->depth + 1;
+	strlcpy(next->what, x->what, sizeof(next->what));
+	strlcat(next->what, role, sizeof(next->what));
+	strlcat(next->what, path, sizeof(next->what));
+}
+
+/* #!/usr/bin/env NAME: is NAME in the PATH that the workers will have? */
+static void
+check_env(struct program *x, const char *name)
+{
+	const char *dirs = env_get(x->p->envp, "PATH");
+	char path[PATH_MAX];
+	size_t len;
+
+	if (name[0] == '\0' || name[0] == '-' || strpbrk(name, "=/") != NULL)
+		return;
+	while (dirs != NULL) {
+		len = strcspn(dirs, ":");
+		if (snprintf(path, sizeof(path), "%.*s/%s", (int)len, dirs,
+		    name) < (int)sizeof(path) && access(path, X_OK) == 0)
+			return;
+		dirs = dirs[len] != '\0' ? dirs + len + 1 : NULL;
+	}
+	findings_add(x->f, FINDING_ERROR, EX_CONFIG, "%s: its interpreter %s "
+	    "is not in the workers' PATH%s", x->what, name,
+	    strchr(name, '\r') != NULL ? " (its lines end in CR LF)" : "");
+}
+
+/* line: what follows #! up to the end of the line. */
+static void
+check_script(struct program *x, char *line)
+{
+	struct program next;
+	const char *base;
+	char *arg;
+	bool crlf = line[0] != '\0' && line[strlen(line) - 1] == '\r';
+
+	line += strspn(line, " \t");
+	arg = line + strcspn(line, " \t");
+	if (*arg != '\0')
+		*arg++ = '\0';
+	arg += strspn(arg, " \t");
+	arg[strcspn(arg, " \t")] = '\0';
+	if (line[0] == '\0' || strcmp(line, "\r") == 0) {
+		say(x, FINDING_ERROR, "its #! line names no interpreter");
+		return;
+	}
+	if (crlf && *arg == '\0' && access(line, F_OK) == -1) {
+		line[strcspn(line, "\r")] = '\0';
+		findings_add(x->f, FINDING_ERROR, EX_CONFIG, "%s: its lines "
+		    "end in CR LF, so its interpreter %s is not found "
+		    "(convert it)", x->what, line);
+		return;
+	}
+	if (crlf)
+		say(x, FINDING_WARNING, "its lines end in CR LF");
+	if (x->depth >= SCRIPT_DEPTH) {
+		say(x, FINDING_ERROR, "too many interpreters that are scripts "
+		    "themselves");
+		return;
+	}
+	init_next(&next, x, ": its interpreter ", line);
+	if (may_execute(&next))
+		look_into(&next);
+	base = strrchr(line, '/');
+	if (strcmp(base != NULL ? base + 1 : line, "env") == 0)
+		check_env(x, arg);
+}
+
+static void
+check_elf(struct program *x, int fd)
+{
+	struct program loader;
+	struct elf e;
+	const char *why = elf_read(fd, &e);
+
+	if (why != NULL) {
+		say(x, FINDING_ERROR, why);
+		return;
+	}
+	if (!elf_runs_here(e.machine))
+		findings_add(x->f, FINDING_ERROR, EX_CONFIG, "%s: it is built "
+		    "for %s (ELF number %u), not for this machine", x->what,
+		    elf_machine(e.machine), e.machine);
+	else if (e.type != ET_EXEC && e.type != ET_DYN)
+		say(x, FINDING_ERROR, "it is an ELF file, but not a program");
+	else if (e.interp != NULL) {
+		init_next(&loader, x, ": its loader ", e.interp);
+		if (x->p->jail != NULL)
+			loader.advice = " (link it statically, or copy its "
+			    "loader and libraries into the jail)";
+		if (may_execute(&loader))
+			library_check(x->p, x->f, x->path, &e);
+	}
+	elf_free(&e);
+}
+
+/* It can be executed; what does that take? */
+static void
+look_into(struct program *x)
+{
+	char head[HEAD_SIZE + 1];
+	ssize_t n;
+	int fd;
+
+	fd = open(x->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd == -1) {
+		findings_add(x->f, FINDING_NOTE, 0, "not checked: what %s "
+		    "needs: %s cannot read it (a script could not be run)",
+		    x->path, x->p->ident.user);
+		return;
+	}
+	if ((n = pread(fd, head, sizeof(head) - 1, 0)) < 0)
+		n = 0;
+	head[n] = '\0';
+	if (n >= 2 && memcmp(head, "#!", 2) == 0) {
+		head[strcspn(head, "\n")] = '\0';
+		check_script(x, head + 2);
+	} else if (n >= SELFMAG && memcmp(head, ELFMAG, SELFMAG) == 0)
+		check_elf(x, fd);
+	else
+		say(x, FINDING_ERROR, n == 0 ? "it is empty" : "it is neither "
+		    "a program nor a script with a #! line");
+	close(fd);
+}
+
+/* verb: what is to be done with path. */
+static void
+init_first(struct program *x, const struct plan *p, struct findings *f,
+    const char *verb, const char *path)
+{
+	memset(x, 0, sizeof(*x));
+	x->p = p;
+	x->f = f;
+	x->path = path;
+	snprintf(x->what, sizeof(x->what), "%s: %s%s%s", verb, path,
+	    p->jail != NULL ? " in " : "", p->jail != NULL ? p->jail : "");
+}
+
+static void
+check_chdir(const struct plan *p, struct findings *f)
+{
+	struct program x;
+	struct stat st;
+
+	init_first(&x, p, f, "chdir", p->chdir);
+	if (!reach(&x, &st))
+		return;
+	if (!S_ISDIR(st.st_mode))
+		say(&x, FINDING_ERROR, "it is not a directory");
+	else if (chdir(p->chdir) == -1)
+		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: it may not be "
+		    "searched by %s (mode %04o, owner %u:%u)", x.what,
+		    p->ident.user, (unsigned int)st.st_mode & 07777,
+		    st.st_uid, st.st_gid);
+}
+
+static void
+check_application(const struct plan *p, struct findings *f)
+{
+	struct program x;
+
+	init_first(&x, p, f, "exec", p->argv[0]);
+	if (may_execute(&x))
+		look_into(&x);
+	if (p->conf->command != NULL)
+		findings_add(f, FINDING_NOTE, 0, "not checked: -f: only "
+		    "/bin/sh was, not the command it will run");
+}
+
+/* What applications commonly open. Several paths: any of them will do. */
+static void
+check_furniture(const struct plan *p, struct findings *f)
+{
+	static const struct {
+		const char	*paths[3];
+		const char	*why;
+	} wanted[] = {
+		{ { "/dev/null" }, "shells and system() open it" },
+		{ { "/dev/urandom" }, "some libraries take random numbers "
+		    "from it" },
+		{ { "/etc/resolv.conf" }, "host names cannot be looked up" },
+		{ { "/etc/passwd" }, "users have no names" },
+		{ { "/usr/share/zoneinfo" }, "only UTC is known as a time "
+		    "zone" },
+		{ { "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/pki" },
+		    "no CA certificates: TLS peers cannot be verified" },
+	};
+	const char *tmp = env_get(p->envp, "TMPDIR");
+	size_t i, j;
+
+	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		for (j = 0; j < 3 && wanted[i].paths[j] != NULL; j++) {
+			if (access(wanted[i].paths[j], R_OK) == 0)
+				break;
+		}
+		if (j == 3 || wanted[i].paths[j] == NULL)
+			findings_add(f, FINDING_NOTE, 0, "jail: %s: not there "
+			    "or not readable (%s)", wanted[i].paths[0],
+			    wanted[i].why);
+	}
+	if (tmp == NULL || tmp[0] == '\0')
+		tmp = "/tmp";
+	if (access(tmp, W_OK | X_OK) == -1)
+		findings_add(f, FINDING_NOTE, 0, "jail: %s: %s cannot write "
+		    "there (temporary files, uploads)", tmp, p->ident.user);
+}
+
+void
+inspect_run(const struct plan *p, struct findings *f)
+{
+	if (p->chdir != NULL)
+		check_chdir(p, f);
+	if (p->argv != NULL && p->argv[0] != NULL)
+		check_application(p, f);
+	if (p->jail != NULL)
+		check_furniture(p, f);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A service manager's protocols, as sd_listen_fds(3) and sd_notify(3)
+ * document them. libsystemd is not needed for so little.
+ */
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+#define FIRST_FD	3
+#define LISTEN_MAX	1024
+
+static int sock = -1;
+
+/* A number from the environment; -1: it is not there or none. */
+static long long
+number(const char *name)
+{
+	const char *s = getenv(name), *why;
+	long long n;
+
+	if (s == NULL || s[strspn(s, "0123456789")] != '\0')
+		return -1;
+	n = strtonum(s, 0, INT64_MAX, &why);
+	return why == NULL ? n : -1;
+}
+
+int
+notify_listen_fds(struct err *e)
+{
+	long long n;
+
+	if (getenv("LISTEN_FDS") == NULL || number("LISTEN_PID") != getpid())
+		return 0;
+	n = number("LISTEN_FDS");
+	if (n < 0 || n > LISTEN_MAX)
+		return err_set(e, EX_CONFIG, "LISTEN_FDS: %s: not a number "
+		    "of descriptors", getenv("LISTEN_FDS"));
+	return (int)n;
+}
+
+/* Is word number i of the colon-separated list this name? */
+static bool
+named(const char *list, int i, const char *name)
+{
+	size_t len;
+
+	for (; i > 0 && list != NULL; i--) {
+		list = strchr(list, ':');
+		if (list != NULL)
+			list++;
+	}
+	if (list == NULL)
+		return false;
+	len = strcspn(list, ":");
+	return strlen(name) == len && strncmp(list, name, len) == 0;
+}
+
+int
+notify_choose(int n, const char *name, struct err *e)
+{
+	const char *names = getenv("LISTEN_FDNAMES");
+	int i, chosen = n == 1 ? FIRST_FD : -1;
+
+	for (i = 0; n > 1 && i < n; i++) {
+		if (!named(names, i, name))
+			continue;
+		if (chosen != -1)
+			return err_set(e, EX_CONFIG, "LISTEN_FDNAMES: %s: "
+			    "more than one socket is called %s", names,
+			    name);
+		chosen = FIRST_FD + i;
+	}
+	if (chosen == -1)
+		return err_set(e, EX_CONFIG, "LISTEN_FDS: %d sockets, none "
+		    "of which LISTEN_FDNAMES calls %s (choose one with "
+		    "--name)", n, name);
+	for (i = FIRST_FD; i < FIRST_FD + n; i++) {
+		if (i != chosen)
+			close(i);
+	}
+	fcntl(chosen, F_SETFD, FD_CLOEXEC);
+	return chosen;
+}
+
+void
+notify_open(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	size_t len;
+
+	if (path == NULL || (path[0] != '/' && path[0] != '@') ||
+	    (len = strlen(path)) >= sizeof(un.sun_path))
+		return;
+	memcpy(un.sun_path, path, len);
+	if (path[0] == '@')
+		un.sun_path[0] = '\0';	/* an abstract name has no NUL */
+	else
+		len++;
+	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (sock == -1)
+		return;
+	len += offsetof(struct sockaddr_un, sun_path);
+	if (connect(sock, (struct sockaddr *)&un, (socklen_t)len) == -1) {
+		log_warn("NOTIFY_SOCKET: %s: %s", path, strerror(errno));
+		close(sock);
+		sock = -1;
+	}
+}
+
+void
+notify_send(const char *fmt, ...)
+{
+	char text[512];
+	ssize_t r;
+	va_list ap;
+
+	if (sock == -1)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	r = send(sock, text, strlen(text), MSG_NOSIGNAL);
+	(void)r;	/* the manager may be gone; the pool serves on */
+}
+
+uint64_t
+notify_watchdog(void)
+{
+	long long usec = number("WATCHDOG_USEC");
+
+	if (sock == -1 || usec <= 0 || (getenv("WATCHDOG_PID") != NULL &&
+	    number("WATCHDOG_PID") != getpid()))
+		return 0;
+	return (uint64_t)usec / 2;
+}

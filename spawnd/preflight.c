@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * -t: looks before anything is started. Root only reads what the start
+ * itself would touch as root, and names nothing else; all that belongs to
+ * the application is looked at by a child that has gone through the real
+ * jail, which shows at once what that jail is worth here.
+ */
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "preflight.h"
+
+#define LOOK_SECONDS	20	/* of the child, then it is ended */
+#define REPORT_SIZE	65536	/* bytes the child may say */
+#define PROCESSES_MAX	8192	/* that are looked at */
+#define NEIGHBOURS	4	/* of the same user that are named */
+
+static const char letters[] = {
+	[FINDING_ERROR] = 'E', [FINDING_WARNING] = 'W', [FINDING_NOTE] = 'N',
+};
+
+static void
+say(int fd, const char *text, size_t len)
+{
+	ssize_t n;
+
+	for (; len > 0; text += n, len -= (size_t)n) {
+		if ((n = write(fd, text, len)) <= 0)
+			_exit(1);
+	}
+}
+
+/* The child. Lines of a letter and text, the last one is the letter Z. */
+static void __attribute__((noreturn))
+look_inside(struct plan *p, int fd)
+{
+	struct guarantees g = { 0 };
+	struct findings f = { 0 };
+	char line[2 * ERR_SIZE];
+	struct err e;
+	size_t i, j;
+	int n, s;
+
+	signal(SIGALRM, SIG_DFL);
+	alarm(LOOK_SECONDS);
+	/* Any socket shows whether the kernel would tell of its queue. */
+	s = p->inherited != -1 ? p->inherited : socket(AF_INET, SOCK_STREAM,
+	    0);
+	if (s > STDIN_FILENO)
+		dup2(s, STDIN_FILENO);
+	observe_init(&g);
+	if (jail_enter(p, &g, &e) == -1)
+		findings_add(&f, FINDING_ERROR, e.status, "%s", e.text);
+	else
+		inspect_run(p, &f);
+	n = snprintf(line, sizeof(line), "G%d%d%d%d%d\n", g.proc,
+	    g.proc_detached, g.queue, g.bounding_empty, g.no_new_privs);
+	say(fd, line, (size_t)n);
+	for (i = 0; i < f.n; i++) {
+		const char *text = f.list[i].text;
+
+		line[0] = letters[f.list[i].level];
+		for (j = 0; text != NULL && text[j] != '\0' &&
+		    j < sizeof(line) - 2; j++)
+			line[j + 1] = (char)(text[j] == '\n' ? ' ' : text[j]);
+		line[j + 1] = '\n';
+		say(fd, line, j + 2);
+	}
+	say(fd, "Z\n", 2);
+	_exit(0);
+}
+
+/* Reads until the end of file. Returns the length, or -1: too much, late. */
+static ssize_t
+read_report(int fd, char *buf, size_t size)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	uint64_t now, end = loop_now() + (LOOK_SECONDS + 5) * USEC;
+	size_t len = 0;
+	ssize_t n;
+
+	for (;;) {
+		if ((now = loop_now()) >= end || len == size ||
+		    poll(&pfd, 1, (int)((end - now) / 1000)) != 1)
+			return -1;
+		if ((n = read(fd, buf + len, size - len)) < 0)
+			return -1;
+		if (n == 0)
+			return (ssize_t)len;
+		len += (size_t)n;
+	}
+}
+
+static void
+take_line(const char *line, struct findings *f, struct guarantees *g)
+{
+	size_t i;
+
+	if (line[0] == 'G' && strlen(line) == 6) {
+		g->proc = line[1] == '1';
+		g->proc_detached = line[2] == '1';
+		g->queue = line[3] == '1';
+		g->bounding_empty = line[4] == '1';
+		g->no_new_privs = line[5] == '1';
+	}
+	for (i = 0; i < sizeof(letters); i++) {
+		if (line[0] == letters[i])
+			findings_add(f, (int)i, EX_CONFIG, "%s", line + 1);
+	}
+}
+
+/* Returns true if the report is whole. */
+static bool
+take_report(char *report, size_t len, struct findings *f,
+    struct guarantees *g)
+{
+	char *line, *end;
+
+	for (line = report; (end = memchr(line, '\n', len)) != NULL;
+	    line = end + 1) {
+		*end = '\0';
+		len -= (size_t)(end - line) + 1;
+		if (strcmp(line, "Z") == 0)
+			return true;
+		take_line(line, f, g);
+	}
+	return false;
+}
+
+/* Returns true with *g filled when the jail was entered and looked at. */
+static bool
+send_scout(struct plan *p, struct findings *f, struct guarantees *g)
+{
+	static char report[REPORT_SIZE];
+	char why[64];
+	int fds[2], status = 0;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe(fds) == -1 || (pid = fork()) == -1) {
+		findings_add(f, FINDING_ERROR, EX_OSERR, "test: fork: %s",
+		    strerror(errno));
+		return false;
+	}
+	if (pid == 0) {
+		close(fds[0]);
+		look_inside(p, fds[1]);
+	}
+	close(fds[1]);
+	if ((n = read_report(fds[0], report, sizeof(report))) == -1)
+		kill(pid, SIGKILL);
+	close(fds[0]);
+	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		continue;
+	if (n != -1 && take_report(report, (size_t)n, f, g) &&
+	    WIFEXITED(status))
+		return true;
+	report_status(status, why, sizeof(why));
+	findings_add(f, FINDING_ERROR, EX_CONFIG, "test: the process that "
+	    "looked at the application's files %s (is one of them hostile, "
+	    "or on a file system that hangs?)", n == -1 ?
+	    "said too much, or did not come to an end" : why);
+	return false;
+}
+
+bool
+preflight_needs_root(const struct plan *p)
+{
+	const struct conf *c = p->conf;
+
+	return p->jail != NULL || p->ident.change || c->socket_outside ||
+	    c->socket_user != NULL || c->user != NULL || c->group != NULL;
+}
+
+/* Can a child become what the workers will be? Else says what that costs. */
+static bool
+check_inside(struct plan *p, struct findings *f, struct guarantees *g)
+{
+	const char *why = NULL;
+
+	if (!p->root && preflight_needs_root(p))
+		why = "only root can become another user or enter a jail";
+	else if (p->ident.user == NULL)
+		why = "the user is not known";
+	else if (p->jail != NULL && p->jail_fd == -1)
+		why = "the jail cannot be entered";
+	if (why == NULL)
+		return send_scout(p, f, g);
+	findings_add(f, FINDING_NOTE, 0, "not checked: the application and "
+	    "its files, the working directory: %s", why);
+	if (!p->root)
+		findings_add(f, FINDING_NOTE, 0, "not checked: whether "
+		    "limits, priority and owners may be set: as this plan "
+		    "stands, only root can start it");
+	return false;
+}
+
+/* A process, as far as it matters here. */
+struct process {
+	int		 pid, parent;
+	unsigned int	 uid;
+	bool		 spawnd;
+	char		 name[32];
+};
+
+static bool
+read_process(int pid, struct process *q)
+{
+	char path[64], buf[2048];
+	const char *parent, *uid;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+		return false;
+	n = read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	if (n <= 0)
+		return false;
+	buf[n] = '\0';
+	parent = strstr(buf, "\nPPid:");
+	uid = strstr(buf, "\nUid:");
+	if (strncmp(buf, "Name:\t", 6) != 0 || parent == NULL || uid == NULL)
+		return false;
+	q->pid = pid;
+	q->parent = atoi(parent + 6);
+	q->uid = (unsigned int)strtoul(uid + 5, NULL, 10);
+	buf[6 + strcspn(buf + 6, "\n")] = '\0';
+	strlcpy(q->name, buf + 6, sizeof(q->name));
+	q->spawnd = strcmp(q->name, "spawnd") == 0;
+	return true;
+}
+
+/* Is q a supervisor, or does it descend from one? */
+static bool
+in_pool(const struct process *list, size_t n, const struct process *q)
+{
+	int depth;
+	size_t i;
+
+	for (depth = 0; depth < 16 && !q->spawnd; depth++) {
+		for (i = 0; i < n && list[i].pid != q->parent; i++)
+			continue;
+		if (i == n)
+			return false;
+		q = &list[i];
+	}
+	return q->spawnd;
+}
+
+/* Who else can send signals to the workers, and is in reach of theirs? */
+static void
+note_neighbours(const struct plan *p, struct findings *f)
+{
+	struct process *list = calloc(PROCESSES_MAX, sizeof(*list));
+	char text[ERR_SIZE / 2] = "";
+	struct dirent *de;
+	size_t i, n = 0, found = 0;
+	DIR *d = opendir("/proc");
+
+	while (list != NULL && d != NULL && n < PROCESSES_MAX &&
+	    (de = readdir(d)) != NULL) {
+		if (isdigit((unsigned char)de->d_name[0]) &&
+		    read_process(atoi(de->d_name), &list[n]))
+			n++;
+	}
+	if (d != NULL)
+		closedir(d);
+	for (i = 0; i < n; i++) {
+		size_t len = strlen(text);
+
+		if (list[i].uid != p->ident.uid || in_pool(list, n, &list[i]))
+			continue;
+		if (++found <= NEIGHBOURS)
+			snprintf(text + len, sizeof(text) - len, "%s%s (%d)",
+			    len > 0 ? ", " : "", list[i].name, list[i].pid);
+	}
+	if (found > 0)
+		findings_add(f, FINDING_NOTE, 0, "user: %s: other processes "
+		    "run as this user too: %s%s (they and the workers can end "
+		    "each other; give the pool a user of its own)",
+		    p->ident.user, text, found > NEIGHBOURS ? ", ..." : "");
+	free(list);
+}
+
+static void
+print_guarantees(const struct plan *p, const struct guarantees *g, bool known)
+{
+	if (!known) {
+		puts("guarantees: not checked");
+		return;
+	}
+	printf("guarantees: no capabilities: yes\n"
+	    "guarantees: no new privileges: %s\n"
+	    "guarantees: empty bounding set: %s\n"
+	    "guarantees: processes can be looked at: %s%s\n"
+	    "guarantees: listen queue can be seen: %s\n",
+	    g->no_new_privs ? "yes" : "no", g->bounding_empty ? "yes" : "no",
+	    g->proc ? "yes" : "no", !g->proc || p->jail == NULL ? "" :
+	    g->proc_detached ? ", from within the jail only" :
+	    ", but that leaves a way out of the supervisor's own jail",
+	    g->queue ? "yes" : "no");
+}
+
+/* Prints one kind of finding. Returns how many there are. */
+static unsigned int
+print_findings(const struct findings *f, int level, const char *name)
+{
+	unsigned int n = 0;
+	size_t i;
+
+	for (i = 0; i < f->n; i++) {
+		if ((int)f->list[i].level != level)
+			continue;
+		n++;
+		printf("%s: ", name);
+		preprint_text(f->list[i].text != NULL ? f->list[i].text :
+		    "out of memory");
+		putchar('\n');
+	}
+	return n;
+}
+
+int
+preflight_run(struct plan *p, struct findings *f, bool strict)
+{
+	const struct finding *first = findings_error(f);
+	int status = first != NULL ? first->status : EX_CONFIG;
+	struct guarantees g = { 0 };
+	unsigned int errors, warnings;
+	bool known;
+
+	fflush(stdout);
+	presocket_check(p, f);
+	if (p->root && p->ident.change && p->ident.user != NULL)
+		note_neighbours(p, f);
+	known = check_inside(p, f, &g);
+	preprint_plan(p);
+	print_guarantees(p, &g, known);
+	errors = print_findings(f, FINDING_ERROR, "error");
+	warnings = print_findings(f, FINDING_WARNING, "warning");
+	print_findings(f, FINDING_NOTE, "note");
+	if (errors + warnings == 0)
+		puts("spawnd: configuration ok");
+	else
+		printf("spawnd: %u error%s, %u warning%s\n", errors,
+		    errors == 1 ? "" : "s", warnings,
+		    warnings == 1 ? "" : "s");
+	if (fflush(stdout) == EOF)
+		return EX_IOERR;
+	return errors > 0 || (strict && warnings > 0) ? status : 0;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: ISC */
+/* The plan as "key: value" lines. */
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "preflight.h"
+
+static bool
+is_c1(unsigned char c)
+{
+	return c >= 0x80 && c < 0xa0;
+}
+
+/*
+ * Bytes that a terminal would obey are shown as \xNN: the C0 set, DEL, and
+ * the C1 set, be it as single bytes or as UTF-8.
+ */
+static void
+show(const char *text, size_t len)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	unsigned int more = 0;		/* bytes of a UTF-8 character to come */
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		bool bad = s[i] < 0x20 || s[i] == 0x7f;
+
+		if (s[i] == 0xc2 && i + 1 < len && is_c1(s[i + 1]))
+			bad = true;
+		else if (is_c1(s[i]))
+			bad = more == 0 || s[i - 1] == 0xc2;
+		if (bad)
+			printf("\\x%02x", (unsigned int)s[i]);
+		else
+			putchar(s[i]);
+		if (s[i] >= 0xc0)
+			more = s[i] >= 0xf0 ? 3 : s[i] >= 0xe0 ? 2 : 1;
+		else
+			more = more > 0 && s[i] >= 0x80 ? more - 1 : 0;
+	}
+}
+
+void
+preprint_text(const char *text)
+{
+	show(text, strlen(text));
+}
+
+static void
+print(const char *key, const char *value)
+{
+	if (value == NULL)
+		return;
+	printf("%s: ", key);
+	preprint_text(value);
+	putchar('\n');
+}
+
+/* A word as a shell would take it. */
+static void
+print_word(const char *word)
+{
+	static const char special[] = " \t\n'\"\\$`*?;&|<>()#~";
+
+	if (word[0] != '\0' && strpbrk(word, special) == NULL) {
+		preprint_text(word);
+		return;
+	}
+	putchar('\'');
+	while (*word != '\0') {
+		size_t len = strcspn(word, "'");
+
+		show(word, len);
+		word += len;
+		if (*word == '\'') {
+			fputs("'\\''", stdout);
+			word++;
+		}
+	}
+	putchar('\'');
+}
+
+static void
+print_application(const struct plan *p)
+{
+	size_t i;
+
+	if (p->argv == NULL || p->argv[0] == NULL)
+		return;
+	fputs("application:", stdout);
+	for (i = 0; p->argv[i] != NULL; i++) {
+		putchar(' ');
+		print_word(p->argv[i]);
+	}
+	putchar('\n');
+}
+
+static void
+print_user(const struct ident *id)
+{
+	int i;
+
+	if (id->user == NULL || id->group == NULL)
+		return;
+	fputs("user: ", stdout);
+	preprint_text(id->user);
+	printf(" (uid %u), group ", id->uid);
+	preprint_text(id->group);
+	printf(" (gid %u), groups", id->gid);
+	for (i = 0; i < id->ngroups; i++)
+		printf(" %u", id->groups[i]);
+	puts(id->ngroups == 0 ? " none" : "");
+}
+
+static void
+print_pool(const struct plan *p)
+{
+	if (p->workers == 0)
+		return;
+	printf("workers: %d", p->workers);
+	if (p->children > 0)
+		printf(" x (%d children + 1)", p->children);
+	putchar('\n');
+}
+
+static void
+print_limit(const char *key, rlim_t value)
+{
+	if (value == RLIM_INFINITY)
+		printf("%sinfinity", key);
+	else
+		printf("%s%llu", key, (unsigned long long)value);
+}
+
+static void
+print_limits(const struct conf *c)
+{
+	size_t i;
+
+	fputs("limits:", stdout);
+	for (i = 0; i < c->nlimits; i++) {
+		const struct limit *l = &c->limits[i];
+
+		printf(" %s", l->name);
+		print_limit("=", l->value.rlim_cur);
+		if (l->has_hard)
+			print_limit(":", l->value.rlim_max);
+	}
+	puts(c->nlimits == 0 ? " as they are" : "");
+	if (c->nice_given)
+		printf("nice: %d\n", c->nice);
+	printf("umask: %03o\n", (unsigned int)c->umask);
+}
+
+static void
+print_stop(const struct conf *c)
+{
+	const char *name = signame_name(c->stop_signal);
+
+	printf("start timeout: %d s\n", c->start_timeout);
+	if (name != NULL)
+		printf("stop: SIG%s", name);
+	else
+		printf("stop: signal %d", c->stop_signal);
+	printf(", SIGKILL after %d s\n", c->stop_timeout);
+}
+
+static void
+print_log(const struct plan *p)
+{
+	static const char *const modes[] = {
+		[WORKER_LOG_PREFIX] = "prefix", [WORKER_LOG_RAW] = "raw",
+		[WORKER_LOG_NONE] = "none",
+	};
+	const struct conf *c = p->conf;
+	const char *to = p->log != NULL ? p->log : c->log != NULL ? c->log :
+	    c->foreground ? "stderr" : "syslog";
+
+	print("log", to);
+	if (strcmp(to, "syslog") == 0 && c->facility >= LOG_LOCAL0 &&
+	    c->facility <= LOG_LOCAL7)
+		printf("syslog facility: local%d\n",
+		    (c->facility - LOG_LOCAL0) / (LOG_LOCAL1 - LOG_LOCAL0));
+	else if (strcmp(to, "syslog") == 0 && c->facility == LOG_DAEMON)
+		puts("syslog facility: daemon");
+	else if (strcmp(to, "syslog") == 0)
+		printf("syslog facility: number %d\n", c->facility >> 3);
+	printf("worker log: %s\n", modes[c->worker_log]);
+}
+
+void
+preprint_plan(const struct plan *p)
+{
+	const struct conf *c = p->conf;
+	size_t i;
+
+	print("name", p->name);
+	print_application(p);
+	print_user(&p->ident);
+	print("jail", p->jail != NULL ? p->jail : "none");
+	print("working directory", p->chdir);
+	print("socket", p->where);
+	print("owner", p->who);
+	if (p->inherited == -1)
+		printf("backlog: %d\n", p->backlog);
+	print_pool(p);
+	if (p->envp != NULL)
+		puts("environment:");
+	for (i = 0; p->envp != NULL && p->envp[i] != NULL; i++) {
+		putchar('\t');
+		preprint_text(p->envp[i]);
+		putchar('\n');
+	}
+	print_limits(c);
+	print_stop(c);
+	print_log(p);
+	print("pidfile", p->pidfile);
+	printf("no new privileges: %s\n", c->no_new_privs ? "yes" : "no");
+}

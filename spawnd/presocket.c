@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The preflight's looks at the socket that is to be made: at the directory,
+ * as the start would find it, and at who can connect. Nothing is created and
+ * a socket that is there is left alone.
+ */
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <netinet/in.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "preflight.h"
+
+/* A path as a shell would take it; buf has room for every byte quoted. */
+static void
+quote(const char *path, char *buf, size_t size)
+{
+	size_t n = 0;
+
+	if (strpbrk(path, " \t\n'\"\\$`*?;&|<>()#~[") == NULL) {
+		strlcpy(buf, path, size);
+		return;
+	}
+	buf[n++] = '\'';
+	for (; *path != '\0' && n + 6 < size; path++) {
+		if (*path == '\'')
+			n += strlcpy(buf + n, "'\\''", size - n);
+		else
+			buf[n++] = *path;
+	}
+	buf[n++] = '\'';
+	buf[n] = '\0';
+}
+
+/* The directory the socket is to be in, as the host sees it. */
+static void
+host_path(const struct plan *p, char *buf, size_t size)
+{
+	size_t len;
+
+	strlcpy(buf, p->socket_in_jail ? p->jail : "", size);
+	for (len = strlen(buf); len > 0 && buf[len - 1] == '/'; len--)
+		buf[len - 1] = '\0';
+	strlcat(buf, p->socket_dir, size);
+}
+
+static void
+say_no_directory(const struct plan *p, struct findings *f, int error)
+{
+	char dir[ERR_SIZE / 2], quoted[ERR_SIZE], advice[2 * ERR_SIZE] = "";
+
+	host_path(p, dir, sizeof(dir));
+	quote(dir, quoted, sizeof(quoted));
+	if (error == ENOENT && p->ident.user != NULL)
+		snprintf(advice, sizeof(advice), " (install -d -o %s -g %s "
+		    "-m 0755 %s)", p->ident.user, p->ident.group, quoted);
+	findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its directory "
+	    "%s: %s%s%s", p->where, dir, error == ENOENT ? "does not exist" :
+	    error == ENOTDIR ? "is not a directory" : strerror(error),
+	    advice, p->note);
+}
+
+static void
+check_path(const struct plan *p, struct findings *f)
+{
+	struct stat st;
+	int dir;
+
+	if (p->socket_in_jail && p->jail_fd == -1)
+		return;
+	dir = jail_opendir(p->socket_in_jail ? p->jail_fd : -1,
+	    p->socket_dir);
+	if (dir == -1) {
+		say_no_directory(p, f, errno);
+		return;
+	}
+	/* A plain user who tests root's plan need not be able to write. */
+	if ((p->root || !preflight_needs_root(p)) &&
+	    faccessat(dir, ".", W_OK | X_OK, 0) == -1)
+		findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its "
+		    "directory: cannot be written: %s", p->where,
+		    strerror(errno));
+	if (fstatat(dir, p->socket_name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+		if (errno != ENOENT)
+			findings_add(f, FINDING_ERROR, EX_CONFIG,
+			    "socket: %s: %s", p->where, strerror(errno));
+	} else if (!S_ISSOCK(st.st_mode))
+		findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: exists "
+		    "and is not a socket (remove it, or name another)",
+		    p->where);
+	else
+		findings_add(f, FINDING_NOTE, 0, "socket: %s: is there "
+		    "already (a start replaces it if nobody listens on it)",
+		    p->where);
+	close(dir);
+}
+
+/* The first directory on the way that not everybody may search. */
+static void
+note_way(const struct plan *p, struct findings *f)
+{
+	char dir[ERR_SIZE / 2], *slash = dir;
+	struct stat st;
+
+	host_path(p, dir, sizeof(dir));
+	while (slash != NULL) {
+		slash = strchr(slash + 1, '/');
+		if (slash != NULL)
+			*slash = '\0';
+		if (stat(dir, &st) == -1)
+			return;
+		if ((st.st_mode & S_IXOTH) == 0) {
+			char *user = ident_user_name(st.st_uid);
+			char *group = ident_group_name(st.st_gid);
+
+			findings_add(f, FINDING_NOTE, 0, "connect: only those "
+			    "who may search %s (mode %04o, %s:%s)", dir,
+			    (unsigned int)st.st_mode & 07777,
+			    user != NULL ? user : "?",
+			    group != NULL ? group : "?");
+			free(user);
+			free(group);
+			return;
+		}
+		if (slash != NULL)
+			*slash = '/';
+	}
+}
+
+/* To connect is to write to the socket. */
+static void
+note_connect(const struct plan *p, struct findings *f)
+{
+	char *user = ident_user_name(p->socket_uid);
+	char *group = ident_group_name(p->socket_gid);
+	char *members = ident_members(p->socket_gid);
+	mode_t mode = p->socket_mode;
+
+	if (user == NULL || group == NULL || members == NULL)
+		;		/* no memory, no note */
+	else if (mode & S_IWOTH)
+		findings_add(f, FINDING_NOTE, 0, "connect: every user of this "
+		    "system");
+	else if ((mode & (S_IWUSR | S_IWGRP)) == 0)
+		findings_add(f, FINDING_WARNING, EX_CONFIG, "connect: nobody "
+		    "but root (-M %04o)", (unsigned int)mode);
+	else if ((mode & S_IWGRP) == 0)
+		findings_add(f, FINDING_NOTE, 0, "connect: user %s only",
+		    user);
+	else
+		findings_add(f, FINDING_NOTE, 0, "connect: %s%s%smembers of "
+		    "group %s (%s)", mode & S_IWUSR ? "user " : "",
+		    mode & S_IWUSR ? user : "", mode & S_IWUSR ? " and " : "",
+		    group, members[0] != '\0' ? members : "it has none");
+	free(user);
+	free(group);
+	free(members);
+}
+
+static bool
+is_loopback(const struct sockaddr_storage *ss)
+{
+	const struct sockaddr_in *in = (const void *)ss;
+	const struct sockaddr_in6 *in6 = (const void *)ss;
+
+	if (ss->ss_family == AF_INET)
+		return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+	return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) ||
+	    (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) &&
+	    in6->sin6_addr.s6_addr[12] == 127);
+}
+
+/* Is the address one of this system? The port is left alone. */
+static void
+check_address(const struct plan *p, struct findings *f)
+{
+	struct sockaddr_storage ss = p->addr;
+	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (ss.ss_family == AF_INET)
+		((struct sockaddr_in *)&ss)->sin_port = 0;
+	else
+		((struct sockaddr_in6 *)&ss)->sin6_port = 0;
+	if (fd == -1 || bind(fd, (struct sockaddr *)&ss, p->addrlen) == -1)
+		findings_add(f, FINDING_ERROR, EX_CONFIG, "bind: %s: %s",
+		    p->where, strerror(errno));
+	if (fd != -1)
+		close(fd);
+}
+
+void
+presocket_check(const struct plan *p, struct findings *f)
+{
+	int max = observe_somaxconn();
+
+	if (p->addr.ss_family == AF_INET || p->addr.ss_family == AF_INET6) {
+		if (!is_loopback(&p->addr))
+			findings_add(f, FINDING_WARNING, EX_CONFIG,
+			    "address: %s: FastCGI has no authentication: who "
+			    "can reach this address can run the application "
+			    "with any parameters (listen on %s or a unix "
+			    "socket, or filter)", p->where, DEFAULT_ADDRESS);
+		if (p->inherited == -1 && p->addrlen > 0)
+			check_address(p, f);
+	}
+	if (p->inherited != -1)
+		return;
+	if (p->socket_dir != NULL && p->socket_name != NULL &&
+	    p->who != NULL) {
+		check_path(p, f);
+		note_connect(p, f);
+		note_way(p, f);
+	}
+	if (max != -1 && p->backlog > max)
+		findings_add(f, FINDING_WARNING, EX_CONFIG, "backlog: %d: the "
+		    "system cuts it to %d (raise net.core.somaxconn)",
+		    p->backlog, max);
+}

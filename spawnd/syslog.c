@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * syslog by datagrams of our own. libc's syslog(3) loses every line once
+ * syslogd has been restarted and the jail has no /dev/log; here the socket's
+ * directory is kept, detached, and the next line connects again.
+ */
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sysexits.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+static const struct {
+	const char	*name;
+	int		 facility;
+} facilities[] = {
+	{ "auth", LOG_AUTH },		{ "authpriv", LOG_AUTHPRIV },
+	{ "cron", LOG_CRON },		{ "daemon", LOG_DAEMON },
+	{ "ftp", LOG_FTP },		{ "kern", LOG_KERN },
+	{ "lpr", LOG_LPR },		{ "mail", LOG_MAIL },
+	{ "news", LOG_NEWS },		{ "syslog", LOG_SYSLOG },
+	{ "user", LOG_USER },		{ "uucp", LOG_UUCP },
+	{ "local0", LOG_LOCAL0 },	{ "local1", LOG_LOCAL1 },
+	{ "local2", LOG_LOCAL2 },	{ "local3", LOG_LOCAL3 },
+	{ "local4", LOG_LOCAL4 },	{ "local5", LOG_LOCAL5 },
+	{ "local6", LOG_LOCAL6 },	{ "local7", LOG_LOCAL7 },
+};
+
+static int dir = -1;		/* of the socket; -1: it is out of reach */
+static char name[108];		/* of the socket, in dir */
+static int sock = -1;
+
+int
+syslog_facility(const char *s)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(facilities) / sizeof(facilities[0]); i++) {
+		if (strcasecmp(s, facilities[i].name) == 0)
+			return facilities[i].facility;
+	}
+	return -1;
+}
+
+/* Connects by the name in dir: only chdir leads there from a jail. */
+static int
+reconnect(void)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	int r, saved;
+
+	if (dir == -1)
+		return -1;
+	if (sock != -1)
+		close(sock);
+	sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (sock == -1)
+		return -1;
+	strlcpy(un.sun_path, name, sizeof(un.sun_path));
+	if (fchdir(dir) == -1)
+		r = -1;
+	else
+		r = connect(sock, (struct sockaddr *)&un, sizeof(un));
+	saved = errno;
+	if (chdir("/") == -1 || r == -1) {
+		close(sock);
+		sock = -1;
+		errno = saved;
+		return -1;
+	}
+	return 0;
+}
+
+int
+syslog_open(bool jailed)
+{
+	char *path, *slash;
+	bool detached;
+	int r, saved;
+
+	/* Often a link to where the system's logger really listens. */
+	if ((path = realpath(SYSLOG_SOCKET, NULL)) == NULL &&
+	    (path = strdup(SYSLOG_SOCKET)) == NULL)
+		return -1;
+	slash = strrchr(path, '/');
+	strlcpy(name, slash + 1, sizeof(name));
+	slash[slash == path ? 1 : 0] = '\0';
+	dir = jail_detach(path, &detached);
+	free(path);
+	r = reconnect();
+	saved = errno;
+	if (jailed && dir != -1 && !detached) {
+		close(dir);	/* it would lead out of the jail */
+		dir = -1;
+	}
+	errno = saved;
+	return r;
+}
+
+int
+syslog_send(int priority, const char *text, size_t len)
+{
+	char head[64];
+	time_t now = time(NULL);
+	struct tm tm;
+	struct iovec iov[2];
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	size_t n;
+
+	localtime_r(&now, &tm);
+	n = (size_t)snprintf(head, sizeof(head), "<%d>", priority);
+	n += strftime(head + n, sizeof(head) - n, "%b %e %H:%M:%S ", &tm);
+	iov[0].iov_base = head;
+	iov[0].iov_len = n;
+	iov[1].iov_base = (void *)(uintptr_t)text;
+	iov[1].iov_len = len;
+	if (sock != -1 && sendmsg(sock, &msg, MSG_NOSIGNAL) != -1)
+		return 0;
+	/* A slow syslogd is waited for no longer than this call. */
+	if (sock != -1 && (errno == EAGAIN || errno == ENOBUFS ||
+	    errno == EMSGSIZE))
+		return -1;
+	if (reconnect() == -1)
+		return -1;
+	return sendmsg(sock, &msg, MSG_NOSIGNAL) == -1 ? -1 : 0;
+}
