@@ -54,7 +54,10 @@ tally_need "clang-format" clang-format /usr/bin/python3 scripts/format.py $c
 tally_need "clang-tidy" clang-tidy tidy
 tally_need "cppcheck" cppcheck check_c
 # shellcheck disable=SC2086
-tally_need "shellcheck" shellcheck shellcheck -x $sh .ci/run
+tally_need "shellcheck" shellcheck shellcheck -x $sh .ci/run \
+    scripts/init.d/spawnd scripts/rc.d/freebsd tests/scripts/rc.subr.freebsd
+tally_need "shellcheck of ksh" shellcheck shellcheck -s ksh \
+    scripts/rc.d/openbsd tests/scripts/rc.subr.openbsd
 tally_run "python syntax" check_python
-tally_need "manual" mandoc mandoc -T lint -W warning man/spawnd.8
+tally_need "manual" mandoc mandoc -T lint -W warning man/*.[178]
 tally_end

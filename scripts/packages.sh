@@ -9,7 +9,9 @@ packages_build='gcc make libc6-dev pkg-config libbsd-dev libcap-ng-dev
 packages_demo='libfcgi-dev lighttpd curl'
 packages_test='bmake binutils libcmocka-dev python3 python3-pytest nginx-light
     php-cgi libfcgi-perl perl iproute2 util-linux libcap2-bin
-    clang clang-format clang-tidy cppcheck shellcheck mandoc universal-ctags'
+    systemd systemd-container mmdebstrap mksh logrotate spawn-fcgi procps
+    tzdata libc-bin clang clang-format clang-tidy cppcheck shellcheck mandoc
+    universal-ctags'
 
 # packages_install NAME...: installs what of it is missing, and says what.
 # Fails, naming them, when this user may not.
