@@ -1,0 +1,491 @@
+# SPDX-License-Identifier: ISC
+"""
+The scripts that start spawnd: spawn-php.sh, rc.d (with stand-ins for rc.subr),
+init.d, the snippet for logrotate, and what systemd-analyze says of the units.
+"""
+
+import collections
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import pytest
+
+import harness
+import units
+import web
+
+SCRIPTS = os.path.join(harness._top, "scripts")
+SAMPLES = os.path.join(harness._top, "tests", "scripts")
+SPAWN_FCGI = "/usr/bin/spawn-fcgi"
+PHP = "/usr/bin/php-cgi"
+
+Run = collections.namedtuple("Run", "status stdout stderr")
+
+
+def run(*argv, env=None, user=None, deadline=60):
+    """Runs a command to its end. Not with pipes: without a syslogd a daemon
+    logs to the standard error it was started with, and keeps it."""
+    with tempfile.TemporaryFile("w+") as out, \
+            tempfile.TemporaryFile("w+") as err:
+        p = subprocess.run(
+            [str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out,
+            stderr=err, timeout=deadline, cwd="/", start_new_session=True,
+            env=dict(harness.BASE_ENV, **harness.sanitizer_env(),
+                     **(env or {})),
+            preexec_fn=harness.become_user(user) if user else None)
+        out.seek(0)
+        err.seek(0)
+        return Run(p.returncode, out.read(), err.read())
+
+
+def argv(pid):
+    with open(f"/proc/{pid}/cmdline") as f:
+        return f.read().split("\0")[:-1]
+
+
+@pytest.fixture
+def installed(place):
+    """A directory with the scripts in it, whose spawnd is the one to test."""
+    run("sh", f"{SAMPLES}/install.sh", place, harness.SPAWND)
+    harness.install(harness.app("echo"), f"{place}/echo")
+    os.mkdir(f"{place}/socket")
+    shutil.chown(f"{place}/socket", "_app", "_app")
+    return place
+
+
+@pytest.fixture
+def ends():
+    """Sessions that end with the test."""
+    pids = []
+    yield pids
+    for pid in pids:
+        s = harness.stat(pid)
+        harness.end_session(s.session if s else pid)
+        harness.end_session(pid)
+
+
+# spawn-php.sh
+
+def starter(place, which):
+    if which == "spawnd":
+        return harness.SPAWND
+    if which == "spawn-fcgi":
+        return SPAWN_FCGI
+    return harness.install(harness.SPAWND if which == "renamed spawnd"
+                           else SPAWN_FCGI, f"{place}/launcher")
+
+
+all_starters = pytest.mark.parametrize("which", [
+    "spawnd", "spawn-fcgi", "renamed spawnd", "renamed spawn-fcgi"])
+both_starters = pytest.mark.parametrize("which", ["spawnd", "spawn-fcgi"])
+
+
+def spawn_php(installed, which, ends, user=None, **env):
+    defaults = {"SPAWNFCGI": starter(installed, which),
+                "FCGIPROGRAM": f"{installed}/echo",
+                "USERID": "_app", "GROUPID": "_app"}
+    r = run("sh", f"{installed}/spawn-php.sh", env={**defaults, **env},
+            user=user)
+    found = re.search(r"\bpid:? (\d+)", r.stdout + r.stderr, re.I)
+    if found:
+        ends.append(int(found.group(1)))
+    return r
+
+
+def serving(r, addr):
+    """The pid of the process that answers on addr."""
+    assert r.status == 0, r
+    return int(harness.request(addr).headers["x-pid"])
+
+
+@all_starters
+def test_only_the_allowed_environment_survives(installed, ends, which):
+    path = f"{installed}/socket/s"
+    spaced = " two  words\nand 'a' \"line\" $HOME `id` "
+    r = spawn_php(installed, which, ends, FCGISOCKET=path, KEPT="1",
+                  SPACED=spaced, SECRET="x", ALLOWED_ENV="KEPT SPACED ABSENT",
+                  PHP_FCGI_CHILDREN="3", PHP_FCGI_MAX_REQUESTS="77",
+                  FCGI_WEB_SERVER_ADDRS="127.0.0.1,192.0.2.1")
+    pid = serving(r, path)
+    env = harness.environ(pid)
+    assert env["KEPT"] == "1"
+    assert env["SPACED"] == spaced
+    assert env["PHP_FCGI_CHILDREN"] == "3"
+    assert env["PHP_FCGI_MAX_REQUESTS"] == "77"
+    assert env["FCGI_WEB_SERVER_ADDRS"] == "127.0.0.1,192.0.2.1"
+    assert not {"SECRET", "ABSENT", "SPAWNFCGI", "USERID", "LANG"} & set(env)
+    if which.endswith("spawn-fcgi"):
+        assert len(env) == 5, env
+
+
+@both_starters
+def test_root_becomes_the_user(installed, ends, which):
+    path = f"{installed}/socket/s"
+    pid = serving(spawn_php(installed, which, ends, FCGISOCKET=path), path)
+    assert harness.ids(pid, "Uid") == [68] * 4
+    assert harness.ids(pid, "Gid") == [68] * 4
+
+
+@both_starters
+def test_a_user_stays_himself(installed, ends, which):
+    path = f"{installed}/socket/s"
+    r = spawn_php(installed, which, ends, user="_app", FCGISOCKET=path,
+                  USERID="web", GROUPID="web")
+    assert harness.ids(serving(r, path), "Uid") == [68] * 4
+
+
+def listens_on(port):
+    """The local IPv4 addresses in LISTEN on that port, as /proc has them."""
+    with open("/proc/net/tcp") as f:
+        rows = [line.split() for line in f.readlines()[1:]]
+    return [r[1].split(":")[0] for r in rows
+            if r[3] == "0A" and int(r[1].split(":")[1], 16) == port]
+
+
+@both_starters
+def test_the_allowed_addresses_are_not_where_it_listens(installed, ends,
+                                                        which):
+    port = web.free_port()
+    r = spawn_php(installed, which, ends, FCGIPORT=str(port),
+                  FCGI_WEB_SERVER_ADDRS="127.0.0.1,192.168.0.1")
+    serving(r, ("127.0.0.1", port))
+    assert listens_on(port) == ["0100007F"]
+
+
+@both_starters
+def test_the_address_can_be_set(installed, ends, which):
+    port = web.free_port()
+    r = spawn_php(installed, which, ends, FCGIPORT=str(port),
+                  FCGIADDR="127.0.0.2")
+    serving(r, ("127.0.0.2", port))
+    assert listens_on(port) == ["0200007F"]
+
+
+def test_without_port_and_socket_it_is_1026(installed, ends):
+    serving(spawn_php(installed, "spawnd", ends), ("127.0.0.1", 1026))
+    assert listens_on(1026) == ["0100007F"]
+
+
+@both_starters
+def test_php_with_children_and_its_configuration(installed, ends, which):
+    path, page = f"{installed}/socket/s", f"{installed}/page.php"
+    with open(f"{installed}/php.ini", "w") as f:
+        f.write("user_agent = of the test\n")
+    with open(page, "w") as f:
+        f.write('<?php echo ini_get("user_agent"), "|", getmypid(), "|",'
+                ' php_ini_loaded_file();')
+    r = spawn_php(installed, which, ends, FCGISOCKET=path, FCGIPROGRAM=PHP,
+                  FCGI_CONFIG=f"{installed}/php.ini", PHP_FCGI_CHILDREN="2")
+    assert r.status == 0, r
+    a = harness.request(path, params={"SCRIPT_FILENAME": page,
+                                      "REDIRECT_STATUS": "200"})
+    agent, pid, ini = a.text.split("|")
+    assert (agent, ini) == ("of the test", f"{installed}/php.ini")
+    leader = harness.stat(int(pid)).ppid
+    assert argv(leader) == [PHP, "-c", f"{installed}/php.ini"]
+    harness.wait_for(lambda: len(harness.children(leader)) == 2, 10,
+                     "two children")
+
+
+@both_starters
+def test_both_port_and_socket_are_an_error(installed, ends, which):
+    path = f"{installed}/socket/s"
+    r = spawn_php(installed, which, ends, FCGISOCKET=path, FCGIPORT="1026")
+    assert r.status == 64
+    assert r.stderr == \
+        "spawn-php.sh: FCGIPORT and FCGISOCKET: only one of them\n"
+    assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("name,value", [
+    ("SPAWNFCGI", "/nonexistent/spawnd"), ("SPAWNFCGI", "spawnd"),
+    ("FCGIPROGRAM", "php-cgi"), ("ALLOWED_ENV", "A $(touch_me) B"),
+    ("ALLOWED_ENV", "A=B"), ("FCGIADDR", ""), ("USERID", "")])
+def test_a_wrong_variable_is_named(installed, ends, name, value):
+    r = spawn_php(installed, "spawnd", ends, **{name: value})
+    assert r.status == 64
+    assert r.stderr.startswith(f"spawn-php.sh: {name}: "), r
+    assert r.stderr.count("\n") == 1
+
+
+def test_the_failure_of_the_program_is_that_of_the_script(installed, ends):
+    r = spawn_php(installed, "spawnd", ends, FCGIPROGRAM="/nonexistent/php",
+                  FCGISOCKET=f"{installed}/socket/s")
+    assert r.status == 69
+    assert "/nonexistent/php" in r.stderr
+
+
+# rc.d and init.d
+
+class Script:
+    """One of the scripts of service managers, for the pool `pool`."""
+
+    def __init__(self, installed, kind):
+        self.kind, self.place = kind, installed
+        if kind == "openbsd":
+            self.path = f"{installed}/etc/rc.d/spawnd_pool"
+            os.symlink("openbsd", self.path)
+            self.argv = ["mksh", self.path]
+        elif kind == "freebsd":
+            self.argv = ["sh", f"{installed}/etc/rc.d/freebsd"]
+        else:
+            self.argv = ["sh", f"{installed}/etc/init.d/spawnd"]
+
+    def __call__(self, action, *pools):
+        if self.kind == "openbsd":
+            action = {"status": "check"}.get(action, action)
+            pools = ()
+        elif not pools:
+            pools = ("pool",)
+        return run(*self.argv, action, *pools, env={"spawnd_enable": "YES"})
+
+
+def configure(place, name="pool", socket="s"):
+    """A pool with arguments that are patterns, too."""
+    with open(f"{place}/etc/spawnd/{name}.conf", "w") as f:
+        f.write(f"# {name}\nSPAWND_OPTS=-s {place}/socket/{socket} -u _app "
+                f"-F 2 -e A=$HOME(*)[x]+.? -e B=^|{{}}\n"
+                f"SPAWND_APP={place}/echo\n")
+    return f"{place}/socket/{socket}"
+
+
+@pytest.fixture(params=["openbsd", "freebsd", "init.d"])
+def script(installed, request):
+    return Script(installed, request.param)
+
+
+def supervisor(path):
+    return harness.stat(int(harness.request(path).headers["x-pid"])).ppid
+
+
+def test_start_reload_stop(installed, script, ends):
+    path = configure(installed)
+    assert script("status").status != 0
+    r = script("start")
+    assert r.status == 0, r
+    pid = supervisor(path)
+    ends.append(pid)
+    assert harness.environ(harness.children(pid)[0])["A"] == "$HOME(*)[x]+.?"
+    assert script("status").status == 0
+
+    before = set(harness.children(pid))
+    r = script("reload")
+    assert r.status == 0, r
+
+    def renewed():
+        now = harness.children(pid)
+        return len(now) == 2 and not before & set(now)
+    harness.wait_for(renewed, 20, "two new workers")
+    assert supervisor(path) == pid
+
+    r = script("stop")
+    assert r.status == 0, r
+    assert not harness.alive(pid)
+    assert not os.path.exists(path)
+    assert script("status").status != 0
+
+
+def test_restart_is_another_process(installed, script, ends):
+    if script.kind == "openbsd":
+        def restart():
+            assert script("stop").status == 0
+            return script("start")
+    else:
+        def restart():
+            return script("restart")
+    path = configure(installed)
+    assert script("start").status == 0
+    first = supervisor(path)
+    ends.append(first)
+    r = restart()
+    assert r.status == 0, r
+    second = supervisor(path)
+    ends.append(second)
+    assert second != first and not harness.alive(first)
+
+
+@pytest.mark.parametrize("kind", ["freebsd", "init.d"])
+def test_without_names_it_is_all_pools(installed, kind, ends):
+    script = Script(installed, kind)
+    paths = [configure(installed, n, n) for n in ("one", "two")]
+    r = run(*script.argv, "start", env={"spawnd_enable": "YES"})
+    assert r.status == 0, r
+    pids = [supervisor(p) for p in paths]
+    ends += pids
+    assert sorted(argv(p)[4] for p in pids) == ["one", "two"]
+    r = script("stop", "one")
+    assert r.status == 0, r
+    assert not harness.alive(pids[0]) and harness.alive(pids[1])
+    assert run(*script.argv, "stop", env={"spawnd_enable": "YES"})
+    assert not harness.alive(pids[1])
+
+
+def test_init_d_has_the_exit_statuses_of_lsb(installed, ends):
+    script = Script(installed, "init.d")
+    path = configure(installed)
+    assert script("bogus").status == 2
+    assert script("status").status == 3
+    assert script("stop").status == 0
+    assert script("reload").status == 7
+    assert script("force-reload").status == 0
+    assert script("try-restart").status == 0
+    assert script("start", "absent").status == 6
+    assert script("start").status == 0
+    pid = supervisor(path)
+    ends.append(pid)
+    assert script("start").status == 0
+    assert supervisor(path) == pid
+    assert script("try-restart").status == 0
+    second = supervisor(path)
+    ends.append(second)
+    assert second != pid
+    os.kill(second, signal.SIGKILL)
+    harness.wait_for(lambda: not harness.alive(second), 10, "its end")
+    assert script("status").status == 1
+    # Another's process that has the number now is not touched.
+    with subprocess.Popen(["sleep", "60"]) as other:
+        with open(f"{installed}/run/spawnd-pool.pid", "w") as f:
+            f.write(f"{other.pid}\n")
+        assert script("stop").status == 0
+        assert script("reload").status == 7
+        assert other.poll() is None
+        other.kill()
+
+
+def test_a_start_that_fails_is_reported(installed, script):
+    configure(installed)
+    os.unlink(f"{installed}/echo")
+    r = script("start")
+    assert r.status != 0
+    assert f"{installed}/echo" in r.stderr
+
+
+def test_all_starters_have_the_same_arguments(installed):
+    r = run("sh", f"{SAMPLES}/argv.sh")
+    assert r.status == 0, r
+
+
+@pytest.mark.parametrize("name", ["rc.d/openbsd", "rc.d/freebsd",
+                                  "init.d/spawnd", "spawn-php.sh",
+                                  "readconf.sh"])
+def test_it_parses_as_ksh(name):
+    r = run("mksh", "-n", f"{SCRIPTS}/{name}")
+    assert (r.status, r.stderr) == (0, "")
+
+
+# Units
+
+def exposure(directory, unit):
+    r = run("systemd-analyze", "security", "--offline=yes", "--no-pager",
+            f"{directory}/{unit}")
+    found = re.search(r"exposure level for .*: (\d+\.\d)", r.stdout)
+    assert found, r
+    return float(found.group(1))
+
+
+@pytest.fixture
+def unit_files(place):
+    units.install(place, sbindir=os.path.dirname(harness.SPAWND))
+    return place
+
+
+@pytest.mark.parametrize("unit", ["spawnd@pool.service",
+                                  "spawnd@pool.socket",
+                                  "spawnd@jail.service"])
+def test_systemd_finds_nothing_to_say_of_a_unit(unit_files, unit):
+    name = f"{unit_files}/{unit}"
+    if unit == "spawnd@jail.service":
+        units.jail(unit_files, "jail")
+    base = unit.replace("pool", "").replace("jail", "")
+    os.link(f"{unit_files}/{base}", name)
+    r = run("systemd-analyze", "verify", "--man=no", name)
+    assert (r.status, r.stderr) == (0, "")
+
+
+def test_the_unit_exposes_little(unit_files):
+    assert exposure(unit_files, "spawnd@.service") <= 2.0
+
+
+def test_the_jails_drop_in_exposes_a_little_more(unit_files):
+    units.jail(unit_files, "jail")
+    os.link(f"{unit_files}/spawnd@.service",
+            f"{unit_files}/spawnd@jail.service")
+    assert 2.0 < exposure(unit_files, "spawnd@jail.service") <= 3.0
+
+
+# logrotate and tmpfiles
+
+def fill(name, place):
+    with open(f"{SCRIPTS}/{name}") as f:
+        return units.fill(f.read(), RUNDIR=f"{place}/run", APPUSER="_app")
+
+
+@pytest.mark.parametrize("how", ["create", "copytruncate"])
+def test_logrotate_loses_no_line(place, spawnd, how):
+    os.mkdir(f"{place}/run")
+    os.mkdir(f"{place}/log")
+    log, path = f"{place}/log/pool.log", f"{place}/s"
+    text = fill("logrotate/spawnd", place).replace("/var/log/spawnd",
+                                                   f"{place}/log")
+    assert "create 0640 _app adm" in text
+    if how == "copytruncate":
+        text = text.replace("create 0640 _app adm", "copytruncate")
+    with open(f"{place}/conf", "w") as f:
+        f.write(text)
+    s = spawnd("--log", log, "-P", f"{place}/run/spawnd-pool.pid", "-s", path,
+               "-u", "_app", "--", harness.app("echo"), daemon=True)
+    harness.request(path, "log=before")
+    harness.wait_for(lambda: "before" in read(log), 10, "the first line")
+    inode = os.stat(log).st_ino
+    start = len(read(log))
+
+    r = run("/usr/sbin/logrotate", "-f", "-s", f"{place}/state",
+            f"{place}/conf")
+    assert (r.status, r.stderr) == (0, ""), r
+    assert "before" in read(log + ".1")
+    assert "before" not in read(log)
+    assert (os.stat(log).st_ino == inode) == (how == "copytruncate")
+    harness.request(path, "log=after")
+    harness.wait_for(lambda: "after" in read(log), 10,
+                     lambda: f"a line in the new file: {read(log)!r} "
+                             f"{read(log + '.1')[start:]!r}")
+    assert "after" not in read(log + ".1")
+    assert "\0" not in read(log)
+    s.stop()
+
+
+def read(path):
+    with open(path, errors="replace") as f:
+        return f.read()
+
+
+def test_tmpfiles_makes_the_directories(place):
+    text = fill("tmpfiles/spawnd.conf", place).replace("/var/log", place)
+    with open(f"{place}/t.conf", "w") as f:
+        f.write(text)
+    os.mkdir(f"{place}/run")
+    r = run("systemd-tmpfiles", "--create", f"{place}/t.conf")
+    assert (r.status, r.stderr) == (0, ""), r
+    for path in (f"{place}/run/spawnd", f"{place}/spawnd"):
+        st = os.stat(path)
+        assert (st.st_mode & 0o7777, st.st_uid) == (0o755, 0), path
+
+
+def test_an_installation_has_nothing_left_to_fill_in(place):
+    r = run("make", "-s", "-C", harness._top, "-o", "all", "install",
+            f"DESTDIR={place}", "PREFIX=/usr",
+            f"OUT={os.path.dirname(harness.SPAWND)}")
+    assert r.status == 0, r
+    names = [name for name in glob.glob(f"{place}/**", recursive=True)
+             if os.path.isfile(name) and not name.endswith("/sbin/spawnd")]
+    for wanted in ("spawnd@.service", "spawnd@.socket", "readconf.sh",
+                   "spawn-php.sh"):
+        assert any(name.endswith(f"/{wanted}") for name in names), wanted
+    left = {name: re.findall("@[A-Z]+@", harness._read(name).decode())
+            for name in names}
+    assert not {name: at for name, at in left.items() if at}
