@@ -435,7 +435,7 @@ void	 log_reopen(void);
 const char *log_complaint(void);
 /* Is there room for a good many lines, written or kept? */
 bool	 log_ready(void);
-/* Has whoever reads the log taken nothing for a second? */
+/* Is there no hope: nobody has read it for a second, or the disk is full? */
 bool	 log_stuck(void);
 /* That many lines never came here; it is said with the next that does. */
 void	 log_lost(unsigned long n);

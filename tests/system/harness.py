@@ -275,6 +275,12 @@ def fds(pid):
     return found
 
 
+def wait_fds(pid, expected, deadline=5):
+    """Waits: a worker closes a connection a moment after its answer."""
+    wait_for(lambda: set(fds(pid)) == expected, deadline,
+             lambda: f"descriptors of {pid}: {fds(pid)}")
+
+
 def link(pid, what):
     """The target of exe, cwd or root."""
     return os.readlink(f"/proc/{pid}/{what}")

@@ -197,7 +197,7 @@ def test_strange_descriptors_of_the_caller_are_not_kept(place, spawnd):
     assert not {f"{place}/seven", "/etc/passwd"} & set(
         h.fds(s.pid).values())
     for pid in s.wait_workers(4):
-        assert set(h.fds(pid)) == {0, 1, 2}
+        h.wait_fds(pid, {0, 1, 2})
 
 
 # Failure
@@ -424,7 +424,7 @@ def test_lock_goes_with_the_supervisor(place, spawnd):
     s = spawnd(*options(place, "-P", f"{place}/pid"), "--", h.app("echo"),
                daemon=True)
     for pid in s.wait_workers(4):
-        assert set(h.fds(pid)) == {0, 1, 2}
+        h.wait_fds(pid, {0, 1, 2})
     fd = os.open(f"{place}/pid", os.O_RDONLY)
     try:
         with pytest.raises(BlockingIOError):

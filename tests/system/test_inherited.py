@@ -255,7 +255,7 @@ def test_nothing_of_it_is_passed_on(place, spawnd):
     assert not {n for n in names if n.startswith("LISTEN_")}
     assert answer.fact("fds") == "0 1 2"
     for pid in s.wait_workers(4):
-        assert set(h.fds(pid)) == {0, 1, 2}
+        h.wait_fds(pid, {0, 1, 2})
 
 
 def test_sockets_of_another_process_are_ignored(place, spawnd):

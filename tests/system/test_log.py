@@ -198,7 +198,7 @@ def test_directory_of_the_file_is_missing(place):
 def test_no_worker_holds_the_file(place, spawnd):
     s = spawnd(*in_file(f"{place}/log"), daemon=True)
     for pid in s.wait_workers(2):
-        assert set(h.fds(pid)) == {0, 1, 2}
+        h.wait_fds(pid, {0, 1, 2})
         assert "log" not in " ".join(h.fds(pid).values())
 
 

@@ -205,7 +205,7 @@ def test_workers_are_told_nothing_of_it(place, spawnd):
         assert not names & {"NOTIFY_SOCKET", "WATCHDOG_USEC",
                             "WATCHDOG_PID", "MAINPID"}
         for pid in s.wait_workers(4):
-            assert set(h.fds(pid)) == {0, 1, 2}
+            h.wait_fds(pid, {0, 1, 2})
 
 
 @pytest.mark.parametrize("name", ["relative", "/run/t/none", "", "@",
