@@ -27,8 +27,8 @@ OS =		${NATIVE}
 SRCS =		capture.c daemon.c elf.c env.c err.c findings.c ident.c \
 		inspect.c jail.c library.c limit.c listen.c log.c loop.c \
 		notify.c options.c pidfile.c plan.c pool.c preflight.c \
-		preprint.c presocket.c program.c report.c signame.c slot.c \
-		syslog.c worker.c
+		prefiles.c preprint.c presocket.c program.c report.c \
+		signame.c slot.c syslog.c worker.c
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c diag_linux.c
 SRCS_posix =	jail_posix.c observe_none.c
 

@@ -53,6 +53,7 @@ die()
 absolute()
 {
 	case $2 in
+	*=*)	die "$1: '$2': env(1) would take it for a variable" ;;
 	/*)	;;
 	*)	die "$1: '$2': not an absolute path" ;;
 	esac
@@ -78,6 +79,7 @@ absolute FCGIPROGRAM "$FCGIPROGRAM"
     die "FCGIPORT and FCGISOCKET: only one of them"
 [ -n "$FCGIPORT" ] || [ -n "$FCGISOCKET" ] || FCGIPORT=1026
 [ -n "$FCGIADDR" ] || die "FCGIADDR: empty"
+set -f	# they are names, not patterns of files
 for _name in $ALLOWED_ENV; do
 	case $_name in
 	[0-9]*|*[!A-Za-z0-9_]*)

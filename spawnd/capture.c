@@ -34,7 +34,7 @@ struct stream {
 	bool		 paused;
 	char		*part;			/* an incomplete line */
 	size_t		 len;
-	uint64_t	 credit;		/* bytes that may be logged */
+	int64_t		 credit;		/* bytes that may be logged */
 	uint64_t	 credited;		/* when it was last filled */
 	size_t		 slice;			/* bytes read in this tick */
 	uint64_t	 slice_at;		/* when that began */
@@ -119,20 +119,21 @@ static void
 take_line(struct stream *s, const char *line, size_t len, bool split,
     uint64_t now)
 {
-	uint64_t more = (now - s->credited) * RATE / USEC;
+	int64_t more = (int64_t)((now - s->credited) * RATE / USEC);
 
 	if (more > 0) {
 		s->credit = s->credit + more > BURST ? BURST :
 		    s->credit + more;
 		s->credited = now;
 	}
-	if (s->credit < len + 1 || dropping) {
+	if (s->credit <= 0 || dropping) {
 		s->dropped++;
 		return;
 	}
-	s->credit -= len + 1;
 	keep_tail(line, len);
-	log_worker(s->pid, line, len, split, mode == WORKER_LOG_RAW);
+	/* What it takes there, prefix and escapes and all. */
+	s->credit -= (int64_t)log_worker(s->pid, line, len, split,
+	    mode == WORKER_LOG_RAW);
 }
 
 /* Keeps what has no newline yet; without memory it becomes a line. */

@@ -40,9 +40,13 @@ daemon_sanitize(int keep, struct err *e)
 	/* What was passed in begins where that last one now may be. */
 	close(fd);
 	closefrom(STDERR_FILENO + 1 + keep);
-	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
+	/* Behind what was passed in, however much of that is there. */
+	null = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1 + keep);
+	if (null == -1 || (fd = open("/dev/null", O_RDWR)) == -1 ||
+	    dup3(fd, null, O_CLOEXEC) == -1)
 		return err_set(e, EX_OSERR, "/dev/null: %s",
 		    strerror(errno));
+	close(fd);
 	return 0;
 }
 
@@ -54,6 +58,16 @@ forward(int signo)
 
 	kill((pid_t)child, signo);
 	errno = saved;
+}
+
+/* C1 control characters are two bytes in UTF-8, and terminals heed them. */
+static bool
+is_control(const char *text, size_t i)
+{
+	unsigned char c = (unsigned char)text[i];
+
+	return iscntrl(c) || (i > 0 && text[i - 1] == '\xc2' && c >= 0x80 &&
+	    c < 0xa0);
 }
 
 /*
@@ -70,8 +84,7 @@ say(int status, const char *text)
 		len = strcspn(text, "\n");
 		fputs("spawnd: ", f);
 		for (i = 0; i < len; i++)
-			fputc(iscntrl((unsigned char)text[i]) ? '?' : text[i],
-			    f);
+			fputc(is_control(text, i) ? '?' : text[i], f);
 		fputc('\n', f);
 	}
 	fflush(f);
@@ -81,7 +94,8 @@ say(int status, const char *text)
 static void __attribute__((noreturn))
 await(int fd, pid_t pid)
 {
-	static const int forwarded[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	static const int forwarded[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM,
+	    SIGUSR1, SIGUSR2 };
 	struct sigaction sa = { .sa_handler = forward };
 	struct outcome o = { 0, "" };
 	size_t i, got = 0;

@@ -90,6 +90,22 @@ env_keep_time_zone(void)
 	tzset();
 }
 
+void
+env_scrub(void)
+{
+	const char *zone = env_get(environ, "TZ");
+	char *keep = zone != NULL ? strdup(zone) : NULL;
+	char **var;
+
+	/* The kernel shows what was there at the exec, wherever it points. */
+	for (var = environ; var != NULL && *var != NULL; var++)
+		memset(*var, 0, strlen(*var));
+	environ = NULL;
+	if (keep != NULL)
+		setenv("TZ", keep, 1);
+	free(keep);
+}
+
 const char *
 env_get(char *const *envp, const char *name)
 {
@@ -183,6 +199,9 @@ open_file(const char *path, struct err *e)
 	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
 		err_set(e, EX_CONFIG, "--env-file: %s: not a regular file",
 		    path);
+	else if (st.st_uid != 0 && st.st_uid != geteuid())
+		err_set(e, EX_CONFIG, "--env-file: %s: belongs to another "
+		    "user (chown it to root)", path);
 	else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		err_set(e, EX_CONFIG, "--env-file: %s: group or others may "
 		    "write it (chmod go-w)", path);

@@ -3,8 +3,17 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sysexits.h>
 
 #include "spawnd.h"
+
+/* Nothing has been started yet. */
+static void __attribute__((noreturn))
+no_memory(void)
+{
+	fputs("spawnd: out of memory\n", stderr);
+	exit(EX_OSERR);
+}
 
 void
 findings_add(struct findings *f, int level, int status, const char *fmt, ...)
@@ -14,13 +23,13 @@ findings_add(struct findings *f, int level, int status, const char *fmt, ...)
 
 	list = reallocarray(f->list, f->n + 1, sizeof(*list));
 	if (list == NULL)
-		abort();	/* nothing has been started yet */
+		no_memory();
 	f->list = list;
 	list[f->n].level = level;
 	list[f->n].status = status;
 	va_start(ap, fmt);
 	if (vasprintf(&list[f->n].text, fmt, ap) == -1)
-		list[f->n].text = NULL;
+		no_memory();
 	va_end(ap);
 	f->n++;
 }

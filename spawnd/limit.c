@@ -75,6 +75,9 @@ limit_parse(const char *opt, const char *val, struct limit *l, struct err *e)
 	    &l->value.rlim_max) == -1))
 		return err_set(e, EX_USAGE, "%s: %s: not a value (digits, "
 		    "then K, M, G or nothing; or infinity)", opt, val);
+	if (l->resource == RLIMIT_NOFILE && l->value.rlim_cur < 3)
+		return err_set(e, EX_USAGE, "%s: %s: a worker has 3 open "
+		    "files from the start", opt, val);
 	if (l->has_hard && l->value.rlim_cur > l->value.rlim_max)
 		return err_set(e, EX_USAGE, "%s: %s: the soft limit is above "
 		    "the hard one", opt, val);

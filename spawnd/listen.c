@@ -103,10 +103,12 @@ lock_directory(const struct plan *p, int dir, struct err *e)
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return err_set(e, EX_OSERR, "flock: %s: %s",
 			    p->socket_dir, strerror(errno));
-		if (waited >= DIR_LOCK_MS)
-			return err_set(e, EX_CANTCREAT, "socket: %s: its "
-			    "directory is locked by another process",
-			    p->where);
+		/* No start takes that long: somebody wants to prevent it. */
+		if (waited >= DIR_LOCK_MS) {
+			log_warn("socket: %s: its directory is locked by "
+			    "another process, whoever that is", p->where);
+			return 0;
+		}
 		poll(NULL, 0, 10);
 	}
 	return 0;
@@ -190,8 +192,10 @@ unbind(const struct plan *p, int dir)
 	struct stat st;
 
 	if (fstatat(dir, p->socket_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISSOCK(st.st_mode))
+	    S_ISSOCK(st.st_mode) && st.st_ino == bound.st_ino &&
+	    st.st_dev == bound.st_dev)
 		unlinkat(dir, p->socket_name, 0);
+	memset(&bound, 0, sizeof(bound));
 }
 
 static int
@@ -209,6 +213,8 @@ bind_unix(const struct plan *p, int dir, int fd, struct err *e)
 	if (r == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "bind: %s: %s", p->where, strerror(errno));
+	if (fstatat(dir, p->socket_name, &bound, AT_SYMLINK_NOFOLLOW) == -1)
+		memset(&bound, 0, sizeof(bound));
 	if (jail_chown_socket(dir, p->socket_name, p->socket_mode,
 	    p->socket_uid, p->socket_gid) == -1)
 		err_set(e, err_status(errno, EX_CANTCREAT), "chown: %s: %s",
@@ -223,8 +229,6 @@ bind_unix(const struct plan *p, int dir, int fd, struct err *e)
 		unbind(p, dir);
 		return -1;
 	}
-	if (fstatat(dir, p->socket_name, &bound, AT_SYMLINK_NOFOLLOW) == -1)
-		memset(&bound, 0, sizeof(bound));
 	return 0;
 }
 
@@ -349,7 +353,8 @@ listen_remove(const struct plan *p)
 	if (dir == -1)
 		return;
 	if (fstatat(dir, p->socket_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    st.st_ino == bound.st_ino && st.st_dev == bound.st_dev)
+	    S_ISSOCK(st.st_mode) && st.st_ino == bound.st_ino &&
+	    st.st_dev == bound.st_dev)
 		unlinkat(dir, p->socket_name, 0);
 	close(dir);
 }

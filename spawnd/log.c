@@ -68,12 +68,14 @@ open_by_name(int flags)
 	    O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0640);
 	if (fd == -1)
 		return -1;
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode)) {
-		close(fd);
-		errno = EINVAL;		/* "not a regular file" */
-		return -1;
-	}
-	return fd;
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
+		errno = EINVAL;
+	else if (st.st_nlink != 1)
+		errno = EMLINK;		/* whose it is nobody knows */
+	else
+		return fd;
+	close(fd);
+	return -1;
 }
 
 static const char *
@@ -81,7 +83,27 @@ reason(int error)
 {
 	if (error == ELOOP)
 		return "is a link";
+	if (error == EMLINK)
+		return "has a second name";
 	return error == EINVAL ? "is not a regular file" : strerror(error);
+}
+
+/*
+ * A write to a terminal waits until all of it has gone, whatever poll(2) says.
+ * One of our own can be told not to, without the caller's being changed.
+ */
+static void
+open_terminal(void)
+{
+	const char *name = isatty(STDERR_FILENO) ? ttyname(STDERR_FILENO) :
+	    NULL;
+	int fd;
+
+	if (name == NULL)
+		return;
+	fd = open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd != -1)
+		file = fd;
 }
 
 static int
@@ -122,6 +144,7 @@ log_open(const struct plan *p, struct err *e)
 	if (p->log != NULL)
 		return open_file(p, e);
 	journal = is_journal();
+	open_terminal();
 	if (to == NULL ? p->conf->foreground : strcmp(to, "stderr") == 0)
 		return 0;
 	target = TO_SYSLOG;
@@ -144,6 +167,8 @@ log_on_stderr(void)
 	return target == TO_STDERR;
 }
 
+static void flush_backlog(void);
+
 void
 log_reopen(void)
 {
@@ -161,8 +186,12 @@ log_reopen(void)
 		    reason(errno));
 		return;
 	}
-	/* A line that was cut is finished where it began, if ever. */
-	backlog_len = 0;
+	/* A line that was cut is finished where it began, or never. */
+	flush_backlog();
+	if (backlog_len > 0) {
+		lost++;
+		backlog_len = 0;
+	}
 	close(file);
 	file = fd;
 	log_info("log: opened again");
@@ -183,6 +212,7 @@ write_some(const char *s, size_t len)
 	size_t done = 0;
 	ssize_t n;
 
+	errno = 0;
 	while (done < len) {
 		/* A write of a chunk does not wait where poll(2) says so. */
 		if (target != TO_FILE && !writable(0))
@@ -201,8 +231,16 @@ write_some(const char *s, size_t len)
 static void
 flush_backlog(void)
 {
-	size_t n = write_some(backlog, backlog_len);
+	size_t n;
 
+	if (backlog_len == 0)
+		return;
+	n = write_some(backlog, backlog_len);
+	/* Nobody will ever read that pipe again. */
+	if (n == 0 && errno == EPIPE) {
+		for (; n < backlog_len; n++)
+			lost += backlog[n] == '\n';
+	}
 	if (n > 0)
 		taken = loop_now();
 	backlog_len -= n;
@@ -277,8 +315,10 @@ log_close(void)
 {
 	uint64_t until = loop_now() + LAST_WAIT;
 
-	while (backlog_len > 0 && loop_now() < until && writable(100))
-		flush_backlog();
+	while (backlog_len > 0 && loop_now() < until) {
+		if (writable(100))
+			flush_backlog();
+	}
 }
 
 /* "2026-01-31T23:59:59.123+01:00 "; returns its length. */
@@ -402,7 +442,7 @@ log_info(const char *fmt, ...)
 	va_end(ap);
 }
 
-void
+size_t
 log_worker(pid_t pid, const char *text, size_t len, bool split, bool raw)
 {
 	static char line[HEAD_SIZE + RAW_SIZE + 2];
@@ -420,6 +460,7 @@ log_worker(pid_t pid, const char *text, size_t len, bool split, bool raw)
 			line[n++] = '\\';
 	}
 	finish(LOG_INFO, line, n);
+	return n + 1;
 }
 
 void

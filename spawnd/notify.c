@@ -21,7 +21,12 @@
 #define FIRST_FD	3
 #define LISTEN_MAX	1024
 
+#define AGAIN_FIRST	UINT64_C(10000)	/* usec to the next try */
+
 static int sock = -1;
+static char state[512];		/* what the manager could not take yet */
+static uint64_t again;
+static uint64_t watchdog;
 
 /* A number from the environment; -1: it is not there or none. */
 static long long
@@ -73,6 +78,11 @@ notify_choose(int n, const char *name, struct err *e)
 	const char *names = getenv("LISTEN_FDNAMES");
 	int i, chosen = n == 1 ? FIRST_FD : -1;
 
+	for (i = FIRST_FD; i < FIRST_FD + n; i++) {
+		if (fcntl(i, F_GETFD) == -1)
+			return err_set(e, EX_CONFIG, "LISTEN_FDS: %d: "
+			    "descriptor %d is not open", n, i);
+	}
 	for (i = 0; n > 1 && i < n; i++) {
 		if (!named(names, i, name))
 			continue;
@@ -99,8 +109,12 @@ notify_open(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	long long usec = number("WATCHDOG_USEC");
 	size_t len;
 
+	if (usec > 0 && (getenv("WATCHDOG_PID") == NULL ||
+	    number("WATCHDOG_PID") == getpid()))
+		watchdog = (uint64_t)usec / 2;
 	if (path == NULL || (path[0] != '/' && path[0] != '@') ||
 	    (len = strlen(path)) >= sizeof(un.sun_path))
 		return;
@@ -120,11 +134,30 @@ notify_open(void)
 	}
 }
 
+/* Returns false if the manager's queue is full. */
+static bool
+send_now(const char *text)
+{
+	/* A manager that is gone is no matter: the pool serves on. */
+	return send(sock, text, strlen(text), MSG_NOSIGNAL) != -1 ||
+	    (errno != EAGAIN && errno != ENOBUFS);
+}
+
+static void
+send_state(void)
+{
+	if (state[0] == '\0' || send_now(state)) {
+		state[0] = '\0';
+		return;
+	}
+	loop_timer(TIMER_NOTIFY, loop_now() + again, send_state);
+	again = again * 2 > USEC ? USEC : again * 2;
+}
+
 void
 notify_send(const char *fmt, ...)
 {
-	char text[512];
-	ssize_t r;
+	char text[sizeof(state)];
 	va_list ap;
 
 	if (sock == -1)
@@ -132,17 +165,29 @@ notify_send(const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	r = send(sock, text, strlen(text), MSG_NOSIGNAL);
-	(void)r;	/* the manager may be gone; the pool serves on */
+	/* A state may come late, but not be lost; it contains those before. */
+	if (strncmp(text, "WATCHDOG", 8) == 0) {
+		if (state[0] == '\0')
+			send_now(text);
+		return;
+	}
+	if (state[0] != '\0') {
+		strlcat(state, "\n", sizeof(state));
+		strlcat(state, text, sizeof(state));
+	} else
+		memcpy(state, text, sizeof(state));
+	again = AGAIN_FIRST;
+	send_state();
+}
+
+bool
+notify_wanted(void)
+{
+	return sock != -1;
 }
 
 uint64_t
 notify_watchdog(void)
 {
-	long long usec = number("WATCHDOG_USEC");
-
-	if (sock == -1 || usec <= 0 || (getenv("WATCHDOG_PID") != NULL &&
-	    number("WATCHDOG_PID") != getpid()))
-		return 0;
-	return (uint64_t)usec / 2;
+	return sock != -1 ? watchdog : 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What the kernel tells about the workers, on Linux. */
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -111,6 +112,21 @@ observe_peer(int fd)
 	    peer.pid <= 0)
 		return -1;
 	return peer.pid;
+}
+
+int
+observe_shutdown(void)
+{
+	/* Without EPOLLIN; what else there is, EPOLLHUP, comes unasked. */
+	struct epoll_event want = { .events = EPOLLRDHUP };
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (fd != -1 &&
+	    epoll_ctl(fd, EPOLL_CTL_ADD, STDIN_FILENO, &want) == -1) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 int

@@ -42,6 +42,12 @@ observe_peer(int fd)
 }
 
 int
+observe_shutdown(void)
+{
+	return -1;
+}
+
+int
 observe_somaxconn(void)
 {
 	return -1;

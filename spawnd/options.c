@@ -108,14 +108,19 @@ static int
 set_signal(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
+	static const int others[] = { SIGKILL, SIGSTOP, SIGCONT, SIGCHLD,
+	    SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH };
 	int signo = signame_number(val);
+	size_t i;
 
 	if (signo == -1)
 		return err_set(e, EX_USAGE, "%s: %s: no such signal (a name "
 		    "such as TERM or USR1, or a number)", opt, val);
-	if (signo == SIGKILL || signo == SIGSTOP || signo == SIGCONT)
-		return err_set(e, EX_USAGE, "%s: %s: cannot ask a worker to "
-		    "stop", opt, val);
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (signo == others[i])
+			return err_set(e, EX_USAGE, "%s: %s: cannot ask a "
+			    "worker to stop", opt, val);
+	}
 	*(int *)member(c, o) = signo;
 	return 0;
 }

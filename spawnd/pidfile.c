@@ -47,7 +47,8 @@ fill(const char *path, struct err *e)
 	    st.st_nlink != 1)
 		return err_set(e, EX_CANTCREAT, "-P: %s: is not a file of "
 		    "its own", path);
-	if (ftruncate(file, 0) == -1 ||
+	/* Whoever may read it may lock it, and so prevent the next start. */
+	if (fchmod(file, 0600) == -1 || ftruncate(file, 0) == -1 ||
 	    dprintf(file, "%d\n", (int)getpid()) < 0)
 		return err_set(e, EX_CANTCREAT, "-P: %s: %s", path,
 		    strerror(errno));
@@ -70,7 +71,7 @@ pidfile_lock(const struct plan *p, struct err *e)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "-P: %s: its directory: %s", path, strerror(errno));
 	file = flopenat(dir, slash + 1, O_RDWR | O_CREAT | O_NOFOLLOW |
-	    O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644);
+	    O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0600);
 	if (file == -1 && errno == EWOULDBLOCK)
 		return in_use(path, slash + 1, e);
 	if (file == -1)

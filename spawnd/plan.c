@@ -193,11 +193,17 @@ plan_tcp(struct plan *p, struct err *e)
 {
 	const struct conf *c = p->conf;
 	const char *a = c->address != NULL ? c->address : DEFAULT_ADDRESS;
+	const struct sockaddr_in6 *in6 = (const void *)&p->addr;
 
 	p->addrlen = listen_address(a, c->port, &p->addr);
 	if (p->addrlen == 0)
 		return err_set(e, EX_USAGE, "-a: %s: not an IPv4 or IPv6 "
 		    "address (names are not looked up)", a);
+	if (p->addr.ss_family == AF_INET6 &&
+	    (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ||
+	    IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr)))
+		return err_set(e, EX_USAGE, "-a: %s: cannot be listened on "
+		    "(IPv4 in its own form; no address of one link only)", a);
 	if (asprintf(&p->where, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
 	    "tcp:%s:%d", a, c->port) == -1)
 		return no_memory(e);
@@ -337,9 +343,10 @@ plan_size(struct plan *p, struct err *e)
 		    strerror(errno));
 	if (r.rlim_max != RLIM_INFINITY &&
 	    (rlim_t)p->workers + FDS_RESERVED > r.rlim_max)
-		return err_set(e, EX_CONFIG, "-F: %d: the limit of open files "
-		    "allows %lld (raise it: ulimit -Hn, LimitNOFILE=)",
-		    p->workers, (long long)r.rlim_max - FDS_RESERVED);
+		return err_set(e, EX_CONFIG, "-F: %d: needs %d open files, the "
+		    "limit is %lld (raise it: ulimit -Hn, LimitNOFILE=)",
+		    p->workers, p->workers + FDS_RESERVED,
+		    (long long)r.rlim_max);
 	return 0;
 }
 

@@ -345,6 +345,7 @@ preflight_run(struct plan *p, struct findings *f, bool strict)
 
 	fflush(stdout);
 	presocket_check(p, f);
+	prefiles_check(p, f);
 	if (p->root && p->ident.change && p->ident.user != NULL)
 		note_neighbours(p, f);
 	known = check_inside(p, f, &g);

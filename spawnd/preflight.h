@@ -24,6 +24,10 @@ struct elf {
  */
 void	 presocket_check(const struct plan *p, struct findings *f);
 
+/* prefiles.c */
+/* Adds to *f what stands in the way of the pidfile and of the log's file. */
+void	 prefiles_check(const struct plan *p, struct findings *f);
+
 /* preprint.c */
 /* Prints text on standard output, control bytes in it as \xNN. */
 void	 preprint_text(const char *text);

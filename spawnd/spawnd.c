@@ -20,6 +20,8 @@ static struct plan plan;
 static struct guarantees guarantees;
 static struct pool *pool;
 static int exit_status;
+static bool stopping;
+static struct loop_watch *shutdown_watch;
 static char last_exit[ERR_SIZE];	/* of a start that fails */
 
 static void
@@ -131,6 +133,26 @@ do_notice(const struct pool_notice *n)
 	report_notice(&plan, n, f);
 }
 
+/* Keeps the manager's status true, once a second at most. */
+static void
+say_status(void)
+{
+	static unsigned int said;
+	static uint64_t said_at;
+	unsigned int ready = pool_count(pool, SLOT_READY);
+	uint64_t now = loop_now();
+
+	if (ready == said || stopping || daemon_starting())
+		return;
+	if (now - said_at < USEC) {
+		loop_timer(TIMER_STATUS, said_at + USEC, say_status);
+		return;
+	}
+	said = ready;
+	said_at = now;
+	notify_send("STATUS=%u of %d workers ready", ready, plan.workers);
+}
+
 /* Carries out what the pool wants, then sets the time of its next deadline. */
 static void on_timer(void);
 
@@ -156,6 +178,8 @@ act(void)
 		}
 	}
 	loop_timer(TIMER_POOL, pool_deadline(pool), on_timer);
+	if (notify_wanted())
+		say_status();
 }
 
 static void
@@ -197,10 +221,29 @@ on_stop(int signo)
 		exit_status = EX_UNAVAILABLE;
 		daemon_outcome(exit_status, "stopped before it was ready");
 	}
+	stopping = true;
 	log_info("stop: SIG%s received", signame_name(signo));
 	/* The manager's own deadline must not be shorter than ours. */
 	notify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
 	    ((unsigned long long)conf.stop_timeout + 10) * USEC);
+	pool_event(pool, &ev, loop_now());
+	act();
+}
+
+/* Any holder can do that, to all of them: a new start makes a new socket. */
+static void
+on_shut_down(void *arg)
+{
+	struct pool_event ev = { .what = EV_STOP_FAST };
+
+	(void)arg;
+	loop_pause(shutdown_watch);
+	log_warn("listen socket: has been shut down, by a worker or who else "
+	    "has it; spawnd ends (to be started anew)");
+	if (daemon_starting())
+		daemon_outcome(EX_OSERR, "the listen socket was shut down");
+	stopping = true;
+	exit_status = EX_OSERR;
 	pool_event(pool, &ev, loop_now());
 	act();
 }
@@ -211,6 +254,8 @@ on_reload(int signo)
 	struct pool_event ev = { .what = EV_RELOAD };
 
 	(void)signo;
+	if (stopping)
+		return;
 	log_info("reload: begun");
 	notify_send("RELOADING=1\nSTATUS=reloading\nMONOTONIC_USEC=%llu",
 	    (unsigned long long)loop_now());
@@ -253,6 +298,9 @@ say_guarantees(void)
 	else if (!conf.no_new_privs)
 		log_info("set-id programs are allowed to the workers "
 		    "(--no-new-privs no)");
+	else if (!g->no_new_privs)
+		log_info("set-id programs cannot be forbidden to the workers "
+		    "on this system");
 	else if (!g->bounding_empty)
 		log_info("the capability bounding set could not be emptied; "
 		    "no_new_privs makes up for it");
@@ -275,17 +323,30 @@ make_pool(struct err *e)
 }
 
 static int
+watch_listener(struct err *e)
+{
+	int fd = observe_shutdown();
+
+	if (fd == -1)
+		return 0;
+	shutdown_watch = loop_watch(fd, on_shut_down, NULL);
+	if (shutdown_watch == NULL)
+		return err_set(e, EX_OSERR, "loop: out of memory");
+	return 0;
+}
+
+static int
 watch_signals(struct err *e)
 {
-	if (loop_signal(SIGCHLD, on_child, e) == -1 ||
+	if (watch_listener(e) == -1 ||
+	    loop_signal(SIGCHLD, on_child, e) == -1 ||
 	    loop_signal(SIGTERM, on_stop, e) == -1 ||
 	    loop_signal(SIGQUIT, on_stop, e) == -1 ||
 	    loop_signal(SIGINT, on_stop, e) == -1 ||
 	    loop_signal(SIGHUP, on_reload, e) == -1 ||
 	    loop_signal(SIGUSR1, on_reopen, e) == -1)
 		return -1;
-	/* A log or a manager that is gone must not end us, nor a stray hand. */
-	signal(SIGPIPE, SIG_IGN);
+	/* No stray hand is to end us. */
 	signal(SIGUSR2, SIG_IGN);
 	signal(SIGTTIN, SIG_IGN);
 	signal(SIGTTOU, SIG_IGN);
@@ -305,6 +366,7 @@ open_all(struct err *e)
 		return -1;
 	notify_open();
 	observe_init(&guarantees);
+	env_scrub();
 	return 0;
 }
 
@@ -387,6 +449,9 @@ main(int argc, char *argv[])
 	struct err e;
 	int passed;
 
+	/* Neither is a reader that has gone, nor a limit of the files' size. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	if ((passed = notify_listen_fds(&e)) == -1 ||
 	    daemon_sanitize(passed, &e) == -1 ||
 	    options_parse(&conf, argc, argv, &e) == -1)

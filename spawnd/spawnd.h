@@ -277,6 +277,8 @@ bool	 env_forbidden(const char *name, size_t len);
 bool	 env_name_ok(const char *name, size_t len);
 /* The environment spawnd itself was started with. */
 char	**env_own(void);
+/* Wipes out what we were started with, but for the time zone. */
+void	 env_scrub(void);
 /* Lets localtime(3) find its zone from within a jail. */
 void	 env_keep_time_zone(void);
 
@@ -452,8 +454,9 @@ void	 log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * One line of a worker's output, of len bytes without its newline. With
  * `raw` it is written as it is; else its control bytes are shown as \xNN, it
  * is prefixed by pool and pid, and ends in a backslash if it is `split`.
+ * Returns how many bytes it took in the log.
  */
-void	 log_worker(pid_t pid, const char *line, size_t len, bool split,
+size_t	 log_worker(pid_t pid, const char *line, size_t len, bool split,
 	    bool raw);
 
 /* syslog.c */
@@ -469,7 +472,8 @@ int	 syslog_send(int priority, const char *text, size_t len);
 
 /* loop.c */
 enum loop_timer {
-	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_WATCHDOG, NTIMERS
+	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
+	TIMER_WATCHDOG, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -511,9 +515,14 @@ int	 notify_listen_fds(struct err *e);
 int	 notify_choose(int n, const char *name, struct err *e);
 /* Connects to NOTIFY_SOCKET, if there is one, before the jail. */
 void	 notify_open(void);
-/* Sends assignments, as "READY=1\nSTATUS=..."; a failure is no matter. */
+/*
+ * Sends assignments, as "READY=1\nSTATUS=...". What a full queue does not
+ * take is sent later; any other failure is no matter.
+ */
 void	 notify_send(const char *fmt, ...)
 	    __attribute__((format(printf, 1, 2)));
+/* Is there a manager that wants to know? */
+bool	 notify_wanted(void);
 /* How often WATCHDOG=1 is due, in microseconds; 0: never. */
 uint64_t notify_watchdog(void);
 
@@ -537,6 +546,11 @@ uint64_t observe_head(void);
 enum moved observe_moved(uint64_t mark);
 /* The process that made the socket a unix one is connected to, or -1. */
 pid_t	 observe_peer(int fd);
+/*
+ * A descriptor that can be read once the listen socket has been shut down;
+ * connections that come do not wake it. -1 where there is no such thing.
+ */
+int	 observe_shutdown(void);
 /* What the kernel cuts a backlog to, or -1 where it cannot be known. */
 int	 observe_somaxconn(void);
 

@@ -511,3 +511,36 @@ def test_reader_that_is_gone_ends_nothing(fifo):
     f.s.wait_workers(2, other_than=workers[:1])
     assert h.request(f.sock, "pid").status == 200
     assert f.s.stop(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("what", ["chunks=400000*2", "flood=400000"])
+def test_log_grows_no_faster_than_it_may(place, spawnd, what):
+    """Prefixes count as well: short lines are mostly made of them."""
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "--log", f"{place}/log",
+               "-F", 1, "--", h.app("chatty"), daemon=True)
+    began = time.monotonic()
+    h.request(f"{place}/sock", "pid", params={"SAY": what}, deadline=60)
+    took = time.monotonic() - began
+    assert os.stat(f"{place}/log").st_size < (2 + took / 2) * (1 << 20)
+    s.stop()
+
+
+def test_terminal_that_nobody_reads_blocks_nobody(place, spawnd):
+    """A write to a terminal waits, although poll(2) said it would not."""
+    master, slave = os.openpty()
+    try:
+        s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--",
+                   h.app("chatty"), ready=False,
+                   wrap=["sh", "-c", f'exec "$@" 2>{os.ttyname(slave)}',
+                         "sh"])
+        h.wait_for(lambda: os.path.exists(f"{place}/sock"), 5)
+        h.wait_for(lambda: b"ready on" in os.read(master, 65536), 10)
+        h.request(f"{place}/sock", "pid", params={"SAY": "flood=20000"},
+                  deadline=30)
+        load = h.Load(f"{place}/sock", threads=2, count=100)
+        load.start().join()
+        assert load.answered == 100, load
+        assert s.stop(deadline=5) == 0
+    finally:
+        os.close(master)
+        os.close(slave)

@@ -389,7 +389,7 @@ def test_pidfile(place, spawnd):
     s = spawnd(*options(place, "-P", f"{place}/pid"), "--", h.app("echo"),
                daemon=True)
     assert pid_in(f"{place}/pid") == s.pid
-    assert os.stat(f"{place}/pid").st_mode & 0o7777 == 0o644
+    assert os.stat(f"{place}/pid").st_mode & 0o7777 == 0o600
 
 
 def test_pidfile_in_the_foreground(place, spawnd):

@@ -383,7 +383,7 @@ every_resource_has_a_name(void **arg)
 
 	(void)arg;
 	for (i = 0; i < NITEMS(names); i++) {
-		snprintf(word, sizeof(word), "--rlimit=%s=1", names[i]);
+		snprintf(word, sizeof(word), "--rlimit=%s=9", names[i]);
 		assert_int_equal(parse(word, "/app", NULL), 0);
 		assert_string_equal(c.limits[0].name, names[i]);
 		options_free(&c);

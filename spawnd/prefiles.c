@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC */
+/* The preflight's look at the pidfile and the log, which it does not make. */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "preflight.h"
+
+static void
+check_file(const char *opt, const char *path, int dir, const char *name,
+    struct findings *f)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+		if (errno != ENOENT)
+			findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: "
+			    "%s", opt, path, strerror(errno));
+		else if (faccessat(dir, ".", W_OK | X_OK, AT_EACCESS) == -1)
+			findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: "
+			    "its directory: cannot be written: %s", opt,
+			    path, strerror(errno));
+		return;
+	}
+	if (S_ISLNK(st.st_mode))
+		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: is a link",
+		    opt, path);
+	else if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: is not a "
+		    "file of its own", opt, path);
+	else if (faccessat(dir, name, W_OK, AT_EACCESS) == -1)
+		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: cannot be "
+		    "written: %s", opt, path, strerror(errno));
+}
+
+/* path is absolute; not const, since it is cut in two for a moment. */
+static void
+check_path(const char *opt, char *path, struct findings *f)
+{
+	char *slash = strrchr(path, '/');
+	int dir;
+
+	*slash = '\0';
+	dir = open(slash == path ? "/" : path, O_PATH | O_DIRECTORY |
+	    O_CLOEXEC);
+	*slash = '/';
+	if (dir == -1) {
+		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: its "
+		    "directory: %s", opt, path, strerror(errno));
+		return;
+	}
+	check_file(opt, path, dir, slash + 1, f);
+	close(dir);
+}
+
+void
+prefiles_check(const struct plan *p, struct findings *f)
+{
+	if (p->pidfile != NULL)
+		check_path("-P", p->pidfile, f);
+	if (p->log != NULL)
+		check_path("--log", p->log, f);
+}
