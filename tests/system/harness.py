@@ -416,8 +416,12 @@ def sanitized():
 
 def sanitizer_env():
     """What a build with sanitizers needs to know; never reaches workers."""
-    return {k: v for k, v in os.environ.items()
-            if re.fullmatch(r"[AULT]+SAN_OPTIONS", k)}
+    env = {k: v for k, v in os.environ.items()
+           if re.fullmatch(r"[AULT]+SAN_OPTIONS", k)}
+    # What is freed is kept back, but no more of it than this.
+    env["ASAN_OPTIONS"] = ":".join(
+        filter(None, [env.get("ASAN_OPTIONS"), "quarantine_size_mb=8"]))
+    return env if sanitized() else {}
 
 
 def become_user(name):
