@@ -28,7 +28,7 @@ SRCS =		capture.c daemon.c elf.c env.c err.c findings.c ident.c \
 		inspect.c jail.c library.c limit.c listen.c log.c loop.c \
 		notify.c options.c pidfile.c plan.c pool.c preflight.c \
 		prefiles.c preprint.c presocket.c program.c report.c \
-		signame.c slot.c syslog.c worker.c
+		retire.c signame.c slot.c start.c syslog.c worker.c
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c diag_linux.c
 SRCS_posix =	jail_posix.c observe_none.c
 
@@ -141,6 +141,8 @@ UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
 		ls ${TOP}/tests/unit | sed -n 's/^\(test_.*\)\.c$$/\1.unit/p'; :
 APPS !=		test -d ${TOP}/tests/apps && \
 		ls ${TOP}/tests/apps | sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
+LIBS_lib.app =	-pthread
+LIBS_load.app =	-pthread
 LIBS_threaded.app = -pthread
 LIBS_static.app = -static
 

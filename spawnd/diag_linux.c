@@ -38,7 +38,17 @@ static uint16_t port;		/* TCP: in network byte order */
 /* Takes one message; returns false to see no more. */
 typedef bool taker(const struct nlmsghdr *h, void *arg);
 
-/* Reads the answer to a request. Returns 0, or -1: it is not whole. */
+static int
+error_of(const struct nlmsghdr *h)
+{
+	const struct nlmsgerr *err = NLMSG_DATA(h);
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*err)))
+		return EINVAL;
+	return -err->error;
+}
+
+/* Reads the answer. Returns 0, or -1 with errno set: it is not whole. */
 static int
 receive(taker *take, void *arg)
 {
@@ -50,16 +60,25 @@ receive(taker *take, void *arg)
 
 	for (;;) {
 		len = recv(netlink, buf, sizeof(buf), MSG_TRUNC);
-		if (len <= 0 || (size_t)len > sizeof(buf))
+		if (len <= 0)
 			return -1;
+		if ((size_t)len > sizeof(buf)) {
+			errno = EMSGSIZE;
+			return -1;
+		}
 		left = (size_t)len;
 		for (h = (const struct nlmsghdr *)buf; NLMSG_OK(h, left);
 		    h = NLMSG_NEXT(h, left)) {
 			if (h->nlmsg_seq != sequence)
 				continue;
-			if (h->nlmsg_flags & NLM_F_DUMP_INTR ||
-			    h->nlmsg_type == NLMSG_ERROR)
+			if (h->nlmsg_type == NLMSG_ERROR) {
+				errno = error_of(h);
 				return -1;
+			}
+			if (h->nlmsg_flags & NLM_F_DUMP_INTR) {
+				errno = EINTR;
+				return -1;
+			}
 			if (h->nlmsg_type == NLMSG_DONE)
 				return 0;
 			if (more)
@@ -268,10 +287,23 @@ diag_moved(uint64_t mark)
 }
 
 struct search {
-	const uint64_t	*inodes;
+	uint64_t	*inodes;	/* those found are moved to the front */
 	int		 n;
 	int		 found;
+	bool		 unread;
+	bool		 listener;	/* our own socket could be seen */
 };
+
+static void
+found(struct search *s, int i, uint32_t unread)
+{
+	uint64_t inode = s->inodes[i];
+
+	s->inodes[i] = s->inodes[s->found];
+	s->inodes[s->found++] = inode;
+	if (unread > 0)
+		s->unread = true;
+}
 
 static bool
 take_accepted(const struct nlmsghdr *h, void *arg)
@@ -282,30 +314,76 @@ take_accepted(const struct nlmsghdr *h, void *arg)
 
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
 		return true;
-	for (i = 0; i < s->n; i++) {
-		if (m->idiag_inode != 0 && s->inodes[i] == m->idiag_inode)
-			s->found = 1;
+	if (m->idiag_inode == listener)
+		s->listener = true;
+	for (i = s->found; m->idiag_inode != 0 && i < s->n; i++) {
+		if (s->inodes[i] == m->idiag_inode &&
+		    m->idiag_inode != listener)
+			found(s, i, m->idiag_rqueue);
 	}
-	return s->found == 0;
+	return true;
+}
+
+/* A unix socket's file, and how much nobody has read yet. */
+struct unix_view {
+	struct unix_diag_vfs	 vfs;
+	struct unix_diag_rqlen	 rqlen;
+};
+
+static bool
+take_view(const struct nlmsghdr *h, void *arg)
+{
+	struct unix_view *v = arg;
+	const void *a;
+	size_t len;
+
+	take_path(h, &v->vfs);
+	a = unix_attribute(h, UNIX_DIAG_RQLEN, &len);
+	if (a != NULL && len >= sizeof(v->rqlen))
+		memcpy(&v->rqlen, a, sizeof(v->rqlen));
+	return false;
+}
+
+static int
+accepted_unix(struct search *s)
+{
+	struct unix_view v;
+	int i;
+
+	for (i = 0; i < s->n; i++) {
+		memset(&v, 0, sizeof(v));
+		if (ask_unix(s->inodes[i], UDIAG_SHOW_VFS | UDIAG_SHOW_RQLEN,
+		    take_view, &v) == -1) {
+			if (errno == ENOENT)
+				continue;	/* not a unix socket */
+			return -1;
+		}
+		if (s->inodes[i] == listener)
+			s->listener = true;
+		else if (v.vfs.udiag_vfs_ino == path_inode &&
+		    v.vfs.udiag_vfs_dev == path_device)
+			found(s, i, v.rqlen.udiag_rqueue);
+	}
+	return 0;
 }
 
 int
-diag_accepted(const uint64_t *inodes, int n)
+diag_accepted(uint64_t *inodes, int n, bool *unread)
 {
-	struct search s = { inodes, n, 0 };
-	struct unix_diag_vfs vfs;
-	int i;
+	struct search s = { .inodes = inodes, .n = n };
+	struct unix_view v = { 0 };
+	int r;
 
+	/* Who cannot see our own socket, in another namespace, sees none. */
 	if (family != AF_UNIX)
-		return ask_tcp(ALL_BUT, take_accepted, &s) == -1 ? -1 :
-		    s.found;
-	for (i = 0; i < n; i++) {
-		memset(&vfs, 0, sizeof(vfs));
-		/* Not a unix socket at all is an error of the kernel's. */
-		if (ask_unix(inodes[i], UDIAG_SHOW_VFS, take_path,
-		    &vfs) == 0 && vfs.udiag_vfs_ino == path_inode &&
-		    vfs.udiag_vfs_dev == path_device)
-			return 1;
+		r = ask_tcp(ALL_BUT | 1U << LISTEN_STATE, take_accepted, &s);
+	else if ((r = ask_unix(listener, UDIAG_SHOW_VFS, take_view,
+	    &v)) == 0) {
+		s.listener = v.vfs.udiag_vfs_ino == path_inode;
+		r = accepted_unix(&s);
 	}
-	return netlink == -1 ? -1 : 0;
+	if (r == -1 || !s.listener)
+		return -1;
+	*unread = s.unread;
+	return s.found;
 }

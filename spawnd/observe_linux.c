@@ -59,12 +59,13 @@ static bool
 holds_connection(pid_t pid)
 {
 	uint64_t inodes[SOCKETS_MAX];
+	bool unread;
 	int n;
 
 	if (!have_diag)
 		return false;
-	n = proc_sockets(pid, listener, inodes, SOCKETS_MAX);
-	return n > 0 && diag_accepted(inodes, n) == 1;
+	n = proc_sockets(pid, true, inodes, SOCKETS_MAX);
+	return n > 0 && diag_accepted(inodes, n, &unread) > 0;
 }
 
 enum look
@@ -74,7 +75,7 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 	struct view v;
 
 	raise_oom(pid, s);
-	if (proc_view(pid, listener, &v) == -1)
+	if (proc_view(pid, listener, true, &v) == -1)
 		return age >= BLIND_STILL ? LOOK_READY : LOOK_UNKNOWN;
 	if (v.accepting || holds_connection(pid))
 		return LOOK_READY;
@@ -88,6 +89,88 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 	if (v.polling && age >= POLL_AGE && still >= POLL_STILL)
 		return LOOK_READY;
 	return LOOK_NO;
+}
+
+#define ANY_CPU	UINT64_MAX	/* stopping and continuing it uses some */
+
+/* A kept-open connection that nothing has happened on for a while. */
+static bool
+is_quiet(const struct view *v, bool unread, uint64_t keep_idle, uint64_t now,
+    struct sight *s)
+{
+	bool still = !unread && (v->stopped ? s->quiet_since != 0 :
+	    (v->reading || v->polling) &&
+	    (s->quiet_cpu == ANY_CPU || s->quiet_cpu == v->cpu));
+
+	s->quiet_cpu = v->stopped ? ANY_CPU : v->cpu;
+	if (!still)
+		s->quiet_since = 0;
+	else if (s->quiet_since == 0)
+		s->quiet_since = now;
+	return still && keep_idle != 0 && now - s->quiet_since >= keep_idle;
+}
+
+void
+observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
+    struct sight *s, struct exam *x)
+{
+	uint64_t inodes[SOCKETS_MAX];
+	bool unread = false;
+	struct view v;
+	int n = -1;
+
+	*x = (struct exam){ .holds = HOLDS_UNKNOWN };
+	x->catches = proc_catches(pid, signo);
+	if (!have_diag || proc_view(pid, listener, false, &v) == -1)
+		return;
+	x->frozen = v.stopped;
+	x->threaded = v.tasks > 1;
+	x->polls = v.polling;
+	n = proc_sockets(pid, false, inodes, SOCKETS_MAX);
+	if (n < 0 || n == SOCKETS_MAX)
+		return;
+	if (n > 0)
+		n = diag_accepted(inodes, n, &unread);
+	if (n == -1)
+		return;
+	x->holds = HOLDS_NOTHING;
+	if (n == 0) {
+		s->connection = 0;
+		x->leads = v.child != 0 && !v.accepting &&
+		    observe_serves(v.child);
+		return;
+	}
+	if (inodes[0] != s->connection) {
+		s->connection = inodes[0];
+		s->held_since = now;
+		s->quiet_since = 0;
+	}
+	x->holds = is_quiet(&v, unread, keep_idle, now, s) ? HOLDS_QUIET :
+	    HOLDS_BUSY;
+	x->waits = x->holds == HOLDS_QUIET;
+	x->connection = inodes[0];
+	x->age = now - s->held_since;
+}
+
+int
+observe_children(pid_t *list, int n)
+{
+	return proc_children(getpid(), list, n);
+}
+
+bool
+observe_serves(pid_t pid)
+{
+	uint64_t inodes[SOCKETS_MAX];
+	bool unread;
+	int i, n;
+
+	n = proc_sockets(pid, false, inodes, SOCKETS_MAX);
+	for (i = 0; i < n; i++) {
+		if (inodes[i] == listener)
+			return true;
+	}
+	return n > 0 && have_diag && diag_accepted(inodes, n, &unread) > 0;
 }
 
 uint64_t

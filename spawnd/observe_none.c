@@ -21,6 +21,34 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 	return age >= READY_AGE ? LOOK_READY : LOOK_UNKNOWN;
 }
 
+void
+observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
+    struct sight *s, struct exam *x)
+{
+	(void)pid;
+	(void)signo;
+	(void)keep_idle;
+	(void)now;
+	(void)s;
+	/* Whether it catches the signal is not known either: it is sent. */
+	*x = (struct exam){ .holds = HOLDS_UNKNOWN, .catches = true };
+}
+
+int
+observe_children(pid_t *list, int n)
+{
+	(void)list;
+	(void)n;
+	return -1;
+}
+
+bool
+observe_serves(pid_t pid)
+{
+	(void)pid;
+	return false;
+}
+
 uint64_t
 observe_head(void)
 {

@@ -320,6 +320,8 @@ static const struct option table[] = {
 	    "forbid set-id programs to the workers (yes)" },
 	{ 0, "start-timeout", "SEC", set_number, MEMBER(start_timeout), 1,
 	    TIMEOUT_MAX, "time a worker has to become ready (60)" },
+	{ 0, "keep-idle", "SEC", set_number, MEMBER(keep_idle), 0,
+	    TIMEOUT_MAX, "when a kept-open connection is idle (5)" },
 	{ 0, "stop-signal", "SIG", set_signal, MEMBER(stop_signal), 0, 0,
 	    "asks a worker to stop (TERM)" },
 	{ 0, "stop-timeout", "SEC", set_number, MEMBER(stop_timeout), 0,
@@ -455,7 +457,8 @@ options_parse(struct conf *c, int argc, char *argv[], struct err *e)
 	*c = (struct conf){ .socket_mode = -1, .facility = LOG_DAEMON,
 	    .workers = -1, .php_children = -1, .umask = UMASK_DEFAULT,
 	    .no_new_privs = true, .start_timeout = START_TIMEOUT,
-	    .stop_timeout = STOP_TIMEOUT, .stop_signal = SIGTERM };
+	    .stop_timeout = STOP_TIMEOUT, .stop_signal = SIGTERM,
+	    .keep_idle = KEEP_IDLE };
 	while (i < argc && argv[i][0] == '-' && argv[i][1] != '\0') {
 		if (strcmp(argv[i], "--") == 0) {
 			i++;

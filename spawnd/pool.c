@@ -47,6 +47,8 @@ stop_all(struct pool *p, bool fast, uint64_t now)
 	unsigned int i;
 
 	p->fast = fast;
+	if (p->phase != PHASE_STOP)
+		p->stop_by = slot_later(now, p->conf.stop_timeout);
 	p->phase = PHASE_STOP;
 	p->reloading = false;
 	for (i = 0; i < p->nslots; i++)
@@ -70,11 +72,23 @@ reload(struct pool *p)
 		return;	/* in the start it waits until that is over */
 	p->reloading = true;
 	p->generation++;
+	/* What is quiet now need not be waited for when its turn comes. */
+	TAILQ_FOREACH(s, &p->lists[SLOT_READY], by_state)
+		slot_push(p, s, POOL_EXAMINE);
 	/* Whoever waits after a failure has nothing to lose. */
 	TAILQ_FOREACH_SAFE(s, &p->lists[SLOT_BACKOFF], by_state, next) {
 		s->quick = 0;
 		slot_spawn(p, s);
 	}
+}
+
+/* One slot is kept free for a reload; who gets none now is found again. */
+static void
+take_stray(struct pool *p, pid_t pid, uint64_t now)
+{
+	if (p->count[SLOT_EMPTY] > 1 && p->phase != PHASE_DONE)
+		slot_stray(p, TAILQ_LAST(&p->lists[SLOT_EMPTY], slot_list),
+		    pid, now);
 }
 
 static struct slot *
@@ -186,7 +200,7 @@ pool_new(const struct pool_conf *c, uint64_t now)
 
 	if ((p = calloc(1, sizeof(*p))) == NULL)
 		return NULL;
-	p->nslots = c->workers + 1;
+	p->nslots = c->workers + 1 + POOL_STRAYS;
 	p->nactions = 4 * p->nslots + 16;
 	p->slots = calloc(p->nslots, sizeof(*p->slots));
 	p->actions = calloc(p->nactions, sizeof(*p->actions));
@@ -199,6 +213,7 @@ pool_new(const struct pool_conf *c, uint64_t now)
 	p->refilled = now;
 	p->tokens = (int64_t)c->workers * POOL_TOKENS * (int64_t)USEC;
 	p->first_ready = NEVER;
+	p->stop_by = NEVER;
 	p->deadline = slot_later(now, c->start_timeout);
 	p->unsettled = c->workers;
 	RB_INIT(&p->times);
@@ -238,6 +253,9 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 	switch (ev->what) {
 	case EV_RELOAD:
 		reload(p);
+		break;
+	case EV_STRAY:
+		take_stray(p, ev->pid, now);
 		break;
 	case EV_STOP:
 	case EV_STOP_FAST:

@@ -28,12 +28,21 @@
 #define POOL_REFILL		10		/* per worker and second */
 #define POOL_START_FAILURES	3		/* of every slot: give up */
 #define POOL_START_GRACE	USEC		/* from the first ready one */
+#define POOL_EXAM_FIRST		UINT64_C(1000)	/* looks at a retiring worker */
+#define POOL_EXAM_LAST		UINT64_C(100000)
+#define POOL_FREEZE		UINT64_C(20000)	/* for a process to stop */
+#define POOL_FREEZE_AGAIN	UINT64_C(50000)	/* after one that did not */
+#define POOL_CONSTANT		USEC		/* busy so long: told anyway */
+#define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */
+#define POOL_STRAYS		64		/* slots for them */
 
 enum slot_state {
 	SLOT_EMPTY,		/* no process, none wanted */
 	SLOT_SPAWNING,		/* handed out as POOL_SPAWN, no answer yet */
 	SLOT_STARTING,		/* a process that was not seen ready yet */
 	SLOT_READY,
+	SLOT_RETIRING,		/* to go once it holds no connection */
+	SLOT_FREEZING,		/* was sent STOP, to be sure of that */
 	SLOT_STOPPING,		/* was sent the stop signal */
 	SLOT_KILLED,		/* was sent KILL */
 	SLOT_BACKOFF,		/* no process, a start is due at its deadline */
@@ -47,6 +56,24 @@ enum look {
 	LOOK_UNKNOWN		/* it cannot be seen */
 };
 
+/* What an examination of a process found. */
+struct exam {
+	enum {
+		HOLDS_NOTHING,	/* no connection of the listen socket */
+		HOLDS_QUIET,	/* one that was kept open and is not used */
+		HOLDS_BUSY,
+		HOLDS_UNKNOWN	/* it cannot be seen; never taken for idle */
+	}		 holds;
+	bool		 frozen;	/* all its tasks are stopped */
+	bool		 catches;	/* it handles the stop signal */
+	bool		 threaded;	/* it has more than one task */
+	bool		 leads;		/* it only watches over others */
+	bool		 polls;		/* a task sleeps in a poll */
+	bool		 waits;		/* it sleeps on a quiet connection */
+	uint64_t	 connection;	/* names one it holds */
+	uint64_t	 age;		/* of that, as far as it was seen */
+};
+
 /* Whether the listen queue moved since it was last looked at. */
 enum moved { MOVED_NO, MOVED_YES, MOVED_UNKNOWN };
 
@@ -55,10 +82,13 @@ struct pool_event {
 		EV_SPAWNED,	/* slot, pid: a POOL_SPAWN was carried out */
 		EV_NOFORK,	/* slot, error: it could not be */
 		EV_LOOKED,	/* slot, look: a POOL_LOOK was carried out */
+		EV_EXAMINED,	/* slot, exam: a POOL_EXAMINE was */
+		EV_HALTED,	/* slot: its process has stopped */
 		EV_EXIT,	/* slot, status, exec_failed, moved */
 		EV_TIMER,	/* slot: its deadline (pool_tick() only) */
 		EV_END,		/* slot: must go (within the pool only) */
 		EV_NSLOT,	/* above: of one slot; below: of the pool */
+		EV_STRAY,	/* pid: a process a dead worker left behind */
 		EV_RELOAD,
 		EV_STOP,	/* a second one is EV_STOP_FAST */
 		EV_STOP_FAST
@@ -67,6 +97,7 @@ struct pool_event {
 	pid_t		 pid;
 	int		 error;
 	enum look	 look;
+	struct exam	 exam;
 	int		 status;	/* of wait(2) */
 	bool		 exec_failed;	/* it never became its program */
 	enum moved	 moved;		/* asked for by pool_wants_queue() */
@@ -80,6 +111,7 @@ enum notice {
 	NOTICE_NOFORK,		/* error, delay */
 	NOTICE_SLOW,		/* pid: not ready in time, is ended */
 	NOTICE_KILL,		/* pid: did not heed its stop signal */
+	NOTICE_LOST,		/* pid, age: killed with a connection */
 	NOTICE_RELOADED,
 	NOTICE_RELOAD_FAILED	/* pid or error of the new worker */
 };
@@ -104,9 +136,18 @@ struct pool_notice {
 };
 
 struct pool_action {
-	enum { POOL_SPAWN, POOL_LOOK, POOL_SIGNAL, POOL_NOTICE } what;
+	enum {
+		POOL_SPAWN,	/* answer: EV_SPAWNED or EV_NOFORK */
+		POOL_LOOK,	/* EV_LOOKED */
+		POOL_EXAMINE,	/* EV_EXAMINED, of the first process alone */
+		POOL_SIGNAL,	/* slot, signo, whole */
+		POOL_ADOPT,	/* slot, pid: of an EV_STRAY */
+		POOL_NOTICE
+	}		 what;
 	unsigned int	 slot;
 	int		 signo;		/* of POOL_SIGNAL */
+	bool		 whole;		/* to its process group, not it alone */
+	pid_t		 pid;		/* of POOL_ADOPT */
 	uint64_t	 age;		/* of POOL_LOOK: since the spawn */
 	struct pool_notice notice;
 };
@@ -123,8 +164,8 @@ struct pool;
 
 /*
  * A pool that wants its first workers at `now`; it has pool_slots() slots,
- * one more than workers, for a reload. NULL when there is no memory: that is
- * the only allocation it ever makes.
+ * one more than workers for a reload, and some for strays. NULL when there is
+ * no memory: that is the only allocation it ever makes.
  */
 struct pool *pool_new(const struct pool_conf *c, uint64_t now);
 void	 pool_free(struct pool *p);

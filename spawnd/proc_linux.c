@@ -156,6 +156,13 @@ is_poll(long call)
 	return false;
 }
 
+static bool
+is_read(long call)
+{
+	return call == SYS_read || call == SYS_readv ||
+	    call == SYS_recvfrom || call == SYS_recvmsg;
+}
+
 /* What call a task sleeps in, of what descriptor. */
 static void
 view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
@@ -176,6 +183,8 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 	if (sizeof(long) == 8 && stack <= UINT32_MAX)
 		return;
 	v->readable = true;
+	if (is_read(call))
+		v->reading = true;
 	if (is_poll(call))
 		v->polling = true;
 	if (!is_accept(call))
@@ -200,6 +209,8 @@ view_time(pid_t pid, int tid, struct view *v)
 		return;
 	if (s[1] == ' ' && s[2] != 'S')
 		v->asleep = false;
+	if (s[1] == ' ' && s[2] != 'T' && s[2] != 't')
+		v->stopped = false;
 	snprintf(path, sizeof(path), "%d/task/%d/schedstat", (int)pid, tid);
 	if (sscanf(s + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu "
 	    "%lu", &user, &sys) != 2)
@@ -214,7 +225,7 @@ view_time(pid_t pid, int tid, struct view *v)
 
 /* Adds the children of one task to the list. Returns its new length. */
 static int
-add_children(pid_t pid, int tid, pid_t *tree, int n)
+add_children(pid_t pid, int tid, pid_t *tree, int n, int max)
 {
 	char path[64], buf[4096], *s, *end;
 	long child;
@@ -222,7 +233,7 @@ add_children(pid_t pid, int tid, pid_t *tree, int n)
 	snprintf(path, sizeof(path), "%d/task/%d/children", (int)pid, tid);
 	if (proc_read(path, buf, sizeof(buf)) <= 0)
 		return n;
-	for (s = buf; n < TREE_MAX; s = end) {
+	for (s = buf; n < max; s = end) {
 		child = strtol(s, &end, 10);
 		if (end == s || *end != ' ')
 			break;
@@ -232,31 +243,65 @@ add_children(pid_t pid, int tid, pid_t *tree, int n)
 }
 
 int
-proc_view(pid_t pid, uint64_t inode, struct view *v)
+proc_view(pid_t pid, uint64_t inode, bool all, struct view *v)
 {
 	pid_t tree[TREE_MAX];
 	int tasks[TASKS_MAX];
 	int i, j, n = 1, ntasks;
 	char path[32];
 
-	*v = (struct view){ .asleep = true };
+	*v = (struct view){ .asleep = true, .stopped = true };
 	tree[0] = pid;
 	for (i = 0; i < n; i++) {
 		snprintf(path, sizeof(path), "%d/task", (int)tree[i]);
 		ntasks = list_numbers(path, tasks, TASKS_MAX);
 		if (i == 0 && ntasks <= 0)
 			return -1;
-		for (j = 0; j < ntasks && !v->accepting; j++) {
+		v->tasks += ntasks;
+		for (j = 0; j < ntasks && (!all || !v->accepting); j++) {
 			view_time(tree[i], tasks[j], v);
 			view_call(tree[i], tasks[j], inode, v);
-			n = add_children(tree[i], tasks[j], tree, n);
+			if (all)
+				n = add_children(tree[i], tasks[j], tree, n,
+				    TREE_MAX);
 		}
 	}
+	if (!all && proc_children(pid, tree, 1) == 1)
+		v->child = tree[0];
 	return 0;
 }
 
+int
+proc_children(pid_t pid, pid_t *list, int max)
+{
+	int tasks[TASKS_MAX];
+	char path[32];
+	int i, n = 0, ntasks;
+
+	snprintf(path, sizeof(path), "%d/task", (int)pid);
+	if ((ntasks = list_numbers(path, tasks, TASKS_MAX)) <= 0)
+		return -1;
+	for (i = 0; i < ntasks; i++)
+		n = add_children(pid, tasks[i], list, n, max);
+	return n;
+}
+
+bool
+proc_catches(pid_t pid, int signo)
+{
+	char path[32], buf[4096], *s;
+	unsigned long long mask;
+
+	snprintf(path, sizeof(path), "%d/status", (int)pid);
+	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	    (s = strstr(buf, "\nSigCgt:")) == NULL)
+		return false;
+	mask = strtoull(s + strlen("\nSigCgt:"), NULL, 16);
+	return (mask >> (signo - 1) & 1) != 0;
+}
+
 static int
-add_sockets(pid_t pid, uint64_t skip, uint64_t *inodes, int n, int max)
+add_sockets(pid_t pid, uint64_t *inodes, int n, int max)
 {
 	int fds[TASKS_MAX];
 	char path[64];
@@ -268,14 +313,14 @@ add_sockets(pid_t pid, uint64_t skip, uint64_t *inodes, int n, int max)
 	for (i = 0; i < nfds && n < max; i++) {
 		snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, fds[i]);
 		inode = socket_inode(path);
-		if (inode != 0 && inode != skip)
+		if (inode != 0)
 			inodes[n++] = inode;
 	}
 	return nfds == -1 ? -1 : n;
 }
 
 int
-proc_sockets(pid_t pid, uint64_t skip, uint64_t *inodes, int max)
+proc_sockets(pid_t pid, bool all, uint64_t *inodes, int max)
 {
 	pid_t tree[TREE_MAX];
 	int tasks[TASKS_MAX];
@@ -284,14 +329,17 @@ proc_sockets(pid_t pid, uint64_t skip, uint64_t *inodes, int max)
 
 	tree[0] = pid;
 	for (i = 0; i < ntree; i++) {
-		r = add_sockets(tree[i], skip, inodes, n, max);
+		r = add_sockets(tree[i], inodes, n, max);
 		if (r == -1 && i == 0)
 			return -1;
 		n = r == -1 ? n : r;
+		if (!all)
+			break;
 		snprintf(path, sizeof(path), "%d/task", (int)tree[i]);
 		ntasks = list_numbers(path, tasks, TASKS_MAX);
 		for (j = 0; j < ntasks; j++)
-			ntree = add_children(tree[i], tasks[j], tree, ntree);
+			ntree = add_children(tree[i], tasks[j], tree, ntree,
+			    TREE_MAX);
 	}
 	return n;
 }

@@ -130,6 +130,12 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		log_warn("worker %d: still there after its stop signal, is "
 		    "killed", (int)n->pid);
 		break;
+	case NOTICE_LOST:
+		log_warn("worker %d: still there after %d s (--stop-timeout), "
+		    "is killed with a connection it has held for %s",
+		    (int)n->pid, p->conf->stop_timeout,
+		    seconds(n->age, delay));
+		break;
 	case NOTICE_RELOADED:
 		log_info("reload: all workers are new");
 		break;

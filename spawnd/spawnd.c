@@ -55,6 +55,18 @@ do_look(unsigned int slot, uint64_t age)
 	pool_event(pool, &ev, now);
 }
 
+static void
+do_examine(unsigned int slot)
+{
+	struct pool_event ev = { .what = EV_EXAMINED, .slot = slot };
+	uint64_t now = loop_now();
+
+	observe_examine(worker_pid(slot), conf.stop_signal,
+	    (uint64_t)conf.keep_idle * USEC, now, worker_sight(slot),
+	    &ev.exam);
+	pool_event(pool, &ev, now);
+}
+
 /* Why the start failed, behind what the workers said of it. */
 static void
 start_failed(const struct pool_notice *n)
@@ -170,7 +182,13 @@ act(void)
 			do_look(a.slot, a.age);
 			break;
 		case POOL_SIGNAL:
-			worker_signal(a.slot, a.signo);
+			worker_signal(a.slot, a.signo, a.whole);
+			break;
+		case POOL_EXAMINE:
+			do_examine(a.slot);
+			break;
+		case POOL_ADOPT:
+			worker_adopt(a.slot, a.pid);
 			break;
 		case POOL_NOTICE:
 			do_notice(&a.notice);
@@ -189,25 +207,60 @@ on_timer(void)
 	act();
 }
 
+/*
+ * Whoever a dead worker left behind is our child now. Those that serve go
+ * like a worker; others are none of our business until the stop.
+ */
+static void
+find_strays(void)
+{
+	static pid_t list[CHILDREN_MAX];
+	struct pool_event ev = { .what = EV_STRAY };
+	int i, n;
+
+	n = observe_children(list, CHILDREN_MAX);
+	for (i = 0; i < n; i++) {
+		if (worker_known(list[i]) ||
+		    (!stopping && !observe_serves(list[i])))
+			continue;
+		ev.pid = list[i];
+		pool_event(pool, &ev, loop_now());
+		act();
+	}
+}
+
 static void
 on_child(int signo)
 {
 	struct pool_event ev;
+	bool stopped, died = false;
 	int slot, status;
 
 	(void)signo;
-	while (worker_reap(&slot, &status) > 0) {
+	while (worker_reap(&slot, &status, &stopped) > 0) {
 		if (slot == -1)
 			continue;
-		capture_end((unsigned int)slot);
-		ev = (struct pool_event){ .what = EV_EXIT,
-		    .slot = (unsigned int)slot, .status = status };
-		ev.exec_failed = worker_failure(ev.slot) != NULL;
-		if (pool_wants_queue(pool, ev.slot))
-			ev.moved = observe_moved(worker_sight(ev.slot)->mark);
+		ev = (struct pool_event){ .what = EV_HALTED,
+		    .slot = (unsigned int)slot };
+		if (!stopped) {
+			if (stopping)
+				find_strays();	/* they are waited for */
+			capture_end(ev.slot);
+			ev.what = EV_EXIT;
+			ev.status = status;
+			ev.exec_failed = worker_failure(ev.slot) != NULL;
+			if (pool_wants_queue(pool, ev.slot))
+				ev.moved = observe_moved(
+				    worker_sight(ev.slot)->mark);
+			died = true;
+		}
 		pool_event(pool, &ev, loop_now());
 		act();
 	}
+	/* Many may die at once: one look at what they left is enough. */
+	if (died)
+		loop_timer(TIMER_STRAYS, loop_now() + STRAYS_PAUSE,
+		    find_strays);
 }
 
 static void
@@ -226,6 +279,7 @@ on_stop(int signo)
 	/* The manager's own deadline must not be shorter than ours. */
 	notify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
 	    ((unsigned long long)conf.stop_timeout + 10) * USEC);
+	find_strays();
 	pool_event(pool, &ev, loop_now());
 	act();
 }
@@ -357,7 +411,7 @@ watch_signals(struct err *e)
 static int
 open_all(struct err *e)
 {
-	unsigned int slots = (unsigned int)plan.workers + 1;
+	unsigned int slots = (unsigned int)plan.workers + 1 + POOL_STRAYS;
 
 	if (log_open(&plan, e) == -1 || pidfile_lock(&plan, e) == -1 ||
 	    worker_init(&plan, slots, e) == -1 ||

@@ -27,6 +27,7 @@
 #define UMASK_DEFAULT		022
 #define START_TIMEOUT		60	/* seconds */
 #define STOP_TIMEOUT		30	/* seconds */
+#define KEEP_IDLE		5	/* seconds */
 #define TIMEOUT_MAX		86400	/* seconds */
 #define NAME_SIZE		33	/* of a pool, with the NUL */
 #define ERR_SIZE		1024	/* of an error's line, with the NUL */
@@ -35,6 +36,8 @@
 #define RLIMITS_MAX		16	/* --rlimit options */
 #define FDS_RESERVED		48	/* descriptors for spawnd itself */
 #define DIR_LOCK_MS		5000	/* wait for a directory's lock */
+#define CHILDREN_MAX		4096	/* looked at for strays */
+#define STRAYS_PAUSE		UINT64_C(10000)	/* usec, before that */
 
 #define SYSLOG_SOCKET		"/dev/log"
 
@@ -115,6 +118,7 @@ struct conf {
 	int		 start_timeout;		/* seconds */
 	int		 stop_timeout;		/* seconds */
 	int		 stop_signal;
+	int		 keep_idle;		/* seconds; 0: never */
 	const char	*pidfile;
 	const char	*log;			/* NULL: not given */
 	int		 facility;		/* LOG_DAEMON ... */
@@ -187,6 +191,10 @@ struct sight {
 	uint64_t	 cpu;			/* ns, of its whole tree */
 	uint64_t	 still_since;		/* usec; 0: never looked */
 	uint64_t	 mark;			/* the queue's, at its spawn */
+	uint64_t	 quiet_cpu;		/* ns, of the process alone */
+	uint64_t	 quiet_since;		/* usec; 0: it is not */
+	uint64_t	 connection;		/* the one it held */
+	uint64_t	 held_since;		/* usec */
 	bool		 oom_done;
 };
 
@@ -197,6 +205,10 @@ struct view {
 	bool		 polling;		/* a task sleeps in a poll */
 	bool		 asleep;		/* no task runs */
 	bool		 readable;		/* the calls could be read */
+	bool		 stopped;		/* all tasks are */
+	int		 tasks;
+	bool		 reading;		/* a task sleeps in a read */
+	pid_t		 child;			/* one of its children; 0 */
 };
 
 /*
@@ -473,7 +485,7 @@ int	 syslog_send(int priority, const char *text, size_t len);
 /* loop.c */
 enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
-	TIMER_WATCHDOG, NTIMERS
+	TIMER_STRAYS, TIMER_WATCHDOG, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -540,6 +552,17 @@ void	 observe_init(struct guarantees *g);
  */
 enum look observe_look(pid_t pid, uint64_t age, uint64_t now,
 	    struct sight *s);
+/*
+ * What does this one process (not its descendants) hold? keep_idle is how
+ * long, in microseconds, a connection must have been quiet to count as that;
+ * 0: none ever does. signo is the stop signal.
+ */
+void	 observe_examine(pid_t pid, int signo, uint64_t keep_idle,
+	    uint64_t now, struct sight *s, struct exam *x);
+/* The pids of our own children, at most n. Returns how many, or -1. */
+int	 observe_children(pid_t *list, int n);
+/* Does the process hold the listen socket or a connection of it? */
+bool	 observe_serves(pid_t pid);
 /* One that waits in the listen queue, the oldest if that is known; or 0. */
 uint64_t observe_head(void);
 /* Has that one left the queue? With mark 0 none has; it may be unknown. */
@@ -562,15 +585,20 @@ ssize_t	 proc_read(const char *path, char *buf, size_t size);
 /* Writes a file of /proc. Returns 0, or -1 with errno set. */
 int	 proc_write(const char *path, const char *text);
 /*
- * Looks at a process and all its descendants. inode is the listen socket's.
+ * Looks at a process and, with `tree`, all its descendants. inode is the
+ * listen socket's.
  * Returns 0 with *v filled, or -1 if even the first could not be seen.
  */
-int	 proc_view(pid_t pid, uint64_t inode, struct view *v);
+int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
+/* Does the process catch that signal? */
+bool	 proc_catches(pid_t pid, int signo);
+/* The children of a process, at most n. Returns how many, or -1. */
+int	 proc_children(pid_t pid, pid_t *list, int n);
 /*
- * Collects the inodes of the sockets a process tree holds, but for `skip`;
- * at most n. Returns how many, or -1 if the first process cannot be read.
+ * Collects the inodes of the sockets a process (or tree) holds, at most n.
+ * Returns how many, or -1 if the first process cannot be read.
  */
-int	 proc_sockets(pid_t pid, uint64_t skip, uint64_t *inodes, int n);
+int	 proc_sockets(pid_t pid, bool tree, uint64_t *inodes, int n);
 
 /* diag_linux.c: what NETLINK_SOCK_DIAG knows of the listen socket */
 /* Opens it for the listen socket fd, before the jail. Returns 0 or -1. */
@@ -579,10 +607,11 @@ int	 diag_open(int fd);
 uint64_t diag_head(void);
 enum moved diag_moved(uint64_t mark);
 /*
- * Is one of these socket inodes an accepted connection of the listen socket?
- * 1: yes, 0: no, -1: unknown.
+ * Which of these socket inodes are accepted connections of the listen
+ * socket? They are moved to the front; *unread: one of them has bytes that
+ * nobody has read. Returns how many, or -1: unknown.
  */
-int	 diag_accepted(const uint64_t *inodes, int n);
+int	 diag_accepted(uint64_t *inodes, int n, bool *unread);
 
 /* options.c */
 /*
@@ -667,15 +696,20 @@ int	 worker_init(const struct plan *p, unsigned int n, struct err *e);
  */
 pid_t	 worker_spawn(unsigned int slot, int output);
 /*
- * Sends a signal to a slot's process group (and its first process, should
- * that have left the group). Nothing happens if the slot has no process.
+ * Sends a signal to a slot's first process, or to its whole process group
+ * (and the first process, should that have left it). Nothing happens if the
+ * slot has no process.
  */
-void	 worker_signal(unsigned int slot, int signo);
+void	 worker_signal(unsigned int slot, int signo, bool whole);
+/* Gives a slot a process that was not started for it, but is our child. */
+void	 worker_adopt(unsigned int slot, pid_t pid);
+/* Is that child the process of a slot? */
+bool	 worker_known(pid_t pid);
 /*
- * Takes one child that has ended: its status in *status and, if it was a
- * worker, its slot in *slot, else -1. Returns its pid, 0 if there is none.
+ * Takes one child that has ended (its status in *status) or *stopped. *slot
+ * is its slot, -1 if it has none. Returns its pid, 0 if there is no more.
  */
-pid_t	 worker_reap(int *slot, int *status);
+pid_t	 worker_reap(int *slot, int *status, bool *stopped);
 /* Why the last process of a slot did not reach its program; NULL: it did. */
 const struct exec_failure *worker_failure(unsigned int slot);
 /* What a look at the slot's process remembers. */

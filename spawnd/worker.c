@@ -19,7 +19,6 @@
 
 struct worker {
 	pid_t		 pid;		/* 0: no process */
-	int		 told;		/* the last signal it was sent */
 	struct sight	 sight;
 	RB_ENTRY(worker) entry;
 };
@@ -202,35 +201,62 @@ worker_spawn(unsigned int slot, int output)
  * worker_reap() takes the pid away before it could be another's.
  */
 void
-worker_signal(unsigned int slot, int signo)
+worker_signal(unsigned int slot, int signo, bool whole)
 {
-	struct worker *w = &workers[slot];
+	const struct worker *w = &workers[slot];
 
 	if (w->pid == 0)
 		return;
-	w->told = signo;
-	kill(-w->pid, signo);
-	if (getpgid(w->pid) != w->pid)
+	if (whole)
+		kill(-w->pid, signo);
+	if (!whole || getpgid(w->pid) != w->pid)
 		kill(w->pid, signo);
 }
 
-pid_t
-worker_reap(int *slot, int *status)
+void
+worker_adopt(unsigned int slot, pid_t pid)
 {
-	struct worker key, *w;
+	struct worker *w = &workers[slot];
+
+	memset(w, 0, sizeof(*w));
+	failures[slot].error = 0;
+	w->pid = pid;
+	RB_INSERT(worker_pids, &pids, w);
+}
+
+static struct worker *
+find(pid_t pid)
+{
+	struct worker key = { .pid = pid };
+
+	return RB_FIND(worker_pids, &pids, &key);
+}
+
+bool
+worker_known(pid_t pid)
+{
+	return find(pid) != NULL;
+}
+
+pid_t
+worker_reap(int *slot, int *status, bool *stopped)
+{
 	siginfo_t info = { 0 };
+	struct worker *w;
 
 	*slot = -1;
-	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == -1 ||
-	    info.si_pid == 0)
+	if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG |
+	    WNOWAIT) == -1 || info.si_pid == 0)
 		return 0;
-	key.pid = info.si_pid;
-	w = RB_FIND(worker_pids, &pids, &key);
-	if (w != NULL) {
+	w = find(info.si_pid);
+	if (w != NULL)
 		*slot = (int)(w - workers);
-		/* The rest of a stopped worker's group goes with it. */
-		if (w->told != 0)
-			kill(-w->pid, w->told);
+	*stopped = info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED;
+	if (*stopped) {
+		waitid(P_PID, (id_t)info.si_pid, &info, WSTOPPED | WNOHANG);
+		return info.si_pid;
+	}
+	if (w != NULL) {
 		RB_REMOVE(worker_pids, &pids, w);
 		w->pid = 0;
 	}

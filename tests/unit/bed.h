@@ -5,6 +5,10 @@
  * kept as a line of words, so that a test can say what it expects:
  *
  *	spawn0 look0 TERM>0 KILL>0 [ready 4] [exit 0] [failed tries] ...
+ *
+ * Every worker is idle unless a test says otherwise: one that retires stops
+ * at once when it is sent STOP, and once it was told to go it does something
+ * else than wait for connections.
  */
 #ifndef BED_H
 #define BED_H
@@ -19,8 +23,23 @@
 #include "unit.h"
 
 #define MSEC		UINT64_C(1000)
-#define BED_SLOTS	128
+#define BED_SLOTS	256
 #define BED_STATUS(code) ((code) << 8)	/* of wait(2), for exit(code) */
+
+/* A worker, as the pool may see it. */
+struct bed_worker {
+	pid_t		 pid;
+	struct exam	 exam;		/* the answer to each look */
+	bool		 changes;	/* another connection each time */
+	bool		 surprise;	/* busy when looked at stopped */
+	bool		 slow_stop;	/* takes STOP, does not stop */
+	bool		 deaf;		/* waits on after its signal */
+	bool		 halting;	/* EV_HALTED is due */
+	bool		 stopped;
+	bool		 told;
+	struct exam	 last;		/* what was answered last */
+	uint64_t	 since;		/* found retiring; 0: not yet */
+};
 
 struct bed {
 	struct pool	*p;
@@ -28,10 +47,14 @@ struct bed {
 	uint64_t	 now;
 	pid_t		 pid;		/* the last one given out */
 	enum look	 sees;		/* the answer to every look */
-	bool		 show_looks;	/* put looks into the line, too */
+	bool		 show_looks;	/* in the line, too */
+	bool		 show_all;	/* and all about retiring */
 	bool		 no_fork;	/* the answer to every spawn */
-	unsigned int	 spawns, looks;
-	pid_t		 pids[BED_SLOTS];
+	unsigned int	 spawns, looks, exams;
+	struct bed_worker w[BED_SLOTS];
+	unsigned int	 nstopped;
+	uint64_t	 stopped_at;	/* EV_STOP; 0: not yet */
+	bool		 fast;
 	struct pool_notice notice;	/* the last one */
 	size_t		 len;
 	char		 line[16384];
@@ -60,8 +83,8 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 	    [FAILED_TRIES] = "tries", [FAILED_TIME] = "time" };
 	static const char *const words[] = { [NOTICE_EXIT] = "exit",
 	    [NOTICE_NOFORK] = "nofork", [NOTICE_SLOW] = "slow",
-	    [NOTICE_KILL] = "kill", [NOTICE_RELOAD_FAILED] = "reload-failed"
-	};
+	    [NOTICE_KILL] = "kill", [NOTICE_LOST] = "lost",
+	    [NOTICE_RELOAD_FAILED] = "reload-failed" };
 
 	b->notice = *n;
 	if (n->what == NOTICE_READY)
@@ -77,15 +100,31 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 }
 
 static inline void
+bed_put_signal(struct bed *b, const struct pool_action *a)
+{
+	static const char *const words[NSIG] = { [SIGTERM] = "TERM",
+	    [SIGKILL] = "KILL", [SIGSTOP] = "STOP", [SIGCONT] = "CONT",
+	    [SIGUSR1] = "USR1" };
+
+	if (!b->show_all && (a->signo == SIGSTOP || a->signo == SIGCONT))
+		return;
+	bed_put(b, "%s%s%u", words[a->signo],
+	    b->show_all && a->whole ? ">>" : ">", a->slot);
+}
+
+static inline void
 bed_put_action(struct bed *b, const struct pool_action *a)
 {
 	if (a->what == POOL_SPAWN)
 		bed_put(b, "spawn%u", a->slot);
 	else if (a->what == POOL_LOOK && b->show_looks)
 		bed_put(b, "look%u", a->slot);
+	else if (a->what == POOL_EXAMINE && b->show_all)
+		bed_put(b, "exam%u", a->slot);
+	else if (a->what == POOL_ADOPT)
+		bed_put(b, "adopt%u", a->slot);
 	else if (a->what == POOL_SIGNAL)
-		bed_put(b, "%s>%u", a->signo == SIGTERM ? "TERM" :
-		    a->signo == SIGKILL ? "KILL" : "OTHER", a->slot);
+		bed_put_signal(b, a);
 	else if (a->what == POOL_NOTICE)
 		bed_put_notice(b, &a->notice);
 }
@@ -112,45 +151,154 @@ bed_take(struct bed *b)
 		bed_put_action(b, &a);
 }
 
+/* It runs again, or is gone. */
+static inline void
+bed_runs(struct bed *b, unsigned int slot)
+{
+	b->nstopped -= b->w[slot].stopped;
+	b->w[slot].stopped = b->w[slot].halting = false;
+}
+
+static inline void
+bed_worker(struct bed *b, unsigned int slot, pid_t pid)
+{
+	bed_runs(b, slot);
+	b->w[slot] = (struct bed_worker){ .pid = pid, .exam = {
+	    .holds = HOLDS_NOTHING, .catches = true, .waits = true } };
+}
+
+/* What no worker may ever be sent, whatever the test. */
+static inline void
+bed_check_signal(const struct bed *b, const struct pool_action *a)
+{
+	const struct bed_worker *w = &b->w[a->slot];
+	bool busy = w->last.holds == HOLDS_BUSY ||
+	    w->last.holds == HOLDS_UNKNOWN;
+	uint64_t limit = b->conf.stop_timeout;
+
+	if (b->fast || a->signo == SIGCONT || !busy)
+		return;
+	if (a->signo == SIGSTOP)
+		fail_msg("a busy worker is stopped");
+	else if (a->signo != SIGKILL) {
+		if (!w->last.catches)
+			fail_msg("a busy worker is told that cannot know");
+	} else if (b->now < w->since + limit && (b->stopped_at == 0 ||
+	    b->now < b->stopped_at + limit))
+		fail_msg("a busy worker is killed before its deadline");
+}
+
+static inline void
+bed_signal(struct bed *b, const struct pool_action *a)
+{
+	struct bed_worker *w = &b->w[a->slot];
+
+	bed_check_signal(b, a);
+	if (a->signo == SIGSTOP) {
+		/* One that is slow to stop may do so at any moment. */
+		if (!w->stopped && ++b->nstopped > 1)
+			fail_msg("more than one process is stopped");
+		w->stopped = true;
+		w->halting = !w->slow_stop;
+	} else if (a->signo == SIGCONT || a->signo == SIGKILL)
+		bed_runs(b, a->slot);
+	else
+		w->told = true;
+}
+
+/* What the worker in a slot looks like now. */
+static inline struct exam
+bed_exam(struct bed *b, unsigned int slot)
+{
+	struct bed_worker *w = &b->w[slot];
+	struct exam x;
+
+	w->exam.connection += w->changes;
+	x = w->exam;
+	x.frozen = w->stopped && !w->slow_stop;
+	if (w->told && !w->deaf)
+		x.waits = false;
+	if (w->surprise && x.frozen)
+		x.holds = HOLDS_BUSY;
+	w->last = x;
+	if (w->since == 0 && pool_state(b->p, slot) != SLOT_READY)
+		w->since = b->now;
+	return x;
+}
+
+static inline struct pool_event
+bed_spawned(struct bed *b, unsigned int slot)
+{
+	b->spawns++;
+	bed_worker(b, slot, b->no_fork ? -1 : ++b->pid);
+	return (struct pool_event){ .what = b->no_fork ? EV_NOFORK :
+	    EV_SPAWNED, .pid = b->w[slot].pid, .error = b->no_fork ? 11 : 0 };
+}
+
 /* Carries out one action as the daemon would. Returns false: none left. */
 static inline bool
 bed_act_once(struct bed *b)
 {
-	struct pool_event ev = { .what = EV_SPAWNED };
+	struct pool_event ev = { 0 };
 	struct pool_action a;
 
 	if (!pool_next(b->p, &a))
 		return false;
 	bed_put_action(b, &a);
-	ev.slot = a.slot;
 	if (a.what == POOL_SPAWN) {
-		b->spawns++;
-		ev.pid = b->no_fork ? -1 : ++b->pid;
-		b->pids[a.slot] = ev.pid;
-		if (b->no_fork) {
-			ev.what = EV_NOFORK;
-			ev.error = 11;
-		}
-		pool_event(b->p, &ev, b->now);
+		ev = bed_spawned(b, a.slot);
 	} else if (a.what == POOL_LOOK) {
 		b->looks++;
 		ev.what = EV_LOOKED;
 		ev.look = b->sees;
-		pool_event(b->p, &ev, b->now);
-	}
+	} else if (a.what == POOL_EXAMINE) {
+		b->exams++;
+		ev.what = EV_EXAMINED;
+		ev.exam = bed_exam(b, a.slot);
+	} else if (a.what == POOL_SIGNAL)
+		bed_signal(b, &a);
+	else if (a.what == POOL_ADOPT)
+		bed_worker(b, a.slot, a.pid);
+	else if (a.what == POOL_NOTICE && a.notice.what == NOTICE_FAILED)
+		b->fast = true;
+	if (a.what == POOL_SIGNAL || a.what == POOL_ADOPT ||
+	    a.what == POOL_NOTICE)
+		return true;
+	ev.slot = a.slot;
+	pool_event(b->p, &ev, b->now);
 	return true;
+}
+
+/* Tells of one process that has stopped, as SIGCHLD does. */
+static inline bool
+bed_halt_once(struct bed *b)
+{
+	struct pool_event ev = { .what = EV_HALTED };
+
+	if (b->nstopped == 0)
+		return false;
+	for (ev.slot = 0; ev.slot < pool_slots(b->p); ev.slot++) {
+		if (b->w[ev.slot].halting) {
+			b->w[ev.slot].halting = false;
+			pool_event(b->p, &ev, b->now);
+			return true;
+		}
+	}
+	return false;
 }
 
 static inline void
 bed_act(struct bed *b)
 {
-	while (bed_act_once(b))
+	while (bed_act_once(b) || bed_halt_once(b))
 		continue;
 }
 
 static inline void
 bed_event(struct bed *b, struct pool_event ev)
 {
+	if (ev.what == EV_EXIT)
+		bed_runs(b, ev.slot);
 	pool_event(b->p, &ev, b->now);
 	bed_act(b);
 }
@@ -251,6 +399,10 @@ bed_tell(struct bed *b, unsigned int what)
 {
 	struct pool_event ev = { 0 };
 
+	if (what == EV_STOP_FAST || (what == EV_STOP && b->stopped_at > 0))
+		b->fast = true;
+	if (what == EV_STOP && b->stopped_at == 0)
+		b->stopped_at = b->now;
 	ev.what = what;
 	bed_event(b, ev);
 }
@@ -271,6 +423,23 @@ bed_pass(struct bed *b, uint64_t usec)
 		bed_act(b);
 	}
 	b->now = end;
+}
+
+/* A graceful stop, and the moments it takes to tell all who are idle. */
+static inline void
+bed_stop(struct bed *b)
+{
+	bed_tell(b, EV_STOP);
+	bed_pass(b, pool_slots(b->p) * POOL_EXAM_FIRST);
+}
+
+/* How many are on their way out, but not killed yet. */
+static inline unsigned int
+bed_going(const struct bed *b)
+{
+	return pool_count(b->p, SLOT_RETIRING) +
+	    pool_count(b->p, SLOT_FREEZING) +
+	    pool_count(b->p, SLOT_STOPPING);
 }
 
 /* The time until the next deadline. */

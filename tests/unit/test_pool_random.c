@@ -30,6 +30,8 @@ has_process(const struct world *w, unsigned int slot)
 	switch (pool_state(w->b->p, slot)) {
 	case SLOT_STARTING:
 	case SLOT_READY:
+	case SLOT_RETIRING:
+	case SLOT_FREEZING:
 	case SLOT_STOPPING:
 	case SLOT_KILLED:
 		return true;
@@ -84,9 +86,13 @@ check_always(struct world *w, bool stopped, uint64_t seed)
 	if (pool_count(p, SLOT_SPAWNING) > 0)
 		fail_msg("seed %u: a spawn is lost", (unsigned int)seed);
 	if (pool_deadline(p) == NEVER && (pool_count(p, SLOT_STARTING) > 0 ||
-	    pool_count(p, SLOT_STOPPING) > 0 ||
+	    bed_going(w->b) > 0 ||
 	    pool_count(p, SLOT_BACKOFF) > 0))
 		fail_msg("seed %u: a deadline is lost", (unsigned int)seed);
+	if (pool_count(p, SLOT_FREEZING) > 1)
+		fail_msg("seed %u: two are stopped", (unsigned int)seed);
+	if (w->b->nstopped > pool_count(p, SLOT_FREEZING))
+		fail_msg("seed %u: one is left stopped", (unsigned int)seed);
 	if (!stopped && w->up && wanted(w) < w->b->conf.workers)
 		fail_msg("seed %u: %u of %u workers", (unsigned int)seed,
 		    wanted(w), w->b->conf.workers);
@@ -115,15 +121,43 @@ random_exit(struct world *w, unsigned int slot)
 	bed_event(w->b, ev);
 }
 
+/* A worker begins to do something else. */
+static void
+random_change(struct world *w, unsigned int slot)
+{
+	struct bed_worker *x = &w->b->w[slot];
+
+	x->exam.holds = roll(w, HOLDS_UNKNOWN + 1);
+	x->exam.catches = roll(w, 2);
+	x->exam.leads = roll(w, 8) == 0;
+	x->exam.connection = roll(w, 4);
+	x->changes = roll(w, 2);
+	x->surprise = roll(w, 3) == 0;
+	x->deaf = roll(w, 2);
+	if (!x->stopped)
+		x->slow_stop = roll(w, 3) == 0;
+}
+
+/* A slot in use, if there is one. */
+static unsigned int
+random_slot(struct world *w)
+{
+	unsigned int i, slot = roll(w, w->nslots);
+
+	for (i = 0; i < w->nslots && !has_process(w, slot); i++)
+		slot = (slot + 1) % w->nslots;
+	return slot;
+}
+
 static void
 random_event(struct world *w)
 {
 	struct bed *b = w->b;
-	unsigned int slot = roll(w, w->nslots);
+	unsigned int slot = random_slot(w);
 
 	b->no_fork = roll(w, 20) == 0;
 	b->sees = (enum look)roll(w, 3);
-	switch (roll(w, 10)) {
+	switch (roll(w, 14)) {
 	case 0:
 	case 1:
 	case 2:
@@ -141,6 +175,19 @@ random_event(struct world *w)
 	case 5:
 		bed_pass(b, roll(w, 100) * MSEC);
 		break;
+	case 6:
+		bed_event(b, (struct pool_event){ .what = EV_STRAY,
+		    .pid = 4711 });
+		break;
+	case 7:
+		/* Told late, or of somebody who was not asked to stop. */
+		bed_event(b, (struct pool_event){ .what = EV_HALTED,
+		    .slot = slot });
+		break;
+	case 8:
+	case 9:
+		random_change(w, slot);
+		break;
 	default:
 		if (pool_state(b->p, slot) == SLOT_STARTING)
 			bed_look(b, slot, LOOK_READY);
@@ -157,12 +204,14 @@ check_health(struct world *w, uint64_t seed)
 
 	b->no_fork = false;
 	b->sees = LOOK_READY;
-	for (i = 0; i < 4 * w->nslots; i++) {
+	for (slot = 0; slot < w->nslots; slot++)
+		w->b->w[slot].slow_stop = w->b->w[slot].surprise = false;
+	for (i = 0; i < 4 * (b->conf.workers + 1); i++) {
 		bed_pass(b, POOL_FAIL_LAST);
 		for (slot = 0; slot < w->nslots; slot++) {
 			enum slot_state s = pool_state(b->p, slot);
 
-			if (s == SLOT_STOPPING || s == SLOT_KILLED)
+			if (s >= SLOT_RETIRING && s <= SLOT_KILLED)
 				bed_exit(b, slot, 0);
 		}
 	}
@@ -191,7 +240,7 @@ check_end(struct world *w, uint64_t seed)
 		}
 		strlcat(all, bed_did(b), sizeof(all));
 		if (i == 0)
-			bed_pass(b, b->conf.stop_timeout);
+			bed_pass(b, b->conf.stop_timeout + POOL_FREEZE);
 	}
 	if (pool_count(b->p, SLOT_EMPTY) != w->nslots ||
 	    strstr(all, "[done]") == NULL)

@@ -8,7 +8,7 @@ asks_every_worker_to_stop(void **arg)
 	struct bed *b = bed_ready(3);
 
 	(void)arg;
-	bed_tell(b, EV_STOP);
+	bed_stop(b);
 	assert_did(b, "TERM>0 TERM>1 TERM>2");
 	bed_free(b);
 }
@@ -17,17 +17,18 @@ static void
 uses_the_stop_signal_asked_for(void **arg)
 {
 	struct pool_conf c = bed_conf(1);
-	struct pool_action a;
 	struct bed *b;
 
 	(void)arg;
 	c.stop_signal = SIGUSR1;
 	b = bed_raw(&c);
 	bed_act(b);
-	pool_event(b->p, &(struct pool_event){ .what = EV_STOP }, b->now);
-	assert_true(pool_next(b->p, &a));
-	assert_int_equal(a.what, POOL_SIGNAL);
-	assert_int_equal(a.signo, SIGUSR1);
+	bed_did(b);
+	b->show_all = true;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "exam0 STOP>0 exam0 USR1>0 CONT>0");
+	bed_tell(b, EV_STOP);
+	assert_did(b, "USR1>>0 CONT>>0");
 	bed_free(b);
 }
 
@@ -37,7 +38,7 @@ is_done_when_the_last_worker_is_gone(void **arg)
 	struct bed *b = bed_ready(2);
 
 	(void)arg;
-	bed_tell(b, EV_STOP);
+	bed_stop(b);
 	bed_did(b);
 	bed_exit(b, 1, 0);
 	assert_did(b, "");
@@ -57,7 +58,7 @@ replaces_nobody(void **arg)
 	(void)arg;
 	bed_look(b, 0, LOOK_READY);
 	bed_look(b, 1, LOOK_READY);
-	bed_tell(b, EV_STOP);
+	bed_stop(b);
 	bed_did(b);
 	bed_crash(b, 0);
 	bed_exit(b, 1, 1);
@@ -75,7 +76,7 @@ starts_nobody_who_waits(void **arg)
 	bed_exit(b, 0, 0);
 	bed_exit(b, 0, 1);
 	bed_did(b);
-	bed_tell(b, EV_STOP);
+	bed_stop(b);
 	assert_did(b, "TERM>1");
 	assert_state(b, 0, SLOT_EMPTY);
 	bed_exit(b, 1, 0);
@@ -92,7 +93,7 @@ a_pool_without_processes_is_done_at_once(void **arg)
 	bed_exit(b, 0, 0);
 	bed_exit(b, 0, 1);
 	bed_did(b);
-	bed_tell(b, EV_STOP);
+	bed_stop(b);
 	assert_did(b, "[done]");
 	assert_int_equal(pool_deadline(b->p), NEVER);
 	bed_free(b);
@@ -106,12 +107,12 @@ kills_at_the_stop_timeout(void **arg)
 	(void)arg;
 	bed_tell(b, EV_STOP);
 	bed_exit(b, 0, 0);
-	bed_did(b);
 	bed_pass(b, b->conf.stop_timeout - 1);
-	assert_did(b, "");
+	assert_did(b, "TERM>0 TERM>1");
 	bed_pass(b, 1);
 	assert_did(b, "[kill 1] KILL>1");
-	assert_int_equal(b->notice.pid, b->pids[1]);
+	assert_int_equal(b->notice.what, NOTICE_KILL);
+	assert_int_equal(b->notice.pid, b->w[1].pid);
 	bed_pass(b, 100 * USEC);
 	assert_did(b, "");
 	bed_event(b, (struct pool_event){ .what = EV_EXIT, .slot = 1,
@@ -131,7 +132,7 @@ kills_at_once_without_a_stop_timeout(void **arg)
 	b = bed_raw(&c);
 	bed_act(b);
 	bed_did(b);
-	bed_tell(b, EV_STOP);
+	bed_stop(b);
 	bed_pass(b, 0);
 	assert_did(b, "TERM>0 [kill 0] KILL>0");
 	bed_free(b);
@@ -221,7 +222,7 @@ works_in_the_start(void **arg)
 	struct bed *b = bed_starting(2);
 
 	(void)arg;
-	bed_tell(b, EV_STOP);
+	bed_stop(b);
 	assert_did(b, "TERM>0 TERM>1");
 	bed_pass(b, 10 * USEC);
 	bed_exit(b, 0, 0);
@@ -239,8 +240,8 @@ takes_a_slow_worker_along(void **arg)
 	bed_look(b, 1, LOOK_READY);
 	bed_pass(b, 65 * USEC);
 	assert_has(bed_did(b), "[slow 0]");
-	bed_tell(b, EV_STOP);
-	assert_did(b, "TERM>0 TERM>1");
+	bed_stop(b);
+	assert_did(b, "TERM>1");
 	bed_exit(b, 1, 0);
 	bed_exit(b, 0, 0);
 	assert_has(bed_did(b), "[done]");
@@ -256,7 +257,7 @@ takes_a_killed_slow_worker_along(void **arg)
 	bed_look(b, 1, LOOK_READY);
 	bed_pass(b, 95 * USEC);
 	assert_has(bed_did(b), "KILL>0");
-	bed_tell(b, EV_STOP);
+	bed_stop(b);
 	bed_exit(b, 1, 0);
 	bed_event(b, (struct pool_event){ .what = EV_EXIT,
 	    .status = SIGKILL });
@@ -274,8 +275,8 @@ takes_a_reload_along(void **arg)
 	bed_tell(b, EV_RELOAD);
 	bed_look(b, 1, LOOK_READY);
 	assert_did(b, "spawn1 TERM>0");
-	bed_tell(b, EV_STOP);
-	assert_did(b, "TERM>0 TERM>1");
+	bed_stop(b);
+	assert_did(b, "TERM>1");
 	bed_exit(b, 1, 0);
 	bed_exit(b, 0, 0);
 	assert_did(b, "[done]");
@@ -292,7 +293,7 @@ a_slow_new_worker_fails_no_reload_any_more(void **arg)
 	bed_tell(b, EV_RELOAD);
 	bed_pass(b, 60 * USEC);
 	assert_has(bed_did(b), "[slow 1]");
-	bed_tell(b, EV_STOP);
+	bed_stop(b);
 	bed_exit(b, 1, 0);
 	bed_exit(b, 0, 0);
 	assert_has_not(bed_did(b), "[reload-failed");
@@ -305,7 +306,7 @@ a_reload_is_ignored_meanwhile(void **arg)
 	struct bed *b = bed_ready(1);
 
 	(void)arg;
-	bed_tell(b, EV_STOP);
+	bed_stop(b);
 	bed_did(b);
 	bed_tell(b, EV_RELOAD);
 	assert_did(b, "");

@@ -24,14 +24,21 @@ struct cell {
 	uint64_t	 least, most;	/* until the next deadline */
 	const char	*did;
 	const char	*name;
+	struct exam	 exam;
 };
 
 #define STATUS(n)	BED_STATUS(n)
 #define SAME		(NEVER - 1)	/* the deadline is as it was */
 #define NOTHING(state, path, ev, name) { (state), (path), (ev), 0, false, \
-	MOVED_NO, LOOK_READY, (state), SAME, SAME, "", (name) }
+	MOVED_NO, LOOK_READY, (state), SAME, SAME, "", (name), { 0 } }
 #define EXIT(state, path, status, failed, to, ...) { (state), (path), \
-	EV_EXIT, (status), (failed), MOVED_NO, LOOK_NO, (to), __VA_ARGS__ }
+	EV_EXIT, (status), (failed), MOVED_NO, LOOK_NO, (to), __VA_ARGS__, \
+	{ 0 } }
+#define EXAM(state, to, usec, did, name, ...) { (state), LEAVING, \
+	EV_EXAMINED, 0, false, 0, 0, (to), (usec), (usec), (did), (name), \
+	{ __VA_ARGS__ } }
+#define END(state, path, to, usec, did, name) { (state), (path), \
+	EV_END, 0, false, 0, 0, (to), (usec), (usec), (did), (name), { 0 } }
 #define FIRST_BACKOFF	POOL_FAIL_FIRST * 3 / 4, POOL_FAIL_FIRST
 #define SECOND_BACKOFF	2 * POOL_FAIL_FIRST * 3 / 4, 2 * POOL_FAIL_FIRST
 
@@ -39,28 +46,36 @@ static struct cell cells[] = {
 	NOTHING(SLOT_EMPTY, PLAIN, EV_SPAWNED, "empty_spawned"),
 	NOTHING(SLOT_EMPTY, PLAIN, EV_NOFORK, "empty_nofork"),
 	NOTHING(SLOT_EMPTY, PLAIN, EV_LOOKED, "empty_looked"),
+	NOTHING(SLOT_EMPTY, PLAIN, EV_EXAMINED, "empty_examined"),
+	NOTHING(SLOT_EMPTY, PLAIN, EV_HALTED, "empty_halted"),
 	NOTHING(SLOT_EMPTY, PLAIN, EV_EXIT, "empty_exit"),
 	NOTHING(SLOT_EMPTY, PLAIN, EV_TIMER, "empty_timer"),
 	NOTHING(SLOT_EMPTY, PLAIN, EV_END, "empty_end"),
 
 	{ SLOT_SPAWNING, PLAIN, EV_SPAWNED, 0, false, 0, 0, SLOT_STARTING,
 	    POOL_LOOK_FIRST, POOL_LOOK_FIRST, "",
-	    "spawning_spawned_is_starting" },
+	    "spawning_spawned_is_starting", { 0 } },
 	{ SLOT_SPAWNING, PLAIN, EV_NOFORK, 0, false, 0, 0, SLOT_BACKOFF,
-	    SECOND_BACKOFF, "[nofork 0]", "spawning_nofork_backs_off" },
+	    SECOND_BACKOFF, "[nofork 0]", "spawning_nofork_backs_off", { 0 } },
 	NOTHING(SLOT_SPAWNING, PLAIN, EV_LOOKED, "spawning_looked"),
+	NOTHING(SLOT_SPAWNING, PLAIN, EV_EXAMINED, "spawning_examined"),
+	NOTHING(SLOT_SPAWNING, PLAIN, EV_HALTED, "spawning_halted"),
 	NOTHING(SLOT_SPAWNING, PLAIN, EV_EXIT, "spawning_exit"),
 	NOTHING(SLOT_SPAWNING, PLAIN, EV_TIMER, "spawning_timer"),
 
 	NOTHING(SLOT_STARTING, PLAIN, EV_SPAWNED, "starting_spawned"),
 	NOTHING(SLOT_STARTING, PLAIN, EV_NOFORK, "starting_nofork"),
+	NOTHING(SLOT_STARTING, PLAIN, EV_EXAMINED, "starting_examined"),
+	NOTHING(SLOT_STARTING, PLAIN, EV_HALTED, "starting_halted"),
 	{ SLOT_STARTING, PLAIN, EV_LOOKED, 0, false, 0, LOOK_READY,
-	    SLOT_READY, NEVER, NEVER, "", "starting_looked_ready_is_ready" },
+	    SLOT_READY, NEVER, NEVER, "",
+	    "starting_looked_ready_is_ready", { 0 } },
 	{ SLOT_STARTING, PLAIN, EV_LOOKED, 0, false, 0, LOOK_NO,
-	    SLOT_STARTING, SAME, SAME, "", "starting_looked_no_waits_on" },
+	    SLOT_STARTING, SAME, SAME, "",
+	    "starting_looked_no_waits_on", { 0 } },
 	{ SLOT_STARTING, PLAIN, EV_LOOKED, 0, false, 0, LOOK_UNKNOWN,
 	    SLOT_STARTING, SAME, SAME, "",
-	    "starting_looked_unknown_waits_on" },
+	    "starting_looked_unknown_waits_on", { 0 } },
 	EXIT(SLOT_STARTING, PLAIN, STATUS(1), false, SLOT_BACKOFF,
 	    FIRST_BACKOFF, "[exit 0]", "starting_exit_1_backs_off"),
 	EXIT(SLOT_STARTING, PLAIN, SIGSEGV, false, SLOT_BACKOFF,
@@ -72,19 +87,21 @@ static struct cell cells[] = {
 	    "spawn0", "starting_exit_0_not_moved"),
 	{ SLOT_STARTING, PLAIN, EV_EXIT, 0, false, MOVED_YES, 0,
 	    SLOT_SPAWNING, NEVER, NEVER, "spawn0",
-	    "starting_exit_0_moved_is_recycling" },
+	    "starting_exit_0_moved_is_recycling", { 0 } },
 	{ SLOT_STARTING, PLAIN, EV_EXIT, 0, false, MOVED_UNKNOWN, 0,
 	    SLOT_SPAWNING, NEVER, NEVER, "spawn0",
-	    "starting_exit_0_queue_unknown" },
+	    "starting_exit_0_queue_unknown", { 0 } },
 	{ SLOT_STARTING, PLAIN, EV_TIMER, 0, false, 0, 0, SLOT_STARTING,
 	    2 * POOL_LOOK_FIRST, POOL_LOOK_LAST, "look0",
-	    "starting_timer_looks" },
-	{ SLOT_STARTING, PLAIN, EV_END, 0, false, 0, 0, SLOT_STOPPING,
-	    30 * USEC, 30 * USEC, "TERM>0", "starting_end_is_asked_to_stop" },
+	    "starting_timer_looks", { 0 } },
+	END(SLOT_STARTING, PLAIN, SLOT_RETIRING, POOL_EXAM_FIRST, "exam0",
+	    "starting_end_retires"),
 
 	NOTHING(SLOT_READY, PLAIN, EV_SPAWNED, "ready_spawned"),
 	NOTHING(SLOT_READY, PLAIN, EV_NOFORK, "ready_nofork"),
 	NOTHING(SLOT_READY, PLAIN, EV_LOOKED, "ready_looked"),
+	NOTHING(SLOT_READY, PLAIN, EV_EXAMINED, "ready_examined"),
+	NOTHING(SLOT_READY, PLAIN, EV_HALTED, "ready_halted"),
 	EXIT(SLOT_READY, PLAIN, 0, false, SLOT_SPAWNING, NEVER, NEVER,
 	    "spawn0", "ready_exit_0_is_recycling"),
 	EXIT(SLOT_READY, PLAIN, STATUS(3), false, SLOT_SPAWNING, NEVER,
@@ -92,12 +109,69 @@ static struct cell cells[] = {
 	EXIT(SLOT_READY, PLAIN, SIGSEGV, false, SLOT_SPAWNING, NEVER, NEVER,
 	    "[exit 0] spawn0", "ready_crash_is_replaced_at_once"),
 	NOTHING(SLOT_READY, PLAIN, EV_TIMER, "ready_timer"),
-	{ SLOT_READY, PLAIN, EV_END, 0, false, 0, 0, SLOT_STOPPING,
-	    30 * USEC, 30 * USEC, "TERM>0", "ready_end_is_asked_to_stop" },
+	END(SLOT_READY, PLAIN, SLOT_RETIRING, POOL_EXAM_FIRST, "exam0",
+	    "ready_end_retires"),
+
+	NOTHING(SLOT_RETIRING, LEAVING, EV_SPAWNED, "retiring_spawned"),
+	NOTHING(SLOT_RETIRING, LEAVING, EV_NOFORK, "retiring_nofork"),
+	NOTHING(SLOT_RETIRING, LEAVING, EV_LOOKED, "retiring_looked"),
+	NOTHING(SLOT_RETIRING, LEAVING, EV_HALTED, "retiring_halted"),
+	NOTHING(SLOT_RETIRING, LEAVING, EV_END, "retiring_end"),
+	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_EXAM_FIRST, "STOP>0",
+	    "retiring_examined_idle_is_stopped", .holds = HOLDS_NOTHING),
+	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_EXAM_FIRST, "STOP>0",
+	    "retiring_examined_quiet_is_stopped", .holds = HOLDS_QUIET),
+	EXAM(SLOT_RETIRING, SLOT_RETIRING, SAME, "",
+	    "retiring_examined_busy_is_left", .holds = HOLDS_BUSY,
+	    .catches = true),
+	EXAM(SLOT_RETIRING, SLOT_RETIRING, SAME, "",
+	    "retiring_examined_unknown_is_left", .holds = HOLDS_UNKNOWN),
+	EXAM(SLOT_RETIRING, SLOT_STOPPING, POOL_HEED, "TERM>0",
+	    "retiring_examined_unknown_that_catches_is_told",
+	    .holds = HOLDS_UNKNOWN, .catches = true),
+	EXAM(SLOT_RETIRING, SLOT_STOPPING, POOL_HEED, "TERM>0",
+	    "retiring_examined_leader_is_told", .leads = true),
+	EXIT(SLOT_RETIRING, LEAVING, 0, false, SLOT_EMPTY, NEVER, NEVER, "",
+	    "retiring_exit_is_not_replaced"),
+	EXIT(SLOT_RETIRING, LEAVING, SIGSEGV, false, SLOT_EMPTY, NEVER,
+	    NEVER, "", "retiring_crash_is_not_replaced"),
+	{ SLOT_RETIRING, LEAVING, EV_TIMER, 0, false, 0, 0, SLOT_RETIRING,
+	    2 * POOL_EXAM_FIRST, 2 * POOL_EXAM_FIRST, "exam0",
+	    "retiring_timer_looks_again", { 0 } },
+
+	NOTHING(SLOT_FREEZING, LEAVING, EV_SPAWNED, "freezing_spawned"),
+	NOTHING(SLOT_FREEZING, LEAVING, EV_NOFORK, "freezing_nofork"),
+	NOTHING(SLOT_FREEZING, LEAVING, EV_LOOKED, "freezing_looked"),
+	NOTHING(SLOT_FREEZING, LEAVING, EV_END, "freezing_end"),
+	{ SLOT_FREEZING, LEAVING, EV_HALTED, 0, false, 0, 0, SLOT_FREEZING,
+	    SAME, SAME, "exam0", "freezing_halted_is_looked_at", { 0 } },
+	EXAM(SLOT_FREEZING, SLOT_FREEZING, SAME, "",
+	    "freezing_examined_running_waits_on", .holds = HOLDS_NOTHING),
+	EXAM(SLOT_FREEZING, SLOT_FREEZING, SAME, "",
+	    "freezing_examined_running_and_busy_waits_on",
+	    .holds = HOLDS_BUSY),
+	EXAM(SLOT_FREEZING, SLOT_STOPPING, POOL_HEED, "TERM>0 CONT>0",
+	    "freezing_examined_idle_is_told", .frozen = true),
+	EXAM(SLOT_FREEZING, SLOT_STOPPING, POOL_HEED, "TERM>0 CONT>0",
+	    "freezing_examined_quiet_is_told", .frozen = true,
+	    .holds = HOLDS_QUIET),
+	EXAM(SLOT_FREEZING, SLOT_RETIRING, 2 * POOL_EXAM_FIRST, "CONT>0",
+	    "freezing_examined_busy_is_continued", .frozen = true,
+	    .holds = HOLDS_BUSY, .catches = true),
+	EXAM(SLOT_FREEZING, SLOT_RETIRING, 2 * POOL_EXAM_FIRST, "CONT>0",
+	    "freezing_examined_unknown_is_continued", .frozen = true,
+	    .holds = HOLDS_UNKNOWN, .catches = true),
+	EXIT(SLOT_FREEZING, LEAVING, 0, false, SLOT_EMPTY, NEVER, NEVER, "",
+	    "freezing_exit_is_not_replaced"),
+	{ SLOT_FREEZING, LEAVING, EV_TIMER, 0, false, 0, 0, SLOT_FREEZING,
+	    POOL_EXAM_FIRST, POOL_EXAM_FIRST, "exam0",
+	    "freezing_timer_looks_again", { 0 } },
 
 	NOTHING(SLOT_STOPPING, LEAVING, EV_SPAWNED, "stopping_spawned"),
 	NOTHING(SLOT_STOPPING, LEAVING, EV_NOFORK, "stopping_nofork"),
 	NOTHING(SLOT_STOPPING, LEAVING, EV_LOOKED, "stopping_looked"),
+	NOTHING(SLOT_STOPPING, LEAVING, EV_EXAMINED, "stopping_examined"),
+	NOTHING(SLOT_STOPPING, LEAVING, EV_HALTED, "stopping_halted"),
 	EXIT(SLOT_STOPPING, LEAVING, 0, false, SLOT_EMPTY, NEVER, NEVER, "",
 	    "stopping_exit_of_a_leaving_one_is_not_replaced"),
 	EXIT(SLOT_STOPPING, LEAVING, SIGTERM, false, SLOT_EMPTY, NEVER,
@@ -105,14 +179,20 @@ static struct cell cells[] = {
 	EXIT(SLOT_STOPPING, SLOW, SIGTERM, false, SLOT_BACKOFF,
 	    FIRST_BACKOFF, "[exit 0]",
 	    "stopping_exit_of_a_slow_one_backs_off"),
-	{ SLOT_STOPPING, LEAVING, EV_TIMER, 0, false, 0, 0, SLOT_KILLED,
-	    NEVER, NEVER, "[kill 0] KILL>0", "stopping_timer_kills" },
-	{ SLOT_STOPPING, LEAVING, EV_END, 0, false, 0, 0, SLOT_STOPPING,
-	    SAME, SAME, "TERM>0", "stopping_end_never_delays_the_kill" },
+	{ SLOT_STOPPING, SLOW, EV_TIMER, 0, false, 0, 0, SLOT_KILLED,
+	    NEVER, NEVER, "[kill 0] KILL>>0", "stopping_timer_kills_a_slow_one",
+	    { 0 } },
+	{ SLOT_STOPPING, LEAVING, EV_TIMER, 0, false, 0, 0, SLOT_RETIRING,
+	    POOL_EXAM_FIRST, POOL_EXAM_FIRST, "exam0",
+	    "stopping_timer_looks_what_it_does", { 0 } },
+	NOTHING(SLOT_STOPPING, LEAVING, EV_END, "stopping_end"),
+	NOTHING(SLOT_STOPPING, SLOW, EV_END, "stopping_end_of_a_slow_one"),
 
 	NOTHING(SLOT_KILLED, LEAVING, EV_SPAWNED, "killed_spawned"),
 	NOTHING(SLOT_KILLED, LEAVING, EV_NOFORK, "killed_nofork"),
 	NOTHING(SLOT_KILLED, LEAVING, EV_LOOKED, "killed_looked"),
+	NOTHING(SLOT_KILLED, LEAVING, EV_EXAMINED, "killed_examined"),
+	NOTHING(SLOT_KILLED, LEAVING, EV_HALTED, "killed_halted"),
 	EXIT(SLOT_KILLED, LEAVING, SIGKILL, false, SLOT_EMPTY, NEVER, NEVER,
 	    "", "killed_exit_of_a_leaving_one_is_not_replaced"),
 	EXIT(SLOT_KILLED, SLOW, SIGKILL, false, SLOT_BACKOFF, FIRST_BACKOFF,
@@ -124,11 +204,13 @@ static struct cell cells[] = {
 	NOTHING(SLOT_BACKOFF, PLAIN, EV_SPAWNED, "backoff_spawned"),
 	NOTHING(SLOT_BACKOFF, PLAIN, EV_NOFORK, "backoff_nofork"),
 	NOTHING(SLOT_BACKOFF, PLAIN, EV_LOOKED, "backoff_looked"),
+	NOTHING(SLOT_BACKOFF, PLAIN, EV_EXAMINED, "backoff_examined"),
+	NOTHING(SLOT_BACKOFF, PLAIN, EV_HALTED, "backoff_halted"),
 	NOTHING(SLOT_BACKOFF, PLAIN, EV_EXIT, "backoff_exit"),
 	{ SLOT_BACKOFF, PLAIN, EV_TIMER, 0, false, 0, 0, SLOT_SPAWNING,
-	    NEVER, NEVER, "spawn0", "backoff_timer_starts_it" },
+	    NEVER, NEVER, "spawn0", "backoff_timer_starts_it", { 0 } },
 	{ SLOT_BACKOFF, PLAIN, EV_END, 0, false, 0, 0, SLOT_EMPTY, NEVER,
-	    NEVER, "", "backoff_end_is_never_started" },
+	    NEVER, "", "backoff_end_is_never_started", { 0 } },
 };
 
 static void
@@ -140,11 +222,19 @@ send(struct bed *b, unsigned int what, unsigned int slot)
 	pool_event(b->p, &ev, b->now);
 }
 
+static void
+examined(struct bed *b, unsigned int slot, struct exam x)
+{
+	pool_event(b->p, &(struct pool_event){ .what = EV_EXAMINED,
+	    .slot = slot, .exam = x }, b->now);
+}
+
 /* Moves the clock to the next deadline. */
 static void
 due(struct bed *b)
 {
-	b->now = pool_deadline(b->p);
+	if (b->now < pool_deadline(b->p))
+		b->now = pool_deadline(b->p);
 	pool_tick(b->p, b->now);
 }
 
@@ -161,18 +251,24 @@ reach(enum slot_state state, enum path path)
 	bed_pass(b, POOL_START_GRACE + 500 * MSEC);
 	if (path == SLOW) {
 		bed_pass(b, b->conf.start_timeout);
-	} else if (state == SLOT_STOPPING || state == SLOT_KILLED) {
+	} else if (path == LEAVING) {
 		bed_look(b, 0, LOOK_READY);
 		send(b, EV_END, 0);
 	}
+	if (path == LEAVING && state != SLOT_RETIRING)
+		examined(b, 0, (struct exam){ .holds = HOLDS_NOTHING });
+	if (path == LEAVING && state > SLOT_FREEZING)
+		examined(b, 0, (struct exam){ .frozen = true });
 	if (state == SLOT_READY)
 		bed_look(b, 0, LOOK_READY);
 	else if (state == SLOT_BACKOFF || state == SLOT_SPAWNING)
 		bed_exit(b, 0, 1);
+	if (path == LEAVING && state == SLOT_KILLED)
+		b->now += b->conf.stop_timeout;
 	if (state == SLOT_SPAWNING || state == SLOT_KILLED)
 		due(b);
 	bed_take(b);
-	b->show_looks = true;
+	b->show_looks = b->show_all = true;
 	bed_did(b);
 	return b;
 }
@@ -185,7 +281,7 @@ check_cell(void **arg)
 	struct bed *b = reach(c->from, c->path);
 	struct pool_event ev = { .slot = slot, .status = c->status,
 	    .exec_failed = c->exec_failed, .moved = c->moved,
-	    .look = c->look, .pid = 999, .error = 11 };
+	    .look = c->look, .exam = c->exam, .pid = 999, .error = 11 };
 	uint64_t before;
 
 	assert_state(b, slot, c->from);
@@ -219,7 +315,7 @@ spawning_end_goes_when_it_came(void **arg)
 	send(b, EV_END, 0);
 	send(b, EV_SPAWNED, 0);
 	bed_take(b);
-	assert_did(b, "TERM>0");
+	assert_did(b, "TERM>>0");
 	assert_state(b, 0, SLOT_STOPPING);
 	bed_exit(b, 0, 0);
 	assert_state(b, 0, SLOT_EMPTY);

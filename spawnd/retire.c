@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How a worker goes without a request being lost, whatever program it is. A
+ * stopped process cannot accept: so it is looked at, stopped when it holds no
+ * connection, and looked at again. Only if it still holds none is it sent its
+ * stop signal, which it meets before accept(2) can return, and continued.
+ *
+ * The unit is the process. One that only watches over others is told at once;
+ * what it leaves behind comes back as strays, each of which goes this way.
+ */
+#include <signal.h>
+#include <stddef.h>
+
+#include "slot.h"
+
+static uint64_t
+smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The next look, in growing pauses. */
+static void
+examine_later(struct pool *p, struct slot *s, uint64_t now)
+{
+	slot_enter(p, s, SLOT_RETIRING,
+	    smaller(slot_later(now, s->pause), s->end_by));
+	s->pause = smaller(s->pause * 2, POOL_EXAM_LAST);
+}
+
+/* The stop signal; whether it is heeded is seen after a while. */
+static void
+tell(struct pool *p, struct slot *s, bool whole, uint64_t now)
+{
+	s->told = true;
+	slot_signal(p, s, p->conf.stop_signal, whole);
+	slot_enter(p, s, SLOT_STOPPING,
+	    smaller(slot_later(now, POOL_HEED), s->end_by));
+}
+
+void
+retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	(void)ev;
+	s->told = s->constant = s->busy = false;
+	s->connection = s->age = 0;
+	s->retiring = now;
+	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
+	    p->stop_by);
+	s->pause = POOL_EXAM_FIRST;
+	examine_later(p, s, now);
+	slot_push(p, s, POOL_EXAMINE);
+}
+
+/* The deadline has passed: nothing is waited for any more. */
+static void
+kill_now(struct pool *p, struct slot *s)
+{
+	struct pool_notice *n;
+
+	n = slot_notice(p, s->busy ? NOTICE_LOST : NOTICE_KILL, s);
+	n->age = s->age;
+	slot_signal(p, s, SIGKILL, true);
+	slot_enter(p, s, SLOT_KILLED, NEVER);
+}
+
+void
+retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	(void)ev;
+	if (now >= s->end_by) {
+		kill_now(p, s);
+		return;
+	}
+	examine_later(p, s, now);
+	slot_push(p, s, POOL_EXAMINE);
+}
+
+static void
+freeze(struct pool *p, struct slot *s, uint64_t now)
+{
+	p->frozen = s;
+	s->thaw_by = slot_later(now, POOL_FREEZE);
+	slot_signal(p, s, SIGSTOP, false);
+	slot_enter(p, s, SLOT_FREEZING, slot_later(now, POOL_EXAM_FIRST));
+}
+
+/* It holds a connection: what it is told, if anything. */
+static void
+found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
+{
+	/* Between short requests there is a moment: it wants many looks. */
+	s->constant = s->busy && x->connection != s->connection;
+	if (s->constant) {
+		s->pause = POOL_EXAM_FIRST;
+		slot_deadline(p, s, smaller(slot_later(now, s->pause),
+		    s->end_by));
+	}
+	s->busy = true;
+	s->connection = x->connection;
+	s->age = x->age;
+	/* Under load it may never be met idle; who catches it, finishes. */
+	if (s->constant && x->catches && !x->threaded && !s->told &&
+	    now - s->retiring >= POOL_CONSTANT)
+		tell(p, s, false, now);
+}
+
+void
+retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	const struct exam *x = &ev->exam;
+
+	if (x->holds == HOLDS_BUSY) {
+		found_busy(p, s, x, now);
+		return;
+	}
+	if (x->holds == HOLDS_UNKNOWN) {
+		s->busy = true;		/* for all we know */
+		if (x->catches && !s->told)
+			tell(p, s, false, now);
+		return;
+	}
+	s->busy = false;
+	s->polls = x->polls;
+	if (s->told && !x->waits)
+		return;		/* it goes, and has things to do before */
+	if (x->leads) {
+		if (!s->told)
+			tell(p, s, false, now);
+	} else if (p->frozen == NULL)
+		freeze(p, s, now);
+	else
+		slot_deadline(p, s, slot_later(now, POOL_EXAM_FIRST));
+}
+
+void
+retire_forget(struct pool *p, const struct slot *s)
+{
+	if (p->frozen == s)
+		p->frozen = NULL;
+}
+
+/* It runs again, and is tried again. */
+static void
+thaw(struct pool *p, struct slot *s, uint64_t pause, uint64_t now)
+{
+	retire_forget(p, s);
+	slot_signal(p, s, SIGCONT, false);
+	slot_enter(p, s, SLOT_RETIRING,
+	    smaller(slot_later(now, pause), s->end_by));
+}
+
+void
+retire_halted(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	(void)ev;
+	(void)now;
+	slot_push(p, s, POOL_EXAMINE);
+}
+
+void
+retire_freeze_timer(struct pool *p, struct slot *s,
+    const struct pool_event *ev, uint64_t now)
+{
+	(void)ev;
+	if (now >= s->thaw_by) {
+		thaw(p, s, POOL_FREEZE_AGAIN, now);
+		return;
+	}
+	slot_deadline(p, s, slot_later(now, POOL_EXAM_FIRST));
+	slot_push(p, s, POOL_EXAMINE);
+}
+
+/* Stopped, and looked at once more: now it is certain. */
+void
+retire_freeze_examined(struct pool *p, struct slot *s,
+    const struct pool_event *ev, uint64_t now)
+{
+	const struct exam *x = &ev->exam;
+
+	if (!x->frozen)
+		return;		/* the timer looks again, or gives up */
+	if (x->holds == HOLDS_BUSY || x->holds == HOLDS_UNKNOWN) {
+		s->busy = true;
+		s->connection = x->connection;
+		s->age = x->age;
+		thaw(p, s, s->pause, now);
+		return;
+	}
+	retire_forget(p, s);
+	/*
+	 * It did not heed the signal, and nothing is lost with it. Nor can one
+	 * with threads in accept be told: that which ends the process would
+	 * take along what another has accepted meanwhile.
+	 */
+	if (s->told || (x->threaded && x->catches && !s->polls)) {
+		slot_signal(p, s, SIGKILL, false);
+		slot_enter(p, s, SLOT_KILLED, NEVER);
+		return;
+	}
+	tell(p, s, false, now);
+	slot_signal(p, s, SIGCONT, false);
+}
+
+void
+retire_stop_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	if (p->fast || s->slow || now >= s->end_by) {
+		kill_now(p, s);
+		return;
+	}
+	/* The signal was not heeded yet: perhaps it serves, perhaps not. */
+	s->pause = POOL_EXAM_FIRST;
+	retire_timer(p, s, ev, now);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A worker from its spawn to the moment it is ready, or to its end before
+ * that: what it is looked at for, and how long the next one has to wait.
+ */
+#include <sys/wait.h>
+
+#include <stddef.h>
+
+#include "slot.h"
+
+static uint64_t
+smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* first, doubled n - 1 times, at most last. */
+static uint64_t
+doubled(uint64_t first, unsigned int n, uint64_t last)
+{
+	while (n-- > 1 && first < last)
+		first *= 2;
+	return smaller(first, last);
+}
+
+/* Up to a quarter less, so that slots which failed together part. */
+static uint64_t
+jitter(struct pool *p, uint64_t delay)
+{
+	uint64_t x = p->random;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	p->random = x;
+	return delay - x % (delay / 4 + 1);
+}
+
+static void
+settle(struct pool *p, struct slot *s)
+{
+	if (!s->settled) {
+		s->settled = true;
+		p->unsettled--;
+	}
+}
+
+/* A start in vain. */
+static void
+tried(struct pool *p, struct slot *s)
+{
+	settle(p, s);
+	if (++s->tries == POOL_START_FAILURES)
+		p->given_up++;
+}
+
+static void
+came_up(struct pool *p, struct slot *s, uint64_t now)
+{
+	settle(p, s);
+	if (p->first_ready == NEVER) {
+		p->first_ready = now;
+		if (p->phase == PHASE_START)
+			p->deadline = slot_later(now, POOL_START_GRACE);
+	}
+	s->failures = 0;
+	s->proven = s->generation;
+}
+
+/* A new worker that fails ends the reload it belongs to. */
+static void
+reload_failed(struct pool *p, const struct slot *s,
+    const struct pool_event *ev)
+{
+	struct pool_notice *n;
+
+	if (!p->reloading || s->generation != p->generation)
+		return;
+	p->reloading = false;
+	p->extra = NULL;
+	n = slot_notice(p, NOTICE_RELOAD_FAILED, s);
+	n->error = ev->error;
+	n->status = ev->status;
+	n->exec_failed = ev->exec_failed;
+}
+
+/* The slot's worker did not start: what now, and when again. */
+void
+start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	struct pool_notice *n;
+	uint64_t delay;
+
+	tried(p, s);
+	s->failures++;
+	delay = jitter(p, doubled(POOL_FAIL_FIRST, s->failures,
+	    POOL_FAIL_LAST));
+	n = slot_notice(p, ev->what == EV_NOFORK ? NOTICE_NOFORK : NOTICE_EXIT,
+	    s);
+	n->error = ev->error;
+	n->status = ev->status;
+	n->exec_failed = ev->exec_failed;
+	n->age = now - s->spawned;
+	reload_failed(p, s, ev);
+	if (slot_vacate(p, s))
+		return;
+	n->delay = delay;
+	slot_spawn_after(p, s, now, delay);
+}
+
+void
+start_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	s->pid = ev->pid;
+	s->spawned = now;
+	s->ready_by = slot_later(now, p->conf.start_timeout);
+	s->pause = POOL_LOOK_FIRST;
+	s->seen = LOOK_UNKNOWN;
+	slot_enter(p, s, SLOT_STARTING,
+	    smaller(slot_later(now, s->pause), s->ready_by));
+	if (s->leaving)
+		slot_stop(p, s, ev, now);
+}
+
+void
+start_nofork(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	s->spawned = now;
+	start_failed(p, s, ev, now);
+}
+
+/* Looks cost, so with many starts at once each is seen less often. */
+static uint64_t
+longest_pause(const struct pool *p)
+{
+	return POOL_LOOK_LAST * (1 + p->count[SLOT_STARTING] / 32);
+}
+
+void
+start_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	if (now >= s->ready_by && s->seen == LOOK_NO) {
+		slot_notice(p, NOTICE_SLOW, s);
+		s->slow = true;
+		slot_stop(p, s, ev, now);
+		return;
+	}
+	if (now >= s->ready_by)
+		s->ready_by = slot_later(now, p->conf.start_timeout);
+	s->pause = smaller(s->pause * 2, longest_pause(p));
+	slot_deadline(p, s, smaller(slot_later(now, s->pause), s->ready_by));
+	slot_push(p, s, POOL_LOOK)->age = now - s->spawned;
+}
+
+void
+start_looked(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	s->seen = ev->look;
+	if (ev->look != LOOK_READY)
+		return;
+	s->quick = 0;
+	came_up(p, s, now);
+	slot_enter(p, s, SLOT_READY, NEVER);
+}
+
+/* An exit 0 of a worker that was never seen ready. */
+static void
+unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	struct pool_notice *n;
+	uint64_t next, delay;
+
+	if (ev->moved == MOVED_YES) {
+		s->quick = 0;
+		came_up(p, s, now);
+		slot_recycle(p, s);
+		return;
+	}
+	tried(p, s);
+	if (ev->moved == MOVED_NO || s->quick == 0)
+		s->quick++;
+	if (p->phase == PHASE_START && p->first_ready == NEVER) {
+		n = slot_notice(p, NOTICE_EXIT, s);
+		n->age = now - s->spawned;
+	}
+	if (ev->moved == MOVED_NO)
+		reload_failed(p, s, ev);
+	if (slot_vacate(p, s))
+		return;
+	next = slot_later(s->spawned, doubled(POOL_QUICK_FIRST, s->quick,
+	    POOL_QUICK_LAST));
+	delay = next > now ? next - now : 0;
+	slot_spawn_after(p, s, now, delay);
+}
+
+/*
+ * Did it take a request that already waited, and died of it before the first
+ * look? A reload's new program gets no such credit: others served, too.
+ */
+static bool
+served_unseen(const struct pool *p, const struct slot *s,
+    const struct pool_event *ev)
+{
+	return p->phase == PHASE_UP && !ev->exec_failed &&
+	    ev->moved == MOVED_YES &&
+	    !(p->reloading && s->generation == p->generation);
+}
+
+void
+start_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	if (!ev->exec_failed && WIFEXITED(ev->status) &&
+	    WEXITSTATUS(ev->status) == 0)
+		unseen_exit(p, s, ev, now);
+	else if (served_unseen(p, s, ev)) {
+		came_up(p, s, now);
+		slot_ready_exit(p, s, ev, now);
+	} else
+		start_failed(p, s, ev, now);
+}

@@ -1,0 +1,15 @@
+#!/usr/bin/perl
+# SPDX-License-Identifier: ISC
+# bare.c's answers by Perl.
+use strict;
+use warnings;
+use FCGI;
+
+my %env;
+my $r = FCGI::Request(\*STDIN, \*STDOUT, \*STDERR, \%env);
+while ($r->Accept() >= 0) {
+	my ($token, $ms, $size) = split / /, $env{QUERY_STRING} // '';
+	select undef, undef, undef, $ms / 1000 if $ms;
+	print "Content-Type: text/plain\r\n\r\n$token $$\n",
+	    'x' x ($size // 0);
+}

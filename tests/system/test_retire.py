@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: ISC
+"""Workers are not ended while they serve: reloads under load, with programs
+that do and do not handle their stop signal, and the control that such a load
+loses requests when the signal is sent blindly."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+import harness as h
+
+CLIENTS = 6
+SECONDS = 4
+REQUESTS = 2000         # at the least: less is no load
+
+PHP = ["/usr/bin/php-cgi", "-n"]
+
+# What is started, the script it is asked for, the options of spawnd.
+PROGRAMS = {
+    "no handler": ([h.app("bare")], None, ["-F", 4]),
+    "libfcgi": ([h.app("lib")], None, ["-F", 4]),
+    "libfcgi, threads": ([h.app("lib"), "4"], None, ["-F", 4]),
+    "php-cgi": (PHP, "php/load.php", ["-F", 4]),
+    "php-cgi, children": (PHP, "php/load.php", ["-F", 2, "-C", 2]),
+    "perl": ([h.source("load.pl")], None, ["-F", 4]),
+}
+
+
+class Load:
+    """The load generator, in the background."""
+
+    def __init__(self, where, script=None, ms=1, seconds=SECONDS):
+        argv = [h.app("load"), where, str(CLIENTS), str(seconds), str(ms),
+                "0"]
+        if script:
+            argv.append(h.source(script))
+        self.popen = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def result(self):
+        out = self.popen.communicate(timeout=SECONDS + 20)[0]
+        words = out.split()
+        return dict(zip(words[::2], map(int, words[1::2])))
+
+
+def start(spawnd, place, name, *more):
+    argv, script, options = PROGRAMS[name]
+    return spawnd("-s", f"{place}/sock", "-u", "www", *options, *more, "--",
+                  *argv), script
+
+
+def enough(result):
+    assert result["sent"] == result["answered"] + result["failed"], result
+    assert result["sent"] >= REQUESTS, result
+    assert result["busy"] >= 80, result
+
+
+def reload(s, load):
+    """A reload, to its end or that of the load."""
+    done = len(re.findall("all workers are new", s.log()))
+    s.signal(signal.SIGHUP)
+    h.wait_for(lambda: len(re.findall("all workers are new", s.log())) > done
+               or not load.running(), SECONDS + 10, s.log)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_reloads_under_load_lose_nothing(spawnd, place, name):
+    s, script = start(spawnd, place, name)
+    before = set(s.workers())
+    load = Load(f"{place}/sock", script)
+    while load.running():
+        reload(s, load)
+    result = load.result()
+    enough(result)
+    assert result["failed"] == 0, (result, s.log())
+    # The one that the end of the load has cut short comes to its end, too.
+    h.wait_for(lambda: len(re.findall("reload: begun", s.log())) ==
+               len(re.findall("all workers are new", s.log())), 10, s.log)
+    assert not before & set(s.workers())
+    assert s.stop() == 0
+
+
+def test_reloads_over_tcp_lose_nothing(spawnd):
+    s = spawnd("-p", 9099, "-u", "www", "-F", 4, "--", h.app("bare"))
+    load = Load("127.0.0.1:9099")
+    while load.running():
+        reload(s, load)
+    result = load.result()
+    enough(result)
+    assert result["failed"] == 0, (result, s.log())
+
+
+def test_signals_sent_blindly_lose_requests(spawnd, place):
+    """The control: without a look the same load does lose."""
+    s, script = start(spawnd, place, "no handler")
+    load = Load(f"{place}/sock", script)
+    while load.running():
+        for pid in s.workers():
+            h.kill(pid, signal.SIGTERM)
+        s.wait_workers(4)
+    result = load.result()
+    enough(result)
+    assert result["failed"] >= result["sent"] * 0.01, result
+
+
+def test_long_request_is_waited_for(spawnd, place):
+    s, _ = start(spawnd, place, "no handler")
+    client = Load(f"{place}/sock", ms=2500, seconds=0.1)
+    h.wait_for(lambda: busy(s), 5, s.log)
+    s.signal(signal.SIGHUP)
+    result = client.result()
+    assert result["failed"] == 0 and result["answered"] == CLIENTS, result
+    s.wait_log("all workers are new")
+
+
+def busy(s):
+    """Are the clients' connections accepted by all the workers?"""
+    return all(len(h.fds(pid)) > 3 for pid in s.workers())
+
+
+def test_stop_waits_for_the_requests_that_are_served(spawnd, place):
+    s, _ = start(spawnd, place, "no handler", "-F", CLIENTS)
+    client = Load(f"{place}/sock", ms=1500, seconds=0.1)
+    h.wait_for(lambda: busy(s), 5, s.log)
+    s.signal(signal.SIGTERM)
+    result = client.result()
+    assert result["failed"] == 0 and result["answered"] == CLIENTS, result
+    assert s.wait() == 0
+    assert "killed" not in s.log()
+
+
+def test_worker_that_does_not_end_is_killed_and_counted(spawnd, place):
+    s, _ = start(spawnd, place, "no handler", "-F", 1, "--stop-timeout", 1)
+    client = Load(f"{place}/sock", ms=30000, seconds=0.1)
+    h.wait_for(lambda: busy(s), 5, s.log)
+    pid = s.workers()[0]
+    began = time.monotonic()
+    s.signal(signal.SIGTERM)
+    assert s.wait() == 0
+    assert 0.9 < time.monotonic() - began < 4
+    assert re.search(rf"worker {pid}: still there after 1 s "
+                     r"\(--stop-timeout\), is killed with a connection it "
+                     r"has held for \d", s.log()), s.log()
+    assert client.result()["failed"] >= CLIENTS
+
+
+def test_fast_stop_does_not_wait(spawnd, place):
+    s, _ = start(spawnd, place, "no handler")
+    client = Load(f"{place}/sock", ms=5000, seconds=0.1)
+    h.wait_for(lambda: busy(s), 5, s.log)
+    began = time.monotonic()
+    s.signal(signal.SIGINT)
+    assert s.wait() == 0
+    assert time.monotonic() - began < 2
+    assert client.result()["failed"] >= CLIENTS
+
+
+def test_nobody_is_left_stopped_by_a_supervisor_that_is_killed(spawnd, place):
+    for pause in range(8):
+        s, script = start(spawnd, place, "no handler")
+        load = Load(f"{place}/sock", script, seconds=1)
+        h.wait_for(lambda: busy(s), 5, s.log)
+        workers = s.workers()
+        s.signal(signal.SIGHUP)
+        time.sleep(pause / 1000)        # what is varied, not waited for
+        h.kill(s.pid, signal.SIGKILL)
+        h.wait_for(lambda: not any(h.alive(pid) and h.stat(pid).ppid != s.pid
+                                   for pid in workers), 5,
+                   lambda: str([h.stat(p) for p in workers if h.alive(p)]))
+        load.popen.kill()
+        load.result()
+        s.end()
+        os.unlink(f"{place}/sock")
+
+
+def test_children_of_a_killed_php_go_when_they_are_idle(spawnd, place):
+    """They hold the listen socket, and would serve for ever."""
+    s, script = start(spawnd, place, "php-cgi, children")
+    leader = s.workers()[0]
+    children = h.children(leader)
+    assert len(children) == 2
+    h.kill(leader)
+    h.wait_for(lambda: not any(h.alive(pid) for pid in children), 10, s.log)
+    s.wait_workers(2, other_than=[leader])
+    load = Load(f"{place}/sock", script, seconds=1)
+    assert load.result()["failed"] == 0
+
+
+def test_job_in_the_background_survives_its_worker(spawnd, place):
+    script = f"{place}/app"
+    with open(script, "w") as f:
+        f.write(f"#!/bin/sh\n(exec sleep 60 <&- >&- 2>&-) &\n"
+                f"echo $! >{place}/job\nexec {h.app('bare')}\n")
+    os.chmod(script, 0o755)
+    os.chmod(place, 0o777)
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--", script)
+    worker = s.workers()[0]
+    with open(f"{place}/job") as f:
+        job = int(f.read())
+    h.kill(worker)
+    # It is a child of spawnd's now, beside the new worker.
+    h.wait_for(lambda: h.stat(job).ppid == s.pid and
+               set(s.workers()) - {worker, job}, 10, s.log)
+    s.signal(signal.SIGHUP)
+    s.wait_log("all workers are new")
+    assert h.alive(job)
+    assert s.stop() == 0
+    h.wait_for(lambda: not h.alive(job), 5, "the job ends with spawnd")

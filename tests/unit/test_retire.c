@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: ISC */
+/* How a worker goes: looked at, stopped, looked at, told, continued. */
+#include "bed.h"
+
+/* One idle worker, everything about it in the line. */
+static struct bed *
+one(void)
+{
+	struct bed *b = bed_ready(1);
+
+	b->show_all = true;
+	return b;
+}
+
+/* One that holds something as it is told to go. */
+static struct bed *
+one_with(unsigned int holds, bool catches)
+{
+	struct bed *b = one();
+
+	b->w[0].exam.holds = holds;
+	b->w[0].exam.catches = catches;
+	b->w[0].exam.connection = 7;
+	b->show_all = false;
+	bed_tell(b, EV_STOP);
+	return b;
+}
+
+static void
+an_idle_one_is_stopped_looked_at_told_and_continued(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "exam0 STOP>0 exam0 TERM>0 CONT>0");
+	assert_state(b, 0, SLOT_STOPPING);
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+static void
+a_busy_one_is_looked_at_in_growing_pauses(void **arg)
+{
+	static const unsigned int ladder[] = { 1, 2, 4, 8, 16, 32, 64, 100,
+	    100 };
+	struct bed *b = one_with(HOLDS_BUSY, true);
+	size_t i;
+
+	(void)arg;
+	b->show_all = true;
+	for (i = 0; i < NITEMS(ladder); i++) {
+		assert_int_equal(bed_next(b), ladder[i] * MSEC);
+		bed_pass(b, ladder[i] * MSEC);
+		assert_did(b, "exam0");
+	}
+	b->w[0].exam.holds = HOLDS_NOTHING;
+	bed_pass(b, 100 * MSEC);
+	assert_did(b, "exam0 STOP>0 exam0 TERM>0 CONT>0");
+	bed_free(b);
+}
+
+static void
+the_same_connection_is_waited_for_until_the_deadline(void **arg)
+{
+	struct bed *b = one_with(HOLDS_BUSY, true);
+
+	(void)arg;
+	b->w[0].exam.age = 31 * USEC;
+	bed_pass(b, 30 * USEC - 1);
+	assert_did(b, "");
+	bed_pass(b, 1);
+	assert_did(b, "[lost 0] KILL>0");
+	assert_int_equal(b->notice.age, 31 * USEC);
+	assert_int_equal(b->notice.pid, b->w[0].pid);
+	bed_free(b);
+}
+
+static void
+constant_load_is_told_after_a_second_if_it_catches(void **arg)
+{
+	struct bed *b = one_with(HOLDS_BUSY, true);
+
+	(void)arg;
+	b->w[0].changes = true;
+	b->exams = 0;
+	bed_pass(b, POOL_CONSTANT - 1);
+	assert_did(b, "");
+	assert_in_range(b->exams, 990, 1000);
+	bed_pass(b, MSEC);
+	assert_did(b, "TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+static void
+constant_load_is_never_told_if_it_does_not_catch(void **arg)
+{
+	struct bed *b = one_with(HOLDS_BUSY, false);
+
+	(void)arg;
+	b->w[0].changes = true;
+	bed_pass(b, 30 * USEC - 1);
+	assert_did(b, "");
+	bed_pass(b, 1);
+	assert_did(b, "[lost 0] KILL>0");
+	bed_free(b);
+}
+
+/* A connection came between two looks; from then on it is the same one. */
+static void
+one_change_is_no_constant_load(void **arg)
+{
+	struct bed *b = one_with(HOLDS_BUSY, true);
+
+	(void)arg;
+	b->w[0].exam.connection = 8;
+	bed_pass(b, 29 * USEC);
+	assert_did(b, "");
+	bed_free(b);
+}
+
+static void
+an_unknown_one_that_catches_is_told(void **arg)
+{
+	struct bed *b = one_with(HOLDS_UNKNOWN, true);
+
+	(void)arg;
+	assert_did(b, "TERM>0");
+	bed_pass(b, 30 * USEC - 1);
+	assert_did(b, "");
+	bed_pass(b, 1);
+	assert_did(b, "[lost 0] KILL>0");
+	bed_free(b);
+}
+
+static void
+an_unknown_one_that_does_not_is_left_until_the_deadline(void **arg)
+{
+	struct bed *b = one_with(HOLDS_UNKNOWN, false);
+
+	(void)arg;
+	bed_pass(b, 30 * USEC - 1);
+	assert_did(b, "");
+	bed_pass(b, 1);
+	assert_did(b, "[lost 0] KILL>0");
+	bed_free(b);
+}
+
+static void
+a_quiet_connection_does_not_count(void **arg)
+{
+	struct bed *b = one_with(HOLDS_QUIET, false);
+
+	(void)arg;
+	assert_did(b, "TERM>0");
+	bed_free(b);
+}
+
+static void
+only_one_is_stopped_at_a_time(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	b->show_all = true;
+	b->w[0].slow_stop = true;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "exam0 exam1 STOP>0");
+	bed_pass(b, POOL_FREEZE - 1);
+	assert_has_not(bed_did(b), "STOP>1");
+	bed_pass(b, 2 * MSEC);
+	assert_has(bed_did(b), "STOP>1 exam1 TERM>1 CONT>1");
+	bed_free(b);
+}
+
+static void
+one_that_does_not_stop_is_continued_and_tried_again(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	b->w[0].slow_stop = true;
+	bed_tell(b, EV_STOP);
+	bed_pass(b, POOL_FREEZE - 1);
+	assert_has_not(bed_did(b), "CONT");
+	bed_pass(b, 1);
+	assert_did(b, "CONT>0");
+	assert_state(b, 0, SLOT_RETIRING);
+	b->w[0].slow_stop = false;
+	bed_pass(b, POOL_FREEZE_AGAIN - 1);
+	assert_did(b, "");
+	bed_pass(b, 1);
+	assert_did(b, "exam0 STOP>0 exam0 TERM>0 CONT>0");
+	bed_free(b);
+}
+
+static void
+one_found_busy_when_it_is_stopped_is_continued_at_once(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	b->w[0].surprise = true;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "exam0 STOP>0 exam0 CONT>0");
+	assert_state(b, 0, SLOT_RETIRING);
+	b->w[0].surprise = false;
+	bed_pass(b, 2 * MSEC);
+	assert_did(b, "exam0 STOP>0 exam0 TERM>0 CONT>0");
+	bed_free(b);
+}
+
+/* It was accepted just before the stop, and then takes long. */
+static void
+a_connection_first_met_when_stopped_is_waited_for(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	b->w[0].surprise = true;
+	b->w[0].exam.connection = 7;
+	bed_tell(b, EV_STOP);
+	b->w[0].exam.holds = HOLDS_BUSY;
+	b->show_all = false;
+	bed_did(b);
+	bed_pass(b, 29 * USEC);
+	assert_did(b, "");
+	bed_free(b);
+}
+
+static void
+one_told_that_waits_again_is_killed_when_it_is_idle(void **arg)
+{
+	struct bed *b = one();
+	unsigned int holds;
+
+	(void)arg;
+	bed_free(b);
+	for (holds = HOLDS_NOTHING; holds <= HOLDS_QUIET; holds++) {
+		b = one();
+		b->w[0].deaf = true;
+		b->w[0].exam.holds = holds;
+		bed_tell(b, EV_STOP);
+		bed_did(b);
+		bed_pass(b, POOL_HEED);
+		assert_did(b, "exam0 STOP>0 exam0 KILL>0");
+		assert_state(b, 0, SLOT_KILLED);
+		bed_exit(b, 0, 0);
+		assert_did(b, "[done]");
+		bed_free(b);
+	}
+}
+
+/* Told, one thread would end the process while another accepts. */
+static void
+one_with_threads_in_accept_is_killed_instead_of_told(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	b->w[0].exam.threaded = true;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "exam0 STOP>0 exam0 KILL>0");
+	bed_free(b);
+}
+
+/* An event loop handles the signal before it accepts again. */
+static void
+one_with_threads_that_polls_is_told(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	b->w[0].exam.threaded = b->w[0].exam.polls = true;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "exam0 STOP>0 exam0 TERM>0 CONT>0");
+	bed_free(b);
+}
+
+static void
+one_told_that_does_something_else_is_left(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	b->show_all = false;
+	bed_did(b);
+	bed_pass(b, 30 * USEC - 1);
+	assert_did(b, "");
+	bed_pass(b, 1);
+	assert_did(b, "[kill 0] KILL>0");
+	bed_free(b);
+}
+
+static void
+a_leader_is_told_without_being_stopped(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	b->w[0].exam.leads = true;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "exam0 TERM>0");
+	bed_pass(b, 29 * USEC);
+	assert_has_not(bed_did(b), "STOP");
+	bed_free(b);
+}
+
+static void
+stray(struct bed *b, pid_t pid)
+{
+	bed_event(b, (struct pool_event){ .what = EV_STRAY, .pid = pid });
+}
+
+static void
+a_stray_is_adopted_and_retires(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	stray(b, 4711);
+	assert_did(b, "adopt65 exam65 STOP>65 exam65 TERM>65 CONT>65");
+	assert_int_equal(bed_staying(b), 1);
+	bed_exit(b, 65, 0);
+	assert_did(b, "");
+	assert_state(b, 65, SLOT_EMPTY);
+	assert_int_equal(b->spawns, 1);
+	bed_free(b);
+}
+
+static void
+strays_leave_one_slot_for_a_reload(void **arg)
+{
+	struct bed *b = bed_ready(1);
+	pid_t i;
+
+	(void)arg;
+	for (i = 0; i < 2 * POOL_STRAYS; i++)
+		stray(b, 1000 + i);
+	assert_int_equal(pool_count(b->p, SLOT_EMPTY), 1);
+	bed_did(b);
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 1, LOOK_READY);
+	bed_pass(b, 2 * MSEC);
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn1 TERM>0 [reloaded]");
+	bed_free(b);
+}
+
+static void
+a_stop_waits_for_strays(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	stray(b, 4711);
+	bed_stop(b);
+	bed_exit(b, 0, 0);
+	assert_has_not(bed_did(b), "[done]");
+	bed_exit(b, 65, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+/* Whoever was stopped is gone: the next one has its turn. */
+static void
+an_exit_while_stopped_lets_the_next_one_in(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	b->w[0].slow_stop = true;
+	bed_tell(b, EV_STOP);
+	assert_state(b, 0, SLOT_FREEZING);
+	bed_crash(b, 0);
+	bed_pass(b, 2 * MSEC);
+	assert_did(b, "TERM>1");
+	bed_free(b);
+}
+
+static void
+a_fast_stop_leaves_nothing_stopped(void **arg)
+{
+	struct bed *b = bed_ready(4);
+
+	(void)arg;
+	b->w[0].slow_stop = true;	/* is being stopped */
+	b->w[1].exam.holds = HOLDS_BUSY;
+	b->w[2].exam.leads = true;	/* told */
+	b->w[3].exam.holds = HOLDS_QUIET;
+	b->show_all = true;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_tell(b, EV_STOP_FAST);
+	assert_did(b, "TERM>>0 CONT>>0 TERM>>1 CONT>>1 TERM>>2 CONT>>2 "
+	    "TERM>>3 CONT>>3");
+	assert_int_equal(b->nstopped, 0);
+	bed_free(b);
+}
+
+/* It was told a moment ago: it has its two seconds all the same. */
+static void
+a_fast_stop_gives_two_seconds_to_one_told_before(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 100 * MSEC);
+	bed_tell(b, EV_STOP_FAST);
+	assert_int_equal(bed_next(b), POOL_FAST_STOP);
+	bed_free(b);
+}
+
+/* What the worker before it in this slot did says nothing about it. */
+static void
+a_slot_used_again_remembers_no_connection(void **arg)
+{
+	struct bed *b = bed_ready(1);
+	unsigned int i, slot = 0;
+
+	(void)arg;
+	b->w[0].exam.holds = HOLDS_BUSY;
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 1, LOOK_READY);
+	bed_pass(b, 31 * USEC);
+	bed_exit(b, 0, 1);
+	for (i = 0; i < 2 * POOL_STRAYS && slot == 0; i++) {
+		bed_tell(b, EV_RELOAD);
+		if (pool_state(b->p, 0) == SLOT_STARTING)
+			break;
+		for (slot = 0; pool_state(b->p, slot) != SLOT_STARTING; )
+			slot++;
+		bed_look(b, slot, LOOK_READY);
+		for (slot = 0; bed_going(b) > 0; slot++) {
+			if (pool_state(b->p, slot) == SLOT_STOPPING)
+				bed_exit(b, slot, 0);
+		}
+		slot = 0;
+	}
+	assert_state(b, 0, SLOT_STARTING);
+	bed_tell(b, EV_STOP_FAST);
+	bed_did(b);
+	bed_pass(b, POOL_FAST_STOP);
+	assert_has_not(bed_did(b), "[lost 0]");
+	bed_free(b);
+}
+
+static void
+a_reload_waits_for_a_busy_one_while_the_rest_serve(void **arg)
+{
+	struct bed *b = bed_ready(3);
+
+	(void)arg;
+	b->w[0].exam.holds = HOLDS_BUSY;
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 3, LOOK_READY);
+	bed_pass(b, 20 * USEC);
+	assert_did(b, "spawn3");
+	assert_state(b, 0, SLOT_RETIRING);
+	assert_int_equal(pool_count(b->p, SLOT_READY), 3);
+	b->w[0].exam.holds = HOLDS_NOTHING;
+	bed_pass(b, 100 * MSEC);
+	assert_did(b, "TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn4");
+	bed_free(b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    an_idle_one_is_stopped_looked_at_told_and_continued),
+		cmocka_unit_test(a_busy_one_is_looked_at_in_growing_pauses),
+		cmocka_unit_test(
+		    the_same_connection_is_waited_for_until_the_deadline),
+		cmocka_unit_test(
+		    constant_load_is_told_after_a_second_if_it_catches),
+		cmocka_unit_test(
+		    constant_load_is_never_told_if_it_does_not_catch),
+		cmocka_unit_test(one_change_is_no_constant_load),
+		cmocka_unit_test(an_unknown_one_that_catches_is_told),
+		cmocka_unit_test(
+		    an_unknown_one_that_does_not_is_left_until_the_deadline),
+		cmocka_unit_test(a_quiet_connection_does_not_count),
+		cmocka_unit_test(only_one_is_stopped_at_a_time),
+		cmocka_unit_test(
+		    one_that_does_not_stop_is_continued_and_tried_again),
+		cmocka_unit_test(
+		    one_found_busy_when_it_is_stopped_is_continued_at_once),
+		cmocka_unit_test(
+		    a_connection_first_met_when_stopped_is_waited_for),
+		cmocka_unit_test(
+		    one_told_that_waits_again_is_killed_when_it_is_idle),
+		cmocka_unit_test(
+		    one_with_threads_in_accept_is_killed_instead_of_told),
+		cmocka_unit_test(one_with_threads_that_polls_is_told),
+		cmocka_unit_test(one_told_that_does_something_else_is_left),
+		cmocka_unit_test(a_leader_is_told_without_being_stopped),
+		cmocka_unit_test(a_stray_is_adopted_and_retires),
+		cmocka_unit_test(strays_leave_one_slot_for_a_reload),
+		cmocka_unit_test(a_stop_waits_for_strays),
+		cmocka_unit_test(an_exit_while_stopped_lets_the_next_one_in),
+		cmocka_unit_test(a_fast_stop_leaves_nothing_stopped),
+		cmocka_unit_test(
+		    a_fast_stop_gives_two_seconds_to_one_told_before),
+		cmocka_unit_test(a_slot_used_again_remembers_no_connection),
+		cmocka_unit_test(
+		    a_reload_waits_for_a_busy_one_while_the_rest_serve),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
