@@ -54,6 +54,12 @@ for src in tests/unit/test_*.c; do
 	fi
 done
 tally_run "options in the manual" sh tests/check_options.sh "$out/spawnd"
+# A build with sanitizers has their guards instead.
+case $out in
+*sanitize*)	;;
+*)		tally_need "hardening" readelf sh tests/check_hardening.sh \
+		    "$out/spawnd" ;;
+esac
 tally_need "arguments of the starters" mksh sh tests/scripts/argv.sh
 tally_run "diagnostics in the manual" /usr/bin/python3 \
     tests/check_diagnostics.py
