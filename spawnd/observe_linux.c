@@ -125,7 +125,7 @@ observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 		return;
 	x->frozen = v.stopped;
 	x->threaded = v.tasks > 1;
-	x->polls = v.polling;
+	x->loops = v.looping && !v.accepting;
 	n = proc_sockets(pid, false, inodes, SOCKETS_MAX);
 	if (n < 0 || n == SOCKETS_MAX)
 		return;

@@ -68,7 +68,7 @@ struct exam {
 	bool		 catches;	/* it handles the stop signal */
 	bool		 threaded;	/* it has more than one task */
 	bool		 leads;		/* it only watches over others */
-	bool		 polls;		/* a task sleeps in a poll */
+	bool		 loops;		/* it waits as an event loop does */
 	bool		 waits;		/* it sleeps on a quiet connection */
 	uint64_t	 connection;	/* names one it holds */
 	uint64_t	 age;		/* of that, as far as it was seen */

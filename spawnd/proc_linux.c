@@ -156,6 +156,21 @@ is_poll(long call)
 	return false;
 }
 
+/* What event loops wait in, and libraries between two calls do not. */
+static bool
+is_epoll(long call)
+{
+#ifdef SYS_epoll_wait
+	if (call == SYS_epoll_wait)
+		return true;
+#endif
+#ifdef SYS_epoll_pwait2
+	if (call == SYS_epoll_pwait2)
+		return true;
+#endif
+	return call == SYS_epoll_pwait;
+}
+
 static bool
 is_read(long call)
 {
@@ -185,6 +200,8 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 	v->readable = true;
 	if (is_read(call))
 		v->reading = true;
+	if (is_epoll(call))
+		v->looping = true;
 	if (is_poll(call))
 		v->polling = true;
 	if (!is_accept(call))

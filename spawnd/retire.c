@@ -124,7 +124,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	}
 	s->busy = false;
-	s->polls = x->polls;
+	s->loops = x->loops;
 	if (s->told && !x->waits)
 		return;		/* it goes, and has things to do before */
 	if (x->leads) {
@@ -197,7 +197,7 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 	 * with threads in accept be told: that which ends the process would
 	 * take along what another has accepted meanwhile.
 	 */
-	if (s->told || (x->threaded && x->catches && !s->polls)) {
+	if (s->told || (x->threaded && x->catches && !s->loops)) {
 		slot_signal(p, s, SIGKILL, false);
 		slot_enter(p, s, SLOT_KILLED, NEVER);
 		return;

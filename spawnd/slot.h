@@ -26,7 +26,7 @@ struct slot {
 	bool		 slow;		/* ended for being slow to start */
 	bool		 told;		/* was sent the stop signal */
 	bool		 busy;		/* when last examined */
-	bool		 polls;		/* then, too */
+	bool		 loops;		/* then, too */
 	bool		 constant;	/* other connections at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */

@@ -208,6 +208,7 @@ struct view {
 	bool		 stopped;		/* all tasks are */
 	int		 tasks;
 	bool		 reading;		/* a task sleeps in a read */
+	bool		 looping;		/* or in epoll_wait(2) */
 	pid_t		 child;			/* one of its children; 0 */
 };
 
