@@ -387,3 +387,142 @@ diag_accepted(uint64_t *inodes, int n, bool *unread)
 	*unread = s.unread;
 	return s.found;
 }
+
+/* A list that grows. */
+struct collection {
+	uint64_t	*inodes;
+	int		 n, room;
+	bool		 listener;
+	bool		 failed;
+};
+
+static void
+collect(struct collection *c, uint64_t inode)
+{
+	uint64_t *more;
+
+	if (c->n == c->room) {
+		more = reallocarray(c->inodes, (size_t)c->room * 2 + 64,
+		    sizeof(*more));
+		if (more == NULL) {
+			c->failed = true;
+			return;
+		}
+		c->inodes = more;
+		c->room = c->room * 2 + 64;
+	}
+	c->inodes[c->n++] = inode;
+}
+
+static bool
+collect_tcp(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct collection *c = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	if (m->idiag_inode == listener)
+		c->listener = true;
+	else if (m->idiag_inode != 0)
+		collect(c, m->idiag_inode);
+	return true;
+}
+
+static bool
+collect_unix(const struct nlmsghdr *h, void *arg)
+{
+	const struct unix_diag_msg *m = NLMSG_DATA(h);
+	struct unix_diag_vfs vfs = { 0 };
+	struct collection *c = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	take_path(h, &vfs);
+	if (vfs.udiag_vfs_ino != path_inode ||
+	    vfs.udiag_vfs_dev != path_device)
+		return true;
+	if (m->udiag_ino == (uint32_t)listener)
+		c->listener = true;
+	else
+		collect(c, m->udiag_ino);
+	return true;
+}
+
+int
+diag_connections(uint64_t **inodes)
+{
+	struct unix_diag_req r = {
+		.sdiag_family = AF_UNIX,
+		.udiag_states = 1U << 1 | 1U << LISTEN_STATE,
+		.udiag_show = UDIAG_SHOW_VFS,
+	};
+	struct collection c = { 0 };
+	int n;
+
+	if (family == AF_UNIX)
+		n = ask(&r, sizeof(r), true, collect_unix, &c);
+	else
+		n = ask_tcp(ALL_BUT | 1U << LISTEN_STATE, collect_tcp, &c);
+	if (n == -1 || !c.listener || c.failed) {
+		free(c.inodes);
+		return -1;
+	}
+	*inodes = c.inodes;
+	return c.n;
+}
+
+struct depth {
+	unsigned int	 now, limit;
+	bool		 seen;
+};
+
+static bool
+take_depth(const struct nlmsghdr *h, void *arg)
+{
+	struct unix_diag_rqlen rqlen;
+	struct depth *d = arg;
+	const void *a;
+	size_t len;
+
+	a = unix_attribute(h, UNIX_DIAG_RQLEN, &len);
+	if (a != NULL && len >= sizeof(rqlen)) {
+		memcpy(&rqlen, a, sizeof(rqlen));
+		d->now = rqlen.udiag_rqueue;
+		d->limit = rqlen.udiag_wqueue;
+		d->seen = true;
+	}
+	return false;
+}
+
+static bool
+take_tcp_depth(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct depth *d = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) ||
+	    m->idiag_inode != listener)
+		return true;
+	d->now = m->idiag_rqueue;
+	d->limit = m->idiag_wqueue;
+	d->seen = true;
+	return false;
+}
+
+int
+diag_queue(unsigned int *depth, unsigned int *limit)
+{
+	struct depth d = { 0, 0, false };
+	int r;
+
+	if (family == AF_UNIX)
+		r = ask_unix(listener, UDIAG_SHOW_RQLEN, take_depth, &d);
+	else
+		r = ask_tcp(1U << LISTEN_STATE, take_tcp_depth, &d);
+	if (r == -1 || !d.seen)
+		return -1;
+	*depth = d.now;
+	*limit = d.limit;
+	return 0;
+}

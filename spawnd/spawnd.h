@@ -568,6 +568,11 @@ bool	 observe_serves(pid_t pid);
 uint64_t observe_head(void);
 /* Has that one left the queue? With mark 0 none has; it may be unknown. */
 enum moved observe_moved(uint64_t mark);
+/*
+ * How many connections wait in the listen queue, and how many may. Returns 0,
+ * or -1: unknown.
+ */
+int	 observe_queue(unsigned int *depth, unsigned int *limit);
 /* The process that made the socket a unix one is connected to, or -1. */
 pid_t	 observe_peer(int fd);
 /*
@@ -613,6 +618,13 @@ enum moved diag_moved(uint64_t mark);
  * nobody has read. Returns how many, or -1: unknown.
  */
 int	 diag_accepted(uint64_t *inodes, int n, bool *unread);
+/*
+ * All accepted connections, in malloc'd memory (NULL for none). Returns how
+ * many, or -1: unknown.
+ */
+int	 diag_connections(uint64_t **inodes);
+/* As observe_queue(). */
+int	 diag_queue(unsigned int *depth, unsigned int *limit);
 
 /* options.c */
 /*
