@@ -51,13 +51,15 @@ struct proto_output {
 };
 
 /* One line of an answer as it is read; it points into that line. */
+struct proto_field {
+	const char	*key;
+	const char	*value;
+};
+
 struct proto_record {
 	const char	*kind;
 	int		 n;
-	struct {
-		const char	*key;
-		const char	*value;
-	}		 fields[PROTO_FIELDS];
+	struct proto_field *fields;	/* the caller's, of PROTO_FIELDS */
 };
 
 /*
