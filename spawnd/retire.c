@@ -55,7 +55,7 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
 
 /* The deadline has passed: nothing is waited for any more. */
 static void
-kill_now(struct pool *p, struct slot *s)
+end_now(struct pool *p, struct slot *s)
 {
 	struct pool_notice *n;
 
@@ -75,7 +75,7 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	(void)ev;
 	if (now >= s->end_by) {
-		kill_now(p, s);
+		end_now(p, s);
 		return;
 	}
 	examine_later(p, s, now);
@@ -238,7 +238,7 @@ retire_stop_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	if (p->fast || s->slow || now >= s->end_by) {
-		kill_now(p, s);
+		end_now(p, s);
 		return;
 	}
 	/* The signal was not heeded yet: perhaps it serves, perhaps not. */
