@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What clients may ask for: one table, with the right that each needs. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <libutil.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>

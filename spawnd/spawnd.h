@@ -37,7 +37,7 @@
 #define OUTCOME_SIZE		3072	/* of all lines about the start */
 #define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
 #define RLIMITS_MAX		16	/* --rlimit options */
-#define FDS_RESERVED		48	/* descriptors for spawnd itself */
+#define FDS_RESERVED		80	/* descriptors for spawnd itself */
 #define DIR_LOCK_MS		5000	/* wait for a directory's lock */
 #define CHILDREN_MAX		4096	/* looked at for strays */
 #define HANDSHAKE		UINT64_C(1000000) /* usec, of TCP, at a stop */
@@ -127,6 +127,8 @@ struct conf {
 	uint64_t	 max_rss;		/* bytes; 0: none */
 	int		 request_timeout;	/* seconds; 0: none */
 	const char	*pidfile;
+	const char	*control;		/* NULL: not given */
+	const char	*status_group;
 	const char	*log;			/* NULL: not given */
 	int		 facility;		/* LOG_DAEMON ... */
 	enum worker_log	 worker_log;
@@ -176,6 +178,9 @@ struct plan {
 	struct ident	 ident;
 	char		*chdir;
 	char		*pidfile;		/* NULL: none */
+	char		*control;		/* NULL: none; a directory */
+	bool		 control_own;		/* of this pool alone, as asked */
+	gid_t		 status_gid;		/* (gid_t)-1: nobody else */
 	char		*log;			/* NULL: not a file */
 	int		 backlog;
 	char		**argv;
@@ -466,10 +471,11 @@ int	 log_open(const struct plan *p, struct err *e);
 /* True if the log goes to standard error, which then must stay open. */
 bool	 log_on_stderr(void);
 /*
- * Opens the log's file again, by its name. Where that cannot be, the old one
- * is kept and the reason logged.
+ * Opens the log's file again, by its name, or takes one that somebody else
+ * has opened (fd not -1, which is then the log's). Returns 0, or -1 with *e
+ * set (64, 73, 77), and the old one is kept.
  */
-void	 log_reopen(void);
+int	 log_reopen(int fd, struct err *e);
 /* What is wrong with the log that was opened, "" if nothing. */
 const char *log_complaint(void);
 /* Is there room for a good many lines, written or kept? */
@@ -510,7 +516,7 @@ int	 syslog_send(int priority, const char *text, size_t len);
 /* loop.c */
 enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
-	TIMER_STRAYS, TIMER_WATCHDOG, NTIMERS
+	TIMER_STRAYS, TIMER_WATCHDOG, TIMER_CONTROL, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -530,6 +536,9 @@ void	 loop_timer(enum loop_timer t, uint64_t when, void (*handler)(void));
  * A paused watch is silent until it is resumed.
  */
 struct loop_watch *loop_watch(int fd, void (*handler)(void *), void *arg);
+/* Whenever it can be written; paused at first. */
+struct loop_watch *loop_watch_write(int fd, void (*handler)(void *),
+	    void *arg);
 void	 loop_pause(struct loop_watch *w);
 void	 loop_resume(struct loop_watch *w);
 void	 loop_unwatch(struct loop_watch *w);
@@ -757,6 +766,12 @@ struct pool *supervise_pool(void);
 void	 supervise_event(const struct pool_event *ev);
 /* So many workers are wanted, at most pool_max(). */
 void	 supervise_scale(unsigned int workers);
+/*
+ * The pool may have min to max of them. Returns 0, or -1 with *e set (64).
+ */
+int	 supervise_bounds(unsigned int min, unsigned int max, struct err *e);
+/* The bounds that are in force. */
+void	 supervise_range(unsigned int *min, unsigned int *max);
 void	 supervise_reload(void);
 /* Graceful, or with `fast` without regard to requests. */
 void	 supervise_stop(bool fast);
