@@ -232,9 +232,3 @@ observe_somaxconn(void)
 	fclose(f);
 	return n;
 }
-
-int
-observe_queue(unsigned int *depth, unsigned int *limit)
-{
-	return have_diag ? diag_queue(depth, limit) : -1;
-}
