@@ -5,6 +5,8 @@
  * is entered nothing is privileged any more, and once the pool is ready
  * nothing a worker or client does ends the loop.
  */
+#include <sys/wait.h>
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +25,7 @@ static int exit_status;
 static bool stopping;
 static struct loop_watch *shutdown_watch;
 static char last_exit[ERR_SIZE];	/* of a start that fails */
+static int last_status = EX_UNAVAILABLE;
 
 static void
 do_spawn(unsigned int slot)
@@ -67,6 +70,27 @@ do_examine(unsigned int slot)
 	pool_event(pool, &ev, now);
 }
 
+/* An exit status of sysexits.h, or what stands for all of them. */
+static int
+error_status(int status)
+{
+	return conf.error_status != 0 ? conf.error_status : status;
+}
+
+/* That of a start that failed, by how its last worker did. */
+static int
+start_status(const struct exec_failure *f, int status)
+{
+	if (!conf.worker_status)
+		return error_status(EX_UNAVAILABLE);
+	if (f != NULL)
+		return f->step == STEP_EXEC ? f->error :
+		    error_status(EX_UNAVAILABLE);
+	/* It has failed, whatever the worker thinks. */
+	return WIFEXITED(status) && WEXITSTATUS(status) != 0 ?
+	    WEXITSTATUS(status) : 1;
+}
+
 /* Why the start failed, behind what the workers said of it. */
 static void
 start_failed(const struct pool_notice *n)
@@ -74,7 +98,8 @@ start_failed(const struct pool_notice *n)
 	char text[OUTCOME_SIZE];
 	size_t len = 0;
 
-	exit_status = EX_UNAVAILABLE;
+	exit_status = n->why == FAILED_TIME ? error_status(EX_UNAVAILABLE) :
+	    last_status;
 	if (!conf.foreground)	/* else the log has shown it */
 		len = strlcpy(text, capture_tail(), sizeof(text));
 	if (n->why == FAILED_EXEC)
@@ -124,6 +149,7 @@ do_notice(const struct pool_notice *n)
 	case NOTICE_EXIT:
 		if (!daemon_starting())
 			break;
+		last_status = start_status(f, n->status);
 		if (f != NULL && pool_count(pool, SLOT_READY) == 0) {
 			/* It ends the start, whose last line this will be. */
 			report_exec(&plan, f, last_exit, sizeof(last_exit));
@@ -271,7 +297,7 @@ on_stop(int signo)
 	if (signo == SIGINT)
 		ev.what = EV_STOP_FAST;
 	if (daemon_starting()) {
-		exit_status = EX_UNAVAILABLE;
+		exit_status = error_status(EX_UNAVAILABLE);
 		daemon_outcome(exit_status, "stopped before it was ready");
 	}
 	stopping = true;
@@ -294,10 +320,10 @@ on_shut_down(void *arg)
 	loop_pause(shutdown_watch);
 	log_warn("listen socket: has been shut down, by a worker or who else "
 	    "has it; spawnd ends (to be started anew)");
+	exit_status = error_status(EX_OSERR);
 	if (daemon_starting())
-		daemon_outcome(EX_OSERR, "the listen socket was shut down");
+		daemon_outcome(exit_status, "the listen socket was shut down");
 	stopping = true;
-	exit_status = EX_OSERR;
 	pool_event(pool, &ev, loop_now());
 	act();
 }
@@ -339,6 +365,8 @@ say_guarantees(void)
 {
 	const struct guarantees *g = &guarantees;
 
+	if (plan.stays_root)
+		log_warn("no user was named: supervisor and workers stay root");
 	if (!g->proc)
 		log_info("no /proc: workers are taken as ready after 0.2 s");
 	else if (plan.jail != NULL && !g->proc_detached)
@@ -397,8 +425,10 @@ watch_signals(struct err *e)
 	    loop_signal(SIGTERM, on_stop, e) == -1 ||
 	    loop_signal(SIGQUIT, on_stop, e) == -1 ||
 	    loop_signal(SIGINT, on_stop, e) == -1 ||
-	    loop_signal(SIGHUP, on_reload, e) == -1 ||
-	    loop_signal(SIGUSR1, on_reopen, e) == -1)
+	    loop_signal(SIGHUP, conf.stop_by_any ? on_stop : on_reload,
+	    e) == -1 ||
+	    loop_signal(SIGUSR1, conf.stop_by_any ? on_stop : on_reopen,
+	    e) == -1)
 		return -1;
 	/* No stray hand is to end us. */
 	signal(SIGUSR2, SIG_IGN);
@@ -413,10 +443,10 @@ open_all(struct err *e)
 {
 	unsigned int slots = (unsigned int)plan.workers + 1 + POOL_STRAYS;
 
-	if (log_open(&plan, e) == -1 || pidfile_lock(&plan, e) == -1 ||
+	if (log_open(&plan, e) == -1 ||
 	    worker_init(&plan, slots, e) == -1 ||
 	    capture_init(slots, conf.worker_log, e) == -1 ||
-	    listen_open(&plan, e) == -1)
+	    listen_open(&plan, e) == -1 || pidfile_lock(&plan, e) == -1)
 		return -1;
 	notify_open();
 	observe_init(&guarantees);
@@ -430,7 +460,7 @@ start(struct err *e)
 {
 	/* From here to run() a signal waits: nothing is left half done. */
 	loop_block_signals();
-	if (!conf.foreground && daemon_start(plan.name, e) == -1)
+	if (!conf.foreground && daemon_start(&plan, e) == -1)
 		return -1;
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
 	    loop_init(e) == -1 || watch_signals(e) == -1 ||
@@ -443,6 +473,32 @@ start(struct err *e)
 	return 0;
 }
 
+static void __attribute__((noreturn))
+die(struct err *e)
+{
+	e->status = error_status(e->status);
+	fatal(e);
+}
+
+/* The application takes our place, with the socket and without rights. */
+static void __attribute__((noreturn))
+replace(void)
+{
+	struct exec_failure f = { 0 };
+	struct err e;
+
+	if (listen_open(&plan, &e) == -1 ||
+	    jail_enter(&plan, &guarantees, &e) == -1)
+		e.status = error_status(e.status);
+	else {
+		worker_replace(&plan, &f);
+		report_exec(&plan, &f, e.text, sizeof(e.text));
+		e.status = start_status(&f, 0);
+	}
+	listen_remove(&plan);
+	fatal(&e);
+}
+
 static int
 run(void)
 {
@@ -452,7 +508,7 @@ run(void)
 	act();
 	if (loop_run() == -1) {
 		log_warn("loop: failed: %s", strerror(errno));
-		exit_status = EX_OSERR;
+		exit_status = error_status(EX_OSERR);
 	}
 	listen_remove(&plan);
 	pidfile_clear(&plan);
@@ -488,10 +544,12 @@ make_plan(int passed, struct findings *f, struct err *e)
 	plan_make(&plan, &conf, fd, f);
 	if (conf.test != TEST_NO)
 		exit(preflight_run(&plan, f, conf.test == TEST_STRICT));
-	if ((error = findings_error(f)) != NULL)
+	if ((error = findings_error(f)) != NULL) {
+		names_letters(&conf, error->text);
 		return err_set(e, error->status, "%s", error->text);
+	}
 	for (i = 0; i < f->n; i++)
-		fprintf(stderr, "spawnd: %s\n", f->list[i].text);
+		fprintf(stderr, "%s: %s\n", getprogname(), f->list[i].text);
 	findings_free(f);
 	return 0;
 }
@@ -508,15 +566,17 @@ main(int argc, char *argv[])
 	signal(SIGXFSZ, SIG_IGN);
 	if ((passed = notify_listen_fds(&e)) == -1 ||
 	    daemon_sanitize(passed, &e) == -1 ||
-	    options_parse(&conf, argc, argv, &e) == -1)
-		fatal(&e);
-	if (conf.version) {
-		puts("spawnd " SPAWND_VERSION);
-		return fflush(stdout) == EOF ? EX_IOERR : 0;
-	}
+	    names_parse(&conf, argc, argv, &e) == -1)
+		die(&e);
+	if (conf.version)
+		return names_version() == -1 ? EX_IOERR : 0;
 	if (conf.help)
-		return options_help() == -1 ? EX_IOERR : 0;
-	if (make_plan(passed, &f, &e) == -1 || start(&e) == -1)
-		fatal(&e);
+		return names_help() == -1 ? EX_IOERR : 0;
+	if (make_plan(passed, &f, &e) == -1)
+		die(&e);
+	if (conf.replace)
+		replace();
+	if (start(&e) == -1)
+		die(&e);
 	return run();
 }
