@@ -726,10 +726,16 @@ void	 options_free(struct conf *c);
 
 /* pidfile.c */
 /*
- * Creates, locks and fills the plan's pidfile, before the jail. Returns 0,
- * or -1 with *e set (73, 77).
+ * Creates, locks and fills the plan's pidfile, before the jail; one that is
+ * public, which cannot be locked, is only looked at. Returns 0, or -1 with *e
+ * set (73, 77).
  */
 int	 pidfile_lock(const struct plan *p, struct err *e);
+/*
+ * Fills one that is public, once the listen socket has shown that it is
+ * nobody else's. Returns 0, or -1 with *e set (73).
+ */
+int	 pidfile_publish(const struct plan *p, struct err *e);
 /* Empties it and, where that is still possible, removes it. */
 void	 pidfile_clear(const struct plan *p);
 
