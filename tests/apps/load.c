@@ -13,9 +13,10 @@
  *   refused N
  *
  * sent = answered + failed; failed is the sum of the kinds. refused: there was
- * nobody to connect to; connect: it was reset or failed otherwise; cut: the answer ended too soon; wrong: it was another's;
- * late: none within 10 s. gap_us is the longest time without any answer, busy
- * the clients' time in requests, in percent.
+ * nobody to connect to; connect: it was reset or failed otherwise; cut: the
+ * answer ended too soon; wrong: it was another's; late: none within 10 s.
+ * gap_us is the longest time without any answer, busy the clients' time in
+ * requests, in percent.
  */
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -244,8 +245,8 @@ main(int argc, char *argv[])
 	    counts[LATE] + counts[REFUSED];
 	all = counts[ANSWERED] + failed;
 	printf("sent %lu answered %lu failed %lu connect %lu cut %lu wrong "
-	    "%lu late %lu gap_us %lu busy %lu refused %lu\n", all, counts[ANSWERED],
-	    failed, counts[CONNECT], counts[CUT], counts[WRONG], counts[LATE],
+	    "%lu late %lu gap_us %lu busy %lu refused %lu\n", all,
+	    counts[ANSWERED], failed, counts[CONNECT], counts[CUT], counts[WRONG], counts[LATE],
 	    gap, busy / (unsigned long)clients * 100 /
 	    (unsigned long)(now() - began), counts[REFUSED]);
 	return 0;

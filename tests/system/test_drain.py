@@ -63,7 +63,7 @@ def start_at(spawnd, place, name, tcp, *more):
                                   "php-cgi", "php-cgi, children", "perl"])
 def test_stop_serves_those_that_wait(spawnd, place, name, tcp):
     s, where, script = start_at(spawnd, place, name, tcp)
-    load = crowd(where, script, 100)
+    load = crowd(where, script, 50)
     h.wait_for(lambda: waiting(where) > WAITING - 20, 5, s.log)
     s.signal(signal.SIGTERM)
     result = load.result()
