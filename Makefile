@@ -29,7 +29,8 @@ SRCS =		capture.c daemon.c elf.c env.c err.c findings.c ident.c \
 		notify.c options.c pidfile.c plan.c pool.c preflight.c \
 		prefiles.c preprint.c presocket.c program.c report.c \
 		retire.c signame.c slot.c start.c syslog.c worker.c
-SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c diag_linux.c
+SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c parse_linux.c \
+		diag_linux.c
 SRCS_posix =	jail_posix.c observe_none.c
 
 PKGS_linux =	libbsd-overlay libcap-ng libevent_core

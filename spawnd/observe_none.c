@@ -10,6 +10,7 @@ observe_init(struct guarantees *g)
 	g->proc = false;
 	g->proc_detached = false;
 	g->queue = false;
+	g->no_queue = "not on this system";
 }
 
 enum look

@@ -182,6 +182,7 @@ struct guarantees {
 	bool		 proc;			/* /proc can be read */
 	bool		 proc_detached;
 	bool		 queue;			/* the queue can be read */
+	const char	*no_queue;		/* why not */
 	bool		 bounding_empty;
 	bool		 no_new_privs;
 };
@@ -195,6 +196,9 @@ struct sight {
 	uint64_t	 quiet_since;		/* usec; 0: it is not */
 	uint64_t	 connection;		/* the one it held */
 	uint64_t	 held_since;		/* usec */
+	struct exam	 exam;			/* the last one */
+	bool		 examined;		/* it still may stand */
+	enum look	 looked;		/* the last answer */
 	bool		 oom_done;
 };
 
@@ -204,12 +208,22 @@ struct view {
 	bool		 accepting;		/* a task waits for work */
 	bool		 polling;		/* a task sleeps in a poll */
 	bool		 asleep;		/* no task runs */
-	bool		 readable;		/* the calls could be read */
+	bool		 readable;		/* nothing of it was hidden */
 	bool		 stopped;		/* all tasks are */
 	int		 tasks;
 	bool		 reading;		/* a task sleeps in a read */
 	bool		 looping;		/* or in epoll_wait(2) */
 	pid_t		 child;			/* one of its children; 0 */
+};
+
+/* What a task sleeps in. */
+struct call {
+	enum {
+		CALL_NONE,		/* it runs */
+		CALL_FOREIGN,		/* it cannot be known */
+		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_POLL, CALL_EPOLL
+	}		 kind;
+	int		 fd;			/* the first argument; or -1 */
 };
 
 /*
@@ -581,14 +595,18 @@ int	 observe_somaxconn(void);
 /* proc_linux.c: reading /proc through a descriptor that outlives the jail */
 /* Opens /proc. Returns 0 with *detached set, or -1: there is none. */
 int	 proc_open(bool *detached);
-/* Reads a small file of /proc as a string. Returns its length, or -1. */
+/*
+ * Reads a small file of /proc as a string. Returns its length, or -1 with
+ * errno set.
+ */
 ssize_t	 proc_read(const char *path, char *buf, size_t size);
 /* Writes a file of /proc. Returns 0, or -1 with errno set. */
 int	 proc_write(const char *path, const char *text);
 /*
  * Looks at a process and, with `tree`, all its descendants. inode is the
  * listen socket's.
- * Returns 0 with *v filled, or -1 if even the first could not be seen.
+ * Returns 0 with *v filled, or -1 with errno set if not even the first could
+ * be seen.
  */
 int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
 /* Does the process catch that signal? */
@@ -596,10 +614,28 @@ bool	 proc_catches(pid_t pid, int signo);
 /* The children of a process, at most n. Returns how many, or -1. */
 int	 proc_children(pid_t pid, pid_t *list, int n);
 /*
- * Collects the inodes of the sockets a process (or tree) holds, at most n.
- * Returns how many, or -1 if the first process cannot be read.
+ * Collects the inodes of the sockets a process (or tree) holds, at most max;
+ * *n is how many. Returns 0, or -1 with errno set: there may be more
+ * (EACCES: part of it is hidden; E2BIG: they are too many).
  */
-int	 proc_sockets(pid_t pid, bool tree, uint64_t *inodes, int n);
+int	 proc_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n,
+	    int max);
+
+/* parse_linux.c: the texts of /proc */
+/* What /proc/PID/syscall says. */
+struct call parse_call(const char *text);
+/*
+ * The state and the cpu time, in clock ticks, of /proc/PID/stat. Returns 0,
+ * or -1 if it is none.
+ */
+int	 parse_stat(const char *text, char *state, uint64_t *ticks);
+/*
+ * Adds pids, each with a blank behind it, to the list of *n, at most max.
+ * Returns how many bytes it took: the last pid may be cut off.
+ */
+size_t	 parse_pids(const char *text, pid_t *list, int *n, int max);
+/* Does the SigCgt line of /proc/PID/status have that signal? */
+bool	 parse_caught(const char *text, int signo);
 
 /* diag_linux.c: what NETLINK_SOCK_DIAG knows of the listen socket */
 /* Opens it for the listen socket fd, before the jail. Returns 0 or -1. */
@@ -610,9 +646,24 @@ enum moved diag_moved(uint64_t mark);
 /*
  * Which of these socket inodes are accepted connections of the listen
  * socket? They are moved to the front; *unread: one of them has bytes that
- * nobody has read. Returns how many, or -1: unknown.
+ * nobody has read. Returns how many, or -1 with errno set: unknown (ENOENT:
+ * our own listen socket is not seen).
  */
 int	 diag_accepted(uint64_t *inodes, int n, bool *unread);
+/* Takes one message; returns false to see no more. */
+struct nlmsghdr;
+typedef bool	 diag_taker(const struct nlmsghdr *h, void *arg);
+/* The answer to a request, of which datagrams are read until it is done. */
+struct diag_answer {
+	uint32_t	 sequence;		/* of the request */
+	diag_taker	*take;
+	void		*arg;
+	bool		 enough;		/* take() wants no more */
+	bool		 done;
+	int		 error;			/* it is not whole; errno */
+};
+/* Takes the messages of one datagram. */
+void	 diag_parse(struct diag_answer *a, const void *buf, size_t len);
 
 /* options.c */
 /*
