@@ -32,6 +32,8 @@ SRCS =		capture.c daemon.c elf.c env.c err.c findings.c ident.c \
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c parse_linux.c \
 		diag_linux.c
 SRCS_posix =	jail_posix.c observe_none.c
+FOREIGN_linux =	posix
+FOREIGN_posix =	linux
 
 PKGS_linux =	libbsd-overlay libcap-ng libevent_core
 PKGS_posix =	libbsd-overlay libevent_core
@@ -139,7 +141,8 @@ OBJS =		${SRCS:.c=.o} ${SRCS_${OS}:.c=.o}
 MAIN_1 =	sanitize.o
 MAIN =		spawnd.o ${MAIN_${SANITIZE}}
 UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
-		ls ${TOP}/tests/unit | sed -n 's/^\(test_.*\)\.c$$/\1.unit/p'; :
+		ls ${TOP}/tests/unit | sed -n -e '/_${FOREIGN_${OS}}\.c$$/d' \
+		-e 's/^\(test_.*\)\.c$$/\1.unit/p'; :
 APPS !=		test -d ${TOP}/tests/apps && \
 		ls ${TOP}/tests/apps | sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
 LIBS_lib.app =	-pthread

@@ -58,13 +58,29 @@ error_of(const struct nlmsghdr *h)
 	return error <= 0 ? -error : EINVAL;
 }
 
+/*
+ * What comes behind a message or attribute of that length, or NULL. The
+ * kernel's own macros go past the end where the last one is not padded.
+ */
+static const void *
+next(const void *p, size_t len, size_t *left)
+{
+	size_t step = NLMSG_ALIGN(len);
+
+	if (step >= *left)
+		return NULL;
+	*left -= step;
+	return (const char *)p + step;
+}
+
 void
 diag_parse(struct diag_answer *a, const void *buf, size_t len)
 {
 	const struct nlmsghdr *h;
 	int error;
 
-	for (h = buf; NLMSG_OK(h, len) && !a->done; h = NLMSG_NEXT(h, len)) {
+	for (h = buf; h != NULL && NLMSG_OK(h, len) && !a->done;
+	    h = next(h, h->nlmsg_len, &len)) {
 		if (h->nlmsg_seq != a->sequence)
 			continue;
 		error = 0;
@@ -199,8 +215,8 @@ unix_attribute(const struct nlmsghdr *h, int type, size_t *len)
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
 		return NULL;
 	left = h->nlmsg_len - NLMSG_LENGTH(sizeof(*m));
-	for (a = (const struct rtattr *)(m + 1); RTA_OK(a, left);
-	    a = RTA_NEXT(a, left)) {
+	for (a = (const struct rtattr *)(m + 1); a != NULL && RTA_OK(a, left);
+	    a = next(a, a->rta_len, &left)) {
 		if (a->rta_type == type) {
 			*len = RTA_PAYLOAD(a);
 			return RTA_DATA(a);
