@@ -145,6 +145,7 @@ UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
 		-e 's/^\(test_.*\)\.c$$/\1.unit/p'; :
 APPS !=		test -d ${TOP}/tests/apps && \
 		ls ${TOP}/tests/apps | sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
+LIBS_hostile.app = -pthread
 LIBS_lib.app =	-pthread
 LIBS_load.app =	-pthread
 LIBS_threaded.app = -pthread

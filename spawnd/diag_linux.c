@@ -5,6 +5,7 @@
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/un.h>
 
@@ -286,11 +287,27 @@ find_unix(void)
 	return 0;
 }
 
+static int
+open_netlink(void)
+{
+	struct timeval patience = { .tv_usec = 100000 };
+
+	if (netlink != -1)
+		return 0;
+	netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
+	    NETLINK_SOCK_DIAG);
+	if (netlink == -1)
+		return -1;
+	/* The kernel answers within the request; this is for the case. */
+	setsockopt(netlink, SOL_SOCKET, SO_RCVTIMEO, &patience,
+	    sizeof(patience));
+	return 0;
+}
+
 int
 diag_open(int fd)
 {
 	struct sockaddr_storage ss = { 0 };
-	struct timeval patience = { .tv_usec = 100000 };
 	socklen_t len = sizeof(ss);
 	struct stat st;
 
@@ -303,14 +320,46 @@ diag_open(int fd)
 		port = ((struct sockaddr_in *)&ss)->sin_port;
 	else if (family == AF_INET6)
 		port = ((struct sockaddr_in6 *)&ss)->sin6_port;
-	netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-	    NETLINK_SOCK_DIAG);
-	if (netlink == -1)
-		return -1;
-	/* The kernel answers within the request; this is for the case. */
-	setsockopt(netlink, SOL_SOCKET, SO_RCVTIMEO, &patience,
-	    sizeof(patience));
-	return 0;
+	return open_netlink();
+}
+
+/* A socket that listens, by its file. */
+struct bound {
+	const struct stat *file;
+	uint64_t	 inode;
+};
+
+static bool
+take_bound(const struct nlmsghdr *h, void *arg)
+{
+	const struct unix_diag_msg *m = NLMSG_DATA(h);
+	struct unix_view v = { 0 };
+	struct bound *b = arg;
+
+	take_view(h, &v);
+	/* As the kernel puts a device's two numbers into one. */
+	if (v.vfs.udiag_vfs_ino != (uint32_t)b->file->st_ino ||
+	    v.vfs.udiag_vfs_dev >> 20 != major(b->file->st_dev) ||
+	    (v.vfs.udiag_vfs_dev & 0xfffff) != minor(b->file->st_dev))
+		return true;
+	b->inode = m->udiag_ino;
+	return false;
+}
+
+uint64_t
+diag_bound(const struct stat *file)
+{
+	struct unix_diag_req r = {
+		.sdiag_family = AF_UNIX,
+		.udiag_states = 1U << LISTEN_STATE,
+		.udiag_show = UDIAG_SHOW_VFS,
+	};
+	struct bound b = { .file = file };
+
+	if (open_netlink() == -1 ||
+	    ask(&r, sizeof(r), true, take_bound, &b) == -1)
+		return 0;
+	return b.inode;
 }
 
 /* Looking for one in the queue. */

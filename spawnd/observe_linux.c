@@ -375,6 +375,24 @@ observe_peer(int fd)
 	return peer.pid;
 }
 
+pid_t
+observe_holder(const struct stat *file, pid_t maker, bool *left)
+{
+	uint64_t inode = diag_bound(file);
+	bool detached;
+	pid_t pid;
+
+	*left = false;
+	if (inode == 0 || proc_open(&detached) == -1)
+		return -1;
+	pid = proc_holder(inode, maker);
+	/* The output of a worker goes to its supervisor. */
+	*left = pid > 0 && maker > 0 && pid != maker &&
+	    proc_is_pipe(pid, STDOUT_FILENO) &&
+	    proc_is_pipe(pid, STDERR_FILENO);
+	return pid;
+}
+
 int
 observe_shutdown(void)
 {

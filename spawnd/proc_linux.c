@@ -26,6 +26,8 @@ static int procfd = -1;
 int
 proc_open(bool *detached)
 {
+	if (procfd != -1)
+		close(procfd);
 	procfd = jail_detach("/proc", detached);
 	if (procfd != -1 && faccessat(procfd, "self/stat", F_OK, 0) == -1) {
 		close(procfd);
@@ -396,4 +398,52 @@ proc_sockets(pid_t pid, bool all, uint64_t *inodes, int *n, int max)
 	}
 	errno = error;
 	return error == 0 ? 0 : -1;
+}
+
+/* Does the process hold that socket? */
+static bool
+holds_socket(pid_t pid, uint64_t inode)
+{
+	char path[32];
+	struct dirent *de;
+	uint64_t found = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%d/fd", (int)pid);
+	if ((d = open_dir(path)) == NULL)
+		return false;
+	while (found != inode && (de = readdir(d)) != NULL)
+		socket_inode(dirfd(d), de->d_name, &found);
+	closedir(d);
+	return found == inode;
+}
+
+pid_t
+proc_holder(uint64_t inode, pid_t likely)
+{
+	struct dirent *de;
+	pid_t pid, found = -1;
+	DIR *d;
+
+	if (likely > 0 && holds_socket(likely, inode))
+		return likely;
+	if ((d = open_dir(".")) == NULL)
+		return -1;
+	while (found == -1 && (de = readdir(d)) != NULL) {
+		pid = (pid_t)atoi(de->d_name);
+		if (pid > 0 && holds_socket(pid, inode))
+			found = pid;
+	}
+	closedir(d);
+	return found;
+}
+
+bool
+proc_is_pipe(pid_t pid, int fd)
+{
+	char path[64], link[16];
+
+	snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, fd);
+	return readlinkat(procfd, path, link, sizeof(link)) > 5 &&
+	    strncmp(link, "pipe:", 5) == 0;
 }

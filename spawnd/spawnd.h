@@ -10,6 +10,7 @@
 #include <sys/types.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -585,6 +586,12 @@ enum moved observe_moved(uint64_t mark);
 /* The process that made the socket a unix one is connected to, or -1. */
 pid_t	 observe_peer(int fd);
 /*
+ * A process that holds the unix socket which listens at that file: maker,
+ * who made it, if that does, else any other; or -1. *left: it looks like a
+ * worker whose supervisor is gone.
+ */
+pid_t	 observe_holder(const struct stat *file, pid_t maker, bool *left);
+/*
  * A descriptor that can be read once the listen socket has been shut down;
  * connections that come do not wake it. -1 where there is no such thing.
  */
@@ -620,6 +627,10 @@ int	 proc_children(pid_t pid, pid_t *list, int n);
  */
 int	 proc_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n,
 	    int max);
+/* A process that holds the socket, if possible the likely one; or -1. */
+pid_t	 proc_holder(uint64_t inode, pid_t likely);
+/* Is that descriptor of the process a pipe? */
+bool	 proc_is_pipe(pid_t pid, int fd);
 
 /* parse_linux.c: the texts of /proc */
 /* What /proc/PID/syscall says. */
@@ -650,6 +661,8 @@ enum moved diag_moved(uint64_t mark);
  * our own listen socket is not seen).
  */
 int	 diag_accepted(uint64_t *inodes, int n, bool *unread);
+/* The inode of the unix socket that listens at that file, or 0. */
+uint64_t diag_bound(const struct stat *file);
 /* Takes one message; returns false to see no more. */
 struct nlmsghdr;
 typedef bool	 diag_taker(const struct nlmsghdr *h, void *arg);
