@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/time.h>
 #include <sys/un.h>
 
 #include <linux/inet_diag.h>
@@ -24,16 +23,11 @@
 
 #include "spawnd.h"
 
-#define REPLY_SIZE	32768	/* one message of the kernel's, at least */
+#define HALF_OPEN_STATE	3	/* TCP_SYN_RECV */
 #define LISTEN_STATE	10	/* TCP_LISTEN, for unix sockets too */
 #define ALL_BUT		(0xfffU & ~(1U << 3 | 1U << 6 | 1U << 10))
 				/* not SYN_RECV, TIME_WAIT, LISTEN */
 
-#define TRIES		3	/* at a receive that was interrupted */
-
-static int netlink = -1;
-static uint32_t sequence;
-static bool dirty;		/* an answer was not read to its end */
 static int family;
 static uint64_t listener;	/* its inode */
 static uint16_t port;		/* TCP: in network byte order */
@@ -48,137 +42,9 @@ struct unix_view {
 
 static struct unix_view ours;	/* as it was seen last */
 
-static int
-error_of(const struct nlmsghdr *h)
-{
-	int error;
-
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(error)))
-		return EINVAL;
-	memcpy(&error, NLMSG_DATA(h), sizeof(error));
-	return error <= 0 ? -error : EINVAL;
-}
-
-/*
- * What comes behind a message or attribute of that length, or NULL. The
- * kernel's own macros go past the end where the last one is not padded.
- */
-static const void *
-next(const void *p, size_t len, size_t *left)
-{
-	size_t step = NLMSG_ALIGN(len);
-
-	if (step >= *left)
-		return NULL;
-	*left -= step;
-	return (const char *)p + step;
-}
-
-void
-diag_parse(struct diag_answer *a, const void *buf, size_t len)
-{
-	const struct nlmsghdr *h;
-	int error;
-
-	for (h = buf; h != NULL && NLMSG_OK(h, len) && !a->done;
-	    h = next(h, h->nlmsg_len, &len)) {
-		if (h->nlmsg_seq != a->sequence)
-			continue;
-		error = 0;
-		if (h->nlmsg_type == NLMSG_ERROR)
-			/* Nobody has asked to be told of a success. */
-			error = error_of(h) != 0 ? error_of(h) : EINVAL;
-		else if (h->nlmsg_type == NLMSG_DONE &&
-		    h->nlmsg_len > NLMSG_LENGTH(0))
-			error = error_of(h);
-		if (error == 0 && (h->nlmsg_flags & NLM_F_DUMP_INTR) != 0)
-			error = EINTR;
-		if (error != 0)
-			a->error = error;
-		a->done = h->nlmsg_type == NLMSG_DONE ||
-		    h->nlmsg_type == NLMSG_ERROR ||
-		    (h->nlmsg_flags & NLM_F_MULTI) == 0;
-		if (h->nlmsg_type >= NLMSG_MIN_TYPE && !a->enough)
-			a->enough = !a->take(h, a->arg);
-	}
-}
-
-/* Reads the answer. Returns 0, or -1 with errno set: it is not whole. */
-static int
-receive(struct diag_answer *a)
-{
-	static _Alignas(struct nlmsghdr) char buf[REPLY_SIZE];
-	ssize_t len;
-	int tries = 0;
-
-	dirty = true;
-	while (!a->done) {
-		len = recv(netlink, buf, sizeof(buf), MSG_TRUNC);
-		if (len == -1 && errno == EINTR && ++tries < TRIES)
-			continue;
-		if (len == -1)
-			return -1;
-		if (len == 0 || (size_t)len > sizeof(buf)) {
-			errno = EMSGSIZE;
-			return -1;
-		}
-		diag_parse(a, buf, (size_t)len);
-	}
-	dirty = false;
-	errno = a->error;
-	return a->error == 0 ? 0 : -1;
-}
-
-/*
- * What was left of an answer goes first: the kernel makes no second dump
- * before the first is read. There is less than that many parts of one.
- */
-static void
-clean(void)
-{
-	char c;
-	int i;
-
-	for (i = 0; dirty && i < 1000; i++) {
-		if (recv(netlink, &c, sizeof(c), MSG_DONTWAIT) == -1 &&
-		    errno != ENOBUFS && errno != EINTR)
-			break;
-	}
-}
-
-static int
-ask(const void *body, size_t size, bool dump, diag_taker *take, void *arg)
-{
-	struct {
-		struct nlmsghdr	 h;
-		char		 body[128];
-	} request;
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	struct diag_answer a = { .take = take, .arg = arg };
-	size_t len = NLMSG_LENGTH(size);
-
-	if (netlink == -1) {
-		errno = EBADF;
-		return -1;
-	}
-	clean();
-	memset(&request, 0, sizeof(request));
-	request.h.nlmsg_len = (uint32_t)len;
-	request.h.nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	request.h.nlmsg_flags = NLM_F_REQUEST;
-	if (dump)
-		request.h.nlmsg_flags |= NLM_F_DUMP;
-	request.h.nlmsg_seq = a.sequence = ++sequence;
-	memcpy(request.body, body, size);
-	if (sendto(netlink, &request, len, 0, (struct sockaddr *)&kernel,
-	    sizeof(kernel)) != (ssize_t)len)
-		return -1;
-	return receive(&a);
-}
-
 /* One unix socket, by its inode. */
 static int
-ask_unix(uint64_t inode, uint32_t show, diag_taker *take, void *arg)
+ask_unix(uint64_t inode, uint32_t show, netlink_taker *take, void *arg)
 {
 	struct unix_diag_req r = {
 		.sdiag_family = AF_UNIX,
@@ -188,12 +54,12 @@ ask_unix(uint64_t inode, uint32_t show, diag_taker *take, void *arg)
 		.udiag_cookie = { ~0U, ~0U },
 	};
 
-	return ask(&r, sizeof(r), false, take, arg);
+	return netlink_ask(&r, sizeof(r), false, take, arg);
 }
 
 /* All TCP sockets of our port in the given states. */
 static int
-ask_tcp(uint32_t states, diag_taker *take, void *arg)
+ask_tcp(uint32_t states, netlink_taker *take, void *arg)
 {
 	struct inet_diag_req_v2 r = {
 		.sdiag_family = (uint8_t)family,
@@ -202,7 +68,7 @@ ask_tcp(uint32_t states, diag_taker *take, void *arg)
 		.id.idiag_sport = port,
 	};
 
-	return ask(&r, sizeof(r), true, take, arg);
+	return netlink_ask(&r, sizeof(r), true, take, arg);
 }
 
 /* The attribute of that type behind a unix_diag_msg, or NULL. */
@@ -217,7 +83,7 @@ unix_attribute(const struct nlmsghdr *h, int type, size_t *len)
 		return NULL;
 	left = h->nlmsg_len - NLMSG_LENGTH(sizeof(*m));
 	for (a = (const struct rtattr *)(m + 1); a != NULL && RTA_OK(a, left);
-	    a = next(a, a->rta_len, &left)) {
+	    a = netlink_next(a, a->rta_len, &left)) {
 		if (a->rta_type == type) {
 			*len = RTA_PAYLOAD(a);
 			return RTA_DATA(a);
@@ -287,23 +153,6 @@ find_unix(void)
 	return 0;
 }
 
-static int
-open_netlink(void)
-{
-	struct timeval patience = { .tv_usec = 100000 };
-
-	if (netlink != -1)
-		return 0;
-	netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-	    NETLINK_SOCK_DIAG);
-	if (netlink == -1)
-		return -1;
-	/* The kernel answers within the request; this is for the case. */
-	setsockopt(netlink, SOL_SOCKET, SO_RCVTIMEO, &patience,
-	    sizeof(patience));
-	return 0;
-}
-
 int
 diag_open(int fd)
 {
@@ -320,7 +169,7 @@ diag_open(int fd)
 		port = ((struct sockaddr_in *)&ss)->sin_port;
 	else if (family == AF_INET6)
 		port = ((struct sockaddr_in6 *)&ss)->sin6_port;
-	return open_netlink();
+	return netlink_open();
 }
 
 /* A socket that listens, by its file. */
@@ -356,8 +205,8 @@ diag_bound(const struct stat *file)
 	};
 	struct bound b = { .file = file };
 
-	if (open_netlink() == -1 ||
-	    ask(&r, sizeof(r), true, take_bound, &b) == -1)
+	if (netlink_open() == -1 ||
+	    netlink_ask(&r, sizeof(r), true, take_bound, &b) == -1)
 		return 0;
 	return b.inode;
 }
@@ -430,6 +279,62 @@ diag_moved(uint64_t mark)
 	if (look_at_queue(&w) == -1)
 		return MOVED_UNKNOWN;
 	return w.marked ? MOVED_NO : MOVED_YES;
+}
+
+/* Counting those that wait. */
+struct crowd {
+	bool		 half_open;
+	bool		 listener;	/* our own socket could be seen */
+	unsigned int	 n;
+};
+
+static bool
+take_crowd_unix(const struct nlmsghdr *h, void *arg)
+{
+	struct unix_diag_rqlen r;
+	struct crowd *c = arg;
+	const void *a;
+	size_t len;
+
+	a = unix_attribute(h, UNIX_DIAG_RQLEN, &len);
+	if (a == NULL || len < sizeof(r))
+		return false;
+	memcpy(&r, a, sizeof(r));
+	c->n = r.udiag_rqueue;
+	c->listener = true;
+	return false;
+}
+
+/* The queue of a listener holds none whose handshake is not over. */
+static bool
+take_crowd_tcp(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct crowd *c = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	if (m->idiag_state == LISTEN_STATE && m->idiag_inode == listener) {
+		c->n += m->idiag_rqueue;
+		c->listener = true;
+	} else if (m->idiag_state == HALF_OPEN_STATE && c->half_open)
+		c->n++;
+	return true;
+}
+
+int
+diag_waiting(bool half_open, unsigned int *depth)
+{
+	struct crowd c = { .half_open = half_open };
+	int r;
+
+	if (family == AF_UNIX)
+		r = ask_unix(listener, UDIAG_SHOW_RQLEN, take_crowd_unix, &c);
+	else
+		r = ask_tcp(1U << LISTEN_STATE | 1U << HALF_OPEN_STATE,
+		    take_crowd_tcp, &c);
+	*depth = c.n;
+	return r == -1 || !c.listener ? -1 : 0;
 }
 
 struct search {

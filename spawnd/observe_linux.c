@@ -225,13 +225,17 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 
 #define ANY_CPU	UINT64_MAX	/* stopping and continuing it uses some */
 
-/* A kept-open connection that nothing has happened on for a while. */
+/*
+ * A kept-open connection that nothing has happened on for a while: its holder
+ * reads on it, or polls and has nothing else to wait for; one that waits for a
+ * database serves a request.
+ */
 static bool
-is_quiet(const struct view *v, bool unread, uint64_t keep_idle, uint64_t now,
-    struct sight *s)
+is_quiet(const struct view *v, bool unread, bool others, uint64_t keep_idle,
+    uint64_t now, struct sight *s)
 {
-	bool still = !unread && (v->stopped ? s->quiet_since != 0 :
-	    (v->reading || v->polling) &&
+	bool waits = v->reads == s->connection || (v->polling && !others);
+	bool still = !unread && (v->stopped ? s->quiet_since != 0 : waits &&
 	    (s->quiet_cpu == ANY_CPU || s->quiet_cpu == v->cpu));
 
 	s->quiet_cpu = v->stopped ? ANY_CPU : v->cpu;
@@ -257,7 +261,7 @@ holds(const uint64_t *inodes, int n, uint64_t inode)
 
 /* It holds a connection: since when, and does it matter? */
 static void
-connected(const struct view *v, uint64_t inode, bool unread,
+connected(const struct view *v, uint64_t inode, bool unread, bool others,
     uint64_t keep_idle, uint64_t now, struct sight *s, struct exam *x)
 {
 	if (inode != s->connection) {
@@ -265,8 +269,8 @@ connected(const struct view *v, uint64_t inode, bool unread,
 		s->held_since = now;
 		s->quiet_since = 0;
 	}
-	x->holds = is_quiet(v, unread, keep_idle, now, s) ? HOLDS_QUIET :
-	    HOLDS_BUSY;
+	x->holds = is_quiet(v, unread, others, keep_idle, now, s) ?
+	    HOLDS_QUIET : HOLDS_BUSY;
 	x->waits = x->holds == HOLDS_QUIET;
 	x->connection = inode;
 	x->age = now - s->held_since;
@@ -279,7 +283,7 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 	uint64_t inodes[SOCKETS_MAX];
 	bool listens, unread, kept, whole;
 	struct view v;
-	int n;
+	int n, all;
 
 	if (proc_view(pid, listener, false, &v) == -1) {
 		fault_met(FAULT_PROC, pid, now);
@@ -295,10 +299,11 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 		fault_met(FAULT_PROC, pid, now);
 	/* A TCP connection that was reset is in no table any more. */
 	kept = s->connection != 0 && holds(inodes, n, s->connection);
+	all = n;
 	n = find_accepted(inodes, n, &unread, now);
 	if (n > 0 || (n == 0 && kept)) {
 		connected(&v, n > 0 ? inodes[0] : s->connection,
-		    unread || !whole, keep_idle, now, s, x);
+		    unread || !whole, all > n, keep_idle, now, s, x);
 	} else if (n == 0 && whole) {
 		s->connection = 0;
 		x->holds = HOLDS_NOTHING;

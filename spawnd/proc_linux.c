@@ -164,15 +164,18 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 	c = parse_call(buf);
 	if (c.kind == CALL_FOREIGN)
 		v->readable = false;
-	if (c.kind == CALL_READ)
+	snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, c.fd);
+	if (c.kind == CALL_READ) {
 		v->reading = true;
+		if (socket_inode(procfd, path, &of) == 0)
+			v->reads = of;
+	}
 	if (c.kind == CALL_EPOLL)
 		v->looping = true;
 	if (c.kind == CALL_EPOLL || c.kind == CALL_POLL)
 		v->polling = true;
 	if (c.kind != CALL_ACCEPT)
 		return;
-	snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, c.fd);
 	if (c.fd == STDIN_FILENO ||
 	    (socket_inode(procfd, path, &of) == 0 && of == inode))
 		v->accepting = true;
@@ -305,6 +308,45 @@ proc_children(pid_t pid, pid_t *list, int max)
 	return n;
 }
 
+/*
+ * Fills the list with a process and its descendants. Returns 0, or -1 with
+ * errno set: there may be more than *n.
+ */
+static int
+find_tree(pid_t pid, pid_t *list, int *n, int max)
+{
+	int tasks[TASKS_MAX];
+	int i, j, ntasks, left = TASKS_MAX, error = 0;
+	char path[32];
+
+	list[0] = pid;
+	*n = 1;
+	for (i = 0; i < *n; i++) {
+		snprintf(path, sizeof(path), "%d/task", (int)list[i]);
+		ntasks = list_numbers(path, tasks, left);
+		if (ntasks == -1 && (i == 0 || !is_gone()))
+			error = errno;
+		for (j = 0; j < ntasks; j++) {
+			if (add_children(list[i], tasks[j], list, n,
+			    max) == -1)
+				error = errno;
+		}
+		left -= ntasks > 0 ? ntasks : 0;
+	}
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+int
+proc_tree(pid_t pid, pid_t *list, int max)
+{
+	int n;
+
+	if (find_tree(pid, list, &n, max) == -1 && n == 1 && errno != E2BIG)
+		return 0;
+	return n;
+}
+
 bool
 proc_catches(pid_t pid, int signo)
 {
@@ -376,25 +418,16 @@ int
 proc_sockets(pid_t pid, bool all, uint64_t *inodes, int *n, int max)
 {
 	pid_t tree[TREE_MAX];
-	int tasks[TASKS_MAX];
-	int i, j, ntree = 1, ntasks, error = 0;
-	char path[32];
+	int i, ntree = 1, error = 0;
 
 	*n = 0;
 	tree[0] = pid;
+	if (all && find_tree(pid, tree, &ntree, TREE_MAX) == -1)
+		error = errno;
 	for (i = 0; i < ntree; i++) {
 		if (add_sockets(tree[i], inodes, n, max) == -1 &&
 		    (i == 0 || !is_gone()))
 			error = errno;
-		if (!all)
-			break;
-		snprintf(path, sizeof(path), "%d/task", (int)tree[i]);
-		ntasks = list_numbers(path, tasks, TASKS_MAX);
-		for (j = 0; j < ntasks; j++) {
-			if (add_children(tree[i], tasks[j], tree, &ntree,
-			    TREE_MAX) == -1)
-				error = errno;
-		}
 	}
 	errno = error;
 	return error == 0 ? 0 : -1;

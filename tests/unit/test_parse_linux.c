@@ -185,18 +185,19 @@ count(const struct nlmsghdr *h, void *arg)
 #define DIAG	20	/* SOCK_DIAG_BY_FAMILY */
 
 static void
-parse(const struct datagram *d, struct diag_answer *a, int *n)
+parse(const struct datagram *d, struct netlink_answer *a, int *n)
 {
 	*n = 0;
-	*a = (struct diag_answer){ .sequence = SEQ, .take = count, .arg = n };
-	diag_parse(a, d->bytes, d->len);
+	*a = (struct netlink_answer){ .sequence = SEQ, .take = count,
+	    .arg = n };
+	netlink_parse(a, d->bytes, d->len);
 }
 
 static void
 dump_ends_with_its_last_message(void **arg)
 {
 	struct datagram d = { .len = 0 };
-	struct diag_answer a;
+	struct netlink_answer a;
 	int i, n, zero = 0;
 
 	(void)arg;
@@ -215,7 +216,7 @@ static void
 single_answer_is_all(void **arg)
 {
 	struct datagram d = { .len = 0 };
-	struct diag_answer a;
+	struct netlink_answer a;
 	int n;
 
 	(void)arg;
@@ -230,7 +231,7 @@ static void
 answer_to_another_question_is_left_out(void **arg)
 {
 	struct datagram d = { .len = 0 };
-	struct diag_answer a;
+	struct netlink_answer a;
 	int n, error = -EBUSY;
 
 	(void)arg;
@@ -256,7 +257,7 @@ every_kind_of_error_spoils_the_answer(void **arg)
 		{ NLMSG_DONE, NLM_F_MULTI, -ENOMEM, ENOMEM },
 		{ NLMSG_DONE, NLM_F_MULTI | NLM_F_DUMP_INTR, 0, EINTR },
 	};
-	struct diag_answer a;
+	struct netlink_answer a;
 	size_t i;
 	int n;
 
@@ -277,7 +278,7 @@ static void
 interrupted_dump_is_read_to_its_end(void **arg)
 {
 	struct datagram d = { .len = 0 };
-	struct diag_answer a;
+	struct netlink_answer a;
 	int n, zero = 0;
 
 	(void)arg;
@@ -294,7 +295,7 @@ static void
 datagram_that_is_cut_off_takes_nobody_too_far(void **arg)
 {
 	struct datagram d = { .len = 0 };
-	struct diag_answer a;
+	struct netlink_answer a;
 	size_t whole, len;
 	char *copy;
 	int n, zero = 0;
@@ -308,9 +309,9 @@ datagram_that_is_cut_off_takes_nobody_too_far(void **arg)
 		assert_non_null(copy = malloc(len + 1));
 		memcpy(copy, d.bytes, len);
 		n = 0;
-		a = (struct diag_answer){ .sequence = SEQ, .take = count,
+		a = (struct netlink_answer){ .sequence = SEQ, .take = count,
 		    .arg = &n };
-		diag_parse(&a, copy, len);
+		netlink_parse(&a, copy, len);
 		free(copy);
 		assert_false(a.done);
 		assert_int_equal(n, len >= whole - 2 ? 1 : 0);
