@@ -32,7 +32,8 @@ say_guarantees(void)
 		log_info("/proc could not be detached: the supervisor's own "
 		    "jail has a way out through it");
 	if (!g->queue)
-		log_info("the listen queue cannot be seen here");
+		log_info("the listen queue cannot be seen here: %s",
+		    g->no_queue);
 	if (!conf.no_new_privs && guarantees.no_new_privs)
 		log_info("--no-new-privs: no: it was set when we were started, "
 		    "and stays");

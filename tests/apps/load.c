@@ -10,11 +10,13 @@
  * SCRIPT_FILENAME. At the end, on one line:
  *
  *   sent N answered N failed N connect N cut N wrong N late N gap_us N busy N
+ *   refused N
  *
- * sent = answered + failed; failed is the sum of the kinds. connect: it was
- * refused or reset; cut: the answer ended too soon; wrong: it was another's;
- * late: none within 10 s. gap_us is the longest time without any answer, busy
- * the clients' time in requests, in percent.
+ * sent = answered + failed; failed is the sum of the kinds. refused: there was
+ * nobody to connect to; connect: it was reset or failed otherwise; cut: the
+ * answer ended too soon; wrong: it was another's; late: none within 10 s.
+ * gap_us is the longest time without any answer, busy the clients' time in
+ * requests, in percent.
  */
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -35,7 +37,7 @@
 
 #define CLIENTS_MAX	1024
 
-enum kind { ANSWERED, CONNECT, CUT, WRONG, LATE, NKINDS };
+enum kind { ANSWERED, CONNECT, CUT, WRONG, LATE, REFUSED, NKINDS };
 
 static struct sockaddr_storage address;
 static socklen_t address_len;
@@ -147,8 +149,10 @@ ask(const char *token, const char *query)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	len = request(b, query);
-	if (connect(fd, (struct sockaddr *)&address, address_len) == 0 &&
-	    send(fd, b, len, MSG_NOSIGNAL) == (ssize_t)len) {
+	if (connect(fd, (struct sockaddr *)&address, address_len) == -1)
+		kind = errno == ECONNREFUSED || errno == ENOENT ? REFUSED :
+		    CONNECT;
+	else if (send(fd, b, len, MSG_NOSIGNAL) == (ssize_t)len) {
 		while ((n = recv(fd, b + have, sizeof(b) - have, 0)) > 0)
 			have += (size_t)n;
 		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -179,7 +183,7 @@ client(void *arg)
 		atomic_fetch_add(&busy, now() - t);
 		if (kind == ANSWERED)
 			note_answer(now());
-		else if (kind == CONNECT)
+		else if (kind == CONNECT || kind == REFUSED)
 			usleep(1000);	/* do not drown what is refused */
 	}
 	return NULL;
@@ -237,12 +241,13 @@ main(int argc, char *argv[])
 	}
 	for (i = 0; i < clients; i++)
 		pthread_join(threads[i], NULL);
-	failed = counts[CONNECT] + counts[CUT] + counts[WRONG] + counts[LATE];
+	failed = counts[CONNECT] + counts[CUT] + counts[WRONG] +
+	    counts[LATE] + counts[REFUSED];
 	all = counts[ANSWERED] + failed;
 	printf("sent %lu answered %lu failed %lu connect %lu cut %lu wrong "
-	    "%lu late %lu gap_us %lu busy %lu\n", all, counts[ANSWERED],
-	    failed, counts[CONNECT], counts[CUT], counts[WRONG], counts[LATE],
-	    gap, busy / (unsigned long)clients * 100 /
-	    (unsigned long)(now() - began));
+	    "%lu late %lu gap_us %lu busy %lu refused %lu\n", all,
+	    counts[ANSWERED], failed, counts[CONNECT], counts[CUT],
+	    counts[WRONG], counts[LATE], gap, busy / (unsigned long)clients * 100 /
+	    (unsigned long)(now() - began), counts[REFUSED]);
 	return 0;
 }
