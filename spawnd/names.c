@@ -9,12 +9,10 @@
 #include "names.h"
 
 static const struct name *const names[] = {
-	&names_spawn_fcgi,
-	&names_kfcgi,
-	&names_multiwatch,
+	&names_spawn_fcgi, &names_kfcgi, &names_multiwatch,
 };
 
-static const struct name *used; /* NULL: spawnd */
+static const struct name *used;		/* NULL: spawnd */
 
 static const struct name *
 find(const char *path)
@@ -24,7 +22,7 @@ find(const char *path)
 	size_t i;
 
 	for (i = 0; base != NULL && i < sizeof(names) / sizeof(names[0]);
-	     i++) {
+	    i++) {
 		if (strcmp(base, names[i]->name) == 0)
 			return names[i];
 	}
@@ -73,12 +71,8 @@ names_help(void)
 int
 names_version(void)
 {
-	printf("%s%s"
-	       "spawnd " SPAWND_VERSION "\n",
-	    used != NULL ?
-		used->name :
-		"",
-	    used != NULL ? " of " : "");
+	printf("%s%s" "spawnd " SPAWND_VERSION "\n", used != NULL ?
+	    used->name : "", used != NULL ? " of " : "");
 	return fflush(stdout) == EOF ? -1 : 0;
 }
 
@@ -96,7 +90,9 @@ names_letters(const struct conf *c, char *text)
 	if (c->letters == NULL)
 		return;
 	for (i = 0; text[i] != '\0'; i++) {
-		if (text[i] != '-' || (i > 0 && strchr(" (", text[i - 1]) == NULL) || text[i + 1] == '\0' || strchr(":, );", text[i + 2]) == NULL)
+		if (text[i] != '-' || (i > 0 && strchr(" (", text[i - 1]) ==
+		    NULL) || text[i + 1] == '\0' || strchr(":, );",
+		    text[i + 2]) == NULL)
 			continue;
 		for (pair = c->letters; pair[0] != '\0'; pair += 2) {
 			if (pair[0] == text[i + 1]) {

@@ -6,7 +6,7 @@
 
 #include "names.h"
 
-#define KFCGI_WORKERS 5
+#define KFCGI_WORKERS	5
 
 static int
 set_variable(struct conf *c, const struct option *o, const char *opt,
@@ -16,8 +16,7 @@ set_variable(struct conf *c, const struct option *o, const char *opt,
 	(void)o;
 	(void)val;
 	return err_set(e, EX_USAGE, "%s: not available: the pool has a fixed "
-				    "size",
-	    opt);
+	    "size", opt);
 }
 
 static int
@@ -78,7 +77,7 @@ finish(struct conf *c, struct err *e)
 	(void)e;
 	if (c->backlog == 0)
 		c->backlog = 2 * c->workers < BACKLOG_MAX ? 2 * c->workers :
-							    BACKLOG_MAX;
+		    BACKLOG_MAX;
 	/* Not the workers', as it would be without. */
 	if (c->socket_user == NULL)
 		c->socket_user = "0";
@@ -88,10 +87,9 @@ finish(struct conf *c, struct err *e)
 const struct name names_kfcgi = {
 	.name = "kfcgi",
 	.options = {
-	    .list = table,
-	    .n = sizeof(table) / sizeof(table[0]),
-	    .anywhere = true,
-	    .usage = "kfcgi [options] -- /path/in/jail [argument ...]",
+		.list = table, .n = sizeof(table) / sizeof(table[0]),
+		.anywhere = true,
+		.usage = "kfcgi [options] -- /path/in/jail [argument ...]",
 	},
 	.defaults = defaults,
 	.finish = finish,

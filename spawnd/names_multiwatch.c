@@ -50,10 +50,9 @@ finish(struct conf *c, struct err *e)
 const struct name names_multiwatch = {
 	.name = "multiwatch",
 	.options = {
-	    .list = table,
-	    .n = sizeof(table) / sizeof(table[0]),
-	    .anywhere = true,
-	    .usage = "multiwatch [options] -- application [argument ...]",
+		.list = table, .n = sizeof(table) / sizeof(table[0]),
+		.anywhere = true,
+		.usage = "multiwatch [options] -- application [argument ...]",
 	},
 	.defaults = defaults,
 	.finish = finish,

@@ -85,14 +85,12 @@ finish(struct conf *c, struct err *e)
 {
 	if (c->socket != NULL && c->port != 0)
 		return err_set(e, EX_USAGE, "-p: %d: a pool has one listen "
-					    "socket, and -s %s names another",
-		    c->port, c->socket);
+		    "socket, and -s %s names another", c->port, c->socket);
 	if (c->socket == NULL && c->port == 0)
 		return err_set(e, EX_USAGE, "no socket given (-s or -p)");
 	if (c->group != NULL && c->user == NULL)
 		return err_set(e, EX_USAGE, "-g: %s: needs a user (-u): root "
-					    "in another group is root",
-		    c->group);
+		    "in another group is root", c->group);
 	if (c->argc > 0)
 		c->command = NULL;
 	/* What is about the other kind of socket has no effect. */
@@ -117,10 +115,9 @@ finish(struct conf *c, struct err *e)
 const struct name names_spawn_fcgi = {
 	.name = "spawn-fcgi",
 	.options = {
-	    .list = table,
-	    .n = sizeof(table) / sizeof(table[0]),
-	    .anywhere = true,
-	    .usage = "spawn-fcgi [options] -- application [argument ...]",
+		.list = table, .n = sizeof(table) / sizeof(table[0]),
+		.anywhere = true,
+		.usage = "spawn-fcgi [options] -- application [argument ...]",
 	},
 	.defaults = defaults,
 	.finish = finish,

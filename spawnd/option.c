@@ -52,8 +52,7 @@ option_number(struct conf *c, const struct option *o, const char *opt,
 		n = strtonum(val, o->min, o->max, &why);
 	if (why != NULL)
 		return err_set(e, EX_USAGE, "%s: %s: %s (a number from %d to "
-					    "%d)",
-		    opt, val, why, o->min, o->max);
+		    "%d)", opt, val, why, o->min, o->max);
 	*(int *)member(c, o) = (int)n;
 	return 0;
 }
@@ -66,8 +65,7 @@ option_octal(struct conf *c, const struct option *o, const char *opt,
 
 	if (n == 0 || n > 4 || val[n] != '\0' || strtol(val, NULL, 8) > 0777)
 		return err_set(e, EX_USAGE, "%s: %s: not an octal mode (000 "
-					    "to 777)",
-		    opt, val);
+		    "to 777)", opt, val);
 	*(int *)member(c, o) = (int)strtol(val, NULL, 8);
 	return 0;
 }
@@ -88,19 +86,17 @@ option_signal(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
 	static const int others[] = { SIGKILL, SIGSTOP, SIGCONT, SIGCHLD,
-		SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH };
+	    SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH };
 	int signo = signame_number(val);
 	size_t i;
 
 	if (signo == -1)
 		return err_set(e, EX_USAGE, "%s: %s: no such signal (a name "
-					    "such as TERM or USR1, or a number)",
-		    opt, val);
+		    "such as TERM or USR1, or a number)", opt, val);
 	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		if (signo == others[i])
 			return err_set(e, EX_USAGE, "%s: %s: cannot ask a "
-						    "worker to stop",
-			    opt, val);
+			    "worker to stop", opt, val);
 	}
 	*(int *)member(c, o) = signo;
 	return 0;
@@ -159,8 +155,7 @@ parse_long(struct conf *c, const struct options *os, char *const word[],
 	snprintf(opt, sizeof(opt), "--%.*s", (int)len, s);
 	if (o == NULL)
 		return err_set(e, EX_USAGE, "%s: no such option (-h lists "
-					    "them)",
-		    opt);
+		    "them)", opt);
 	if (o->arg == NULL && val != NULL)
 		return err_set(e, EX_USAGE, "%s: takes no value", opt);
 	if (o->arg != NULL && o->arg[0] != '[' && val == NULL) {
@@ -185,8 +180,7 @@ parse_letters(struct conf *c, const struct options *os, char *const word[],
 		opt[1] = *s;
 		if ((o = find_letter(os, *s)) == NULL)
 			return err_set(e, EX_USAGE, "%s: no such option (-h "
-						    "lists them)",
-			    opt);
+			    "lists them)", opt);
 		val = NULL;
 		if (o->arg != NULL && o->arg[0] == '[' && s[1] == '=')
 			val = s + 2;
@@ -194,8 +188,7 @@ parse_letters(struct conf *c, const struct options *os, char *const word[],
 			val = s[1] != '\0' ? s + 1 : word[used++];
 			if (val == NULL)
 				return err_set(e, EX_USAGE, "%s: needs a "
-							    "value (%s)",
-				    opt, o->arg);
+				    "value (%s)", opt, o->arg);
 		}
 		if (o->set(c, o, opt, val, e) == -1)
 			return -1;
@@ -215,7 +208,7 @@ option_parse(struct conf *c, const struct options *os, int argc,
 		if (argv[i][0] != '-' || argv[i][1] == '\0') {
 			if (!os->anywhere)
 				break;
-			argv[n++] = argv[i++]; /* the place is free */
+			argv[n++] = argv[i++];	/* the place is free */
 			continue;
 		}
 		if (argv[i][1] == '-')

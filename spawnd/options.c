@@ -41,8 +41,7 @@ set_size(struct conf *c, const struct option *o, const char *opt,
 	}
 	if (why != NULL)
 		return err_set(e, EX_USAGE, "%s: %s: %s (a number of bytes, "
-					    "or with K, M or G behind it)",
-		    opt, val, why);
+		    "or with K, M or G behind it)", opt, val, why);
 	*(uint64_t *)((char *)c + o->member) = (uint64_t)n << shift;
 	return 0;
 }
@@ -61,8 +60,7 @@ set_name(struct conf *c, const struct option *o, const char *opt,
 	if (val[i] != '\0' || i == 0 || i >= NAME_SIZE ||
 	    strcmp(val, ".") == 0 || strcmp(val, "..") == 0)
 		return err_set(e, EX_USAGE, "%s: %s: not a name (1 to %d of "
-					    "A-Z a-z 0-9 . _ -)",
-		    opt, val, NAME_SIZE - 1);
+		    "A-Z a-z 0-9 . _ -)", opt, val, NAME_SIZE - 1);
 	return option_string(c, o, opt, val, e);
 }
 
@@ -90,12 +88,10 @@ set_env(struct conf *c, const struct option *o, const char *opt,
 	(void)o;
 	if (len == 0 || (set && !env_name_ok(val, len)))
 		return err_set(e, EX_USAGE, "%s: %s: not a variable (NAME, a "
-					    "pattern of names, or NAME=VALUE)",
-		    opt, val);
+		    "pattern of names, or NAME=VALUE)", opt, val);
 	if (env_forbidden(val, len))
 		return err_set(e, EX_USAGE, "%s: %.*s: is never passed to "
-					    "workers",
-		    opt, (int)len, val);
+		    "workers", opt, (int)len, val);
 	return add_env(c, set ? ENV_SET : ENV_PASS, val, e);
 }
 
@@ -121,7 +117,7 @@ add_limit(struct conf *c, const struct option *o, const char *opt,
 		return -1;
 	for (i = 0; i < c->nlimits; i++) {
 		if (c->limits[i].resource == l.resource)
-			break; /* the last one wins */
+			break;		/* the last one wins */
 	}
 	if (i == c->nlimits)
 		c->nlimits++;
@@ -146,8 +142,7 @@ set_worker_log(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
 	static const char *const names[] = {
-		[WORKER_LOG_PREFIX] = "prefix",
-		[WORKER_LOG_RAW] = "raw",
+		[WORKER_LOG_PREFIX] = "prefix", [WORKER_LOG_RAW] = "raw",
 		[WORKER_LOG_NONE] = "none",
 	};
 	size_t i;
@@ -170,8 +165,7 @@ set_log(struct conf *c, const struct option *o, const char *opt,
 	if (strcmp(val, "syslog") != 0 && strcmp(val, "stderr") != 0 &&
 	    strchr(val, '/') == NULL)
 		return err_set(e, EX_USAGE, "%s: %s: must be syslog, stderr "
-					    "or a file's path with a slash",
-		    opt, val);
+		    "or a file's path with a slash", opt, val);
 	return option_string(c, o, opt, val, e);
 }
 
@@ -182,8 +176,7 @@ set_facility(struct conf *c, const struct option *o, const char *opt,
 	(void)o;
 	if ((c->facility = syslog_facility(val)) == -1)
 		return err_set(e, EX_USAGE, "%s: %s: no such facility (as "
-					    "daemon, user, local0)",
-		    opt, val);
+		    "daemon, user, local0)", opt, val);
 	return 0;
 }
 
@@ -242,8 +235,8 @@ static const struct option table[] = {
 	    "nice value of the workers (as it is)" },
 	{ 0, "rlimit", "NAME=SOFT[:HARD]", add_limit, 0, 0, 0,
 	    "resource limit of the workers" },
-	{ 0, "no-new-privs", "yes|no", option_yesno, MEMBER(no_new_privs), 0, 0,
-	    "forbid set-id programs to the workers (yes)" },
+	{ 0, "no-new-privs", "yes|no", option_yesno, MEMBER(no_new_privs), 0,
+	    0, "forbid set-id programs to the workers (yes)" },
 	{ 0, "start-timeout", "SEC", option_number, MEMBER(start_timeout), 1,
 	    TIMEOUT_MAX, "time a worker has to become ready (60)" },
 	{ 0, "keep-idle", "SEC", option_number, MEMBER(keep_idle), 0,
@@ -252,8 +245,8 @@ static const struct option table[] = {
 	    "replace a worker that is older (never)" },
 	{ 0, "max-rss", "SIZE", set_size, MEMBER(max_rss), 0, 0,
 	    "replace a worker that is larger (never)" },
-	{ 0, "request-timeout", "SEC", option_number, MEMBER(request_timeout), 0,
-	    TIMEOUT_MAX, "end a worker at one request longer (never)" },
+	{ 0, "request-timeout", "SEC", option_number,
+	    MEMBER(request_timeout), 0, TIMEOUT_MAX, "end a worker at one request longer (never)" },
 	{ 0, "stop-signal", "SIG", option_signal, MEMBER(stop_signal), 0, 0,
 	    "asks a worker to stop (TERM)" },
 	{ 0, "stop-timeout", "SEC", option_number, MEMBER(stop_timeout), 0,
@@ -272,46 +265,45 @@ check_together(const struct conf *c, struct err *e)
 {
 	if (c->socket != NULL && c->port != 0)
 		return err_set(e, EX_USAGE, "-p: %d: a pool has one listen "
-					    "socket, and -s %s names another",
-		    c->port, c->socket);
+		    "socket, and -s %s names another", c->port, c->socket);
 	if (c->address != NULL && c->port == 0)
 		return err_set(e, EX_USAGE, "-a: %s: needs a port (-p)",
 		    c->address);
-	if (c->port != 0 && (c->socket_mode != -1 || c->socket_user != NULL || c->socket_group != NULL || c->socket_outside))
+	if (c->port != 0 && (c->socket_mode != -1 || c->socket_user != NULL ||
+	    c->socket_group != NULL || c->socket_outside))
 		return err_set(e, EX_USAGE, "%s: a TCP socket (-p) has no "
-					    "owner, mode or place",
-		    c->socket_mode != -1	? "-M" :
-			c->socket_user != NULL	? "-U" :
-			c->socket_group != NULL ? "-G" :
-						  "-S");
+		    "owner, mode or place", c->socket_mode != -1 ? "-M" :
+		    c->socket_user != NULL ? "-U" :
+		    c->socket_group != NULL ? "-G" : "-S");
 	if (c->socket_outside && c->socket == NULL)
 		return err_set(e, EX_USAGE, "-S: needs a socket (-s)");
 	if (c->command != NULL && c->argc > 0)
 		return err_set(e, EX_USAGE, "%s: an application is given with "
-					    "-f already",
-		    c->argv[0]);
+		    "-f already", c->argv[0]);
 	if (c->command == NULL && c->argc == 0)
 		return err_set(e, EX_USAGE, "no application given (spawnd "
-					    "[options] -- /path/to/application [argument ...])");
+		    "[options] -- /path/to/application [argument ...])");
 	if (c->command == NULL && c->argv[0][0] == '\0')
 		return err_set(e, EX_USAGE, "application: must not be empty");
 	if (c->command == NULL && strchr(c->argv[0], '/') == NULL)
 		return err_set(e, EX_USAGE, "%s: needs a path with a slash "
-					    "(PATH is not searched)",
-		    c->argv[0]);
+		    "(PATH is not searched)", c->argv[0]);
 	return 0;
 }
 
 static const struct options options = {
-	.list = table,
-	.n = sizeof(table) / sizeof(table[0]),
+	.list = table, .n = sizeof(table) / sizeof(table[0]),
 	.usage = "spawnd [options] -- /path/to/application [argument ...]",
 };
 
 void
 options_defaults(struct conf *c)
 {
-	*c = (struct conf){ .socket_mode = -1, .facility = LOG_DAEMON, .workers = -1, .php_children = -1, .umask = UMASK_DEFAULT, .no_new_privs = true, .start_timeout = START_TIMEOUT, .stop_timeout = STOP_TIMEOUT, .stop_signal = SIGTERM, .keep_idle = KEEP_IDLE };
+	*c = (struct conf){ .socket_mode = -1, .facility = LOG_DAEMON,
+	    .workers = -1, .php_children = -1, .umask = UMASK_DEFAULT,
+	    .no_new_privs = true, .start_timeout = START_TIMEOUT,
+	    .stop_timeout = STOP_TIMEOUT, .stop_signal = SIGTERM,
+	    .keep_idle = KEEP_IDLE };
 }
 
 int

@@ -310,7 +310,8 @@ int	 daemon_sanitize(int keep, struct err *e);
  * Takes the plan's pool into the background: forks, starts a session, moves
  * to "/", takes its title. Returns 0 in the child. The first process does not
  * return: it waits until the child calls daemon_outcome() or ends, prints the
- * line and exits with the status. Returns -1 with *e set when no child could be made.
+ * line and exits with the status. Returns -1 with *e set when no child could
+ * be made.
  */
 int	 daemon_start(const struct plan *p, struct err *e);
 /*
