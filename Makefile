@@ -26,7 +26,7 @@ OS =		${NATIVE}
 
 SRCS =		capture.c daemon.c drain.c elf.c env.c err.c findings.c \
 		ident.c inspect.c jail.c library.c limit.c listen.c log.c \
-		loop.c \
+		loop.c mend.c \
 		notify.c options.c pidfile.c plan.c pool.c preflight.c \
 		prefiles.c preprint.c presocket.c program.c report.c \
 		renew.c retire.c signame.c slot.c start.c supervise.c \
