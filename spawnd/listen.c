@@ -76,7 +76,7 @@ open_tcp(const struct plan *p, struct err *e)
 	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR) == -1 ||
 	    set_option(fd, IPPROTO_TCP, TCP_NODELAY) == -1 ||
 	    set_option(fd, SOL_SOCKET, SO_KEEPALIVE) == -1 ||
-	    (p->addr.ss_family == AF_INET6 &&
+	    (p->addr.ss_family == AF_INET6 && !p->conf->both_families &&
 	    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == -1))
 		err_set(e, EX_OSERR, "setsockopt: %s", strerror(errno));
 	else if (bind(fd, (const struct sockaddr *)&p->addr, p->addrlen) == -1)

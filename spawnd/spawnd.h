@@ -26,6 +26,7 @@
 #define BACKLOG_MAX		65535
 #define MODE_DEFAULT		0660
 #define UMASK_DEFAULT		022
+#define UMASK_KEEP		(-1)	/* as we were started with */
 #define START_TIMEOUT		60	/* seconds */
 #define STOP_TIMEOUT		30	/* seconds */
 #define KEEP_IDLE		5	/* seconds */
@@ -69,7 +70,17 @@ struct finding {
 };
 
 /* What becomes of the workers' output. */
-enum worker_log { WORKER_LOG_PREFIX, WORKER_LOG_RAW, WORKER_LOG_NONE };
+enum worker_log {
+	WORKER_LOG_PREFIX, WORKER_LOG_RAW, WORKER_LOG_NONE,
+	WORKER_LOG_INHERIT	/* it goes where ours does */
+};
+
+/* What the workers' environment is made of, before -e and the like. */
+enum env_base {
+	ENV_ALLOWED,		/* the allowlist, and who the worker is */
+	ENV_WHOLE,		/* ours, but for what is never passed on */
+	ENV_EXACT		/* ours, for one who takes our place */
+};
 
 struct findings {
 	struct finding	*list;
@@ -138,6 +149,22 @@ struct conf {
 	bool		 version;
 	char		**argv;			/* the operands */
 	int		 argc;
+
+	/* No option of spawnd's sets these; see names.h. */
+	enum env_base	 env_base;
+	bool		 inherited_only;	/* a socket must be passed in */
+	bool		 mode_by_umask;		/* of the socket, without -M */
+	bool		 both_families;		/* "::" takes IPv4 too */
+	bool		 root_stays;		/* without -u, and its rights */
+	bool		 cwd_stays;		/* where there is no jail */
+	bool		 replace;		/* become the application */
+	bool		 pidfile_public;	/* readable, so not locked */
+	bool		 titled;		/* ps shows whose pool it is */
+	bool		 stop_by_any;		/* HUP and USR1 stop, too */
+	bool		 worker_status;		/* of a start that fails */
+	int		 error_status;		/* of all others; 0: theirs */
+	const char	*outcome;		/* of a start: this and a pid */
+	const char	*letters;		/* see names_letters() */
 };
 
 /* Who the supervisor and the workers become. */
@@ -158,6 +185,7 @@ struct plan {
 	const struct conf *conf;
 	char		 name[NAME_SIZE];
 	bool		 root;			/* we have uid 0 */
+	bool		 stays_root;		/* and nothing changes that */
 	const char	*note;			/* "", or why the jail */
 	char		*jail;			/* NULL: no chroot */
 	int		 jail_fd;		/* -1: no chroot */
@@ -176,6 +204,7 @@ struct plan {
 
 	struct ident	 ident;
 	char		*chdir;
+	int		 cwd_fd;		/* -1: not where we stay */
 	char		*pidfile;		/* NULL: none */
 	char		*log;			/* NULL: not a file */
 	int		 backlog;
@@ -279,12 +308,12 @@ const char *capture_tail(void);
  */
 int	 daemon_sanitize(int keep, struct err *e);
 /*
- * Takes the pool into the background, by its name: forks, starts a session,
- * moves to "/". Returns 0 in the child. The first process does not return: it
+ * Takes the plan's pool into the background: forks, starts a session, moves
+ * to "/", takes its title. Returns 0 in the child. The first process does not return: it
  * waits until the child calls daemon_outcome() or ends, prints the line and
  * exits with the status. Returns -1 with *e set when no child could be made.
  */
-int	 daemon_start(const char *pool, struct err *e);
+int	 daemon_start(const struct plan *p, struct err *e);
 /*
  * Reports how the start went, in one or more lines. With status 0 and in the
  * background, standard output and (unless it is the log) error go to
@@ -329,6 +358,14 @@ int	 err_set(struct err *e, int status, const char *fmt, ...)
 	    __attribute__((format(printf, 3, 4)));
 /* The exit status that fits an errno: 77 for EACCES and EPERM, else dflt. */
 int	 err_status(int error, int dflt);
+/* The status to exit with for one of sysexits.h, by conf. */
+int	 err_exit(const struct conf *c, int status);
+/*
+ * That of a start that failed as its last worker did: by not getting to its
+ * program (*f, else NULL), or by ending with that wait status.
+ */
+int	 err_worker_exit(const struct conf *c, const struct exec_failure *f,
+	    int status);
 
 /* filter_linux.c, filter_none.c: the same name on every system */
 /*
@@ -755,7 +792,21 @@ void	 netlink_parse(struct netlink_answer *a, const void *buf, size_t len);
 int	 netlink_ask(const void *body, size_t size, bool dump,
 	    netlink_taker *take, void *arg);
 
+/* names.c: the other names of the program, see names.h */
+/*
+ * Parses a command line into *c by the name that argv[0] has, which messages
+ * begin with from now on. As options_parse().
+ */
+int	 names_parse(struct conf *c, int argc, char *argv[], struct err *e);
+/* Prints options or version. Return 0, or -1 when that cannot be written. */
+int	 names_help(void);
+int	 names_version(void);
+/* Makes a message about spawnd's options one about this name's. */
+void	 names_letters(const struct conf *c, char *text);
+
 /* options.c */
+/* A conf as it is without any option. */
+void	 options_defaults(struct conf *c);
 /*
  * Parses a command line into *c. Pure but for memory. Returns 0, or -1 with
  * *e set (64; 71 for no memory).
@@ -864,6 +915,11 @@ pid_t	 worker_spawn(unsigned int slot, int output);
  * slot has no process.
  */
 void	 worker_signal(unsigned int slot, int signo, bool whole);
+/*
+ * Becomes the application: no fork, no supervisor; with our descriptors 1 and
+ * 2. Returns, with *f set, only if that cannot be.
+ */
+void	 worker_replace(const struct plan *p, struct exec_failure *f);
 /* Gives a slot a process that was not started for it, but is our child. */
 void	 worker_adopt(unsigned int slot, pid_t pid);
 /* Is that child the process of a slot? */

@@ -246,8 +246,8 @@ main(int argc, char *argv[])
 	all = counts[ANSWERED] + failed;
 	printf("sent %lu answered %lu failed %lu connect %lu cut %lu wrong "
 	    "%lu late %lu gap_us %lu busy %lu refused %lu\n", all,
-	    counts[ANSWERED], failed, counts[CONNECT], counts[CUT], counts[WRONG], counts[LATE],
-	    gap, busy / (unsigned long)clients * 100 /
+	    counts[ANSWERED], failed, counts[CONNECT], counts[CUT],
+	    counts[WRONG], counts[LATE], gap, busy / (unsigned long)clients * 100 /
 	    (unsigned long)(now() - began), counts[REFUSED]);
 	return 0;
 }
