@@ -26,9 +26,14 @@ OS =		${NATIVE}
 
 SRCS =		capture.c daemon.c drain.c elf.c env.c err.c findings.c \
 		ident.c inspect.c jail.c library.c limit.c listen.c log.c \
+<<<<<<< HEAD
+		loop.c mend.c \
+		notify.c options.c pidfile.c plan.c pool.c preflight.c \
+=======
 		loop.c names.c names_kfcgi.c names_multiwatch.c \
 		names_spawn_fcgi.c notify.c option.c options.c pidfile.c \
 		plan.c pool.c preflight.c \
+>>>>>>> main
 		prefiles.c preprint.c presocket.c program.c report.c \
 		renew.c retire.c signame.c slot.c start.c supervise.c \
 		syslog.c worker.c

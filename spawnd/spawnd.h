@@ -238,6 +238,7 @@ struct sight {
 	bool		 examined;		/* it still may stand */
 	enum look	 looked;		/* the last answer */
 	bool		 oom_done;
+	bool		 halted;		/* by somebody else */
 };
 
 /* What /proc shows of a worker at one moment, over its whole tree. */
@@ -562,7 +563,8 @@ int	 syslog_send(int priority, const char *text, size_t len);
 /* loop.c */
 enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
-	TIMER_STRAYS, TIMER_WATCHDOG, NTIMERS
+	TIMER_STRAYS, TIMER_STOPPED,
+	TIMER_CRIPPLED, TIMER_WATCHDOG, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -590,6 +592,17 @@ uint64_t loop_now(void);
 /* Runs until loop_end(). Returns 0, or -1 when it failed. */
 int	 loop_run(void);
 void	 loop_end(void);
+
+/* mend.c: what others of our user have done */
+/* Takes note of the limits as they are to be. */
+void	 mend_init(void);
+/*
+ * No process could be made. Ends spawnd if that is because somebody has
+ * lowered its limits.
+ */
+void	 mend_no_spawn(void);
+/* A slot's process has stopped. If that was not us, it will be continued. */
+void	 mend_stopped(unsigned int slot);
 
 /* notify.c: the protocols of systemd, sd_listen_fds(3) and sd_notify(3) */
 /*
@@ -876,6 +889,8 @@ void	 supervise_event(const struct pool_event *ev);
 /* So many workers are wanted, at most pool_max(). */
 void	 supervise_scale(unsigned int workers);
 void	 supervise_reload(void);
+/* Only a new start can mend what has happened: stops fast, with 71. */
+void	 supervise_end(const char *why);
 /* Graceful, or with `fast` without regard to requests. */
 void	 supervise_stop(bool fast);
 

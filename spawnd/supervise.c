@@ -39,6 +39,8 @@ do_spawn(unsigned int slot)
 	loop_unblock_signals();
 	worker_sight(slot)->mark = mark;
 	ev.what = ev.pid == -1 ? EV_NOFORK : EV_SPAWNED;
+	if (ev.pid == -1)
+		mend_no_spawn();
 	pool_event(pool, &ev, loop_now());
 }
 
@@ -342,6 +344,8 @@ on_child(int signo)
 				    worker_sight(ev.slot)->mark);
 			died = true;
 		}
+		if (stopped)
+			mend_stopped(ev.slot);
 		supervise_event(&ev);
 	}
 	/* Many may die at once: one look at what they left is enough. */
@@ -374,21 +378,27 @@ on_stop(int signo)
 	supervise_stop(signo == SIGINT);
 }
 
+void
+supervise_end(const char *why)
+{
+	struct pool_event ev = { .what = EV_STOP_FAST };
+
+	log_warn("%s; spawnd ends (to be started anew)", why);
+	exit_status = err_exit(plan->conf, EX_OSERR);
+	if (daemon_starting())
+		daemon_outcome(exit_status, why);
+	stopping = true;
+	supervise_event(&ev);
+}
+
 /* Any holder can do that, to all of them: a new start makes a new socket. */
 static void
 on_shut_down(void *arg)
 {
-	struct pool_event ev = { .what = EV_STOP_FAST };
-
 	(void)arg;
 	loop_pause(shutdown_watch);
-	log_warn("listen socket: has been shut down, by a worker or who else "
-	    "has it; spawnd ends (to be started anew)");
-	exit_status = err_exit(plan->conf, EX_OSERR);
-	if (daemon_starting())
-		daemon_outcome(exit_status, "the listen socket was shut down");
-	stopping = true;
-	supervise_event(&ev);
+	supervise_end("listen socket: has been shut down, by a worker or who "
+	    "else has it");
 }
 
 void
@@ -517,6 +527,7 @@ int
 supervise_init(const struct plan *p, struct err *e)
 {
 	plan = p;
+	mend_init();
 	if (watch_signals(e) == -1)
 		return -1;
 	return make_pool(e);
