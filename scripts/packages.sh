@@ -11,7 +11,7 @@ packages_test='bmake binutils libcmocka-dev python3 python3-pytest nginx-light
     php-cgi libfcgi-perl perl iproute2 util-linux libcap2-bin
     systemd systemd-container mmdebstrap mksh logrotate spawn-fcgi procps
     tzdata libc-bin clang clang-format clang-tidy cppcheck shellcheck mandoc
-    universal-ctags'
+    universal-ctags php-fpm multiwatch supervisor uwsgi-core'
 
 # packages_install NAME...: installs what of it is missing, and says what.
 # Fails, naming them, when this user may not.
