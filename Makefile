@@ -52,12 +52,13 @@ UP =		../..${UP_${OTHER}_${SANITIZE}}
 WARNINGS =	-Wall -Wextra -Wpedantic -Wshadow -Wconversion
 WERROR_1 =	-Werror
 
+# A sanitizer's memory cannot be shared with a child: there it is a fork.
 # The linker's part of the hardening comes and goes with -fPIE.
 HARDENING ?=	-fPIE -fstack-protector-strong -fstack-clash-protection \
 		-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 MODE_ =		${HARDENING}
 MODE_1 =	-fsanitize=address,undefined -fno-sanitize-recover=all \
-		-fno-omit-frame-pointer -U_FORTIFY_SOURCE
+		-fno-omit-frame-pointer -U_FORTIFY_SOURCE -Dvfork=fork
 LINK_ =		${HARDENING:-fPIE=-pie -Wl,-z,relro -Wl,-z,now}
 LINK_1 =	${MODE_1}
 
