@@ -54,7 +54,7 @@ take_signals(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	(void)arg;
-	while (read(fd, drain, sizeof(drain)) > 0)
+	while (read(fd, drain, sizeof(drain)) == sizeof(drain))
 		continue;
 	for (signo = 1; signo < NSIG; signo++) {
 		if (pending[signo]) {

@@ -14,6 +14,7 @@
 
 #define POLL_AGE	UINT64_C(200000)	/* usec a poller must live */
 #define POLL_STILL	UINT64_C(50000)		/* and use no cpu */
+#define LOOK_WHOLE	UINT64_C(2000)	/* younger: the first task alone */
 #define BLIND_STILL	UINT64_C(200000)	/* where no call can be read */
 #define OOM_RAISE	100
 #define SOCKETS_MAX	32
@@ -74,6 +75,13 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 	uint64_t still;
 	struct view v;
 
+	/* Most wait so at their first look, or have gone before the next. */
+	if (proc_accepts(pid, listener)) {
+		raise_oom(pid, s);
+		return LOOK_READY;
+	}
+	if (age < LOOK_WHOLE)
+		return LOOK_NO;
 	raise_oom(pid, s);
 	if (proc_view(pid, listener, true, &v) == -1)
 		return age >= BLIND_STILL ? LOOK_READY : LOOK_UNKNOWN;

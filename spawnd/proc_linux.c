@@ -261,6 +261,15 @@ add_children(pid_t pid, int tid, pid_t *tree, int n, int max)
 	return n;
 }
 
+bool
+proc_accepts(pid_t pid, uint64_t inode)
+{
+	struct view v = { .accepting = false };
+
+	view_call(pid, pid, inode, &v);
+	return v.accepting;
+}
+
 int
 proc_view(pid_t pid, uint64_t inode, bool all, struct view *v)
 {
