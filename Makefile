@@ -26,14 +26,17 @@ OS =		${NATIVE}
 
 SRCS =		capture.c daemon.c drain.c elf.c env.c err.c findings.c \
 		ident.c inspect.c jail.c library.c limit.c listen.c log.c \
-		loop.c \
-		notify.c options.c pidfile.c plan.c pool.c preflight.c \
+		loop.c names.c names_kfcgi.c names_multiwatch.c \
+		names_spawn_fcgi.c notify.c option.c options.c pidfile.c \
+		plan.c pool.c preflight.c \
 		prefiles.c preprint.c presocket.c program.c report.c \
 		renew.c retire.c signame.c slot.c start.c supervise.c \
 		syslog.c worker.c
 SRCS_linux =	filter_linux.c jail_linux.c observe_linux.c proc_linux.c \
-		diag_linux.c request_linux.c
+		parse_linux.c diag_linux.c request_linux.c netlink_linux.c
 SRCS_posix =	filter_none.c jail_posix.c observe_none.c
+FOREIGN_linux =	posix
+FOREIGN_posix =	linux
 
 PKGS_linux =	libbsd-overlay libcap-ng libevent_core
 PKGS_posix =	libbsd-overlay libevent_core
@@ -152,9 +155,12 @@ OBJS =		${SRCS:.c=.o} ${SRCS_${OS}:.c=.o}
 MAIN_1 =	sanitize.o
 MAIN =		spawnd.o ${MAIN_${SANITIZE}}
 UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
-		ls ${TOP}/tests/unit | sed -n 's/^\(test_.*\)\.c$$/\1.unit/p'; :
+		ls ${TOP}/tests/unit | sed -n -e '/_${FOREIGN_${OS}}\.c$$/d' \
+		-e 's/^\(test_.*\)\.c$$/\1.unit/p'; :
 APPS !=		test -d ${TOP}/tests/apps && \
-		ls ${TOP}/tests/apps ${TOP}/tests/bench | sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
+		ls ${TOP}/tests/apps ${TOP}/tests/bench | \
+		sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
+LIBS_hostile.app = -pthread
 LIBS_lib.app =	-pthread
 LIBS_load.app =	-pthread
 LIBS_probe.app = -pthread

@@ -39,8 +39,9 @@ in_use(const char *path, const char *name, struct err *e)
 }
 
 static int
-fill(const char *path, struct err *e)
+fill(const char *path, bool public, struct err *e)
 {
+	mode_t mode = public ? 0644 : 0600;
 	struct stat st;
 
 	if (fstat(file, &st) == -1 || !S_ISREG(st.st_mode) ||
@@ -48,7 +49,7 @@ fill(const char *path, struct err *e)
 		return err_set(e, EX_CANTCREAT, "-P: %s: is not a file of "
 		    "its own", path);
 	/* Whoever may read it may lock it, and so prevent the next start. */
-	if (fchmod(file, 0600) == -1 || ftruncate(file, 0) == -1 ||
+	if (fchmod(file, mode) == -1 || ftruncate(file, 0) == -1 ||
 	    dprintf(file, "%d\n", (int)getpid()) < 0)
 		return err_set(e, EX_CANTCREAT, "-P: %s: %s", path,
 		    strerror(errno));
@@ -59,7 +60,9 @@ int
 pidfile_lock(const struct plan *p, struct err *e)
 {
 	char *path = p->pidfile, *slash;
-	bool detached;
+	const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
+	    O_CLOEXEC | O_NOCTTY;
+	bool detached, public = p->conf->pidfile_public;
 
 	if (path == NULL)
 		return 0;
@@ -70,15 +73,15 @@ pidfile_lock(const struct plan *p, struct err *e)
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "-P: %s: its directory: %s", path, strerror(errno));
-	file = flopenat(dir, slash + 1, O_RDWR | O_CREAT | O_NOFOLLOW |
-	    O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0600);
+	file = public ? openat(dir, slash + 1, flags, 0644) :
+	    flopenat(dir, slash + 1, flags, 0600);
 	if (file == -1 && errno == EWOULDBLOCK)
 		return in_use(path, slash + 1, e);
 	if (file == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "-P: %s: %s", path, errno == ELOOP ? "is a link" :
 		    strerror(errno));
-	if (fill(path, e) == -1) {
+	if (fill(path, public, e) == -1) {
 		close(file);
 		file = -1;
 		return -1;

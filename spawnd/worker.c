@@ -170,12 +170,14 @@ become(pid_t parent, int output, struct exec_failure *f)
 	setpgid(0, 0);
 	if (jail_tie(parent) == -1)
 		_exit(127);
-	umask((mode_t)plan->conf->umask);
+	if (plan->conf->umask != UMASK_KEEP)
+		umask((mode_t)plan->conf->umask);
 	apply_limits(f);
-	if (dup2(output, STDOUT_FILENO) == -1 ||
-	    dup2(output, STDERR_FILENO) == -1)
+	if (plan->conf->worker_log != WORKER_LOG_INHERIT &&
+	    (dup2(output, STDOUT_FILENO) == -1 ||
+	    dup2(output, STDERR_FILENO) == -1))
 		give_up(f, STEP_PARENT);
-	if (chdir(plan->chdir) == -1)
+	if (plan->cwd_fd == -1 && chdir(plan->chdir) == -1)
 		give_up(f, STEP_CHDIR);
 	reset_signals();
 	execve(plan->argv[0], plan->argv, plan->envp);
@@ -199,6 +201,21 @@ make_child(int output, struct exec_failure *f)
 	if (pid != -1)
 		errno = saved;		/* the child's calls set it, too */
 	return pid;
+}
+
+void
+worker_replace(const struct plan *p, struct exec_failure *f)
+{
+	f->step = STEP_CHDIR;
+	if (p->cwd_fd == -1 && chdir(p->chdir) == -1) {
+		f->error = errno;
+		return;
+	}
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
+	execve(p->argv[0], p->argv, p->envp);
+	f->step = STEP_EXEC;
+	f->error = errno;
 }
 
 pid_t

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum kind { ANSWERED, CONNECT, CUT, WRONG, LATE, NKINDS };
+enum kind { ANSWERED, CONNECT, CUT, WRONG, LATE, REFUSED, NKINDS };
 
 static struct sockaddr_storage address;
 static socklen_t address_len;
@@ -118,8 +118,10 @@ ask(const char *token, const char *query)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	len = request(b, query);
-	if (connect(fd, (struct sockaddr *)&address, address_len) == 0 &&
-	    send(fd, b, len, MSG_NOSIGNAL) == (ssize_t)len) {
+	if (connect(fd, (struct sockaddr *)&address, address_len) == -1)
+		kind = errno == ECONNREFUSED || errno == ENOENT ? REFUSED :
+		    CONNECT;
+	else if (send(fd, b, len, MSG_NOSIGNAL) == (ssize_t)len) {
 		while ((n = recv(fd, b + have, sizeof(b) - have, 0)) > 0)
 			have += (size_t)n;
 		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))

@@ -4,6 +4,7 @@
  * connection. Whoever ends it blindly loses what it serves.
  *
  * QUERY_STRING is "TOKEN", "TOKEN MS" to sleep so long, or "TOKEN MS SIZE".
+ * With an argument it leaks so many KB at each request.
  * The answer's body is TOKEN, a space, the pid, a newline and SIZE times "x".
  */
 #include <sys/socket.h>
@@ -126,13 +127,17 @@ serve(int fd)
 }
 
 int
-main(void)
+main(int argc, char *argv[])
 {
+	size_t leak = argc > 1 ? (size_t)atoi(argv[1]) << 10 : 0;
+	char *p;
 	int fd;
 
 	while ((fd = accept(STDIN_FILENO, NULL, NULL)) != -1) {
 		serve(fd);
 		close(fd);
+		if (leak > 0 && (p = malloc(leak)) != NULL)
+			memset(p, 1, leak);
 	}
 	return 1;
 }

@@ -10,12 +10,14 @@
  * SCRIPT_FILENAME. At the end, on one line:
  *
  *   sent N answered N failed N connect N cut N wrong N late N gap_us N busy N
+ *   refused N
  *
- * sent = answered + failed; failed is the sum of the kinds. connect: it was
- * refused or reset; cut: the answer ended too soon; wrong: it was another's;
- * late: none within 10 s. gap_us is the longest time without any answer, busy
- * the clients' time in requests, in percent. With "latency" a second line
- * says how long the answers took, and what a request cost here:
+ * sent = answered + failed; failed is the sum of the kinds. refused: there was
+ * nobody to connect to; connect: it was reset or failed otherwise; cut: the
+ * answer ended too soon; wrong: it was another's; late: none within 10 s.
+ * gap_us is the longest time without any answer, busy the clients' time in
+ * requests, in percent. With "latency" a second line says how long the answers
+ * took, and what a request cost here:
  *
  *   p50_us N p99_us N cpu_ns N
  */
@@ -67,7 +69,7 @@ client(void *arg)
 			note_answer(t + spent);
 			atomic_fetch_add(&taken[spent < LATENCY_MAX ? spent :
 			    LATENCY_MAX], 1);
-		} else if (kind == CONNECT)
+		} else if (kind == CONNECT || kind == REFUSED)
 			usleep(1000);	/* do not drown what is refused */
 	}
 	return NULL;
@@ -130,13 +132,14 @@ main(int argc, char *argv[])
 	}
 	for (i = 0; i < clients; i++)
 		pthread_join(threads[i], NULL);
-	failed = counts[CONNECT] + counts[CUT] + counts[WRONG] + counts[LATE];
+	failed = counts[CONNECT] + counts[CUT] + counts[WRONG] +
+	    counts[LATE] + counts[REFUSED];
 	all = counts[ANSWERED] + failed;
 	printf("sent %lu answered %lu failed %lu connect %lu cut %lu wrong "
-	    "%lu late %lu gap_us %lu busy %lu\n", all, counts[ANSWERED],
-	    failed, counts[CONNECT], counts[CUT], counts[WRONG], counts[LATE],
-	    gap, busy / (unsigned long)clients * 100 /
-	    (unsigned long)(now() - began));
+	    "%lu late %lu gap_us %lu busy %lu refused %lu\n", all,
+	    counts[ANSWERED], failed, counts[CONNECT], counts[CUT],
+	    counts[WRONG], counts[LATE], gap, busy / (unsigned long)clients * 100 /
+	    (unsigned long)(now() - began), counts[REFUSED]);
 	if (argc > 7 && strcmp(argv[7], "latency") == 0)
 		print_latency(all);
 	return 0;
