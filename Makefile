@@ -4,7 +4,7 @@
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install [DESTDIR=DIR] [PREFIX=DIR] ...
-#   make check | check-system | lint | clean
+#   make check | check-system | bench | bench-quick | lint | clean
 #
 # CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come last and win.
 
@@ -63,12 +63,13 @@ UP =		../..${UP_${OTHER}_${SANITIZE}}
 WARNINGS =	-Wall -Wextra -Wpedantic -Wshadow -Wconversion
 WERROR_1 =	-Werror
 
+# A sanitizer's memory cannot be shared with a child: there it is a fork.
 # The linker's part of the hardening comes and goes with -fPIE.
 HARDENING ?=	-fPIE -fstack-protector-strong -fstack-clash-protection \
 		-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 MODE_ =		${HARDENING}
 MODE_1 =	-fsanitize=address,undefined -fno-sanitize-recover=all \
-		-fno-omit-frame-pointer -U_FORTIFY_SOURCE
+		-fno-omit-frame-pointer -U_FORTIFY_SOURCE -Dvfork=fork
 LINK_ =		${HARDENING:-fPIE=-pie -Wl,-z,relro -Wl,-z,now}
 LINK_1 =	${MODE_1}
 
@@ -94,7 +95,7 @@ units: all
 apps:
 	@mkdir -p build/apps/obj
 	@(cd build/apps/obj && ${MAKE} -f ../../../Makefile TOP=../../.. \
-	    VPATH=../../../tests/apps sub-apps)
+	    VPATH=../../../tests/apps:../../../tests/bench sub-apps)
 	@for app in build/apps/obj/*.app; do \
 	    to=build/apps/`basename $$app .app`; \
 	    cmp -s $$app $$to || ln -f $$app $$to || exit; done
@@ -106,6 +107,16 @@ check-system: all apps
 	@sh tests/system/root.sh build/systemd-root
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh
+
+# In turn, for about twenty minutes; bench-quick shows that it runs.
+bench: all apps
+	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
+	    /usr/bin/python3 tests/bench/bench.py --out build/bench
+
+bench-quick: all apps
+	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
+	    /usr/bin/python3 tests/bench/bench.py --quick \
+	    --out build/bench-quick
 
 lint:
 	@sh scripts/lint.sh
@@ -139,7 +150,7 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all apps check check-system clean install lint sub-apps sub-units units
+.PHONY: all apps bench bench-quick check check-system clean install lint sub-apps sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit
 # tests link with everything but main(). Applications are built once and
@@ -152,10 +163,12 @@ UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
 		ls ${TOP}/tests/unit | sed -n -e '/_${FOREIGN_${OS}}\.c$$/d' \
 		-e 's/^\(test_.*\)\.c$$/\1.unit/p'; :
 APPS !=		test -d ${TOP}/tests/apps && \
-		ls ${TOP}/tests/apps | sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
+		ls ${TOP}/tests/apps ${TOP}/tests/bench | \
+		sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
 LIBS_hostile.app = -pthread
 LIBS_lib.app =	-pthread
 LIBS_load.app =	-pthread
+LIBS_probe.app = -pthread
 LIBS_threaded.app = -pthread
 LIBS_static.app = -static
 

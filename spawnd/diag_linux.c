@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include "spawnd.h"
 
 #define HALF_OPEN_STATE	3	/* TCP_SYN_RECV */
+#define HEAD_FRESH	UINT64_C(1000)	/* usec */
 #define LISTEN_STATE	10	/* TCP_LISTEN, for unix sockets too */
 #define ALL_BUT		(0xfffU & ~(1U << 3 | 1U << 6 | 1U << 10))
 				/* not SYN_RECV, TIME_WAIT, LISTEN */
@@ -261,12 +263,41 @@ look_at_queue(struct waiting *w)
 	return ask_tcp(ALL_BUT, take_queued, w);
 }
 
+/*
+ * The head of the queue as it was seen last, and when: to ask the kernel takes
+ * as long as a fork, on a host with many sockets longer.
+ */
+static uint64_t head, head_at;
+
+static int
+see_queue(struct waiting *w)
+{
+	if (look_at_queue(w) == -1)
+		return -1;
+	head = w->head;
+	head_at = loop_now();
+	return 0;
+}
+
+/* Is nobody there? This is cheap to ask. */
+static bool
+queue_is_empty(void)
+{
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 0;
+}
+
 uint64_t
 diag_head(void)
 {
 	struct waiting w = { 0, false, 0 };
 
-	return look_at_queue(&w) == -1 ? 0 : w.head;
+	if (queue_is_empty())
+		return 0;
+	if (head != 0 && loop_now() - head_at < HEAD_FRESH)
+		return head;
+	return see_queue(&w) == -1 ? 0 : w.head;
 }
 
 enum moved
@@ -276,7 +307,10 @@ diag_moved(uint64_t mark)
 
 	if (mark == 0)
 		return MOVED_NO;
-	if (look_at_queue(&w) == -1)
+	/* A unix queue is seen in its order: another has been at its head. */
+	if (family == AF_UNIX && head != mark)
+		return MOVED_YES;
+	if (see_queue(&w) == -1)
 		return MOVED_UNKNOWN;
 	return w.marked ? MOVED_NO : MOVED_YES;
 }

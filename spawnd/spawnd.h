@@ -713,6 +713,8 @@ int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
  * 0 if it cannot be seen.
  */
 int	 proc_tree(pid_t pid, pid_t *list, int n);
+/* Does the first task of a process wait in accept? For much less. */
+bool	 proc_accepts(pid_t pid, uint64_t inode);
 /* Does the process catch that signal? */
 bool	 proc_catches(pid_t pid, int signo);
 /* The children of a process, at most n. Returns how many, or -1. */
