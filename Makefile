@@ -24,22 +24,19 @@ PKG_CONFIG ?=	pkg-config
 NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
-SRCS =		capture.c daemon.c drain.c elf.c env.c err.c findings.c \
-		ident.c inspect.c jail.c library.c limit.c listen.c log.c \
-<<<<<<< HEAD
-		loop.c mend.c \
-		notify.c options.c pidfile.c plan.c pool.c preflight.c \
-=======
-		loop.c names.c names_kfcgi.c names_multiwatch.c \
+SRCS =		capture.c command.c control.c daemon.c drain.c elf.c \
+		env.c err.c findings.c history.c ident.c inspect.c \
+		jail.c library.c limit.c listen.c log.c loop.c mend.c \
+		names.c names_kfcgi.c names_multiwatch.c \
 		names_spawn_fcgi.c notify.c option.c options.c pidfile.c \
-		plan.c pool.c preflight.c \
->>>>>>> main
-		prefiles.c preprint.c presocket.c program.c report.c \
-		renew.c retire.c signame.c slot.c start.c supervise.c \
-		syslog.c worker.c
+		place.c plan.c pool.c preflight.c prefiles.c preprint.c \
+		presocket.c program.c proto.c renew.c report.c retire.c \
+		signame.c slot.c start.c status.c supervise.c syslog.c \
+		worker.c
 SRCS_linux =	filter_linux.c jail_linux.c observe_linux.c proc_linux.c \
-		parse_linux.c diag_linux.c request_linux.c netlink_linux.c
-SRCS_posix =	filter_none.c jail_posix.c observe_none.c
+		parse_linux.c diag_linux.c request_linux.c \
+		netlink_linux.c usage_linux.c
+SRCS_posix =	filter_none.c jail_posix.c observe_none.c usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 

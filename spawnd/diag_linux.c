@@ -317,9 +317,9 @@ diag_moved(uint64_t mark)
 
 /* Counting those that wait. */
 struct crowd {
-	bool		 half_open;
 	bool		 listener;	/* our own socket could be seen */
 	unsigned int	 n;
+	unsigned int	 limit;
 };
 
 static bool
@@ -335,6 +335,7 @@ take_crowd_unix(const struct nlmsghdr *h, void *arg)
 		return false;
 	memcpy(&r, a, sizeof(r));
 	c->n = r.udiag_rqueue;
+	c->limit = r.udiag_wqueue;
 	c->listener = true;
 	return false;
 }
@@ -350,24 +351,28 @@ take_crowd_tcp(const struct nlmsghdr *h, void *arg)
 		return true;
 	if (m->idiag_state == LISTEN_STATE && m->idiag_inode == listener) {
 		c->n += m->idiag_rqueue;
+		c->limit = m->idiag_wqueue;
 		c->listener = true;
-	} else if (m->idiag_state == HALF_OPEN_STATE && c->half_open)
+	} else if (m->idiag_state == HALF_OPEN_STATE)
 		c->n++;
 	return true;
 }
 
 int
-diag_waiting(bool half_open, unsigned int *depth)
+diag_queue(bool half_open, unsigned int *depth, unsigned int *limit)
 {
-	struct crowd c = { .half_open = half_open };
+	uint32_t states = 1U << LISTEN_STATE;
+	struct crowd c = { 0 };
 	int r;
 
+	if (half_open)
+		states |= 1U << HALF_OPEN_STATE;
 	if (family == AF_UNIX)
 		r = ask_unix(listener, UDIAG_SHOW_RQLEN, take_crowd_unix, &c);
 	else
-		r = ask_tcp(1U << LISTEN_STATE | 1U << HALF_OPEN_STATE,
-		    take_crowd_tcp, &c);
+		r = ask_tcp(states, take_crowd_tcp, &c);
 	*depth = c.n;
+	*limit = c.limit;
 	return r == -1 || !c.listener ? -1 : 0;
 }
 
@@ -447,4 +452,87 @@ diag_accepted(uint64_t *inodes, int n, bool *unread)
 	}
 	*unread = s.unread;
 	return s.found;
+}
+
+/* A list that grows. */
+struct collection {
+	uint64_t	*inodes;
+	int		 n, room;
+	bool		 listener;
+	bool		 failed;
+};
+
+static void
+collect(struct collection *c, uint64_t inode)
+{
+	uint64_t *more;
+
+	if (c->n == c->room) {
+		more = reallocarray(c->inodes, (size_t)c->room * 2 + 64,
+		    sizeof(*more));
+		if (more == NULL) {
+			c->failed = true;
+			return;
+		}
+		c->inodes = more;
+		c->room = c->room * 2 + 64;
+	}
+	c->inodes[c->n++] = inode;
+}
+
+static bool
+collect_tcp(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct collection *c = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	if (m->idiag_inode == listener)
+		c->listener = true;
+	else if (m->idiag_inode != 0)
+		collect(c, m->idiag_inode);
+	return true;
+}
+
+static bool
+collect_unix(const struct nlmsghdr *h, void *arg)
+{
+	const struct unix_diag_msg *m = NLMSG_DATA(h);
+	struct unix_view v = { 0 };
+	struct collection *c = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	take_view(h, &v);
+	if (m->udiag_ino == (uint32_t)listener)
+		c->listener = true;
+	else if (is_ours(&v))
+		collect(c, m->udiag_ino);
+	return true;
+}
+
+int
+diag_connections(uint64_t **inodes)
+{
+	struct unix_diag_req r = {
+		.sdiag_family = AF_UNIX,
+		.udiag_states = 1U << 1 | 1U << LISTEN_STATE,
+		.udiag_show = UDIAG_SHOW_VFS | UDIAG_SHOW_NAME,
+	};
+	struct collection c = { 0 };
+	int n;
+
+	if (family == AF_UNIX && find_unix() == -1)
+		return -1;
+	if (family == AF_UNIX)
+		n = netlink_ask(&r, sizeof(r), true, collect_unix, &c);
+	else
+		n = ask_tcp(ALL_BUT | 1U << LISTEN_STATE, collect_tcp, &c);
+	if (n == -1 || !c.listener || c.failed) {
+		free(c.inodes);
+		return -1;
+	}
+	*inodes = c.inodes;
+	return c.n;
 }

@@ -82,7 +82,7 @@ struct loop_watch {
 };
 
 static void
-take_readable(evutil_socket_t fd, short what, void *arg)
+take_ready(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop_watch *w = arg;
 
@@ -177,8 +177,8 @@ loop_timer(enum loop_timer t, uint64_t when, void (*handler)(void))
 	event_add(timers[t].event, &tv);
 }
 
-struct loop_watch *
-loop_watch(int fd, void (*handler)(void *), void *arg)
+static struct loop_watch *
+watch(int fd, short what, void (*handler)(void *), void *arg)
 {
 	struct loop_watch *w = calloc(1, sizeof(*w));
 
@@ -186,13 +186,30 @@ loop_watch(int fd, void (*handler)(void *), void *arg)
 		return NULL;
 	w->handler = handler;
 	w->arg = arg;
-	w->event = event_new(base, fd, EV_READ | EV_PERSIST, take_readable,
-	    w);
-	if (w->event == NULL || event_add(w->event, NULL) == -1) {
+	w->event = event_new(base, fd, what | EV_PERSIST, take_ready, w);
+	if (w->event == NULL) {
+		free(w);
+		return NULL;
+	}
+	return w;
+}
+
+struct loop_watch *
+loop_watch(int fd, void (*handler)(void *), void *arg)
+{
+	struct loop_watch *w = watch(fd, EV_READ, handler, arg);
+
+	if (w != NULL && event_add(w->event, NULL) == -1) {
 		loop_unwatch(w);
 		return NULL;
 	}
 	return w;
+}
+
+struct loop_watch *
+loop_watch_write(int fd, void (*handler)(void *), void *arg)
+{
+	return watch(fd, EV_WRITE, handler, arg);
 }
 
 void

@@ -435,3 +435,9 @@ observe_somaxconn(void)
 	fclose(f);
 	return n;
 }
+
+int
+observe_queue(unsigned int *depth, unsigned int *limit)
+{
+	return diag_queue(false, depth, limit);
+}
