@@ -4,7 +4,7 @@
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install [DESTDIR=DIR] [PREFIX=DIR] ...
-#   make check | check-system | lint | clean
+#   make check | sim | check-system | lint | clean
 #
 # CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come last and win.
 
@@ -28,7 +28,7 @@ SRCS =		capture.c daemon.c elf.c env.c err.c findings.c ident.c \
 		inspect.c jail.c library.c limit.c listen.c log.c loop.c \
 		notify.c options.c pidfile.c plan.c pool.c preflight.c \
 		prefiles.c preprint.c presocket.c program.c report.c \
-		retire.c signame.c slot.c start.c syslog.c worker.c
+		retire.c scale.c signame.c slot.c start.c syslog.c worker.c
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c diag_linux.c
 SRCS_posix =	jail_posix.c observe_none.c
 
@@ -78,7 +78,7 @@ all:
 
 units: all
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
-	    VPATH=${UP}/spawnd:${UP}/tests/unit sub-units)
+	    VPATH=${UP}/spawnd:${UP}/tests/unit:${UP}/tests/sim sub-units)
 
 apps:
 	@mkdir -p build/apps/obj
@@ -87,6 +87,10 @@ apps:
 	@for app in build/apps/obj/*.app; do \
 	    to=build/apps/`basename $$app .app`; \
 	    cmp -s $$app $$to || ln -f $$app $$to || exit; done
+
+# A seed that fails is run again with SIM="-k CASE -s SEED -v".
+sim: units
+	@for p in ${OUT}/obj/*.sim; do ./$$p ${SIM} || exit; done
 
 check: units
 	@sh tests/check.sh ${OUT}
@@ -128,7 +132,8 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all apps check check-system clean install lint sub-apps sub-units units
+.PHONY: all apps check check-system clean install lint sim sub-apps sub-units \
+	units
 
 # From here on: what make does when it runs in a directory of objects. Unit
 # tests link with everything but main(). Applications are built once and
@@ -139,6 +144,8 @@ MAIN_1 =	sanitize.o
 MAIN =		spawnd.o ${MAIN_${SANITIZE}}
 UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
 		ls ${TOP}/tests/unit | sed -n 's/^\(test_.*\)\.c$$/\1.unit/p'; :
+SIMS !=		test -d ${TOP}/tests/sim && \
+		ls ${TOP}/tests/sim | sed -n 's/^\(.*\)\.c$$/\1.sim/p'; :
 APPS !=		test -d ${TOP}/tests/apps && \
 		ls ${TOP}/tests/apps | sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
 LIBS_lib.app =	-pthread
@@ -147,7 +154,7 @@ LIBS_threaded.app = -pthread
 LIBS_static.app = -static
 
 .SUFFIXES:
-.SUFFIXES: .c .o .unit .app
+.SUFFIXES: .c .o .unit .sim .app
 
 .c.o:
 	${COMPILE} ${MODE} ${DEPEND} ${PKG_CFLAGS} ${CPPFLAGS} ${CFLAGS} \
@@ -157,6 +164,10 @@ LIBS_static.app = -static
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
 	    ${LINK} -o ${@} $< ${OBJS} -lcmocka ${PKG_LIBS}
 
+.c.sim:
+	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
+	    ${LINK} -o ${@} $< ${OBJS} ${PKG_LIBS} -lm
+
 .c.app:
 	${COMPILE} ${DEPEND} ${CPPFLAGS} ${CFLAGS} ${LDFLAGS} -Wl,--as-needed \
 	    -o ${@} $< -lfcgi ${LIBS_${@}}
@@ -164,12 +175,12 @@ LIBS_static.app = -static
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-sub-units: ${UNITS}
+sub-units: ${UNITS} ${SIMS}
 
 sub-apps: ${APPS}
 
-MADE =		${MAIN} ${OBJS} ${UNITS} ${APPS}
+MADE =		${MAIN} ${OBJS} ${UNITS} ${SIMS} ${APPS}
 ${MADE}: ${TOP}/Makefile
-${UNITS}: ${OBJS}
+${UNITS} ${SIMS}: ${OBJS}
 
 -include ${MADE:=.d}
