@@ -24,13 +24,15 @@ PKG_CONFIG ?=	pkg-config
 NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
-SRCS =		capture.c daemon.c elf.c env.c err.c findings.c ident.c \
-		inspect.c jail.c library.c limit.c listen.c log.c loop.c \
-		notify.c options.c pidfile.c plan.c pool.c preflight.c \
-		prefiles.c preprint.c presocket.c program.c report.c \
-		retire.c scale.c signame.c slot.c start.c syslog.c worker.c
-SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c diag_linux.c
-SRCS_posix =	jail_posix.c observe_none.c
+SRCS =		capture.c daemon.c drain.c elf.c env.c err.c findings.c \
+		ident.c inspect.c jail.c library.c limit.c listen.c log.c \
+		loop.c notify.c options.c pidfile.c plan.c pool.c \
+		preflight.c prefiles.c preprint.c presocket.c program.c \
+		renew.c report.c retire.c scale.c signame.c slot.c start.c \
+		supervise.c syslog.c worker.c
+SRCS_linux =	filter_linux.c jail_linux.c observe_linux.c proc_linux.c \
+		diag_linux.c request_linux.c
+SRCS_posix =	filter_none.c jail_posix.c observe_none.c
 
 PKGS_linux =	libbsd-overlay libcap-ng libevent_core
 PKGS_posix =	libbsd-overlay libevent_core

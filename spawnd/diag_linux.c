@@ -23,6 +23,7 @@
 #include "spawnd.h"
 
 #define REPLY_SIZE	32768	/* one message of the kernel's, at least */
+#define HALF_OPEN_STATE	3	/* TCP_SYN_RECV */
 #define LISTEN_STATE	10	/* TCP_LISTEN, for unix sockets too */
 #define ALL_BUT		(0xfffU & ~(1U << 3 | 1U << 6 | 1U << 10))
 				/* not SYN_RECV, TIME_WAIT, LISTEN */
@@ -284,6 +285,62 @@ diag_moved(uint64_t mark)
 	if (look_at_queue(&w) == -1)
 		return MOVED_UNKNOWN;
 	return w.marked ? MOVED_NO : MOVED_YES;
+}
+
+/* Counting those that wait. */
+struct crowd {
+	bool		 half_open;
+	bool		 listener;	/* our own socket could be seen */
+	unsigned int	 n;
+};
+
+static bool
+take_crowd_unix(const struct nlmsghdr *h, void *arg)
+{
+	struct unix_diag_rqlen r;
+	struct crowd *c = arg;
+	const void *a;
+	size_t len;
+
+	a = unix_attribute(h, UNIX_DIAG_RQLEN, &len);
+	if (a == NULL || len < sizeof(r))
+		return false;
+	memcpy(&r, a, sizeof(r));
+	c->n = r.udiag_rqueue;
+	c->listener = true;
+	return false;
+}
+
+/* The queue of a listener holds none whose handshake is not over. */
+static bool
+take_crowd_tcp(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct crowd *c = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	if (m->idiag_state == LISTEN_STATE && m->idiag_inode == listener) {
+		c->n += m->idiag_rqueue;
+		c->listener = true;
+	} else if (m->idiag_state == HALF_OPEN_STATE && c->half_open)
+		c->n++;
+	return true;
+}
+
+int
+diag_waiting(bool half_open, unsigned int *depth)
+{
+	struct crowd c = { .half_open = half_open };
+	int r;
+
+	if (family == AF_UNIX)
+		r = ask_unix(listener, UDIAG_SHOW_RQLEN, take_crowd_unix, &c);
+	else
+		r = ask_tcp(1U << LISTEN_STATE | 1U << HALF_OPEN_STATE,
+		    take_crowd_tcp, &c);
+	*depth = c.n;
+	return r == -1 || !c.listener ? -1 : 0;
 }
 
 struct search {

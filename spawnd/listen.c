@@ -338,6 +338,24 @@ listen_blocking(void)
 }
 
 void
+listen_refuse(const struct plan *p)
+{
+	if (p->addr.ss_family == AF_UNIX)
+		listen_remove(p);
+	else if (filter_new(STDIN_FILENO) == -1)
+		log_info("listen socket: new connections cannot be kept out "
+		    "while the workers stop: %s", strerror(errno));
+}
+
+void
+listen_shut(const struct plan *p)
+{
+	/* Of TCP that would reset those that wait. */
+	if (p->addr.ss_family == AF_UNIX)
+		shutdown(STDIN_FILENO, SHUT_RD);
+}
+
+void
 listen_remove(const struct plan *p)
 {
 	/* Once in the jail its root is ours, and jail_fd is closed. */

@@ -24,12 +24,20 @@ static void (*on_signal[NSIG])(int);
 static volatile sig_atomic_t pending[NSIG];
 static int wake[2] = { -1, -1 };
 
-/* Runs at any moment: only notes what came, and wakes the loop. */
+/*
+ * Runs at any moment: only notes what came, and wakes the loop. What the
+ * terminal's driver sends for a write to it is not meant for us.
+ */
 static void
-catch(int signo)
+catch(int signo, siginfo_t *info, void *context)
 {
 	int saved = errno;
 	ssize_t r;
+
+	(void)context;
+	if ((signo == SIGTTIN || signo == SIGTTOU) &&
+	    info->si_code != SI_USER && info->si_code != SI_QUEUE)
+		return;
 
 	pending[signo] = 1;
 	/* When the pipe is full the loop will wake all the same. */
@@ -135,7 +143,8 @@ loop_unblock_signals(void)
 int
 loop_signal(int signo, void (*handler)(int), struct err *e)
 {
-	struct sigaction sa = { .sa_handler = catch, .sa_flags = SA_RESTART };
+	struct sigaction sa = { .sa_sigaction = catch,
+	    .sa_flags = SA_RESTART | SA_SIGINFO };
 
 	on_signal[signo] = handler;
 	sigfillset(&sa.sa_mask);

@@ -93,13 +93,17 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 
 #define ANY_CPU	UINT64_MAX	/* stopping and continuing it uses some */
 
-/* A kept-open connection that nothing has happened on for a while. */
+/*
+ * A kept-open connection that nothing has happened on for a while: its holder
+ * reads on it, or polls and has nothing else to wait for; one that waits for a
+ * database serves a request.
+ */
 static bool
-is_quiet(const struct view *v, bool unread, uint64_t keep_idle, uint64_t now,
-    struct sight *s)
+is_quiet(const struct view *v, bool unread, bool others, uint64_t keep_idle,
+    uint64_t now, struct sight *s)
 {
-	bool still = !unread && (v->stopped ? s->quiet_since != 0 :
-	    (v->reading || v->polling) &&
+	bool waits = v->reads == s->connection || (v->polling && !others);
+	bool still = !unread && (v->stopped ? s->quiet_since != 0 : waits &&
 	    (s->quiet_cpu == ANY_CPU || s->quiet_cpu == v->cpu));
 
 	s->quiet_cpu = v->stopped ? ANY_CPU : v->cpu;
@@ -117,7 +121,7 @@ observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	uint64_t inodes[SOCKETS_MAX];
 	bool unread = false;
 	struct view v;
-	int n = -1;
+	int i, n, others = 0;
 
 	*x = (struct exam){ .holds = HOLDS_UNKNOWN };
 	x->catches = proc_catches(pid, signo);
@@ -129,10 +133,13 @@ observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	n = proc_sockets(pid, false, inodes, SOCKETS_MAX);
 	if (n < 0 || n == SOCKETS_MAX)
 		return;
+	for (i = 0; i < n; i++)
+		others += inodes[i] != listener;
 	if (n > 0)
 		n = diag_accepted(inodes, n, &unread);
 	if (n == -1)
 		return;
+	others -= n;
 	x->holds = HOLDS_NOTHING;
 	if (n == 0) {
 		s->connection = 0;
@@ -145,8 +152,8 @@ observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 		s->held_since = now;
 		s->quiet_since = 0;
 	}
-	x->holds = is_quiet(&v, unread, keep_idle, now, s) ? HOLDS_QUIET :
-	    HOLDS_BUSY;
+	x->holds = is_quiet(&v, unread, others > 0, keep_idle, now, s) ?
+	    HOLDS_QUIET : HOLDS_BUSY;
 	x->waits = x->holds == HOLDS_QUIET;
 	x->connection = inodes[0];
 	x->age = now - s->held_since;

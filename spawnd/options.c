@@ -80,6 +80,34 @@ set_nice(struct conf *c, const struct option *o, const char *opt,
 	return set_number(c, o, opt, val, e);
 }
 
+/* Bytes, or with K, M or G behind it. */
+static int
+set_size(struct conf *c, const struct option *o, const char *opt,
+    const char *val, struct err *e)
+{
+	static const char units[] = "KMG";
+	const char *why = "invalid", *unit;
+	size_t len = strspn(val, "0123456789");
+	char digits[24];
+	long long n = 0;
+	int shift = 0;
+
+	unit = val[len] != '\0' ? strchr(units, val[len]) : NULL;
+	if (unit != NULL)
+		shift = 10 * (int)(unit - units + 1);
+	if (len > 0 && len < sizeof(digits) &&
+	    val[len + (unit != NULL)] == '\0') {
+		memcpy(digits, val, len);
+		digits[len] = '\0';
+		n = strtonum(digits, 0, INT64_MAX >> shift, &why);
+	}
+	if (why != NULL)
+		return err_set(e, EX_USAGE, "%s: %s: %s (a number of bytes, "
+		    "or with K, M or G behind it)", opt, val, why);
+	*(uint64_t *)member(c, o) = (uint64_t)n << shift;
+	return 0;
+}
+
 static int
 set_octal(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
@@ -322,6 +350,12 @@ static const struct option table[] = {
 	    TIMEOUT_MAX, "time a worker has to become ready (60)" },
 	{ 0, "keep-idle", "SEC", set_number, MEMBER(keep_idle), 0,
 	    TIMEOUT_MAX, "when a kept-open connection is idle (5)" },
+	{ 0, "max-age", "SEC", set_number, MEMBER(max_age), 0, AGE_MAX,
+	    "replace a worker that is older (never)" },
+	{ 0, "max-rss", "SIZE", set_size, MEMBER(max_rss), 0, 0,
+	    "replace a worker that is larger (never)" },
+	{ 0, "request-timeout", "SEC", set_number, MEMBER(request_timeout), 0,
+	    TIMEOUT_MAX, "end a worker at one request longer (never)" },
 	{ 0, "stop-signal", "SIG", set_signal, MEMBER(stop_signal), 0, 0,
 	    "asks a worker to stop (TERM)" },
 	{ 0, "stop-timeout", "SEC", set_number, MEMBER(stop_timeout), 0,

@@ -347,6 +347,12 @@ plan_size(struct plan *p, struct err *e)
 		    "limit is %lld (raise it: ulimit -Hn, LimitNOFILE=)",
 		    p->workers, p->workers + FDS_RESERVED,
 		    (long long)r.rlim_max);
+	p->room = (unsigned int)p->workers;
+	if (p->room < SCALE_ROOM)
+		p->room = SCALE_ROOM;
+	if (r.rlim_max != RLIM_INFINITY &&
+	    p->room + FDS_RESERVED > r.rlim_max)
+		p->room = (unsigned int)(r.rlim_max - FDS_RESERVED);
 	return 0;
 }
 

@@ -198,15 +198,17 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 	if (sizeof(long) == 8 && stack <= UINT32_MAX)
 		return;
 	v->readable = true;
-	if (is_read(call))
+	snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, (int)fd);
+	if (is_read(call)) {
 		v->reading = true;
+		v->reads = socket_inode(path);
+	}
 	if (is_epoll(call))
 		v->looping = true;
 	if (is_poll(call))
 		v->polling = true;
 	if (!is_accept(call))
 		return;
-	snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, (int)fd);
 	if (fd == STDIN_FILENO || socket_inode(path) == inode)
 		v->accepting = true;
 }
@@ -303,6 +305,25 @@ proc_children(pid_t pid, pid_t *list, int max)
 	return n;
 }
 
+int
+proc_tree(pid_t pid, pid_t *list, int max)
+{
+	int tasks[TASKS_MAX];
+	int i, j, n = 1, ntasks;
+	char path[32];
+
+	list[0] = pid;
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%d/task", (int)list[i]);
+		ntasks = list_numbers(path, tasks, TASKS_MAX);
+		if (i == 0 && ntasks <= 0)
+			return 0;
+		for (j = 0; j < ntasks; j++)
+			n = add_children(list[i], tasks[j], list, n, max);
+	}
+	return n;
+}
+
 bool
 proc_catches(pid_t pid, int signo)
 {
@@ -340,23 +361,16 @@ int
 proc_sockets(pid_t pid, bool all, uint64_t *inodes, int max)
 {
 	pid_t tree[TREE_MAX];
-	int tasks[TASKS_MAX];
-	int i, j, r, n = 0, ntree = 1, ntasks;
-	char path[32];
+	int i, r, n = 0, ntree = 1;
 
 	tree[0] = pid;
+	if (all)
+		ntree = proc_tree(pid, tree, TREE_MAX);
 	for (i = 0; i < ntree; i++) {
 		r = add_sockets(tree[i], inodes, n, max);
 		if (r == -1 && i == 0)
 			return -1;
 		n = r == -1 ? n : r;
-		if (!all)
-			break;
-		snprintf(path, sizeof(path), "%d/task", (int)tree[i]);
-		ntasks = list_numbers(path, tasks, TASKS_MAX);
-		for (j = 0; j < ntasks; j++)
-			ntree = add_children(tree[i], tasks[j], tree, ntree,
-			    TREE_MAX);
 	}
-	return n;
+	return ntree == 0 ? -1 : n;
 }

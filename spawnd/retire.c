@@ -55,10 +55,14 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
 
 /* The deadline has passed: nothing is waited for any more. */
 static void
-kill_now(struct pool *p, struct slot *s)
+end_now(struct pool *p, struct slot *s)
 {
 	struct pool_notice *n;
 
+	if (s->busy)
+		p->counts.lost++;
+	else
+		p->counts.killed++;
 	n = slot_notice(p, s->busy ? NOTICE_LOST : NOTICE_KILL, s);
 	n->age = s->age;
 	slot_signal(p, s, SIGKILL, true);
@@ -71,7 +75,7 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	(void)ev;
 	if (now >= s->end_by) {
-		kill_now(p, s);
+		end_now(p, s);
 		return;
 	}
 	examine_later(p, s, now);
@@ -103,7 +107,7 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 	s->age = x->age;
 	/* Under load it may never be met idle; who catches it, finishes. */
 	if (s->constant && x->catches && !x->threaded && !s->told &&
-	    now - s->retiring >= POOL_CONSTANT)
+	    drain_allows(p) && now - s->retiring >= POOL_CONSTANT)
 		tell(p, s, false, now);
 }
 
@@ -119,7 +123,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	if (x->holds == HOLDS_UNKNOWN) {
 		s->busy = true;		/* for all we know */
-		if (x->catches && !s->told)
+		if (x->catches && !s->told && drain_allows(p))
 			tell(p, s, false, now);
 		return;
 	}
@@ -127,6 +131,8 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	s->loops = x->loops;
 	if (s->told && !x->waits)
 		return;		/* it goes, and has things to do before */
+	if (!drain_allows(p))
+		return;		/* somebody waits, and it may serve them */
 	if (x->leads) {
 		if (!s->told)
 			tell(p, s, false, now);
@@ -141,11 +147,23 @@ retire_forget(struct pool *p, const struct slot *s)
 {
 	if (p->frozen == s)
 		p->frozen = NULL;
+	if (p->last == s)
+		p->last = NULL;
 }
 
-/* It runs again, and is tried again. */
-static void
-thaw(struct pool *p, struct slot *s, uint64_t pause, uint64_t now)
+bool
+retire_undo(struct pool *p, struct slot *s, uint64_t now)
+{
+	if (!s->leaving || s->told || s->stray || s == p->going)
+		return false;
+	s->leaving = false;
+	p->nleaving--;
+	renew_ready(p, s, now);
+	return true;
+}
+
+void
+retire_thaw(struct pool *p, struct slot *s, uint64_t pause, uint64_t now)
 {
 	retire_forget(p, s);
 	slot_signal(p, s, SIGCONT, false);
@@ -168,7 +186,7 @@ retire_freeze_timer(struct pool *p, struct slot *s,
 {
 	(void)ev;
 	if (now >= s->thaw_by) {
-		thaw(p, s, POOL_FREEZE_AGAIN, now);
+		retire_thaw(p, s, POOL_FREEZE_AGAIN, now);
 		return;
 	}
 	slot_deadline(p, s, slot_later(now, POOL_EXAM_FIRST));
@@ -188,16 +206,25 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 		s->busy = true;
 		s->connection = x->connection;
 		s->age = x->age;
-		thaw(p, s, s->pause, now);
+		retire_thaw(p, s, s->pause, now);
 		return;
 	}
+	s->kill = x->threaded && x->catches && !s->loops;
+	if (p->last != s && !drain_last(p, s))
+		retire_tell_frozen(p, s, now);
+}
+
+/*
+ * One that did not heed the signal is killed: nothing is lost with it. Nor can
+ * one with threads in accept be told: that which ends the process would take
+ * along what another has accepted meanwhile.
+ */
+void
+retire_tell_frozen(struct pool *p, struct slot *s, uint64_t now)
+{
 	retire_forget(p, s);
-	/*
-	 * It did not heed the signal, and nothing is lost with it. Nor can one
-	 * with threads in accept be told: that which ends the process would
-	 * take along what another has accepted meanwhile.
-	 */
-	if (s->told || (x->threaded && x->catches && !s->loops)) {
+	if (s->told || s->kill) {
+		s->told = true;
 		slot_signal(p, s, SIGKILL, false);
 		slot_enter(p, s, SLOT_KILLED, NEVER);
 		return;
@@ -211,7 +238,7 @@ retire_stop_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	if (p->fast || s->slow || now >= s->end_by) {
-		kill_now(p, s);
+		end_now(p, s);
 		return;
 	}
 	/* The signal was not heeded yet: perhaps it serves, perhaps not. */

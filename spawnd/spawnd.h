@@ -28,7 +28,10 @@
 #define START_TIMEOUT		60	/* seconds */
 #define STOP_TIMEOUT		30	/* seconds */
 #define KEEP_IDLE		5	/* seconds */
+#define SCALE_ROOM		1024	/* workers, for a later scale */
+#define STATUS_LINES		32	/* workers that USR2 logs */
 #define TIMEOUT_MAX		86400	/* seconds */
+#define AGE_MAX			31536000	/* seconds */
 #define NAME_SIZE		33	/* of a pool, with the NUL */
 #define ERR_SIZE		1024	/* of an error's line, with the NUL */
 #define OUTCOME_SIZE		3072	/* of all lines about the start */
@@ -37,6 +40,7 @@
 #define FDS_RESERVED		48	/* descriptors for spawnd itself */
 #define DIR_LOCK_MS		5000	/* wait for a directory's lock */
 #define CHILDREN_MAX		4096	/* looked at for strays */
+#define HANDSHAKE		UINT64_C(1000000) /* usec, of TCP, at a stop */
 #define STRAYS_PAUSE		UINT64_C(10000)	/* usec, before that */
 
 #define SYSLOG_SOCKET		"/dev/log"
@@ -119,6 +123,9 @@ struct conf {
 	int		 stop_timeout;		/* seconds */
 	int		 stop_signal;
 	int		 keep_idle;		/* seconds; 0: never */
+	int		 max_age;		/* seconds; 0: none */
+	uint64_t	 max_rss;		/* bytes; 0: none */
+	int		 request_timeout;	/* seconds; 0: none */
 	const char	*pidfile;
 	const char	*log;			/* NULL: not given */
 	int		 facility;		/* LOG_DAEMON ... */
@@ -174,6 +181,7 @@ struct plan {
 	char		**argv;
 	char		**envp;
 	int		 workers;
+	unsigned int	 room;			/* the most there may be */
 	int		 children;		/* of each worker, by PHP */
 };
 
@@ -208,6 +216,7 @@ struct view {
 	bool		 stopped;		/* all tasks are */
 	int		 tasks;
 	bool		 reading;		/* a task sleeps in a read */
+	uint64_t	 reads;			/* of that socket; 0: of none */
 	bool		 looping;		/* or in epoll_wait(2) */
 	pid_t		 child;			/* one of its children; 0 */
 };
@@ -304,6 +313,13 @@ int	 err_set(struct err *e, int status, const char *fmt, ...)
 	    __attribute__((format(printf, 3, 4)));
 /* The exit status that fits an errno: 77 for EACCES and EPERM, else dflt. */
 int	 err_status(int error, int dflt);
+
+/* filter_linux.c, filter_none.c: the same name on every system */
+/*
+ * Lets no new TCP connections in at a listening socket: they get no answer,
+ * while those that wait in its queue stay. Returns 0, or -1 with errno set.
+ */
+int	 filter_new(int fd);
 
 /* findings.c */
 /* Adds one. Ends the process when there is no memory. */
@@ -403,6 +419,14 @@ int	 limit_parse(const char *opt, const char *val, struct limit *l,
 	    struct err *e);
 
 /* listen.c */
+/*
+ * No new connections from now on, where that does no harm to those that wait:
+ * a unix socket's file is removed if the rights of this moment allow it, at a
+ * TCP socket new ones get no answer.
+ */
+void	 listen_refuse(const struct plan *p);
+/* None at all: a unix socket is shut down. Those that wait can be accepted. */
+void	 listen_shut(const struct plan *p);
 /*
  * Parses a literal IPv4 or IPv6 address and a port into *ss. Returns the
  * length of the address, or 0 if it is neither.
@@ -560,6 +584,24 @@ enum look observe_look(pid_t pid, uint64_t age, uint64_t now,
  */
 void	 observe_examine(pid_t pid, int signo, uint64_t keep_idle,
 	    uint64_t now, struct sight *s, struct exam *x);
+/* A connection that the process or one of its descendants holds; or 0. */
+uint64_t observe_connection(pid_t pid);
+/* The resident memory of its whole tree in bytes; 0: unknown. */
+uint64_t observe_size(pid_t pid);
+/*
+ * The oldest request that a worker's tree serves, and who does. A connection
+ * counts from when it was first seen or last seen quiet; limit and now are in
+ * microseconds.
+ */
+void	 observe_overdue(pid_t pid, uint64_t limit, uint64_t now,
+	    struct overdue *o);
+/* Sends a signal to who serves that request, if it still does. */
+void	 observe_signal_holder(pid_t worker, pid_t holder, int signo);
+/*
+ * How many connections wait to be accepted; half_open: also those of TCP
+ * whose handshake is not over.
+ */
+void	 observe_waiting(bool half_open, struct queue *q);
 /* The pids of our own children, at most n. Returns how many, or -1. */
 int	 observe_children(pid_t *list, int n);
 /* Does the process hold the listen socket or a connection of it? */
@@ -591,6 +633,11 @@ int	 proc_write(const char *path, const char *text);
  * Returns 0 with *v filled, or -1 if even the first could not be seen.
  */
 int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
+/*
+ * A process and its descendants, at most n, itself first. Returns how many,
+ * 0 if it cannot be seen.
+ */
+int	 proc_tree(pid_t pid, pid_t *list, int n);
 /* Does the process catch that signal? */
 bool	 proc_catches(pid_t pid, int signo);
 /* The children of a process, at most n. Returns how many, or -1. */
@@ -607,6 +654,8 @@ int	 diag_open(int fd);
 /* As observe_head() and observe_moved(). */
 uint64_t diag_head(void);
 enum moved diag_moved(uint64_t mark);
+/* As observe_waiting(). Returns 0, or -1: unknown. */
+int	 diag_waiting(bool half_open, unsigned int *depth);
 /*
  * Which of these socket inodes are accepted connections of the listen
  * socket? They are moved to the front; *unread: one of them has bytes that
@@ -677,9 +726,28 @@ void	 report_exec(const struct plan *p, const struct exec_failure *f,
 	    char *buf, size_t size);
 /* "exited with status 1", "was killed by SIGSEGV (core dumped)". */
 void	 report_status(int status, char *buf, size_t size);
+/* The pool and its workers, in a few lines of the log. */
+void	 report_pool(const struct pool *pool, uint64_t now);
 /* "4 workers ready on unix:/run/app.sock (www:www 0660), ..." */
 void	 report_ready(const struct plan *p, unsigned int ready, char *buf,
 	    size_t size);
+
+/* supervise.c: between the pool and the world */
+/*
+ * Makes the pool of the plan and watches for what it has to know. The jail is
+ * entered and the loop is there. Returns 0, or -1 with *e set (71).
+ */
+int	 supervise_init(const struct plan *p, struct err *e);
+/* Runs until the pool is done. Returns the exit status. */
+int	 supervise_run(void);
+struct pool *supervise_pool(void);
+/* Tells the pool, and does what it wants done. */
+void	 supervise_event(const struct pool_event *ev);
+/* So many workers are wanted, at most pool_max(). */
+void	 supervise_scale(unsigned int workers);
+void	 supervise_reload(void);
+/* Graceful, or with `fast` without regard to requests. */
+void	 supervise_stop(bool fast);
 
 /* signame.c */
 /* A signal by its name, with or without SIG, or number; -1: none such. */
