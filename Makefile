@@ -4,7 +4,7 @@
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install [DESTDIR=DIR] [PREFIX=DIR] ...
-#   make check | check-system | bench | bench-quick | lint | clean
+#   make check | sim | check-system | bench | bench-quick | lint | clean
 #
 # CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come last and win.
 
@@ -31,8 +31,8 @@ SRCS =		capture.c command.c control.c daemon.c drain.c elf.c \
 		names_spawn_fcgi.c notify.c option.c options.c pidfile.c \
 		place.c plan.c pool.c preflight.c prefiles.c preprint.c \
 		presocket.c program.c proto.c renew.c report.c retire.c \
-		signame.c slot.c start.c status.c supervise.c syslog.c \
-		worker.c
+		scale.c signame.c slot.c start.c status.c supervise.c \
+		syslog.c worker.c
 SRCS_linux =	filter_linux.c jail_linux.c observe_linux.c proc_linux.c \
 		parse_linux.c diag_linux.c request_linux.c \
 		netlink_linux.c usage_linux.c
@@ -87,7 +87,7 @@ all:
 
 units: all
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
-	    VPATH=${UP}/spawnd:${UP}/tests/unit sub-units)
+	    VPATH=${UP}/spawnd:${UP}/tests/unit:${UP}/tests/sim sub-units)
 
 apps:
 	@mkdir -p build/apps/obj
@@ -96,6 +96,10 @@ apps:
 	@for app in build/apps/obj/*.app; do \
 	    to=build/apps/`basename $$app .app`; \
 	    cmp -s $$app $$to || ln -f $$app $$to || exit; done
+
+# A seed that fails is run again with SIM="-k CASE -s SEED -v".
+sim: units
+	@for p in ${OUT}/obj/*.sim; do ./$$p ${SIM} || exit; done
 
 check: units
 	@sh tests/check.sh ${OUT}
@@ -147,7 +151,8 @@ install: all
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-system clean install lint sub-apps sub-units units
+.PHONY: all apps bench bench-quick check check-system clean install lint sim \
+	sub-apps sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit
 # tests link with everything but main(). Applications are built once and
@@ -159,6 +164,8 @@ MAIN =		spawnd.o ${MAIN_${SANITIZE}}
 UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
 		ls ${TOP}/tests/unit | sed -n -e '/_${FOREIGN_${OS}}\.c$$/d' \
 		-e 's/^\(test_.*\)\.c$$/\1.unit/p'; :
+SIMS !=		test -d ${TOP}/tests/sim && \
+		ls ${TOP}/tests/sim | sed -n 's/^\(.*\)\.c$$/\1.sim/p'; :
 APPS !=		test -d ${TOP}/tests/apps && \
 		ls ${TOP}/tests/apps ${TOP}/tests/bench | \
 		sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
@@ -170,7 +177,7 @@ LIBS_threaded.app = -pthread
 LIBS_static.app = -static
 
 .SUFFIXES:
-.SUFFIXES: .c .o .unit .app
+.SUFFIXES: .c .o .unit .sim .app
 
 .c.o:
 	${COMPILE} ${MODE} ${DEPEND} ${PKG_CFLAGS} ${CPPFLAGS} ${CFLAGS} \
@@ -180,6 +187,10 @@ LIBS_static.app = -static
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
 	    ${LINK} -o ${@} $< ${OBJS} -lcmocka ${PKG_LIBS}
 
+.c.sim:
+	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
+	    ${LINK} -o ${@} $< ${OBJS} ${PKG_LIBS} -lm
+
 .c.app:
 	${COMPILE} ${DEPEND} ${CPPFLAGS} ${CFLAGS} ${LDFLAGS} -Wl,--as-needed \
 	    -o ${@} $< -lfcgi ${LIBS_${@}}
@@ -187,12 +198,12 @@ LIBS_static.app = -static
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-sub-units: ${UNITS}
+sub-units: ${UNITS} ${SIMS}
 
 sub-apps: ${APPS}
 
-MADE =		${MAIN} ${OBJS} ${UNITS} ${APPS}
+MADE =		${MAIN} ${OBJS} ${UNITS} ${SIMS} ${APPS}
 ${MADE}: ${TOP}/Makefile
-${UNITS}: ${OBJS}
+${UNITS} ${SIMS}: ${OBJS}
 
 -include ${MADE:=.d}
