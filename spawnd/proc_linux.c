@@ -164,7 +164,8 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 	c = parse_call(buf);
 	if (c.kind == CALL_FOREIGN)
 		v->readable = false;
-	snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, c.fd);
+	snprintf(path, sizeof(path), "%d/task/%d/fd/%d", (int)pid, tid,
+	    c.fd);
 	if (c.kind == CALL_READ) {
 		v->reading = true;
 		if (socket_inode(procfd, path, &of) == 0)
@@ -181,8 +182,11 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 		v->accepting = true;
 }
 
-/* The cpu time of a task in ns, and whether it runs. */
-static void
+/*
+ * The cpu time of a task in ns, and whether it runs. Returns false if it has
+ * ended.
+ */
+static bool
 view_time(pid_t pid, int tid, struct view *v)
 {
 	char path[64], buf[512], state;
@@ -190,13 +194,14 @@ view_time(pid_t pid, int tid, struct view *v)
 
 	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)pid, tid);
 	if (proc_read(path, buf, sizeof(buf)) == -1) {
-		if (!is_gone())
-			v->readable = v->asleep = v->stopped = false;
-		return;
+		if (is_gone())
+			return false;
+		v->readable = v->asleep = v->stopped = false;
+		return true;
 	}
 	if (parse_stat(buf, &state, &ticks) == -1 || state == 'Z' ||
 	    state == 'X')
-		return;
+		return false;
 	if (state != 'S')
 		v->asleep = false;
 	if (state != 'T' && state != 't')
@@ -207,6 +212,7 @@ view_time(pid_t pid, int tid, struct view *v)
 		v->cpu += ns;
 	else
 		v->cpu += ticks * 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+	return true;
 }
 
 /*
@@ -257,14 +263,23 @@ view_process(pid_t pid, uint64_t inode, int left, pid_t *tree, int *n,
 	if ((ntasks = list_numbers(path, tasks, left)) == -1)
 		return -1;
 	for (i = 0; i < ntasks && (n == NULL || !v->accepting); i++) {
-		view_time(pid, tasks[i], v);
-		view_call(pid, tasks[i], inode, v);
+		if (view_time(pid, tasks[i], v))
+			view_call(pid, tasks[i], inode, v);
 		if (n != NULL && add_children(pid, tasks[i], tree, n,
 		    TREE_MAX) == -1)
 			v->readable = false;
 	}
 	v->tasks += ntasks;
 	return 0;
+}
+
+bool
+proc_accepts(pid_t pid, uint64_t inode)
+{
+	struct view v = { .accepting = false };
+
+	view_call(pid, pid, inode, &v);
+	return v.accepting;
 }
 
 int
@@ -390,28 +405,32 @@ add_table(const char *path, uint64_t *inodes, int *n, int max)
 }
 
 /*
- * The sockets of one process. The table is found at its first task, and at
- * any other if that has ended before them. Returns 0, or -1 with errno set.
+ * The sockets of one process. Where its first task has ended before the others
+ * nothing is there or may be seen, and the last task shows the same table.
+ * Returns 0, or -1 with errno set.
  */
 static int
 add_sockets(pid_t pid, uint64_t *inodes, int *n, int max)
 {
 	int tasks[TASKS_MAX];
 	char path[64];
-	int i, ntasks, fds;
+	int ntasks, fds, error;
 
 	snprintf(path, sizeof(path), "%d/fd", (int)pid);
-	if ((fds = add_table(path, inodes, n, max)) != 0)
+	if ((fds = add_table(path, inodes, n, max)) > 0 ||
+	    (fds == -1 && errno != EACCES && errno != EPERM))
 		return fds == -1 ? -1 : 0;
+	error = fds == -1 ? errno : 0;
 	snprintf(path, sizeof(path), "%d/task", (int)pid);
-	if ((ntasks = list_numbers(path, tasks, TASKS_MAX)) == -1)
-		return -1;
-	for (i = 0; i < ntasks && fds == 0; i++) {
+	if ((ntasks = list_numbers(path, tasks, TASKS_MAX)) > 1) {
 		snprintf(path, sizeof(path), "%d/task/%d/fd", (int)pid,
-		    tasks[i]);
-		fds = add_table(path, inodes, n, max);
+		    tasks[ntasks - 1]);
+		if (add_table(path, inodes, n, max) != -1)
+			return 0;
+		error = errno;
 	}
-	return fds == -1 && !is_gone() ? -1 : 0;
+	errno = error;
+	return error == 0 ? 0 : -1;
 }
 
 int

@@ -11,7 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "control.h"
 
 static const struct plan *plan;
 static struct pool *pool;
@@ -39,6 +39,8 @@ do_spawn(unsigned int slot)
 	loop_unblock_signals();
 	worker_sight(slot)->mark = mark;
 	ev.what = ev.pid == -1 ? EV_NOFORK : EV_SPAWNED;
+	if (ev.pid == -1)
+		mend_no_spawn();
 	pool_event(pool, &ev, loop_now());
 }
 
@@ -111,6 +113,7 @@ do_notice(const struct pool_notice *n)
 
 	if (n->exec_failed)
 		f = worker_failure(n->slot);
+	control_notice(n);
 	switch (n->what) {
 	case NOTICE_READY:
 		say_ready(n->ready);
@@ -280,6 +283,7 @@ act(void)
 	loop_timer(TIMER_POOL, pool_deadline(pool), on_timer);
 	if (notify_wanted())
 		say_status();
+	control_changed();
 }
 
 void
@@ -342,6 +346,8 @@ on_child(int signo)
 				    worker_sight(ev.slot)->mark);
 			died = true;
 		}
+		if (stopped)
+			mend_stopped(ev.slot);
 		supervise_event(&ev);
 	}
 	/* Many may die at once: one look at what they left is enough. */
@@ -374,21 +380,27 @@ on_stop(int signo)
 	supervise_stop(signo == SIGINT);
 }
 
+void
+supervise_end(const char *why)
+{
+	struct pool_event ev = { .what = EV_STOP_FAST };
+
+	log_warn("%s; spawnd ends (to be started anew)", why);
+	exit_status = err_exit(plan->conf, EX_OSERR);
+	if (daemon_starting())
+		daemon_outcome(exit_status, why);
+	stopping = true;
+	supervise_event(&ev);
+}
+
 /* Any holder can do that, to all of them: a new start makes a new socket. */
 static void
 on_shut_down(void *arg)
 {
-	struct pool_event ev = { .what = EV_STOP_FAST };
-
 	(void)arg;
 	loop_pause(shutdown_watch);
-	log_warn("listen socket: has been shut down, by a worker or who else "
-	    "has it; spawnd ends (to be started anew)");
-	exit_status = err_exit(plan->conf, EX_OSERR);
-	if (daemon_starting())
-		daemon_outcome(exit_status, "the listen socket was shut down");
-	stopping = true;
-	supervise_event(&ev);
+	supervise_end("listen socket: has been shut down, by a worker or who "
+	    "else has it");
 }
 
 void
@@ -423,6 +435,22 @@ supervise_scale(unsigned int workers)
 	supervise_event(&ev);
 }
 
+int
+supervise_bounds(unsigned int min, unsigned int max, struct err *e)
+{
+	if (min != max)
+		return err_set(e, EX_USAGE, "scale: %u-%u: the pool has one "
+		    "size (a single number sets it)", min, max);
+	supervise_scale(min);
+	return 0;
+}
+
+void
+supervise_range(unsigned int *min, unsigned int *max)
+{
+	*min = *max = pool_target(pool);
+}
+
 /* One worker more or fewer; at least one is left. */
 static void
 on_scale(int signo)
@@ -445,8 +473,12 @@ on_status(int signo)
 static void
 on_reopen(int signo)
 {
+	struct err e;
+
 	(void)signo;
-	log_reopen();
+	/* Where there is no file there is nothing to be said, either. */
+	if (log_reopen(-1, &e) == -1 && e.status != EX_USAGE)
+		log_warn("%s", e.text);
 }
 
 /* The loop still turns: the manager's watchdog may know. */
@@ -517,6 +549,7 @@ int
 supervise_init(const struct plan *p, struct err *e)
 {
 	plan = p;
+	mend_init();
 	if (watch_signals(e) == -1)
 		return -1;
 	return make_pool(e);
