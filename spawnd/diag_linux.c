@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@
 #include "spawnd.h"
 
 #define HALF_OPEN_STATE	3	/* TCP_SYN_RECV */
+#define HEAD_FRESH	UINT64_C(1000)	/* usec */
 #define LISTEN_STATE	10	/* TCP_LISTEN, for unix sockets too */
 #define ALL_BUT		(0xfffU & ~(1U << 3 | 1U << 6 | 1U << 10))
 				/* not SYN_RECV, TIME_WAIT, LISTEN */
@@ -261,12 +263,41 @@ look_at_queue(struct waiting *w)
 	return ask_tcp(ALL_BUT, take_queued, w);
 }
 
+/*
+ * The head of the queue as it was seen last, and when: to ask the kernel takes
+ * as long as a fork, on a host with many sockets longer.
+ */
+static uint64_t head, head_at;
+
+static int
+see_queue(struct waiting *w)
+{
+	if (look_at_queue(w) == -1)
+		return -1;
+	head = w->head;
+	head_at = loop_now();
+	return 0;
+}
+
+/* Is nobody there? This is cheap to ask. */
+static bool
+queue_is_empty(void)
+{
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 0;
+}
+
 uint64_t
 diag_head(void)
 {
 	struct waiting w = { 0, false, 0 };
 
-	return look_at_queue(&w) == -1 ? 0 : w.head;
+	if (queue_is_empty())
+		return 0;
+	if (head != 0 && loop_now() - head_at < HEAD_FRESH)
+		return head;
+	return see_queue(&w) == -1 ? 0 : w.head;
 }
 
 enum moved
@@ -276,16 +307,19 @@ diag_moved(uint64_t mark)
 
 	if (mark == 0)
 		return MOVED_NO;
-	if (look_at_queue(&w) == -1)
+	/* A unix queue is seen in its order: another has been at its head. */
+	if (family == AF_UNIX && head != mark)
+		return MOVED_YES;
+	if (see_queue(&w) == -1)
 		return MOVED_UNKNOWN;
 	return w.marked ? MOVED_NO : MOVED_YES;
 }
 
 /* Counting those that wait. */
 struct crowd {
-	bool		 half_open;
 	bool		 listener;	/* our own socket could be seen */
 	unsigned int	 n;
+	unsigned int	 limit;
 };
 
 static bool
@@ -301,6 +335,7 @@ take_crowd_unix(const struct nlmsghdr *h, void *arg)
 		return false;
 	memcpy(&r, a, sizeof(r));
 	c->n = r.udiag_rqueue;
+	c->limit = r.udiag_wqueue;
 	c->listener = true;
 	return false;
 }
@@ -316,24 +351,28 @@ take_crowd_tcp(const struct nlmsghdr *h, void *arg)
 		return true;
 	if (m->idiag_state == LISTEN_STATE && m->idiag_inode == listener) {
 		c->n += m->idiag_rqueue;
+		c->limit = m->idiag_wqueue;
 		c->listener = true;
-	} else if (m->idiag_state == HALF_OPEN_STATE && c->half_open)
+	} else if (m->idiag_state == HALF_OPEN_STATE)
 		c->n++;
 	return true;
 }
 
 int
-diag_waiting(bool half_open, unsigned int *depth)
+diag_queue(bool half_open, unsigned int *depth, unsigned int *limit)
 {
-	struct crowd c = { .half_open = half_open };
+	uint32_t states = 1U << LISTEN_STATE;
+	struct crowd c = { 0 };
 	int r;
 
+	if (half_open)
+		states |= 1U << HALF_OPEN_STATE;
 	if (family == AF_UNIX)
 		r = ask_unix(listener, UDIAG_SHOW_RQLEN, take_crowd_unix, &c);
 	else
-		r = ask_tcp(1U << LISTEN_STATE | 1U << HALF_OPEN_STATE,
-		    take_crowd_tcp, &c);
+		r = ask_tcp(states, take_crowd_tcp, &c);
 	*depth = c.n;
+	*limit = c.limit;
 	return r == -1 || !c.listener ? -1 : 0;
 }
 
@@ -413,4 +452,87 @@ diag_accepted(uint64_t *inodes, int n, bool *unread)
 	}
 	*unread = s.unread;
 	return s.found;
+}
+
+/* A list that grows. */
+struct collection {
+	uint64_t	*inodes;
+	int		 n, room;
+	bool		 listener;
+	bool		 failed;
+};
+
+static void
+collect(struct collection *c, uint64_t inode)
+{
+	uint64_t *more;
+
+	if (c->n == c->room) {
+		more = reallocarray(c->inodes, (size_t)c->room * 2 + 64,
+		    sizeof(*more));
+		if (more == NULL) {
+			c->failed = true;
+			return;
+		}
+		c->inodes = more;
+		c->room = c->room * 2 + 64;
+	}
+	c->inodes[c->n++] = inode;
+}
+
+static bool
+collect_tcp(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct collection *c = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	if (m->idiag_inode == listener)
+		c->listener = true;
+	else if (m->idiag_inode != 0)
+		collect(c, m->idiag_inode);
+	return true;
+}
+
+static bool
+collect_unix(const struct nlmsghdr *h, void *arg)
+{
+	const struct unix_diag_msg *m = NLMSG_DATA(h);
+	struct unix_view v = { 0 };
+	struct collection *c = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	take_view(h, &v);
+	if (m->udiag_ino == (uint32_t)listener)
+		c->listener = true;
+	else if (is_ours(&v))
+		collect(c, m->udiag_ino);
+	return true;
+}
+
+int
+diag_connections(uint64_t **inodes)
+{
+	struct unix_diag_req r = {
+		.sdiag_family = AF_UNIX,
+		.udiag_states = 1U << 1 | 1U << LISTEN_STATE,
+		.udiag_show = UDIAG_SHOW_VFS | UDIAG_SHOW_NAME,
+	};
+	struct collection c = { 0 };
+	int n;
+
+	if (family == AF_UNIX && find_unix() == -1)
+		return -1;
+	if (family == AF_UNIX)
+		n = netlink_ask(&r, sizeof(r), true, collect_unix, &c);
+	else
+		n = ask_tcp(ALL_BUT | 1U << LISTEN_STATE, collect_tcp, &c);
+	if (n == -1 || !c.listener || c.failed) {
+		free(c.inodes);
+		return -1;
+	}
+	*inodes = c.inodes;
+	return c.n;
 }

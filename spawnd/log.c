@@ -170,23 +170,9 @@ log_on_stderr(void)
 
 static void flush_backlog(void);
 
-void
-log_reopen(void)
+static int
+take_file(int fd)
 {
-	int fd;
-
-	if (target != TO_FILE)
-		return;
-	if (dir == -1) {
-		log_warn("--log: %s: cannot be reached from the jail, the "
-		    "old file is kept", path);
-		return;
-	}
-	if ((fd = open_by_name(0)) == -1) {
-		log_warn("--log: %s: %s, the old file is kept", path,
-		    reason(errno));
-		return;
-	}
 	/* A line that was cut is finished where it began, or never. */
 	flush_backlog();
 	if (backlog_len > 0) {
@@ -196,6 +182,40 @@ log_reopen(void)
 	close(file);
 	file = fd;
 	log_info("log: opened again");
+	return 0;
+}
+
+/* Is that a file which can take the log? */
+static bool
+is_log(int fd)
+{
+	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags != -1 && (flags & O_ACCMODE) == O_WRONLY &&
+	    (flags & O_APPEND) != 0 && fstat(fd, &st) == 0 &&
+	    S_ISREG(st.st_mode);
+}
+
+int
+log_reopen(int fd, struct err *e)
+{
+	if (target != TO_FILE)
+		err_set(e, EX_USAGE, "--log: is no file");
+	else if (fd != -1 && !is_log(fd))
+		err_set(e, EX_USAGE, "--log: %s: what was passed is no file "
+		    "to be appended to, the old file is kept", path);
+	else if (fd == -1 && dir == -1)
+		err_set(e, EX_CANTCREAT, "--log: %s: cannot be reached from "
+		    "the jail, the old file is kept", path);
+	else if (fd == -1 && (fd = open_by_name(0)) == -1)
+		err_set(e, err_status(errno, EX_CANTCREAT), "--log: %s: %s, "
+		    "the old file is kept", path, reason(errno));
+	else
+		return take_file(fd);
+	if (fd != -1)
+		close(fd);
+	return -1;
 }
 
 static bool

@@ -15,6 +15,7 @@
 
 #define POLL_AGE	UINT64_C(200000)	/* usec a poller must live */
 #define POLL_STILL	UINT64_C(50000)		/* and use no cpu */
+#define LOOK_WHOLE	UINT64_C(2000)	/* younger: the first task alone */
 #define BLIND_STILL	UINT64_C(200000)	/* where no call can be read */
 #define OOM_RAISE	100
 #define SOCKETS_MAX	128		/* of a process or tree */
@@ -212,9 +213,17 @@ enum look
 observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 {
 	static uint64_t again;
-	uint64_t before = spent(), cost;
+	uint64_t before, cost;
 
+	/* Most wait so at their first look, or are gone before the next. */
+	if (proc_accepts(pid, listener)) {
+		raise_oom(pid, s);
+		return LOOK_READY;
+	}
+	if (age < LOOK_WHOLE)
+		return LOOK_NO;
 	raise_oom(pid, s);
+	before = spent();
 	if (now < again)
 		return s->looked;
 	s->looked = look(pid, age, now, s);
@@ -425,4 +434,10 @@ observe_somaxconn(void)
 		n = -1;
 	fclose(f);
 	return n;
+}
+
+int
+observe_queue(unsigned int *depth, unsigned int *limit)
+{
+	return diag_queue(false, depth, limit);
 }

@@ -128,3 +128,11 @@ observe_somaxconn(void)
 {
 	return -1;
 }
+
+int
+observe_queue(unsigned int *depth, unsigned int *limit)
+{
+	(void)depth;
+	(void)limit;
+	return -1;
+}

@@ -170,6 +170,18 @@ set_log(struct conf *c, const struct option *o, const char *opt,
 }
 
 static int
+set_control(struct conf *c, const struct option *o, const char *opt,
+    const char *val, struct err *e)
+{
+	(void)o;
+	if (strcmp(val, "none") != 0 && strchr(val, '/') == NULL)
+		return err_set(e, EX_USAGE, "%s: %s: must be none or a "
+		    "directory's path with a slash", opt, val);
+	c->control = val;
+	return 0;
+}
+
+static int
 set_facility(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
@@ -215,6 +227,10 @@ static const struct option table[] = {
 	    "set the variables of FILE's NAME=VALUE lines" },
 	{ 'P', "pidfile", "FILE", option_string, MEMBER(pidfile), 0, 0,
 	    "of the supervisor, and locked" },
+	{ 0, "control", "DIR|none", set_control, 0, 0, 0,
+	    "where the control sockets are (/run/spawnd/NAME)" },
+	{ 0, "status-group", "GROUP", option_string, MEMBER(status_group), 0, 0,
+	    "who else may read the status" },
 	{ 'n', "foreground", NULL, option_true, MEMBER(foreground), 0, 0,
 	    "no daemon; log to standard error" },
 	{ 'f', "command", "STRING", option_string, MEMBER(command), 0, 0,

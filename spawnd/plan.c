@@ -283,6 +283,40 @@ plan_files(struct plan *p, struct err *e)
 	return 0;
 }
 
+/* Where root's own pools are, and each user's. */
+static int
+plan_control(struct plan *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+	const char *own = env_get(env_own(), "XDG_RUNTIME_DIR");
+	size_t len;
+	int r;
+
+	p->status_gid = (gid_t)-1;
+	if (c->status_group != NULL && ident_group("--status-group",
+	    c->status_group, &p->status_gid, e) == -1)
+		return -1;
+	if (c->control != NULL && strcmp(c->control, "none") == 0)
+		return 0;
+	if (c->control != NULL) {
+		if ((p->control = absolute(c->control, false)) == NULL)
+			return no_memory(e);
+		len = strlen(p->control);
+		while (len > 1 && p->control[len - 1] == '/')
+			p->control[--len] = '\0';
+		p->control_own = true;
+		return 0;
+	}
+	if (p->root)
+		r = asprintf(&p->control, "%s/spawnd", access("/run",
+		    F_OK) == 0 ? "/run" : "/var/run");
+	else if (own != NULL && own[0] == '/')
+		r = asprintf(&p->control, "%s/spawnd", own);
+	else
+		return 0;
+	return r == -1 ? no_memory(e) : 0;
+}
+
 static int
 plan_program(struct plan *p, struct err *e)
 {
@@ -427,6 +461,7 @@ static const struct {
 	{ plan_socket, 0, SOCKET },
 	{ plan_owner, IDENT | SOCKET, 0 },
 	{ plan_files, 0, 0 },
+	{ plan_control, 0, 0 },
 	{ plan_program, 0, 0 },
 	{ check_limits, 0, 0 },
 	{ plan_env, IDENT, ENVIRONMENT },
@@ -485,6 +520,7 @@ plan_free(struct plan *p)
 	free(p->who);
 	free(p->chdir);
 	free(p->pidfile);
+	free(p->control);
 	free(p->log);
 	free(p->ident.groups);
 	free(p->ident.user);

@@ -190,6 +190,15 @@ print_log(const struct plan *p)
 	printf("worker log: %s\n", modes[c->worker_log]);
 }
 
+static void
+print_control(const struct plan *p)
+{
+	print("control", p->control != NULL ? p->control : "none");
+	if (p->control != NULL && !p->control_own)
+		printf("\tin it: %s\n", p->name);
+	print("status group", p->conf->status_group);
+}
+
 void
 preprint_plan(const struct plan *p)
 {
@@ -216,6 +225,7 @@ preprint_plan(const struct plan *p)
 	print_limits(c);
 	print_stop(c);
 	print_log(p);
+	print_control(p);
 	print("pidfile", p->pidfile);
 	printf("no new privileges: %s\n", c->no_new_privs ? "yes" : "no");
 }

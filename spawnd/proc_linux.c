@@ -273,6 +273,15 @@ view_process(pid_t pid, uint64_t inode, int left, pid_t *tree, int *n,
 	return 0;
 }
 
+bool
+proc_accepts(pid_t pid, uint64_t inode)
+{
+	struct view v = { .accepting = false };
+
+	view_call(pid, pid, inode, &v);
+	return v.accepting;
+}
+
 int
 proc_view(pid_t pid, uint64_t inode, bool all, struct view *v)
 {

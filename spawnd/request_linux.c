@@ -185,5 +185,7 @@ observe_signal_holder(pid_t worker, pid_t holder, int signo)
 void
 observe_waiting(bool half_open, struct queue *q)
 {
-	q->known = diag_waiting(half_open, &q->depth) == 0;
+	unsigned int limit;
+
+	q->known = diag_queue(half_open, &q->depth, &limit) == 0;
 }

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "spawnd.h"
+#include "control.h"
 
 static struct conf conf;
 static struct plan plan;
@@ -57,7 +57,8 @@ open_all(struct err *e)
 	if (log_open(&plan, e) == -1 ||
 	    worker_init(&plan, slots, e) == -1 ||
 	    capture_init(slots, conf.worker_log, e) == -1 ||
-	    listen_open(&plan, e) == -1 || pidfile_lock(&plan, e) == -1)
+	    listen_open(&plan, e) == -1 || pidfile_lock(&plan, e) == -1 ||
+	    control_open(&plan, e) == -1)
 		return -1;
 	notify_open();
 	observe_init(&guarantees);
@@ -74,12 +75,15 @@ start(struct err *e)
 	if (!conf.foreground && daemon_start(&plan, e) == -1)
 		return -1;
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
-	    loop_init(e) == -1 || supervise_init(&plan, e) == -1) {
+	    loop_init(e) == -1 || supervise_init(&plan, e) == -1 ||
+	    control_start(e) == -1) {
+		control_close();
 		listen_remove(&plan);
 		pidfile_clear(&plan);
 		return -1;
 	}
 	say_guarantees();
+	status_init(&plan, &guarantees);
 	return 0;
 }
 
@@ -114,6 +118,7 @@ run(void)
 {
 	int status = supervise_run();
 
+	control_close();
 	listen_remove(&plan);
 	pidfile_clear(&plan);
 	log_close();

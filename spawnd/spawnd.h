@@ -39,7 +39,7 @@
 #define OUTCOME_SIZE		3072	/* of all lines about the start */
 #define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
 #define RLIMITS_MAX		16	/* --rlimit options */
-#define FDS_RESERVED		48	/* descriptors for spawnd itself */
+#define FDS_RESERVED		80	/* descriptors for spawnd itself */
 #define DIR_LOCK_MS		5000	/* wait for a directory's lock */
 #define CHILDREN_MAX		4096	/* looked at for strays */
 #define HANDSHAKE		UINT64_C(1000000) /* usec, of TCP, at a stop */
@@ -139,6 +139,8 @@ struct conf {
 	uint64_t	 max_rss;		/* bytes; 0: none */
 	int		 request_timeout;	/* seconds; 0: none */
 	const char	*pidfile;
+	const char	*control;		/* NULL: not given */
+	const char	*status_group;
 	const char	*log;			/* NULL: not given */
 	int		 facility;		/* LOG_DAEMON ... */
 	enum worker_log	 worker_log;
@@ -206,6 +208,9 @@ struct plan {
 	char		*chdir;
 	int		 cwd_fd;		/* -1: not where we stay */
 	char		*pidfile;		/* NULL: none */
+	char		*control;		/* NULL: none; a directory */
+	bool		 control_own;		/* of this pool alone, as asked */
+	gid_t		 status_gid;		/* (gid_t)-1: nobody else */
 	char		*log;			/* NULL: not a file */
 	int		 backlog;
 	char		**argv;
@@ -519,10 +524,11 @@ int	 log_open(const struct plan *p, struct err *e);
 /* True if the log goes to standard error, which then must stay open. */
 bool	 log_on_stderr(void);
 /*
- * Opens the log's file again, by its name. Where that cannot be, the old one
- * is kept and the reason logged.
+ * Opens the log's file again, by its name, or takes one that somebody else
+ * has opened (fd not -1, which is then the log's). Returns 0, or -1 with *e
+ * set (64, 73, 77), and the old one is kept.
  */
-void	 log_reopen(void);
+int	 log_reopen(int fd, struct err *e);
 /* What is wrong with the log that was opened, "" if nothing. */
 const char *log_complaint(void);
 /* Is there room for a good many lines, written or kept? */
@@ -563,8 +569,8 @@ int	 syslog_send(int priority, const char *text, size_t len);
 /* loop.c */
 enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
-	TIMER_STRAYS, TIMER_STOPPED,
-	TIMER_CRIPPLED, TIMER_WATCHDOG, NTIMERS
+	TIMER_STRAYS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
+	TIMER_CONTROL, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -584,6 +590,9 @@ void	 loop_timer(enum loop_timer t, uint64_t when, void (*handler)(void));
  * A paused watch is silent until it is resumed.
  */
 struct loop_watch *loop_watch(int fd, void (*handler)(void *), void *arg);
+/* Whenever it can be written; paused at first. */
+struct loop_watch *loop_watch_write(int fd, void (*handler)(void *),
+	    void *arg);
 void	 loop_pause(struct loop_watch *w);
 void	 loop_resume(struct loop_watch *w);
 void	 loop_unwatch(struct loop_watch *w);
@@ -675,6 +684,11 @@ bool	 observe_serves(pid_t pid);
 uint64_t observe_head(void);
 /* Has that one left the queue? With mark 0 none has; it may be unknown. */
 enum moved observe_moved(uint64_t mark);
+/*
+ * How many connections wait in the listen queue, and how many may. Returns 0,
+ * or -1: unknown.
+ */
+int	 observe_queue(unsigned int *depth, unsigned int *limit);
 /* The process that made the socket a unix one is connected to, or -1. */
 pid_t	 observe_peer(int fd);
 /*
@@ -713,6 +727,8 @@ int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
  * 0 if it cannot be seen.
  */
 int	 proc_tree(pid_t pid, pid_t *list, int n);
+/* Does the first task of a process wait in accept? For much less. */
+bool	 proc_accepts(pid_t pid, uint64_t inode);
 /* Does the process catch that signal? */
 bool	 proc_catches(pid_t pid, int signo);
 /* The children of a process, at most n. Returns how many, or -1. */
@@ -751,8 +767,6 @@ int	 diag_open(int fd);
 /* As observe_head() and observe_moved(). */
 uint64_t diag_head(void);
 enum moved diag_moved(uint64_t mark);
-/* As observe_waiting(). Returns 0, or -1: unknown. */
-int	 diag_waiting(bool half_open, unsigned int *depth);
 /*
  * Which of these socket inodes are accepted connections of the listen
  * socket? They are moved to the front; *unread: one of them has bytes that
@@ -760,6 +774,13 @@ int	 diag_waiting(bool half_open, unsigned int *depth);
  * our own listen socket is not seen).
  */
 int	 diag_accepted(uint64_t *inodes, int n, bool *unread);
+/*
+ * All accepted connections, in malloc'd memory (NULL for none). Returns how
+ * many, or -1: unknown.
+ */
+int	 diag_connections(uint64_t **inodes);
+/* As observe_queue(), with half_open as observe_waiting(). */
+int	 diag_queue(bool half_open, unsigned int *depth, unsigned int *limit);
 /* The inode of the unix socket that listens at that file, or 0. */
 uint64_t diag_bound(const struct stat *file);
 
@@ -888,6 +909,12 @@ struct pool *supervise_pool(void);
 void	 supervise_event(const struct pool_event *ev);
 /* So many workers are wanted, at most pool_max(). */
 void	 supervise_scale(unsigned int workers);
+/*
+ * The pool may have min to max of them. Returns 0, or -1 with *e set (64).
+ */
+int	 supervise_bounds(unsigned int min, unsigned int max, struct err *e);
+/* The bounds that are in force. */
+void	 supervise_range(unsigned int *min, unsigned int *max);
 void	 supervise_reload(void);
 /* Only a new start can mend what has happened: stops fast, with 71. */
 void	 supervise_end(const char *why);

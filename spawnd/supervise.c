@@ -11,7 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "control.h"
 
 static const struct plan *plan;
 static struct pool *pool;
@@ -113,6 +113,7 @@ do_notice(const struct pool_notice *n)
 
 	if (n->exec_failed)
 		f = worker_failure(n->slot);
+	control_notice(n);
 	switch (n->what) {
 	case NOTICE_READY:
 		say_ready(n->ready);
@@ -282,6 +283,7 @@ act(void)
 	loop_timer(TIMER_POOL, pool_deadline(pool), on_timer);
 	if (notify_wanted())
 		say_status();
+	control_changed();
 }
 
 void
@@ -433,6 +435,22 @@ supervise_scale(unsigned int workers)
 	supervise_event(&ev);
 }
 
+int
+supervise_bounds(unsigned int min, unsigned int max, struct err *e)
+{
+	if (min != max)
+		return err_set(e, EX_USAGE, "scale: %u-%u: the pool has one "
+		    "size (a single number sets it)", min, max);
+	supervise_scale(min);
+	return 0;
+}
+
+void
+supervise_range(unsigned int *min, unsigned int *max)
+{
+	*min = *max = pool_target(pool);
+}
+
 /* One worker more or fewer; at least one is left. */
 static void
 on_scale(int signo)
@@ -455,8 +473,12 @@ on_status(int signo)
 static void
 on_reopen(int signo)
 {
+	struct err e;
+
 	(void)signo;
-	log_reopen();
+	/* Where there is no file there is nothing to be said, either. */
+	if (log_reopen(-1, &e) == -1 && e.status != EX_USAGE)
+		log_warn("%s", e.text);
 }
 
 /* The loop still turns: the manager's watchdog may know. */

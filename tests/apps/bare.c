@@ -43,7 +43,7 @@ take(int fd, void *to, size_t len)
 static int
 give(int fd, int type, const void *body, size_t len)
 {
-	unsigned char record[8 + 65535] = { 1, 0, 0, 1 };
+	static unsigned char record[8 + 65535] = { 1, 0, 0, 1 };
 	size_t done = 0;
 	ssize_t n;
 

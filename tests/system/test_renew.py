@@ -40,7 +40,7 @@ def test_reload_to_a_program_that_fails_changes_nothing(spawnd, place):
     s.signal(signal.SIGHUP)
     s.wait_log("all workers are new")
     result = load.result()
-    enough(result)
+    enough(result, 5000)
     assert result["failed"] == 0, (result, s.log())
     assert not set(before) & set(s.workers())
 
@@ -96,7 +96,7 @@ def test_renewals_under_load_lose_nothing(spawnd, place, options):
         seen = max(seen, len(s.workers()))
         time.sleep(0.02)
     result = load.result()
-    enough(result)
+    enough(result, 5000)
     assert result["failed"] == 0, (result, s.log())
     assert starts(s) >= 8
     assert seen == 5
@@ -135,7 +135,7 @@ def test_more_and_fewer_workers_under_load(spawnd, place):
     s.signal(signal.SIGTTIN)
     h.wait_for(lambda: len(s.workers()) == 2, 5, s.log)
     result = load.result()
-    enough(result)
+    enough(result, 5000)
     assert result["failed"] == 0, (result, s.log())
     assert "5 workers wanted, was 4" in s.log()
 
