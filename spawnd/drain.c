@@ -46,6 +46,7 @@ void
 drain_begin(struct pool *p, uint64_t now)
 {
 	p->draining = true;
+	p->shut_by = slot_later(now, p->conf.stop_timeout / 2);
 	p->drain_pause = POOL_DRAIN_FIRST;
 	p->drain_at = slot_later(now, p->drain_pause);
 	slot_push(p, &p->slots[0], POOL_REFUSE);
@@ -66,6 +67,22 @@ release(struct pool *p, uint64_t now)
 	}
 }
 
+/*
+ * Once the socket is shut, accept(2) fails in every thread that waits in it.
+ * Many a program ends with the first such thread, whatever others serve.
+ */
+static bool
+have_threads(const struct pool *p)
+{
+	struct slot *s;
+
+	TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state) {
+		if (s->threads)
+			return true;
+	}
+	return false;
+}
+
 void
 drain_queue(struct pool *p, const struct queue *q, uint64_t now)
 {
@@ -80,10 +97,10 @@ drain_queue(struct pool *p, const struct queue *q, uint64_t now)
 		retire_thaw(p, s, POOL_EXAM_FIRST, now);
 	else if (s != NULL)
 		retire_tell_frozen(p, s, now);
-	if (something_waits(p))
-		shut(p);
-	else
+	if (!something_waits(p))
 		release(p, now);
+	else if (now >= p->shut_by || !have_threads(p))
+		shut(p);
 }
 
 void

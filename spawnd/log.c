@@ -3,6 +3,7 @@
  * The log: whole lines to standard error, a file or syslog. Nothing here
  * waits for whoever reads it: what cannot be written is counted and said.
  */
+#include <sys/select.h>
 #include <sys/stat.h>
 
 #include <ctype.h>
@@ -221,8 +222,17 @@ static bool
 writable(int timeout)
 {
 	struct pollfd pfd = { .fd = file, .events = POLLOUT };
+	struct timeval none = { 0, 0 };
+	fd_set fds;
 
-	return poll(&pfd, 1, timeout) == 1 && (pfd.revents & POLLOUT) != 0;
+	if (poll(&pfd, 1, timeout) != -1)
+		return (pfd.revents & POLLOUT) != 0;
+	/* It fails where the limit of open files was lowered to none. */
+	if (errno != EINVAL || file >= FD_SETSIZE)
+		return false;
+	FD_ZERO(&fds);
+	FD_SET(file, &fds);
+	return select(file + 1, NULL, &fds, NULL, &none) == 1;
 }
 
 /* Writes what can be written now. Returns how much that was. */

@@ -54,7 +54,7 @@ take_signals(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	(void)arg;
-	while (read(fd, drain, sizeof(drain)) > 0)
+	while (read(fd, drain, sizeof(drain)) == sizeof(drain))
 		continue;
 	for (signo = 1; signo < NSIG; signo++) {
 		if (pending[signo]) {
@@ -102,6 +102,8 @@ loop_init(struct err *e)
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 	event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
 	event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
+	/* Else deadlines of 1 ms are met at 4, after waking three times. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 	base = event_base_new_with_config(config);
 	event_config_free(config);
 	if (base == NULL)

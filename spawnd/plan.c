@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,7 @@ check_root(struct plan *p, struct err *e)
 		return err_set(e, EX_NOPERM, "spawnd is not to be run "
 		    "set-user-id or set-group-id");
 	if (p->root) {
-		if (c->user == NULL)
+		if (c->user == NULL && !c->root_stays)
 			return err_set(e, EX_USAGE, "-u: is required as root "
 			    "(name the user of the workers)");
 		return 0;
@@ -89,7 +90,7 @@ choose_jail(struct plan *p, struct err *e)
 	const char *jail = c->chroot;
 
 	if (jail == NULL && c->socket == NULL && c->port == 0 &&
-	    p->inherited == -1) {
+	    p->inherited == -1 && !c->inherited_only) {
 		jail = DEFAULT_JAIL;
 		p->note = " (neither -s nor -p given: jail " DEFAULT_JAIL ")";
 	}
@@ -128,12 +129,18 @@ plan_owner(struct plan *p, struct err *e)
 	const struct conf *c = p->conf;
 	gid_t gid = (gid_t)-1;
 	char *user, *group;
+	mode_t mask;
 	int r;
 
 	if (p->addr.ss_family != AF_UNIX || p->inherited != -1)
 		return 0;
 	p->socket_mode = (mode_t)(c->socket_mode == -1 ? MODE_DEFAULT :
 	    c->socket_mode);
+	if (c->socket_mode == -1 && c->mode_by_umask) {
+		mask = umask(0);
+		umask(mask);
+		p->socket_mode &= ~mask;
+	}
 	p->socket_uid = p->ident.uid;
 	p->socket_gid = p->ident.gid;
 	if (c->socket_user != NULL) {
@@ -254,6 +261,10 @@ plan_socket(struct plan *p, struct err *e)
 	p->backlog = c->backlog != 0 ? c->backlog : BACKLOG_DEFAULT;
 	if (p->inherited != -1)
 		return plan_inherited(p, e);
+	if (c->inherited_only)
+		return err_set(e, EX_CONFIG, "descriptor 0: is not a "
+		    "listening stream socket (spawn-fcgi -n or a service "
+		    "manager passes one in)");
 	return c->port != 0 ? plan_tcp(p, e) : plan_unix(p, e);
 }
 
@@ -312,6 +323,7 @@ plan_program(struct plan *p, struct err *e)
 	static char *shell[] = { "/bin/sh", "-c", NULL, NULL };
 	const struct conf *c = p->conf;
 	size_t n = c->command != NULL ? 3 : (size_t)c->argc;
+	bool stays;
 	size_t i;
 
 	if ((p->argv = calloc(n + 1, sizeof(char *))) == NULL)
@@ -322,8 +334,12 @@ plan_program(struct plan *p, struct err *e)
 		p->argv[0] = absolute(c->argv[0], p->jail != NULL);
 	else if (asprintf(&p->argv[2], "exec %s", c->command) == -1)
 		p->argv[2] = NULL;
-	p->chdir = absolute(c->chdir != NULL ? c->chdir : "/",
+	stays = c->cwd_stays && c->chdir == NULL && p->jail == NULL;
+	p->chdir = absolute(c->chdir != NULL ? c->chdir : stays ? "." : "/",
 	    p->jail != NULL);
+	/* Its path may be of no use to whom we become. */
+	if (stays)
+		p->cwd_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (p->argv[0] == NULL || p->argv[n - 1] == NULL || p->chdir == NULL)
 		return no_memory(e);
 	return 0;
@@ -464,8 +480,10 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 	memset(p, 0, sizeof(*p));
 	p->conf = c;
 	p->jail_fd = -1;
+	p->cwd_fd = -1;
 	p->inherited = inherited;
 	p->root = geteuid() == 0;
+	p->stays_root = p->root && c->user == NULL;
 	p->note = "";
 	plan_name(c, p->name);
 	for (i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
@@ -486,6 +504,8 @@ plan_free(struct plan *p)
 
 	if (p->jail_fd != -1)
 		close(p->jail_fd);
+	if (p->cwd_fd != -1)
+		close(p->cwd_fd);
 	if (p->argv != NULL) {
 		free(p->conf->command != NULL ? p->argv[2] : p->argv[0]);
 		free(p->argv);
@@ -509,4 +529,5 @@ plan_free(struct plan *p)
 	free(p->ident.shell);
 	memset(p, 0, sizeof(*p));
 	p->jail_fd = -1;
+	p->cwd_fd = -1;
 }

@@ -62,9 +62,9 @@ stop_all(struct pool *p, bool fast, uint64_t now)
 	p->phase = PHASE_STOP;
 	p->reloading = false;
 	p->target = 0;
+	end_all(p, now);
 	if (was_up && !fast && p->conf.drains)
 		drain_begin(p, now);
-	end_all(p, now);
 }
 
 static void

@@ -172,6 +172,7 @@ print_log(const struct plan *p)
 	static const char *const modes[] = {
 		[WORKER_LOG_PREFIX] = "prefix", [WORKER_LOG_RAW] = "raw",
 		[WORKER_LOG_NONE] = "none",
+		[WORKER_LOG_INHERIT] = "inherit",
 	};
 	const struct conf *c = p->conf;
 	const char *to = p->log != NULL ? p->log : c->log != NULL ? c->log :

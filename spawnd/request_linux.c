@@ -51,8 +51,8 @@ observe_connection(pid_t pid)
 	bool unread;
 	int n;
 
-	n = proc_sockets(pid, true, inodes, SOCKETS_MAX);
-	if (n <= 0 || diag_accepted(inodes, n, &unread) <= 0)
+	(void)proc_sockets(pid, true, inodes, &n, SOCKETS_MAX);
+	if (n == 0 || diag_accepted(inodes, n, &unread) <= 0)
 		return 0;
 	return inodes[0];
 }
@@ -128,8 +128,8 @@ find_overdue(pid_t pid, uint64_t limit, uint64_t now, struct overdue *o)
 	bool unread;
 	int i, n;
 
-	n = proc_sockets(pid, false, inodes, SOCKETS_MAX);
-	if (n <= 0 || (n = diag_accepted(inodes, n, &unread)) <= 0 ||
+	(void)proc_sockets(pid, false, inodes, &n, SOCKETS_MAX);
+	if (n == 0 || (n = diag_accepted(inodes, n, &unread)) <= 0 ||
 	    proc_view(pid, 0, false, &v) == -1)
 		return;
 	for (i = 0; i < n; i++) {
@@ -185,5 +185,7 @@ observe_signal_holder(pid_t worker, pid_t holder, int signo)
 void
 observe_waiting(bool half_open, struct queue *q)
 {
-	q->known = diag_waiting(half_open, &q->depth) == 0;
+	unsigned int limit;
+
+	q->known = diag_queue(half_open, &q->depth, &limit) == 0;
 }

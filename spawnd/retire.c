@@ -117,6 +117,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	const struct exam *x = &ev->exam;
 
+	s->threads = x->threaded && !x->loops;
 	if (x->holds == HOLDS_BUSY) {
 		found_busy(p, s, x, now);
 		return;

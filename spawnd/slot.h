@@ -39,6 +39,7 @@ struct slot {
 	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last examined */
 	bool		 loops;		/* then, too */
+	bool		 threads;	/* then: several wait in accept */
 	bool		 constant;	/* other connections at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
@@ -87,6 +88,7 @@ struct pool {
 	uint64_t	 stop_by;	/* the stop's own deadline */
 	bool		 draining;	/* the stop serves what waits */
 	bool		 shut;		/* nothing new comes */
+	uint64_t	 shut_by;	/* or will not from then on */
 	bool		 asked;		/* since somebody could last serve */
 	struct queue	 waiting;	/* when last asked */
 	struct slot	*last;		/* frozen, until the queue is known */

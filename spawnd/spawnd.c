@@ -24,13 +24,16 @@ say_guarantees(void)
 {
 	const struct guarantees *g = &guarantees;
 
+	if (plan.stays_root)
+		log_warn("no user was named: supervisor and workers stay root");
 	if (!g->proc)
 		log_info("no /proc: workers are taken as ready after 0.2 s");
 	else if (plan.jail != NULL && !g->proc_detached)
 		log_info("/proc could not be detached: the supervisor's own "
 		    "jail has a way out through it");
 	if (!g->queue)
-		log_info("the listen queue cannot be seen here");
+		log_info("the listen queue cannot be seen here: %s",
+		    g->no_queue);
 	if (!conf.no_new_privs && guarantees.no_new_privs)
 		log_info("--no-new-privs: no: it was set when we were started, "
 		    "and stays");
@@ -54,7 +57,8 @@ open_all(struct err *e)
 	if (log_open(&plan, e) == -1 || pidfile_lock(&plan, e) == -1 ||
 	    worker_init(&plan, slots, e) == -1 ||
 	    capture_init(slots, conf.worker_log, e) == -1 ||
-	    listen_open(&plan, e) == -1 || control_open(&plan, e) == -1)
+	    listen_open(&plan, e) == -1 || pidfile_publish(&plan, e) == -1 ||
+	    control_open(&plan, e) == -1)
 		return -1;
 	notify_open();
 	observe_init(&guarantees);
@@ -68,7 +72,7 @@ start(struct err *e)
 {
 	/* From here to run() a signal waits: nothing is left half done. */
 	loop_block_signals();
-	if (!conf.foreground && daemon_start(plan.name, e) == -1)
+	if (!conf.foreground && daemon_start(&plan, e) == -1)
 		return -1;
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
 	    loop_init(e) == -1 || supervise_init(&plan, e) == -1 ||
@@ -81,6 +85,32 @@ start(struct err *e)
 	say_guarantees();
 	status_init(&plan, &guarantees);
 	return 0;
+}
+
+static void __attribute__((noreturn))
+die(struct err *e)
+{
+	e->status = err_exit(&conf, e->status);
+	fatal(e);
+}
+
+/* The application takes our place, with the socket and without rights. */
+static void __attribute__((noreturn))
+replace(void)
+{
+	struct exec_failure f = { 0 };
+	struct err e;
+
+	if (listen_open(&plan, &e) == -1 ||
+	    jail_enter(&plan, &guarantees, &e) == -1)
+		e.status = err_exit(&conf, e.status);
+	else {
+		worker_replace(&plan, &f);
+		report_exec(&plan, &f, e.text, sizeof(e.text));
+		e.status = err_worker_exit(&conf, &f, 0);
+	}
+	listen_remove(&plan);
+	fatal(&e);
 }
 
 static int
@@ -123,10 +153,12 @@ make_plan(int passed, struct findings *f, struct err *e)
 	plan_make(&plan, &conf, fd, f);
 	if (conf.test != TEST_NO)
 		exit(preflight_run(&plan, f, conf.test == TEST_STRICT));
-	if ((error = findings_error(f)) != NULL)
+	if ((error = findings_error(f)) != NULL) {
+		names_letters(&conf, error->text);
 		return err_set(e, error->status, "%s", error->text);
+	}
 	for (i = 0; i < f->n; i++)
-		fprintf(stderr, "spawnd: %s\n", f->list[i].text);
+		fprintf(stderr, "%s: %s\n", getprogname(), f->list[i].text);
 	findings_free(f);
 	return 0;
 }
@@ -143,15 +175,17 @@ main(int argc, char *argv[])
 	signal(SIGXFSZ, SIG_IGN);
 	if ((passed = notify_listen_fds(&e)) == -1 ||
 	    daemon_sanitize(passed, &e) == -1 ||
-	    options_parse(&conf, argc, argv, &e) == -1)
-		fatal(&e);
-	if (conf.version) {
-		puts("spawnd " SPAWND_VERSION);
-		return fflush(stdout) == EOF ? EX_IOERR : 0;
-	}
+	    names_parse(&conf, argc, argv, &e) == -1)
+		die(&e);
+	if (conf.version)
+		return names_version() == -1 ? EX_IOERR : 0;
 	if (conf.help)
-		return options_help() == -1 ? EX_IOERR : 0;
-	if (make_plan(passed, &f, &e) == -1 || start(&e) == -1)
-		fatal(&e);
+		return names_help() == -1 ? EX_IOERR : 0;
+	if (make_plan(passed, &f, &e) == -1)
+		die(&e);
+	if (conf.replace)
+		replace();
+	if (start(&e) == -1)
+		die(&e);
 	return run();
 }

@@ -20,6 +20,7 @@ static bool stopping;
 static uint64_t refused_at;		/* when new connections were; 0: not */
 static struct loop_watch *shutdown_watch;
 static char last_exit[ERR_SIZE];	/* of a start that fails */
+static int last_status = EX_UNAVAILABLE;
 
 static void
 do_spawn(unsigned int slot)
@@ -38,6 +39,8 @@ do_spawn(unsigned int slot)
 	loop_unblock_signals();
 	worker_sight(slot)->mark = mark;
 	ev.what = ev.pid == -1 ? EV_NOFORK : EV_SPAWNED;
+	if (ev.pid == -1)
+		mend_no_spawn();
 	pool_event(pool, &ev, loop_now());
 }
 
@@ -71,7 +74,9 @@ start_failed(const struct pool_notice *n)
 	char text[OUTCOME_SIZE];
 	size_t len = 0;
 
-	exit_status = EX_UNAVAILABLE;
+	exit_status = err_exit(plan->conf, EX_UNAVAILABLE);
+	if (n->why != FAILED_TIME)
+		exit_status = last_status;
 	if (!plan->conf->foreground)	/* else the log has shown it */
 		len = strlcpy(text, capture_tail(), sizeof(text));
 	if (n->why == FAILED_EXEC)
@@ -122,6 +127,7 @@ do_notice(const struct pool_notice *n)
 	case NOTICE_EXIT:
 		if (!daemon_starting())
 			break;
+		last_status = err_worker_exit(plan->conf, f, n->status);
 		if (f != NULL && pool_count(pool, SLOT_READY) == 0) {
 			/* It ends the start, whose last line this will be. */
 			report_exec(plan, f, last_exit, sizeof(last_exit));
@@ -340,6 +346,8 @@ on_child(int signo)
 				    worker_sight(ev.slot)->mark);
 			died = true;
 		}
+		if (stopped)
+			mend_stopped(ev.slot);
 		supervise_event(&ev);
 	}
 	/* Many may die at once: one look at what they left is enough. */
@@ -354,7 +362,7 @@ supervise_stop(bool fast)
 	struct pool_event ev = { .what = fast ? EV_STOP_FAST : EV_STOP };
 
 	if (daemon_starting()) {
-		exit_status = EX_UNAVAILABLE;
+		exit_status = err_exit(plan->conf, EX_UNAVAILABLE);
 		daemon_outcome(exit_status, "stopped before it was ready");
 	}
 	stopping = true;
@@ -372,21 +380,27 @@ on_stop(int signo)
 	supervise_stop(signo == SIGINT);
 }
 
+void
+supervise_end(const char *why)
+{
+	struct pool_event ev = { .what = EV_STOP_FAST };
+
+	log_warn("%s; spawnd ends (to be started anew)", why);
+	exit_status = err_exit(plan->conf, EX_OSERR);
+	if (daemon_starting())
+		daemon_outcome(exit_status, why);
+	stopping = true;
+	supervise_event(&ev);
+}
+
 /* Any holder can do that, to all of them: a new start makes a new socket. */
 static void
 on_shut_down(void *arg)
 {
-	struct pool_event ev = { .what = EV_STOP_FAST };
-
 	(void)arg;
 	loop_pause(shutdown_watch);
-	log_warn("listen socket: has been shut down, by a worker or who else "
-	    "has it; spawnd ends (to be started anew)");
-	if (daemon_starting())
-		daemon_outcome(EX_OSERR, "the listen socket was shut down");
-	stopping = true;
-	exit_status = EX_OSERR;
-	supervise_event(&ev);
+	supervise_end("listen socket: has been shut down, by a worker or who "
+	    "else has it");
 }
 
 void
@@ -515,13 +529,15 @@ watch_listener(struct err *e)
 static int
 watch_signals(struct err *e)
 {
+	bool ends = plan->conf->stop_by_any;
+
 	if (watch_listener(e) == -1 ||
 	    loop_signal(SIGCHLD, on_child, e) == -1 ||
 	    loop_signal(SIGTERM, on_stop, e) == -1 ||
 	    loop_signal(SIGQUIT, on_stop, e) == -1 ||
 	    loop_signal(SIGINT, on_stop, e) == -1 ||
-	    loop_signal(SIGHUP, on_reload, e) == -1 ||
-	    loop_signal(SIGUSR1, on_reopen, e) == -1 ||
+	    loop_signal(SIGHUP, ends ? on_stop : on_reload, e) == -1 ||
+	    loop_signal(SIGUSR1, ends ? on_stop : on_reopen, e) == -1 ||
 	    loop_signal(SIGUSR2, on_status, e) == -1 ||
 	    loop_signal(SIGTTIN, on_scale, e) == -1 ||
 	    loop_signal(SIGTTOU, on_scale, e) == -1)
@@ -533,6 +549,7 @@ int
 supervise_init(const struct plan *p, struct err *e)
 {
 	plan = p;
+	mend_init();
 	if (watch_signals(e) == -1)
 		return -1;
 	return make_pool(e);
@@ -553,7 +570,7 @@ supervise_run(void)
 	act();
 	if (loop_run() == -1) {
 		log_warn("loop: failed: %s", strerror(errno));
-		exit_status = EX_OSERR;
+		exit_status = err_exit(plan->conf, EX_OSERR);
 	}
 	return exit_status;
 }

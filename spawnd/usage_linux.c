@@ -69,11 +69,13 @@ static void
 count_connections(pid_t pid, const uint64_t *inodes, int n, struct usage *u)
 {
 	uint64_t held[SOCKETS_MAX];
+	bool known = true;
 	int i, sockets = 0;
 
 	if (n > 0)
-		sockets = proc_sockets(pid, false, held, SOCKETS_MAX);
-	if (n < 0 || sockets < 0) {
+		known = proc_sockets(pid, false, held, &sockets,
+		    SOCKETS_MAX) == 0;
+	if (n < 0 || !known) {
 		u->counted = false;
 		return;
 	}

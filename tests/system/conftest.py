@@ -23,6 +23,15 @@ def pytest_configure(config):
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def pytest_collection_modifyitems(config, items):
+    """A module with PLAIN_ONLY = True is not for the build with sanitizers."""
+    if not harness.sanitized():
+        return
+    plain = [i for i in items if getattr(i.module, "PLAIN_ONLY", False)]
+    items[:] = [i for i in items if i not in plain]
+    config.hook.pytest_deselected(items=plain)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """What is missing fails: a skipped test has shown nothing."""
