@@ -113,6 +113,7 @@ def answers(_):
     return h.request(f"{PLACE}/s").status
 
 
+OPEN = os.open("/dev/null", os.O_RDONLY)
 S = ("-s", "{}/s")
 NOT_READY = "a start is over when the application accepts, not after 0.1 s"
 GONE = "nothing is left of a start that has failed"
@@ -185,6 +186,8 @@ SPAWN_FCGI = [
         exe=f"{PLACE}/fcgi-bin/app", stays=True),
     row("no supervisor, its manager's variables", "-n", *S, stays=True,
         env={"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "MAINPID": "2"}),
+    row("no supervisor, open files", "-n", *S, stays=True, open_fds=(OPEN,),
+        differs={"fds": "what was left open does not leak"}),
     # Not echo, whose library has handlers of its own.
     row("no supervisor, signals", "-n", *S, "--", "/usr/bin/sleep", "60",
         app=None, exe="/usr/bin/sleep", stays=True),
