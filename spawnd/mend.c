@@ -83,11 +83,11 @@ go_on(void)
 	unsigned int i, n = pool_slots(pool);
 
 	for (i = 0; i < n; i++) {
-		if (!worker_sight(i)->halted)
+		if (!worker_sight(i)->halted || worker_pid(i) == 0)
 			continue;
 		worker_sight(i)->halted = false;
 		if (pool_state(pool, i) == SLOT_FREEZING)
-			continue;	/* by us; it will be continued */
+			continue;	/* the pool will continue it */
 		log_warn("worker %d: was stopped by somebody else; it is "
 		    "continued", (int)worker_pid(i));
 		worker_signal(i, SIGCONT, false);
@@ -99,6 +99,8 @@ mend_stopped(unsigned int slot)
 {
 	static uint64_t when;
 
+	if (pool_state(supervise_pool(), slot) == SLOT_FREEZING)
+		return;		/* that was us */
 	worker_sight(slot)->halted = true;
 	if (when <= loop_now()) {
 		when = loop_now() + STOPPED_PAUSE;

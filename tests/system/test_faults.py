@@ -21,7 +21,7 @@ PLAIN_ONLY = True       # a tracer and the sanitizers exclude each other
 
 WORKERS = 3
 STRACE = "/usr/bin/strace"
-RECOVERY = 2.0          # seconds without a fault, until that is said
+RECOVERY = 1.0          # seconds without a fault, until that is said
 CANNOT_SEE = "listen socket: its connections cannot be seen: "
 CANNOT_LOOK = r"worker \d+: cannot be looked into: "
 
@@ -76,6 +76,11 @@ def start(spawnd, sock):
     return go
 
 
+def until(when):
+    """Lets time pass in which something is counted or must not happen."""
+    h.wait_for(lambda: time.monotonic() >= when)
+
+
 def reloaded(s, times, deadline=12):
     h.wait_for(lambda: s.log().count("all workers are new") >= times,
                deadline, s.log)
@@ -93,9 +98,7 @@ def reload_works(s):
 
 @pytest.mark.parametrize("rules", [
     ["clone,clone3,fork,vfork:error=EAGAIN"],
-    ["clone,clone3,fork,vfork:error=ENOMEM"],
     ["pipe2:error=EMFILE"],
-    ["clone,clone3,fork,vfork:error=EAGAIN", "pipe2:error=ENFILE"],
 ])
 def test_pool_is_whole_again_when_processes_can_be_made(start, sock, rules):
     s = start(h.app("bare"))
@@ -111,21 +114,18 @@ def test_pool_is_whole_again_when_processes_can_be_made(start, sock, rules):
         h.wait_for(lambda: len(re.findall("next try", s.log())) >= 3, 5)
         assert h.cpu(s.pid) - used < 0.2 * (time.monotonic() - began)
     s.wait_workers(WORKERS, other_than=[victim])
-    reload_works(s)
 
 
 # Looks that show nothing
 
 LOOKS = {
-    # rules, what the log says
+    # what strace does to the supervisor, and what the log says
     "netlink is full": (["recvfrom:error=ENOBUFS"], CANNOT_SEE),
-    "netlink is interrupted": (["recvfrom:error=EINTR"], CANNOT_SEE),
-    "netlink is silent": (["recvfrom:error=EAGAIN"], CANNOT_SEE),
     "netlink takes nothing": (["sendto:error=ENOBUFS"], CANNOT_SEE),
-    "netlink fails now and then": (["recvfrom:error=ENOBUFS:when=2+3"],
+    "netlink fails now and then": (["recvfrom:error=EINTR:when=2+2",
+                                    "sendto:error=EBUSY:when=3+3"],
                                    CANNOT_SEE),
     "no file can be opened": (["openat:error=EACCES"], CANNOT_LOOK),
-    "too many files are open": (["openat:error=EMFILE"], CANNOT_LOOK),
     "directories cannot be read": (["getdents64:error=EIO"], CANNOT_LOOK),
     "descriptors cannot be read": (["readlink,readlinkat:error=EACCES"],
                                    CANNOT_LOOK),
@@ -139,21 +139,21 @@ def test_nobody_is_ended_on_a_look_that_shows_nothing(start, sock, name):
     lost a request. It holds another socket, so that it has to be asked for."""
     rules, text = LOOKS[name]
     s = start(h.app("bare"), "socket")
-    with Load(sock) as load:
+    before = set(s.workers())
+    with Load(sock, 3) as load:
         with fault(s, *rules):
             s.signal(signal.SIGHUP)
             s.wait_log(text)
-            # A good many looks, at 100 ms at the most.
-            end = time.monotonic() + 1
-            h.wait_for(lambda: time.monotonic() > end)
+            # A good many looks, which are never more than 0.1 s apart.
+            until(time.monotonic() + 0.6)
             assert len(re.findall(text, s.log())) == 1
-        h.wait_for(lambda: "again" in s.log() and
-                   "all workers are new" in s.log() or not load.running(),
-                   RECOVERY + 10, s.log)
+        reloaded(s, 1)
+        assert not before & set(s.workers())
+        # What works again is seen at the next look.
+        until(time.monotonic() + RECOVERY)
+        s.signal(signal.SIGHUP)
+        s.wait_log("can be .* again")
     load.lost_nothing(s)
-    reloaded(s, 1)
-    reload_works(s)
-    h.wait_for(lambda: "again" in s.log(), RECOVERY + 1, s.log)
     assert s.stop() == 0
 
 
@@ -163,7 +163,7 @@ def test_supervisor_does_not_spin_while_it_cannot_look(start, sock):
         s.signal(signal.SIGHUP)
         s.wait_log("reload: begun")
         used, began = h.cpu(s.pid), time.monotonic()
-        h.wait_for(lambda: time.monotonic() - began > 1)
+        until(began + 1)
         assert h.cpu(s.pid) - used < 0.25
 
 
@@ -183,23 +183,21 @@ def test_worker_that_may_not_be_read_waits_to_its_deadline(start, place, sock,
                                                            wrap):
     """It handles no signal, so nothing but time can be had of it."""
     s = start(unreadable(place, "bare"), wrap=wrap,
-              options=["--stop-timeout", 3])
+              options=["--stop-timeout", 2])
     before = set(s.wait_workers(WORKERS))
-    with Load(sock, seconds=2) as load:
+    with Load(sock, seconds=1.2) as load:
         s.signal(signal.SIGHUP)
     load.lost_nothing(s)
     assert before <= set(s.workers())
     s.wait_log(CANNOT_LOOK)
     assert len(re.findall(CANNOT_LOOK, s.log())) == 1
-    s.wait_log("still there after 3 s")
-    # A program that can be read is retired at once, as ever.
-    os.chmod(f"{place}/bin/bare", 0o755)
+    s.wait_log("still there after 2 s")
 
 
 def test_worker_that_may_not_be_read_but_catches_its_signal(start, place,
                                                             sock):
     s = start(unreadable(place, "lib"))
-    with Load(sock) as load:
+    with Load(sock, seconds=1.5) as load:
         reload_works(s)
     load.lost_nothing(s)
     assert s.stop() == 0
@@ -207,7 +205,7 @@ def test_worker_that_may_not_be_read_but_catches_its_signal(start, place,
 
 def test_proc_that_hides_others_shows_our_own(start, sock):
     s = start(h.app("bare"), wrap=HIDE)
-    with Load(sock) as load:
+    with Load(sock, seconds=1.5) as load:
         reload_works(s)
     load.lost_nothing(s)
     assert not re.search(CANNOT_LOOK, s.log())
@@ -265,13 +263,13 @@ os.execv(argv[0], argv)
 def test_listener_of_another_network_namespace(spawnd, sock, args):
     """Who holds nothing but the listener is idle all the same; who holds
     another socket, too, has to wait to its deadline."""
-    s = spawnd("-u", "www", "-F", WORKERS, "--stop-timeout", 3, "--",
+    s = spawnd("-u", "www", "-F", WORKERS, "--stop-timeout", 2, "--",
                h.app("bare"), *args,
                wrap=[sys.executable, "-c", ELSEWHERE, sock])
     assert "the listen queue cannot be seen here: it is of another network " \
         "namespace" in s.log()
     before = set(s.wait_workers(WORKERS))
-    with Load(sock, seconds=2) as load:
+    with Load(sock, seconds=1.2) as load:
         s.signal(signal.SIGHUP)
     load.lost_nothing(s)
     if args:
@@ -321,7 +319,7 @@ def test_abstract_socket_is_seen(spawnd, sock):
     old = s.workers()
     c = h.Connection("\0spawnd.test")
     c.send("token 700")
-    h.wait_for(lambda: len(h.fds(old[0])) > 4, 5, s.log)
+    h.wait_for(lambda: len(h.fds(old[0])) > 4, 1, lambda: str((open(f"/proc/{old[0]}/cmdline").read(), open(f"/proc/{old[0]}/syscall").read())))
     s.signal(signal.SIGHUP)
     assert c.receive().text.startswith("token")
     reloaded(s, 1)
