@@ -3,7 +3,7 @@
 # For GNU make and bmake alike:
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
-#   make install [DESTDIR=DIR] [PREFIX=DIR] ...
+#   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim | check-system | bench | bench-quick | lint | clean
 #
 # CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come last and win.
@@ -138,7 +138,7 @@ install: all
 	    "${DESTDIR}${UNITDIR}" "${DESTDIR}${EXAMPLES}"
 	install -m 755 ${OUT}/spawnd "${DESTDIR}${SBINDIR}/spawnd"
 	install -m 644 man/*.7 "${DESTDIR}${MANDIR}/man7/"
-	install -m 644 man/*.8 "${DESTDIR}${MANDIR}/man8/"
+	install -m 644 man/spawnd*.8 "${DESTDIR}${MANDIR}/man8/"
 	${FILL} scripts/readconf.sh >"${DESTDIR}${SHARED}/readconf.sh"
 	for f in spawnd@.service spawnd@.socket; do \
 	    ${FILL} "scripts/systemd/$$f" >"${DESTDIR}${UNITDIR}/$$f"; done
@@ -148,10 +148,22 @@ install: all
 	    ${FILL} "scripts/$$f" >"${DESTDIR}${EXAMPLES}/$$(echo $$f | \
 	    tr / -)"; done
 
+# The names of the programs it stands in for, and their manuals. Whoever has
+# those programs installed in the same place loses them by this.
+install-compat: install
+	mkdir -p "${DESTDIR}${BINDIR}" "${DESTDIR}${MANDIR}/man1"
+	ln -sf "${SBINDIR}/spawnd" "${DESTDIR}${BINDIR}/spawn-fcgi"
+	ln -sf "${SBINDIR}/spawnd" "${DESTDIR}${BINDIR}/multiwatch"
+	ln -sf spawnd "${DESTDIR}${SBINDIR}/kfcgi"
+	install -m 644 man/spawn-fcgi.1 man/multiwatch.1 \
+	    "${DESTDIR}${MANDIR}/man1/"
+	install -m 644 man/kfcgi.8 "${DESTDIR}${MANDIR}/man8/"
+
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-system clean install lint sim \
+.PHONY: all apps bench bench-quick check check-system clean install \
+	install-compat lint sim \
 	sub-apps sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit

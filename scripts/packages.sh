@@ -10,8 +10,8 @@ packages_demo='libfcgi-dev lighttpd curl'
 packages_test='bmake binutils libcmocka-dev python3 python3-pytest nginx-light
     php-cgi libfcgi-perl perl iproute2 util-linux libcap2-bin
     systemd systemd-container mmdebstrap mksh logrotate spawn-fcgi procps
-    tzdata libc-bin strace clang clang-format clang-tidy cppcheck shellcheck
-    mandoc universal-ctags php-fpm multiwatch supervisor uwsgi-core'
+    multiwatch fcgiwrap tzdata libc-bin strace clang clang-format clang-tidy
+    cppcheck shellcheck mandoc universal-ctags php-fpm supervisor uwsgi-core'
 
 # packages_install NAME...: installs what of it is missing, and says what.
 # Fails, naming them, when this user may not.

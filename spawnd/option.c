@@ -131,9 +131,11 @@ find_name(const struct options *os, const char *s, size_t len)
 	size_t i;
 
 	for (i = 0; i < os->n; i++) {
-		if (os->list[i].name != NULL && strlen(os->list[i].name) == len &&
-		    strncmp(os->list[i].name, s, len) == 0)
-			return &os->list[i];
+		const struct option *o = &os->list[i];
+
+		if (o->name != NULL && strlen(o->name) == len &&
+		    strncmp(o->name, s, len) == 0)
+			return o;
 	}
 	return NULL;
 }

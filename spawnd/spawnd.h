@@ -314,9 +314,10 @@ const char *capture_tail(void);
 int	 daemon_sanitize(int keep, struct err *e);
 /*
  * Takes the plan's pool into the background: forks, starts a session, moves
- * to "/", takes its title. Returns 0 in the child. The first process does not return: it
- * waits until the child calls daemon_outcome() or ends, prints the line and
- * exits with the status. Returns -1 with *e set when no child could be made.
+ * to "/", takes its title. Returns 0 in the child. The first process does not
+ * return: it waits until the child calls daemon_outcome() or ends, prints the
+ * line and exits with the status. Returns -1 with *e set when no child could
+ * be made.
  */
 int	 daemon_start(const struct plan *p, struct err *e);
 /*
@@ -839,10 +840,16 @@ void	 options_free(struct conf *c);
 
 /* pidfile.c */
 /*
- * Creates, locks and fills the plan's pidfile, before the jail. Returns 0,
- * or -1 with *e set (73, 77).
+ * Creates, locks and fills the plan's pidfile, before the jail; one that is
+ * public, which cannot be locked, is only looked at. Returns 0, or -1 with *e
+ * set (73, 77).
  */
 int	 pidfile_lock(const struct plan *p, struct err *e);
+/*
+ * Fills one that is public, once the listen socket has shown that it is
+ * nobody else's. Returns 0, or -1 with *e set (73).
+ */
+int	 pidfile_publish(const struct plan *p, struct err *e);
 /* Empties it and, where that is still possible, removes it. */
 void	 pidfile_clear(const struct plan *p);
 

@@ -58,7 +58,10 @@ for src in tests/unit/test_*.c tests/sim/*.c; do
 		tally_skip "$src" "cmocka is not installed"
 	fi
 done
-tally_run "options in the manual" sh tests/check_options.sh "$out/spawnd"
+for manual in spawnd.8 spawn-fcgi.1 kfcgi.8 multiwatch.1; do
+	tally_run "options in $manual" sh tests/check_options.sh \
+	    "$out/spawnd" "${manual%.*}" "man/$manual"
+done
 # A build with sanitizers has their guards instead.
 case $out in
 *sanitize*)	;;
