@@ -43,7 +43,7 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	(void)ev;
-	s->told = s->constant = s->busy = false;
+	s->told = s->constant = s->busy = s->turn = false;
 	s->connection = s->age = 0;
 	s->retiring = now;
 	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
@@ -69,6 +69,15 @@ end_now(struct pool *p, struct slot *s)
 	slot_enter(p, s, SLOT_KILLED, NEVER);
 }
 
+/* One at a time is stopped. It hears when it is the next: retire_forget(). */
+static void
+wait_turn(struct pool *p, struct slot *s, uint64_t now)
+{
+	s->turn = true;
+	slot_deadline(p, s, smaller(slot_later(now, POOL_EXAM_LAST),
+	    s->end_by));
+}
+
 void
 retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -76,6 +85,10 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	(void)ev;
 	if (now >= s->end_by) {
 		end_now(p, s);
+		return;
+	}
+	if (s->turn && p->frozen != NULL) {
+		wait_turn(p, s, now);
 		return;
 	}
 	examine_later(p, s, now);
@@ -118,6 +131,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	const struct exam *x = &ev->exam;
 
 	s->threads = x->threaded && !x->loops;
+	s->turn = false;
 	if (x->holds == HOLDS_BUSY) {
 		found_busy(p, s, x, now);
 		return;
@@ -140,16 +154,25 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	} else if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
-		slot_deadline(p, s, slot_later(now, POOL_EXAM_FIRST));
+		wait_turn(p, s, now);
 }
 
 void
 retire_forget(struct pool *p, const struct slot *s)
 {
-	if (p->frozen == s)
-		p->frozen = NULL;
+	struct slot *next;
+
 	if (p->last == s)
 		p->last = NULL;
+	if (p->frozen != s)
+		return;
+	p->frozen = NULL;
+	TAILQ_FOREACH(next, &p->lists[SLOT_RETIRING], by_state) {
+		if (next->turn) {
+			slot_deadline(p, next, 0);
+			break;
+		}
+	}
 }
 
 bool
@@ -186,10 +209,7 @@ retire_freeze_timer(struct pool *p, struct slot *s,
     const struct pool_event *ev, uint64_t now)
 {
 	(void)ev;
-	if (now >= s->thaw_by) {
-		retire_thaw(p, s, POOL_FREEZE_AGAIN, now);
-		return;
-	}
+	/* Even when it is late: we may be, and not the process. */
 	slot_deadline(p, s, slot_later(now, POOL_EXAM_FIRST));
 	slot_push(p, s, POOL_EXAMINE);
 }
@@ -201,8 +221,11 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 {
 	const struct exam *x = &ev->exam;
 
-	if (!x->frozen)
-		return;		/* the timer looks again, or gives up */
+	if (!x->frozen) {
+		if (now >= s->thaw_by)
+			retire_thaw(p, s, POOL_FREEZE_AGAIN, now);
+		return;		/* else the timer looks again */
+	}
 	if (x->holds == HOLDS_BUSY || x->holds == HOLDS_UNKNOWN) {
 		s->busy = true;
 		s->connection = x->connection;

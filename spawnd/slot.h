@@ -39,6 +39,7 @@ struct slot {
 	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last examined */
 	bool		 loops;		/* then, too */
+	bool		 turn;		/* idle, and waits to be stopped */
 	bool		 threads;	/* then: several wait in accept */
 	bool		 constant;	/* other connections at each look */
 	uint64_t	 connection;	/* at the last one */
