@@ -93,6 +93,7 @@ struct overdue {
 /* How many connections wait to be accepted. */
 struct queue {
 	bool		 known;
+	bool		 open;		/* new ones cannot be kept out */
 	unsigned int	 depth;
 };
 

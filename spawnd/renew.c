@@ -47,8 +47,8 @@ renew_ready(struct pool *p, struct slot *s, uint64_t now)
 		s->expires = slot_later(s->ready, c->max_age - slot_random(p) %
 		    (c->max_age / POOL_AGE_SPREAD + 1));
 	if (c->max_rss != 0)
-		s->measure_at = slot_later(now, slot_random(p) %
-		    POOL_MEASURE + 1);
+		s->measure_at = slot_later(now, POOL_MEASURE +
+		    slot_random(p) % POOL_MEASURE);
 	if (c->request_timeout != 0)
 		s->overdue_at = slot_later(now, overdue_pause(p));
 	slot_enter(p, s, SLOT_READY, NEVER);

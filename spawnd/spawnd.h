@@ -481,9 +481,10 @@ int	 limit_parse(const char *opt, const char *val, struct limit *l,
 /*
  * No new connections from now on, where that does no harm to those that wait:
  * a unix socket's file is removed if the rights of this moment allow it, at a
- * TCP socket new ones get no answer.
+ * TCP socket new ones get no answer. Returns false where they cannot be kept
+ * out: then only a single one can wait at a time.
  */
-void	 listen_refuse(const struct plan *p);
+bool	 listen_refuse(const struct plan *p);
 /* None at all: a unix socket is shut down. Those that wait can be accepted. */
 void	 listen_shut(const struct plan *p);
 /*

@@ -17,6 +17,7 @@ static const struct plan *plan;
 static struct pool *pool;
 static int exit_status;
 static bool stopping;
+static bool refuses = true;		/* they can be kept out */
 static uint64_t refused_at;		/* when new connections were; 0: not */
 static struct loop_watch *shutdown_watch;
 static char last_exit[ERR_SIZE];	/* of a start that fails */
@@ -206,6 +207,7 @@ do_queue(void)
 	uint64_t now = loop_now();
 
 	observe_waiting(now - refused_at < HANDSHAKE, &ev.queue);
+	ev.queue.open = !refuses;
 	pool_event(pool, &ev, now);
 }
 
@@ -213,7 +215,7 @@ static void
 do_refuse(void)
 {
 	refused_at = loop_now();
-	listen_refuse(plan);
+	refuses = listen_refuse(plan);
 }
 
 static void
