@@ -187,7 +187,7 @@ one_that_does_not_stop_is_continued_and_tried_again(void **arg)
 	bed_pass(b, POOL_FREEZE - 1);
 	assert_has_not(bed_did(b), "CONT");
 	bed_pass(b, 1);
-	assert_did(b, "CONT>0");
+	assert_did(b, "exam0 CONT>0");
 	assert_state(b, 0, SLOT_RETIRING);
 	b->w[0].slow_stop = false;
 	bed_pass(b, POOL_FREEZE_AGAIN - 1);
