@@ -71,7 +71,7 @@ end_now(struct pool *p, struct slot *s)
 
 /* One at a time is stopped. It hears when it is the next: retire_forget(). */
 static void
-wait_turn(struct pool *p, struct slot *s, uint64_t now)
+queue_up(struct pool *p, struct slot *s, uint64_t now)
 {
 	s->turn = true;
 	slot_deadline(p, s, smaller(slot_later(now, POOL_EXAM_LAST),
@@ -95,7 +95,7 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	}
 	if (s->turn && (p->frozen != NULL || other_called(p, s))) {
-		wait_turn(p, s, now);
+		queue_up(p, s, now);
 		return;
 	}
 	if (s->turn)
@@ -165,7 +165,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	} else if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
-		wait_turn(p, s, now);
+		queue_up(p, s, now);
 }
 
 void

@@ -775,8 +775,8 @@ struct accepted {
 };
 /*
  * Which of these socket inodes are accepted connections of the listen
- * socket? They are moved to the front. Returns how many, or -1 with errno set: unknown (ENOENT:
- * our own listen socket is not seen).
+ * socket? They are moved to the front. Returns how many, or -1 with errno
+ * set: unknown (ENOENT: our own listen socket is not seen).
  */
 int	 diag_accepted(uint64_t *inodes, int n, struct accepted *what);
 /*

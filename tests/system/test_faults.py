@@ -129,7 +129,6 @@ LOOKS = {
     "directories cannot be read": (["getdents64:error=EIO"], CANNOT_LOOK),
     "descriptors cannot be read": (["readlink,readlinkat:error=EACCES"],
                                    CANNOT_LOOK),
-    "memory is short": (["openat:error=ENOMEM:when=3+4"], CANNOT_LOOK),
 }
 
 
