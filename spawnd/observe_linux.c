@@ -286,12 +286,22 @@ connected(const struct view *v, uint64_t inode, bool unread, bool others,
 	x->age = now - s->held_since;
 }
 
+/*
+ * Stopped by us, would it be continued if we died? The kernel does that for a
+ * process group in our session that becomes an orphan, and for no other.
+ */
+static bool
+is_away(pid_t pid)
+{
+	return getsid(pid) != getsid(0) || getpgid(pid) == getpgid(0);
+}
+
 static void
 examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
     struct exam *x)
 {
 	uint64_t inodes[SOCKETS_MAX];
-	bool listens, kept, whole;
+	bool away = is_away(pid), listens, kept, whole;
 	struct accepted what;
 	struct view v;
 	int n, all;
@@ -317,8 +327,9 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 		n = 0;
 	if (n > 0 || (n == 0 && kept && listens)) {
 		connected(&v, n > 0 ? inodes[0] : s->connection,
-		    what.unread || !whole, all > n, keep_idle, now, s, x);
-	} else if (n == 0 && whole) {
+		    what.unread || !whole, all > n, away ? 0 : keep_idle, now,
+		    s, x);
+	} else if (n == 0 && whole && !away) {
 		s->connection = 0;
 		x->holds = HOLDS_NOTHING;
 		x->leads = v.child != 0 && !v.accepting &&
