@@ -230,7 +230,7 @@ void _start(void)
 
 if os.uname().machine == "x86_64":       # whose kernel runs both
     def test_program_of_32_bits_is_ready_and_retires(start, place):
-        """Its calls are numbered otherwise, so it is ready when it is still."""
+        """Its calls are numbered otherwise: it is ready when it is still."""
         source = f"{place}/app.c"
         with open(source, "w") as f:
             f.write(OLD_CODE)
