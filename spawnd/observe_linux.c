@@ -286,6 +286,18 @@ connected(const struct view *v, uint64_t inode, bool unread, bool others,
 	x->age = now - s->held_since;
 }
 
+/* Nothing of it is shown any more; it will be reaped. Keeps errno. */
+static bool
+is_ending(pid_t pid)
+{
+	int error = errno;
+	struct view v;
+	bool ending = proc_view(pid, listener, false, &v) == 0 && v.tasks == 0;
+
+	errno = error;
+	return ending;
+}
+
 /*
  * Stopped by us, would it be continued if we died? The kernel does that for a
  * process group in our session that becomes an orphan, and for no other.
@@ -310,13 +322,15 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 		fault_met(FAULT_PROC, pid, now);
 		return;
 	}
+	if (v.tasks == 0)
+		return;		/* it has ended already */
 	x->frozen = v.stopped;
 	x->threaded = v.tasks > 1;
 	x->loops = v.looping && !v.accepting;
 	whole = other_sockets(pid, false, inodes, &n, &listens) == 0;
 	if (whole)
 		fault_gone(FAULT_PROC, now);
-	else
+	else if (!is_ending(pid))
 		fault_met(FAULT_PROC, pid, now);
 	/* A TCP connection that was reset is in no table any more. */
 	kept = s->connection != 0 && holds(inodes, n, s->connection);

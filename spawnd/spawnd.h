@@ -254,7 +254,7 @@ struct view {
 	bool		 asleep;		/* no task runs */
 	bool		 readable;		/* nothing of it was hidden */
 	bool		 stopped;		/* all tasks are */
-	int		 tasks;
+	int		 tasks;			/* that have not ended */
 	bool		 reading;		/* a task sleeps in a read */
 	uint64_t	 reads;			/* of that socket; 0: of none */
 	bool		 looping;		/* or in epoll_wait(2) */
