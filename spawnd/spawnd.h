@@ -750,8 +750,8 @@ bool	 proc_is_pipe(pid_t pid, int fd);
 /* What /proc/PID/syscall says. */
 struct call parse_call(const char *text);
 /*
- * The state and the cpu time, in clock ticks, of /proc/PID/stat. Returns 0,
- * or -1 if it is none.
+ * The state and the cpu time, in clock ticks, of /proc/PID/stat; a state of
+ * 'X' for one that is about to end, too. Returns 0, or -1 if it is none.
  */
 int	 parse_stat(const char *text, char *state, uint64_t *ticks);
 /*
