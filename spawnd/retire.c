@@ -71,11 +71,18 @@ end_now(struct pool *p, struct slot *s)
 
 /* One at a time is stopped. It hears when it is the next: retire_forget(). */
 static void
-wait_turn(struct pool *p, struct slot *s, uint64_t now)
+queue_up(struct pool *p, struct slot *s, uint64_t now)
 {
 	s->turn = true;
 	slot_deadline(p, s, smaller(slot_later(now, POOL_EXAM_LAST),
 	    s->end_by));
+}
+
+static bool
+other_called(const struct pool *p, const struct slot *s)
+{
+	return p->called != NULL && p->called != s && p->called->turn &&
+	    p->called->state == SLOT_RETIRING;
 }
 
 void
@@ -87,10 +94,12 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		end_now(p, s);
 		return;
 	}
-	if (s->turn && p->frozen != NULL) {
-		wait_turn(p, s, now);
+	if (s->turn && (p->frozen != NULL || other_called(p, s))) {
+		queue_up(p, s, now);
 		return;
 	}
+	if (s->turn)
+		p->called = s;
 	examine_later(p, s, now);
 	slot_push(p, s, POOL_EXAMINE);
 }
@@ -132,6 +141,8 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 
 	s->threads = x->threaded && !x->loops;
 	s->turn = false;
+	if (p->called == s)
+		p->called = NULL;
 	if (x->holds == HOLDS_BUSY) {
 		found_busy(p, s, x, now);
 		return;
@@ -154,7 +165,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	} else if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
-		wait_turn(p, s, now);
+		queue_up(p, s, now);
 }
 
 void
@@ -164,11 +175,14 @@ retire_forget(struct pool *p, const struct slot *s)
 
 	if (p->last == s)
 		p->last = NULL;
+	if (p->called == s)
+		p->called = NULL;
 	if (p->frozen != s)
 		return;
 	p->frozen = NULL;
 	TAILQ_FOREACH(next, &p->lists[SLOT_RETIRING], by_state) {
 		if (next->turn) {
+			p->called = next;
 			slot_deadline(p, next, 0);
 			break;
 		}

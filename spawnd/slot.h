@@ -86,6 +86,7 @@ struct pool {
 	struct slot	*extra;		/* the new worker of a renewal */
 	struct slot	*going;		/* the one it replaces */
 	struct slot	*frozen;	/* the one in SLOT_FREEZING */
+	struct slot	*called;	/* the next, on its way there */
 	uint64_t	 stop_by;	/* the stop's own deadline */
 	bool		 draining;	/* the stop serves what waits */
 	bool		 shut;		/* nothing new comes */

@@ -254,7 +254,7 @@ struct view {
 	bool		 asleep;		/* no task runs */
 	bool		 readable;		/* nothing of it was hidden */
 	bool		 stopped;		/* all tasks are */
-	int		 tasks;
+	int		 tasks;			/* that have not ended */
 	bool		 reading;		/* a task sleeps in a read */
 	uint64_t	 reads;			/* of that socket; 0: of none */
 	bool		 looping;		/* or in epoll_wait(2) */
@@ -680,7 +680,7 @@ void	 observe_signal_holder(pid_t worker, pid_t holder, int signo);
 void	 observe_waiting(bool half_open, struct queue *q);
 /* The pids of our own children, at most n. Returns how many, or -1. */
 int	 observe_children(pid_t *list, int n);
-/* Does the process hold the listen socket or a connection of it? */
+/* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
 /* One that waits in the listen queue, the oldest if that is known; or 0. */
 uint64_t observe_head(void);
@@ -751,8 +751,8 @@ bool	 proc_is_pipe(pid_t pid, int fd);
 /* What /proc/PID/syscall says. */
 struct call parse_call(const char *text);
 /*
- * The state and the cpu time, in clock ticks, of /proc/PID/stat. Returns 0,
- * or -1 if it is none.
+ * The state and the cpu time, in clock ticks, of /proc/PID/stat; a state of
+ * 'X' for one that is about to end, too. Returns 0, or -1 if it is none.
  */
 int	 parse_stat(const char *text, char *state, uint64_t *ticks);
 /*
@@ -769,13 +769,17 @@ int	 diag_open(int fd);
 /* As observe_head() and observe_moved(). */
 uint64_t diag_head(void);
 enum moved diag_moved(uint64_t mark);
+/* Of the connections that were found, at least one ... */
+struct accepted {
+	bool		 unread;		/* has bytes nobody has read */
+	bool		 alive;			/* has a client still */
+};
 /*
  * Which of these socket inodes are accepted connections of the listen
- * socket? They are moved to the front; *unread: one of them has bytes that
- * nobody has read. Returns how many, or -1 with errno set: unknown (ENOENT:
- * our own listen socket is not seen).
+ * socket? They are moved to the front. Returns how many, or -1 with errno
+ * set: unknown (ENOENT: our own listen socket is not seen).
  */
-int	 diag_accepted(uint64_t *inodes, int n, bool *unread);
+int	 diag_accepted(uint64_t *inodes, int n, struct accepted *what);
 /*
  * All accepted connections, in malloc'd memory (NULL for none). Returns how
  * many, or -1: unknown.

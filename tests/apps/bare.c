@@ -4,13 +4,12 @@
  * connection. Whoever ends it blindly loses what it serves.
  *
  * QUERY_STRING is "TOKEN", "TOKEN MS" to sleep so long, or "TOKEN MS SIZE".
- * With an argument it leaks so many KB at each request.
  * The answer's body is TOKEN, a space, the pid, a newline and SIZE times "x".
  *
- *   bare [socket] [max N]
+ *   bare [KB] [socket] [max N]
  *
- * socket: holds another socket, too, as one that asks a database; max: serves
- * N requests, then exits 0.
+ * KB: so much it leaks at each request; socket: holds another socket, too, as
+ * one that asks a database; max: serves N requests, then exits 0.
  */
 #include <sys/socket.h>
 
@@ -134,9 +133,9 @@ serve(int fd)
 int
 main(int argc, char *argv[])
 {
+	static char *p;		/* the last that was not freed */
 	size_t leak = 0;
 	long left = -1;
-	char *p;
 	int fd, i;
 
 	for (i = 1; i < argc; i++) {

@@ -41,8 +41,8 @@ def memory(pid):
         return int(re.search(r"Private_Dirty:\s+(\d+)", f.read()).group(1))
 
 
-def started(s):
-    """How many workers there were so far: the pool's own count."""
+def recycled(s):
+    """How many workers have ended as they should: the pool's own count."""
     seen = len(s.log())
     s.signal(signal.SIGUSR2)
     found = s.wait_log(r"recycled (\d+)", start=seen)
@@ -57,18 +57,18 @@ def test_ten_thousand_recyclings_lose_nothing_and_leave_nothing(spawnd,
     early = None
     with Load(f"{place}/sock", 24) as load:
         while load.running():
-            n = started(s)
+            n = recycled(s)
             if n >= 1000 and early is None:
                 early = memory(s.pid), len(h.fds(s.pid))
             if n >= 10000:
                 break
-            time.sleep(0.05)        # a pause between looks
+            time.sleep(0.05)        # between two looks
         late = memory(s.pid), len(h.fds(s.pid))
         load.popen.send_signal(signal.SIGINT)
-    print(load.counts, early, late)
     assert n >= 10000, (n, load.counts)
     assert load.counts["failed"] == 0, (load.counts, s.log()[-3000:])
-    assert late[0] <= early[0] + 16, (early, late)
+    # What the allocator has taken by the first thousand varies a little.
+    assert late[0] <= early[0] + 32, (early, late)
     # One pipe more or less, of a worker that is just being replaced.
     assert late[1] <= early[1] + 4, (early, late)
     h.wait_for(lambda: not h.zombies(s.pid), 5)
@@ -89,7 +89,6 @@ def test_random_worker_killed_every_20_ms(spawnd, place):
                 kills += 1
             due += 0.02
             time.sleep(max(0, due - time.monotonic()))
-    print(load.counts, kills)
     assert kills > 100
     assert load.counts["failed"] <= kills, (load.counts, kills)
     assert load.counts["late"] == load.counts["refused"] == 0, load.counts
@@ -107,14 +106,13 @@ def respawns(spawnd, place, n):
     for pid in before:
         h.kill(pid)
     s.wait_workers(n, other_than=before, deadline=30)
-    began = time.monotonic()
     # Until the last of them has been seen to be ready.
     h.wait_for(lambda: f"status: {n} of {n} workers ready" in status_of(s),
                20, s.log)
     used = h.cpu(s.pid) - used
     assert h.request(f"{place}/sock{n}", "token").text.startswith("token")
-    assert s.stop(deadline=40) == 0
-    print(n, used / n, time.monotonic() - began)
+    assert s.stop() == 0
+    assert "killed" not in s.log().partition("stop: SIGTERM")[2]
     return used / n
 
 
@@ -204,8 +202,8 @@ def test_job_of_php_in_the_background_survives_recycling(spawnd, place):
         f.write("<?php exec('sleep 60 >/dev/null 2>&1 & echo $!', $out);"
                 " echo $out[0];")
     s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1,
-               "-e", "PHP_FCGI_MAX_REQUESTS=1", "--", "/usr/bin/php-cgi",
-               "-n")
+               "-e", "PHP_FCGI_MAX_REQUESTS=1", "--stop-timeout", 1, "--",
+               "/usr/bin/php-cgi", "-n")
 
     def get(script):
         return h.request(f"{place}/sock", params={
@@ -215,12 +213,11 @@ def test_job_of_php_in_the_background_survives_recycling(spawnd, place):
     for _ in range(3):
         assert get("token.php").status == 200
     h.wait_for(lambda: h.stat(job).ppid == s.pid, 5)
-    print(h.fds(job))
-    # Longer than a connection may be quiet.
-    began = time.monotonic()
-    h.wait_for(lambda: time.monotonic() - began > 6)
     s.signal(signal.SIGHUP)
     s.wait_log("all workers are new")
+    # Whoever retires is gone by the deadline.
+    began = time.monotonic()
+    h.wait_for(lambda: time.monotonic() - began > 1.5)
     assert h.alive(job), s.log()
     assert s.stop() == 0
     h.wait_for(lambda: not h.alive(job), 5)
