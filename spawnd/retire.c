@@ -38,17 +38,49 @@ tell(struct pool *p, struct slot *s, bool whole, uint64_t now)
 	    smaller(slot_later(now, POOL_HEED), s->end_by));
 }
 
+/*
+ * One at a time is stopped, and a look costs: who waits for that is not looked
+ * at until it is called. The deadline is for one whose call came to nothing.
+ */
+static void
+await_turn(struct pool *p, struct slot *s, uint64_t now)
+{
+	uint64_t pause = POOL_EXAM_LAST * (1 + p->count[SLOT_RETIRING] / 8);
+
+	s->in_turn = true;
+	slot_enter(p, s, SLOT_RETIRING,
+	    smaller(slot_later(now, pause), s->end_by));
+}
+
+static void
+call_next(struct pool *p)
+{
+	struct slot *s;
+
+	TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state) {
+		if (s->in_turn) {
+			s->in_turn = false;
+			slot_push(p, s, POOL_EXAMINE);
+			return;
+		}
+	}
+}
+
 void
 retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	(void)ev;
-	s->told = s->constant = s->busy = false;
+	s->told = s->constant = s->busy = s->in_turn = false;
 	s->connection = s->age = 0;
 	s->retiring = now;
 	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
 	    p->stop_by);
 	s->pause = POOL_EXAM_FIRST;
+	if (p->count[SLOT_RETIRING] >= POOL_EXAMS) {
+		await_turn(p, s, now);
+		return;
+	}
 	examine_later(p, s, now);
 	slot_push(p, s, POOL_EXAMINE);
 }
@@ -78,6 +110,7 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		end_now(p, s);
 		return;
 	}
+	s->in_turn = false;
 	examine_later(p, s, now);
 	slot_push(p, s, POOL_EXAMINE);
 }
@@ -111,12 +144,9 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 		tell(p, s, false, now);
 }
 
-void
-retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
+static void
+examined(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 {
-	const struct exam *x = &ev->exam;
-
 	s->threads = x->threaded && !x->loops;
 	if (x->holds == HOLDS_BUSY) {
 		found_busy(p, s, x, now);
@@ -140,14 +170,27 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	} else if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
-		slot_deadline(p, s, slot_later(now, POOL_EXAM_FIRST));
+		await_turn(p, s, now);
 }
 
 void
-retire_forget(struct pool *p, const struct slot *s)
+retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
 {
+	slot_deadline(p, s, smaller(s->deadline, slot_later(now, s->pause)));
+	examined(p, s, &ev->exam, now);
+	if (p->frozen == NULL)
+		call_next(p);
+}
+
+void
+retire_forget(struct pool *p, struct slot *s)
+{
+	s->in_turn = false;
 	if (p->frozen == s)
 		p->frozen = NULL;
+	if (p->frozen == NULL && !p->fast)
+		call_next(p);
 	if (p->last == s)
 		p->last = NULL;
 }

@@ -37,6 +37,7 @@ struct slot {
 	bool		 slow;		/* ended for being slow to start */
 	bool		 told;		/* was sent the stop signal */
 	bool		 kill;		/* frozen: a signal is no good */
+	bool		 in_turn;	/* waits until another was stopped */
 	bool		 busy;		/* when last examined */
 	bool		 loops;		/* then, too */
 	bool		 threads;	/* then: several wait in accept */
@@ -156,7 +157,7 @@ void	 retire_thaw(struct pool *p, struct slot *s, uint64_t pause,
 /* Takes it back into the pool, if it was not told to go yet. */
 bool	 retire_undo(struct pool *p, struct slot *s, uint64_t now);
 /* Forgets that the slot's process is stopped: it is gone, or continued. */
-void	 retire_forget(struct pool *p, const struct slot *s);
+void	 retire_forget(struct pool *p, struct slot *s);
 
 /* slot.c */
 /* Puts a slot into a state; its deadline there is `when`. */
