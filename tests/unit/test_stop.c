@@ -69,7 +69,7 @@ replaces_nobody(void **arg)
 
 /* A look costs: hundreds who wait for one must not take all there is. */
 static void
-who_waits_for_another_to_stop_is_not_looked_at(void **arg)
+who_waits_for_its_turn_is_not_looked_at(void **arg)
 {
 	struct bed *b = bed_ready(100);
 
@@ -341,7 +341,7 @@ main(void)
 		cmocka_unit_test(uses_the_stop_signal_asked_for),
 		cmocka_unit_test(is_done_when_the_last_worker_is_gone),
 		cmocka_unit_test(replaces_nobody),
-		cmocka_unit_test(who_waits_for_another_to_stop_is_not_looked_at),
+		cmocka_unit_test(who_waits_for_its_turn_is_not_looked_at),
 		cmocka_unit_test(starts_nobody_who_waits),
 		cmocka_unit_test(a_pool_without_processes_is_done_at_once),
 		cmocka_unit_test(kills_at_the_stop_timeout),
