@@ -68,7 +68,9 @@ def preflight(case, _quick):
 def respawn(case, quick):
     with Pool(case[1], case[2]) as pool:
         cpu = pool.cpu_ns()
-        times = 10 if quick else 40
+        # Some take a second for each.
+        slow = case[1] in ("supervisord", "uwsgi")
+        times = 10 if quick else 5 if slow else 40
         us = pool.probe("kill", pool.accepts, case[2].workers, times, 25)
         return {"accept_us": [float(x) for x in us],
                 "cpu_us": (pool.cpu_ns() - cpu) / 1000 / times}
