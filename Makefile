@@ -40,10 +40,15 @@ SRCS_posix =	filter_none.c jail_posix.c observe_none.c usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 
+# The client, which shares nothing with the daemon but its language.
+CTL_SRCS =	answer.c frame.c pools.c talk.c top.c writer_fpm.c \
+		writer_json.c writer_openmetrics.c writer_table.c
+
 PKGS_linux =	libbsd-overlay libcap-ng libevent_core
 PKGS_posix =	libbsd-overlay libevent_core
 PKG_CFLAGS !=	${PKG_CONFIG} --cflags ${PKGS_${OS}}
 PKG_LIBS !=	${PKG_CONFIG} --libs ${PKGS_${OS}}
+CTL_LIBS !=	${PKG_CONFIG} --libs libbsd-overlay jansson
 
 # What is not the ordinary build has a directory of its own below build/,
 # so that the objects of two variants never mix.
@@ -81,9 +86,10 @@ LINK =		${LINK_${SANITIZE}} ${CFLAGS} ${LDFLAGS}
 all:
 	@mkdir -p ${OUT}/obj
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
-	    VPATH=${UP}/spawnd:${UP}/tests spawnd.prog)
-	@cmp -s ${OUT}/obj/spawnd.prog ${OUT}/spawnd || \
-	    ln -f ${OUT}/obj/spawnd.prog ${OUT}/spawnd
+	    VPATH=${UP}/spawnd:${UP}/tests spawnd.prog spawnctl.prog)
+	@for prog in spawnd spawnctl; do \
+	    cmp -s ${OUT}/obj/$$prog.prog ${OUT}/$$prog || \
+	    ln -f ${OUT}/obj/$$prog.prog ${OUT}/$$prog || exit; done
 
 units: all
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
@@ -171,6 +177,7 @@ clean:
 # plainly: they run in jails, where a sanitizer's library is not.
 TOP =		.
 OBJS =		${SRCS:.c=.o} ${SRCS_${OS}:.c=.o}
+CTL_OBJS =	${CTL_SRCS:.c=.o}
 MAIN_1 =	sanitize.o
 MAIN =		spawnd.o ${MAIN_${SANITIZE}}
 UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
@@ -197,7 +204,8 @@ LIBS_static.app = -static
 
 .c.unit:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
-	    ${LINK} -o ${@} $< ${OBJS} -lcmocka ${PKG_LIBS}
+	    ${LINK} -o ${@} $< ${OBJS} ${CTL_OBJS} -lcmocka ${PKG_LIBS} \
+	    ${CTL_LIBS}
 
 .c.sim:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
@@ -210,12 +218,16 @@ LIBS_static.app = -static
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
+CTL_ALL =	spawnctl.o err.o proto.o ${CTL_OBJS} ${MAIN_${SANITIZE}}
+spawnctl.prog: ${CTL_ALL}
+	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
+
 sub-units: ${UNITS} ${SIMS}
 
 sub-apps: ${APPS}
 
-MADE =		${MAIN} ${OBJS} ${UNITS} ${SIMS} ${APPS}
+MADE =		${MAIN} ${OBJS} spawnctl.o ${CTL_OBJS} ${UNITS} ${SIMS} ${APPS}
 ${MADE}: ${TOP}/Makefile
-${UNITS} ${SIMS}: ${OBJS}
+${UNITS} ${SIMS}: ${OBJS} ${CTL_OBJS}
 
 -include ${MADE:=.d}

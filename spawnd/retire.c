@@ -38,49 +38,17 @@ tell(struct pool *p, struct slot *s, bool whole, uint64_t now)
 	    smaller(slot_later(now, POOL_HEED), s->end_by));
 }
 
-/*
- * One at a time is stopped, and a look costs: who waits for that is not looked
- * at until it is called. The deadline is for one whose call came to nothing.
- */
-static void
-await_turn(struct pool *p, struct slot *s, uint64_t now)
-{
-	uint64_t pause = POOL_EXAM_LAST * (1 + p->count[SLOT_RETIRING] / 8);
-
-	s->in_turn = true;
-	slot_enter(p, s, SLOT_RETIRING,
-	    smaller(slot_later(now, pause), s->end_by));
-}
-
-static void
-call_next(struct pool *p)
-{
-	struct slot *s;
-
-	TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state) {
-		if (s->in_turn) {
-			s->in_turn = false;
-			slot_push(p, s, POOL_EXAMINE);
-			return;
-		}
-	}
-}
-
 void
 retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	(void)ev;
-	s->told = s->constant = s->busy = s->in_turn = false;
+	s->told = s->constant = s->busy = s->turn = false;
 	s->connection = s->age = 0;
 	s->retiring = now;
 	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
 	    p->stop_by);
 	s->pause = POOL_EXAM_FIRST;
-	if (p->count[SLOT_RETIRING] >= POOL_EXAMS) {
-		await_turn(p, s, now);
-		return;
-	}
 	examine_later(p, s, now);
 	slot_push(p, s, POOL_EXAMINE);
 }
@@ -101,6 +69,15 @@ end_now(struct pool *p, struct slot *s)
 	slot_enter(p, s, SLOT_KILLED, NEVER);
 }
 
+/* One at a time is stopped. It hears when it is the next: retire_forget(). */
+static void
+wait_turn(struct pool *p, struct slot *s, uint64_t now)
+{
+	s->turn = true;
+	slot_deadline(p, s, smaller(slot_later(now, POOL_EXAM_LAST),
+	    s->end_by));
+}
+
 void
 retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -110,7 +87,10 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		end_now(p, s);
 		return;
 	}
-	s->in_turn = false;
+	if (s->turn && p->frozen != NULL) {
+		wait_turn(p, s, now);
+		return;
+	}
 	examine_later(p, s, now);
 	slot_push(p, s, POOL_EXAMINE);
 }
@@ -144,10 +124,14 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 		tell(p, s, false, now);
 }
 
-static void
-examined(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
+void
+retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
 {
+	const struct exam *x = &ev->exam;
+
 	s->threads = x->threaded && !x->loops;
+	s->turn = false;
 	if (x->holds == HOLDS_BUSY) {
 		found_busy(p, s, x, now);
 		return;
@@ -170,29 +154,25 @@ examined(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 	} else if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
-		await_turn(p, s, now);
+		wait_turn(p, s, now);
 }
 
 void
-retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
+retire_forget(struct pool *p, const struct slot *s)
 {
-	slot_deadline(p, s, smaller(s->deadline, slot_later(now, s->pause)));
-	examined(p, s, &ev->exam, now);
-	if (p->frozen == NULL)
-		call_next(p);
-}
+	struct slot *next;
 
-void
-retire_forget(struct pool *p, struct slot *s)
-{
-	s->in_turn = false;
-	if (p->frozen == s)
-		p->frozen = NULL;
-	if (p->frozen == NULL && !p->fast)
-		call_next(p);
 	if (p->last == s)
 		p->last = NULL;
+	if (p->frozen != s)
+		return;
+	p->frozen = NULL;
+	TAILQ_FOREACH(next, &p->lists[SLOT_RETIRING], by_state) {
+		if (next->turn) {
+			slot_deadline(p, next, 0);
+			break;
+		}
+	}
 }
 
 bool
@@ -229,10 +209,7 @@ retire_freeze_timer(struct pool *p, struct slot *s,
     const struct pool_event *ev, uint64_t now)
 {
 	(void)ev;
-	if (now >= s->thaw_by) {
-		retire_thaw(p, s, POOL_FREEZE_AGAIN, now);
-		return;
-	}
+	/* Even when it is late: we may be, and not the process. */
 	slot_deadline(p, s, slot_later(now, POOL_EXAM_FIRST));
 	slot_push(p, s, POOL_EXAMINE);
 }
@@ -244,8 +221,11 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 {
 	const struct exam *x = &ev->exam;
 
-	if (!x->frozen)
-		return;		/* the timer looks again, or gives up */
+	if (!x->frozen) {
+		if (now >= s->thaw_by)
+			retire_thaw(p, s, POOL_FREEZE_AGAIN, now);
+		return;		/* else the timer looks again */
+	}
 	if (x->holds == HOLDS_BUSY || x->holds == HOLDS_UNKNOWN) {
 		s->busy = true;
 		s->connection = x->connection;

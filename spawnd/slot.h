@@ -37,9 +37,9 @@ struct slot {
 	bool		 slow;		/* ended for being slow to start */
 	bool		 told;		/* was sent the stop signal */
 	bool		 kill;		/* frozen: a signal is no good */
-	bool		 in_turn;	/* waits until another was stopped */
 	bool		 busy;		/* when last examined */
 	bool		 loops;		/* then, too */
+	bool		 turn;		/* idle, and waits to be stopped */
 	bool		 threads;	/* then: several wait in accept */
 	bool		 constant;	/* other connections at each look */
 	uint64_t	 connection;	/* at the last one */
@@ -157,7 +157,7 @@ void	 retire_thaw(struct pool *p, struct slot *s, uint64_t pause,
 /* Takes it back into the pool, if it was not told to go yet. */
 bool	 retire_undo(struct pool *p, struct slot *s, uint64_t now);
 /* Forgets that the slot's process is stopped: it is gone, or continued. */
-void	 retire_forget(struct pool *p, struct slot *s);
+void	 retire_forget(struct pool *p, const struct slot *s);
 
 /* slot.c */
 /* Puts a slot into a state; its deadline there is `when`. */

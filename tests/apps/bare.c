@@ -134,15 +134,27 @@ serve(int fd)
 int
 main(int argc, char *argv[])
 {
-	size_t leak = argc > 1 ? (size_t)atoi(argv[1]) << 10 : 0;
+	size_t leak = 0;
+	long left = -1;
 	char *p;
-	int fd;
+	int fd, i;
 
-	while ((fd = accept(STDIN_FILENO, NULL, NULL)) != -1) {
+	for (i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "socket") == 0) {
+			if (socket(AF_UNIX, SOCK_STREAM, 0) == -1)
+				return 1;
+		} else if (strcmp(argv[i], "max") == 0 && i + 1 < argc)
+			left = atol(argv[++i]);
+		else
+			leak = (size_t)atoi(argv[i]) << 10;
+	}
+	while (left != 0 && (fd = accept(STDIN_FILENO, NULL, NULL)) != -1) {
 		serve(fd);
 		close(fd);
 		if (leak > 0 && (p = malloc(leak)) != NULL)
 			memset(p, 1, leak);
+		if (left > 0)
+			left--;
 	}
-	return 1;
+	return left == 0 ? 0 : 1;
 }

@@ -5,6 +5,8 @@
  *
  *   load SOCKET|ADDR:PORT CLIENTS SECONDS MS [SIZE [SCRIPT [latency]]]
  *
+ * It ends before that on SIGINT.
+ *
  * Each request carries a token that the answer must bring back, sleeps MS in
  * the worker and asks for SIZE bytes; SCRIPT is for applications that want a
  * SCRIPT_FILENAME. At the end, on one line:
@@ -24,6 +26,7 @@
 #include <sys/resource.h>
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "ask.h"
@@ -31,6 +34,7 @@
 #define CLIENTS_MAX	1024
 #define LATENCY_MAX	1000000	/* usec; what took longer counts as this */
 
+static volatile sig_atomic_t over;
 static uint64_t until;
 static atomic_ulong counts[NKINDS], busy;
 static atomic_ulong last, gap;
@@ -57,7 +61,7 @@ client(void *arg)
 	uint64_t t, spent;
 	enum kind kind;
 
-	for (i = 0; (t = now()) < until; i++) {
+	for (i = 0; (t = now()) < until && !over; i++) {
 		snprintf(token, sizeof(token), "t%d-%lu-%d", (int)getpid(),
 		    i, (int)(intptr_t)arg);
 		snprintf(query, sizeof(query), "%s %u %u", token, ms, size);
@@ -103,6 +107,12 @@ print_latency(unsigned long all)
 	    percentile(99), (unsigned long)usec * 1000 / (all > 0 ? all : 1));
 }
 
+static void
+end(int signo)
+{
+	over = signo;
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -125,6 +135,7 @@ main(int argc, char *argv[])
 	script = argc > 6 ? argv[6] : "";
 	until = began + (uint64_t)(seconds * 1e6);
 	atomic_store(&last, began);
+	signal(SIGINT, end);
 	for (i = 0; i < clients; i++) {
 		if (pthread_create(&threads[i], NULL, client,
 		    (void *)(intptr_t)i) != 0)

@@ -319,7 +319,7 @@ def test_abstract_socket_is_seen(spawnd, sock):
     old = s.workers()
     c = h.Connection("\0spawnd.test")
     c.send("token 700")
-    h.wait_for(lambda: len(h.fds(old[0])) > 4, 1, lambda: str((open(f"/proc/{old[0]}/cmdline").read(), open(f"/proc/{old[0]}/syscall").read())))
+    h.wait_for(lambda: len(h.fds(old[0])) > 4, 5, s.log)
     s.signal(signal.SIGHUP)
     assert c.receive().text.startswith("token")
     reloaded(s, 1)

@@ -67,24 +67,6 @@ replaces_nobody(void **arg)
 	bed_free(b);
 }
 
-/* A look costs: hundreds who wait for one must not take all there is. */
-static void
-who_waits_for_its_turn_is_not_looked_at(void **arg)
-{
-	struct bed *b = bed_ready(100);
-
-	(void)arg;
-	b->w[0].slow_stop = true;
-	b->exams = 0;
-	bed_tell(b, EV_STOP);
-	bed_pass(b, 15 * MSEC);
-	assert_in_range(b->exams, POOL_EXAMS, 2 * POOL_EXAMS);
-	b->w[0].slow_stop = false;
-	bed_pass(b, 100 * MSEC);
-	assert_int_equal(pool_count(b->p, SLOT_STOPPING), 100);
-	bed_free(b);
-}
-
 static void
 starts_nobody_who_waits(void **arg)
 {
@@ -341,7 +323,6 @@ main(void)
 		cmocka_unit_test(uses_the_stop_signal_asked_for),
 		cmocka_unit_test(is_done_when_the_last_worker_is_gone),
 		cmocka_unit_test(replaces_nobody),
-		cmocka_unit_test(who_waits_for_its_turn_is_not_looked_at),
 		cmocka_unit_test(starts_nobody_who_waits),
 		cmocka_unit_test(a_pool_without_processes_is_done_at_once),
 		cmocka_unit_test(kills_at_the_stop_timeout),
