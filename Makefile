@@ -123,8 +123,8 @@ bench: all apps
 
 bench-quick: all apps
 	@SPAWND="$$PWD/${OUT}/spawnd" SPAWNCTL="$$PWD/${OUT}/spawnctl" \
-	    APPS="$$PWD/build/apps" /usr/bin/python3 tests/bench/bench.py --quick \
-	    --out build/bench-quick
+	    APPS="$$PWD/build/apps" /usr/bin/python3 tests/bench/bench.py \
+	    --quick --out build/bench-quick
 
 lint:
 	@sh scripts/lint.sh

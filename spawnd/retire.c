@@ -40,7 +40,7 @@ tell(struct pool *p, struct slot *s, bool whole, uint64_t now)
 
 /* One at a time is stopped. It hears when it is the next: retire_forget(). */
 static void
-wait_turn(struct pool *p, struct slot *s, uint64_t now)
+await_turn(struct pool *p, struct slot *s, uint64_t now)
 {
 	s->turn = true;
 	slot_enter(p, s, SLOT_RETIRING, smaller(slot_later(now, POOL_EXAM_LAST),
@@ -59,7 +59,7 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
 	    p->stop_by);
 	s->pause = POOL_EXAM_FIRST;
 	if (p->count[SLOT_RETIRING] >= POOL_EXAMS) {
-		wait_turn(p, s, now);
+		await_turn(p, s, now);
 		return;
 	}
 	examine_later(p, s, now);
@@ -92,7 +92,7 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	}
 	if (s->turn && p->frozen != NULL) {
-		wait_turn(p, s, now);
+		await_turn(p, s, now);
 		return;
 	}
 	examine_later(p, s, now);
@@ -158,7 +158,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	} else if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
-		wait_turn(p, s, now);
+		await_turn(p, s, now);
 }
 
 void
