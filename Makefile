@@ -117,13 +117,14 @@ check-system: all apps
 
 # In turn, for about twenty minutes; bench-quick shows that it runs.
 bench: all apps
-	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
-	    /usr/bin/python3 tests/bench/bench.py --out build/bench
+	@SPAWND="$$PWD/${OUT}/spawnd" SPAWNCTL="$$PWD/${OUT}/spawnctl" \
+	    APPS="$$PWD/build/apps" /usr/bin/python3 tests/bench/bench.py \
+	    --out build/bench
 
 bench-quick: all apps
-	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
-	    /usr/bin/python3 tests/bench/bench.py --quick \
-	    --out build/bench-quick
+	@SPAWND="$$PWD/${OUT}/spawnd" SPAWNCTL="$$PWD/${OUT}/spawnctl" \
+	    APPS="$$PWD/build/apps" /usr/bin/python3 tests/bench/bench.py \
+	    --quick --out build/bench-quick
 
 lint:
 	@sh scripts/lint.sh

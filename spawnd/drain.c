@@ -60,7 +60,7 @@ release(struct pool *p, uint64_t now)
 	struct slot *s, *next;
 
 	TAILQ_FOREACH_SAFE(s, &p->lists[SLOT_RETIRING], by_state, next) {
-		if (s->pause > POOL_EXAM_FIRST && !s->busy) {
+		if (s->pause > POOL_EXAM_FIRST && !s->busy && !s->turn) {
 			s->pause = POOL_EXAM_FIRST;
 			slot_deadline(p, s, slot_later(now, s->pause));
 		}

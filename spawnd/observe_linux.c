@@ -15,7 +15,7 @@
 
 #define POLL_AGE	UINT64_C(200000)	/* usec a poller must live */
 #define POLL_STILL	UINT64_C(50000)		/* and use no cpu */
-#define LOOK_WHOLE	UINT64_C(2000)	/* younger: the first task alone */
+#define LOOK_WHOLE	UINT64_C(10000)	/* younger: the first task alone */
 #define BLIND_STILL	UINT64_C(200000)	/* where no call can be read */
 #define OOM_RAISE	100
 #define SOCKETS_MAX	128		/* of a process or tree */

@@ -30,6 +30,7 @@
 #define POOL_START_GRACE	USEC		/* from the first ready one */
 #define POOL_EXAM_FIRST		UINT64_C(1000)	/* looks at a retiring worker */
 #define POOL_EXAM_LAST		UINT64_C(100000)
+#define POOL_EXAMS		32		/* at once, at the most */
 #define POOL_FREEZE		UINT64_C(20000)	/* for a process to stop */
 #define POOL_FREEZE_AGAIN	UINT64_C(50000)	/* after one that did not */
 #define POOL_CONSTANT		USEC		/* busy so long: told anyway */

@@ -38,6 +38,15 @@ tell(struct pool *p, struct slot *s, bool whole, uint64_t now)
 	    smaller(slot_later(now, POOL_HEED), s->end_by));
 }
 
+/* One at a time is stopped. It hears when it is the next: retire_forget(). */
+static void
+await_turn(struct pool *p, struct slot *s, uint64_t now)
+{
+	s->turn = true;
+	slot_enter(p, s, SLOT_RETIRING, smaller(slot_later(now, POOL_EXAM_LAST),
+	    s->end_by));
+}
+
 void
 retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -49,6 +58,10 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
 	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
 	    p->stop_by);
 	s->pause = POOL_EXAM_FIRST;
+	if (p->count[SLOT_RETIRING] >= POOL_EXAMS) {
+		await_turn(p, s, now);
+		return;
+	}
 	examine_later(p, s, now);
 	slot_push(p, s, POOL_EXAMINE);
 }
@@ -69,15 +82,6 @@ end_now(struct pool *p, struct slot *s)
 	slot_enter(p, s, SLOT_KILLED, NEVER);
 }
 
-/* One at a time is stopped. It hears when it is the next: retire_forget(). */
-static void
-queue_up(struct pool *p, struct slot *s, uint64_t now)
-{
-	s->turn = true;
-	slot_deadline(p, s, smaller(slot_later(now, POOL_EXAM_LAST),
-	    s->end_by));
-}
-
 static bool
 other_called(const struct pool *p, const struct slot *s)
 {
@@ -95,7 +99,7 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	}
 	if (s->turn && (p->frozen != NULL || other_called(p, s))) {
-		queue_up(p, s, now);
+		await_turn(p, s, now);
 		return;
 	}
 	if (s->turn)
@@ -165,7 +169,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	} else if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
-		queue_up(p, s, now);
+		await_turn(p, s, now);
 }
 
 void

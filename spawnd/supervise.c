@@ -323,6 +323,13 @@ find_strays(void)
 	}
 }
 
+/* Is no process but one left in the pool? */
+static bool
+is_last(void)
+{
+	return pool_count(pool, SLOT_EMPTY) + 1 >= pool_slots(pool);
+}
+
 static void
 on_child(int signo)
 {
@@ -337,7 +344,7 @@ on_child(int signo)
 		ev = (struct pool_event){ .what = EV_HALTED,
 		    .slot = (unsigned int)slot };
 		if (!stopped) {
-			if (stopping)
+			if (stopping && is_last())
 				find_strays();	/* they are waited for */
 			capture_end(ev.slot);
 			ev.what = EV_EXIT;

@@ -142,6 +142,8 @@ def main():
         if s.name in only and select(s, args.quick):
             data["scenarios"][s.name] = measure(s, args.quick, tally)
             say(s.name, data["scenarios"][s.name])
+            finish({**data, "scenarios": {**old, **data["scenarios"]}},
+                   args.out)
         elif s.name in old:
             data["scenarios"][s.name] = old[s.name]
     wrong = finish(data, args.out)
