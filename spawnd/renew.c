@@ -319,7 +319,7 @@ renew_step(struct pool *p, uint64_t now)
 		p->going = old;
 		slot_end(p, old, now);
 	} else if ((p->reloading || now >= p->renew_after) &&
-	    (p->extra = pool_empty(p)) != NULL)
+	    pool_has_room(p) && (p->extra = pool_empty(p)) != NULL)
 		slot_spawn(p, p->extra);
 }
 
@@ -328,6 +328,8 @@ renew_deadline(const struct pool *p)
 {
 	if (p->phase != PHASE_UP || p->going != NULL)
 		return NEVER;
+	if (p->extra == NULL && !pool_has_room(p))
+		return NEVER;	/* until one that leaves is gone */
 	if (p->extra != NULL)
 		return p->reloading && !p->proven &&
 		    p->extra->state == SLOT_READY ? p->prove_by : NEVER;
