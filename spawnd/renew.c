@@ -300,8 +300,10 @@ is_due(struct pool *p, uint64_t now)
 	if (p->extra != NULL && (p->extra->state != SLOT_READY ||
 	    !is_proven(p, now)))
 		return false;
-	if (p->extra != NULL)
+	if (p->extra != NULL) {
 		p->renewals = 0;
+		p->unfit = true;	/* should there be no old one left */
+	}
 	p->extra = NULL;
 	return true;
 }

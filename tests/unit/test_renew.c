@@ -22,11 +22,28 @@ a_renewal_waits_for_room(void **arg)
 	bed_free(b);
 }
 
+/* The one it was to replace may have gone meanwhile, and it was one less. */
+static void
+an_extra_worker_that_replaces_nobody_goes(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	assert_did(b, "spawn1");
+	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 0 });
+	bed_look(b, 1, LOOK_READY);
+	bed_pass(b, 100 * MSEC);
+	assert_int_equal(pool_count(b->p, SLOT_READY), 0);
+	bed_free(b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_renewal_waits_for_room),
+		cmocka_unit_test(an_extra_worker_that_replaces_nobody_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
