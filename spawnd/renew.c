@@ -292,7 +292,7 @@ static bool
 is_due(struct pool *p, uint64_t now)
 {
 	if (p->phase != PHASE_UP || p->going != NULL ||
-	    (!p->reloading && p->nexpired == 0))
+	    (!p->reloading && p->nexpired == 0 && p->extra == NULL))
 		return false;
 	if (p->extra != NULL && p->reloading &&
 	    p->extra->generation != p->generation)
