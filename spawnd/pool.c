@@ -23,6 +23,12 @@ pool_staying(const struct pool *p)
 	return pool_active(p) - p->nleaving;
 }
 
+bool
+pool_has_room(const struct pool *p)
+{
+	return pool_active(p) - p->nstrays <= p->conf.max;
+}
+
 uint64_t
 pool_take_token(struct pool *p, uint64_t now)
 {
@@ -121,8 +127,7 @@ add_one(struct pool *p, uint64_t now)
 		if (retire_undo(p, s, now))
 			return true;
 	}
-	if (pool_active(p) - p->nstrays > p->conf.max ||
-	    (s = pool_empty(p)) == NULL)
+	if (!pool_has_room(p) || (s = pool_empty(p)) == NULL)
 		return false;
 	slot_spawn(p, s);
 	return true;

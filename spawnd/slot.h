@@ -211,6 +211,8 @@ struct slot *pool_empty(struct pool *p);
 unsigned int pool_active(const struct pool *p);
 /* How many of them will be left when those that leave are gone. */
 unsigned int pool_staying(const struct pool *p);
+/* May there be one more, with those that leave counted? */
+bool	 pool_has_room(const struct pool *p);
 /*
  * Takes the right to replace a crashed worker from the pool's bucket.
  * Returns how long that has to wait, 0: not at all.
