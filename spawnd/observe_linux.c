@@ -136,6 +136,7 @@ observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	x->holds = HOLDS_NOTHING;
 	if (n == 0) {
 		s->connection = 0;
+		x->waits = v.accepting && v.tasks == 1;
 		x->leads = v.child != 0 && !v.accepting &&
 		    observe_serves(v.child);
 		return;

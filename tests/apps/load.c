@@ -3,11 +3,12 @@
  * The load generator: clients that send FastCGI requests one after another,
  * each over a connection of its own, never twice, and check each answer.
  *
- *   load SOCKET|ADDR:PORT CLIENTS SECONDS MS [SIZE [SCRIPT]]
+ *   load SOCKET|ADDR:PORT CLIENTS SECONDS MS [SIZE [SCRIPT [QUERY]]]
  *
  * Each request carries a token that the answer must bring back, sleeps MS in
  * the worker and asks for SIZE bytes; SCRIPT is for applications that want a
- * SCRIPT_FILENAME. At the end, on one line:
+ * SCRIPT_FILENAME, QUERY, to which the token is appended, for those that do
+ * not take "TOKEN MS SIZE". At the end, on one line:
  *
  *   sent N answered N failed N connect N cut N wrong N late N gap_us N busy N
  *
@@ -41,7 +42,7 @@ static struct sockaddr_storage address;
 static socklen_t address_len;
 static uint64_t until;
 static unsigned int ms, size;
-static const char *script = "";
+static const char *script = "", *own_query;
 static atomic_ulong counts[NKINDS], busy;
 static atomic_ulong last, gap;
 
@@ -82,6 +83,7 @@ put_pair(unsigned char *b, const char *name, const char *value)
 static size_t
 request(unsigned char *b, const char *query)
 {
+	char uri[160];
 	static const unsigned char begin[] = { 1, 1, 0, 1, 0, 8, 0, 0, 0, 1,
 	    0, 0, 0, 0, 0, 0 };
 	static const unsigned char ends[] = { 1, 4, 0, 1, 0, 0, 0, 0, 1, 5, 0,
@@ -89,10 +91,14 @@ request(unsigned char *b, const char *query)
 	unsigned char *params = b + sizeof(begin);
 	size_t n = 8;
 
+	snprintf(uri, sizeof(uri), "/load?%s", query);
 	memcpy(b, begin, sizeof(begin));
 	n += put_pair(params + n, "QUERY_STRING", query);
 	n += put_pair(params + n, "REQUEST_METHOD", "GET");
+	n += put_pair(params + n, "REQUEST_URI", uri);
+	n += put_pair(params + n, "SCRIPT_NAME", "/load");
 	n += put_pair(params + n, "SCRIPT_FILENAME", script);
+	n += put_pair(params + n, "SERVER_PROTOCOL", "HTTP/1.1");
 	memcpy(params, (const unsigned char[]){ 1, 4, 0, 1,
 	    (unsigned char)((n - 8) >> 8), (unsigned char)(n - 8), 0, 0 }, 8);
 	memcpy(params + n, ends, sizeof(ends));
@@ -165,7 +171,7 @@ ask(const char *token, const char *query)
 static void *
 client(void *arg)
 {
-	char token[64], query[128];
+	char token[64], query[144];
 	unsigned long i;
 	uint64_t t;
 	enum kind kind;
@@ -173,7 +179,12 @@ client(void *arg)
 	for (i = 0; (t = now()) < until; i++) {
 		snprintf(token, sizeof(token), "t%d-%lu-%d", (int)getpid(),
 		    i, (int)(intptr_t)arg);
-		snprintf(query, sizeof(query), "%s %u %u", token, ms, size);
+		if (own_query != NULL)
+			snprintf(query, sizeof(query), "%s%s", own_query,
+			    token);
+		else
+			snprintf(query, sizeof(query), "%s %u %u", token, ms,
+			    size);
 		kind = ask(token, query);
 		atomic_fetch_add(&counts[kind], 1);
 		atomic_fetch_add(&busy, now() - t);
@@ -218,16 +229,18 @@ main(int argc, char *argv[])
 	double seconds;
 
 	if (argc < 5 || (argc > 6 && strlen(argv[6]) > 127) ||
+	    (argc > 7 && strlen(argv[7]) > 63) ||
 	    parse(argv[1]) == -1 || (clients = atoi(argv[2])) < 1 ||
 	    clients > CLIENTS_MAX) {
 		fprintf(stderr, "usage: load SOCKET|ADDR:PORT CLIENTS SECONDS "
-		    "MS [SIZE [SCRIPT]]\n");
+		    "MS [SIZE [SCRIPT [QUERY]]]\n");
 		return 64;
 	}
 	seconds = atof(argv[3]);
 	ms = (unsigned int)atoi(argv[4]);
 	size = argc > 5 ? (unsigned int)atoi(argv[5]) : 0;
 	script = argc > 6 ? argv[6] : "";
+	own_query = argc > 7 ? argv[7] : NULL;
 	until = began + (uint64_t)(seconds * 1e6);
 	atomic_store(&last, began);
 	for (i = 0; i < clients; i++) {
