@@ -3,8 +3,8 @@
 # For GNU make and bmake alike:
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
-#   make install [DESTDIR=DIR] [PREFIX=DIR] ...
-#   make check | check-system | lint | clean
+#   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
+#   make check | sim | check-system | bench | bench-quick | lint | clean
 #
 # CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come last and win.
 
@@ -24,18 +24,31 @@ PKG_CONFIG ?=	pkg-config
 NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
-SRCS =		capture.c daemon.c elf.c env.c err.c findings.c ident.c \
-		inspect.c jail.c library.c limit.c listen.c log.c loop.c \
-		notify.c options.c pidfile.c plan.c pool.c preflight.c \
-		prefiles.c preprint.c presocket.c program.c report.c \
-		retire.c signame.c slot.c start.c syslog.c worker.c
-SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c diag_linux.c
-SRCS_posix =	jail_posix.c observe_none.c
+SRCS =		capture.c command.c control.c daemon.c drain.c elf.c \
+		env.c err.c findings.c history.c ident.c inspect.c \
+		jail.c library.c limit.c listen.c log.c loop.c mend.c \
+		names.c names_kfcgi.c names_multiwatch.c \
+		names_spawn_fcgi.c notify.c option.c options.c pidfile.c \
+		place.c plan.c pool.c preflight.c prefiles.c preprint.c \
+		presocket.c program.c proto.c renew.c report.c retire.c \
+		scale.c signame.c slot.c start.c status.c supervise.c \
+		syslog.c worker.c
+SRCS_linux =	filter_linux.c jail_linux.c observe_linux.c proc_linux.c \
+		parse_linux.c diag_linux.c request_linux.c \
+		netlink_linux.c usage_linux.c
+SRCS_posix =	filter_none.c jail_posix.c observe_none.c usage_none.c
+FOREIGN_linux =	posix
+FOREIGN_posix =	linux
+
+# The client, which shares nothing with the daemon but its language.
+CTL_SRCS =	answer.c frame.c pools.c talk.c top.c writer_fpm.c \
+		writer_json.c writer_openmetrics.c writer_table.c
 
 PKGS_linux =	libbsd-overlay libcap-ng libevent_core
 PKGS_posix =	libbsd-overlay libevent_core
 PKG_CFLAGS !=	${PKG_CONFIG} --cflags ${PKGS_${OS}}
 PKG_LIBS !=	${PKG_CONFIG} --libs ${PKGS_${OS}}
+CTL_LIBS !=	${PKG_CONFIG} --libs libbsd-overlay jansson
 
 # What is not the ordinary build has a directory of its own below build/,
 # so that the objects of two variants never mix.
@@ -52,12 +65,13 @@ UP =		../..${UP_${OTHER}_${SANITIZE}}
 WARNINGS =	-Wall -Wextra -Wpedantic -Wshadow -Wconversion
 WERROR_1 =	-Werror
 
+# A sanitizer's memory cannot be shared with a child: there it is a fork.
 # The linker's part of the hardening comes and goes with -fPIE.
 HARDENING ?=	-fPIE -fstack-protector-strong -fstack-clash-protection \
 		-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 MODE_ =		${HARDENING}
 MODE_1 =	-fsanitize=address,undefined -fno-sanitize-recover=all \
-		-fno-omit-frame-pointer -U_FORTIFY_SOURCE
+		-fno-omit-frame-pointer -U_FORTIFY_SOURCE -Dvfork=fork
 LINK_ =		${HARDENING:-fPIE=-pie -Wl,-z,relro -Wl,-z,now}
 LINK_1 =	${MODE_1}
 
@@ -72,21 +86,26 @@ LINK =		${LINK_${SANITIZE}} ${CFLAGS} ${LDFLAGS}
 all:
 	@mkdir -p ${OUT}/obj
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
-	    VPATH=${UP}/spawnd:${UP}/tests spawnd.prog)
-	@cmp -s ${OUT}/obj/spawnd.prog ${OUT}/spawnd || \
-	    ln -f ${OUT}/obj/spawnd.prog ${OUT}/spawnd
+	    VPATH=${UP}/spawnd:${UP}/tests spawnd.prog spawnctl.prog)
+	@for prog in spawnd spawnctl; do \
+	    cmp -s ${OUT}/obj/$$prog.prog ${OUT}/$$prog || \
+	    ln -f ${OUT}/obj/$$prog.prog ${OUT}/$$prog || exit; done
 
 units: all
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
-	    VPATH=${UP}/spawnd:${UP}/tests/unit sub-units)
+	    VPATH=${UP}/spawnd:${UP}/tests/unit:${UP}/tests/sim sub-units)
 
 apps:
 	@mkdir -p build/apps/obj
 	@(cd build/apps/obj && ${MAKE} -f ../../../Makefile TOP=../../.. \
-	    VPATH=../../../tests/apps sub-apps)
+	    VPATH=../../../tests/apps:../../../tests/bench sub-apps)
 	@for app in build/apps/obj/*.app; do \
 	    to=build/apps/`basename $$app .app`; \
 	    cmp -s $$app $$to || ln -f $$app $$to || exit; done
+
+# A seed that fails is run again with SIM="-k CASE -s SEED -v".
+sim: units
+	@for p in ${OUT}/obj/*.sim; do ./$$p ${SIM} || exit; done
 
 check: units
 	@sh tests/check.sh ${OUT}
@@ -95,6 +114,16 @@ check-system: all apps
 	@sh tests/system/root.sh build/systemd-root
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh
+
+# In turn, for about twenty minutes; bench-quick shows that it runs.
+bench: all apps
+	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
+	    /usr/bin/python3 tests/bench/bench.py --out build/bench
+
+bench-quick: all apps
+	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
+	    /usr/bin/python3 tests/bench/bench.py --quick \
+	    --out build/bench-quick
 
 lint:
 	@sh scripts/lint.sh
@@ -115,7 +144,7 @@ install: all
 	    "${DESTDIR}${UNITDIR}" "${DESTDIR}${EXAMPLES}"
 	install -m 755 ${OUT}/spawnd "${DESTDIR}${SBINDIR}/spawnd"
 	install -m 644 man/*.7 "${DESTDIR}${MANDIR}/man7/"
-	install -m 644 man/*.8 "${DESTDIR}${MANDIR}/man8/"
+	install -m 644 man/spawnd*.8 "${DESTDIR}${MANDIR}/man8/"
 	${FILL} scripts/readconf.sh >"${DESTDIR}${SHARED}/readconf.sh"
 	for f in spawnd@.service spawnd@.socket; do \
 	    ${FILL} "scripts/systemd/$$f" >"${DESTDIR}${UNITDIR}/$$f"; done
@@ -125,29 +154,49 @@ install: all
 	    ${FILL} "scripts/$$f" >"${DESTDIR}${EXAMPLES}/$$(echo $$f | \
 	    tr / -)"; done
 
+# The names of the programs it stands in for, and their manuals. Whoever has
+# those programs installed in the same place loses them by this.
+install-compat: install
+	mkdir -p "${DESTDIR}${BINDIR}" "${DESTDIR}${MANDIR}/man1"
+	ln -sf "${SBINDIR}/spawnd" "${DESTDIR}${BINDIR}/spawn-fcgi"
+	ln -sf "${SBINDIR}/spawnd" "${DESTDIR}${BINDIR}/multiwatch"
+	ln -sf spawnd "${DESTDIR}${SBINDIR}/kfcgi"
+	install -m 644 man/spawn-fcgi.1 man/multiwatch.1 \
+	    "${DESTDIR}${MANDIR}/man1/"
+	install -m 644 man/kfcgi.8 "${DESTDIR}${MANDIR}/man8/"
+
 clean:
 	rm -rf build
 
-.PHONY: all apps check check-system clean install lint sub-apps sub-units units
+.PHONY: all apps bench bench-quick check check-system clean install \
+	install-compat lint sim \
+	sub-apps sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit
 # tests link with everything but main(). Applications are built once and
 # plainly: they run in jails, where a sanitizer's library is not.
 TOP =		.
 OBJS =		${SRCS:.c=.o} ${SRCS_${OS}:.c=.o}
+CTL_OBJS =	${CTL_SRCS:.c=.o}
 MAIN_1 =	sanitize.o
 MAIN =		spawnd.o ${MAIN_${SANITIZE}}
 UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
-		ls ${TOP}/tests/unit | sed -n 's/^\(test_.*\)\.c$$/\1.unit/p'; :
+		ls ${TOP}/tests/unit | sed -n -e '/_${FOREIGN_${OS}}\.c$$/d' \
+		-e 's/^\(test_.*\)\.c$$/\1.unit/p'; :
+SIMS !=		test -d ${TOP}/tests/sim && \
+		ls ${TOP}/tests/sim | sed -n 's/^\(.*\)\.c$$/\1.sim/p'; :
 APPS !=		test -d ${TOP}/tests/apps && \
-		ls ${TOP}/tests/apps | sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
+		ls ${TOP}/tests/apps ${TOP}/tests/bench | \
+		sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
+LIBS_hostile.app = -pthread
 LIBS_lib.app =	-pthread
 LIBS_load.app =	-pthread
+LIBS_probe.app = -pthread
 LIBS_threaded.app = -pthread
 LIBS_static.app = -static
 
 .SUFFIXES:
-.SUFFIXES: .c .o .unit .app
+.SUFFIXES: .c .o .unit .sim .app
 
 .c.o:
 	${COMPILE} ${MODE} ${DEPEND} ${PKG_CFLAGS} ${CPPFLAGS} ${CFLAGS} \
@@ -155,7 +204,12 @@ LIBS_static.app = -static
 
 .c.unit:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
-	    ${LINK} -o ${@} $< ${OBJS} -lcmocka ${PKG_LIBS}
+	    ${LINK} -o ${@} $< ${OBJS} ${CTL_OBJS} -lcmocka ${PKG_LIBS} \
+	    ${CTL_LIBS}
+
+.c.sim:
+	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
+	    ${LINK} -o ${@} $< ${OBJS} ${PKG_LIBS} -lm
 
 .c.app:
 	${COMPILE} ${DEPEND} ${CPPFLAGS} ${CFLAGS} ${LDFLAGS} -Wl,--as-needed \
@@ -164,12 +218,16 @@ LIBS_static.app = -static
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-sub-units: ${UNITS}
+CTL_ALL =	spawnctl.o err.o proto.o ${CTL_OBJS} ${MAIN_${SANITIZE}}
+spawnctl.prog: ${CTL_ALL}
+	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
+
+sub-units: ${UNITS} ${SIMS}
 
 sub-apps: ${APPS}
 
-MADE =		${MAIN} ${OBJS} ${UNITS} ${APPS}
+MADE =		${MAIN} ${OBJS} spawnctl.o ${CTL_OBJS} ${UNITS} ${SIMS} ${APPS}
 ${MADE}: ${TOP}/Makefile
-${UNITS}: ${OBJS}
+${UNITS} ${SIMS}: ${OBJS} ${CTL_OBJS}
 
 -include ${MADE:=.d}

@@ -12,6 +12,8 @@ for dir; do
 	make -C "$dir" -j2 install DESTDIR="$dir/build/root" PREFIX=/usr
 	(cd "$dir/build/root" && find . -type f | LC_ALL=C sort) \
 	    >"$dir/build/list"
+	make -C "$dir" -s install-compat DESTDIR="$dir/build/compat" \
+	    PREFIX=/usr
 done
 diff -r "$1/build/root" "$2/build/root"
 diff "$1/build/list" - <<END
@@ -30,4 +32,14 @@ diff "$1/build/list" - <<END
 ./usr/share/man/man7/spawnd-diagnostics.7
 ./usr/share/man/man7/spawnd-migrating.7
 ./usr/share/man/man8/spawnd.8
+END
+# Beyond that, the other names: where their links lead, and their manuals.
+(cd "$1/build/compat" && find . -type l -printf '%p %l\n' -o -type f -print |
+    LC_ALL=C sort) | grep -vxFf "$1/build/list" | diff - /dev/fd/3 3<<END
+./usr/bin/multiwatch /usr/sbin/spawnd
+./usr/bin/spawn-fcgi /usr/sbin/spawnd
+./usr/sbin/kfcgi spawnd
+./usr/share/man/man1/multiwatch.1
+./usr/share/man/man1/spawn-fcgi.1
+./usr/share/man/man8/kfcgi.8
 END

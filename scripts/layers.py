@@ -22,9 +22,10 @@ LICENSE = "SPDX-License-Identifier: ISC"
 LAYOUT = {"spawnd", "man", "scripts", "tests", "Makefile", "README", "LICENSE"}
 OURS = {"build", "__pycache__", ".git", ".pytest_cache"}        # not looked at
 
-# Of pool.c and slot.c: what has no system call (of stdlib.h and sys/wait.h
+# The pool: what has no system call (of stdlib.h and sys/wait.h
 # only memory and the macros, see "system calls" below).
-PURE = {"pool.c", "slot.c", "scale.c"}
+PURE = {"pool.c", "slot.c", "start.c", "retire.c", "renew.c", "drain.c",
+        "scale.c"}
 PURE_HEADERS = {
     "assert.h", "errno.h", "inttypes.h", "limits.h", "signal.h", "stdbool.h",
     "stddef.h", "stdint.h", "stdlib.h", "string.h", "sys/queue.h",

@@ -298,7 +298,7 @@ capture_pipe(unsigned int slot)
 	struct stream *s;
 	int fds[2];
 
-	if (mode == WORKER_LOG_NONE)
+	if (mode == WORKER_LOG_NONE || mode == WORKER_LOG_INHERIT)
 		return daemon_null();
 	if (pipe2(fds, O_CLOEXEC) == -1)
 		return -1;

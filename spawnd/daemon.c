@@ -23,6 +23,7 @@ struct outcome {
 static int channel = -1;	/* to the first process */
 static int null = -1;		/* /dev/null */
 static const char *name = "";	/* of the pool */
+static const char *outcome;	/* of a start, in place of our own words */
 static bool told;
 static volatile sig_atomic_t child;	/* of the first process */
 
@@ -82,7 +83,7 @@ say(int status, const char *text)
 
 	for (; *text != '\0'; text += len + (text[len] == '\n')) {
 		len = strcspn(text, "\n");
-		fputs("spawnd: ", f);
+		fprintf(f, "%s: ", getprogname());
 		for (i = 0; i < len; i++)
 			fputc(is_control(text, i) ? '?' : text[i], f);
 		fputc('\n', f);
@@ -126,8 +127,18 @@ await(int fd, pid_t pid)
 	_exit(o.status);
 }
 
+/* Scripts look for the application where spawnd is: what it supervises. */
+static void
+take_title(const struct conf *c)
+{
+	const char *s = c->command != NULL ? c->command : c->argv[0];
+	int len = (int)(c->command != NULL ? strcspn(s, " \t\n") : strlen(s));
+
+	setproctitle("-%.*s: supervisor", len, s);
+}
+
 int
-daemon_start(const char *pool, struct err *e)
+daemon_start(const struct plan *p, struct err *e)
 {
 	int fds[2];
 	pid_t pid;
@@ -143,7 +154,10 @@ daemon_start(const char *pool, struct err *e)
 	}
 	close(fds[0]);
 	channel = fds[1];
-	name = pool;
+	name = p->name;
+	outcome = p->conf->outcome;
+	if (p->conf->titled)
+		take_title(p->conf);
 	if (setsid() == -1)
 		return err_set(e, EX_OSERR, "setsid: %s", strerror(errno));
 	if (chdir("/") == -1)
@@ -184,10 +198,15 @@ daemon_outcome(int status, const char *text)
 			say(status, text);
 		return;
 	}
-	if (status == 0 && log_complaint()[0] != '\0')
+	/* Who has words of their own does not know of a log. */
+	if (status == 0 && outcome == NULL && log_complaint()[0] != '\0')
 		say(-1, log_complaint());
-	snprintf(o.text, sizeof(o.text), "%s%s%s", status == 0 ? name : "",
-	    status == 0 ? ": " : "", text);
+	if (status == 0 && outcome != NULL)
+		snprintf(o.text, sizeof(o.text), "%s%d", outcome,
+		    (int)getpid());
+	else
+		snprintf(o.text, sizeof(o.text), "%s%s%s", status == 0 ?
+		    name : "", status == 0 ? ": " : "", text);
 	/* Smaller than PIPE_BUF: it is written whole or not at all. */
 	r = write(channel, &o, sizeof(o));
 	(void)r;

@@ -5,7 +5,8 @@
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
 
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
@@ -16,108 +17,36 @@
 #include <netinet/in.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "spawnd.h"
 
-#define REPLY_SIZE	32768	/* one message of the kernel's, at least */
+#define HALF_OPEN_STATE	3	/* TCP_SYN_RECV */
+#define HEAD_FRESH	UINT64_C(1000)	/* usec */
 #define LISTEN_STATE	10	/* TCP_LISTEN, for unix sockets too */
 #define ALL_BUT		(0xfffU & ~(1U << 3 | 1U << 6 | 1U << 10))
 				/* not SYN_RECV, TIME_WAIT, LISTEN */
 
-static int netlink = -1;
-static uint32_t sequence;
 static int family;
 static uint64_t listener;	/* its inode */
-static uint32_t path_inode;	/* unix: the socket file's */
-static uint32_t path_device;
 static uint16_t port;		/* TCP: in network byte order */
 
-/* Takes one message; returns false to see no more. */
-typedef bool taker(const struct nlmsghdr *h, void *arg);
+/* A unix socket's address, and how much nobody has read yet. */
+struct unix_view {
+	struct unix_diag_vfs	 vfs;		/* of its file; 0: none */
+	char			 name[sizeof(struct sockaddr_un) + 1];
+	size_t			 name_len;
+	uint32_t		 unread;
+};
 
-static int
-error_of(const struct nlmsghdr *h)
-{
-	const struct nlmsgerr *err = NLMSG_DATA(h);
-
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*err)))
-		return EINVAL;
-	return -err->error;
-}
-
-/* Reads the answer. Returns 0, or -1 with errno set: it is not whole. */
-static int
-receive(taker *take, void *arg)
-{
-	static _Alignas(struct nlmsghdr) char buf[REPLY_SIZE];
-	const struct nlmsghdr *h;
-	bool more = true;
-	ssize_t len;
-	size_t left;
-
-	for (;;) {
-		len = recv(netlink, buf, sizeof(buf), MSG_TRUNC);
-		if (len <= 0)
-			return -1;
-		if ((size_t)len > sizeof(buf)) {
-			errno = EMSGSIZE;
-			return -1;
-		}
-		left = (size_t)len;
-		for (h = (const struct nlmsghdr *)buf; NLMSG_OK(h, left);
-		    h = NLMSG_NEXT(h, left)) {
-			if (h->nlmsg_seq != sequence)
-				continue;
-			if (h->nlmsg_type == NLMSG_ERROR) {
-				errno = error_of(h);
-				return -1;
-			}
-			if (h->nlmsg_flags & NLM_F_DUMP_INTR) {
-				errno = EINTR;
-				return -1;
-			}
-			if (h->nlmsg_type == NLMSG_DONE)
-				return 0;
-			if (more)
-				more = take(h, arg);
-			if ((h->nlmsg_flags & NLM_F_MULTI) == 0)
-				return 0;
-		}
-	}
-}
-
-static int
-ask(const void *body, size_t size, bool dump, taker *take, void *arg)
-{
-	struct {
-		struct nlmsghdr	 h;
-		char		 body[128];
-	} request;
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	size_t len = NLMSG_LENGTH(size);
-
-	if (netlink == -1)
-		return -1;
-	memset(&request, 0, sizeof(request));
-	request.h.nlmsg_len = (uint32_t)len;
-	request.h.nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	request.h.nlmsg_flags = NLM_F_REQUEST;
-	if (dump)
-		request.h.nlmsg_flags |= NLM_F_DUMP;
-	request.h.nlmsg_seq = ++sequence;
-	memcpy(request.body, body, size);
-	if (sendto(netlink, &request, len, 0, (struct sockaddr *)&kernel,
-	    sizeof(kernel)) != (ssize_t)len)
-		return -1;
-	return receive(take, arg);
-}
+static struct unix_view ours;	/* as it was seen last */
 
 /* One unix socket, by its inode. */
 static int
-ask_unix(uint64_t inode, uint32_t show, taker *take, void *arg)
+ask_unix(uint64_t inode, uint32_t show, netlink_taker *take, void *arg)
 {
 	struct unix_diag_req r = {
 		.sdiag_family = AF_UNIX,
@@ -127,12 +56,12 @@ ask_unix(uint64_t inode, uint32_t show, taker *take, void *arg)
 		.udiag_cookie = { ~0U, ~0U },
 	};
 
-	return ask(&r, sizeof(r), false, take, arg);
+	return netlink_ask(&r, sizeof(r), false, take, arg);
 }
 
 /* All TCP sockets of our port in the given states. */
 static int
-ask_tcp(uint32_t states, taker *take, void *arg)
+ask_tcp(uint32_t states, netlink_taker *take, void *arg)
 {
 	struct inet_diag_req_v2 r = {
 		.sdiag_family = (uint8_t)family,
@@ -141,7 +70,7 @@ ask_tcp(uint32_t states, taker *take, void *arg)
 		.id.idiag_sport = port,
 	};
 
-	return ask(&r, sizeof(r), true, take, arg);
+	return netlink_ask(&r, sizeof(r), true, take, arg);
 }
 
 /* The attribute of that type behind a unix_diag_msg, or NULL. */
@@ -155,8 +84,8 @@ unix_attribute(const struct nlmsghdr *h, int type, size_t *len)
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
 		return NULL;
 	left = h->nlmsg_len - NLMSG_LENGTH(sizeof(*m));
-	for (a = (const struct rtattr *)(m + 1); RTA_OK(a, left);
-	    a = RTA_NEXT(a, left)) {
+	for (a = (const struct rtattr *)(m + 1); a != NULL && RTA_OK(a, left);
+	    a = netlink_next(a, a->rta_len, &left)) {
 		if (a->rta_type == type) {
 			*len = RTA_PAYLOAD(a);
 			return RTA_DATA(a);
@@ -166,25 +95,71 @@ unix_attribute(const struct nlmsghdr *h, int type, size_t *len)
 }
 
 static bool
-take_path(const struct nlmsghdr *h, void *arg)
+take_view(const struct nlmsghdr *h, void *arg)
 {
-	struct unix_diag_vfs *vfs = arg;
+	struct unix_view *v = arg;
+	struct unix_diag_rqlen rqlen;
 	const void *a;
 	size_t len;
 
 	a = unix_attribute(h, UNIX_DIAG_VFS, &len);
-	if (a != NULL && len >= sizeof(*vfs))
-		memcpy(vfs, a, sizeof(*vfs));
+	if (a != NULL && len >= sizeof(v->vfs))
+		memcpy(&v->vfs, a, sizeof(v->vfs));
+	a = unix_attribute(h, UNIX_DIAG_NAME, &len);
+	if (a != NULL && len <= sizeof(v->name)) {
+		memcpy(v->name, a, len);
+		v->name_len = len;
+	}
+	a = unix_attribute(h, UNIX_DIAG_RQLEN, &len);
+	if (a != NULL && len >= sizeof(rqlen)) {
+		memcpy(&rqlen, a, sizeof(rqlen));
+		v->unread = rqlen.udiag_rqueue;
+	}
 	return false;
+}
+
+/* Returns 0, or -1 with errno set (ENOENT: there is no such unix socket). */
+static int
+view_unix(uint64_t inode, struct unix_view *v)
+{
+	memset(v, 0, sizeof(*v));
+	return ask_unix(inode, UDIAG_SHOW_VFS | UDIAG_SHOW_NAME |
+	    UDIAG_SHOW_RQLEN, take_view, v);
+}
+
+/* An accepted socket has the address of its listener. */
+static bool
+is_ours(const struct unix_view *v)
+{
+	if (ours.vfs.udiag_vfs_ino != 0)
+		return v->vfs.udiag_vfs_ino == ours.vfs.udiag_vfs_ino &&
+		    v->vfs.udiag_vfs_dev == ours.vfs.udiag_vfs_dev;
+	return v->name_len == ours.name_len &&
+	    memcmp(v->name, ours.name, ours.name_len) == 0;
+}
+
+/* Returns 0 if our own socket is seen, or -1 with errno set. */
+static int
+find_unix(void)
+{
+	struct unix_view v;
+
+	if (view_unix(listener, &v) == -1)
+		return -1;
+	/* An abstract name, which has no file, begins with a NUL. */
+	if (v.vfs.udiag_vfs_ino == 0 && (v.name_len == 0 || v.name[0] != 0)) {
+		errno = ENOENT;
+		return -1;
+	}
+	ours = v;
+	return 0;
 }
 
 int
 diag_open(int fd)
 {
 	struct sockaddr_storage ss = { 0 };
-	struct timeval patience = { .tv_usec = 100000 };
 	socklen_t len = sizeof(ss);
-	struct unix_diag_vfs vfs = { 0 };
 	struct stat st;
 
 	if (fstat(fd, &st) == -1 ||
@@ -196,24 +171,46 @@ diag_open(int fd)
 		port = ((struct sockaddr_in *)&ss)->sin_port;
 	else if (family == AF_INET6)
 		port = ((struct sockaddr_in6 *)&ss)->sin6_port;
-	netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
-	    NETLINK_SOCK_DIAG);
-	if (netlink == -1)
-		return -1;
-	/* The kernel answers within the request; this is for the case. */
-	setsockopt(netlink, SOL_SOCKET, SO_RCVTIMEO, &patience,
-	    sizeof(patience));
-	if (family == AF_UNIX) {
-		if (ask_unix(listener, UDIAG_SHOW_VFS, take_path,
-		    &vfs) == -1 || vfs.udiag_vfs_ino == 0) {
-			close(netlink);
-			netlink = -1;
-			return -1;
-		}
-		path_inode = vfs.udiag_vfs_ino;
-		path_device = vfs.udiag_vfs_dev;
-	}
-	return 0;
+	return netlink_open();
+}
+
+/* A socket that listens, by its file. */
+struct bound {
+	const struct stat *file;
+	uint64_t	 inode;
+};
+
+static bool
+take_bound(const struct nlmsghdr *h, void *arg)
+{
+	const struct unix_diag_msg *m = NLMSG_DATA(h);
+	struct unix_view v = { 0 };
+	struct bound *b = arg;
+
+	take_view(h, &v);
+	/* As the kernel puts a device's two numbers into one. */
+	if (v.vfs.udiag_vfs_ino != (uint32_t)b->file->st_ino ||
+	    v.vfs.udiag_vfs_dev >> 20 != major(b->file->st_dev) ||
+	    (v.vfs.udiag_vfs_dev & 0xfffff) != minor(b->file->st_dev))
+		return true;
+	b->inode = m->udiag_ino;
+	return false;
+}
+
+uint64_t
+diag_bound(const struct stat *file)
+{
+	struct unix_diag_req r = {
+		.sdiag_family = AF_UNIX,
+		.udiag_states = 1U << LISTEN_STATE,
+		.udiag_show = UDIAG_SHOW_VFS,
+	};
+	struct bound b = { .file = file };
+
+	if (netlink_open() == -1 ||
+	    netlink_ask(&r, sizeof(r), true, take_bound, &b) == -1)
+		return 0;
+	return b.inode;
 }
 
 /* Looking for one in the queue. */
@@ -266,12 +263,41 @@ look_at_queue(struct waiting *w)
 	return ask_tcp(ALL_BUT, take_queued, w);
 }
 
+/*
+ * The head of the queue as it was seen last, and when: to ask the kernel takes
+ * as long as a fork, on a host with many sockets longer.
+ */
+static uint64_t head, head_at;
+
+static int
+see_queue(struct waiting *w)
+{
+	if (look_at_queue(w) == -1)
+		return -1;
+	head = w->head;
+	head_at = loop_now();
+	return 0;
+}
+
+/* Is nobody there? This is cheap to ask. */
+static bool
+queue_is_empty(void)
+{
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 0;
+}
+
 uint64_t
 diag_head(void)
 {
 	struct waiting w = { 0, false, 0 };
 
-	return look_at_queue(&w) == -1 ? 0 : w.head;
+	if (queue_is_empty())
+		return 0;
+	if (head != 0 && loop_now() - head_at < HEAD_FRESH)
+		return head;
+	return see_queue(&w) == -1 ? 0 : w.head;
 }
 
 enum moved
@@ -281,9 +307,73 @@ diag_moved(uint64_t mark)
 
 	if (mark == 0)
 		return MOVED_NO;
-	if (look_at_queue(&w) == -1)
+	/* A unix queue is seen in its order: another has been at its head. */
+	if (family == AF_UNIX && head != mark)
+		return MOVED_YES;
+	if (see_queue(&w) == -1)
 		return MOVED_UNKNOWN;
 	return w.marked ? MOVED_NO : MOVED_YES;
+}
+
+/* Counting those that wait. */
+struct crowd {
+	bool		 listener;	/* our own socket could be seen */
+	unsigned int	 n;
+	unsigned int	 limit;
+};
+
+static bool
+take_crowd_unix(const struct nlmsghdr *h, void *arg)
+{
+	struct unix_diag_rqlen r;
+	struct crowd *c = arg;
+	const void *a;
+	size_t len;
+
+	a = unix_attribute(h, UNIX_DIAG_RQLEN, &len);
+	if (a == NULL || len < sizeof(r))
+		return false;
+	memcpy(&r, a, sizeof(r));
+	c->n = r.udiag_rqueue;
+	c->limit = r.udiag_wqueue;
+	c->listener = true;
+	return false;
+}
+
+/* The queue of a listener holds none whose handshake is not over. */
+static bool
+take_crowd_tcp(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct crowd *c = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	if (m->idiag_state == LISTEN_STATE && m->idiag_inode == listener) {
+		c->n += m->idiag_rqueue;
+		c->limit = m->idiag_wqueue;
+		c->listener = true;
+	} else if (m->idiag_state == HALF_OPEN_STATE)
+		c->n++;
+	return true;
+}
+
+int
+diag_queue(bool half_open, unsigned int *depth, unsigned int *limit)
+{
+	uint32_t states = 1U << LISTEN_STATE;
+	struct crowd c = { 0 };
+	int r;
+
+	if (half_open)
+		states |= 1U << HALF_OPEN_STATE;
+	if (family == AF_UNIX)
+		r = ask_unix(listener, UDIAG_SHOW_RQLEN, take_crowd_unix, &c);
+	else
+		r = ask_tcp(states, take_crowd_tcp, &c);
+	*depth = c.n;
+	*limit = c.limit;
+	return r == -1 || !c.listener ? -1 : 0;
 }
 
 struct search {
@@ -291,7 +381,7 @@ struct search {
 	int		 n;
 	int		 found;
 	bool		 unread;
-	bool		 listener;	/* our own socket could be seen */
+	bool		 listener;	/* TCP: our own could be seen */
 };
 
 static void
@@ -324,26 +414,7 @@ take_accepted(const struct nlmsghdr *h, void *arg)
 	return true;
 }
 
-/* A unix socket's file, and how much nobody has read yet. */
-struct unix_view {
-	struct unix_diag_vfs	 vfs;
-	struct unix_diag_rqlen	 rqlen;
-};
-
-static bool
-take_view(const struct nlmsghdr *h, void *arg)
-{
-	struct unix_view *v = arg;
-	const void *a;
-	size_t len;
-
-	take_path(h, &v->vfs);
-	a = unix_attribute(h, UNIX_DIAG_RQLEN, &len);
-	if (a != NULL && len >= sizeof(v->rqlen))
-		memcpy(&v->rqlen, a, sizeof(v->rqlen));
-	return false;
-}
-
+/* Exact requests: a dump in parts may miss what moves between them. */
 static int
 accepted_unix(struct search *s)
 {
@@ -351,18 +422,13 @@ accepted_unix(struct search *s)
 	int i;
 
 	for (i = 0; i < s->n; i++) {
-		memset(&v, 0, sizeof(v));
-		if (ask_unix(s->inodes[i], UDIAG_SHOW_VFS | UDIAG_SHOW_RQLEN,
-		    take_view, &v) == -1) {
+		if (view_unix(s->inodes[i], &v) == -1) {
 			if (errno == ENOENT)
 				continue;	/* not a unix socket */
 			return -1;
 		}
-		if (s->inodes[i] == listener)
-			s->listener = true;
-		else if (v.vfs.udiag_vfs_ino == path_inode &&
-		    v.vfs.udiag_vfs_dev == path_device)
-			found(s, i, v.rqlen.udiag_rqueue);
+		if (s->inodes[i] != listener && is_ours(&v))
+			found(s, i, v.unread);
 	}
 	return 0;
 }
@@ -371,19 +437,102 @@ int
 diag_accepted(uint64_t *inodes, int n, bool *unread)
 {
 	struct search s = { .inodes = inodes, .n = n };
-	struct unix_view v = { 0 };
-	int r;
 
+	*unread = false;
 	/* Who cannot see our own socket, in another namespace, sees none. */
-	if (family != AF_UNIX)
-		r = ask_tcp(ALL_BUT | 1U << LISTEN_STATE, take_accepted, &s);
-	else if ((r = ask_unix(listener, UDIAG_SHOW_VFS, take_view,
-	    &v)) == 0) {
-		s.listener = v.vfs.udiag_vfs_ino == path_inode;
-		r = accepted_unix(&s);
-	}
-	if (r == -1 || !s.listener)
+	if (family == AF_UNIX) {
+		if (find_unix() == -1 || accepted_unix(&s) == -1)
+			return -1;
+	} else if (ask_tcp(ALL_BUT | 1U << LISTEN_STATE, take_accepted,
+	    &s) == -1)
 		return -1;
+	else if (!s.listener) {
+		errno = ENOENT;
+		return -1;
+	}
 	*unread = s.unread;
 	return s.found;
+}
+
+/* A list that grows. */
+struct collection {
+	uint64_t	*inodes;
+	int		 n, room;
+	bool		 listener;
+	bool		 failed;
+};
+
+static void
+collect(struct collection *c, uint64_t inode)
+{
+	uint64_t *more;
+
+	if (c->n == c->room) {
+		more = reallocarray(c->inodes, (size_t)c->room * 2 + 64,
+		    sizeof(*more));
+		if (more == NULL) {
+			c->failed = true;
+			return;
+		}
+		c->inodes = more;
+		c->room = c->room * 2 + 64;
+	}
+	c->inodes[c->n++] = inode;
+}
+
+static bool
+collect_tcp(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct collection *c = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	if (m->idiag_inode == listener)
+		c->listener = true;
+	else if (m->idiag_inode != 0)
+		collect(c, m->idiag_inode);
+	return true;
+}
+
+static bool
+collect_unix(const struct nlmsghdr *h, void *arg)
+{
+	const struct unix_diag_msg *m = NLMSG_DATA(h);
+	struct unix_view v = { 0 };
+	struct collection *c = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	take_view(h, &v);
+	if (m->udiag_ino == (uint32_t)listener)
+		c->listener = true;
+	else if (is_ours(&v))
+		collect(c, m->udiag_ino);
+	return true;
+}
+
+int
+diag_connections(uint64_t **inodes)
+{
+	struct unix_diag_req r = {
+		.sdiag_family = AF_UNIX,
+		.udiag_states = 1U << 1 | 1U << LISTEN_STATE,
+		.udiag_show = UDIAG_SHOW_VFS | UDIAG_SHOW_NAME,
+	};
+	struct collection c = { 0 };
+	int n;
+
+	if (family == AF_UNIX && find_unix() == -1)
+		return -1;
+	if (family == AF_UNIX)
+		n = netlink_ask(&r, sizeof(r), true, collect_unix, &c);
+	else
+		n = ask_tcp(ALL_BUT | 1U << LISTEN_STATE, collect_tcp, &c);
+	if (n == -1 || !c.listener || c.failed) {
+		free(c.inodes);
+		return -1;
+	}
+	*inodes = c.inodes;
+	return c.n;
 }

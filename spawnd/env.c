@@ -283,6 +283,45 @@ put_rule(struct vars *vars, const struct env_rule *rule, char *const *from,
 	return 0;
 }
 
+/* What spawnd is known for: a short list, and who the worker is. */
+static int
+put_listed(struct vars *vars, const struct ident *id, char *const *from,
+    struct err *e)
+{
+	if (put_pair(vars, "PATH", DEFAULT_PATH, e) == -1 ||
+	    pass(vars, from, allowed, sizeof(allowed) / sizeof(allowed[0]),
+	    e) == -1)
+		return -1;
+	if (id->home == NULL)
+		return put_pair(vars, "HOME", "/", e);
+	if (put_pair(vars, "USER", id->user, e) == -1 ||
+	    put_pair(vars, "LOGNAME", id->user, e) == -1 ||
+	    put_pair(vars, "HOME", id->home, e) == -1)
+		return -1;
+	return put_pair(vars, "SHELL", id->shell, e);
+}
+
+static int
+put_base(struct vars *vars, const struct conf *c, const struct ident *id,
+    char *const *from, struct err *e)
+{
+	static const char *const all[] = { "*" };
+
+	switch (c->env_base) {
+	case ENV_ALLOWED:
+		return put_listed(vars, id, from, e);
+	case ENV_WHOLE:
+		return pass(vars, from, all, 1, e);
+	case ENV_EXACT:
+		for (; from != NULL && *from != NULL; from++) {
+			if (put(vars, strdup(*from), e) == -1)
+				return -1;
+		}
+		break;
+	}
+	return 0;
+}
+
 static int
 build(struct vars *vars, const struct conf *c, const struct ident *id,
     char *const *from, struct err *e)
@@ -290,17 +329,7 @@ build(struct vars *vars, const struct conf *c, const struct ident *id,
 	char children[16];
 	size_t i;
 
-	if (put_pair(vars, "PATH", DEFAULT_PATH, e) == -1 ||
-	    pass(vars, from, allowed, sizeof(allowed) / sizeof(allowed[0]),
-	    e) == -1)
-		return -1;
-	if (id->home == NULL) {
-		if (put_pair(vars, "HOME", "/", e) == -1)
-			return -1;
-	} else if (put_pair(vars, "USER", id->user, e) == -1 ||
-	    put_pair(vars, "LOGNAME", id->user, e) == -1 ||
-	    put_pair(vars, "HOME", id->home, e) == -1 ||
-	    put_pair(vars, "SHELL", id->shell, e) == -1)
+	if (put_base(vars, c, id, from, e) == -1)
 		return -1;
 	if (c->php_children >= 0) {
 		snprintf(children, sizeof(children), "%d", c->php_children);
@@ -321,8 +350,12 @@ env_build(const struct conf *c, const struct ident *id, char *const *from,
 	struct vars vars = { NULL, 0 };
 	size_t i;
 
-	if (build(&vars, c, id, from, e) == 0)
+	if (build(&vars, c, id, from, e) == 0) {
+		if (vars.v == NULL &&
+		    (vars.v = calloc(1, sizeof(*vars.v))) == NULL)
+			err_set(e, EX_OSERR, "environment: out of memory");
 		return vars.v;
+	}
 	for (i = 0; i < vars.n; i++)
 		free(vars.v[i]);
 	free(vars.v);

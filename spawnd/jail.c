@@ -99,8 +99,13 @@ change_root(struct plan *p, struct err *e)
 		close(p->jail_fd);
 		p->jail_fd = -1;
 	}
-	if (chdir("/") == -1)
-		return err_set(e, EX_OSERR, "chdir: /: %s", strerror(errno));
+	if (p->cwd_fd == -1) {
+		if (chdir("/") == -1)
+			return err_set(e, EX_OSERR, "chdir: /: %s",
+			    strerror(errno));
+	} else if (fchdir(p->cwd_fd) == -1)
+		return err_set(e, err_status(errno, EX_OSERR),
+		    "chdir: %s: %s", p->chdir, strerror(errno));
 	return 0;
 }
 
@@ -114,6 +119,8 @@ jail_enter(struct plan *p, struct guarantees *g, struct err *e)
 		    "%s (is CAP_SETGID missing?)", strerror(errno));
 	if (change_root(p, e) == -1)
 		return -1;
+	if (p->stays_root)
+		return 0;	/* as it was asked for */
 	if (jail_drop(p, e) == -1 || jail_verify(p, g, e) == -1)
 		return -1;
 	if (id->change)

@@ -76,7 +76,7 @@ open_tcp(const struct plan *p, struct err *e)
 	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR) == -1 ||
 	    set_option(fd, IPPROTO_TCP, TCP_NODELAY) == -1 ||
 	    set_option(fd, SOL_SOCKET, SO_KEEPALIVE) == -1 ||
-	    (p->addr.ss_family == AF_INET6 &&
+	    (p->addr.ss_family == AF_INET6 && !p->conf->both_families &&
 	    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == -1))
 		err_set(e, EX_OSERR, "setsockopt: %s", strerror(errno));
 	else if (bind(fd, (const struct sockaddr *)&p->addr, p->addrlen) == -1)
@@ -114,23 +114,26 @@ lock_directory(const struct plan *p, int dir, struct err *e)
 	return 0;
 }
 
-/* "in use by pid N" if the peer can be asked. */
+/* Who has it, as far as that can be known; fd is connected to it, or -1. */
 static void
-describe_holder(int fd, char *buf, size_t size)
+describe_holder(const struct stat *st, int fd, char *buf, size_t size)
 {
-	pid_t pid = observe_peer(fd);
+	pid_t maker = fd == -1 ? -1 : observe_peer(fd), pid;
+	bool left;
 
-	/* What a dead supervisor's workers left running may hold it still. */
-	if (pid > 0 && kill(pid, 0) == -1 && errno == ESRCH)
+	if ((pid = observe_holder(st, maker, &left)) > 0)
+		snprintf(buf, size, "in use by pid %d%s", (int)pid,
+		    left ? ", left by an earlier spawnd" : "");
+	else if (maker > 0 && kill(maker, 0) == -1 && errno == ESRCH)
 		snprintf(buf, size, "in use by processes that outlived pid "
-		    "%d", (int)pid);
-	else if (pid > 0)
-		snprintf(buf, size, "in use by pid %d", (int)pid);
+		    "%d", (int)maker);
+	else if (maker > 0)
+		snprintf(buf, size, "in use by pid %d", (int)maker);
 }
 
 /* Does anybody listen? Returns 0 if not, or -1 with *e set. */
 static int
-check_stale(const struct plan *p, struct err *e)
+check_stale(const struct plan *p, const struct stat *st, struct err *e)
 {
 	struct sockaddr_un un;
 	socklen_t len = unix_address(p->socket_name, &un);
@@ -142,8 +145,9 @@ check_stale(const struct plan *p, struct err *e)
 		return err_set(e, EX_OSERR, "socket: %s", strerror(errno));
 	if (connect(fd, (struct sockaddr *)&un, len) == -1)
 		error = errno;
-	else
-		describe_holder(fd, holder, sizeof(holder));
+	if (error == 0 || error == EAGAIN)
+		describe_holder(st, error == 0 ? fd : -1, holder,
+		    sizeof(holder));
 	close(fd);
 	/* ENOENT: whoever had it removed it this very moment. */
 	if (error == ECONNREFUSED || error == ENOENT)
@@ -168,7 +172,7 @@ remove_stale(const struct plan *p, int dir, struct err *e)
 	if (!S_ISSOCK(before.st_mode))
 		return err_set(e, EX_CANTCREAT, "socket: %s: exists and is "
 		    "not a socket (remove it, or name another)", p->where);
-	if (check_stale(p, e) == -1)
+	if (check_stale(p, &before, e) == -1)
 		return -1;
 	if (fstatat(dir, p->socket_name, &after, AT_SYMLINK_NOFOLLOW) == -1)
 		again = errno != ENOENT;
@@ -335,6 +339,24 @@ listen_blocking(void)
 
 	if (flags != -1 && (flags & O_NONBLOCK) != 0)
 		fcntl(STDIN_FILENO, F_SETFL, flags & ~O_NONBLOCK);
+}
+
+void
+listen_refuse(const struct plan *p)
+{
+	if (p->addr.ss_family == AF_UNIX)
+		listen_remove(p);
+	else if (filter_new(STDIN_FILENO) == -1)
+		log_info("listen socket: new connections cannot be kept out "
+		    "while the workers stop: %s", strerror(errno));
+}
+
+void
+listen_shut(const struct plan *p)
+{
+	/* Of TCP that would reset those that wait. */
+	if (p->addr.ss_family == AF_UNIX)
+		shutdown(STDIN_FILENO, SHUT_RD);
 }
 
 void

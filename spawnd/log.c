@@ -3,6 +3,7 @@
  * The log: whole lines to standard error, a file or syslog. Nothing here
  * waits for whoever reads it: what cannot be written is counted and said.
  */
+#include <sys/select.h>
 #include <sys/stat.h>
 
 #include <ctype.h>
@@ -169,23 +170,9 @@ log_on_stderr(void)
 
 static void flush_backlog(void);
 
-void
-log_reopen(void)
+static int
+take_file(int fd)
 {
-	int fd;
-
-	if (target != TO_FILE)
-		return;
-	if (dir == -1) {
-		log_warn("--log: %s: cannot be reached from the jail, the "
-		    "old file is kept", path);
-		return;
-	}
-	if ((fd = open_by_name(0)) == -1) {
-		log_warn("--log: %s: %s, the old file is kept", path,
-		    reason(errno));
-		return;
-	}
 	/* A line that was cut is finished where it began, or never. */
 	flush_backlog();
 	if (backlog_len > 0) {
@@ -195,14 +182,57 @@ log_reopen(void)
 	close(file);
 	file = fd;
 	log_info("log: opened again");
+	return 0;
+}
+
+/* Is that a file which can take the log? */
+static bool
+is_log(int fd)
+{
+	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags != -1 && (flags & O_ACCMODE) == O_WRONLY &&
+	    (flags & O_APPEND) != 0 && fstat(fd, &st) == 0 &&
+	    S_ISREG(st.st_mode);
+}
+
+int
+log_reopen(int fd, struct err *e)
+{
+	if (target != TO_FILE)
+		err_set(e, EX_USAGE, "--log: is no file");
+	else if (fd != -1 && !is_log(fd))
+		err_set(e, EX_USAGE, "--log: %s: what was passed is no file "
+		    "to be appended to, the old file is kept", path);
+	else if (fd == -1 && dir == -1)
+		err_set(e, EX_CANTCREAT, "--log: %s: cannot be reached from "
+		    "the jail, the old file is kept", path);
+	else if (fd == -1 && (fd = open_by_name(0)) == -1)
+		err_set(e, err_status(errno, EX_CANTCREAT), "--log: %s: %s, "
+		    "the old file is kept", path, reason(errno));
+	else
+		return take_file(fd);
+	if (fd != -1)
+		close(fd);
+	return -1;
 }
 
 static bool
 writable(int timeout)
 {
 	struct pollfd pfd = { .fd = file, .events = POLLOUT };
+	struct timeval none = { 0, 0 };
+	fd_set fds;
 
-	return poll(&pfd, 1, timeout) == 1 && (pfd.revents & POLLOUT) != 0;
+	if (poll(&pfd, 1, timeout) != -1)
+		return (pfd.revents & POLLOUT) != 0;
+	/* It fails where the limit of open files was lowered to none. */
+	if (errno != EINVAL || file >= FD_SETSIZE)
+		return false;
+	FD_ZERO(&fds);
+	FD_SET(file, &fds);
+	return select(file + 1, NULL, &fds, NULL, &none) == 1;
 }
 
 /* Writes what can be written now. Returns how much that was. */

@@ -24,12 +24,20 @@ static void (*on_signal[NSIG])(int);
 static volatile sig_atomic_t pending[NSIG];
 static int wake[2] = { -1, -1 };
 
-/* Runs at any moment: only notes what came, and wakes the loop. */
+/*
+ * Runs at any moment: only notes what came, and wakes the loop. What the
+ * terminal's driver sends for a write to it is not meant for us.
+ */
 static void
-catch(int signo)
+catch(int signo, siginfo_t *info, void *context)
 {
 	int saved = errno;
 	ssize_t r;
+
+	(void)context;
+	if ((signo == SIGTTIN || signo == SIGTTOU) &&
+	    info->si_code != SI_USER && info->si_code != SI_QUEUE)
+		return;
 
 	pending[signo] = 1;
 	/* When the pipe is full the loop will wake all the same. */
@@ -46,7 +54,7 @@ take_signals(evutil_socket_t fd, short what, void *arg)
 
 	(void)what;
 	(void)arg;
-	while (read(fd, drain, sizeof(drain)) > 0)
+	while (read(fd, drain, sizeof(drain)) == sizeof(drain))
 		continue;
 	for (signo = 1; signo < NSIG; signo++) {
 		if (pending[signo]) {
@@ -74,7 +82,7 @@ struct loop_watch {
 };
 
 static void
-take_readable(evutil_socket_t fd, short what, void *arg)
+take_ready(evutil_socket_t fd, short what, void *arg)
 {
 	struct loop_watch *w = arg;
 
@@ -94,6 +102,8 @@ loop_init(struct err *e)
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 	event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
 	event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
+	/* Else deadlines of 1 ms are met at 4, after waking three times. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 	base = event_base_new_with_config(config);
 	event_config_free(config);
 	if (base == NULL)
@@ -135,7 +145,8 @@ loop_unblock_signals(void)
 int
 loop_signal(int signo, void (*handler)(int), struct err *e)
 {
-	struct sigaction sa = { .sa_handler = catch, .sa_flags = SA_RESTART };
+	struct sigaction sa = { .sa_sigaction = catch,
+	    .sa_flags = SA_RESTART | SA_SIGINFO };
 
 	on_signal[signo] = handler;
 	sigfillset(&sa.sa_mask);
@@ -166,8 +177,8 @@ loop_timer(enum loop_timer t, uint64_t when, void (*handler)(void))
 	event_add(timers[t].event, &tv);
 }
 
-struct loop_watch *
-loop_watch(int fd, void (*handler)(void *), void *arg)
+static struct loop_watch *
+watch(int fd, short what, void (*handler)(void *), void *arg)
 {
 	struct loop_watch *w = calloc(1, sizeof(*w));
 
@@ -175,13 +186,30 @@ loop_watch(int fd, void (*handler)(void *), void *arg)
 		return NULL;
 	w->handler = handler;
 	w->arg = arg;
-	w->event = event_new(base, fd, EV_READ | EV_PERSIST, take_readable,
-	    w);
-	if (w->event == NULL || event_add(w->event, NULL) == -1) {
+	w->event = event_new(base, fd, what | EV_PERSIST, take_ready, w);
+	if (w->event == NULL) {
+		free(w);
+		return NULL;
+	}
+	return w;
+}
+
+struct loop_watch *
+loop_watch(int fd, void (*handler)(void *), void *arg)
+{
+	struct loop_watch *w = watch(fd, EV_READ, handler, arg);
+
+	if (w != NULL && event_add(w->event, NULL) == -1) {
 		loop_unwatch(w);
 		return NULL;
 	}
 	return w;
+}
+
+struct loop_watch *
+loop_watch_write(int fd, void (*handler)(void *), void *arg)
+{
+	return watch(fd, EV_WRITE, handler, arg);
 }
 
 void

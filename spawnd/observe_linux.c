@@ -8,31 +8,115 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "spawnd.h"
 
 #define POLL_AGE	UINT64_C(200000)	/* usec a poller must live */
 #define POLL_STILL	UINT64_C(50000)		/* and use no cpu */
+#define LOOK_WHOLE	UINT64_C(2000)	/* younger: the first task alone */
 #define BLIND_STILL	UINT64_C(200000)	/* where no call can be read */
 #define OOM_RAISE	100
-#define SOCKETS_MAX	32
+#define SOCKETS_MAX	128		/* of a process or tree */
+#define FAULT_PAUSE	USEC	/* without one: it is over */
+#define LOOK_DEAR	UINT64_C(1000)	/* usec: such a look is not free */
+#define LOOK_SHARE	20		/* of the time, at most, for those */
+#define EXAM_SHARE	10
+#define EXAM_CREDIT	UINT64_C(20000)
+
+/* What keeps us from knowing; said when it begins and when it is over. */
+enum fault { FAULT_SOCKETS, FAULT_PROC, NFAULTS };
+
+static struct {
+	bool		 on;
+	uint64_t	 last;	/* when it was met */
+} faults[NFAULTS];
 
 static uint64_t listener;	/* the listen socket's inode */
-static bool have_diag;
 static char oom_score[16];	/* of a worker; "": leave it alone */
+
+static const char *
+explain(enum fault f, int error)
+{
+	switch (error) {
+	case ENOENT:
+		return f == FAULT_SOCKETS ?
+		    "it is of another network namespace" :
+		    "it is hidden from us";
+	case E2BIG:
+		return "there is too much of it";
+	default:
+		return strerror(error);
+	}
+}
+
+static void
+fault_met(enum fault f, pid_t pid, uint64_t now)
+{
+	int error = errno;
+
+	faults[f].last = now;
+	if (faults[f].on)
+		return;
+	faults[f].on = true;
+	if (f == FAULT_SOCKETS)
+		log_warn("listen socket: its connections cannot be seen: %s "
+		    "(until they can, who may hold one counts as busy)",
+		    explain(f, error));
+	else
+		log_warn("worker %d: cannot be looked into: %s (until it can, "
+		    "it counts as busy)", (int)pid, explain(f, error));
+}
+
+/* A fault that comes and goes is said no more than every few seconds. */
+static void
+fault_gone(enum fault f, uint64_t now)
+{
+	if (!faults[f].on || now - faults[f].last < FAULT_PAUSE)
+		return;
+	faults[f].on = false;
+	if (f == FAULT_SOCKETS)
+		log_info("listen socket: its connections can be seen again");
+	else
+		log_info("workers: can be looked into again");
+}
+
+/*
+ * As diag_accepted(). Who holds nothing but the listen socket, which is not
+ * among these, needs no such question.
+ */
+static int
+find_accepted(uint64_t *inodes, int n, bool *unread, uint64_t now)
+{
+	*unread = false;
+	if (n == 0)
+		return 0;
+	n = diag_accepted(inodes, n, unread);
+	if (n == -1)
+		fault_met(FAULT_SOCKETS, 0, now);
+	else
+		fault_gone(FAULT_SOCKETS, now);
+	return n;
+}
 
 void
 observe_init(struct guarantees *g)
 {
 	struct stat st;
 	char buf[32];
+	bool unread;
 	int adj;
 
 	if (fstat(STDIN_FILENO, &st) == 0)
 		listener = st.st_ino;
 	g->proc = proc_open(&g->proc_detached) == 0;
-	have_diag = g->queue = diag_open(STDIN_FILENO) == 0;
+	g->queue = diag_open(STDIN_FILENO) == 0 &&
+	    diag_accepted(NULL, 0, &unread) == 0;
+	if (!g->queue) {
+		faults[FAULT_SOCKETS].on = true;
+		g->no_queue = explain(FAULT_SOCKETS, errno);
+	}
 	if (proc_read("self/oom_score_adj", buf, sizeof(buf)) > 0) {
 		adj = atoi(buf) + OOM_RAISE;
 		snprintf(oom_score, sizeof(oom_score), "%d",
@@ -55,51 +139,112 @@ raise_oom(pid_t pid, struct sight *s)
 	s->oom_done = proc_write(path, oom_score) == 0;
 }
 
-static bool
-holds_connection(pid_t pid)
+/*
+ * The sockets of a process or tree but for the listen socket; *listens: that
+ * is there, too. Returns 0, or -1 with errno set: there may be more.
+ */
+static int
+other_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n, bool *listens)
 {
-	uint64_t inodes[SOCKETS_MAX];
-	bool unread;
-	int n;
+	int i = 0, r = proc_sockets(pid, tree, inodes, n, SOCKETS_MAX);
 
-	if (!have_diag)
-		return false;
-	n = proc_sockets(pid, true, inodes, SOCKETS_MAX);
-	return n > 0 && diag_accepted(inodes, n, &unread) > 0;
+	*listens = false;
+	while (i < *n) {
+		if (inodes[i] != listener) {
+			i++;
+			continue;
+		}
+		*listens = true;
+		inodes[i] = inodes[--*n];
+	}
+	return r;
 }
 
-enum look
-observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
+static enum look
+holds_connection(pid_t pid, uint64_t now)
 {
+	uint64_t inodes[SOCKETS_MAX];
+	bool listens, unread, whole;
+	int n;
+
+	whole = other_sockets(pid, true, inodes, &n, &listens) == 0;
+	n = find_accepted(inodes, n, &unread, now);
+	if (n > 0)
+		return LOOK_READY;
+	return n == 0 && whole ? LOOK_NO : LOOK_UNKNOWN;
+}
+
+/* The cpu time we have used, in microseconds. */
+static uint64_t
+spent(void)
+{
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == -1)
+		return 0;
+	return (uint64_t)ts.tv_sec * USEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static enum look
+look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
+{
+	enum look holds = LOOK_NO;
 	uint64_t still;
 	struct view v;
 
-	raise_oom(pid, s);
 	if (proc_view(pid, listener, true, &v) == -1)
 		return age >= BLIND_STILL ? LOOK_READY : LOOK_UNKNOWN;
-	if (v.accepting || holds_connection(pid))
+	if (v.accepting || (holds = holds_connection(pid, now)) == LOOK_READY)
 		return LOOK_READY;
 	if (s->still_since == 0 || v.cpu != s->cpu || !v.asleep) {
 		s->cpu = v.cpu;
 		s->still_since = now;
 	}
 	still = now - s->still_since;
-	if (!v.readable)
+	if (!v.readable || holds == LOOK_UNKNOWN)
 		return still >= BLIND_STILL ? LOOK_READY : LOOK_UNKNOWN;
 	if (v.polling && age >= POLL_AGE && still >= POLL_STILL)
 		return LOOK_READY;
 	return LOOK_NO;
 }
 
+/* Trees that are large cost much: all of them together get a share. */
+enum look
+observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
+{
+	static uint64_t again;
+	uint64_t before, cost;
+
+	/* Most wait so at their first look, or are gone before the next. */
+	if (proc_accepts(pid, listener)) {
+		raise_oom(pid, s);
+		return LOOK_READY;
+	}
+	if (age < LOOK_WHOLE)
+		return LOOK_NO;
+	raise_oom(pid, s);
+	before = spent();
+	if (now < again)
+		return s->looked;
+	s->looked = look(pid, age, now, s);
+	if ((cost = spent() - before) >= LOOK_DEAR)
+		again = now + cost * LOOK_SHARE;
+	return s->looked;
+}
+
 #define ANY_CPU	UINT64_MAX	/* stopping and continuing it uses some */
 
-/* A kept-open connection that nothing has happened on for a while. */
+/*
+ * A kept-open connection that nothing has happened on for a while: its holder
+ * reads on it, or polls and has nothing else to wait for; one that waits for a
+ * database serves a request.
+ */
 static bool
-is_quiet(const struct view *v, bool unread, uint64_t keep_idle, uint64_t now,
-    struct sight *s)
+is_quiet(const struct view *v, bool unread, bool others, uint64_t keep_idle,
+    uint64_t now, struct sight *s)
 {
-	bool still = !unread && (v->stopped ? s->quiet_since != 0 :
-	    (v->reading || v->polling) &&
+	bool waits = v->reads == s->connection || (v->polling && !others);
+	bool still = !unread && (v->stopped ? s->quiet_since != 0 : waits &&
 	    (s->quiet_cpu == ANY_CPU || s->quiet_cpu == v->cpu));
 
 	s->quiet_cpu = v->stopped ? ANY_CPU : v->cpu;
@@ -110,47 +255,98 @@ is_quiet(const struct view *v, bool unread, uint64_t keep_idle, uint64_t now,
 	return still && keep_idle != 0 && now - s->quiet_since >= keep_idle;
 }
 
+/* Has it one of these? */
+static bool
+holds(const uint64_t *inodes, int n, uint64_t inode)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		if (inodes[i] == inode)
+			return true;
+	}
+	return false;
+}
+
+/* It holds a connection: since when, and does it matter? */
+static void
+connected(const struct view *v, uint64_t inode, bool unread, bool others,
+    uint64_t keep_idle, uint64_t now, struct sight *s, struct exam *x)
+{
+	if (inode != s->connection) {
+		s->connection = inode;
+		s->held_since = now;
+		s->quiet_since = 0;
+	}
+	x->holds = is_quiet(v, unread, others, keep_idle, now, s) ?
+	    HOLDS_QUIET : HOLDS_BUSY;
+	x->waits = x->holds == HOLDS_QUIET;
+	x->connection = inode;
+	x->age = now - s->held_since;
+}
+
+static void
+examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
+    struct exam *x)
+{
+	uint64_t inodes[SOCKETS_MAX];
+	bool listens, unread, kept, whole;
+	struct view v;
+	int n, all;
+
+	if (proc_view(pid, listener, false, &v) == -1) {
+		fault_met(FAULT_PROC, pid, now);
+		return;
+	}
+	x->frozen = v.stopped;
+	x->threaded = v.tasks > 1;
+	x->loops = v.looping && !v.accepting;
+	whole = other_sockets(pid, false, inodes, &n, &listens) == 0;
+	if (whole)
+		fault_gone(FAULT_PROC, now);
+	else
+		fault_met(FAULT_PROC, pid, now);
+	/* A TCP connection that was reset is in no table any more. */
+	kept = s->connection != 0 && holds(inodes, n, s->connection);
+	all = n;
+	n = find_accepted(inodes, n, &unread, now);
+	if (n > 0 || (n == 0 && kept)) {
+		connected(&v, n > 0 ? inodes[0] : s->connection,
+		    unread || !whole, all > n, keep_idle, now, s, x);
+	} else if (n == 0 && whole) {
+		s->connection = 0;
+		x->holds = HOLDS_NOTHING;
+		/* Ruby heeds USR1 only when the next request comes. */
+		x->waits = v.accepting && v.tasks == 1;
+		x->leads = v.child != 0 && !v.accepting &&
+		    observe_serves(v.child);
+	}
+}
+
+/*
+ * Who was busy a moment ago is taken to be so still, where many looks or dear
+ * ones would take too large a share of the time.
+ */
 void
 observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
     struct sight *s, struct exam *x)
 {
-	uint64_t inodes[SOCKETS_MAX];
-	bool unread = false;
-	struct view v;
-	int n = -1;
+	static uint64_t again;
+	uint64_t before = spent();
 
+	if (now + EXAM_CREDIT < again && s->examined) {
+		*x = s->exam;
+		return;
+	}
 	*x = (struct exam){ .holds = HOLDS_UNKNOWN };
 	x->catches = proc_catches(pid, signo);
-	if (!have_diag || proc_view(pid, listener, false, &v) == -1)
-		return;
-	x->frozen = v.stopped;
-	x->threaded = v.tasks > 1;
-	x->loops = v.looping && !v.accepting;
-	n = proc_sockets(pid, false, inodes, SOCKETS_MAX);
-	if (n < 0 || n == SOCKETS_MAX)
-		return;
-	if (n > 0)
-		n = diag_accepted(inodes, n, &unread);
-	if (n == -1)
-		return;
-	x->holds = HOLDS_NOTHING;
-	if (n == 0) {
-		s->connection = 0;
-		x->waits = v.accepting && v.tasks == 1;
-		x->leads = v.child != 0 && !v.accepting &&
-		    observe_serves(v.child);
-		return;
-	}
-	if (inodes[0] != s->connection) {
-		s->connection = inodes[0];
-		s->held_since = now;
-		s->quiet_since = 0;
-	}
-	x->holds = is_quiet(&v, unread, keep_idle, now, s) ? HOLDS_QUIET :
-	    HOLDS_BUSY;
-	x->waits = x->holds == HOLDS_QUIET;
-	x->connection = inodes[0];
-	x->age = now - s->held_since;
+	examine(pid, keep_idle, now, s, x);
+	if (again < now)
+		again = now;
+	again += (spent() - before) * EXAM_SHARE;
+	s->examined = !x->frozen && (x->holds == HOLDS_BUSY ||
+	    x->holds == HOLDS_UNKNOWN);
+	s->exam = *x;
 }
 
 int
@@ -163,27 +359,24 @@ bool
 observe_serves(pid_t pid)
 {
 	uint64_t inodes[SOCKETS_MAX];
-	bool unread;
-	int i, n;
+	bool listens, unread;
+	int n;
 
-	n = proc_sockets(pid, false, inodes, SOCKETS_MAX);
-	for (i = 0; i < n; i++) {
-		if (inodes[i] == listener)
-			return true;
-	}
-	return n > 0 && have_diag && diag_accepted(inodes, n, &unread) > 0;
+	/* What cannot be known of a process is no reason to end it. */
+	(void)other_sockets(pid, false, inodes, &n, &listens);
+	return listens || (n > 0 && diag_accepted(inodes, n, &unread) > 0);
 }
 
 uint64_t
 observe_head(void)
 {
-	return have_diag ? diag_head() : 0;
+	return diag_head();
 }
 
 enum moved
 observe_moved(uint64_t mark)
 {
-	return have_diag ? diag_moved(mark) : MOVED_UNKNOWN;
+	return diag_moved(mark);
 }
 
 pid_t
@@ -196,6 +389,24 @@ observe_peer(int fd)
 	    peer.pid <= 0)
 		return -1;
 	return peer.pid;
+}
+
+pid_t
+observe_holder(const struct stat *file, pid_t maker, bool *left)
+{
+	uint64_t inode = diag_bound(file);
+	bool detached;
+	pid_t pid;
+
+	*left = false;
+	if (inode == 0 || proc_open(&detached) == -1)
+		return -1;
+	pid = proc_holder(inode, maker);
+	/* The output of a worker goes to its supervisor. */
+	*left = pid > 0 && maker > 0 && pid != maker &&
+	    proc_is_pipe(pid, STDOUT_FILENO) &&
+	    proc_is_pipe(pid, STDERR_FILENO);
+	return pid;
 }
 
 int
@@ -225,4 +436,10 @@ observe_somaxconn(void)
 		n = -1;
 	fclose(f);
 	return n;
+}
+
+int
+observe_queue(unsigned int *depth, unsigned int *limit)
+{
+	return diag_queue(false, depth, limit);
 }

@@ -10,6 +10,7 @@ observe_init(struct guarantees *g)
 	g->proc = false;
 	g->proc_detached = false;
 	g->queue = false;
+	g->no_queue = "not on this system";
 }
 
 enum look
@@ -32,6 +33,44 @@ observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	(void)s;
 	/* Whether it catches the signal is not known either: it is sent. */
 	*x = (struct exam){ .holds = HOLDS_UNKNOWN, .catches = true };
+}
+
+uint64_t
+observe_connection(pid_t pid)
+{
+	(void)pid;
+	return 0;
+}
+
+uint64_t
+observe_size(pid_t pid)
+{
+	(void)pid;
+	return 0;
+}
+
+void
+observe_overdue(pid_t pid, uint64_t limit, uint64_t now, struct overdue *o)
+{
+	(void)pid;
+	(void)limit;
+	(void)now;
+	*o = (struct overdue){ .late = false };
+}
+
+void
+observe_signal_holder(pid_t worker, pid_t holder, int signo)
+{
+	(void)worker;
+	(void)holder;
+	(void)signo;
+}
+
+void
+observe_waiting(bool half_open, struct queue *q)
+{
+	(void)half_open;
+	*q = (struct queue){ .known = false };
 }
 
 int
@@ -69,6 +108,15 @@ observe_peer(int fd)
 	return -1;
 }
 
+pid_t
+observe_holder(const struct stat *file, pid_t maker, bool *left)
+{
+	(void)file;
+	(void)maker;
+	*left = false;
+	return -1;
+}
+
 int
 observe_shutdown(void)
 {
@@ -78,5 +126,13 @@ observe_shutdown(void)
 int
 observe_somaxconn(void)
 {
+	return -1;
+}
+
+int
+observe_queue(unsigned int *depth, unsigned int *limit)
+{
+	(void)depth;
+	(void)limit;
 	return -1;
 }

@@ -19,6 +19,7 @@
 
 static int file = -1;
 static int dir = -1;
+static bool filled;
 
 /* Who holds the lock, as far as the file tells. */
 static int
@@ -39,7 +40,7 @@ in_use(const char *path, const char *name, struct err *e)
 }
 
 static int
-fill(const char *path, struct err *e)
+check(const char *path, struct err *e)
 {
 	struct stat st;
 
@@ -47,11 +48,17 @@ fill(const char *path, struct err *e)
 	    st.st_nlink != 1)
 		return err_set(e, EX_CANTCREAT, "-P: %s: is not a file of "
 		    "its own", path);
-	/* Whoever may read it may lock it, and so prevent the next start. */
-	if (fchmod(file, 0600) == -1 || ftruncate(file, 0) == -1 ||
+	return 0;
+}
+
+static int
+fill(const char *path, mode_t mode, struct err *e)
+{
+	if (fchmod(file, mode) == -1 || ftruncate(file, 0) == -1 ||
 	    dprintf(file, "%d\n", (int)getpid()) < 0)
 		return err_set(e, EX_CANTCREAT, "-P: %s: %s", path,
 		    strerror(errno));
+	filled = true;
 	return 0;
 }
 
@@ -59,7 +66,9 @@ int
 pidfile_lock(const struct plan *p, struct err *e)
 {
 	char *path = p->pidfile, *slash;
-	bool detached;
+	const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
+	    O_CLOEXEC | O_NOCTTY;
+	bool detached, public = p->conf->pidfile_public;
 
 	if (path == NULL)
 		return 0;
@@ -70,15 +79,17 @@ pidfile_lock(const struct plan *p, struct err *e)
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "-P: %s: its directory: %s", path, strerror(errno));
-	file = flopenat(dir, slash + 1, O_RDWR | O_CREAT | O_NOFOLLOW |
-	    O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0600);
+	file = public ? openat(dir, slash + 1, flags, 0644) :
+	    flopenat(dir, slash + 1, flags, 0600);
 	if (file == -1 && errno == EWOULDBLOCK)
 		return in_use(path, slash + 1, e);
 	if (file == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "-P: %s: %s", path, errno == ELOOP ? "is a link" :
 		    strerror(errno));
-	if (fill(path, e) == -1) {
+	/* Whoever may read it may lock it, and so prevent the next start. */
+	if (check(path, e) == -1 ||
+	    (!public && fill(path, 0600, e) == -1)) {
 		close(file);
 		file = -1;
 		return -1;
@@ -90,11 +101,27 @@ pidfile_lock(const struct plan *p, struct err *e)
 	return 0;
 }
 
+int
+pidfile_publish(const struct plan *p, struct err *e)
+{
+	if (p->pidfile == NULL || !p->conf->pidfile_public)
+		return 0;
+	return fill(p->pidfile, 0644, e);
+}
+
 void
 pidfile_clear(const struct plan *p)
 {
+	struct stat st;
+
 	if (file == -1)
 		return;
+	/* Not filled it is another's, unless it was made just now. */
+	if (!filled && (fstat(file, &st) == -1 || st.st_size > 0)) {
+		close(file);
+		file = -1;
+		return;
+	}
 	/* Whoever reads it from now on learns nothing wrong. */
 	if (ftruncate(file, 0) == -1)
 		log_warn("-P: %s: %s", p->pidfile, strerror(errno));

@@ -55,7 +55,7 @@ check_root(struct plan *p, struct err *e)
 		return err_set(e, EX_NOPERM, "spawnd is not to be run "
 		    "set-user-id or set-group-id");
 	if (p->root) {
-		if (c->user == NULL)
+		if (c->user == NULL && !c->root_stays)
 			return err_set(e, EX_USAGE, "-u: is required as root "
 			    "(name the user of the workers)");
 		return 0;
@@ -89,7 +89,7 @@ choose_jail(struct plan *p, struct err *e)
 	const char *jail = c->chroot;
 
 	if (jail == NULL && c->socket == NULL && c->port == 0 &&
-	    p->inherited == -1) {
+	    p->inherited == -1 && !c->inherited_only) {
 		jail = DEFAULT_JAIL;
 		p->note = " (neither -s nor -p given: jail " DEFAULT_JAIL ")";
 	}
@@ -128,12 +128,18 @@ plan_owner(struct plan *p, struct err *e)
 	const struct conf *c = p->conf;
 	gid_t gid = (gid_t)-1;
 	char *user, *group;
+	mode_t mask;
 	int r;
 
 	if (p->addr.ss_family != AF_UNIX || p->inherited != -1)
 		return 0;
 	p->socket_mode = (mode_t)(c->socket_mode == -1 ? MODE_DEFAULT :
 	    c->socket_mode);
+	if (c->socket_mode == -1 && c->mode_by_umask) {
+		mask = umask(0);
+		umask(mask);
+		p->socket_mode &= ~mask;
+	}
 	p->socket_uid = p->ident.uid;
 	p->socket_gid = p->ident.gid;
 	if (c->socket_user != NULL) {
@@ -254,6 +260,10 @@ plan_socket(struct plan *p, struct err *e)
 	p->backlog = c->backlog != 0 ? c->backlog : BACKLOG_DEFAULT;
 	if (p->inherited != -1)
 		return plan_inherited(p, e);
+	if (c->inherited_only)
+		return err_set(e, EX_CONFIG, "descriptor 0: is not a "
+		    "listening stream socket (spawn-fcgi -n or a service "
+		    "manager passes one in)");
 	return c->port != 0 ? plan_tcp(p, e) : plan_unix(p, e);
 }
 
@@ -272,12 +282,47 @@ plan_files(struct plan *p, struct err *e)
 	return 0;
 }
 
+/* Where root's own pools are, and each user's. */
+static int
+plan_control(struct plan *p, struct err *e)
+{
+	const struct conf *c = p->conf;
+	const char *own = env_get(env_own(), "XDG_RUNTIME_DIR");
+	size_t len;
+	int r;
+
+	p->status_gid = (gid_t)-1;
+	if (c->status_group != NULL && ident_group("--status-group",
+	    c->status_group, &p->status_gid, e) == -1)
+		return -1;
+	if (c->control != NULL && strcmp(c->control, "none") == 0)
+		return 0;
+	if (c->control != NULL) {
+		if ((p->control = absolute(c->control, false)) == NULL)
+			return no_memory(e);
+		len = strlen(p->control);
+		while (len > 1 && p->control[len - 1] == '/')
+			p->control[--len] = '\0';
+		p->control_own = true;
+		return 0;
+	}
+	if (p->root)
+		r = asprintf(&p->control, "%s/spawnd", access("/run",
+		    F_OK) == 0 ? "/run" : "/var/run");
+	else if (own != NULL && own[0] == '/')
+		r = asprintf(&p->control, "%s/spawnd", own);
+	else
+		return 0;
+	return r == -1 ? no_memory(e) : 0;
+}
+
 static int
 plan_program(struct plan *p, struct err *e)
 {
 	static char *shell[] = { "/bin/sh", "-c", NULL, NULL };
 	const struct conf *c = p->conf;
 	size_t n = c->command != NULL ? 3 : (size_t)c->argc;
+	bool stays;
 	size_t i;
 
 	if ((p->argv = calloc(n + 1, sizeof(char *))) == NULL)
@@ -288,8 +333,12 @@ plan_program(struct plan *p, struct err *e)
 		p->argv[0] = absolute(c->argv[0], p->jail != NULL);
 	else if (asprintf(&p->argv[2], "exec %s", c->command) == -1)
 		p->argv[2] = NULL;
-	p->chdir = absolute(c->chdir != NULL ? c->chdir : "/",
+	stays = c->cwd_stays && c->chdir == NULL && p->jail == NULL;
+	p->chdir = absolute(c->chdir != NULL ? c->chdir : stays ? "." : "/",
 	    p->jail != NULL);
+	/* Its path may be of no use to whom we become. */
+	if (stays)
+		p->cwd_fd = jail_opendir(-1, ".");
 	if (p->argv[0] == NULL || p->argv[n - 1] == NULL || p->chdir == NULL)
 		return no_memory(e);
 	return 0;
@@ -347,6 +396,12 @@ plan_size(struct plan *p, struct err *e)
 		    "limit is %lld (raise it: ulimit -Hn, LimitNOFILE=)",
 		    p->workers, p->workers + FDS_RESERVED,
 		    (long long)r.rlim_max);
+	p->room = (unsigned int)p->workers;
+	if (p->room < SCALE_ROOM)
+		p->room = SCALE_ROOM;
+	if (r.rlim_max != RLIM_INFINITY &&
+	    p->room + FDS_RESERVED > r.rlim_max)
+		p->room = (unsigned int)(r.rlim_max - FDS_RESERVED);
 	return 0;
 }
 
@@ -405,6 +460,7 @@ static const struct {
 	{ plan_socket, 0, SOCKET },
 	{ plan_owner, IDENT | SOCKET, 0 },
 	{ plan_files, 0, 0 },
+	{ plan_control, 0, 0 },
 	{ plan_program, 0, 0 },
 	{ check_limits, 0, 0 },
 	{ plan_env, IDENT, ENVIRONMENT },
@@ -423,8 +479,10 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 	memset(p, 0, sizeof(*p));
 	p->conf = c;
 	p->jail_fd = -1;
+	p->cwd_fd = -1;
 	p->inherited = inherited;
 	p->root = geteuid() == 0;
+	p->stays_root = p->root && c->user == NULL;
 	p->note = "";
 	plan_name(c, p->name);
 	for (i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
@@ -445,6 +503,8 @@ plan_free(struct plan *p)
 
 	if (p->jail_fd != -1)
 		close(p->jail_fd);
+	if (p->cwd_fd != -1)
+		close(p->cwd_fd);
 	if (p->argv != NULL) {
 		free(p->conf->command != NULL ? p->argv[2] : p->argv[0]);
 		free(p->argv);
@@ -459,6 +519,7 @@ plan_free(struct plan *p)
 	free(p->who);
 	free(p->chdir);
 	free(p->pidfile);
+	free(p->control);
 	free(p->log);
 	free(p->ident.groups);
 	free(p->ident.user);
@@ -467,4 +528,5 @@ plan_free(struct plan *p)
 	free(p->ident.shell);
 	memset(p, 0, sizeof(*p));
 	p->jail_fd = -1;
+	p->cwd_fd = -1;
 }

@@ -26,12 +26,13 @@ pool_staying(const struct pool *p)
 uint64_t
 pool_take_token(struct pool *p, uint64_t now)
 {
-	int64_t rate = (int64_t)p->conf.workers * POOL_REFILL;
-	int64_t full = (int64_t)p->conf.workers * POOL_TOKENS * (int64_t)USEC;
+	int64_t size = p->target > 0 ? p->target : 1;
+	int64_t rate = size * POOL_REFILL;
+	int64_t full = size * POOL_TOKENS * (int64_t)USEC;
 	uint64_t spent = now - p->refilled;
 
 	p->refilled = now;
-	if (spent > (uint64_t)((full - p->tokens) / rate))
+	if (p->tokens > full || spent > (uint64_t)((full - p->tokens) / rate))
 		p->tokens = full;
 	else
 		p->tokens += (int64_t)spent * rate;
@@ -42,17 +43,28 @@ pool_take_token(struct pool *p, uint64_t now)
 }
 
 static void
-stop_all(struct pool *p, bool fast, uint64_t now)
+end_all(struct pool *p, uint64_t now)
 {
 	unsigned int i;
+
+	for (i = 0; i < p->nused; i++)
+		slot_end(p, &p->slots[i], now);
+}
+
+static void
+stop_all(struct pool *p, bool fast, uint64_t now)
+{
+	bool was_up = p->phase == PHASE_UP;
 
 	p->fast = fast;
 	if (p->phase != PHASE_STOP)
 		p->stop_by = slot_later(now, p->conf.stop_timeout);
 	p->phase = PHASE_STOP;
 	p->reloading = false;
-	for (i = 0; i < p->nslots; i++)
-		slot_end(p, &p->slots[i], now);
+	p->target = 0;
+	end_all(p, now);
+	if (was_up && !fast && p->conf.drains)
+		drain_begin(p, now);
 }
 
 static void
@@ -63,93 +75,84 @@ stop(struct pool *p, bool fast, uint64_t now)
 	stop_all(p, fast || p->phase == PHASE_STOP, now);
 }
 
-static void
-reload(struct pool *p)
+struct slot *
+pool_empty(struct pool *p)
 {
-	struct slot *s, *next;
+	struct slot *s = TAILQ_FIRST(&p->lists[SLOT_EMPTY]);
 
-	if (p->phase >= PHASE_STOP)
-		return;	/* in the start it waits until that is over */
-	p->reloading = true;
-	p->generation++;
-	/* What is quiet now need not be waited for when its turn comes. */
-	TAILQ_FOREACH(s, &p->lists[SLOT_READY], by_state)
-		slot_push(p, s, POOL_EXAMINE);
-	/* Whoever waits after a failure has nothing to lose. */
-	TAILQ_FOREACH_SAFE(s, &p->lists[SLOT_BACKOFF], by_state, next) {
-		s->quick = 0;
-		slot_spawn(p, s);
-	}
+	if (s != NULL || p->nused == p->nslots)
+		return s;
+	s = &p->slots[p->nused++];
+	s->deadline = NEVER;
+	s->settled = p->phase != PHASE_START || p->nused > p->conf.workers;
+	TAILQ_INSERT_TAIL(&p->lists[SLOT_EMPTY], s, by_state);
+	return s;
 }
 
-/* One slot is kept free for a reload; who gets none now is found again. */
-static void
-take_stray(struct pool *p, pid_t pid, uint64_t now)
-{
-	if (p->count[SLOT_EMPTY] > 1 && p->phase != PHASE_DONE)
-		slot_stray(p, TAILQ_LAST(&p->lists[SLOT_EMPTY], slot_list),
-		    pid, now);
-}
-
+/* The newest that has not much to lose goes first, and what is old before. */
 static struct slot *
-find_old(const struct pool *p, enum slot_state state)
+find_surplus(const struct pool *p)
 {
-	struct slot *s;
-
-	TAILQ_FOREACH(s, &p->lists[state], by_state) {
-		if (s->generation != p->generation && s != p->extra)
-			return s;
-	}
-	return NULL;
-}
-
-/* Is there a slot that no worker of this reload was ever ready in? */
-static bool
-find_unproven(const struct pool *p)
-{
-	static const enum slot_state states[] = { SLOT_SPAWNING,
-	    SLOT_STARTING, SLOT_STOPPING, SLOT_KILLED, SLOT_BACKOFF };
+	static const enum slot_state states[] = { SLOT_BACKOFF, SLOT_STARTING,
+	    SLOT_READY };
 	struct slot *s;
 	size_t i;
 
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
-		TAILQ_FOREACH(s, &p->lists[states[i]], by_state) {
-			if (!s->leaving && s->proven != p->generation)
-				return true;
+		if (states[i] == SLOT_READY &&
+		    (s = renew_find_old(p)) != NULL)
+			return s;
+		TAILQ_FOREACH_REVERSE(s, &p->lists[states[i]], slot_list,
+		    by_state) {
+			if (s != p->extra)
+				return s;
 		}
 	}
-	return false;
+	return NULL;
 }
 
-/*
- * One step of a rolling reload, if it is time for one: first one worker more,
- * then, when that is ready, one of the old less, and so on.
- */
-static void
-reload_step(struct pool *p, uint64_t now)
+/* One more: who was to go but was not told yet may stay. */
+static bool
+add_one(struct pool *p, uint64_t now)
 {
-	struct slot *old;
+	struct slot *s, *next;
 
-	if (!p->reloading || p->phase != PHASE_UP || p->going != NULL)
-		return;
-	if (p->extra != NULL && p->extra->generation != p->generation)
-		p->extra = NULL;	/* a second reload overtook it */
-	if (p->extra != NULL && p->extra->state != SLOT_READY)
-		return;
-	p->extra = NULL;
-	if ((old = find_old(p, SLOT_STARTING)) == NULL &&
-	    (old = find_old(p, SLOT_READY)) == NULL) {
-		if (find_unproven(p))
-			return;
-		p->reloading = false;
-		slot_notice(p, NOTICE_RELOADED, NULL);
-		return;
+	TAILQ_FOREACH_SAFE(s, &p->lists[SLOT_RETIRING], by_state, next) {
+		if (retire_undo(p, s, now))
+			return true;
 	}
-	if (pool_staying(p) > p->conf.workers) {
-		p->going = old;
-		slot_end(p, old, now);
-	} else if ((p->extra = TAILQ_FIRST(&p->lists[SLOT_EMPTY])) != NULL)
-		slot_spawn(p, p->extra);
+	if (pool_active(p) - p->nstrays > p->conf.max ||
+	    (s = pool_empty(p)) == NULL)
+		return false;
+	slot_spawn(p, s);
+	return true;
+}
+
+/* As many workers as are wanted, and the extra one of a renewal. */
+static void
+fit_step(struct pool *p, uint64_t now)
+{
+	struct slot *s;
+
+	if (p->phase != PHASE_UP || !p->unfit)
+		return;
+	while (pool_staying(p) < p->target && add_one(p, now))
+		continue;
+	while (pool_staying(p) > p->target + (p->extra != NULL) &&
+	    (s = find_surplus(p)) != NULL)
+		slot_end(p, s, now);
+	p->unfit = pool_staying(p) != p->target + (p->extra != NULL);
+}
+
+/* Who gets no slot now is found again. */
+static void
+take_stray(struct pool *p, pid_t pid, uint64_t now)
+{
+	struct slot *s;
+
+	if (p->nstrays < POOL_STRAYS && p->phase != PHASE_DONE &&
+	    (s = pool_empty(p)) != NULL)
+		slot_stray(p, s, pid, now);
 }
 
 static void
@@ -165,7 +168,7 @@ start_step(struct pool *p, const struct pool_event *ev, uint64_t now)
 {
 	if (p->phase != PHASE_START)
 		return;
-	if (p->first_ready != NEVER) {
+	if (p->first_ready != NEVER || p->conf.workers == 0) {
 		if (p->unsettled > 0 && now < p->deadline)
 			return;
 		p->phase = PHASE_UP;
@@ -185,8 +188,9 @@ static void
 step(struct pool *p, const struct pool_event *ev, uint64_t now)
 {
 	start_step(p, ev, now);
-	reload_step(p, now);
-	if (p->phase == PHASE_STOP && pool_active(p) == 0) {
+	renew_step(p, now);
+	fit_step(p, now);
+	if (p->phase == PHASE_STOP && drain_step(p, now)) {
 		p->phase = PHASE_DONE;
 		slot_notice(p, NOTICE_DONE, NULL);
 	}
@@ -200,7 +204,10 @@ pool_new(const struct pool_conf *c, uint64_t now)
 
 	if ((p = calloc(1, sizeof(*p))) == NULL)
 		return NULL;
-	p->nslots = c->workers + 1 + POOL_STRAYS;
+	p->conf = *c;
+	if (p->conf.max < c->workers)
+		p->conf.max = c->workers;
+	p->nslots = p->conf.max + 1 + POOL_STRAYS;
 	p->nactions = 4 * p->nslots + 16;
 	p->slots = calloc(p->nslots, sizeof(*p->slots));
 	p->actions = calloc(p->nactions, sizeof(*p->actions));
@@ -208,26 +215,22 @@ pool_new(const struct pool_conf *c, uint64_t now)
 		pool_free(p);
 		return NULL;
 	}
-	p->conf = *c;
+	p->target = c->workers;
 	p->random = c->seed | 1;
 	p->refilled = now;
 	p->tokens = (int64_t)c->workers * POOL_TOKENS * (int64_t)USEC;
 	p->first_ready = NEVER;
-	p->stop_by = NEVER;
+	p->stop_by = p->prove_by = p->drain_at = NEVER;
 	p->deadline = slot_later(now, c->start_timeout);
 	p->unsettled = c->workers;
 	RB_INIT(&p->times);
 	for (i = 0; i < SLOT_NSTATES; i++)
 		TAILQ_INIT(&p->lists[i]);
-	for (i = 0; i < p->nslots; i++) {
-		p->slots[i].deadline = NEVER;
-		p->slots[i].settled = i >= c->workers;
-		TAILQ_INSERT_TAIL(&p->lists[SLOT_EMPTY], &p->slots[i],
-		    by_state);
-		p->count[SLOT_EMPTY]++;
-	}
+	p->count[SLOT_EMPTY] = p->nslots;
 	for (i = 0; i < c->workers; i++)
-		slot_spawn(p, &p->slots[i]);
+		slot_spawn(p, pool_empty(p));
+	if (c->workers == 0)
+		step(p, NULL, now);
 	return p;
 }
 
@@ -247,12 +250,27 @@ pool_slots(const struct pool *p)
 	return p->nslots;
 }
 
+static void
+set_target(struct pool *p, unsigned int workers)
+{
+	if (p->phase >= PHASE_STOP)
+		return;
+	p->target = workers < p->conf.max ? workers : p->conf.max;
+	p->unfit = true;
+}
+
 void
 pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 {
 	switch (ev->what) {
 	case EV_RELOAD:
-		reload(p);
+		renew_reload(p);
+		break;
+	case EV_TARGET:
+		set_target(p, ev->workers);
+		break;
+	case EV_QUEUE:
+		drain_queue(p, &ev->queue, now);
 		break;
 	case EV_STRAY:
 		take_stray(p, ev->pid, now);
@@ -278,7 +296,14 @@ pool_tick(struct pool *p, uint64_t now)
 	while ((s = slot_next_due(p)) != NULL && s->deadline <= now &&
 	    p->queued < p->nactions / 2)
 		slot_fall_due(p, s, now);
+	drain_tick(p, now);
 	step(p, NULL, now);
+}
+
+static uint64_t
+smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
 }
 
 uint64_t
@@ -287,7 +312,11 @@ pool_deadline(const struct pool *p)
 	const struct slot *s = slot_next_due(p);
 	uint64_t when = p->phase == PHASE_START ? p->deadline : NEVER;
 
-	return s != NULL && s->deadline < when ? s->deadline : when;
+	if (p->phase == PHASE_DONE)
+		return NEVER;
+	if (s != NULL)
+		when = smaller(when, s->deadline);
+	return smaller(smaller(when, renew_deadline(p)), p->drain_at);
 }
 
 bool
@@ -297,7 +326,9 @@ pool_next(struct pool *p, struct pool_action *a)
 		return false;
 	*a = p->actions[p->head];
 	p->head = (p->head + 1) % p->nactions;
-	p->queued--;
+	/* From the front again: what was never written costs no memory. */
+	if (--p->queued == 0)
+		p->head = 0;
 	return true;
 }
 
@@ -317,4 +348,48 @@ unsigned int
 pool_count(const struct pool *p, enum slot_state state)
 {
 	return p->count[state];
+}
+
+unsigned int
+pool_target(const struct pool *p)
+{
+	return p->target;
+}
+
+unsigned int
+pool_max(const struct pool *p)
+{
+	return p->conf.max;
+}
+
+enum pool_phase
+pool_phase(const struct pool *p)
+{
+	return p->phase;
+}
+
+bool
+pool_reloading(const struct pool *p)
+{
+	return p->reloading;
+}
+
+const struct pool_counts *
+pool_counts(const struct pool *p)
+{
+	return &p->counts;
+}
+
+bool
+pool_worker(const struct pool *p, unsigned int slot, struct pool_worker *w)
+{
+	const struct slot *s = &p->slots[slot];
+
+	if (slot >= p->nslots || s->state == SLOT_EMPTY)
+		return false;
+	*w = (struct pool_worker){ .slot = slot, .state = s->state,
+	    .pid = s->pid, .spawned = s->spawned, .ready = s->ready,
+	    .due = s->state == SLOT_BACKOFF ? s->deadline : 0,
+	    .generation = s->generation, .stray = s->stray };
+	return true;
 }

@@ -35,6 +35,15 @@
 #define POOL_CONSTANT		USEC		/* busy so long: told anyway */
 #define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */
 #define POOL_STRAYS		64		/* slots for them */
+#define POOL_PROOF		(2 * USEC)	/* a reload waits so long */
+#define POOL_PROOF_LAST		UINT64_C(20000)	/* pause between its looks */
+#define POOL_MEASURE		USEC		/* between two measurements */
+#define POOL_OVERDUE		USEC		/* and looks for old requests */
+#define POOL_OVERDUE_LEAST	(USEC / 20)
+#define POOL_AGE_SPREAD		8		/* of --max-age, a fraction */
+#define POOL_DRAIN_FIRST	UINT64_C(1000)	/* looks at what still waits */
+#define POOL_DRAIN_LAST		UINT64_C(10000)
+#define POOL_DRAIN_FAILURES	3		/* in a row: give up */
 
 enum slot_state {
 	SLOT_EMPTY,		/* no process, none wanted */
@@ -75,6 +84,19 @@ struct exam {
 	uint64_t	 age;		/* of that, as far as it was seen */
 };
 
+/* The oldest request that a worker serves. */
+struct overdue {
+	bool		 late;		/* it is older than it may be */
+	pid_t		 pid;		/* who serves it */
+	uint64_t	 age;
+};
+
+/* How many connections wait to be accepted. */
+struct queue {
+	bool		 known;
+	unsigned int	 depth;
+};
+
 /* Whether the listen queue moved since it was last looked at. */
 enum moved { MOVED_NO, MOVED_YES, MOVED_UNKNOWN };
 
@@ -86,10 +108,15 @@ struct pool_event {
 		EV_EXAMINED,	/* slot, exam: a POOL_EXAMINE was */
 		EV_HALTED,	/* slot: its process has stopped */
 		EV_EXIT,	/* slot, status, exec_failed, moved */
+		EV_PROVED,	/* slot, exam.connection: of its whole tree */
+		EV_MEASURED,	/* slot, size: a POOL_MEASURE was carried out */
+		EV_OVERDUE,	/* slot, overdue: a POOL_OVERDUE_LOOK was */
 		EV_TIMER,	/* slot: its deadline (pool_tick() only) */
 		EV_END,		/* slot: must go (within the pool only) */
 		EV_NSLOT,	/* above: of one slot; below: of the pool */
 		EV_STRAY,	/* pid: a process a dead worker left behind */
+		EV_TARGET,	/* workers: so many are wanted from now on */
+		EV_QUEUE,	/* queue: a POOL_QUEUE was carried out */
 		EV_RELOAD,
 		EV_STOP,	/* a second one is EV_STOP_FAST */
 		EV_STOP_FAST
@@ -102,6 +129,10 @@ struct pool_event {
 	int		 status;	/* of wait(2) */
 	bool		 exec_failed;	/* it never became its program */
 	enum moved	 moved;		/* asked for by pool_wants_queue() */
+	uint64_t	 size;		/* bytes; 0: unknown */
+	struct overdue	 overdue;
+	struct queue	 queue;
+	unsigned int	 workers;	/* at most pool_max() */
 };
 
 enum notice {
@@ -113,6 +144,9 @@ enum notice {
 	NOTICE_SLOW,		/* pid: not ready in time, is ended */
 	NOTICE_KILL,		/* pid: did not heed its stop signal */
 	NOTICE_LOST,		/* pid, age: killed with a connection */
+	NOTICE_GROWN,		/* pid, size: too large, is replaced */
+	NOTICE_LATE,		/* pid, holder, age: its request is ended */
+	NOTICE_LEFT,		/* count: still waited when the stop ended */
 	NOTICE_RELOADED,
 	NOTICE_RELOAD_FAILED	/* pid or error of the new worker */
 };
@@ -134,6 +168,9 @@ struct pool_notice {
 	uint64_t	 delay;		/* until the next start */
 	unsigned int	 failures;	/* in a row, of this slot */
 	unsigned int	 ready;
+	unsigned int	 count;
+	uint64_t	 size;		/* bytes */
+	pid_t		 holder;	/* of the pid's processes, the one */
 };
 
 struct pool_action {
@@ -143,29 +180,72 @@ struct pool_action {
 		POOL_EXAMINE,	/* EV_EXAMINED, of the first process alone */
 		POOL_SIGNAL,	/* slot, signo, whole */
 		POOL_ADOPT,	/* slot, pid: of an EV_STRAY */
+		POOL_MEASURE_SIZE, /* EV_MEASURED */
+		POOL_PROVE,	/* EV_PROVED */
+		POOL_OVERDUE_LOOK, /* EV_OVERDUE */
+		POOL_SIGNAL_HOLDER, /* slot, pid: of EV_OVERDUE, signo */
+		POOL_REFUSE,	/* no new connections, where no harm is done */
+		POOL_SHUT,	/* none at all; those that wait stay */
+		POOL_QUEUE,	/* EV_QUEUE */
 		POOL_NOTICE
 	}		 what;
 	unsigned int	 slot;
 	int		 signo;		/* of POOL_SIGNAL */
 	bool		 whole;		/* to its process group, not it alone */
-	pid_t		 pid;		/* of POOL_ADOPT */
+	pid_t		 pid;		/* POOL_ADOPT, POOL_SIGNAL_HOLDER */
 	uint64_t	 age;		/* of POOL_LOOK: since the spawn */
 	struct pool_notice notice;
 };
 
 struct pool_conf {
-	unsigned int	 workers;
+	unsigned int	 workers;	/* wanted at first; may be 0 */
+	unsigned int	 max;		/* the most that may be; 0: workers */
 	int		 stop_signal;
+	bool		 drains;	/* a stop serves what waits */
+	uint64_t	 proof;		/* of a reload: POOL_PROOF, or 0 */
+	uint64_t	 max_age;	/* 0: none */
+	uint64_t	 max_rss;	/* bytes; 0: none */
+	uint64_t	 request_timeout;	/* 0: none */
 	uint64_t	 start_timeout;
 	uint64_t	 stop_timeout;
 	uint64_t	 seed;		/* of the jitter */
 };
 
+/* What has happened since the start. */
+struct pool_counts {
+	uint64_t	 started;	/* processes */
+	uint64_t	 recycled;	/* served, and exited 0 */
+	uint64_t	 crashed;	/* served, and ended otherwise */
+	uint64_t	 failed;	/* ended before they were ready */
+	uint64_t	 retired;	/* were asked to go, and went */
+	uint64_t	 killed;	/* did not go in time, idle */
+	uint64_t	 lost;		/* the same, with one */
+	uint64_t	 timed_out;	/* --request-timeout */
+	uint64_t	 aged;		/* --max-age */
+	uint64_t	 grown;		/* --max-rss */
+	uint64_t	 reloads;
+	uint64_t	 reloads_failed;
+};
+
+/* A slot with something in it, as others may see it. */
+struct pool_worker {
+	unsigned int	 slot;
+	enum slot_state	 state;
+	pid_t		 pid;		/* 0: no process */
+	uint64_t	 spawned;
+	uint64_t	 ready;		/* when it was; 0: not yet */
+	uint64_t	 due;		/* SLOT_BACKOFF: its next start */
+	unsigned int	 generation;	/* the reload it was started in */
+	bool		 stray;		/* left behind by a dead worker */
+};
+
+enum pool_phase { PHASE_START, PHASE_UP, PHASE_STOP, PHASE_DONE };
+
 struct pool;
 
 /*
  * A pool that wants its first workers at `now`; it has pool_slots() slots,
- * one more than workers for a reload, and some for strays. NULL when there is
+ * one more than conf.max for a reload, and some for strays. NULL when there is
  * no memory: that is the only allocation it ever makes.
  */
 struct pool *pool_new(const struct pool_conf *c, uint64_t now);
@@ -181,6 +261,15 @@ uint64_t pool_deadline(const struct pool *p);
 bool	 pool_next(struct pool *p, struct pool_action *a);
 /* Does it matter for an exit of this slot whether the queue moved? */
 bool	 pool_wants_queue(const struct pool *p, unsigned int slot);
+/* How many workers are wanted, and the most that may be. */
+unsigned int pool_target(const struct pool *p);
+unsigned int pool_max(const struct pool *p);
+enum pool_phase pool_phase(const struct pool *p);
+bool	 pool_reloading(const struct pool *p);
+const struct pool_counts *pool_counts(const struct pool *p);
+/* Fills *w in. Returns false if the slot is empty. */
+bool	 pool_worker(const struct pool *p, unsigned int slot,
+	    struct pool_worker *w);
 enum slot_state pool_state(const struct pool *p, unsigned int slot);
 unsigned int pool_count(const struct pool *p, enum slot_state state);
 

@@ -172,6 +172,7 @@ print_log(const struct plan *p)
 	static const char *const modes[] = {
 		[WORKER_LOG_PREFIX] = "prefix", [WORKER_LOG_RAW] = "raw",
 		[WORKER_LOG_NONE] = "none",
+		[WORKER_LOG_INHERIT] = "inherit",
 	};
 	const struct conf *c = p->conf;
 	const char *to = p->log != NULL ? p->log : c->log != NULL ? c->log :
@@ -187,6 +188,15 @@ print_log(const struct plan *p)
 	else if (strcmp(to, "syslog") == 0)
 		printf("syslog facility: number %d\n", c->facility >> 3);
 	printf("worker log: %s\n", modes[c->worker_log]);
+}
+
+static void
+print_control(const struct plan *p)
+{
+	print("control", p->control != NULL ? p->control : "none");
+	if (p->control != NULL && !p->control_own)
+		printf("\tin it: %s\n", p->name);
+	print("status group", p->conf->status_group);
 }
 
 void
@@ -215,6 +225,7 @@ preprint_plan(const struct plan *p)
 	print_limits(c);
 	print_stop(c);
 	print_log(p);
+	print_control(p);
 	print("pidfile", p->pidfile);
 	printf("no new privileges: %s\n", c->no_new_privs ? "yes" : "no");
 }

@@ -5,7 +5,6 @@
  * numbers come from the kernel, not from the worker's memory.
  */
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,13 +18,16 @@
 #include "spawnd.h"
 
 #define TREE_MAX	256	/* processes of a worker that are looked at */
-#define TASKS_MAX	256	/* tasks of a process */
+#define TASKS_MAX	2048	/* tasks, of all of them */
+#define FDS_MAX		4096	/* descriptors of a process */
 
 static int procfd = -1;
 
 int
 proc_open(bool *detached)
 {
+	if (procfd != -1)
+		close(procfd);
 	procfd = jail_detach("/proc", detached);
 	if (procfd != -1 && faccessat(procfd, "self/stat", F_OK, 0) == -1) {
 		close(procfd);
@@ -38,18 +40,29 @@ ssize_t
 proc_read(const char *path, char *buf, size_t size)
 {
 	ssize_t n;
-	int fd;
+	int fd, saved;
 
-	if (procfd == -1)
+	if (procfd == -1) {
+		errno = ENOENT;
 		return -1;
+	}
 	fd = openat(procfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (fd == -1)
 		return -1;
 	n = read(fd, buf, size - 1);
+	saved = errno;
 	close(fd);
+	errno = saved;
 	if (n >= 0)
 		buf[n] = '\0';
 	return n;
+}
+
+/* Whoever has ended meanwhile hides nothing. */
+static bool
+is_gone(void)
+{
+	return errno == ENOENT || errno == ESRCH;
 }
 
 int
@@ -86,204 +99,208 @@ open_dir(const char *path)
 	return d;
 }
 
-/* The numbers that name a directory's entries. Returns how many, or -1. */
+/*
+ * The numbers that name a directory's entries. Returns how many, or -1 with
+ * errno set (E2BIG: there are more than max).
+ */
 static int
 list_numbers(const char *path, int *numbers, int max)
 {
 	struct dirent *de;
 	DIR *d;
-	int n = 0;
+	int n = 0, error;
 
 	if ((d = open_dir(path)) == NULL)
 		return -1;
-	while (n < max && (de = readdir(d)) != NULL) {
-		if (de->d_name[0] >= '0' && de->d_name[0] <= '9')
-			numbers[n++] = atoi(de->d_name);
+	while (errno = 0, (de = readdir(d)) != NULL) {
+		if (de->d_name[0] < '0' || de->d_name[0] > '9')
+			continue;
+		if (n == max) {
+			errno = E2BIG;
+			break;
+		}
+		numbers[n++] = atoi(de->d_name);
 	}
+	error = errno;
 	closedir(d);
-	return n;
+	errno = error;
+	return error == 0 ? n : -1;
 }
 
-/* The inode if path is a link to a socket, else 0. */
-static uint64_t
-socket_inode(const char *path)
+/*
+ * *inode is that of the socket which the link leads to, 0 if it is another
+ * thing or gone. Returns 0, or -1 with errno set.
+ */
+static int
+socket_inode(int dir, const char *name, uint64_t *inode)
 {
 	char link[64];
-	uint64_t inode;
 	ssize_t n;
 
-	n = readlinkat(procfd, path, link, sizeof(link) - 1);
+	*inode = 0;
+	n = readlinkat(dir, name, link, sizeof(link) - 1);
 	if (n == -1)
-		return 0;
+		return is_gone() ? 0 : -1;
 	link[n] = '\0';
-	return sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1 ? inode : 0;
-}
-
-static bool
-is_accept(long call)
-{
-#ifdef SYS_accept
-	if (call == SYS_accept)
-		return true;
-#endif
-	return call == SYS_accept4;
-}
-
-static bool
-is_poll(long call)
-{
-	static const long calls[] = {
-#ifdef SYS_poll
-		SYS_poll,
-#endif
-#ifdef SYS_select
-		SYS_select,
-#endif
-#ifdef SYS_epoll_wait
-		SYS_epoll_wait,
-#endif
-#ifdef SYS_epoll_pwait2
-		SYS_epoll_pwait2,
-#endif
-		SYS_ppoll, SYS_pselect6, SYS_epoll_pwait,
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-		if (call == calls[i])
-			return true;
-	}
-	return false;
-}
-
-/* What event loops wait in, and libraries between two calls do not. */
-static bool
-is_epoll(long call)
-{
-#ifdef SYS_epoll_wait
-	if (call == SYS_epoll_wait)
-		return true;
-#endif
-#ifdef SYS_epoll_pwait2
-	if (call == SYS_epoll_pwait2)
-		return true;
-#endif
-	return call == SYS_epoll_pwait;
-}
-
-static bool
-is_read(long call)
-{
-	return call == SYS_read || call == SYS_readv ||
-	    call == SYS_recvfrom || call == SYS_recvmsg;
+	if (sscanf(link, "socket:[%" SCNu64 "]", inode) != 1)
+		*inode = 0;
+	return 0;
 }
 
 /* What call a task sleeps in, of what descriptor. */
 static void
 view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 {
-	unsigned long fd, stack;
 	char path[64], buf[256];
-	long call;
+	struct call c;
+	uint64_t of;
 
 	snprintf(path, sizeof(path), "%d/task/%d/syscall", (int)pid, tid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
-		return;
-	if (sscanf(buf, "%ld 0x%lx 0x%*x 0x%*x 0x%*x 0x%*x 0x%*x 0x%lx",
-	    &call, &fd, &stack) != 3) {
-		v->readable = true;	/* "running", or not in a call */
+	if (proc_read(path, buf, sizeof(buf)) == -1) {
+		if (!is_gone())
+			v->readable = false;
 		return;
 	}
-	/* A 32-bit program on a 64-bit kernel numbers its calls otherwise. */
-	if (sizeof(long) == 8 && stack <= UINT32_MAX)
-		return;
-	v->readable = true;
-	if (is_read(call))
+	c = parse_call(buf);
+	if (c.kind == CALL_FOREIGN)
+		v->readable = false;
+	snprintf(path, sizeof(path), "%d/task/%d/fd/%d", (int)pid, tid,
+	    c.fd);
+	if (c.kind == CALL_READ) {
 		v->reading = true;
-	if (is_epoll(call))
+		if (socket_inode(procfd, path, &of) == 0)
+			v->reads = of;
+	}
+	if (c.kind == CALL_EPOLL)
 		v->looping = true;
-	if (is_poll(call))
+	if (c.kind == CALL_EPOLL || c.kind == CALL_POLL)
 		v->polling = true;
-	if (!is_accept(call))
+	if (c.kind != CALL_ACCEPT)
 		return;
-	snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, (int)fd);
-	if (fd == STDIN_FILENO || socket_inode(path) == inode)
+	if (c.fd == STDIN_FILENO ||
+	    (socket_inode(procfd, path, &of) == 0 && of == inode))
 		v->accepting = true;
 }
 
-/* The cpu time of a task in ns, and whether it runs. */
-static void
+/*
+ * The cpu time of a task in ns, and whether it runs. Returns false if it has
+ * ended.
+ */
+static bool
 view_time(pid_t pid, int tid, struct view *v)
 {
-	char path[64], buf[512], *s;
-	unsigned long user, sys;
-	uint64_t ns;
+	char path[64], buf[512], state;
+	uint64_t ns, ticks;
 
 	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)pid, tid);
-	/* The name in parentheses is the program's own and may hold any. */
-	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
-	    (s = strrchr(buf, ')')) == NULL)
-		return;
-	if (s[1] == ' ' && s[2] != 'S')
+	if (proc_read(path, buf, sizeof(buf)) == -1) {
+		if (is_gone())
+			return false;
+		v->readable = v->asleep = v->stopped = false;
+		return true;
+	}
+	if (parse_stat(buf, &state, &ticks) == -1 || state == 'Z' ||
+	    state == 'X')
+		return false;
+	if (state != 'S')
 		v->asleep = false;
-	if (s[1] == ' ' && s[2] != 'T' && s[2] != 't')
+	if (state != 'T' && state != 't')
 		v->stopped = false;
 	snprintf(path, sizeof(path), "%d/task/%d/schedstat", (int)pid, tid);
-	if (sscanf(s + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu "
-	    "%lu", &user, &sys) != 2)
-		return;
 	if (proc_read(path, buf, sizeof(buf)) > 0 &&
 	    sscanf(buf, "%" SCNu64, &ns) == 1)
 		v->cpu += ns;
 	else
-		v->cpu += (uint64_t)(user + sys) * 1000000000 /
-		    (uint64_t)sysconf(_SC_CLK_TCK);
+		v->cpu += ticks * 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+	return true;
 }
 
-/* Adds the children of one task to the list. Returns its new length. */
+/*
+ * Adds the children of one task to the list of *n. Returns 0, or -1 with
+ * errno set (E2BIG: there are more than max).
+ */
 static int
-add_children(pid_t pid, int tid, pid_t *tree, int n, int max)
+add_children(pid_t pid, int tid, pid_t *tree, int *n, int max)
 {
-	char path[64], buf[4096], *s, *end;
-	long child;
+	char path[64], buf[4096];
+	size_t have = 0, used;
+	ssize_t len;
+	int fd, error = 0;
 
 	snprintf(path, sizeof(path), "%d/task/%d/children", (int)pid, tid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
-		return n;
-	for (s = buf; n < max; s = end) {
-		child = strtol(s, &end, 10);
-		if (end == s || *end != ' ')
+	fd = openat(procfd, path, O_RDONLY | O_CLOEXEC);
+	if (fd == -1)
+		return is_gone() ? 0 : -1;
+	/* The kernel hands out no more than a page at a time. */
+	while ((len = read(fd, buf + have, sizeof(buf) - 1 - have)) > 0) {
+		have += (size_t)len;
+		buf[have] = '\0';
+		used = parse_pids(buf, tree, n, max);
+		have -= used;
+		memmove(buf, buf + used, have);
+		if (*n == max) {
+			error = E2BIG;
 			break;
-		tree[n++] = (pid_t)child;
+		}
 	}
-	return n;
+	if (len == -1 && !is_gone())
+		error = errno;
+	close(fd);
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+/* Looks at the tasks of one process, at most `left`; its children join. */
+static int
+view_process(pid_t pid, uint64_t inode, int left, pid_t *tree, int *n,
+    struct view *v)
+{
+	int tasks[TASKS_MAX];
+	char path[32];
+	int i, ntasks;
+
+	snprintf(path, sizeof(path), "%d/task", (int)pid);
+	if ((ntasks = list_numbers(path, tasks, left)) == -1)
+		return -1;
+	for (i = 0; i < ntasks && (n == NULL || !v->accepting); i++) {
+		if (view_time(pid, tasks[i], v))
+			view_call(pid, tasks[i], inode, v);
+		if (n != NULL && add_children(pid, tasks[i], tree, n,
+		    TREE_MAX) == -1)
+			v->readable = false;
+	}
+	v->tasks += ntasks;
+	return 0;
+}
+
+bool
+proc_accepts(pid_t pid, uint64_t inode)
+{
+	struct view v = { .accepting = false };
+
+	view_call(pid, pid, inode, &v);
+	return v.accepting;
 }
 
 int
 proc_view(pid_t pid, uint64_t inode, bool all, struct view *v)
 {
 	pid_t tree[TREE_MAX];
-	int tasks[TASKS_MAX];
-	int i, j, n = 1, ntasks;
-	char path[32];
+	int i, n = 1;
 
-	*v = (struct view){ .asleep = true, .stopped = true };
+	*v = (struct view){ .asleep = true, .stopped = true,
+	    .readable = true };
 	tree[0] = pid;
-	for (i = 0; i < n; i++) {
-		snprintf(path, sizeof(path), "%d/task", (int)tree[i]);
-		ntasks = list_numbers(path, tasks, TASKS_MAX);
-		if (i == 0 && ntasks <= 0)
+	for (i = 0; i < n && (i == 0 || !v->accepting); i++) {
+		if (view_process(tree[i], inode, TASKS_MAX - v->tasks, tree,
+		    all ? &n : NULL, v) == 0 || (i > 0 && is_gone()))
+			continue;
+		if (i == 0)
 			return -1;
-		v->tasks += ntasks;
-		for (j = 0; j < ntasks && (!all || !v->accepting); j++) {
-			view_time(tree[i], tasks[j], v);
-			view_call(tree[i], tasks[j], inode, v);
-			if (all)
-				n = add_children(tree[i], tasks[j], tree, n,
-				    TREE_MAX);
-		}
+		v->readable = false;
 	}
-	if (!all && proc_children(pid, tree, 1) == 1)
+	n = 0;
+	if (!all && proc_children(pid, tree, TREE_MAX) > 0)
 		v->child = tree[0];
 	return 0;
 }
@@ -298,65 +315,187 @@ proc_children(pid_t pid, pid_t *list, int max)
 	snprintf(path, sizeof(path), "%d/task", (int)pid);
 	if ((ntasks = list_numbers(path, tasks, TASKS_MAX)) <= 0)
 		return -1;
-	for (i = 0; i < ntasks; i++)
-		n = add_children(pid, tasks[i], list, n, max);
+	for (i = 0; i < ntasks; i++) {
+		if (add_children(pid, tasks[i], list, &n, max) == -1 &&
+		    errno != E2BIG)
+			return -1;
+	}
+	return n;
+}
+
+/*
+ * Fills the list with a process and its descendants. Returns 0, or -1 with
+ * errno set: there may be more than *n.
+ */
+static int
+find_tree(pid_t pid, pid_t *list, int *n, int max)
+{
+	int tasks[TASKS_MAX];
+	int i, j, ntasks, left = TASKS_MAX, error = 0;
+	char path[32];
+
+	list[0] = pid;
+	*n = 1;
+	for (i = 0; i < *n; i++) {
+		snprintf(path, sizeof(path), "%d/task", (int)list[i]);
+		ntasks = list_numbers(path, tasks, left);
+		if (ntasks == -1 && (i == 0 || !is_gone()))
+			error = errno;
+		for (j = 0; j < ntasks; j++) {
+			if (add_children(list[i], tasks[j], list, n,
+			    max) == -1)
+				error = errno;
+		}
+		left -= ntasks > 0 ? ntasks : 0;
+	}
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+int
+proc_tree(pid_t pid, pid_t *list, int max)
+{
+	int n;
+
+	if (find_tree(pid, list, &n, max) == -1 && n == 1 && errno != E2BIG)
+		return 0;
 	return n;
 }
 
 bool
 proc_catches(pid_t pid, int signo)
 {
-	char path[32], buf[4096], *s;
-	unsigned long long mask;
+	char path[32], buf[4096];
 
 	snprintf(path, sizeof(path), "%d/status", (int)pid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
-	    (s = strstr(buf, "\nSigCgt:")) == NULL)
-		return false;
-	mask = strtoull(s + strlen("\nSigCgt:"), NULL, 16);
-	return (mask >> (signo - 1) & 1) != 0;
+	return proc_read(path, buf, sizeof(buf)) > 0 &&
+	    parse_caught(buf, signo);
 }
 
+/*
+ * Adds the sockets of one table of descriptors. Returns how many descriptors
+ * it has, or -1 with errno set: not all could be seen.
+ */
 static int
-add_sockets(pid_t pid, uint64_t *inodes, int n, int max)
+add_table(const char *path, uint64_t *inodes, int *n, int max)
 {
-	int fds[TASKS_MAX];
-	char path[64];
+	struct dirent *de;
 	uint64_t inode;
-	int i, nfds;
+	DIR *d;
+	int fds = 0, error;
+
+	if ((d = open_dir(path)) == NULL)
+		return -1;
+	while (errno = 0, (de = readdir(d)) != NULL) {
+		if (de->d_name[0] < '0' || de->d_name[0] > '9')
+			continue;
+		if (socket_inode(dirfd(d), de->d_name, &inode) == -1)
+			break;
+		if (fds++ == FDS_MAX || (inode != 0 && *n == max)) {
+			errno = E2BIG;
+			break;
+		}
+		if (inode != 0)
+			inodes[(*n)++] = inode;
+	}
+	error = errno;
+	closedir(d);
+	errno = error;
+	return error == 0 ? fds : -1;
+}
+
+/*
+ * The sockets of one process. Where its first task has ended before the others
+ * nothing is there or may be seen, and the last task shows the same table.
+ * Returns 0, or -1 with errno set.
+ */
+static int
+add_sockets(pid_t pid, uint64_t *inodes, int *n, int max)
+{
+	int tasks[TASKS_MAX];
+	char path[64];
+	int ntasks, fds, error;
 
 	snprintf(path, sizeof(path), "%d/fd", (int)pid);
-	nfds = list_numbers(path, fds, TASKS_MAX);
-	for (i = 0; i < nfds && n < max; i++) {
-		snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, fds[i]);
-		inode = socket_inode(path);
-		if (inode != 0)
-			inodes[n++] = inode;
+	if ((fds = add_table(path, inodes, n, max)) > 0 ||
+	    (fds == -1 && errno != EACCES && errno != EPERM))
+		return fds == -1 ? -1 : 0;
+	error = fds == -1 ? errno : 0;
+	snprintf(path, sizeof(path), "%d/task", (int)pid);
+	if ((ntasks = list_numbers(path, tasks, TASKS_MAX)) > 1) {
+		snprintf(path, sizeof(path), "%d/task/%d/fd", (int)pid,
+		    tasks[ntasks - 1]);
+		if (add_table(path, inodes, n, max) != -1)
+			return 0;
+		error = errno;
 	}
-	return nfds == -1 ? -1 : n;
+	errno = error;
+	return error == 0 ? 0 : -1;
 }
 
 int
-proc_sockets(pid_t pid, bool all, uint64_t *inodes, int max)
+proc_sockets(pid_t pid, bool all, uint64_t *inodes, int *n, int max)
 {
 	pid_t tree[TREE_MAX];
-	int tasks[TASKS_MAX];
-	int i, j, r, n = 0, ntree = 1, ntasks;
-	char path[32];
+	int i, ntree = 1, error = 0;
 
+	*n = 0;
 	tree[0] = pid;
+	if (all && find_tree(pid, tree, &ntree, TREE_MAX) == -1)
+		error = errno;
 	for (i = 0; i < ntree; i++) {
-		r = add_sockets(tree[i], inodes, n, max);
-		if (r == -1 && i == 0)
-			return -1;
-		n = r == -1 ? n : r;
-		if (!all)
-			break;
-		snprintf(path, sizeof(path), "%d/task", (int)tree[i]);
-		ntasks = list_numbers(path, tasks, TASKS_MAX);
-		for (j = 0; j < ntasks; j++)
-			ntree = add_children(tree[i], tasks[j], tree, ntree,
-			    TREE_MAX);
+		if (add_sockets(tree[i], inodes, n, max) == -1 &&
+		    (i == 0 || !is_gone()))
+			error = errno;
 	}
-	return n;
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+/* Does the process hold that socket? */
+static bool
+holds_socket(pid_t pid, uint64_t inode)
+{
+	char path[32];
+	struct dirent *de;
+	uint64_t found = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%d/fd", (int)pid);
+	if ((d = open_dir(path)) == NULL)
+		return false;
+	while (found != inode && (de = readdir(d)) != NULL)
+		socket_inode(dirfd(d), de->d_name, &found);
+	closedir(d);
+	return found == inode;
+}
+
+pid_t
+proc_holder(uint64_t inode, pid_t likely)
+{
+	struct dirent *de;
+	pid_t pid, found = -1;
+	DIR *d;
+
+	if (likely > 0 && holds_socket(likely, inode))
+		return likely;
+	if ((d = open_dir(".")) == NULL)
+		return -1;
+	while (found == -1 && (de = readdir(d)) != NULL) {
+		pid = (pid_t)atoi(de->d_name);
+		if (pid > 0 && holds_socket(pid, inode))
+			found = pid;
+	}
+	closedir(d);
+	return found;
+}
+
+bool
+proc_is_pipe(pid_t pid, int fd)
+{
+	char path[64], link[16];
+
+	snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, fd);
+	return readlinkat(procfd, path, link, sizeof(link)) > 5 &&
+	    strncmp(link, "pipe:", 5) == 0;
 }

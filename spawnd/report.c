@@ -108,6 +108,66 @@ report_exit(const struct plan *p, const struct pool_notice *n,
 	log_warn("worker %d: %s%s", (int)n->pid, what, next);
 }
 
+static void
+report_late(const struct plan *p, const struct pool_notice *n)
+{
+	char holder[32] = "", age[32];
+
+	if (n->holder != n->pid)
+		snprintf(holder, sizeof(holder), "its process %d ",
+		    (int)n->holder);
+	log_warn("worker %d: %shas been at one request for %s, more than %d s "
+	    "(--request-timeout), and is ended", (int)n->pid, holder,
+	    seconds(n->age, age), p->conf->request_timeout);
+}
+
+static void
+report_worker(const struct pool_worker *w, uint64_t now)
+{
+	static const char *const states[SLOT_NSTATES] = {
+		[SLOT_SPAWNING] = "is started", [SLOT_STARTING] = "starting",
+		[SLOT_READY] = "ready", [SLOT_RETIRING] = "retiring",
+		[SLOT_FREEZING] = "retiring", [SLOT_STOPPING] = "stopping",
+		[SLOT_KILLED] = "killed", [SLOT_BACKOFF] = "waits",
+	};
+	char age[32];
+
+	if (w->state == SLOT_BACKOFF)
+		log_info("status: slot %u: next start in %s", w->slot,
+		    seconds(w->due > now ? w->due - now : 0, age));
+	else
+		log_info("status: worker %d: %s%s, for %s", (int)w->pid,
+		    states[w->state], w->stray ? ", left behind" : "",
+		    seconds(now - w->spawned, age));
+}
+
+void
+report_pool(const struct pool *pool, uint64_t now)
+{
+	const struct pool_counts *c = pool_counts(pool);
+	struct pool_worker w;
+	unsigned int i, n = 0;
+	struct queue q;
+	char depth[16] = "unknown";
+
+	observe_waiting(false, &q);
+	if (q.known)
+		snprintf(depth, sizeof(depth), "%u", q.depth);
+	log_info("status: %u of %u workers ready, %u starting, queue %s; "
+	    "started %" PRIu64 ", recycled %" PRIu64 ", crashed %" PRIu64
+	    ", failed %" PRIu64 ", retired %" PRIu64 ", killed %" PRIu64
+	    ", lost %" PRIu64, pool_count(pool, SLOT_READY),
+	    pool_target(pool), pool_count(pool, SLOT_STARTING), depth,
+	    c->started, c->recycled, c->crashed, c->failed, c->retired,
+	    c->killed, c->lost);
+	for (i = 0; i < pool_slots(pool) && n < STATUS_LINES; i++) {
+		if (!pool_worker(pool, i, &w))
+			continue;
+		report_worker(&w, now);
+		n++;
+	}
+}
+
 void
 report_notice(const struct plan *p, const struct pool_notice *n,
     const struct exec_failure *f)
@@ -135,6 +195,18 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		    "is killed with a connection it has held for %s",
 		    (int)n->pid, p->conf->stop_timeout,
 		    seconds(n->age, delay));
+		break;
+	case NOTICE_GROWN:
+		log_info("worker %d: has grown to %" PRIu64 " MB (--max-rss), "
+		    "is replaced", (int)n->pid, n->size >> 20);
+		break;
+	case NOTICE_LATE:
+		report_late(p, n);
+		break;
+	case NOTICE_LEFT:
+		log_warn("stop: %u connection%s still waited, and %s not "
+		    "served", n->count, n->count == 1 ? "" : "s",
+		    n->count == 1 ? "was" : "were");
 		break;
 	case NOTICE_RELOADED:
 		log_info("reload: all workers are new");

@@ -43,7 +43,7 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	(void)ev;
-	s->told = s->constant = s->busy = false;
+	s->told = s->constant = s->busy = s->turn = false;
 	s->connection = s->age = 0;
 	s->retiring = now;
 	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
@@ -55,14 +55,27 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
 
 /* The deadline has passed: nothing is waited for any more. */
 static void
-kill_now(struct pool *p, struct slot *s)
+end_now(struct pool *p, struct slot *s)
 {
 	struct pool_notice *n;
 
+	if (s->busy)
+		p->counts.lost++;
+	else
+		p->counts.killed++;
 	n = slot_notice(p, s->busy ? NOTICE_LOST : NOTICE_KILL, s);
 	n->age = s->age;
 	slot_signal(p, s, SIGKILL, true);
 	slot_enter(p, s, SLOT_KILLED, NEVER);
+}
+
+/* One at a time is stopped. It hears when it is the next: retire_forget(). */
+static void
+wait_turn(struct pool *p, struct slot *s, uint64_t now)
+{
+	s->turn = true;
+	slot_deadline(p, s, smaller(slot_later(now, POOL_EXAM_LAST),
+	    s->end_by));
 }
 
 void
@@ -71,7 +84,11 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	(void)ev;
 	if (now >= s->end_by) {
-		kill_now(p, s);
+		end_now(p, s);
+		return;
+	}
+	if (s->turn && p->frozen != NULL) {
+		wait_turn(p, s, now);
 		return;
 	}
 	examine_later(p, s, now);
@@ -103,7 +120,7 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 	s->age = x->age;
 	/* Under load it may never be met idle; who catches it, finishes. */
 	if (s->constant && x->catches && !x->threaded && !s->told &&
-	    now - s->retiring >= POOL_CONSTANT)
+	    drain_allows(p) && now - s->retiring >= POOL_CONSTANT)
 		tell(p, s, false, now);
 }
 
@@ -113,13 +130,15 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	const struct exam *x = &ev->exam;
 
+	s->threads = x->threaded && !x->loops;
+	s->turn = false;
 	if (x->holds == HOLDS_BUSY) {
 		found_busy(p, s, x, now);
 		return;
 	}
 	if (x->holds == HOLDS_UNKNOWN) {
 		s->busy = true;		/* for all we know */
-		if (x->catches && !s->told)
+		if (x->catches && !s->told && drain_allows(p))
 			tell(p, s, false, now);
 		return;
 	}
@@ -127,25 +146,48 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	s->loops = x->loops;
 	if (s->told && !x->waits)
 		return;		/* it goes, and has things to do before */
+	if (!drain_allows(p))
+		return;		/* somebody waits, and it may serve them */
 	if (x->leads) {
 		if (!s->told)
 			tell(p, s, false, now);
 	} else if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
-		slot_deadline(p, s, slot_later(now, POOL_EXAM_FIRST));
+		wait_turn(p, s, now);
 }
 
 void
 retire_forget(struct pool *p, const struct slot *s)
 {
-	if (p->frozen == s)
-		p->frozen = NULL;
+	struct slot *next;
+
+	if (p->last == s)
+		p->last = NULL;
+	if (p->frozen != s)
+		return;
+	p->frozen = NULL;
+	TAILQ_FOREACH(next, &p->lists[SLOT_RETIRING], by_state) {
+		if (next->turn) {
+			slot_deadline(p, next, 0);
+			break;
+		}
+	}
 }
 
-/* It runs again, and is tried again. */
-static void
-thaw(struct pool *p, struct slot *s, uint64_t pause, uint64_t now)
+bool
+retire_undo(struct pool *p, struct slot *s, uint64_t now)
+{
+	if (!s->leaving || s->told || s->stray || s == p->going)
+		return false;
+	s->leaving = false;
+	p->nleaving--;
+	renew_ready(p, s, now);
+	return true;
+}
+
+void
+retire_thaw(struct pool *p, struct slot *s, uint64_t pause, uint64_t now)
 {
 	retire_forget(p, s);
 	slot_signal(p, s, SIGCONT, false);
@@ -167,10 +209,7 @@ retire_freeze_timer(struct pool *p, struct slot *s,
     const struct pool_event *ev, uint64_t now)
 {
 	(void)ev;
-	if (now >= s->thaw_by) {
-		thaw(p, s, POOL_FREEZE_AGAIN, now);
-		return;
-	}
+	/* Even when it is late: we may be, and not the process. */
 	slot_deadline(p, s, slot_later(now, POOL_EXAM_FIRST));
 	slot_push(p, s, POOL_EXAMINE);
 }
@@ -182,22 +221,34 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 {
 	const struct exam *x = &ev->exam;
 
-	if (!x->frozen)
-		return;		/* the timer looks again, or gives up */
+	if (!x->frozen) {
+		if (now >= s->thaw_by)
+			retire_thaw(p, s, POOL_FREEZE_AGAIN, now);
+		return;		/* else the timer looks again */
+	}
 	if (x->holds == HOLDS_BUSY || x->holds == HOLDS_UNKNOWN) {
 		s->busy = true;
 		s->connection = x->connection;
 		s->age = x->age;
-		thaw(p, s, s->pause, now);
+		retire_thaw(p, s, s->pause, now);
 		return;
 	}
+	s->kill = x->threaded && x->catches && !s->loops;
+	if (p->last != s && !drain_last(p, s))
+		retire_tell_frozen(p, s, now);
+}
+
+/*
+ * One that did not heed the signal is killed: nothing is lost with it. Nor can
+ * one with threads in accept be told: that which ends the process would take
+ * along what another has accepted meanwhile.
+ */
+void
+retire_tell_frozen(struct pool *p, struct slot *s, uint64_t now)
+{
 	retire_forget(p, s);
-	/*
-	 * It did not heed the signal, and nothing is lost with it. Nor can one
-	 * with threads in accept be told: that which ends the process would
-	 * take along what another has accepted meanwhile.
-	 */
-	if (s->told || (x->threaded && x->catches && !s->loops)) {
+	if (s->told || s->kill) {
+		s->told = true;
 		slot_signal(p, s, SIGKILL, false);
 		slot_enter(p, s, SLOT_KILLED, NEVER);
 		return;
@@ -211,7 +262,7 @@ retire_stop_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	if (p->fast || s->slow || now >= s->end_by) {
-		kill_now(p, s);
+		end_now(p, s);
 		return;
 	}
 	/* The signal was not heeded yet: perhaps it serves, perhaps not. */

@@ -108,11 +108,25 @@ smaller(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+uint64_t
+slot_random(struct pool *p)
+{
+	uint64_t x = p->random;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	p->random = x;
+	return x;
+}
+
 void
 slot_spawn(struct pool *p, struct slot *s)
 {
 	slot_push(p, s, POOL_SPAWN);
 	s->pid = 0;
+	s->ready = 0;
+	s->timed_out = s->told = false;
 	s->generation = p->generation;
 	s->slow = false;
 	slot_enter(p, s, SLOT_SPAWNING, NEVER);
@@ -135,17 +149,25 @@ slot_spawn_after(struct pool *p, struct slot *s, uint64_t now, uint64_t delay)
 bool
 slot_vacate(struct pool *p, struct slot *s)
 {
-	if (!s->leaving && (pool_staying(p) <= p->conf.workers ||
+	if (!s->leaving && p->phase != PHASE_STOP &&
+	    (pool_staying(p) <= p->target ||
 	    (p->reloading && s->generation == p->generation)))
 		return false;
 	retire_forget(p, s);
+	renew_forget(p, s);
 	if (s->leaving)
 		p->nleaving--;
-	else
+	else {
+		if (p->extra == s)
+			renew_in_vain(p, s);
 		p->extra = NULL;
+	}
+	if (s->stray)
+		p->nstrays--;
 	if (p->going == s)
 		p->going = NULL;
-	s->leaving = false;
+	s->leaving = s->stray = false;
+	s->pid = 0;
 	s->failures = s->quick = 0;
 	slot_enter(p, s, SLOT_EMPTY, NEVER);
 	return true;
@@ -174,10 +196,13 @@ slot_stop(struct pool *p, struct slot *s, const struct pool_event *ev,
 static void
 leave(struct pool *p, struct slot *s)
 {
-	if (!s->leaving) {
-		s->leaving = true;
-		p->nleaving++;
-	}
+	if (s->leaving)
+		return;
+	renew_forget(p, s);
+	if (p->extra == s)
+		p->extra = NULL;
+	s->leaving = true;
+	p->nleaving++;
 }
 
 /*
@@ -221,8 +246,22 @@ on_end_again(struct pool *p, struct slot *s, const struct pool_event *ev,
 void
 slot_recycle(struct pool *p, struct slot *s)
 {
-	if (!slot_vacate(p, s))
-		slot_spawn(p, s);
+	p->counts.recycled++;
+	p->drain_failures = 0;
+	if (slot_vacate(p, s))
+		return;
+	renew_forget(p, s);
+	slot_spawn(p, s);
+}
+
+/* Is that the end of a worker as it is to be expected? */
+static bool
+is_expected(const struct pool *p, const struct slot *s, int status)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return true;
+	/* Once the socket is shut accept(2) fails, which not all expect. */
+	return s->timed_out || (p->shut && WIFEXITED(status));
 }
 
 void
@@ -232,16 +271,22 @@ slot_ready_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	struct pool_notice *n;
 	uint64_t delay = 0;
 
-	if (WIFEXITED(ev->status) && WEXITSTATUS(ev->status) == 0) {
+	if (is_expected(p, s, ev->status)) {
+		if (s == p->extra)
+			p->proven = true;
 		slot_recycle(p, s);
 		return;
 	}
+	p->counts.crashed++;
+	if (s == p->extra && !p->proven && p->conf.proof != 0)
+		renew_failed(p, s, ev, now);
 	n = slot_notice(p, NOTICE_EXIT, s);
 	n->status = ev->status;
 	n->was_ready = true;
 	n->age = now - s->spawned;
 	if (slot_vacate(p, s))
 		return;
+	renew_forget(p, s);
 	delay = pool_take_token(p, now);
 	n->delay = delay;
 	slot_spawn_after(p, s, now, delay);
@@ -251,6 +296,8 @@ static void
 on_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
+	if (s->told && !s->stray)
+		p->counts.retired++;
 	if (s->slow)
 		start_failed(p, s, ev, now);
 	else if (!slot_vacate(p, s))
@@ -290,6 +337,10 @@ static slot_handler *const table[SLOT_NSTATES][EV_NSLOT] = {
 		[EV_END] = on_end_leaving,
 	},
 	[SLOT_READY] = {
+		[EV_TIMER] = renew_timer,
+		[EV_PROVED] = renew_proved,
+		[EV_MEASURED] = renew_measured,
+		[EV_OVERDUE] = renew_overdue,
 		[EV_EXIT] = slot_ready_exit,
 		[EV_END] = on_end_leaving,
 	},
@@ -336,7 +387,10 @@ slot_stray(struct pool *p, struct slot *s, pid_t pid, uint64_t now)
 {
 	s->pid = pid;
 	s->spawned = now;
-	s->slow = false;
+	s->slow = s->told = s->timed_out = false;
+	s->stray = true;
+	s->ready = 0;
+	p->nstrays++;
 	slot_push(p, s, POOL_ADOPT)->pid = pid;
 	slot_enter(p, s, SLOT_READY, NEVER);
 	slot_end(p, s, now);

@@ -21,12 +21,26 @@ struct slot {
 	uint64_t	 ready_by;	/* SLOT_STARTING: the start-timeout */
 	uint64_t	 pause;		/* SLOT_STARTING: to the next look */
 	enum look	 seen;
+	uint64_t	 ready;		/* since when it is; 0: it is not */
+	uint64_t	 expires;	/* SLOT_READY: by age; NEVER */
+	uint64_t	 measure_at;	/* the next POOL_MEASURE_SIZE */
+	uint64_t	 overdue_at;	/* the next POOL_OVERDUE_LOOK */
+	uint64_t	 prove_at;	/* the next look of a reload's proof */
+	pid_t		 late;		/* who was told for its old request */
+	bool		 timed_out;
+	bool		 expired;	/* to be replaced: too old or large */
+	bool		 stray;
+	bool		 served;	/* of a proof: seen with a connection */
+	uint64_t	 proof;		/* that connection */
 	bool		 settled;	/* its first start has had an outcome */
 	bool		 leaving;	/* not replaced when it is gone */
 	bool		 slow;		/* ended for being slow to start */
 	bool		 told;		/* was sent the stop signal */
+	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last examined */
 	bool		 loops;		/* then, too */
+	bool		 turn;		/* idle, and waits to be stopped */
+	bool		 threads;	/* then: several wait in accept */
 	bool		 constant;	/* other connections at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
@@ -42,9 +56,13 @@ RB_HEAD(slot_times, slot);
 
 struct pool {
 	struct pool_conf conf;
-	enum { PHASE_START, PHASE_UP, PHASE_STOP, PHASE_DONE } phase;
+	enum pool_phase	 phase;
+	unsigned int	 target;	/* workers wanted */
+	bool		 unfit;		/* that has changed */
+	struct pool_counts counts;
 	struct slot	*slots;
 	unsigned int	 nslots;
+	unsigned int	 nused;		/* those behind were never used */
 	unsigned int	 count[SLOT_NSTATES];
 	struct slot_list lists[SLOT_NSTATES];
 	struct slot_times times;
@@ -53,16 +71,31 @@ struct pool {
 	unsigned int	 unsettled;	/* slots whose first start runs */
 	unsigned int	 given_up;	/* slots that failed too often */
 	unsigned int	 nleaving;
+	unsigned int	 nstrays;
 	bool		 fast;
 	int64_t		 tokens;	/* millionths; below 0: owed */
 	uint64_t	 refilled;
 	uint64_t	 random;
 	bool		 reloading;
+	bool		 proven;	/* the reload's program has served */
+	uint64_t	 prove_by;	/* or is taken to; NEVER: not asked */
+	unsigned int	 nexpired;
+	unsigned int	 renewals;	/* of them that failed in a row */
+	uint64_t	 renew_after;	/* for the next try */
 	unsigned int	 generation;
-	struct slot	*extra;		/* the reload's new worker */
+	struct slot	*extra;		/* the new worker of a renewal */
 	struct slot	*going;		/* the one it replaces */
 	struct slot	*frozen;	/* the one in SLOT_FREEZING */
 	uint64_t	 stop_by;	/* the stop's own deadline */
+	bool		 draining;	/* the stop serves what waits */
+	bool		 shut;		/* nothing new comes */
+	uint64_t	 shut_by;	/* or will not from then on */
+	bool		 asked;		/* since somebody could last serve */
+	struct queue	 waiting;	/* when last asked */
+	struct slot	*last;		/* frozen, until the queue is known */
+	uint64_t	 drain_at;	/* when it is asked again; NEVER */
+	uint64_t	 drain_pause;
+	unsigned int	 drain_failures;
 	struct pool_action *actions;	/* a ring */
 	unsigned int	 nactions;
 	unsigned int	 head;
@@ -78,10 +111,51 @@ slot_handler start_exit;
 /* Its start was in vain, whatever the event; sets the next one. */
 slot_handler start_failed;
 
+/* renew.c: a worker that is ready, and how it is replaced */
+slot_handler renew_timer, renew_proved, renew_measured, renew_overdue;
+/* It is ready from now on. */
+void	 renew_ready(struct pool *p, struct slot *s, uint64_t now);
+/* It is gone, or goes: that it was to be replaced is no matter any more. */
+void	 renew_forget(struct pool *p, struct slot *s);
+/* The new worker of a renewal was in vain. */
+void	 renew_in_vain(struct pool *p, const struct slot *s);
+/* A reload begins. */
+void	 renew_reload(struct pool *p);
+/* The reload's new program has failed, and the reload with it. */
+void	 renew_failed(struct pool *p, const struct slot *s,
+	    const struct pool_event *ev, uint64_t now);
+/* One that is to be replaced, or NULL. */
+struct slot *renew_find_old(const struct pool *p);
+/* One step of replacing what is old, if it is time for one. */
+void	 renew_step(struct pool *p, uint64_t now);
+/* When the next is due; NEVER: an event brings it. */
+uint64_t renew_deadline(const struct pool *p);
+
+/* drain.c: what still waits when the pool is to stop */
+void	 drain_begin(struct pool *p, uint64_t now);
+void	 drain_queue(struct pool *p, const struct queue *q, uint64_t now);
+void	 drain_tick(struct pool *p, uint64_t now);
+/* What follows from any event; returns true when nothing is left to do. */
+bool	 drain_step(struct pool *p, uint64_t now);
+/* May a worker that holds nothing be told to go? */
+bool	 drain_allows(const struct pool *p);
+/*
+ * Is that frozen worker the last who could serve what waits? Then it is
+ * asked for, and drain_queue() decides.
+ */
+bool	 drain_last(struct pool *p, struct slot *s);
+
 /* retire.c: how a worker goes without a request being lost */
 slot_handler retire_begin, retire_timer, retire_examined;
 slot_handler retire_halted, retire_freeze_timer, retire_freeze_examined;
 slot_handler retire_stop_timer;
+/* The frozen worker holds nothing: it goes. */
+void	 retire_tell_frozen(struct pool *p, struct slot *s, uint64_t now);
+/* It is continued and looked at again later. */
+void	 retire_thaw(struct pool *p, struct slot *s, uint64_t pause,
+	    uint64_t now);
+/* Takes it back into the pool, if it was not told to go yet. */
+bool	 retire_undo(struct pool *p, struct slot *s, uint64_t now);
 /* Forgets that the slot's process is stopped: it is gone, or continued. */
 void	 retire_forget(struct pool *p, const struct slot *s);
 
@@ -124,10 +198,14 @@ void	 slot_fall_due(struct pool *p, struct slot *s, uint64_t now);
 /* Queues a notice about a slot (NULL: the pool) to be filled in. */
 struct pool_notice *slot_notice(struct pool *p, enum notice what,
 	    const struct slot *s);
+/* Some number, the same for the same seed. */
+uint64_t slot_random(struct pool *p);
 /* now + pause, at most NEVER. */
 uint64_t slot_later(uint64_t now, uint64_t pause);
 
 /* pool.c */
+/* An empty slot, or NULL. */
+struct slot *pool_empty(struct pool *p);
 /* How many slots have, or are to have, a process. */
 unsigned int pool_active(const struct pool *p);
 /* How many of them will be left when those that leave are gone. */

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,18 +26,23 @@
 #define BACKLOG_MAX		65535
 #define MODE_DEFAULT		0660
 #define UMASK_DEFAULT		022
+#define UMASK_KEEP		(-1)	/* as we were started with */
 #define START_TIMEOUT		60	/* seconds */
 #define STOP_TIMEOUT		30	/* seconds */
 #define KEEP_IDLE		5	/* seconds */
+#define SCALE_ROOM		1024	/* workers, for a later scale */
+#define STATUS_LINES		32	/* workers that USR2 logs */
 #define TIMEOUT_MAX		86400	/* seconds */
+#define AGE_MAX			31536000	/* seconds */
 #define NAME_SIZE		33	/* of a pool, with the NUL */
 #define ERR_SIZE		1024	/* of an error's line, with the NUL */
 #define OUTCOME_SIZE		3072	/* of all lines about the start */
 #define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
 #define RLIMITS_MAX		16	/* --rlimit options */
-#define FDS_RESERVED		48	/* descriptors for spawnd itself */
+#define FDS_RESERVED		80	/* descriptors for spawnd itself */
 #define DIR_LOCK_MS		5000	/* wait for a directory's lock */
 #define CHILDREN_MAX		4096	/* looked at for strays */
+#define HANDSHAKE		UINT64_C(1000000) /* usec, of TCP, at a stop */
 #define STRAYS_PAUSE		UINT64_C(10000)	/* usec, before that */
 
 #define SYSLOG_SOCKET		"/dev/log"
@@ -64,7 +70,17 @@ struct finding {
 };
 
 /* What becomes of the workers' output. */
-enum worker_log { WORKER_LOG_PREFIX, WORKER_LOG_RAW, WORKER_LOG_NONE };
+enum worker_log {
+	WORKER_LOG_PREFIX, WORKER_LOG_RAW, WORKER_LOG_NONE,
+	WORKER_LOG_INHERIT	/* it goes where ours does */
+};
+
+/* What the workers' environment is made of, before -e and the like. */
+enum env_base {
+	ENV_ALLOWED,		/* the allowlist, and who the worker is */
+	ENV_WHOLE,		/* ours, but for what is never passed on */
+	ENV_EXACT		/* ours, for one who takes our place */
+};
 
 struct findings {
 	struct finding	*list;
@@ -119,7 +135,12 @@ struct conf {
 	int		 stop_timeout;		/* seconds */
 	int		 stop_signal;
 	int		 keep_idle;		/* seconds; 0: never */
+	int		 max_age;		/* seconds; 0: none */
+	uint64_t	 max_rss;		/* bytes; 0: none */
+	int		 request_timeout;	/* seconds; 0: none */
 	const char	*pidfile;
+	const char	*control;		/* NULL: not given */
+	const char	*status_group;
 	const char	*log;			/* NULL: not given */
 	int		 facility;		/* LOG_DAEMON ... */
 	enum worker_log	 worker_log;
@@ -130,6 +151,22 @@ struct conf {
 	bool		 version;
 	char		**argv;			/* the operands */
 	int		 argc;
+
+	/* No option of spawnd's sets these; see names.h. */
+	enum env_base	 env_base;
+	bool		 inherited_only;	/* a socket must be passed in */
+	bool		 mode_by_umask;		/* of the socket, without -M */
+	bool		 both_families;		/* "::" takes IPv4 too */
+	bool		 root_stays;		/* without -u, and its rights */
+	bool		 cwd_stays;		/* where there is no jail */
+	bool		 replace;		/* become the application */
+	bool		 pidfile_public;	/* readable, so not locked */
+	bool		 titled;		/* ps shows whose pool it is */
+	bool		 stop_by_any;		/* HUP and USR1 stop, too */
+	bool		 worker_status;		/* of a start that fails */
+	int		 error_status;		/* of all others; 0: theirs */
+	const char	*outcome;		/* of a start: this and a pid */
+	const char	*letters;		/* see names_letters() */
 };
 
 /* Who the supervisor and the workers become. */
@@ -150,6 +187,7 @@ struct plan {
 	const struct conf *conf;
 	char		 name[NAME_SIZE];
 	bool		 root;			/* we have uid 0 */
+	bool		 stays_root;		/* and nothing changes that */
 	const char	*note;			/* "", or why the jail */
 	char		*jail;			/* NULL: no chroot */
 	int		 jail_fd;		/* -1: no chroot */
@@ -168,12 +206,17 @@ struct plan {
 
 	struct ident	 ident;
 	char		*chdir;
+	int		 cwd_fd;		/* -1: not where we stay */
 	char		*pidfile;		/* NULL: none */
+	char		*control;		/* NULL: none; a directory */
+	bool		 control_own;		/* of this pool alone, as asked */
+	gid_t		 status_gid;		/* (gid_t)-1: nobody else */
 	char		*log;			/* NULL: not a file */
 	int		 backlog;
 	char		**argv;
 	char		**envp;
 	int		 workers;
+	unsigned int	 room;			/* the most there may be */
 	int		 children;		/* of each worker, by PHP */
 };
 
@@ -182,6 +225,7 @@ struct guarantees {
 	bool		 proc;			/* /proc can be read */
 	bool		 proc_detached;
 	bool		 queue;			/* the queue can be read */
+	const char	*no_queue;		/* why not */
 	bool		 bounding_empty;
 	bool		 no_new_privs;
 };
@@ -195,7 +239,11 @@ struct sight {
 	uint64_t	 quiet_since;		/* usec; 0: it is not */
 	uint64_t	 connection;		/* the one it held */
 	uint64_t	 held_since;		/* usec */
+	struct exam	 exam;			/* the last one */
+	bool		 examined;		/* it still may stand */
+	enum look	 looked;		/* the last answer */
 	bool		 oom_done;
+	bool		 halted;		/* by somebody else */
 };
 
 /* What /proc shows of a worker at one moment, over its whole tree. */
@@ -204,12 +252,23 @@ struct view {
 	bool		 accepting;		/* a task waits for work */
 	bool		 polling;		/* a task sleeps in a poll */
 	bool		 asleep;		/* no task runs */
-	bool		 readable;		/* the calls could be read */
+	bool		 readable;		/* nothing of it was hidden */
 	bool		 stopped;		/* all tasks are */
 	int		 tasks;
 	bool		 reading;		/* a task sleeps in a read */
+	uint64_t	 reads;			/* of that socket; 0: of none */
 	bool		 looping;		/* or in epoll_wait(2) */
 	pid_t		 child;			/* one of its children; 0 */
+};
+
+/* What a task sleeps in. */
+struct call {
+	enum {
+		CALL_NONE,		/* it runs */
+		CALL_FOREIGN,		/* it cannot be known */
+		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_POLL, CALL_EPOLL
+	}		 kind;
+	int		 fd;			/* the first argument; or -1 */
 };
 
 /*
@@ -254,12 +313,13 @@ const char *capture_tail(void);
  */
 int	 daemon_sanitize(int keep, struct err *e);
 /*
- * Takes the pool into the background, by its name: forks, starts a session,
- * moves to "/". Returns 0 in the child. The first process does not return: it
- * waits until the child calls daemon_outcome() or ends, prints the line and
- * exits with the status. Returns -1 with *e set when no child could be made.
+ * Takes the plan's pool into the background: forks, starts a session, moves
+ * to "/", takes its title. Returns 0 in the child. The first process does not
+ * return: it waits until the child calls daemon_outcome() or ends, prints the
+ * line and exits with the status. Returns -1 with *e set when no child could
+ * be made.
  */
-int	 daemon_start(const char *pool, struct err *e);
+int	 daemon_start(const struct plan *p, struct err *e);
 /*
  * Reports how the start went, in one or more lines. With status 0 and in the
  * background, standard output and (unless it is the log) error go to
@@ -304,6 +364,21 @@ int	 err_set(struct err *e, int status, const char *fmt, ...)
 	    __attribute__((format(printf, 3, 4)));
 /* The exit status that fits an errno: 77 for EACCES and EPERM, else dflt. */
 int	 err_status(int error, int dflt);
+/* The status to exit with for one of sysexits.h, by conf. */
+int	 err_exit(const struct conf *c, int status);
+/*
+ * That of a start that failed as its last worker did: by not getting to its
+ * program (*f, else NULL), or by ending with that wait status.
+ */
+int	 err_worker_exit(const struct conf *c, const struct exec_failure *f,
+	    int status);
+
+/* filter_linux.c, filter_none.c: the same name on every system */
+/*
+ * Lets no new TCP connections in at a listening socket: they get no answer,
+ * while those that wait in its queue stay. Returns 0, or -1 with errno set.
+ */
+int	 filter_new(int fd);
 
 /* findings.c */
 /* Adds one. Ends the process when there is no memory. */
@@ -404,6 +479,14 @@ int	 limit_parse(const char *opt, const char *val, struct limit *l,
 
 /* listen.c */
 /*
+ * No new connections from now on, where that does no harm to those that wait:
+ * a unix socket's file is removed if the rights of this moment allow it, at a
+ * TCP socket new ones get no answer.
+ */
+void	 listen_refuse(const struct plan *p);
+/* None at all: a unix socket is shut down. Those that wait can be accepted. */
+void	 listen_shut(const struct plan *p);
+/*
  * Parses a literal IPv4 or IPv6 address and a port into *ss. Returns the
  * length of the address, or 0 if it is neither.
  */
@@ -442,10 +525,11 @@ int	 log_open(const struct plan *p, struct err *e);
 /* True if the log goes to standard error, which then must stay open. */
 bool	 log_on_stderr(void);
 /*
- * Opens the log's file again, by its name. Where that cannot be, the old one
- * is kept and the reason logged.
+ * Opens the log's file again, by its name, or takes one that somebody else
+ * has opened (fd not -1, which is then the log's). Returns 0, or -1 with *e
+ * set (64, 73, 77), and the old one is kept.
  */
-void	 log_reopen(void);
+int	 log_reopen(int fd, struct err *e);
 /* What is wrong with the log that was opened, "" if nothing. */
 const char *log_complaint(void);
 /* Is there room for a good many lines, written or kept? */
@@ -486,7 +570,8 @@ int	 syslog_send(int priority, const char *text, size_t len);
 /* loop.c */
 enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
-	TIMER_STRAYS, TIMER_WATCHDOG, NTIMERS
+	TIMER_STRAYS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
+	TIMER_CONTROL, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -506,6 +591,9 @@ void	 loop_timer(enum loop_timer t, uint64_t when, void (*handler)(void));
  * A paused watch is silent until it is resumed.
  */
 struct loop_watch *loop_watch(int fd, void (*handler)(void *), void *arg);
+/* Whenever it can be written; paused at first. */
+struct loop_watch *loop_watch_write(int fd, void (*handler)(void *),
+	    void *arg);
 void	 loop_pause(struct loop_watch *w);
 void	 loop_resume(struct loop_watch *w);
 void	 loop_unwatch(struct loop_watch *w);
@@ -514,6 +602,17 @@ uint64_t loop_now(void);
 /* Runs until loop_end(). Returns 0, or -1 when it failed. */
 int	 loop_run(void);
 void	 loop_end(void);
+
+/* mend.c: what others of our user have done */
+/* Takes note of the limits as they are to be. */
+void	 mend_init(void);
+/*
+ * No process could be made. Ends spawnd if that is because somebody has
+ * lowered its limits.
+ */
+void	 mend_no_spawn(void);
+/* A slot's process has stopped. If that was not us, it will be continued. */
+void	 mend_stopped(unsigned int slot);
 
 /* notify.c: the protocols of systemd, sd_listen_fds(3) and sd_notify(3) */
 /*
@@ -560,6 +659,24 @@ enum look observe_look(pid_t pid, uint64_t age, uint64_t now,
  */
 void	 observe_examine(pid_t pid, int signo, uint64_t keep_idle,
 	    uint64_t now, struct sight *s, struct exam *x);
+/* A connection that the process or one of its descendants holds; or 0. */
+uint64_t observe_connection(pid_t pid);
+/* The resident memory of its whole tree in bytes; 0: unknown. */
+uint64_t observe_size(pid_t pid);
+/*
+ * The oldest request that a worker's tree serves, and who does. A connection
+ * counts from when it was first seen or last seen quiet; limit and now are in
+ * microseconds.
+ */
+void	 observe_overdue(pid_t pid, uint64_t limit, uint64_t now,
+	    struct overdue *o);
+/* Sends a signal to who serves that request, if it still does. */
+void	 observe_signal_holder(pid_t worker, pid_t holder, int signo);
+/*
+ * How many connections wait to be accepted; half_open: also those of TCP
+ * whose handshake is not over.
+ */
+void	 observe_waiting(bool half_open, struct queue *q);
 /* The pids of our own children, at most n. Returns how many, or -1. */
 int	 observe_children(pid_t *list, int n);
 /* Does the process hold the listen socket or a connection of it? */
@@ -568,8 +685,19 @@ bool	 observe_serves(pid_t pid);
 uint64_t observe_head(void);
 /* Has that one left the queue? With mark 0 none has; it may be unknown. */
 enum moved observe_moved(uint64_t mark);
+/*
+ * How many connections wait in the listen queue, and how many may. Returns 0,
+ * or -1: unknown.
+ */
+int	 observe_queue(unsigned int *depth, unsigned int *limit);
 /* The process that made the socket a unix one is connected to, or -1. */
 pid_t	 observe_peer(int fd);
+/*
+ * A process that holds the unix socket which listens at that file: maker,
+ * who made it, if that does, else any other; or -1. *left: it looks like a
+ * worker whose supervisor is gone.
+ */
+pid_t	 observe_holder(const struct stat *file, pid_t maker, bool *left);
 /*
  * A descriptor that can be read once the listen socket has been shut down;
  * connections that come do not wake it. -1 where there is no such thing.
@@ -581,25 +709,58 @@ int	 observe_somaxconn(void);
 /* proc_linux.c: reading /proc through a descriptor that outlives the jail */
 /* Opens /proc. Returns 0 with *detached set, or -1: there is none. */
 int	 proc_open(bool *detached);
-/* Reads a small file of /proc as a string. Returns its length, or -1. */
+/*
+ * Reads a small file of /proc as a string. Returns its length, or -1 with
+ * errno set.
+ */
 ssize_t	 proc_read(const char *path, char *buf, size_t size);
 /* Writes a file of /proc. Returns 0, or -1 with errno set. */
 int	 proc_write(const char *path, const char *text);
 /*
  * Looks at a process and, with `tree`, all its descendants. inode is the
  * listen socket's.
- * Returns 0 with *v filled, or -1 if even the first could not be seen.
+ * Returns 0 with *v filled, or -1 with errno set if not even the first could
+ * be seen.
  */
 int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
+/*
+ * A process and its descendants, at most n, itself first. Returns how many,
+ * 0 if it cannot be seen.
+ */
+int	 proc_tree(pid_t pid, pid_t *list, int n);
+/* Does the first task of a process wait in accept? For much less. */
+bool	 proc_accepts(pid_t pid, uint64_t inode);
 /* Does the process catch that signal? */
 bool	 proc_catches(pid_t pid, int signo);
 /* The children of a process, at most n. Returns how many, or -1. */
 int	 proc_children(pid_t pid, pid_t *list, int n);
 /*
- * Collects the inodes of the sockets a process (or tree) holds, at most n.
- * Returns how many, or -1 if the first process cannot be read.
+ * Collects the inodes of the sockets a process (or tree) holds, at most max;
+ * *n is how many. Returns 0, or -1 with errno set: there may be more
+ * (EACCES: part of it is hidden; E2BIG: they are too many).
  */
-int	 proc_sockets(pid_t pid, bool tree, uint64_t *inodes, int n);
+int	 proc_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n,
+	    int max);
+/* A process that holds the socket, if possible the likely one; or -1. */
+pid_t	 proc_holder(uint64_t inode, pid_t likely);
+/* Is that descriptor of the process a pipe? */
+bool	 proc_is_pipe(pid_t pid, int fd);
+
+/* parse_linux.c: the texts of /proc */
+/* What /proc/PID/syscall says. */
+struct call parse_call(const char *text);
+/*
+ * The state and the cpu time, in clock ticks, of /proc/PID/stat. Returns 0,
+ * or -1 if it is none.
+ */
+int	 parse_stat(const char *text, char *state, uint64_t *ticks);
+/*
+ * Adds pids, each with a blank behind it, to the list of *n, at most max.
+ * Returns how many bytes it took: the last pid may be cut off.
+ */
+size_t	 parse_pids(const char *text, pid_t *list, int *n, int max);
+/* Does the SigCgt line of /proc/PID/status have that signal? */
+bool	 parse_caught(const char *text, int signo);
 
 /* diag_linux.c: what NETLINK_SOCK_DIAG knows of the listen socket */
 /* Opens it for the listen socket fd, before the jail. Returns 0 or -1. */
@@ -610,11 +771,64 @@ enum moved diag_moved(uint64_t mark);
 /*
  * Which of these socket inodes are accepted connections of the listen
  * socket? They are moved to the front; *unread: one of them has bytes that
- * nobody has read. Returns how many, or -1: unknown.
+ * nobody has read. Returns how many, or -1 with errno set: unknown (ENOENT:
+ * our own listen socket is not seen).
  */
 int	 diag_accepted(uint64_t *inodes, int n, bool *unread);
+/*
+ * All accepted connections, in malloc'd memory (NULL for none). Returns how
+ * many, or -1: unknown.
+ */
+int	 diag_connections(uint64_t **inodes);
+/* As observe_queue(), with half_open as observe_waiting(). */
+int	 diag_queue(bool half_open, unsigned int *depth, unsigned int *limit);
+/* The inode of the unix socket that listens at that file, or 0. */
+uint64_t diag_bound(const struct stat *file);
+
+/* netlink_linux.c: questions to NETLINK_SOCK_DIAG */
+/* Opens it. Returns 0, or -1 with errno set. */
+int	 netlink_open(void);
+/* Takes one message; returns false to see no more. */
+struct nlmsghdr;
+typedef bool netlink_taker(const struct nlmsghdr *h, void *arg);
+/* The answer to a request, of which datagrams are read until it is done. */
+struct netlink_answer {
+	uint32_t	 sequence;		/* of the request */
+	netlink_taker	*take;
+	void		*arg;
+	bool		 enough;		/* take() wants no more */
+	bool		 done;
+	int		 error;			/* it is not whole; errno */
+};
+/*
+ * What comes behind a message or attribute of that length, or NULL. The
+ * kernel's own macros go past the end where the last one is not padded.
+ */
+const void *netlink_next(const void *p, size_t len, size_t *left);
+/* Takes the messages of one datagram. */
+void	 netlink_parse(struct netlink_answer *a, const void *buf, size_t len);
+/*
+ * Asks, with a request of SOCK_DIAG_BY_FAMILY, for one socket or, with dump,
+ * all that fit. Returns 0, or -1 with errno set: the answer is not whole.
+ */
+int	 netlink_ask(const void *body, size_t size, bool dump,
+	    netlink_taker *take, void *arg);
+
+/* names.c: the other names of the program, see names.h */
+/*
+ * Parses a command line into *c by the name that argv[0] has, which messages
+ * begin with from now on. As options_parse().
+ */
+int	 names_parse(struct conf *c, int argc, char *argv[], struct err *e);
+/* Prints options or version. Return 0, or -1 when that cannot be written. */
+int	 names_help(void);
+int	 names_version(void);
+/* Makes a message about spawnd's options one about this name's. */
+void	 names_letters(const struct conf *c, char *text);
 
 /* options.c */
+/* A conf as it is without any option. */
+void	 options_defaults(struct conf *c);
 /*
  * Parses a command line into *c. Pure but for memory. Returns 0, or -1 with
  * *e set (64; 71 for no memory).
@@ -626,10 +840,16 @@ void	 options_free(struct conf *c);
 
 /* pidfile.c */
 /*
- * Creates, locks and fills the plan's pidfile, before the jail. Returns 0,
- * or -1 with *e set (73, 77).
+ * Creates, locks and fills the plan's pidfile, before the jail; one that is
+ * public, which cannot be locked, is only looked at. Returns 0, or -1 with *e
+ * set (73, 77).
  */
 int	 pidfile_lock(const struct plan *p, struct err *e);
+/*
+ * Fills one that is public, once the listen socket has shown that it is
+ * nobody else's. Returns 0, or -1 with *e set (73).
+ */
+int	 pidfile_publish(const struct plan *p, struct err *e);
 /* Empties it and, where that is still possible, removes it. */
 void	 pidfile_clear(const struct plan *p);
 
@@ -677,9 +897,36 @@ void	 report_exec(const struct plan *p, const struct exec_failure *f,
 	    char *buf, size_t size);
 /* "exited with status 1", "was killed by SIGSEGV (core dumped)". */
 void	 report_status(int status, char *buf, size_t size);
+/* The pool and its workers, in a few lines of the log. */
+void	 report_pool(const struct pool *pool, uint64_t now);
 /* "4 workers ready on unix:/run/app.sock (www:www 0660), ..." */
 void	 report_ready(const struct plan *p, unsigned int ready, char *buf,
 	    size_t size);
+
+/* supervise.c: between the pool and the world */
+/*
+ * Makes the pool of the plan and watches for what it has to know. The jail is
+ * entered and the loop is there. Returns 0, or -1 with *e set (71).
+ */
+int	 supervise_init(const struct plan *p, struct err *e);
+/* Runs until the pool is done. Returns the exit status. */
+int	 supervise_run(void);
+struct pool *supervise_pool(void);
+/* Tells the pool, and does what it wants done. */
+void	 supervise_event(const struct pool_event *ev);
+/* So many workers are wanted, at most pool_max(). */
+void	 supervise_scale(unsigned int workers);
+/*
+ * The pool may have min to max of them. Returns 0, or -1 with *e set (64).
+ */
+int	 supervise_bounds(unsigned int min, unsigned int max, struct err *e);
+/* The bounds that are in force. */
+void	 supervise_range(unsigned int *min, unsigned int *max);
+void	 supervise_reload(void);
+/* Only a new start can mend what has happened: stops fast, with 71. */
+void	 supervise_end(const char *why);
+/* Graceful, or with `fast` without regard to requests. */
+void	 supervise_stop(bool fast);
 
 /* signame.c */
 /* A signal by its name, with or without SIG, or number; -1: none such. */
@@ -702,6 +949,11 @@ pid_t	 worker_spawn(unsigned int slot, int output);
  * slot has no process.
  */
 void	 worker_signal(unsigned int slot, int signo, bool whole);
+/*
+ * Becomes the application: no fork, no supervisor; with our descriptors 1 and
+ * 2. Returns, with *f set, only if that cannot be.
+ */
+void	 worker_replace(const struct plan *p, struct exec_failure *f);
 /* Gives a slot a process that was not started for it, but is our child. */
 void	 worker_adopt(unsigned int slot, pid_t pid);
 /* Is that child the process of a slot? */

@@ -28,13 +28,7 @@ doubled(uint64_t first, unsigned int n, uint64_t last)
 static uint64_t
 jitter(struct pool *p, uint64_t delay)
 {
-	uint64_t x = p->random;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	p->random = x;
-	return delay - x % (delay / 4 + 1);
+	return delay - slot_random(p) % (delay / 4 + 1);
 }
 
 static void
@@ -68,23 +62,6 @@ came_up(struct pool *p, struct slot *s, uint64_t now)
 	s->proven = s->generation;
 }
 
-/* A new worker that fails ends the reload it belongs to. */
-static void
-reload_failed(struct pool *p, const struct slot *s,
-    const struct pool_event *ev)
-{
-	struct pool_notice *n;
-
-	if (!p->reloading || s->generation != p->generation)
-		return;
-	p->reloading = false;
-	p->extra = NULL;
-	n = slot_notice(p, NOTICE_RELOAD_FAILED, s);
-	n->error = ev->error;
-	n->status = ev->status;
-	n->exec_failed = ev->exec_failed;
-}
-
 /* The slot's worker did not start: what now, and when again. */
 void
 start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
@@ -94,6 +71,8 @@ start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
 	uint64_t delay;
 
 	tried(p, s);
+	p->counts.failed++;
+	p->drain_failures++;
 	s->failures++;
 	delay = jitter(p, doubled(POOL_FAIL_FIRST, s->failures,
 	    POOL_FAIL_LAST));
@@ -103,9 +82,10 @@ start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
 	n->status = ev->status;
 	n->exec_failed = ev->exec_failed;
 	n->age = now - s->spawned;
-	reload_failed(p, s, ev);
+	renew_failed(p, s, ev, now);
 	if (slot_vacate(p, s))
 		return;
+	renew_forget(p, s);
 	n->delay = delay;
 	slot_spawn_after(p, s, now, delay);
 }
@@ -114,6 +94,7 @@ void
 start_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
+	p->counts.started++;
 	s->pid = ev->pid;
 	s->spawned = now;
 	s->ready_by = slot_later(now, p->conf.start_timeout);
@@ -166,7 +147,9 @@ start_looked(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	s->quick = 0;
 	came_up(p, s, now);
-	slot_enter(p, s, SLOT_READY, NEVER);
+	renew_ready(p, s, now);
+	if (p->phase == PHASE_STOP)
+		slot_end(p, s, now);
 }
 
 /* An exit 0 of a worker that was never seen ready. */
@@ -191,7 +174,7 @@ unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 		n->age = now - s->spawned;
 	}
 	if (ev->moved == MOVED_NO)
-		reload_failed(p, s, ev);
+		renew_failed(p, s, ev, now);
 	if (slot_vacate(p, s))
 		return;
 	next = slot_later(s->spawned, doubled(POOL_QUICK_FIRST, s->quick,

@@ -51,14 +51,17 @@ syslog_facility(const char *s)
 	return -1;
 }
 
-/* Connects by the name in dir: only chdir leads there from a jail. */
+/*
+ * Connects by the name in dir: only chdir leads there from a jail. Without
+ * one the name is all of the path, and the working directory stays.
+ */
 static int
 reconnect(void)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int r, saved;
 
-	if (dir == -1)
+	if (dir == -1 && name[0] != '/')
 		return -1;
 	if (sock != -1)
 		close(sock);
@@ -66,12 +69,12 @@ reconnect(void)
 	if (sock == -1)
 		return -1;
 	strlcpy(un.sun_path, name, sizeof(un.sun_path));
-	if (fchdir(dir) == -1)
+	if (dir != -1 && fchdir(dir) == -1)
 		r = -1;
 	else
 		r = connect(sock, (struct sockaddr *)&un, sizeof(un));
 	saved = errno;
-	if (chdir("/") == -1 || r == -1) {
+	if ((dir != -1 && chdir("/") == -1) || r == -1) {
 		close(sock);
 		sock = -1;
 		errno = saved;
@@ -91,6 +94,10 @@ syslog_open(bool jailed)
 	if ((path = realpath(SYSLOG_SOCKET, NULL)) == NULL &&
 	    (path = strdup(SYSLOG_SOCKET)) == NULL)
 		return -1;
+	if (!jailed && strlcpy(name, path, sizeof(name)) < sizeof(name)) {
+		free(path);
+		return reconnect();
+	}
 	slash = strrchr(path, '/');
 	strlcpy(name, slash + 1, sizeof(name));
 	slash[slash == path ? 1 : 0] = '\0';

@@ -117,7 +117,10 @@ give_up(struct exec_failure *f, enum exec_step step)
 	_exit(127);
 }
 
-/* From here to the exec only async-signal-safe calls. */
+/*
+ * From here to the exec only async-signal-safe calls, and nothing that is the
+ * address space's: memory is the supervisor's own, see worker_spawn().
+ */
 static void
 apply_limits(struct exec_failure *f)
 {
@@ -143,7 +146,10 @@ apply_limits(struct exec_failure *f)
 		give_up(f, STEP_NICE);
 }
 
-/* All signals are blocked; the handlers are the loop's until reset here. */
+/*
+ * All signals are blocked; the handlers are the loop's until reset here, and
+ * would run in the supervisor's memory.
+ */
 static void
 reset_signals(void)
 {
@@ -164,32 +170,65 @@ become(pid_t parent, int output, struct exec_failure *f)
 	setpgid(0, 0);
 	if (jail_tie(parent) == -1)
 		_exit(127);
-	umask((mode_t)plan->conf->umask);
+	if (plan->conf->umask != UMASK_KEEP)
+		umask((mode_t)plan->conf->umask);
 	apply_limits(f);
-	if (dup2(output, STDOUT_FILENO) == -1 ||
-	    dup2(output, STDERR_FILENO) == -1)
+	if (plan->conf->worker_log != WORKER_LOG_INHERIT &&
+	    (dup2(output, STDOUT_FILENO) == -1 ||
+	    dup2(output, STDERR_FILENO) == -1))
 		give_up(f, STEP_PARENT);
-	if (chdir(plan->chdir) == -1)
+	if (plan->cwd_fd == -1 && chdir(plan->chdir) == -1)
 		give_up(f, STEP_CHDIR);
 	reset_signals();
 	execve(plan->argv[0], plan->argv, plan->envp);
 	give_up(f, STEP_EXEC);
 }
 
+/*
+ * vfork(2): to copy the page tables, and then each page that is written to,
+ * takes longer than all the rest, and more the larger the pool is. We wait
+ * until the child has reached its program or failed.
+ */
+static pid_t
+make_child(int output, struct exec_failure *f)
+{
+	pid_t parent = getpid(), pid;
+	int saved = errno;
+
+	pid = vfork();
+	if (pid == 0)
+		become(parent, output, f);
+	if (pid != -1)
+		errno = saved;		/* the child's calls set it, too */
+	return pid;
+}
+
+void
+worker_replace(const struct plan *p, struct exec_failure *f)
+{
+	f->step = STEP_CHDIR;
+	if (p->cwd_fd == -1 && chdir(p->chdir) == -1) {
+		f->error = errno;
+		return;
+	}
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGXFSZ, SIG_DFL);
+	execve(p->argv[0], p->argv, p->envp);
+	f->step = STEP_EXEC;
+	f->error = errno;
+}
+
 pid_t
 worker_spawn(unsigned int slot, int output)
 {
 	struct worker *w = &workers[slot];
-	pid_t parent = getpid(), pid;
+	pid_t pid;
 
 	memset(w, 0, sizeof(*w));
 	failures[slot].error = 0;
-	pid = fork();
-	if (pid == 0)
-		become(parent, output, &failures[slot]);
-	if (pid == -1)
+	if ((pid = make_child(output, &failures[slot])) == -1)
 		return -1;
-	/* As in the child, whoever comes first. */
+	/* Only where that was a fork: as in the child, whoever is first. */
 	setpgid(pid, pid);
 	w->pid = pid;
 	RB_INSERT(worker_pids, &pids, w);

@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 # after "1..M". One that dies early has said fewer than M.
 unit()
 {
-	name=$(basename "$1" .unit)
+	name=$(basename "$1" | sed 's/\.[a-z]*$//')
 	status=0
 	CMOCKA_MESSAGE_OUTPUT=TAP timeout 60 "$1" >"$tally_log" 2>&1 \
 	    </dev/null || status=$?
@@ -43,8 +43,13 @@ unit()
 	skipped=$((skipped + $3))
 }
 
-for src in tests/unit/test_*.c; do
-	program=$out/obj/$(basename "$src" .c).unit
+for src in tests/unit/test_*.c tests/sim/*.c; do
+	program=$out/obj/$(basename "$src" .c)
+	case $out/$src in
+	*posix*/*_linux.c)	continue ;;	# not of that build
+	*/tests/unit/*)	program=$program.unit ;;
+	*)		program=$program.sim ;;
+	esac
 	if [ ! -f "$src" ]; then
 		continue
 	elif [ -x "$program" ]; then
@@ -53,7 +58,10 @@ for src in tests/unit/test_*.c; do
 		tally_skip "$src" "cmocka is not installed"
 	fi
 done
-tally_run "options in the manual" sh tests/check_options.sh "$out/spawnd"
+for manual in spawnd.8 spawn-fcgi.1 kfcgi.8 multiwatch.1; do
+	tally_run "options in $manual" sh tests/check_options.sh \
+	    "$out/spawnd" "${manual%.*}" "man/$manual"
+done
 # A build with sanitizers has their guards instead.
 case $out in
 *sanitize*)	;;

@@ -164,8 +164,9 @@ def read_sources():
 
 
 def is_help(base, calls):
-    """The texts of -h: the table of options.c is no call."""
-    return base == "options.c" and not any(c[0] for c in calls)
+    """The texts of -h: a table of options is no call."""
+    return re.match(r"(options|names_\w+)\.c$", base) and \
+        not any(c[0] for c in calls)
 
 
 def words(line):

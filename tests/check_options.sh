@@ -1,17 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 #
-# usage: check_options.sh SPAWND
-# Every option that spawnd -h lists is in the manual, and the other way round.
+# usage: check_options.sh SPAWND NAME MANUAL
+# Every option that SPAWND lists with -h when it is called NAME is in the
+# manual, and the other way round.
 
 set -eu
 
-spawnd=$1
-manual=$(dirname "$0")/../man/spawnd.8
+name=$2
+manual=$3
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
-"$spawnd" -h >"$dir/help"
+ln -s "$(cd "$(dirname "$1")" && pwd)/$(basename "$1")" "$dir/$name"
+"$dir/$name" -h >"$dir/help"
 
 # "  -s, --socket PATH    text", "      --name NAME    text", "  -x    text"
 awk '/^  +-/ {
@@ -32,8 +34,8 @@ awk '/^\.It Fl / {
 	}
 }' "$manual" | sort >"$dir/b"
 
-[ -s "$dir/a" ] || { echo "$spawnd -h lists no option"; exit 1; }
+[ -s "$dir/a" ] || { echo "$name -h lists no option"; exit 1; }
 comm -23 "$dir/a" "$dir/b" | sed 's/$/: not in the manual/' >"$dir/missing"
-comm -13 "$dir/a" "$dir/b" | sed 's/$/: not in spawnd -h/' >>"$dir/missing"
+comm -13 "$dir/a" "$dir/b" | sed "s/\$/: not in $name -h/" >>"$dir/missing"
 cat "$dir/missing"
 [ ! -s "$dir/missing" ]

@@ -4,7 +4,13 @@
  * connection. Whoever ends it blindly loses what it serves.
  *
  * QUERY_STRING is "TOKEN", "TOKEN MS" to sleep so long, or "TOKEN MS SIZE".
+ * With an argument it leaks so many KB at each request.
  * The answer's body is TOKEN, a space, the pid, a newline and SIZE times "x".
+ *
+ *   bare [socket] [max N]
+ *
+ * socket: holds another socket, too, as one that asks a database; max: serves
+ * N requests, then exits 0.
  */
 #include <sys/socket.h>
 
@@ -37,7 +43,7 @@ take(int fd, void *to, size_t len)
 static int
 give(int fd, int type, const void *body, size_t len)
 {
-	unsigned char record[8 + 65535] = { 1, 0, 0, 1 };
+	static unsigned char record[8 + 65535] = { 1, 0, 0, 1 };
 	size_t done = 0;
 	ssize_t n;
 
@@ -126,13 +132,29 @@ serve(int fd)
 }
 
 int
-main(void)
+main(int argc, char *argv[])
 {
-	int fd;
+	size_t leak = 0;
+	long left = -1;
+	char *p;
+	int fd, i;
 
-	while ((fd = accept(STDIN_FILENO, NULL, NULL)) != -1) {
+	for (i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "socket") == 0) {
+			if (socket(AF_UNIX, SOCK_STREAM, 0) == -1)
+				return 1;
+		} else if (strcmp(argv[i], "max") == 0 && i + 1 < argc)
+			left = atol(argv[++i]);
+		else
+			leak = (size_t)atoi(argv[i]) << 10;
+	}
+	while (left != 0 && (fd = accept(STDIN_FILENO, NULL, NULL)) != -1) {
 		serve(fd);
 		close(fd);
+		if (leak > 0 && (p = malloc(leak)) != NULL)
+			memset(p, 1, leak);
+		if (left > 0)
+			left--;
 	}
-	return 1;
+	return left == 0 ? 0 : 1;
 }

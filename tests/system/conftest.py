@@ -19,21 +19,17 @@ def pytest_configure(config):
     for path in (harness.SPAWND, harness.APPS):
         if not os.path.exists(path):
             raise pytest.UsageError(f"{path}: missing")
-    config.addinivalue_line(
-        "markers", "once: not with sanitizers: what it shows is nothing they "
-        "see, or the same code as another test that they do")
     # Crashing is part of the tests; core files are not.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def pytest_collection_modifyitems(config, items):
-    """A test that is marked once is no test of the sanitizers' run, rather
-    than one that is skipped in it."""
+    """A module with PLAIN_ONLY = True is not for the build with sanitizers."""
     if not harness.sanitized():
         return
-    out = [i for i in items if i.get_closest_marker("once")]
-    config.hook.pytest_deselected(items=out)
-    items[:] = [i for i in items if i not in out]
+    plain = [i for i in items if getattr(i.module, "PLAIN_ONLY", False)]
+    items[:] = [i for i in items if i not in plain]
+    config.hook.pytest_deselected(items=plain)
 
 
 @pytest.hookimpl(hookwrapper=True)

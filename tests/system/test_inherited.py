@@ -301,6 +301,13 @@ def test_php_on_a_nonblocking_socket(place, spawnd):
 
 # systemd-socket-activate
 
+def listening(path):
+    """It is bound before it listens, and refuses in between."""
+    with open("/proc/net/unix") as f:
+        return any(line.split()[3] == "00010000" and
+                   line.rstrip().endswith(" " + path) for line in f)
+
+
 @pytest.fixture
 def activate(spawnd):
     def start(listen, names, *args):
@@ -310,7 +317,7 @@ def activate(spawnd):
             wrap.append(f"--fdname={names}")
         s = spawnd(*args, wrap=wrap, ready=False)
         for path in listen:
-            h.wait_for(lambda: os.path.exists(path), 10, path)
+            h.wait_for(lambda: listening(path), 10, path)
         return s
     return start
 

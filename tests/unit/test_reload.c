@@ -27,17 +27,17 @@ goes_on_until_all_are_new(void **arg)
 	bed_look(b, 2, LOOK_READY);
 	assert_did(b, "spawn2 TERM>0");
 	bed_exit(b, 0, 0);
-	assert_did(b, "spawn3");
-	bed_look(b, 3, LOOK_READY);
+	assert_did(b, "spawn0");
+	bed_look(b, 0, LOOK_READY);
 	assert_did(b, "TERM>1");
-	bed_look(b, 3, LOOK_READY);
+	bed_look(b, 0, LOOK_READY);
 	assert_did(b, "");
 	bed_exit(b, 1, 0);
 	assert_did(b, "[reloaded]");
-	assert_state(b, 0, SLOT_EMPTY);
+	assert_state(b, 0, SLOT_READY);
 	assert_state(b, 1, SLOT_EMPTY);
 	assert_state(b, 2, SLOT_READY);
-	assert_state(b, 3, SLOT_READY);
+	assert_state(b, 3, SLOT_EMPTY);
 	bed_pass(b, 100 * USEC);
 	assert_did(b, "");
 	bed_free(b);
@@ -60,7 +60,7 @@ waits_until_the_old_one_is_gone(void **arg)
 	assert_did(b, "");
 	bed_event(b, (struct pool_event){ .what = EV_EXIT,
 	    .status = SIGKILL });
-	assert_did(b, "spawn3");
+	assert_did(b, "spawn0");
 	bed_free(b);
 }
 
@@ -198,8 +198,8 @@ a_failed_one_can_be_tried_again(void **arg)
 	bed_exit(b, 1, 1);
 	bed_did(b);
 	bed_tell(b, EV_RELOAD);
-	assert_did(b, "spawn2");
-	bed_look(b, 2, LOOK_READY);
+	assert_did(b, "spawn1");
+	bed_look(b, 1, LOOK_READY);
 	bed_exit(b, 0, 0);
 	assert_did(b, "TERM>0 [reloaded]");
 	bed_free(b);
@@ -214,10 +214,10 @@ the_extra_worker_takes_the_place_of_one_that_crashes(void **arg)
 	bed_tell(b, EV_RELOAD);
 	bed_did(b);
 	bed_crash(b, 0);
-	assert_did(b, "[exit 0] spawn3");
+	assert_did(b, "[exit 0] spawn0");
 	assert_int_equal(bed_staying(b), 3);
 	bed_look(b, 2, LOOK_READY);
-	bed_look(b, 3, LOOK_READY);
+	bed_look(b, 0, LOOK_READY);
 	assert_int_equal(pool_count(b->p, SLOT_STOPPING), 1);
 	assert_state(b, 1, SLOT_STOPPING);
 	bed_exit(b, 1, 0);
@@ -323,17 +323,17 @@ a_second_one_starts_over(void **arg)
 	bed_tell(b, EV_RELOAD);
 	bed_look(b, 2, LOOK_READY);
 	bed_exit(b, 0, 0);
-	assert_did(b, "spawn2 TERM>0 spawn3");
-	/* 3 is starting, 1 is old, 2 is of the first reload. */
+	assert_did(b, "spawn2 TERM>0 spawn0");
+	/* 0 is starting, 1 is old, 2 is of the first reload. */
 	bed_tell(b, EV_RELOAD);
-	assert_did(b, "TERM>3");
-	bed_exit(b, 3, 0);
-	assert_did(b, "spawn4");
-	bed_look(b, 4, LOOK_READY);
+	assert_did(b, "TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn0");
+	bed_look(b, 0, LOOK_READY);
 	assert_did(b, "TERM>1");
 	bed_exit(b, 1, 0);
-	bed_look(b, 5, LOOK_READY);
-	assert_did(b, "spawn5 TERM>2");
+	bed_look(b, 1, LOOK_READY);
+	assert_did(b, "spawn1 TERM>2");
 	bed_exit(b, 2, 0);
 	assert_did(b, "[reloaded]");
 	assert_int_equal(pool_count(b->p, SLOT_READY), 2);

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: ISC */
+/* What a daemon has answered, kept as records. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "spawnctl.h"
+
+/* One block holds the fields, then the text they point to. */
+static int
+copy(struct proto_record *to, const struct proto_record *r)
+{
+	size_t size = (size_t)r->n * sizeof(*r->fields);
+	char *text;
+	int i;
+
+	size += strlen(r->kind) + 1;
+	for (i = 0; i < r->n; i++)
+		size += strlen(r->fields[i].key) +
+		    strlen(r->fields[i].value) + 2;
+	if ((to->fields = malloc(size)) == NULL)
+		return -1;
+	text = (char *)(to->fields + r->n);
+	to->n = r->n;
+	to->kind = text;
+	text = stpcpy(text, r->kind) + 1;
+	for (i = 0; i < r->n; i++) {
+		to->fields[i].key = text;
+		text = stpcpy(text, r->fields[i].key) + 1;
+		to->fields[i].value = text;
+		text = stpcpy(text, r->fields[i].value) + 1;
+	}
+	return 0;
+}
+
+int
+answer_add(struct answer *a, const struct proto_record *r, struct err *e)
+{
+	struct proto_record *list;
+
+	if (a->n >= ANSWER_RECORDS)
+		return err_set(e, EX_PROTOCOL, "the answer is too long");
+	/* Room is doubled: the counts that it is full at are powers of 2. */
+	if ((a->n & (a->n - 1)) == 0) {
+		list = reallocarray(a->list, a->n == 0 ? 1 : a->n * 2,
+		    sizeof(*list));
+		if (list == NULL)
+			return err_set(e, EX_OSERR, "out of memory");
+		a->list = list;
+	}
+	if (copy(&a->list[a->n], r) == -1)
+		return err_set(e, EX_OSERR, "out of memory");
+	a->n++;
+	return 0;
+}
+
+void
+answer_free(struct answer *a)
+{
+	size_t i;
+
+	for (i = 0; i < a->n; i++)
+		free(a->list[i].fields);
+	free(a->list);
+	*a = (struct answer){ NULL, 0 };
+}
+
+const struct proto_record *
+answer_next(const struct answer *a, const char *kind, size_t *i)
+{
+	while (*i < a->n) {
+		const struct proto_record *r = &a->list[(*i)++];
+
+		if (strcmp(r->kind, kind) == 0)
+			return r;
+	}
+	return NULL;
+}
+
+const struct proto_record *
+answer_find(const struct answer *a, const char *kind)
+{
+	static const struct proto_record none = { "", 0, NULL };
+	const struct proto_record *r;
+	size_t i = 0;
+
+	r = answer_next(a, kind, &i);
+	return r != NULL ? r : &none;
+}
+
+bool
+answer_number(const struct answer *a, const char *kind, const char *key,
+    double *value)
+{
+	return proto_get_number(answer_find(a, kind), key, value);
+}
+
+double
+answer_value(const struct answer *a, const char *kind, const char *key,
+    double otherwise)
+{
+	double value;
+
+	return answer_number(a, kind, key, &value) ? value : otherwise;
+}
+
+const char *
+answer_show(const struct proto_record *r, const char *key,
+    char buf[SHOW_SIZE])
+{
+	const char *value = proto_get(r, key);
+
+	buf[0] = '\0';
+	if (value != NULL)
+		proto_show(value, buf, SHOW_SIZE);
+	return buf;
+}
+
+const char *
+answer_span(double seconds, char buf[32])
+{
+	long long s;
+
+	if (!(seconds < 1e12)) {
+		snprintf(buf, 32, "-");
+		return buf;
+	}
+	s = (long long)seconds;
+	if (s < 10)
+		snprintf(buf, 32, "%.2f s", seconds);
+	else if (s < 60)
+		snprintf(buf, 32, "%.1f s", seconds);
+	else if (s < 3600)
+		snprintf(buf, 32, "%lld:%02lld", s / 60, s % 60);
+	else if (s < 86400)
+		snprintf(buf, 32, "%lld:%02lld:%02lld", s / 3600,
+		    s / 60 % 60, s % 60);
+	else
+		snprintf(buf, 32, "%lld d %lld:%02lld", s / 86400,
+		    s / 3600 % 24, s / 60 % 60);
+	return buf;
+}
+
+const char *
+answer_size(double bytes, char buf[32])
+{
+	static const char units[] = "KMGTPE";
+	size_t i = 0;
+
+	for (bytes /= 1024; bytes >= 1000 && units[i + 1] != '\0'; i++)
+		bytes /= 1024;
+	snprintf(buf, 32, bytes < 10 ? "%.1f%c" : "%.0f%c", bytes, units[i]);
+	return buf;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/* What control.c and command.c share of a client, and nobody else sees. */
+#ifndef CLIENT_H
+#define CLIENT_H
+
+#include <sys/queue.h>
+
+#include "control.h"
+
+/* Which socket it came by, and so what it may do. */
+enum right { CONTROLS, READS_ONLY };
+
+struct client {
+	int		 fd;
+	int		 passed;	/* a descriptor it sent; -1: none */
+	uid_t		 uid;
+	pid_t		 pid;
+	enum right	 right;
+	struct loop_watch *in, *out;
+	char		 line[PROTO_COMMAND];
+	struct proto_input input;
+	uint64_t	 since;		/* of its last sign of life */
+	uint64_t	 line_since;	/* when its command began */
+	bool		 answering;	/* and no other command is read */
+	bool		 closing;	/* after this answer */
+	bool		 saving;	/* an answer waits for credit */
+	struct proto_output answer;
+	size_t		 sent;		/* of that */
+	struct status	*status;	/* what of it is still to come */
+	enum { WAIT_NO, WAIT_RELOAD, WAIT_STOP } wait;
+	unsigned int	 told;		/* the last progress */
+	uint64_t	 told_at;
+	TAILQ_ENTRY(client) entry;
+};
+
+TAILQ_HEAD(client_list, client);
+
+/* control.c */
+struct client_list *control_clients(void);
+/* From now on an answer is sent. */
+void	 control_answer(struct client *c);
+/* There is more of an answer that waited. */
+void	 control_more(struct client *c);
+
+/* command.c */
+/* Carries out a command, and begins to answer it. */
+void	 command_run(struct client *c, char *line);
+/* Tells those who wait how far it is. */
+void	 command_progress(void);
+/* Tells them that the reload is over. */
+void	 command_reloaded(bool done);
+
+#endif

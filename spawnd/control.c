@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Who asks and is answered. A client costs its own connection and nothing
+ * else: what it sends and leaves unread is bounded, it has a time for each,
+ * and the work for all that only read is a small share of the time.
+ */
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "client.h"
+
+#define AHEAD		16384		/* bytes written before they are taken */
+#define ACCEPTS		16		/* in one turn of the loop */
+
+static struct listener {
+	int		 fd;
+	struct loop_watch *watch;
+	unsigned int	 n, max;	/* clients */
+	uint64_t	 pause;		/* no descriptors until then; NEVER */
+} listeners[] = {
+	[CONTROLS] = { .fd = -1, .max = CONTROL_CLIENTS, .pause = NEVER },
+	[READS_ONLY] = { .fd = -1, .max = STATUS_CLIENTS, .pause = NEVER },
+};
+
+static struct client_list clients = TAILQ_HEAD_INITIALIZER(clients);
+static uid_t owner;		/* who started us */
+static int64_t credit = (int64_t)STATUS_BURST;
+static uint64_t credited;
+static bool inside;		/* a command is being carried out */
+
+struct client_list *
+control_clients(void)
+{
+	return &clients;
+}
+
+static void
+drop(struct client *c)
+{
+	listeners[c->right].n--;
+	TAILQ_REMOVE(&clients, c, entry);
+	if (c->in != NULL)
+		loop_unwatch(c->in);
+	if (c->out != NULL)
+		loop_unwatch(c->out);
+	close(c->fd);
+	if (c->passed != -1)
+		close(c->passed);
+	status_free(c->status);
+	proto_free(&c->answer);
+	free(c);
+}
+
+static uint64_t
+client_deadline(const struct client *c)
+{
+	if (c->saving)
+		return NEVER;
+	if (c->answering)
+		return c->wait != WAIT_NO && c->sent == c->answer.len ?
+		    NEVER : c->since + CONTROL_TAKE;
+	if (c->input.len > 0)
+		return c->line_since + CONTROL_LINE;
+	return c->since + CONTROL_IDLE;
+}
+
+static uint64_t
+smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Until there is credit again; a tenth of the time gives it. */
+static uint64_t
+credit_at(uint64_t now)
+{
+	return credit > 0 ? now : now + (uint64_t)(1 - credit) * STATUS_SHARE;
+}
+
+static void
+earn(uint64_t now)
+{
+	if (now - credited > STATUS_BURST * STATUS_SHARE)
+		credit = (int64_t)STATUS_BURST;
+	else
+		credit += (int64_t)((now - credited) / STATUS_SHARE);
+	if (credit > (int64_t)STATUS_BURST)
+		credit = (int64_t)STATUS_BURST;
+	credited = now;
+}
+
+static void on_timer(void);
+
+static void
+set_timer(void)
+{
+	uint64_t now = loop_now(), when = NEVER;
+	struct client *c;
+	size_t i;
+
+	TAILQ_FOREACH(c, &clients, entry)
+		when = smaller(when, c->saving ? credit_at(now) :
+		    client_deadline(c));
+	for (i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++)
+		when = smaller(when, listeners[i].pause);
+	loop_timer(TIMER_CONTROL, when, on_timer);
+}
+
+static void
+on_timer(void)
+{
+	struct client *c, *next;
+	uint64_t now = loop_now();
+	size_t i;
+
+	earn(now);
+	TAILQ_FOREACH_SAFE(c, &clients, entry, next) {
+		if (c->saving && credit > 0) {
+			c->saving = false;
+			loop_resume(c->out);
+		} else if (now >= client_deadline(c))
+			drop(c);
+	}
+	for (i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {
+		if (now < listeners[i].pause)
+			continue;
+		listeners[i].pause = NEVER;
+		loop_resume(listeners[i].watch);
+	}
+	set_timer();
+}
+
+void
+control_answer(struct client *c)
+{
+	if (c->answering)
+		return;
+	c->answering = true;
+	c->since = loop_now();
+	loop_pause(c->in);
+	loop_resume(c->out);
+}
+
+void
+control_more(struct client *c)
+{
+	if (c->sent == c->answer.len) {
+		c->answer.len = c->sent = 0;
+		c->since = loop_now();
+	}
+	loop_resume(c->out);
+}
+
+static void
+refuse(struct client *c, const char *why)
+{
+	proto_error(&c->answer, EX_USAGE, why);
+	c->closing = true;
+	control_answer(c);
+}
+
+/* Carries out what has arrived. Returns false if the client is to go. */
+static bool
+run(struct client *c)
+{
+	char line[PROTO_COMMAND];
+
+	switch (proto_next(&c->input, line)) {
+	case PROTO_NONE:
+		return !c->input.eof;
+	case PROTO_LONG:
+		refuse(c, "a command has at most 255 bytes");
+		break;
+	case PROTO_JUNK:
+		refuse(c, "a command is a line of words (help lists them)");
+		break;
+	case PROTO_GOT:
+		inside = true;
+		command_run(c, line);
+		inside = false;
+		break;
+	}
+	return true;
+}
+
+/* Reads, with a descriptor that may come along. */
+static ssize_t
+receive(struct client *c)
+{
+	union {
+		struct cmsghdr	 h;
+		char		 buf[CMSG_SPACE(sizeof(int))];
+	} u;
+	struct iovec iov = { .iov_base = c->line + c->input.len,
+	    .iov_len = sizeof(c->line) - c->input.len };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *h;
+	ssize_t n;
+
+	if (c->right == CONTROLS) {
+		m.msg_control = u.buf;
+		m.msg_controllen = sizeof(u.buf);
+	}
+	n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC);
+	if (n == -1)
+		return -1;
+	for (h = CMSG_FIRSTHDR(&m); h != NULL; h = CMSG_NXTHDR(&m, h)) {
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type !=
+		    SCM_RIGHTS || h->cmsg_len != CMSG_LEN(sizeof(int)))
+			continue;
+		if (c->passed != -1)
+			close(c->passed);
+		memcpy(&c->passed, CMSG_DATA(h), sizeof(int));
+	}
+	return n;
+}
+
+static void
+on_readable(void *arg)
+{
+	struct client *c = arg;
+	ssize_t n = receive(c);
+
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0 && c->input.len == 0)
+		c->line_since = loop_now();
+	if (n > 0)
+		c->input.len += (size_t)n;
+	c->input.eof = n == 0;
+	if (n == -1 || !run(c))
+		drop(c);
+	set_timer();
+}
+
+/* Goes on with a long answer. Returns false if it has to wait for credit. */
+static bool
+step(struct client *c)
+{
+	uint64_t now = loop_now(), then;
+
+	if (c->right == READS_ONLY) {
+		earn(now);
+		if (credit <= 0) {
+			c->saving = true;
+			loop_pause(c->out);
+			return false;
+		}
+	}
+	if (!status_step(c->status, &c->answer)) {
+		proto_done(&c->answer);
+		status_free(c->status);
+		c->status = NULL;
+	}
+	then = loop_now();
+	if (c->right == READS_ONLY)
+		credit -= (int64_t)(then - now);
+	return true;
+}
+
+/* All is sent: what comes next. Returns false if the client is to go. */
+static bool
+answered(struct client *c)
+{
+	proto_free(&c->answer);
+	c->sent = 0;
+	loop_pause(c->out);
+	if (c->wait != WAIT_NO)
+		return true;
+	if (c->closing)
+		return false;
+	c->answering = false;
+	c->since = c->line_since = loop_now();
+	loop_resume(c->in);
+	return run(c);
+}
+
+static bool
+write_some(struct client *c)
+{
+	ssize_t n;
+
+	if (c->status != NULL && c->answer.len - c->sent < AHEAD && !step(c))
+		return true;
+	if (c->answer.failed)
+		return false;
+	n = send(c->fd, c->answer.buf + c->sent, c->answer.len - c->sent,
+	    MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n == -1)
+		return errno == EAGAIN || errno == EINTR;
+	c->since = loop_now();
+	c->sent += (size_t)n;
+	if (c->sent < c->answer.len)
+		return true;
+	if (c->status == NULL)
+		return answered(c);
+	c->answer.len = c->sent = 0;
+	return true;
+}
+
+static void
+on_writable(void *arg)
+{
+	struct client *c = arg;
+
+	if (!write_some(c))
+		drop(c);
+	set_timer();
+}
+
+static unsigned int
+count_of(uid_t uid, enum right right)
+{
+	const struct client *c;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(c, &clients, entry)
+		n += c->uid == uid && c->right == right;
+	return n;
+}
+
+/*
+ * Where all places are taken, whoever has most gives up the one that has said
+ * nothing for longest. Returns false if there is none.
+ */
+static bool
+make_place(uid_t uid, enum right right)
+{
+	unsigned int n, most = count_of(uid, right) + 1;
+	struct client *c, *victim = NULL;
+
+	TAILQ_FOREACH(c, &clients, entry) {
+		n = count_of(c->uid, right);
+		if (c->right != right || n < most)
+			continue;
+		most = n;
+		uid = c->uid;
+	}
+	TAILQ_FOREACH(c, &clients, entry) {
+		if (c->right == right && c->uid == uid && !c->answering &&
+		    (victim == NULL || c->since < victim->since))
+			victim = c;
+	}
+	if (victim == NULL)
+		return false;
+	drop(victim);
+	return true;
+}
+
+/* Takes a connection in. Returns false if it is not wanted. */
+static bool
+take(int fd, enum right right)
+{
+	struct client *c;
+	uid_t uid;
+	gid_t gid;
+
+	if (getpeereid(fd, &uid, &gid) == -1 ||
+	    (right == CONTROLS && uid != 0 && uid != owner))
+		return false;
+	if (listeners[right].n >= listeners[right].max &&
+	    !make_place(uid, right))
+		return false;
+	if ((c = calloc(1, sizeof(*c))) == NULL)
+		return false;
+	listeners[right].n++;
+	TAILQ_INSERT_TAIL(&clients, c, entry);
+	c->fd = fd;
+	c->passed = -1;
+	c->uid = uid;
+	c->pid = observe_peer(fd);
+	c->right = right;
+	c->since = loop_now();
+	c->input.buf = c->line;
+	c->input.size = sizeof(c->line);
+	c->in = loop_watch(fd, on_readable, c);
+	c->out = loop_watch_write(fd, on_writable, c);
+	if (c->in == NULL || c->out == NULL)
+		drop(c);
+	return true;
+}
+
+static void
+on_connect(void *arg)
+{
+	static const char sorry[] = "error 75 too many clients, or not you\n";
+	struct listener *l = arg;
+	int fd, i;
+
+	for (i = 0; i < ACCEPTS; i++) {
+		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd == -1 && (errno == EMFILE || errno == ENFILE ||
+		    errno == ENOBUFS || errno == ENOMEM)) {
+			loop_pause(l->watch);
+			l->pause = loop_now() + CONTROL_PAUSE;
+		}
+		if (fd == -1)
+			break;
+		if (!take(fd, (enum right)(l - listeners))) {
+			send(fd, sorry, sizeof(sorry) - 1, MSG_NOSIGNAL |
+			    MSG_DONTWAIT);
+			close(fd);
+		}
+	}
+	set_timer();
+}
+
+int
+control_open(struct plan *p, struct err *e)
+{
+	bool asked = p->control_own;
+	mode_t mode = p->status_gid != (gid_t)-1 ? 0660 : 0600;
+
+	owner = getuid();
+	if (place_open(p, e) == 0 &&
+	    (listeners[CONTROLS].fd = place_socket("control", 0600,
+	    (gid_t)-1, e)) != -1 &&
+	    (listeners[READS_ONLY].fd = place_socket("status", mode,
+	    p->status_gid, e)) != -1) {
+		place_done(p);
+		return 0;
+	}
+	control_close();
+	if (e->status == 0)
+		return 0;
+	/* A name that is taken is not passed over, either. */
+	if (asked || p->conf->name != NULL)
+		return -1;
+	log_warn("%s (no control sockets; --control names another place)",
+	    e->text);
+	return 0;
+}
+
+int
+control_start(struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {
+		struct listener *l = &listeners[i];
+
+		if (l->fd == -1)
+			continue;
+		if ((l->watch = loop_watch(l->fd, on_connect, l)) == NULL)
+			return err_set(e, EX_OSERR, "loop: out of memory");
+	}
+	return 0;
+}
+
+void
+control_changed(void)
+{
+	if (TAILQ_EMPTY(&clients) || inside)
+		return;
+	command_progress();
+	set_timer();
+}
+
+void
+control_notice(const struct pool_notice *n)
+{
+	if (n->what == NOTICE_RELOADED || n->what == NOTICE_RELOAD_FAILED)
+		command_reloaded(n->what == NOTICE_RELOADED);
+}
+
+void
+control_close(void)
+{
+	struct client *c;
+	size_t i;
+
+	while ((c = TAILQ_FIRST(&clients)) != NULL) {
+		if (c->wait == WAIT_STOP) {
+			proto_done(&c->answer);
+			send(c->fd, c->answer.buf + c->sent,
+			    c->answer.len - c->sent, MSG_NOSIGNAL |
+			    MSG_DONTWAIT);
+		}
+		drop(c);
+	}
+	for (i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {
+		if (listeners[i].watch != NULL)
+			loop_unwatch(listeners[i].watch);
+		if (listeners[i].fd != -1)
+			close(listeners[i].fd);
+		listeners[i].watch = NULL;
+		listeners[i].fd = -1;
+	}
+	place_remove();
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: ISC */
+/* How a running pool is seen and steered: sockets, figures, history. */
+#ifndef CONTROL_H
+#define CONTROL_H
+
+#include "proto.h"
+#include "spawnd.h"
+
+#define CONTROL_CLIENTS	8	/* of root or the invoker, at a time */
+#define STATUS_CLIENTS	16	/* of the socket for reading */
+#define CONTROL_BACKLOG	128
+#define CONTROL_IDLE	(60 * USEC)	/* without a command */
+#define CONTROL_LINE	(10 * USEC)	/* for a command that has begun */
+#define CONTROL_TAKE	(10 * USEC)	/* without taking of an answer */
+#define CONTROL_PAUSE	USEC	/* without descriptors */
+#define STATUS_BURST	(USEC / 5)	/* cpu for readers, at once */
+#define STATUS_SHARE	10	/* and after that a tenth of the time */
+#define STATUS_STEP	UINT64_C(2000)	/* usec of one step, about */
+#define PSS_AGE		(30 * USEC)	/* a pss is not asked for again */
+#define HISTORY_SPAN	300	/* seconds that are kept */
+
+/* What the processes of one worker use. */
+struct usage {
+	uint64_t	 cpu;		/* usec, as far as they still live */
+	uint64_t	 rss;		/* bytes */
+	uint64_t	 pss;		/* bytes; 0: not asked for, unknown */
+	unsigned int	 processes;
+	unsigned int	 connections;	/* of the listen socket */
+	uint64_t	 connection;	/* the inode of one of them */
+	bool		 counted;	/* connections could be counted */
+};
+
+/* usage_linux.c, usage_none.c: the same names on every system */
+/*
+ * The accepted connections of the listen socket, sorted, in malloc'd memory.
+ * Returns how many, or -1: unknown.
+ */
+int	 usage_connections(uint64_t **inodes);
+/*
+ * Adds up a worker's processes. inodes are the n accepted connections, -1:
+ * unknown. Returns 0, or -1 if the process cannot be seen.
+ */
+int	 usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
+	    struct usage *u);
+
+/* history.c: the last minutes, pure but for memory */
+/*
+ * Notes what was just seen, at loop_now()'s time; counts that are not known
+ * are -1. Who looks at the queue notes it here.
+ */
+void	 history_note(uint64_t now, int busy, int queue, unsigned int workers);
+/* The most that were ever noted; -1: none. */
+int	 history_peak_busy(void);
+int	 history_peak_queue(void);
+/* Writes its points, oldest first, as records. */
+void	 history_write(uint64_t now, struct proto_output *o);
+
+/* status.c: the pool as records */
+/* Remembers what does not change. Before the loop. */
+void	 status_init(const struct plan *p, const struct guarantees *g);
+struct status;
+/* Begins to take stock; NULL without memory. */
+struct status *status_begin(bool full);
+/*
+ * Goes on, for about STATUS_STEP. Returns true as long as there is more: one
+ * that is asked slowly sees each worker as it is then.
+ */
+bool	 status_step(struct status *s, struct proto_output *o);
+void	 status_free(struct status *s);
+/* The state of the pool in one word. */
+const char *status_state(void);
+/* Can requests be served, now or as soon as a worker is free? */
+bool	 status_serves(void);
+
+/* control.c */
+/*
+ * Makes the directory and the sockets of the plan, before the jail; the
+ * pool's name may get a number. Where the place is not one that was asked
+ * for, failure is only logged. Returns 0, or -1 with *e set (73, 77, 78).
+ */
+int	 control_open(struct plan *p, struct err *e);
+/* Begins to answer, once there is a loop. Returns 0, or -1 with *e set. */
+int	 control_start(struct err *e);
+/* The pool has changed, as whoever waits may want to know. */
+void	 control_changed(void);
+void	 control_notice(const struct pool_notice *n);
+/* The end: tells who waits, removes what may be removed. */
+void	 control_close(void);
+
+/* place.c: where the sockets are */
+/*
+ * Makes (or takes over) the directory for the pool's sockets, under a name
+ * that is free. Returns 0, or -1: with *e set (73, 77, 78), or, with e->status
+ * 0, because there is to be none.
+ */
+int	 place_open(struct plan *p, struct err *e);
+/*
+ * Makes a listening socket in it, of that mode and, unless it is (gid_t)-1,
+ * group. Returns its descriptor, or -1 with *e set.
+ */
+int	 place_socket(const char *name, mode_t mode, gid_t gid,
+	    struct err *e);
+/* Gives away, before the jail, what would be of no use or lead out of it. */
+void	 place_done(const struct plan *p);
+/* Removes what was made, as far as our rights go. */
+void	 place_remove(void);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What still waits in the listen queue when the pool is to stop: it is served
+ * before the last worker goes. As long as something waits nobody is told to
+ * go, and nothing new is let in; the last worker goes only when, with nobody
+ * else left and the worker itself stopped, the queue is seen empty.
+ */
+#include <stddef.h>
+
+#include "slot.h"
+
+/* How many could still take a connection; told ones do not count. */
+static unsigned int
+servers(const struct pool *p)
+{
+	unsigned int n = p->count[SLOT_SPAWNING] + p->count[SLOT_STARTING] +
+	    p->count[SLOT_READY];
+	struct slot *s;
+
+	TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state)
+		n += !s->told;
+	return n + (p->frozen != NULL && !p->frozen->told);
+}
+
+static bool
+something_waits(const struct pool *p)
+{
+	return p->waiting.known && p->waiting.depth > 0;
+}
+
+static void
+ask(struct pool *p)
+{
+	slot_push(p, &p->slots[0], POOL_QUEUE);
+}
+
+static void
+shut(struct pool *p)
+{
+	if (!p->shut)
+		slot_push(p, &p->slots[0], POOL_SHUT);
+	p->shut = true;
+}
+
+void
+drain_begin(struct pool *p, uint64_t now)
+{
+	p->draining = true;
+	p->shut_by = slot_later(now, p->conf.stop_timeout / 2);
+	p->drain_pause = POOL_DRAIN_FIRST;
+	p->drain_at = slot_later(now, p->drain_pause);
+	slot_push(p, &p->slots[0], POOL_REFUSE);
+	ask(p);
+}
+
+/* Nothing waits any more: whoever was kept for it is looked at soon. */
+static void
+release(struct pool *p, uint64_t now)
+{
+	struct slot *s, *next;
+
+	TAILQ_FOREACH_SAFE(s, &p->lists[SLOT_RETIRING], by_state, next) {
+		if (s->pause > POOL_EXAM_FIRST && !s->busy) {
+			s->pause = POOL_EXAM_FIRST;
+			slot_deadline(p, s, slot_later(now, s->pause));
+		}
+	}
+}
+
+/*
+ * Once the socket is shut, accept(2) fails in every thread that waits in it.
+ * Many a program ends with the first such thread, whatever others serve.
+ */
+static bool
+have_threads(const struct pool *p)
+{
+	struct slot *s;
+
+	TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state) {
+		if (s->threads)
+			return true;
+	}
+	return false;
+}
+
+void
+drain_queue(struct pool *p, const struct queue *q, uint64_t now)
+{
+	struct slot *s = p->last;
+
+	if (!p->draining || p->phase != PHASE_STOP)
+		return;
+	p->waiting = *q;
+	p->asked = true;
+	p->last = NULL;
+	if (s != NULL && something_waits(p))
+		retire_thaw(p, s, POOL_EXAM_FIRST, now);
+	else if (s != NULL)
+		retire_tell_frozen(p, s, now);
+	if (!something_waits(p))
+		release(p, now);
+	else if (now >= p->shut_by || !have_threads(p))
+		shut(p);
+}
+
+void
+drain_tick(struct pool *p, uint64_t now)
+{
+	if (now < p->drain_at)
+		return;
+	p->drain_pause *= 2;
+	if (p->drain_pause > POOL_DRAIN_LAST)
+		p->drain_pause = POOL_DRAIN_LAST;
+	p->drain_at = slot_later(now, p->drain_pause);
+	ask(p);
+}
+
+bool
+drain_allows(const struct pool *p)
+{
+	return !p->draining || !something_waits(p);
+}
+
+bool
+drain_last(struct pool *p, struct slot *s)
+{
+	if (!p->draining || s->told || servers(p) > 1)
+		return false;
+	shut(p);
+	p->last = s;
+	ask(p);
+	return true;
+}
+
+/* Nobody is left to serve what waits: one more, if there is hope. */
+static bool
+serve_the_rest(struct pool *p, uint64_t now)
+{
+	struct slot *s;
+
+	if (!p->asked) {
+		ask(p);
+		return false;
+	}
+	if (p->drain_failures < POOL_DRAIN_FAILURES && now < p->stop_by &&
+	    (s = pool_empty(p)) != NULL) {
+		p->asked = false;
+		slot_spawn(p, s);
+		return false;
+	}
+	if (pool_active(p) > 0)
+		return false;
+	slot_notice(p, NOTICE_LEFT, NULL)->count = p->waiting.depth;
+	return true;
+}
+
+bool
+drain_step(struct pool *p, uint64_t now)
+{
+	if (!p->draining || p->fast)
+		return pool_active(p) == 0;
+	if (servers(p) > 0) {
+		p->asked = false;
+		return false;
+	}
+	if (!p->shut) {
+		shut(p);
+		ask(p);
+		return false;
+	}
+	if (something_waits(p))
+		return serve_the_rest(p, now);
+	return pool_active(p) == 0;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The last minutes as points of change, a second each, with the most that was
+ * seen in it. A pool that nothing happens to adds none and needs no timer.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "control.h"
+
+#define UNKNOWN		UINT16_MAX
+#define GROW		16
+
+struct point {
+	uint32_t	 second;
+	uint16_t	 busy, queue;		/* when last seen */
+	uint16_t	 peak_busy, peak_queue;	/* within this second */
+	uint16_t	 workers;
+	uint16_t	 unused;
+};
+
+static struct point *points;	/* a ring, grown as it is needed */
+static unsigned int room;
+static unsigned int first, count;
+static int peak_busy = -1, peak_queue = -1;
+
+static struct point *
+point(unsigned int i)
+{
+	return &points[(first + i) % room];
+}
+
+/* Makes room for one more, by memory or by dropping the oldest. */
+static bool
+make_room(uint32_t second)
+{
+	struct point *more;
+	unsigned int i;
+
+	/* The last point that is too old still tells what came after it. */
+	while (count > 1 && point(1)->second + HISTORY_SPAN <= second) {
+		first = (first + 1) % room;
+		count--;
+	}
+	if (count < room)
+		return true;
+	more = calloc(room + GROW, sizeof(*more));
+	if (more == NULL)
+		return false;
+	for (i = 0; i < count; i++)
+		more[i] = *point(i);
+	free(points);
+	points = more;
+	room += GROW;
+	first = 0;
+	return true;
+}
+
+static uint16_t
+pack(int n)
+{
+	return n < 0 ? UNKNOWN : n >= UNKNOWN ? UNKNOWN - 1 : (uint16_t)n;
+}
+
+/* UNKNOWN loses against any number. */
+static uint16_t
+larger(uint16_t a, uint16_t b)
+{
+	return a == UNKNOWN || (b != UNKNOWN && b > a) ? b : a;
+}
+
+/* Does the new point say no more than the last one does? */
+static bool
+is_same(const struct point *last, const struct point *new)
+{
+	return last->busy == new->busy && last->queue == new->queue &&
+	    last->workers == new->workers && last->peak_busy == last->busy &&
+	    last->peak_queue == last->queue;
+}
+
+void
+history_note(uint64_t now, int busy, int queue, unsigned int workers)
+{
+	struct point *last = count > 0 ? point(count - 1) : NULL, p = {
+		.second = (uint32_t)(now / USEC), .busy = pack(busy),
+		.queue = pack(queue), .workers = pack((int)workers) };
+
+	peak_busy = busy > peak_busy ? busy : peak_busy;
+	peak_queue = queue > peak_queue ? queue : peak_queue;
+	p.peak_busy = p.busy;
+	p.peak_queue = p.queue;
+	if (last != NULL && last->second == p.second) {
+		p.peak_busy = larger(last->peak_busy, p.busy);
+		p.peak_queue = larger(last->peak_queue, p.queue);
+		*last = p;
+		return;
+	}
+	if ((last != NULL && is_same(last, &p)) || !make_room(p.second))
+		return;
+	count++;
+	*point(count - 1) = p;
+}
+
+int
+history_peak_busy(void)
+{
+	return peak_busy;
+}
+
+int
+history_peak_queue(void)
+{
+	return peak_queue;
+}
+
+static void
+put(struct proto_output *o, const char *key, uint16_t value)
+{
+	if (value != UNKNOWN)
+		proto_number(o, key, value);
+}
+
+void
+history_write(uint64_t now, struct proto_output *o)
+{
+	uint32_t second = (uint32_t)(now / USEC);
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		const struct point *p = point(i);
+
+		proto_begin(o, "point");
+		proto_number(o, "ago", second - p->second);
+		proto_number(o, "workers", p->workers);
+		put(o, "busy", p->busy);
+		put(o, "busy_peak", p->peak_busy);
+		put(o, "queue", p->queue);
+		put(o, "queue_peak", p->peak_queue);
+		proto_end(o);
+	}
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+/* Which name the program was started by, and what that makes of its words. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "names.h"
+
+static const struct name *const names[] = {
+	&names_spawn_fcgi, &names_kfcgi, &names_multiwatch,
+};
+
+static const struct name *used;		/* NULL: spawnd */
+
+static const struct name *
+find(const char *path)
+{
+	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+	const char *base = slash != NULL ? slash + 1 : path;
+	size_t i;
+
+	for (i = 0; base != NULL && i < sizeof(names) / sizeof(names[0]);
+	    i++) {
+		if (strcmp(base, names[i]->name) == 0)
+			return names[i];
+	}
+	return NULL;
+}
+
+/* An application by name alone is one in the working directory, or none. */
+static int
+check_application(const struct conf *c, struct err *e)
+{
+	if (c->command == NULL && c->argc == 0)
+		return err_set(e, EX_USAGE, "no application given (%s)",
+		    used->options.usage);
+	if (c->command == NULL && c->argv[0][0] == '\0')
+		return err_set(e, EX_USAGE, "application: must not be empty");
+	return 0;
+}
+
+int
+names_parse(struct conf *c, int argc, char *argv[], struct err *e)
+{
+	used = find(argv[0]);
+	setprogname(used != NULL ? used->name : "spawnd");
+	if (used == NULL)
+		return options_parse(c, argc, argv, e);
+	options_defaults(c);
+	used->defaults(c);
+	/* It moves the words away from where a title is to be. */
+	if (c->titled)
+		setproctitle_init(argc, argv, env_own());
+	if (option_parse(c, &used->options, argc, argv, e) == -1)
+		return -1;
+	if (c->help || c->version)
+		return 0;
+	if (check_application(c, e) == -1)
+		return -1;
+	return used->finish(c, e);
+}
+
+int
+names_help(void)
+{
+	return used == NULL ? options_help() : option_help(&used->options);
+}
+
+int
+names_version(void)
+{
+	printf("%s%s" "spawnd " SPAWND_VERSION "\n", used != NULL ?
+	    used->name : "", used != NULL ? " of " : "");
+	return fflush(stdout) == EOF ? -1 : 0;
+}
+
+/*
+ * The pairs of c->letters: spawnd's letter, then this name's. A letter that
+ * a message names stands behind a dash at a word's beginning and before what
+ * cannot be a part of one.
+ */
+void
+names_letters(const struct conf *c, char *text)
+{
+	const char *pair;
+	size_t i;
+
+	if (c->letters == NULL)
+		return;
+	for (i = 0; text[i] != '\0'; i++) {
+		if (text[i] != '-' || (i > 0 && strchr(" (", text[i - 1]) ==
+		    NULL) || text[i + 1] == '\0' || strchr(":, );",
+		    text[i + 2]) == NULL)
+			continue;
+		for (pair = c->letters; pair[0] != '\0'; pair += 2) {
+			if (pair[0] == text[i + 1]) {
+				text[i + 1] = pair[1];
+				break;
+			}
+		}
+	}
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/* As kfcgi, which comes with kcgi: a pool in the jail of the web server. */
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "names.h"
+
+#define KFCGI_WORKERS	5
+
+static int
+set_variable(struct conf *c, const struct option *o, const char *opt,
+    const char *val, struct err *e)
+{
+	(void)c;
+	(void)o;
+	(void)val;
+	return err_set(e, EX_USAGE, "%s: not available: the pool has a fixed "
+	    "size", opt);
+}
+
+static int
+set_nothing(struct conf *c, const struct option *o, const char *opt,
+    const char *val, struct err *e)
+{
+	(void)c;
+	(void)o;
+	(void)opt;
+	(void)val;
+	(void)e;
+	return 0;
+}
+
+static const struct option table[] = {
+	{ 'l', NULL, "N", option_number, MEMBER(backlog), 0, BACKLOG_MAX,
+	    "connections that may wait (twice the workers)" },
+	{ 'n', NULL, "N", option_number, MEMBER(workers), 1, WORKERS_MAX,
+	    "number of workers (5)" },
+	{ 'N', NULL, "N", option_unused, 0, 1, WORKERS_MAX,
+	    "with -r: at most that many" },
+	{ 'p', NULL, "DIR", option_string, MEMBER(chroot), 0, 0,
+	    "root directory (/var/www)" },
+	{ 'r', NULL, NULL, set_variable, 0, 0, 0,
+	    "variable pool: not available" },
+	{ 's', NULL, "PATH", option_string, MEMBER(socket), 0, 0,
+	    "unix socket, outside (/var/www/run/httpd.sock)" },
+	{ 'u', NULL, "USER", option_string, MEMBER(socket_user), 0, 0,
+	    "owner of the socket, with that user's group" },
+	{ 'U', NULL, "USER", option_string, MEMBER(user), 0, 0,
+	    "who supervisor and workers become" },
+	{ 'w', NULL, "SEC", option_unused, 0, 0, TIMEOUT_MAX,
+	    "with -r: when a worker is idle" },
+	{ 'd', NULL, NULL, option_true, MEMBER(foreground), 0, 0,
+	    "no daemon; log to standard error" },
+	{ 'v', NULL, NULL, set_nothing, 0, 0, 0,
+	    "has no effect: what happens is always logged" },
+	{ 'h', NULL, NULL, option_true, MEMBER(help), 0, 0, "print this" },
+};
+
+static void
+defaults(struct conf *c)
+{
+	c->workers = KFCGI_WORKERS;
+	c->chroot = DEFAULT_JAIL;
+	c->socket = DEFAULT_JAIL "/" DEFAULT_SOCKET;
+	c->socket_outside = true;
+	c->env_base = ENV_WHOLE;
+	c->umask = UMASK_KEEP;
+	c->no_new_privs = false;
+	c->letters = "uUUucpFnbldsSs";
+	c->error_status = 1;
+}
+
+static int
+finish(struct conf *c, struct err *e)
+{
+	(void)e;
+	if (c->backlog == 0)
+		c->backlog = 2 * c->workers < BACKLOG_MAX ? 2 * c->workers :
+		    BACKLOG_MAX;
+	/* Not the workers', as it would be without. */
+	if (c->socket_user == NULL)
+		c->socket_user = "0";
+	return 0;
+}
+
+const struct name names_kfcgi = {
+	.name = "kfcgi",
+	.options = {
+		.list = table, .n = sizeof(table) / sizeof(table[0]),
+		.anywhere = true,
+		.usage = "kfcgi [options] -- /path/in/jail [argument ...]",
+	},
+	.defaults = defaults,
+	.finish = finish,
+};

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+/* As multiwatch 1.0: several of one program, on the socket it was given. */
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "names.h"
+
+static const struct option table[] = {
+	{ 'f', "forks", "N", option_number, MEMBER(workers), 1, WORKERS_MAX,
+	    "number of processes (1)" },
+	{ 'r', "retry", "N", option_unused, 0, 1, INT_MAX,
+	    "has no effect: a process is never given up" },
+	{ 't', "timeout", "MS", option_unused, 0, 0, INT_MAX,
+	    "has no effect: failures make the pauses longer" },
+	{ 's', "signal", "SIG", option_signal, MEMBER(stop_signal), 0, 0,
+	    "asks a process to stop (USR1)" },
+	{ 'v', "version", NULL, option_true, MEMBER(version), 0, 0,
+	    "print the version" },
+	{ 'h', "help", NULL, option_true, MEMBER(help), 0, 0, "print this" },
+};
+
+static void
+defaults(struct conf *c)
+{
+	c->workers = 1;
+	c->foreground = true;
+	c->inherited_only = true;
+	c->env_base = ENV_WHOLE;
+	c->worker_log = WORKER_LOG_INHERIT;
+	c->umask = UMASK_KEEP;
+	c->no_new_privs = false;
+	c->root_stays = true;
+	c->cwd_stays = true;
+	c->stop_signal = SIGUSR1;
+	c->stop_by_any = true;
+	c->error_status = 255;
+}
+
+static int
+finish(struct conf *c, struct err *e)
+{
+	(void)c;
+	(void)e;
+	return 0;
+}
+
+const struct name names_multiwatch = {
+	.name = "multiwatch",
+	.options = {
+		.list = table, .n = sizeof(table) / sizeof(table[0]),
+		.anywhere = true,
+		.usage = "multiwatch [options] -- application [argument ...]",
+	},
+	.defaults = defaults,
+	.finish = finish,
+};

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/* Command lines as tables: of spawnd, and of the other names it has. */
+#ifndef OPTION_H
+#define OPTION_H
+
+#include "spawnd.h"
+
+struct option {
+	int		 flag;		/* 0: it has a long name only */
+	const char	*name;		/* NULL: it has a letter only */
+	const char	*arg;		/* what the help calls it; NULL: none */
+	int		(*set)(struct conf *, const struct option *,
+			    const char *, const char *, struct err *);
+	size_t		 member;	/* where option_* puts the value */
+	int		 min, max;	/* of option_number */
+	const char	*help;
+};
+
+struct options {
+	const struct option *list;
+	size_t		 n;
+	bool		 anywhere;	/* behind operands, too, until -- */
+	const char	*usage;
+};
+
+typedef int setter(struct conf *, const struct option *, const char *,
+    const char *, struct err *);
+
+#define MEMBER(m)	offsetof(struct conf, m)
+
+/* option.c */
+/*
+ * Reads a command line by a table. The operands are left in c->argv, which
+ * is a part of argv, whose words may be moved for it; after -h and -v nothing
+ * more is asked of them. Returns 0, or -1 with *e set (64).
+ */
+int	 option_parse(struct conf *c, const struct options *os, int argc,
+	    char *argv[], struct err *e);
+/* Prints usage and options. Returns 0, or -1 when it could not be written. */
+int	 option_help(const struct options *os);
+/*
+ * What a table's entries call, with the option as it was spelled and its
+ * value: these put a string, true, a number from min to max, a mode, yes or
+ * no, or a signal that may ask a worker to stop into a member of *c; the last
+ * one checks a number and forgets it. They return 0, or -1 with *e set (64).
+ */
+setter	 option_string, option_true, option_number, option_octal,
+	    option_yesno, option_signal, option_unused;
+
+#endif

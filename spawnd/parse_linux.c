@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The texts of /proc, as the kernel writes them. Pure: whoever wrote them, no
+ * byte of them leads astray.
+ */
+#include <sys/syscall.h>
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+static bool
+is_accept(long call)
+{
+#ifdef SYS_accept
+	if (call == SYS_accept)
+		return true;
+#endif
+	return call == SYS_accept4;
+}
+
+static bool
+is_poll(long call)
+{
+	static const long calls[] = {
+#ifdef SYS_poll
+		SYS_poll,
+#endif
+#ifdef SYS_select
+		SYS_select,
+#endif
+#ifdef SYS_epoll_wait
+		SYS_epoll_wait,
+#endif
+#ifdef SYS_epoll_pwait2
+		SYS_epoll_pwait2,
+#endif
+		SYS_ppoll, SYS_pselect6, SYS_epoll_pwait,
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (call == calls[i])
+			return true;
+	}
+	return false;
+}
+
+/* What event loops wait in, and libraries between two calls do not. */
+static bool
+is_epoll(long call)
+{
+#ifdef SYS_epoll_wait
+	if (call == SYS_epoll_wait)
+		return true;
+#endif
+#ifdef SYS_epoll_pwait2
+	if (call == SYS_epoll_pwait2)
+		return true;
+#endif
+	return call == SYS_epoll_pwait;
+}
+
+static bool
+is_read(long call)
+{
+	return call == SYS_read || call == SYS_readv ||
+	    call == SYS_recvfrom || call == SYS_recvmsg;
+}
+
+struct call
+parse_call(const char *text)
+{
+	unsigned long fd, stack;
+	struct call c = { .kind = CALL_NONE, .fd = -1 };
+	long n;
+
+	if (sscanf(text, "%ld 0x%lx 0x%*x 0x%*x 0x%*x 0x%*x 0x%*x 0x%lx",
+	    &n, &fd, &stack) != 3)
+		return c;	/* "running", or not in a call */
+	/* A 32-bit program on a 64-bit kernel numbers its calls otherwise. */
+	if (sizeof(long) == 8 && stack <= UINT32_MAX)
+		c.kind = CALL_FOREIGN;
+	else if (is_accept(n))
+		c.kind = CALL_ACCEPT;
+	else if (is_read(n))
+		c.kind = CALL_READ;
+	else if (is_epoll(n))
+		c.kind = CALL_EPOLL;
+	else if (is_poll(n))
+		c.kind = CALL_POLL;
+	else
+		c.kind = CALL_OTHER;
+	c.fd = fd <= INT_MAX ? (int)fd : -1;
+	return c;
+}
+
+int
+parse_stat(const char *text, char *state, uint64_t *ticks)
+{
+	unsigned long user, sys;
+	/* The name in parentheses is the program's own and may hold any. */
+	const char *s = strrchr(text, ')');
+
+	if (s == NULL || sscanf(s + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u "
+	    "%*u %*u %lu %lu", state, &user, &sys) != 3)
+		return -1;
+	*ticks = (uint64_t)user + sys;
+	return 0;
+}
+
+size_t
+parse_pids(const char *text, pid_t *list, int *n, int max)
+{
+	const char *s = text;
+	char *end;
+	long pid;
+
+	while (*n < max) {
+		pid = strtol(s, &end, 10);
+		if (end == s || *end != ' ' || pid <= 0 || pid > INT_MAX)
+			break;
+		list[(*n)++] = (pid_t)pid;
+		s = end + 1;
+	}
+	return (size_t)(s - text);
+}
+
+bool
+parse_caught(const char *text, int signo)
+{
+	const char *s = strstr(text, "\nSigCgt:");
+	unsigned long long mask;
+
+	if (s == NULL || signo < 1 || signo > 64)
+		return false;
+	mask = strtoull(s + strlen("\nSigCgt:"), NULL, 16);
+	return (mask >> (signo - 1) & 1) != 0;
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The directory of a pool's sockets. Whoever runs the pool owns it and nobody
+ * else may write it. A lock on a file in it, which nobody else may open, tells
+ * a pool that is alive from what a dead one has left: that is taken over.
+ */
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libutil.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "control.h"
+
+#define NUMBER_MAX	999	/* of NAME-2, NAME-3, ... */
+
+static int base = -1;		/* the directory of all pools' */
+static int dir = -1;		/* of this one's */
+static int lock = -1;
+static char made[NAME_SIZE];	/* below base, "": not there */
+static const char *where = "";	/* what messages call it */
+
+static const char *const files[] = { "control", "status", "log", "pid" };
+
+/* Others must not be able to put their sockets in our sockets' place. */
+static int
+check_directory(int fd, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1)
+		return err_set(e, EX_OSERR, "control: %s: %s", where,
+		    strerror(errno));
+	if ((st.st_uid != 0 && st.st_uid != geteuid()) ||
+	    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return err_set(e, EX_NOPERM, "control: %s: others may write "
+		    "there (it must be root's or yours, and of mode 755 at "
+		    "most)", where);
+	return 0;
+}
+
+/* Makes a directory below another, or takes the one that is there. */
+static int
+open_below(int parent, const char *name, struct err *e)
+{
+	bool created = mkdirat(parent, name, 0755) == 0;
+	int fd;
+
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+	    O_CLOEXEC);
+	if (fd == -1)
+		return err_set(e, err_status(errno, EX_CANTCREAT),
+		    "control: %s: %s", where, errno == ELOOP ||
+		    errno == ENOTDIR ? "is not a directory" :
+		    strerror(errno));
+	/* Whatever the umask is. */
+	if ((created && fchmod(fd, 0755) == -1) ||
+	    check_directory(fd, e) == -1) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* The directory above the last name of a path. */
+static int
+open_parent(char *path, char **name, struct err *e)
+{
+	char *slash = strrchr(path, '/');
+	int fd;
+
+	*slash = '\0';
+	fd = open(slash == path ? "/" : path, O_RDONLY | O_DIRECTORY |
+	    O_CLOEXEC);
+	*slash = '/';
+	if (fd == -1)
+		return err_set(e, err_status(errno, EX_CANTCREAT),
+		    "control: %s: its directory: %s", where,
+		    strerror(errno));
+	*name = slash + 1;
+	return fd;
+}
+
+/*
+ * Takes the lock of the directory. Returns 1, 0 if a live pool has it, with
+ * its pid, or -1 with *e set.
+ */
+static int
+take_lock(pid_t *pid, struct err *e)
+{
+	char buf[16] = "";
+	const char *why;
+	ssize_t n;
+	int fd;
+
+	lock = flopenat(dir, "pid", O_RDWR | O_CREAT | O_NOFOLLOW |
+	    O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0600);
+	if (lock == -1 && errno != EWOULDBLOCK)
+		return err_set(e, err_status(errno, EX_CANTCREAT),
+		    "control: %s: pid: %s", where, strerror(errno));
+	if (lock != -1) {
+		/* Whoever may read it may lock it. */
+		if (fchmod(lock, 0600) == -1 || ftruncate(lock, 0) == -1 ||
+		    dprintf(lock, "%d\n", (int)getpid()) < 0)
+			return err_set(e, EX_CANTCREAT,
+			    "control: %s: pid: %s", where, strerror(errno));
+		return 1;
+	}
+	*pid = 0;
+	fd = openat(dir, "pid", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	n = fd == -1 ? 0 : read(fd, buf, sizeof(buf) - 1);
+	buf[strcspn(buf, "\n")] = '\0';
+	if (n > 0)
+		*pid = (pid_t)strtonum(buf, 1, INT32_MAX, &why);
+	if (fd != -1)
+		close(fd);
+	return 0;
+}
+
+/* One that was asked for must be free. */
+static int
+open_own(struct plan *p, struct err *e)
+{
+	char *name;
+	int parent;
+	pid_t pid;
+
+	if ((parent = open_parent(p->control, &name, e)) == -1)
+		return -1;
+	dir = open_below(parent, name, e);
+	close(parent);
+	if (dir == -1)
+		return -1;
+	switch (take_lock(&pid, e)) {
+	case 1:
+		return 0;
+	case 0:
+		return err_set(e, EX_CANTCREAT, "--control: %s: in use by pid "
+		    "%d", p->control, (int)pid);
+	}
+	return -1;
+}
+
+/* NAME-2 and so on, cut to what a name may be. */
+static void
+number_name(const char *name, int n, char to[NAME_SIZE])
+{
+	char suffix[16];
+	int len;
+
+	len = snprintf(suffix, sizeof(suffix), n == 1 ? "" : "-%d", n);
+	snprintf(to, NAME_SIZE, "%.*s%s", NAME_SIZE - 1 - len, name, suffix);
+}
+
+/* The first name that no live pool has, from the plan's on. */
+static int
+open_named(struct plan *p, struct err *e)
+{
+	char name[NAME_SIZE];
+	pid_t pid, first = 0;
+	int n, r;
+
+	for (n = 1; n <= NUMBER_MAX; n++) {
+		number_name(p->name, n, name);
+		if ((dir = open_below(base, name, e)) == -1)
+			return -1;
+		if ((r = take_lock(&pid, e)) == -1)
+			return -1;
+		if (r == 1)
+			break;
+		close(dir);
+		dir = -1;
+		if (p->conf->name != NULL)
+			return err_set(e, EX_CANTCREAT, "--name: %s: in use "
+			    "by pid %d", name, (int)pid);
+		first = first == 0 ? pid : first;
+	}
+	if (dir == -1)
+		return err_set(e, EX_CANTCREAT, "control: %s: too many pools "
+		    "are called %s", where, p->name);
+	if (n > 1)
+		log_warn("name: %s: in use by pid %d, this pool is called %s "
+		    "(--name chooses one)", p->name, (int)first, name);
+	strlcpy(p->name, name, sizeof(p->name));
+	strlcpy(made, name, sizeof(made));
+	return 0;
+}
+
+/* The log's path, as root has written it, for who has to open it for us. */
+static void
+leave_log(const struct plan *p)
+{
+	int fd;
+
+	unlinkat(dir, "log", 0);
+	if (p->log == NULL)
+		return;
+	fd = openat(dir, "log", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
+	    O_CLOEXEC, 0600);
+	if (fd == -1 || dprintf(fd, "%s\n", p->log) < 0)
+		log_warn("control: %s: log: %s", where, strerror(errno));
+	if (fd != -1)
+		close(fd);
+}
+
+int
+place_open(struct plan *p, struct err *e)
+{
+	char *name;
+	int parent;
+
+	e->status = 0;
+	if (p->control == NULL)
+		return -1;
+	where = p->control;
+	if (p->control_own) {
+		if (open_own(p, e) == -1)
+			return -1;
+	} else {
+		if ((parent = open_parent(p->control, &name, e)) == -1)
+			return -1;
+		base = open_below(parent, name, e);
+		close(parent);
+		if (base == -1 || open_named(p, e) == -1)
+			return -1;
+	}
+	leave_log(p);
+	return 0;
+}
+
+/* With the directory as the working directory: bind(2) takes no other. */
+static int
+bind_here(int fd, const char *name, mode_t mode, gid_t gid)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	mode_t old;
+	int r;
+
+	strlcpy(un.sun_path, name, sizeof(un.sun_path));
+	if (unlinkat(dir, name, 0) == -1 && errno != ENOENT)
+		return -1;
+	/* The mode is right from the first instant. */
+	old = umask(0777 & ~mode);
+	r = bind(fd, (struct sockaddr *)&un, sizeof(un));
+	umask(old);
+	if (r == -1)
+		return -1;
+	if (gid != (gid_t)-1 && fchownat(dir, name, (uid_t)-1, gid,
+	    AT_SYMLINK_NOFOLLOW) == -1)
+		return -1;
+	return listen(fd, CONTROL_BACKLOG);
+}
+
+int
+place_socket(const char *name, mode_t mode, gid_t gid, struct err *e)
+{
+	int fd, r, error;
+
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return err_set(e, EX_OSERR, "control: %s: socket: %s", where,
+		    strerror(errno));
+	r = fchdir(dir) == -1 ? -1 : bind_here(fd, name, mode, gid);
+	error = errno;
+	if (chdir("/") == -1)
+		r = -1;
+	if (r == 0)
+		return fd;
+	close(fd);
+	return err_set(e, err_status(error, EX_CANTCREAT), "control: %s: "
+	    "%s: %s", where, name, strerror(error));
+}
+
+static void
+close_directories(void)
+{
+	if (base != -1)
+		close(base);
+	if (dir != -1)
+		close(dir);
+	base = dir = -1;
+}
+
+void
+place_done(const struct plan *p)
+{
+	/* Whose rights it takes to write there is gone then, too. */
+	if (p->ident.change || p->jail != NULL)
+		close_directories();
+}
+
+void
+place_remove(void)
+{
+	size_t i;
+
+	if (dir != -1 && lock != -1) {
+		for (i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+			unlinkat(dir, files[i], 0);
+		if (made[0] != '\0')
+			unlinkat(base, made, AT_REMOVEDIR);
+	}
+	close_directories();
+	if (lock != -1)
+		close(lock);
+	lock = -1;
+}

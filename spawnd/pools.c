@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: ISC */
+/* Where pools are, and what may be trusted of what lies there. */
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "spawnctl.h"
+
+/* Is it nobody's who could lead us astray? */
+static bool
+is_trusted(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
+	    (st.st_uid == 0 || st.st_uid == geteuid()) &&
+	    (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* The directories of all pools' directories; root's and, if so, our own. */
+static int
+bases(char *list[2])
+{
+	const char *own = getenv("XDG_RUNTIME_DIR");
+	int n = 0;
+
+	list[0] = list[1] = NULL;
+	if (geteuid() != 0 && own != NULL && own[0] == '/' &&
+	    asprintf(&list[n], "%s/spawnd", own) != -1)
+		n++;
+	list[n] = strdup(access("/run", F_OK) == 0 ? "/run/spawnd" :
+	    "/var/run/spawnd");
+	return list[n] != NULL ? n + 1 : n;
+}
+
+static int
+add(struct pools *p, const char *base, const char *name, struct err *e)
+{
+	struct found *list;
+
+	list = reallocarray(p->list, p->n + 1, sizeof(*list));
+	if (list == NULL)
+		return err_set(e, EX_OSERR, "out of memory");
+	p->list = list;
+	list[p->n] = (struct found){ .name = strdup(name) };
+	if (list[p->n].name == NULL || asprintf(&list[p->n].dir, "%s%s%s",
+	    base, base[0] != '\0' ? "/" : "", name) == -1) {
+		free(list[p->n].name);
+		return err_set(e, EX_OSERR, "out of memory");
+	}
+	p->n++;
+	return 0;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+/* Does anybody answer there, or could if we were somebody else? */
+static bool
+is_alive(const char *dir)
+{
+	struct talk t;
+	struct err e;
+
+	if (talk_open(&t, dir, true, &e) == -1)
+		return e.status == EX_NOPERM;
+	talk_close(&t);
+	return true;
+}
+
+static int
+scan(struct pools *p, const char *base, struct err *e)
+{
+	struct dirent *de;
+	char *path;
+	int r = 0;
+	DIR *d;
+
+	if (!is_trusted(base) || (d = opendir(base)) == NULL)
+		return 0;
+	while (r == 0 && p->n < POOLS_MAX && (de = readdir(d)) != NULL) {
+		if (strcmp(de->d_name, ".") == 0 ||
+		    strcmp(de->d_name, "..") == 0)
+			continue;
+		if (asprintf(&path, "%s/%s", base, de->d_name) == -1)
+			continue;
+		if (is_trusted(path) && is_alive(path))
+			r = add(p, base, de->d_name, e);
+		free(path);
+	}
+	closedir(d);
+	return r;
+}
+
+/* By its name, in the first place that has it. */
+static int
+find_named(const char *name, struct pools *p, struct err *e)
+{
+	char *list[2], *path;
+	int i, n, r = 0;
+
+	n = bases(list);
+	for (i = 0; i < n && r == 0 && p->n == 0; i++) {
+		if (asprintf(&path, "%s/%s", list[i], name) == -1)
+			continue;
+		if (is_trusted(list[i]) && is_trusted(path))
+			r = add(p, list[i], name, e);
+		free(path);
+	}
+	for (i = 0; i < n; i++)
+		free(list[i]);
+	if (r == 0 && p->n == 0)
+		return err_set(e, EX_UNAVAILABLE, "-p: %s: no pool of that "
+		    "name (spawnctl list shows them)", name);
+	return r;
+}
+
+int
+pools_find(const char *which, struct pools *p, struct err *e)
+{
+	char *list[2];
+	int i, n, r = 0;
+
+	*p = (struct pools){ NULL, 0 };
+	if (which != NULL && strchr(which, '/') != NULL)
+		return add(p, "", which, e);
+	if (which != NULL)
+		return find_named(which, p, e);
+	n = bases(list);
+	for (i = 0; i < n; i++) {
+		if (r == 0)
+			r = scan(p, list[i], e);
+		free(list[i]);
+	}
+	if (p->n > 1)
+		qsort(p->list, p->n, sizeof(*p->list), compare);
+	return r;
+}
+
+void
+pools_free(struct pools *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		free(p->list[i].dir);
+		free(p->list[i].name);
+	}
+	free(p->list);
+	*p = (struct pools){ NULL, 0 };
+}
+
+static int
+no_path(const char *dir, const char *why, struct err *e)
+{
+	return err_set(e, EX_CONFIG, "%s: %s (name the file: spawnctl "
+	    "log-reopen FILE)", dir, why);
+}
+
+char *
+pools_log(const char *dir, struct err *e)
+{
+	char path[PATH_MAX], buf[PATH_MAX];
+	struct stat st;
+	ssize_t n;
+	int fd;
+
+	if (!is_trusted(dir)) {
+		no_path(dir, "others may write there", e);
+		return NULL;
+	}
+	snprintf(path, sizeof(path), "%s/log", dir);
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	if (fd == -1) {
+		no_path(dir, "it does not say where the log is", e);
+		return NULL;
+	}
+	n = fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
+	    st.st_uid != geteuid() ? -1 : read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	if (n <= 1 || buf[n - 1] != '\n' || buf[0] != '/') {
+		no_path(dir, "what it says of the log is not yours", e);
+		return NULL;
+	}
+	buf[n - 1] = '\0';
+	return strdup(buf);
+}
+
+/*
+ * The directory is found as always, and the file in it opened as the daemon
+ * opens it: no link, no file with a second name, nothing but a file.
+ */
+int
+pools_open_log(const char *path, struct err *e)
+{
+	struct stat st;
+	int fd;
+
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW |
+	    O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+	if (fd == -1)
+		return err_set(e, err_status(errno, EX_CANTCREAT), "%s: %s",
+		    path, errno == ELOOP ? "is a link" : strerror(errno));
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
+		return fd;
+	close(fd);
+	return err_set(e, EX_CANTCREAT, "%s: is not a file of its own", path);
+}

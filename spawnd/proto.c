@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: ISC */
+/* The language of the control sockets: lines, and records made of them. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto.h"
+
+#define GROW	1024
+
+static const char hex[] = "0123456789abcdef";
+
+static bool
+is_control(char c)
+{
+	return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+enum proto_got
+proto_next(struct proto_input *in, char *line)
+{
+	const char *end = memchr(in->buf, '\n', in->len);
+	size_t i, len, used;
+
+	if (end == NULL && in->len >= in->size)
+		return PROTO_LONG;
+	if (end == NULL && (!in->eof || in->len == 0))
+		return PROTO_NONE;
+	len = end != NULL ? (size_t)(end - in->buf) : in->len;
+	used = end != NULL ? len + 1 : len;
+	if (len > 0 && in->buf[len - 1] == '\r')
+		len--;
+	memcpy(line, in->buf, len);
+	line[len] = '\0';
+	in->len -= used;
+	memmove(in->buf, in->buf + used, in->len);
+	for (i = 0; i < len; i++) {
+		if (is_control(line[i]) && line[i] != '\t')
+			return PROTO_JUNK;
+	}
+	return PROTO_GOT;
+}
+
+int
+proto_words(char *line, char *words[], int max)
+{
+	char *word;
+	int n = 0;
+
+	while ((word = strsep(&line, " \t")) != NULL) {
+		if (word[0] == '\0')
+			continue;
+		if (n == max)
+			return -1;
+		words[n++] = word;
+	}
+	return n;
+}
+
+/* Reads digits up to `stop`. Returns where that is, or NULL. */
+static const char *
+read_number(const char *s, unsigned int max, unsigned int *n)
+{
+	uint64_t value = 0;
+	const char *p = s;
+
+	for (; *p >= '0' && *p <= '9'; p++) {
+		value = value * 10 + (uint64_t)(*p - '0');
+		if (value > max)
+			return NULL;
+	}
+	*n = (unsigned int)value;
+	return p == s ? NULL : p;
+}
+
+int
+proto_range(const char *s, unsigned int max, unsigned int *from,
+    unsigned int *to)
+{
+	if ((s = read_number(s, max, from)) == NULL)
+		return -1;
+	*to = *from;
+	if (*s == '-' && (s = read_number(s + 1, max, to)) == NULL)
+		return -1;
+	return *s != '\0' || *to < *from ? -1 : 0;
+}
+
+static void
+put(struct proto_output *o, const char *s, size_t len)
+{
+	size_t size = o->size;
+	char *buf;
+
+	if (o->failed)
+		return;
+	while (size - o->len < len)
+		size = size == 0 ? GROW : size * 2;
+	if (size > o->size) {
+		if ((buf = realloc(o->buf, size)) == NULL) {
+			o->failed = true;
+			return;
+		}
+		o->buf = buf;
+		o->size = size;
+	}
+	memcpy(o->buf + o->len, s, len);
+	o->len += len;
+}
+
+static void
+put_string(struct proto_output *o, const char *s)
+{
+	put(o, s, strlen(s));
+}
+
+/* Bytes as they stand in a value, at most max of them. */
+static void
+put_escaped(struct proto_output *o, const char *s, bool blanks, size_t max)
+{
+	char code[4] = "\\x";
+	size_t n, used = 0;
+
+	for (; *s != '\0'; s++, used += n) {
+		bool plain = !is_control(*s) && *s != '\\' &&
+		    (blanks || *s != ' ');
+
+		n = plain ? 1 : sizeof(code);
+		if (used + n > max)
+			return;
+		code[2] = hex[(unsigned char)*s >> 4];
+		code[3] = hex[*s & 15];
+		put(o, plain ? s : code, n);
+	}
+}
+
+static void
+put_key(struct proto_output *o, const char *key)
+{
+	put_string(o, " ");
+	put_string(o, key);
+	put_string(o, "=");
+}
+
+void
+proto_hello(struct proto_output *o)
+{
+	char line[32];
+
+	snprintf(line, sizeof(line), "spawnd %d\n", PROTO_VERSION);
+	put_string(o, line);
+}
+
+void
+proto_begin(struct proto_output *o, const char *kind)
+{
+	o->line = o->len;
+	put_string(o, kind);
+}
+
+void
+proto_text(struct proto_output *o, const char *key, const char *value)
+{
+	put_key(o, key);
+	put_escaped(o, value, false, PROTO_VALUE);
+}
+
+void
+proto_number(struct proto_output *o, const char *key, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, value);
+	put_key(o, key);
+	put_string(o, text);
+}
+
+void
+proto_time(struct proto_output *o, const char *key, uint64_t usec)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%" PRIu64 ".%03u", usec / 1000000,
+	    (unsigned int)(usec % 1000000 / 1000));
+	put_key(o, key);
+	put_string(o, text);
+}
+
+void
+proto_truth(struct proto_output *o, const char *key, bool value)
+{
+	put_key(o, key);
+	put_string(o, value ? "yes" : "no");
+}
+
+void
+proto_end(struct proto_output *o)
+{
+	/* Nobody would read a longer one; it is the caller's mistake. */
+	if (o->len - o->line >= PROTO_LINE)
+		o->len = o->line;
+	else
+		put_string(o, "\n");
+	o->line = o->len;
+}
+
+void
+proto_done(struct proto_output *o)
+{
+	put_string(o, "end\n");
+}
+
+void
+proto_error(struct proto_output *o, int status, const char *text)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "error %d ", status);
+	put_string(o, number);
+	put_escaped(o, text, true, PROTO_LINE - 64);
+	put_string(o, "\n");
+}
+
+void
+proto_free(struct proto_output *o)
+{
+	free(o->buf);
+	memset(o, 0, sizeof(*o));
+}
+
+static bool
+is_name(const char *s)
+{
+	size_t len = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+
+	return len > 0 && len < PROTO_KIND && s[len] == '\0';
+}
+
+static int
+hex_value(char c)
+{
+	const char *p = c == '\0' ? NULL : strchr(hex, c);
+
+	return p == NULL ? -1 : (int)(p - hex);
+}
+
+/* Undoes \xNN in place. Returns 0, or -1 if it is not well formed. */
+static int
+unescape(char *s)
+{
+	char *to = s;
+	int high, low;
+
+	while (*s != '\0') {
+		if (*s != '\\') {
+			*to++ = *s++;
+			continue;
+		}
+		if (s[1] != 'x' || (high = hex_value(s[2])) == -1 ||
+		    (low = hex_value(s[3])) == -1 || (high | low) == 0)
+			return -1;
+		*to++ = (char)(high << 4 | low);
+		s += 4;
+	}
+	*to = '\0';
+	return 0;
+}
+
+/* "error STATUS text", whose text is the rest of the line. */
+static int
+parse_error(char *rest, struct proto_record *r)
+{
+	char *status = strsep(&rest, " ");
+
+	if (status == NULL || rest == NULL || status[0] == '\0' ||
+	    strspn(status, "0123456789") != strlen(status) ||
+	    unescape(rest) == -1)
+		return -1;
+	r->n = 2;
+	r->fields[0].key = "status";
+	r->fields[0].value = status;
+	r->fields[1].key = "text";
+	r->fields[1].value = rest;
+	return 0;
+}
+
+int
+proto_parse(char *line, struct proto_record *r)
+{
+	char *word, *value;
+
+	r->n = 0;
+	r->kind = strsep(&line, " ");
+	if (r->kind == NULL || !is_name(r->kind))
+		return -1;
+	if (strcmp(r->kind, "error") == 0)
+		return parse_error(line, r);
+	while ((word = strsep(&line, " ")) != NULL) {
+		if (word[0] == '\0')
+			continue;
+		if ((value = strchr(word, '=')) == NULL ||
+		    r->n == PROTO_FIELDS)
+			return -1;
+		*value++ = '\0';
+		if (!is_name(word) || unescape(value) == -1)
+			return -1;
+		r->fields[r->n].key = word;
+		r->fields[r->n++].value = value;
+	}
+	return 0;
+}
+
+const char *
+proto_get(const struct proto_record *r, const char *key)
+{
+	int i;
+
+	for (i = 0; i < r->n; i++) {
+		if (strcmp(r->fields[i].key, key) == 0)
+			return r->fields[i].value;
+	}
+	return NULL;
+}
+
+bool
+proto_get_number(const struct proto_record *r, const char *key, double *value)
+{
+	const char *s = proto_get(r, key);
+	size_t whole, part = 0;
+
+	if (s == NULL)
+		return false;
+	whole = strspn(s, "0123456789");
+	if (s[whole] == '.')
+		part = 1 + strspn(s + whole + 1, "0123456789");
+	if (whole == 0 || whole > 20 || part > 10 || part == 1 ||
+	    s[whole + part] != '\0')
+		return false;
+	*value = strtod(s, NULL);
+	return true;
+}
+
+size_t
+proto_utf8(const char *s)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	unsigned int min, code;
+	size_t i, n;
+
+	if (p[0] < 0x80)
+		return 1;
+	n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+	if (p[0] < 0xc2 || p[0] > 0xf4)
+		return 0;
+	code = p[0] & (0xffU >> (n + 1));
+	for (i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (p[i] & 0x3fU);
+	}
+	min = n == 2 ? 0x80 : n == 3 ? 0x800 : 0x10000;
+	if (code < min || code > 0x10ffff || (code >= 0xd800 &&
+	    code <= 0xdfff))
+		return 0;
+	return n;
+}
+
+/* Characters that a terminal obeys or that hide what is there. */
+static bool
+is_mark(const char *s, size_t len)
+{
+	const unsigned char *p = (const unsigned char *)s;
+
+	if (len == 1)
+		return is_control(*s);
+	if (len == 2)		/* U+0080 to U+009F, U+00AD */
+		return p[0] == 0xc2 && (p[1] < 0xa0 || p[1] == 0xad);
+	if (len == 3 && p[0] == 0xe2 && p[1] == 0x80)
+		return (p[2] >= 0x8b && p[2] <= 0x8f) ||
+		    (p[2] >= 0xa8 && p[2] <= 0xae);
+	if (len == 3 && p[0] == 0xe2 && p[1] == 0x81)
+		return p[2] >= 0xa0 && p[2] <= 0xaf;
+	return len == 3 && p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf;
+}
+
+size_t
+proto_show(const char *text, char *buf, size_t size)
+{
+	size_t i, len, n = 0;
+
+	while (*text != '\0') {
+		len = proto_utf8(text);
+		if (len > 0 && !is_mark(text, len)) {
+			if (n + len >= size)
+				break;
+			memcpy(buf + n, text, len);
+			n += len;
+			text += len;
+			continue;
+		}
+		len = len == 0 ? 1 : len;
+		if (n + 4 * len >= size)
+			break;
+		for (i = 0; i < len; i++) {
+			unsigned char c = (unsigned char)*text++;
+
+			buf[n++] = '\\';
+			buf[n++] = 'x';
+			buf[n++] = hex[c >> 4];
+			buf[n++] = hex[c & 15];
+		}
+	}
+	buf[n] = '\0';
+	return n;
+}

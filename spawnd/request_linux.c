@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The requests that workers serve, on Linux: which connections their trees
+ * hold, for how long, and who it is. Descriptors of a process are its own to
+ * change, so what is found here is true of one moment only.
+ */
+#include <sys/syscall.h>
+#include <sys/tree.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+#define SOCKETS_MAX	256		/* of one process */
+#define TREE_MAX	256		/* processes of a worker */
+#define FORGET		(10 * USEC)	/* connections not seen again */
+#define HELD_MAX	65536		/* that are remembered */
+
+/* A connection that was seen, and since when it counts. */
+struct held {
+	uint64_t	 inode;
+	uint64_t	 since;
+	uint64_t	 seen;		/* last */
+	uint64_t	 cpu;		/* of its process then */
+	RB_ENTRY(held)	 entry;
+};
+
+RB_HEAD(held_tree, held);
+
+static struct held_tree held = RB_INITIALIZER(&held);
+static unsigned int nheld;
+static uint64_t swept_at;
+
+static int
+held_compare(const struct held *a, const struct held *b)
+{
+	return (a->inode > b->inode) - (a->inode < b->inode);
+}
+
+RB_GENERATE_INTERNAL(held_tree, held, entry, held_compare,
+    static __attribute__((unused)))
+
+uint64_t
+observe_connection(pid_t pid)
+{
+	uint64_t inodes[SOCKETS_MAX];
+	bool unread;
+	int n;
+
+	(void)proc_sockets(pid, true, inodes, &n, SOCKETS_MAX);
+	if (n == 0 || diag_accepted(inodes, n, &unread) <= 0)
+		return 0;
+	return inodes[0];
+}
+
+uint64_t
+observe_size(pid_t pid)
+{
+	pid_t tree[TREE_MAX];
+	char path[32], buf[128];
+	uint64_t pages, sum = 0;
+	int i, n;
+
+	n = proc_tree(pid, tree, TREE_MAX);
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%d/statm", (int)tree[i]);
+		if (proc_read(path, buf, sizeof(buf)) > 0 &&
+		    sscanf(buf, "%*u %" SCNu64, &pages) == 1)
+			sum += pages;
+	}
+	return sum * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Connections end unseen: whatever was not met for a while is forgotten. */
+static void
+sweep(uint64_t now)
+{
+	struct held *h, *next;
+
+	if (now - swept_at < USEC)
+		return;
+	swept_at = now;
+	RB_FOREACH_SAFE(h, held_tree, &held, next) {
+		if (now - h->seen < FORGET)
+			continue;
+		RB_REMOVE(held_tree, &held, h);
+		free(h);
+		nheld--;
+	}
+}
+
+/* Since when the connection counts. */
+static uint64_t
+since(uint64_t inode, const struct view *v, bool unread, uint64_t now)
+{
+	struct held key = { .inode = inode }, *h;
+	bool quiet;
+
+	h = RB_FIND(held_tree, &held, &key);
+	if (h == NULL) {
+		if (nheld == HELD_MAX || (h = malloc(sizeof(*h))) == NULL)
+			return now;
+		*h = (struct held){ .inode = inode, .since = now,
+		    .cpu = v->cpu };
+		RB_INSERT(held_tree, &held, h);
+		nheld++;
+	}
+	/* Kept open, and nothing asked: it waits for the client. */
+	quiet = !unread && v->cpu == h->cpu && (v->reads == inode ||
+	    (v->looping && !v->accepting));
+	if (quiet)
+		h->since = now;
+	h->cpu = v->cpu;
+	h->seen = now;
+	return h->since;
+}
+
+/* Looks at one process of a worker. */
+static void
+find_overdue(pid_t pid, uint64_t limit, uint64_t now, struct overdue *o)
+{
+	uint64_t inodes[SOCKETS_MAX], age;
+	struct view v;
+	bool unread;
+	int i, n;
+
+	(void)proc_sockets(pid, false, inodes, &n, SOCKETS_MAX);
+	if (n == 0 || (n = diag_accepted(inodes, n, &unread)) <= 0 ||
+	    proc_view(pid, 0, false, &v) == -1)
+		return;
+	for (i = 0; i < n; i++) {
+		age = now - since(inodes[i], &v, unread, now);
+		if (age <= limit || age <= o->age)
+			continue;
+		o->late = true;
+		o->pid = pid;
+		o->age = age;
+	}
+}
+
+void
+observe_overdue(pid_t pid, uint64_t limit, uint64_t now, struct overdue *o)
+{
+	pid_t tree[TREE_MAX];
+	int i, n;
+
+	*o = (struct overdue){ .late = false };
+	sweep(now);
+	n = proc_tree(pid, tree, TREE_MAX);
+	for (i = 0; i < n; i++)
+		find_overdue(tree[i], limit, now, o);
+}
+
+static bool
+is_of(pid_t worker, pid_t holder)
+{
+	pid_t tree[TREE_MAX];
+	int i, n = proc_tree(worker, tree, TREE_MAX);
+
+	for (i = 0; i < n; i++) {
+		if (tree[i] == holder)
+			return true;
+	}
+	return false;
+}
+
+void
+observe_signal_holder(pid_t worker, pid_t holder, int signo)
+{
+	/* First the handle, then the look: the number may change hands. */
+	int fd = (int)syscall(SYS_pidfd_open, holder, 0U);
+
+	if (fd == -1)
+		return;
+	if (worker > 0 && is_of(worker, holder) &&
+	    observe_connection(holder) != 0)
+		syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0U);
+	close(fd);
+}
+
+void
+observe_waiting(bool half_open, struct queue *q)
+{
+	unsigned int limit;
+
+	q->known = diag_queue(half_open, &q->depth, &limit) == 0;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: ISC */
+/* The client's map: spawnctl(1). What the daemon says is never trusted. */
+#ifndef SPAWNCTL_H
+#define SPAWNCTL_H
+
+#include <stdio.h>
+
+#include "proto.h"
+#include "spawnd.h"
+
+#define ANSWER_RECORDS	100000		/* of one answer */
+#define TALK_TIMEOUT	10000		/* ms without a word */
+#define TALK_WHOLE	60000		/* ms for an answer that is no wait */
+#define READY_TIMEOUT	60		/* s of wait-ready */
+#define POOLS_MAX	1000
+#define SHOW_SIZE	(4 * PROTO_LINE) /* of a value as it is shown */
+
+/* All records of an answer. */
+struct answer {
+	struct proto_record *list;
+	size_t		 n;
+};
+
+/* A connection to a daemon. */
+struct talk {
+	int		 fd;		/* -1: none */
+	bool		 greeted;	/* it has said which version */
+	long long	 until;		/* ms of the monotonic clock; 0: open */
+	char		 buf[PROTO_LINE];
+	char		 line[PROTO_LINE];
+	struct proto_input input;
+	struct proto_field fields[PROTO_FIELDS];
+};
+
+/* A pool that was found. */
+struct found {
+	char		*dir;
+	char		*name;
+};
+
+struct pools {
+	struct found	*list;
+	size_t		 n;
+};
+
+/* pools.c: where pools are */
+/*
+ * Finds the pool that `which` names (a name, a directory or a socket), or,
+ * with NULL, all that are there. Returns 0, or -1 with *e set (69, 64, 71).
+ */
+int	 pools_find(const char *which, struct pools *p, struct err *e);
+void	 pools_free(struct pools *p);
+/*
+ * The path of a pool's log, as its own user has left it in the directory.
+ * Returns malloc'd memory, or NULL with *e set: there is none to be trusted.
+ */
+char	*pools_log(const char *dir, struct err *e);
+/* Opens a log as the daemon would. Returns a descriptor or -1 with *e set. */
+int	 pools_open_log(const char *path, struct err *e);
+
+/* talk.c: one daemon */
+/*
+ * Connects to a pool's control socket, or, where that may not be and `read`
+ * will do, to its status socket. Returns 0, or -1 with *e set (69, 77).
+ */
+int	 talk_open(struct talk *t, const char *dir, bool read, struct err *e);
+void	 talk_close(struct talk *t);
+/* Sends a command, with a descriptor unless that is -1. */
+int	 talk_send(struct talk *t, const char *command, int fd, struct err *e);
+/*
+ * The next record of the answer; it lasts until the next call. With `patient`
+ * it may take any time. Returns 1, 0 at the end, or -1 with *e set: what the
+ * daemon refused, or 76 for what is no answer.
+ */
+int	 talk_next(struct talk *t, bool patient, struct proto_record *r,
+	    struct err *e);
+/* Sends a command and collects the answer. Returns 0, or -1 with *e set. */
+int	 talk_ask(struct talk *t, const char *command, struct answer *a,
+	    struct err *e);
+/* Milliseconds of the monotonic clock. */
+long long talk_clock(void);
+
+/* answer.c: what is in one */
+/* Copies a record. Returns 0, or -1 with *e set (71, 76). */
+int	 answer_add(struct answer *a, const struct proto_record *r,
+	    struct err *e);
+void	 answer_free(struct answer *a);
+/* The first record of a kind; one without fields if there is none. */
+const struct proto_record *answer_find(const struct answer *a,
+	    const char *kind);
+/* The next record of a kind from *i on, which is moved; NULL: no more. */
+const struct proto_record *answer_next(const struct answer *a,
+	    const char *kind, size_t *i);
+/* A number of the first record of a kind; false: it is not known. */
+bool	 answer_number(const struct answer *a, const char *kind,
+	    const char *key, double *value);
+/* The same, or `otherwise`. */
+double	 answer_value(const struct answer *a, const char *kind,
+	    const char *key, double otherwise);
+/* A value made harmless for a terminal, "" if there is none. */
+const char *answer_show(const struct proto_record *r, const char *key,
+	    char buf[SHOW_SIZE]);
+/* Seconds as "12.3 s", "4:05", "3 d 4:05"; bytes as "13.4M". */
+const char *answer_span(double seconds, char buf[32]);
+const char *answer_size(double bytes, char buf[32]);
+
+/* writer_*.c: a status in each form. They return 0, or -1 with *e set. */
+int	 writer_table(FILE *f, const struct answer *a, struct err *e);
+int	 writer_json(FILE *f, const struct answer *a, struct err *e);
+int	 writer_openmetrics(FILE *f, const struct answer *a, bool full,
+	    struct err *e);
+/* php-fpm's forms: "text", "json", "xml", "openmetrics". */
+int	 writer_fpm(FILE *f, const struct answer *a, const char *form,
+	    bool full, struct err *e);
+
+/* top.c */
+/* Shows the pool until q is pressed. Returns 0, or -1 with *e set. */
+int	 top_run(struct talk *t, struct err *e);
+
+/* frame.c: one picture of top, pure */
+struct frame {
+	int		 rows, columns;
+	bool		 utf8;
+	bool		 stale;		/* the daemon has not answered */
+	int		 first;		/* the worker at the top */
+};
+
+/*
+ * Draws into buf, at most `rows` lines of `columns` cells. history has the
+ * points. Returns the length.
+ */
+size_t	 frame_draw(const struct frame *v, const struct answer *status,
+	    const struct answer *history, char *buf, size_t size);
+
+#endif

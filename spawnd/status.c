@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The pool as records. A large pool is walked in steps, between which the loop
+ * does what is more urgent.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control.h"
+
+/* What is remembered of a worker from one look to the next. */
+struct memory {
+	pid_t		 pid;
+	uint64_t	 connection;	/* one that it held */
+	uint64_t	 since;		/* when that was first seen */
+	uint64_t	 pss;
+	uint64_t	 pss_at;	/* 0: never */
+};
+
+struct status {
+	bool		 full;
+	bool		 begun;
+	unsigned int	 slot;		/* the next one */
+	uint64_t	*inodes;	/* the accepted connections */
+	int		 n;		/* of them; -1: unknown */
+	unsigned int	 busy, idle;	/* workers, as far as counted */
+	bool		 counted;
+	struct usage	 sum;
+};
+
+static const struct plan *plan;
+static const struct guarantees *guarantees;
+static struct memory *memory;	/* of the first slots, once somebody asks */
+static unsigned int remembered;	/* how many those are */
+static uint64_t began;		/* loop_now()'s time */
+static time_t began_at;		/* and that of the clock on the wall */
+
+void
+status_init(const struct plan *p, const struct guarantees *g)
+{
+	plan = p;
+	guarantees = g;
+	began = loop_now();
+	began_at = time(NULL);
+}
+
+const char *
+status_state(void)
+{
+	const struct pool *pool = supervise_pool();
+
+	switch (pool_phase(pool)) {
+	case PHASE_START:
+		return "starting";
+	case PHASE_UP:
+		return pool_reloading(pool) ? "reloading" : "up";
+	case PHASE_STOP:
+	case PHASE_DONE:
+		break;
+	}
+	return "stopping";
+}
+
+bool
+status_serves(void)
+{
+	const struct pool *pool = supervise_pool();
+
+	return pool_phase(pool) == PHASE_UP &&
+	    (pool_target(pool) == 0 || pool_count(pool, SLOT_READY) > 0 ||
+	    pool_count(pool, SLOT_RETIRING) > 0 ||
+	    pool_count(pool, SLOT_FREEZING) > 0);
+}
+
+static void
+write_pool(struct proto_output *o)
+{
+	const struct pool *pool = supervise_pool();
+	unsigned int min, max;
+
+	supervise_range(&min, &max);
+	proto_begin(o, "pool");
+	proto_text(o, "name", plan->name);
+	proto_number(o, "pid", (uint64_t)getpid());
+	proto_text(o, "version", SPAWND_VERSION);
+	proto_text(o, "state", status_state());
+	proto_number(o, "started", (uint64_t)began_at);
+	proto_time(o, "uptime", loop_now() - began);
+	proto_text(o, "listen", plan->where);
+	if (plan->who != NULL)
+		proto_text(o, "owner", plan->who);
+	if (plan->jail != NULL)
+		proto_text(o, "jail", plan->jail);
+	proto_text(o, "user", plan->ident.user);
+	proto_text(o, "application", plan->argv[0]);
+	proto_number(o, "target", pool_target(pool));
+	proto_number(o, "min", min);
+	proto_number(o, "max", max);
+	proto_number(o, "children", (uint64_t)plan->children);
+	proto_end(o);
+}
+
+static unsigned int
+count(const struct pool *p, enum slot_state a, enum slot_state b)
+{
+	return pool_count(p, a) + (a != b ? pool_count(p, b) : 0);
+}
+
+static void
+write_counts(struct proto_output *o)
+{
+	const struct pool *p = supervise_pool();
+	const struct pool_counts *c = pool_counts(p);
+
+	proto_begin(o, "workers");
+	proto_number(o, "total", pool_slots(p) - pool_count(p, SLOT_EMPTY) -
+	    pool_count(p, SLOT_BACKOFF));
+	proto_number(o, "starting", count(p, SLOT_SPAWNING, SLOT_STARTING));
+	proto_number(o, "ready", pool_count(p, SLOT_READY));
+	proto_number(o, "retiring", count(p, SLOT_RETIRING, SLOT_FREEZING));
+	proto_number(o, "stopping", count(p, SLOT_STOPPING, SLOT_KILLED));
+	proto_number(o, "backoff", pool_count(p, SLOT_BACKOFF));
+	proto_end(o);
+	proto_begin(o, "count");
+	proto_number(o, "started", c->started);
+	proto_number(o, "recycled", c->recycled);
+	proto_number(o, "crashed", c->crashed);
+	proto_number(o, "failed", c->failed);
+	proto_number(o, "retired", c->retired);
+	proto_number(o, "killed", c->killed);
+	proto_number(o, "lost", c->lost);
+	proto_number(o, "timed_out", c->timed_out);
+	proto_number(o, "aged", c->aged);
+	proto_number(o, "grown", c->grown);
+	proto_number(o, "reloads", c->reloads);
+	proto_number(o, "reloads_failed", c->reloads_failed);
+	proto_end(o);
+}
+
+static void
+write_guarantees(struct proto_output *o)
+{
+	proto_begin(o, "guarantees");
+	proto_truth(o, "proc", guarantees->proc);
+	proto_truth(o, "proc_detached", guarantees->proc_detached);
+	proto_truth(o, "queue", guarantees->queue);
+	proto_truth(o, "bounding_empty", guarantees->bounding_empty);
+	proto_truth(o, "no_new_privs", guarantees->no_new_privs);
+	proto_end(o);
+}
+
+/* What is known of the load at this moment; notes it for later. */
+static void
+write_load(struct status *s, struct proto_output *o)
+{
+	unsigned int depth, limit;
+	int queue = -1;
+
+	if (observe_queue(&depth, &limit) == 0)
+		queue = (int)depth;
+	history_note(loop_now(), s->n, queue,
+	    pool_count(supervise_pool(), SLOT_READY));
+	proto_begin(o, "queue");
+	if (queue != -1) {
+		proto_number(o, "now", depth);
+		proto_number(o, "limit", limit);
+	}
+	if (history_peak_queue() != -1)
+		proto_number(o, "peak", (uint64_t)history_peak_queue());
+	proto_end(o);
+	proto_begin(o, "connections");
+	if (s->n != -1)
+		proto_number(o, "now", (uint64_t)s->n);
+	if (history_peak_busy() != -1)
+		proto_number(o, "peak", (uint64_t)history_peak_busy());
+	proto_end(o);
+}
+
+struct status *
+status_begin(bool full)
+{
+	struct status *s;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return NULL;
+	s->full = full;
+	s->counted = true;
+	s->n = usage_connections(&s->inodes);
+	return s;
+}
+
+void
+status_free(struct status *s)
+{
+	if (s == NULL)
+		return;
+	free(s->inodes);
+	free(s);
+}
+
+static const char *
+state_name(enum slot_state state)
+{
+	switch (state) {
+	case SLOT_READY:
+		return "ready";
+	case SLOT_RETIRING:
+	case SLOT_FREEZING:
+		return "retiring";
+	case SLOT_STOPPING:
+	case SLOT_KILLED:
+		return "stopping";
+	case SLOT_BACKOFF:
+		return "backoff";
+	default:
+		return "starting";
+	}
+}
+
+/* What is remembered of a worker; of another process nothing. NULL: no room. */
+static struct memory *
+recall(const struct pool_worker *w)
+{
+	unsigned int n = w->slot / 64 * 64 + 64;
+	struct memory *m;
+
+	if (w->slot >= remembered) {
+		if ((m = recallocarray(memory, remembered, n,
+		    sizeof(*m))) == NULL)
+			return NULL;
+		memory = m;
+		remembered = n;
+	}
+	m = &memory[w->slot];
+	if (m->pid != w->pid)
+		*m = (struct memory){ .pid = w->pid };
+	return m;
+}
+
+static void
+remember(struct memory *m, const struct usage *u, uint64_t now)
+{
+	if (u->connection != m->connection) {
+		m->connection = u->connection;
+		m->since = now;
+	}
+	if (u->pss > 0) {
+		m->pss = u->pss;
+		m->pss_at = now;
+	}
+}
+
+static void
+write_usage(struct status *s, const struct pool_worker *w, uint64_t now,
+    struct proto_output *o)
+{
+	struct memory *m = recall(w);
+	struct usage u;
+	bool pss = s->full && m != NULL && (m->pss_at == 0 ||
+	    now - m->pss_at > PSS_AGE);
+
+	if (m == NULL || usage_worker(w->pid, s->inodes, s->n, pss,
+	    &u) == -1) {
+		s->counted = false;
+		return;
+	}
+	remember(m, &u, now);
+	if (u.counted) {
+		proto_number(o, "connections", u.connections);
+		if (u.connections > 0)
+			proto_time(o, "busy", now - m->since);
+		s->busy += u.connections > 0;
+		s->idle += u.connections == 0 && w->state == SLOT_READY;
+	} else
+		s->counted = false;
+	proto_number(o, "processes", u.processes);
+	proto_time(o, "cpu", u.cpu);
+	proto_number(o, "rss", u.rss);
+	if (s->full && m->pss_at != 0) {
+		proto_number(o, "pss", m->pss);
+		proto_time(o, "pss_age", now - m->pss_at);
+	}
+	s->sum.processes += u.processes;
+	s->sum.rss += u.rss;
+	s->sum.cpu += u.cpu;
+}
+
+static void
+write_worker(struct status *s, const struct pool_worker *w, uint64_t now,
+    struct proto_output *o)
+{
+	proto_begin(o, "worker");
+	proto_number(o, "slot", w->slot);
+	proto_text(o, "state", state_name(w->state));
+	if (w->pid > 0) {
+		proto_number(o, "pid", (uint64_t)w->pid);
+		proto_time(o, "age", now - w->spawned);
+		if (w->ready != 0 && !w->stray)
+			proto_time(o, "ready_after", w->ready - w->spawned);
+		if (w->stray)
+			proto_truth(o, "stray", true);
+		write_usage(s, w, now, o);
+	} else if (w->state == SLOT_BACKOFF)
+		proto_time(o, "start_in", w->due > now ? w->due - now : 0);
+	proto_end(o);
+}
+
+/* What only who has seen all workers knows. */
+static void
+write_sum(const struct status *s, struct proto_output *o)
+{
+	proto_begin(o, "sum");
+	if (s->counted) {
+		proto_number(o, "busy", s->busy);
+		proto_number(o, "idle", s->idle);
+	}
+	proto_number(o, "processes", s->sum.processes);
+	proto_time(o, "cpu", s->sum.cpu);
+	proto_number(o, "rss", s->sum.rss);
+	proto_end(o);
+}
+
+bool
+status_step(struct status *s, struct proto_output *o)
+{
+	const struct pool *pool = supervise_pool();
+	uint64_t now = loop_now(), until = now + STATUS_STEP;
+	struct pool_worker w;
+
+	if (!s->begun) {
+		write_pool(o);
+		write_counts(o);
+		write_guarantees(o);
+		write_load(s, o);
+		s->begun = true;
+	}
+	for (; s->slot < pool_slots(pool) && now < until; s->slot++) {
+		if (!pool_worker(pool, s->slot, &w))
+			continue;
+		write_worker(s, &w, now, o);
+		now = loop_now();
+	}
+	if (s->slot < pool_slots(pool))
+		return true;
+	write_sum(s, o);
+	return false;
+}

@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The supervisor at work: tells the pool what has happened, and carries out
+ * what the pool wants done. What and when is the pool's to say.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "control.h"
+
+static const struct plan *plan;
+static struct pool *pool;
+static int exit_status;
+static bool stopping;
+static uint64_t refused_at;		/* when new connections were; 0: not */
+static struct loop_watch *shutdown_watch;
+static char last_exit[ERR_SIZE];	/* of a start that fails */
+static int last_status = EX_UNAVAILABLE;
+
+static void
+do_spawn(unsigned int slot)
+{
+	struct pool_event ev = { .slot = slot, .pid = -1 };
+	uint64_t mark = observe_head();
+	int output;
+
+	listen_blocking();
+	loop_block_signals();
+	if ((output = capture_pipe(slot)) != -1)
+		ev.pid = worker_spawn(slot, output);
+	ev.error = errno;
+	if (output != -1)
+		capture_start(slot, output, ev.pid);
+	loop_unblock_signals();
+	worker_sight(slot)->mark = mark;
+	ev.what = ev.pid == -1 ? EV_NOFORK : EV_SPAWNED;
+	if (ev.pid == -1)
+		mend_no_spawn();
+	pool_event(pool, &ev, loop_now());
+}
+
+static void
+do_look(unsigned int slot, uint64_t age)
+{
+	struct pool_event ev = { .what = EV_LOOKED, .slot = slot };
+	uint64_t now = loop_now();
+
+	ev.look = observe_look(worker_pid(slot), age, now,
+	    worker_sight(slot));
+	pool_event(pool, &ev, now);
+}
+
+static void
+do_examine(unsigned int slot)
+{
+	struct pool_event ev = { .what = EV_EXAMINED, .slot = slot };
+	uint64_t now = loop_now();
+
+	observe_examine(worker_pid(slot), plan->conf->stop_signal,
+	    (uint64_t)plan->conf->keep_idle * USEC, now, worker_sight(slot),
+	    &ev.exam);
+	pool_event(pool, &ev, now);
+}
+
+/* Why the start failed, behind what the workers said of it. */
+static void
+start_failed(const struct pool_notice *n)
+{
+	char text[OUTCOME_SIZE];
+	size_t len = 0;
+
+	exit_status = err_exit(plan->conf, EX_UNAVAILABLE);
+	if (n->why != FAILED_TIME)
+		exit_status = last_status;
+	if (!plan->conf->foreground)	/* else the log has shown it */
+		len = strlcpy(text, capture_tail(), sizeof(text));
+	if (n->why == FAILED_EXEC)
+		strlcpy(text + len, last_exit, sizeof(text) - len);
+	else if (n->why == FAILED_TIME && last_exit[0] == '\0')
+		snprintf(text + len, sizeof(text) - len, "%s: no worker was "
+		    "ready within %d s (--start-timeout)", plan->argv[0],
+		    plan->conf->start_timeout);
+	else
+		snprintf(text + len, sizeof(text) - len, "%s: no worker "
+		    "became ready: the last one %s", plan->argv[0],
+		    last_exit);
+	daemon_outcome(exit_status, text);
+}
+
+/* The pool is ready, for the first time or again after a reload. */
+static void
+say_ready(unsigned int ready)
+{
+	char line[ERR_SIZE];
+
+	if (daemon_starting()) {
+		report_ready(plan, ready, line, sizeof(line));
+		daemon_outcome(0, line);
+	}
+	notify_send("READY=1\nSTATUS=%u of %d workers ready\nMAINPID=%d",
+	    ready, plan->workers, (int)getpid());
+}
+
+static void
+do_notice(const struct pool_notice *n)
+{
+	const struct exec_failure *f = NULL;
+
+	if (n->exec_failed)
+		f = worker_failure(n->slot);
+	control_notice(n);
+	switch (n->what) {
+	case NOTICE_READY:
+		say_ready(n->ready);
+		return;
+	case NOTICE_FAILED:
+		start_failed(n);
+		return;
+	case NOTICE_DONE:
+		loop_end();
+		return;
+	case NOTICE_EXIT:
+		if (!daemon_starting())
+			break;
+		last_status = err_worker_exit(plan->conf, f, n->status);
+		if (f != NULL && pool_count(pool, SLOT_READY) == 0) {
+			/* It ends the start, whose last line this will be. */
+			report_exec(plan, f, last_exit, sizeof(last_exit));
+			return;
+		}
+		report_status(n->status, last_exit, sizeof(last_exit));
+		break;
+	case NOTICE_NOFORK:
+		snprintf(last_exit, sizeof(last_exit), "could not be forked: "
+		    "%s", strerror(n->error));
+		break;
+	case NOTICE_RELOADED:
+	case NOTICE_RELOAD_FAILED:
+		say_ready(pool_count(pool, SLOT_READY));
+		break;
+	default:
+		break;
+	}
+	report_notice(plan, n, f);
+}
+
+/* Keeps the manager's status true, once a second at most. */
+static void
+say_status(void)
+{
+	static unsigned int said;
+	static uint64_t said_at;
+	unsigned int ready = pool_count(pool, SLOT_READY);
+	uint64_t now = loop_now();
+
+	if (ready == said || stopping || daemon_starting())
+		return;
+	if (now - said_at < USEC) {
+		loop_timer(TIMER_STATUS, said_at + USEC, say_status);
+		return;
+	}
+	said = ready;
+	said_at = now;
+	notify_send("STATUS=%u of %d workers ready", ready, plan->workers);
+}
+
+static void
+do_measure(unsigned int slot)
+{
+	struct pool_event ev = { .what = EV_MEASURED, .slot = slot,
+	    .size = observe_size(worker_pid(slot)) };
+
+	pool_event(pool, &ev, loop_now());
+}
+
+static void
+do_prove(unsigned int slot)
+{
+	struct pool_event ev = { .what = EV_PROVED, .slot = slot,
+	    .exam.connection = observe_connection(worker_pid(slot)) };
+
+	pool_event(pool, &ev, loop_now());
+}
+
+static void
+do_overdue(unsigned int slot)
+{
+	struct pool_event ev = { .what = EV_OVERDUE, .slot = slot };
+	uint64_t now = loop_now();
+
+	observe_overdue(worker_pid(slot),
+	    (uint64_t)plan->conf->request_timeout * USEC, now, &ev.overdue);
+	pool_event(pool, &ev, now);
+}
+
+/* Whoever shakes hands for long may be nobody: not waited for. */
+static void
+do_queue(void)
+{
+	struct pool_event ev = { .what = EV_QUEUE };
+	uint64_t now = loop_now();
+
+	observe_waiting(now - refused_at < HANDSHAKE, &ev.queue);
+	pool_event(pool, &ev, now);
+}
+
+static void
+do_refuse(void)
+{
+	refused_at = loop_now();
+	listen_refuse(plan);
+}
+
+static void
+do_shut(void)
+{
+	if (shutdown_watch != NULL)
+		loop_pause(shutdown_watch);
+	listen_shut(plan);
+}
+
+static void
+do_action(const struct pool_action *a)
+{
+	switch (a->what) {
+	case POOL_SPAWN:
+		do_spawn(a->slot);
+		break;
+	case POOL_LOOK:
+		do_look(a->slot, a->age);
+		break;
+	case POOL_EXAMINE:
+		do_examine(a->slot);
+		break;
+	case POOL_SIGNAL:
+		worker_signal(a->slot, a->signo, a->whole);
+		break;
+	case POOL_ADOPT:
+		worker_adopt(a->slot, a->pid);
+		break;
+	case POOL_PROVE:
+		do_prove(a->slot);
+		break;
+	case POOL_MEASURE_SIZE:
+		do_measure(a->slot);
+		break;
+	case POOL_OVERDUE_LOOK:
+		do_overdue(a->slot);
+		break;
+	case POOL_SIGNAL_HOLDER:
+		observe_signal_holder(worker_pid(a->slot), a->pid, a->signo);
+		break;
+	case POOL_REFUSE:
+		do_refuse();
+		break;
+	case POOL_SHUT:
+		do_shut();
+		break;
+	case POOL_QUEUE:
+		do_queue();
+		break;
+	case POOL_NOTICE:
+		do_notice(&a->notice);
+		break;
+	}
+}
+
+static void on_timer(void);
+
+/* Carries out what the pool wants, then sets the time of its next deadline. */
+static void
+act(void)
+{
+	struct pool_action a;
+
+	while (pool_next(pool, &a))
+		do_action(&a);
+	loop_timer(TIMER_POOL, pool_deadline(pool), on_timer);
+	if (notify_wanted())
+		say_status();
+	control_changed();
+}
+
+void
+supervise_event(const struct pool_event *ev)
+{
+	pool_event(pool, ev, loop_now());
+	act();
+}
+
+static void
+on_timer(void)
+{
+	pool_tick(pool, loop_now());
+	act();
+}
+
+/*
+ * Whoever a dead worker left behind is our child now. Those that serve go
+ * like a worker; others are none of our business until the stop.
+ */
+static void
+find_strays(void)
+{
+	static pid_t list[CHILDREN_MAX];
+	struct pool_event ev = { .what = EV_STRAY };
+	int i, n;
+
+	n = observe_children(list, CHILDREN_MAX);
+	for (i = 0; i < n; i++) {
+		if (worker_known(list[i]) ||
+		    (!stopping && !observe_serves(list[i])))
+			continue;
+		ev.pid = list[i];
+		supervise_event(&ev);
+	}
+}
+
+static void
+on_child(int signo)
+{
+	struct pool_event ev;
+	bool stopped, died = false;
+	int slot, status;
+
+	(void)signo;
+	while (worker_reap(&slot, &status, &stopped) > 0) {
+		if (slot == -1)
+			continue;
+		ev = (struct pool_event){ .what = EV_HALTED,
+		    .slot = (unsigned int)slot };
+		if (!stopped) {
+			if (stopping)
+				find_strays();	/* they are waited for */
+			capture_end(ev.slot);
+			ev.what = EV_EXIT;
+			ev.status = status;
+			ev.exec_failed = worker_failure(ev.slot) != NULL;
+			if (pool_wants_queue(pool, ev.slot))
+				ev.moved = observe_moved(
+				    worker_sight(ev.slot)->mark);
+			died = true;
+		}
+		if (stopped)
+			mend_stopped(ev.slot);
+		supervise_event(&ev);
+	}
+	/* Many may die at once: one look at what they left is enough. */
+	if (died)
+		loop_timer(TIMER_STRAYS, loop_now() + STRAYS_PAUSE,
+		    find_strays);
+}
+
+void
+supervise_stop(bool fast)
+{
+	struct pool_event ev = { .what = fast ? EV_STOP_FAST : EV_STOP };
+
+	if (daemon_starting()) {
+		exit_status = err_exit(plan->conf, EX_UNAVAILABLE);
+		daemon_outcome(exit_status, "stopped before it was ready");
+	}
+	stopping = true;
+	/* The manager's own deadline must not be shorter than ours. */
+	notify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
+	    ((unsigned long long)plan->conf->stop_timeout + 10) * USEC);
+	find_strays();
+	supervise_event(&ev);
+}
+
+static void
+on_stop(int signo)
+{
+	log_info("stop: SIG%s received", signame_name(signo));
+	supervise_stop(signo == SIGINT);
+}
+
+void
+supervise_end(const char *why)
+{
+	struct pool_event ev = { .what = EV_STOP_FAST };
+
+	log_warn("%s; spawnd ends (to be started anew)", why);
+	exit_status = err_exit(plan->conf, EX_OSERR);
+	if (daemon_starting())
+		daemon_outcome(exit_status, why);
+	stopping = true;
+	supervise_event(&ev);
+}
+
+/* Any holder can do that, to all of them: a new start makes a new socket. */
+static void
+on_shut_down(void *arg)
+{
+	(void)arg;
+	loop_pause(shutdown_watch);
+	supervise_end("listen socket: has been shut down, by a worker or who "
+	    "else has it");
+}
+
+void
+supervise_reload(void)
+{
+	struct pool_event ev = { .what = EV_RELOAD };
+
+	if (stopping)
+		return;
+	log_info("reload: begun");
+	notify_send("RELOADING=1\nSTATUS=reloading\nMONOTONIC_USEC=%llu",
+	    (unsigned long long)loop_now());
+	supervise_event(&ev);
+}
+
+static void
+on_reload(int signo)
+{
+	(void)signo;
+	supervise_reload();
+}
+
+void
+supervise_scale(unsigned int workers)
+{
+	struct pool_event ev = { .what = EV_TARGET, .workers = workers };
+
+	if (stopping)
+		return;
+	log_info("%u worker%s wanted, was %u", workers,
+	    workers == 1 ? "" : "s", pool_target(pool));
+	supervise_event(&ev);
+}
+
+int
+supervise_bounds(unsigned int min, unsigned int max, struct err *e)
+{
+	if (min != max)
+		return err_set(e, EX_USAGE, "scale: %u-%u: the pool has one "
+		    "size (a single number sets it)", min, max);
+	supervise_scale(min);
+	return 0;
+}
+
+void
+supervise_range(unsigned int *min, unsigned int *max)
+{
+	*min = *max = pool_target(pool);
+}
+
+/* One worker more or fewer; at least one is left. */
+static void
+on_scale(int signo)
+{
+	unsigned int n = pool_target(pool);
+
+	if (signo == SIGTTIN && n < pool_max(pool))
+		supervise_scale(n + 1);
+	else if (signo == SIGTTOU && n > 1)
+		supervise_scale(n - 1);
+}
+
+static void
+on_status(int signo)
+{
+	(void)signo;
+	report_pool(pool, loop_now());
+}
+
+static void
+on_reopen(int signo)
+{
+	struct err e;
+
+	(void)signo;
+	/* Where there is no file there is nothing to be said, either. */
+	if (log_reopen(-1, &e) == -1 && e.status != EX_USAGE)
+		log_warn("%s", e.text);
+}
+
+/* The loop still turns: the manager's watchdog may know. */
+static void
+on_watchdog(void)
+{
+	notify_send("WATCHDOG=1");
+	loop_timer(TIMER_WATCHDOG, loop_now() + notify_watchdog(),
+	    on_watchdog);
+}
+
+static int
+make_pool(struct err *e)
+{
+	struct pool_conf pc = {
+		.workers = (unsigned int)plan->workers,
+		.max = plan->room,
+		.stop_signal = plan->conf->stop_signal,
+		.drains = plan->inherited == -1,
+		.proof = POOL_PROOF,
+		.max_age = (uint64_t)plan->conf->max_age * USEC,
+		.max_rss = plan->conf->max_rss,
+		.request_timeout = (uint64_t)plan->conf->request_timeout *
+		    USEC,
+		.start_timeout = (uint64_t)plan->conf->start_timeout * USEC,
+		.stop_timeout = (uint64_t)plan->conf->stop_timeout * USEC,
+		.seed = (uint64_t)arc4random() << 32 | arc4random(),
+	};
+
+	if ((pool = pool_new(&pc, loop_now())) == NULL)
+		return err_set(e, EX_OSERR, "pool: out of memory");
+	return 0;
+}
+
+static int
+watch_listener(struct err *e)
+{
+	int fd = observe_shutdown();
+
+	if (fd == -1)
+		return 0;
+	shutdown_watch = loop_watch(fd, on_shut_down, NULL);
+	if (shutdown_watch == NULL)
+		return err_set(e, EX_OSERR, "loop: out of memory");
+	return 0;
+}
+
+static int
+watch_signals(struct err *e)
+{
+	bool ends = plan->conf->stop_by_any;
+
+	if (watch_listener(e) == -1 ||
+	    loop_signal(SIGCHLD, on_child, e) == -1 ||
+	    loop_signal(SIGTERM, on_stop, e) == -1 ||
+	    loop_signal(SIGQUIT, on_stop, e) == -1 ||
+	    loop_signal(SIGINT, on_stop, e) == -1 ||
+	    loop_signal(SIGHUP, ends ? on_stop : on_reload, e) == -1 ||
+	    loop_signal(SIGUSR1, ends ? on_stop : on_reopen, e) == -1 ||
+	    loop_signal(SIGUSR2, on_status, e) == -1 ||
+	    loop_signal(SIGTTIN, on_scale, e) == -1 ||
+	    loop_signal(SIGTTOU, on_scale, e) == -1)
+		return -1;
+	return 0;
+}
+
+int
+supervise_init(const struct plan *p, struct err *e)
+{
+	plan = p;
+	mend_init();
+	if (watch_signals(e) == -1)
+		return -1;
+	return make_pool(e);
+}
+
+struct pool *
+supervise_pool(void)
+{
+	return pool;
+}
+
+int
+supervise_run(void)
+{
+	loop_unblock_signals();
+	if (notify_watchdog() != 0)
+		on_watchdog();
+	act();
+	if (loop_run() == -1) {
+		log_warn("loop: failed: %s", strerror(errno));
+		exit_status = err_exit(plan->conf, EX_OSERR);
+	}
+	return exit_status;
+}

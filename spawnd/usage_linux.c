@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: ISC */
+/* What a worker and its descendants use, as /proc shows it. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control.h"
+
+#define TREE_MAX	256	/* processes of a worker that are counted */
+#define SOCKETS_MAX	64	/* of a process */
+
+static int
+compare_inodes(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+int
+usage_connections(uint64_t **inodes)
+{
+	int n = diag_connections(inodes);
+
+	if (n > 0)
+		qsort(*inodes, (size_t)n, sizeof(**inodes), compare_inodes);
+	return n;
+}
+
+/* The numbers of /proc/PID/stat that count; their name may hold anything. */
+static int
+read_stat(pid_t pid, struct usage *u, int *tasks)
+{
+	unsigned long user, sys;
+	char path[32], buf[512], *s;
+	long rss;
+
+	snprintf(path, sizeof(path), "%d/stat", (int)pid);
+	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	    (s = strrchr(buf, ')')) == NULL ||
+	    sscanf(s + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu "
+	    "%lu %*d %*d %*d %*d %d %*d %*u %*u %ld", &user, &sys, tasks,
+	    &rss) != 4)
+		return -1;
+	u->processes++;
+	u->cpu += (uint64_t)(user + sys) * USEC /
+	    (uint64_t)sysconf(_SC_CLK_TCK);
+	u->rss += (uint64_t)(rss > 0 ? rss : 0) *
+	    (uint64_t)sysconf(_SC_PAGESIZE);
+	return 0;
+}
+
+static void
+read_pss(pid_t pid, struct usage *u)
+{
+	char path[40], buf[1024], *s;
+
+	snprintf(path, sizeof(path), "%d/smaps_rollup", (int)pid);
+	if (proc_read(path, buf, sizeof(buf)) > 0 &&
+	    (s = strstr(buf, "\nPss:")) != NULL)
+		u->pss += (uint64_t)strtoull(s + strlen("\nPss:"), NULL,
+		    10) * 1024;
+}
+
+/* Which of a process's sockets are accepted connections? */
+static void
+count_connections(pid_t pid, const uint64_t *inodes, int n, struct usage *u)
+{
+	uint64_t held[SOCKETS_MAX];
+	bool known = true;
+	int i, sockets = 0;
+
+	if (n > 0)
+		known = proc_sockets(pid, false, held, &sockets,
+		    SOCKETS_MAX) == 0;
+	if (n < 0 || !known) {
+		u->counted = false;
+		return;
+	}
+	for (i = 0; i < sockets; i++) {
+		if (bsearch(&held[i], inodes, (size_t)n, sizeof(held[i]),
+		    compare_inodes) == NULL)
+			continue;
+		if (u->connections++ == 0)
+			u->connection = held[i];
+	}
+}
+
+int
+usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
+    struct usage *u)
+{
+	pid_t tree[TREE_MAX];
+	int i, more, tasks, found = 1;
+
+	*u = (struct usage){ .counted = true };
+	tree[0] = pid;
+	for (i = 0; i < found; i++) {
+		if (read_stat(tree[i], u, &tasks) == -1) {
+			if (i == 0)
+				return -1;
+			continue;
+		}
+		count_connections(tree[i], inodes, n, u);
+		if (pss)
+			read_pss(tree[i], u);
+		more = proc_children(tree[i], tree + found, TREE_MAX - found);
+		found += more > 0 ? more : 0;
+	}
+	return 0;
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A worker that was broken into. It serves like any other until it is told,
+ * by QUERY_STRING, what to do with all that its user may do. The answer comes
+ * first; it names the process in X-Pid.
+ *
+ *   siblings=N     sends signal N to the supervisor's other children
+ *   parent=N       sends it to the supervisor
+ *   group=N        sends it to the supervisor's process group
+ *   all=N          sends it to every process it may
+ *   hide=N         N children in sessions of their own that use the cpu, twice
+ *                  forked: the supervisor becomes their parent
+ *   serve=N        N such children that keep the listen socket and accept
+ *   shut           shuts the listen socket down
+ *   nonblock       makes it non-blocking
+ *   backlog=N      listens on it again
+ *   flood=MS       writes to descriptor 2 as fast as it can
+ *   deaf           ignores every signal
+ *   stop           stops itself
+ *   away           becomes the leader of a session of its own
+ *   join           joins the supervisor's process group
+ *   limit=NAME     lowers that limit of the supervisor to 0: nofile, fsize,
+ *                  nproc, as, or all of them
+ *   slow           gives the supervisor the least of the cpu
+ *   fds=N          opens N descriptors
+ *   threads=N      starts N threads
+ *   tree=N         forks N children that only wait
+ *   wait=MS        sleeps in epoll_wait and in recv with a timeout by turns;
+ *                  its result is how often one of them was interrupted
+ *
+ * The result of each is a line "NAME ERRNO" of the answer where it is made
+ * before that, and nothing else is said of it.
+ *
+ * With the argument "leaderless" its first thread ends before another serves.
+ */
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <fcgiapp.h>
+
+static pid_t supervisor;
+
+static int
+result(int r)
+{
+	return r == -1 ? errno : 0;
+}
+
+static pid_t
+parent_of(pid_t pid)
+{
+	char path[32], line[512], *s;
+	int ppid = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if ((f = fopen(path, "re")) == NULL)
+		return -1;
+	if (fgets(line, sizeof(line), f) != NULL &&
+	    (s = strrchr(line, ')')) != NULL)
+		sscanf(s + 1, " %*c %d", &ppid);
+	fclose(f);
+	return ppid;
+}
+
+static int
+signal_siblings(int signo)
+{
+	struct dirent *de;
+	pid_t pid;
+	DIR *d;
+	int r = ESRCH;
+
+	if ((d = opendir("/proc")) == NULL)
+		return errno;
+	while ((de = readdir(d)) != NULL) {
+		pid = (pid_t)atoi(de->d_name);
+		if (pid > 0 && pid != getpid() && parent_of(pid) == supervisor)
+			r = result(kill(pid, signo));
+	}
+	closedir(d);
+	return r;
+}
+
+/* Twice forked, in a session of its own: nobody's child any more. */
+static int
+hide(int n, int serves)
+{
+	pid_t pid;
+
+	for (; n > 0; n--) {
+		if ((pid = fork()) == -1)
+			return errno;
+		if (pid > 0) {
+			waitpid(pid, NULL, 0);
+			continue;
+		}
+		if (fork() != 0)
+			_exit(0);
+		setsid();
+		prctl(PR_SET_PDEATHSIG, 0);
+		if (serves) {
+			for (;;)
+				close(accept(0, NULL, NULL));
+		}
+		close(0);
+		for (;;)
+			(void)getppid();
+	}
+	return 0;
+}
+
+static int
+flood(int ms)
+{
+	static char block[65536];
+	struct timespec t;
+	long until;
+
+	memset(block, 'f', sizeof(block));
+	block[sizeof(block) - 1] = '\n';
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	until = t.tv_sec * 1000 + t.tv_nsec / 1000000 + ms;
+	do {
+		if (write(STDERR_FILENO, block, sizeof(block)) == -1)
+			return errno;
+		clock_gettime(CLOCK_MONOTONIC, &t);
+	} while (t.tv_sec * 1000 + t.tv_nsec / 1000000 < until);
+	return 0;
+}
+
+static int
+be_deaf(void)
+{
+	int signo;
+
+	for (signo = 1; signo < NSIG; signo++)
+		signal(signo, SIG_IGN);
+	return 0;
+}
+
+static int
+limit(const char *name)
+{
+	static const struct {
+		const char	*name;
+		int		 resource;
+	} limits[] = {
+		{ "nofile", RLIMIT_NOFILE }, { "fsize", RLIMIT_FSIZE },
+		{ "nproc", RLIMIT_NPROC }, { "as", RLIMIT_AS },
+	};
+	struct rlimit none = { 0, 0 };
+	int r = ENOENT;
+	size_t i;
+
+	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		if (strcmp(name, limits[i].name) == 0 ||
+		    strcmp(name, "all") == 0)
+			r = result(prlimit(supervisor,
+			    limits[i].resource, &none, NULL));
+	}
+	return r;
+}
+
+static int
+slow(void)
+{
+	struct sched_param none = { .sched_priority = 0 };
+
+	setpriority(PRIO_PROCESS, (id_t)supervisor, 19);
+	return result(sched_setscheduler(supervisor, SCHED_IDLE, &none));
+}
+
+static int
+open_fds(int n)
+{
+	struct rlimit r = { 65536, 65536 };
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+	for (; n > 0; n--) {
+		if (dup(STDERR_FILENO) == -1)
+			return errno;
+	}
+	return 0;
+}
+
+static void *
+idle(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static int
+start_threads(int n)
+{
+	pthread_attr_t small;
+	pthread_t t;
+	int r = 0;
+
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 16384);
+	for (; n > 0 && r == 0; n--)
+		r = pthread_create(&t, &small, idle, NULL);
+	return r;
+}
+
+static int
+plant_tree(int n)
+{
+	for (; n > 0; n--) {
+		switch (fork()) {
+		case -1:
+			return errno;
+		case 0:
+			close(0);
+			idle(NULL);
+		}
+	}
+	return 0;
+}
+
+static int
+wait_in_turns(int ms)
+{
+	struct timeval patience = { .tv_usec = 20000 };
+	int ep = epoll_create1(0), pair[2], n = 0;
+	struct epoll_event ev;
+	char c;
+
+	if (ep == -1 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1)
+		return -1;
+	setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience,
+	    sizeof(patience));
+	for (; ms > 0; ms -= 40) {
+		if (epoll_wait(ep, &ev, 1, 20) == -1)
+			n++;
+		if (recv(pair[0], &c, 1, 0) == -1 && errno != EAGAIN)
+			n++;
+	}
+	close(pair[0]);
+	close(pair[1]);
+	close(ep);
+	return n;
+}
+
+static int
+act(const char *cmd, const char *val)
+{
+	int n = atoi(val);
+
+	if (strcmp(cmd, "siblings") == 0)
+		return signal_siblings(n);
+	if (strcmp(cmd, "parent") == 0)
+		return result(kill(supervisor, n));
+	if (strcmp(cmd, "group") == 0)
+		return result(kill(-getpgid(supervisor), n));
+	if (strcmp(cmd, "all") == 0)
+		return result(kill(-1, n));
+	if (strcmp(cmd, "hide") == 0 || strcmp(cmd, "serve") == 0)
+		return hide(n, cmd[0] == 's');
+	if (strcmp(cmd, "shut") == 0)
+		return result(shutdown(0, SHUT_RDWR));
+	if (strcmp(cmd, "nonblock") == 0)
+		return result(fcntl(0, F_SETFL, O_NONBLOCK));
+	if (strcmp(cmd, "backlog") == 0)
+		return result(listen(0, n));
+	if (strcmp(cmd, "flood") == 0)
+		return flood(n);
+	if (strcmp(cmd, "deaf") == 0)
+		return be_deaf();
+	if (strcmp(cmd, "stop") == 0)
+		return result(raise(SIGSTOP));
+	if (strcmp(cmd, "away") == 0)
+		return result(setpgid(0, getpgid(supervisor)) == 0 ?
+		    setsid() : -1);
+	if (strcmp(cmd, "join") == 0)
+		return result(setpgid(0, getpgid(supervisor)));
+	if (strcmp(cmd, "limit") == 0)
+		return limit(val);
+	if (strcmp(cmd, "slow") == 0)
+		return slow();
+	if (strcmp(cmd, "fds") == 0)
+		return open_fds(n);
+	if (strcmp(cmd, "threads") == 0)
+		return start_threads(n);
+	if (strcmp(cmd, "tree") == 0)
+		return plant_tree(n);
+	if (strcmp(cmd, "wait") == 0)
+		return wait_in_turns(n);
+	return EINVAL;
+}
+
+/* What leaves the worker unable to answer comes after the answer. */
+static int
+comes_late(const char *cmd)
+{
+	static const char *const late[] = { "siblings", "parent", "group",
+	    "all", "shut", "flood", "stop" };
+	size_t i;
+
+	for (i = 0; i < sizeof(late) / sizeof(late[0]); i++) {
+		if (strcmp(cmd, late[i]) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+static void
+sleep_ms(int ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
+
+	nanosleep(&t, NULL);
+}
+
+static void
+each(char *query, FCGX_Request *r, int late)
+{
+	char *cmd, *rest, *val;
+	static char none[] = "";
+
+	for (cmd = strtok_r(query, "&", &rest); cmd != NULL;
+	    cmd = strtok_r(NULL, "&", &rest)) {
+		if ((val = strchr(cmd, '=')) != NULL)
+			*val++ = '\0';
+		else
+			val = none;
+		if (strcmp(cmd, "token") == 0 || strcmp(cmd, "pid") == 0 ||
+		    strcmp(cmd, "big") == 0 || cmd[0] == '\0')
+			continue;
+		if (strcmp(cmd, "sleep") == 0) {
+			if (!late)
+				sleep_ms(atoi(val));
+		} else if (comes_late(cmd) != late)
+			continue;
+		else if (late)
+			act(cmd, val);
+		else
+			FCGX_FPrintF(r->out, "%s %d\n", cmd, act(cmd, val));
+	}
+}
+
+static void *
+serve(void *arg)
+{
+	FCGX_Request r;
+	const char *query;
+	char early[512], later[512];
+
+	FCGX_InitRequest(&r, 0, 0);
+	while (FCGX_Accept_r(&r) == 0) {
+		query = FCGX_GetParam("QUERY_STRING", r.envp);
+		snprintf(early, sizeof(early), "%s", query ? query : "");
+		memcpy(later, early, sizeof(later));
+		FCGX_FPrintF(r.out, "Content-Type: text/plain\r\n"
+		    "X-Pid: %d\r\n\r\n", (int)getpid());
+		each(early, &r, 0);
+		FCGX_Finish_r(&r);
+		each(later, &r, 1);
+	}
+	return arg;
+}
+
+int
+main(int argc, char *argv[])
+{
+	pthread_t t;
+
+	supervisor = getppid();
+	if (FCGX_Init() != 0)
+		return 1;
+	signal(SIGTERM, SIG_DFL);
+	if (argc > 1 && strcmp(argv[1], "leaderless") == 0) {
+		if (pthread_create(&t, NULL, serve, NULL) != 0)
+			return 1;
+		pthread_exit(NULL);
+	}
+	serve(NULL);
+	return 1;
+}

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: ISC
+"""Samples to medians with their spread, and what is asked of them."""
+
+import statistics
+
+FORMAT = 1
+
+
+def quantile(values, q):
+    values = sorted(values)
+    at = q * (len(values) - 1)
+    low = int(at)
+    high = min(low + 1, len(values) - 1)
+    return values[low] + (values[high] - values[low]) * (at - low)
+
+
+def summary(samples):
+    return {"median": statistics.median(samples), "low": min(samples),
+            "high": max(samples), "q1": quantile(samples, 0.25),
+            "q3": quantile(samples, 0.75), "n": len(samples),
+            "samples": samples}
+
+
+def ratios(over, under):
+    """Sample by sample, as they were taken in turn."""
+    return [a / b for a, b in zip(over, under) if b]
+
+
+class Results:
+    """All of a run, as the JSON file holds it."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def samples(self, scenario, case, metric):
+        try:
+            return self.data["scenarios"][scenario]["cases"][case][metric][
+                "samples"]
+        except KeyError:
+            return None
+
+    def ratio(self, scenario, metric, over, under):
+        a = self.samples(scenario, over, metric)
+        b = self.samples(scenario, under, metric)
+        return ratios(a, b) if a and b else None
+
+    def median(self, scenario, case, metric):
+        s = self.samples(scenario, case, metric)
+        return statistics.median(s) if s else None
+
+
+def bar_throughput(r):
+    own = r.ratio("throughput-c", "rps", "spawn-fcgi again", "spawn-fcgi")
+    ours = r.ratio("throughput-c", "rps", "spawnd", "spawn-fcgi")
+    if not own or not ours:
+        return None
+    ratio = statistics.median(ours)
+    return (ratio >= min(own),
+            f"{ratio:.3f} of spawn-fcgi ({min(ours):.2f} to {max(ours):.2f}; "
+            f"spawn-fcgi against itself {min(own):.2f} to {max(own):.2f})")
+
+
+def bar_at_most(scenario, case, metric, most, unit, pick=statistics.median):
+    def check(r):
+        s = r.samples(scenario, case, metric)
+        if not s:
+            return None
+        value = pick(s)
+        return (value <= most, f"{value:,.4g} {unit} "
+                f"({min(s):,.4g} to {max(s):,.4g})")
+    return check
+
+
+def bar_ratio(scenario, metric, over, under, most=None, least=None):
+    """Of the medians; the spread is that of the samples' quartiles."""
+    def check(r):
+        a, b = r.samples(scenario, over, metric), r.samples(
+            scenario, under, metric)
+        if not a or not b:
+            return None
+        value = statistics.median(a) / statistics.median(b)
+        low, high = quantile(a, .25), quantile(a, .75)
+        ok = (most is None or value <= most) and \
+            (least is None or value >= least)
+        return ok, (f"{value:.3f} ({statistics.median(a):,.5g} to "
+                    f"{statistics.median(b):,.5g}; quartiles {low:,.5g} to "
+                    f"{high:,.5g})")
+    return check
+
+
+def bar_start(r):
+    """1.15 of the limit, and what -t's checks cost."""
+    a = r.median("start", "spawnd", "answer_us")
+    b = r.median("start", "limit", "answer_us")
+    t = r.median("preflight", "spawnd -t", "ms")
+    true = r.median("preflight", "true", "ms")
+    if None in (a, b, t, true):
+        return None
+    checks = max(0, (t - true) * 1e3)
+    return (a <= 1.15 * b + checks, f"{a:,.0f} us; limit {b:,.0f} us, "
+            f"checks {checks:,.0f} us")
+
+
+def bar_no_loss(r):
+    lost, seen = [], 0
+    for scenario, case in (
+            ("reload", "spawnd"), ("reload", "spawnd -C 4"),
+            ("reload", "spawnd -F 4, PHP"), *(
+            (f"recycle-c-{n}", "spawnd") for n in (1, 10, 50)), *(
+            (f"recycle-php-{n}", c) for n in (1, 10, 50)
+            for c in ("spawnd -C 4", "spawnd -F 4"))):
+        s = r.samples(scenario, case, "failed")
+        if s is not None:
+            seen += len(s)
+            lost.append(sum(s))
+    return (sum(lost) == 0, f"{sum(lost):.0f} in {seen} runs") if lost else \
+        None
+
+
+def bar_growth(r):
+    small = r.median("many-100", "spawnd", "recover_cpu_us")
+    large = r.median("many-1000", "spawnd", "recover_cpu_us")
+    ten = r.median("many-10000", "spawnd", "recover_cpu_us")
+    if not small or not large:
+        return None
+    text = f"100 workers: {small:.0f} us, 1,000: {large:.0f} us"
+    if ten:
+        text += f", 10,000: {ten:.0f} us"
+    return large <= 1.25 * small, text
+
+
+# (what, the bar, check)
+BARS = [
+    ("supervisor's private dirty memory, 4 workers", "under 300 KB",
+     bar_at_most("footprint", "spawnd", "dirty_kb", 300, "KB")),
+    ("wake-ups of an idle supervisor", "0",
+     bar_at_most("footprint", "spawnd", "wakeups", 0, "a second")),
+    ("killed idle worker to the next accept, beside the limit",
+     "at most 1.15",
+     bar_ratio("respawn", "accept_us", "spawnd", "limit", most=1.15)),
+    ("throughput of 4 C workers, beside spawn-fcgi",
+     "within spawn-fcgi's own spread", bar_throughput),
+    ("failed requests, reload and recycling", "0", bar_no_loss),
+    ("gap without an answer in a reload, p99 of 20", "under 20 ms",
+     bar_at_most("reload", "spawnd", "gap_us", 20000, "us",
+                 lambda s: quantile(s, 0.99))),
+    ("burst of 64, 2 to 32 workers, median answer", "under 100 ms",
+     bar_at_most("burst", "spawnd -F 2 -N 32", "median_us", 100000, "us")),
+    ("supervisor's cpu a respawn, 1,000 workers beside 100",
+     "does not grow", bar_growth),
+    ("status of 1,000 workers", "under 50 ms",
+     bar_at_most("status", "spawnctl status", "ms", 50, "ms")),
+    ("start to the first answer",
+     "1.15 of the limit, and what -t's checks cost", bar_start),
+    *[(f"throughput of C workers, a new one every {n} requests, beside the "
+       "limit", "at least 0.95",
+       bar_ratio(f"recycle-c-{n}", "rps", "spawnd", "limit", least=0.95))
+      for n in (1, 10, 50)],
+    *[(f"throughput of PHP with -C, a new process every {n} requests, beside "
+       "php-fpm static", "at least 1.00",
+       bar_ratio(f"recycle-php-{n}", "rps", "spawnd -C 4", "php-fpm static",
+                 least=1.0)) for n in (1, 10, 50)],
+]
+
+
+def judge(data, reasons):
+    """Every bar with what was measured; reasons for those that are missed."""
+    r = Results(data)
+    bars = []
+    for what, bar, check in BARS:
+        found = check(r)
+        met, measured = found if found else (None, "not measured")
+        bars.append({"what": what, "bar": bar, "measured": measured,
+                     "met": met, "reason": "" if met in (None, True) else
+                     reasons.get(what, "")})
+    return bars
+
+
+def check_shape(data):
+    """What every reader of the file relies on; returns what is wrong."""
+    wrong = []
+    for key, kind in (("format", int), ("machine", dict), ("quick", bool),
+                      ("scenarios", dict), ("bars", list)):
+        if not isinstance(data.get(key), kind):
+            wrong.append(f"{key}: not {kind.__name__}")
+    for name, s in data.get("scenarios", {}).items():
+        for case, metrics in s["cases"].items():
+            for metric, m in metrics.items():
+                if metric not in s["metrics"]:
+                    wrong.append(f"{name}: {metric}: no unit")
+                if not m["low"] <= m["median"] <= m["high"] or \
+                        len(m["samples"]) != m["n"] or m["n"] < 1:
+                    wrong.append(f"{name}: {case}: {metric}: no summary")
+        if not s["cases"] and not s["missing"]:
+            wrong.append(f"{name}: nothing measured, and no reason")
+    return wrong

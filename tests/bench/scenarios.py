@@ -1,0 +1,373 @@
+# SPDX-License-Identifier: ISC
+"""
+What is measured. A scenario is a function that takes one sample of one
+manager, {metric: value or list of values}; the managers take turns. What a
+manager cannot do is not in its list.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+
+import managers
+from managers import Job, Later, Pool
+
+CLIENTS = 8
+C = ["limit", "spawnd", "spawn-fcgi", "multiwatch", "supervisord", "uwsgi"]
+KEEPERS = ["limit", "spawnd", "multiwatch", "supervisord", "uwsgi"]
+FPM = ["php-fpm static", "php-fpm dynamic", "php-fpm ondemand"]
+
+
+@dataclass
+class Scenario:
+    name: str
+    title: str
+    how: str                    # one sentence, for the page
+    sample: object              # function of (case, quick)
+    cases: list                 # (label, manager, Job)
+    rounds: int
+    metrics: dict               # {metric: (unit, "lower" or "higher")}
+    fewer: dict = field(default_factory=dict)   # {label: rounds}
+    quick: list = None          # labels that the quick run takes; None: all
+
+
+def generator(case, quick):
+    with Pool(case[1], case[2]) as pool:
+        r = pool.load(CLIENTS, 0.3 if quick else 1)
+    return {"rps": r["rps"], "cpu_us": r["cpu_ns"] / 1000}
+
+
+def throughput(case, quick):
+    with Pool(case[1], case[2]) as pool:
+        r = pool.load(CLIENTS, 0.3 if quick else 1)
+    return {"rps": r["rps"], "p50_us": r["p50_us"], "p99_us": r["p99_us"],
+            "failed": r["failed"]}
+
+
+def start(case, _quick):
+    with Pool(case[1], case[2]) as pool:
+        if pool.counted:
+            return dict(pool.times)
+        return {"answer_us": pool.times["answer_us"]}
+
+
+def preflight(case, _quick):
+    """What spawnd -t takes, beside a program that does nothing."""
+    argv = [managers.SPAWND, "-t", "-s", "/tmp/spawnd-bench-none/sock", "-n"]
+    if managers.ROOT:
+        argv += ["-u", managers.USER]
+    argv += ["--", f"{managers.APPS}/worker"]
+    began = time.monotonic()
+    subprocess.run(argv if case[1] == "spawnd" else ["/bin/true"],
+                   capture_output=True, check=False)
+    return {"ms": (time.monotonic() - began) * 1e3}
+
+
+def respawn(case, quick):
+    with Pool(case[1], case[2]) as pool:
+        cpu = pool.cpu_ns()
+        times = 10 if quick else 40
+        us = pool.probe("kill", pool.accepts, case[2].workers, times, 25)
+        return {"accept_us": [float(x) for x in us],
+                "cpu_us": (pool.cpu_ns() - cpu) / 1000 / times}
+
+
+def respawn_php(case, quick):
+    found = []
+    with Pool(case[1], case[2]) as pool:
+        for _ in range(3 if quick else 6):
+            time.sleep(0.1)             # it is not to be killed in its start
+            worker = pool.workers()[0]
+            found += pool.probe("killpid", pool.sock, pool.script, worker)
+    return {"answer_us": [float(x) for x in found]}
+
+
+def recycling(case, quick):
+    with Pool(case[1], case[2]) as pool:
+        cpu = pool.cpu_ns()
+        r = pool.load(CLIENTS, 0.4 if quick else 1)
+        cpu = pool.cpu_ns() - cpu
+        result = {"rps": r["rps"], "p99_us": r["p99_us"],
+                  "failed": r["failed"]}
+        if case[2].max_requests and r["answered"]:
+            result["cpu_us"] = cpu / 1000 * case[2].max_requests / \
+                r["answered"]
+    return result
+
+
+def many(case, quick):
+    n = case[2].workers
+    with Pool(case[1], case[2]) as pool:
+        result = {"start_us": pool.times["accept_us"],
+                  "start_cpu_us": pool.cpu_ns() / 1000 / n}
+        if case[1] != "limit":
+            m = pool.memory()
+            result["memory_kb"] = m["Private_Dirty"] + m["Private_Clean"]
+        kills, cpus = [], []
+        for _ in range(1 if quick else 3):
+            settle(pool)
+            cpu = pool.cpu_ns()
+            kills.append(float(pool.probe("killall", pool.accepts, n)[0]))
+            settle(pool)
+            cpus.append((pool.cpu_ns() - cpu) / 1000 / n)
+        return {**result, "recover_us": kills, "recover_cpu_us": cpus}
+
+
+def settle(pool, quiet=0.3, longest=10):
+    """Until the supervisor has used no cpu for a while."""
+    deadline = time.monotonic() + longest
+    before = -1
+    while time.monotonic() < deadline and pool.cpu_ns() != before:
+        before = pool.cpu_ns()
+        time.sleep(quiet)
+
+
+def footprint(case, quick):
+    seconds = 1 if quick else 5
+    with Pool(case[1], case[2]) as pool:
+        pool.load(CLIENTS, 0.2)         # it is to have done some work
+        settle(pool, longest=3)
+        before = pool.wakeups()
+        time.sleep(seconds)
+        wakeups = (pool.wakeups() - before) / seconds
+        m = pool.memory()
+        fds = len(os.listdir(f"/proc/{pool.pid}/fd"))
+        return {"dirty_kb": m["Private_Dirty"],
+                "private_kb": m["Private_Dirty"] + m["Private_Clean"],
+                "pss_kb": m["Pss"], "descriptors": fds, "wakeups": wakeups}
+
+
+def tell_reload(pool):
+    if pool.manager.startswith("php-fpm"):
+        os.kill(pool.pid, signal.SIGUSR2)
+    elif pool.manager == "supervisord":
+        return subprocess.Popen(
+            [managers.find("supervisorctl"), "-c", f"{pool.place}/super.conf",
+             "restart", "app:*"], stdout=subprocess.DEVNULL)
+    else:
+        os.kill(pool.pid, signal.SIGHUP)
+    return None
+
+
+def reload(case, quick):
+    seconds = 1.2 if quick else 1.6
+    longest = seconds - 0.4
+    with Pool(case[1], case[2]) as pool:
+        time.sleep(0.3)
+        old = set(pool.workers())
+        popen = pool.load(CLIENTS, seconds, background=True)
+        time.sleep(0.2)
+        began = time.monotonic()
+        other = tell_reload(pool)
+        while time.monotonic() - began < longest and \
+                old & set(pool.workers()):
+            time.sleep(0.002)
+        took = time.monotonic() - began
+        stayed = len(old & set(pool.workers()))
+        r = Pool.result(popen, seconds)
+        if other:
+            other.wait(30)
+    result = {"failed": r["failed"], "gap_us": r["gap_us"],
+              "stayed": stayed}
+    if stayed == 0:
+        result["ms"] = took * 1e3
+    return result
+
+
+def burst(case, quick):
+    ms = 20 if quick else 50
+    with Pool(case[1], case[2]) as pool:
+        time.sleep(0.3)
+        lines = pool.probe("burst", pool.sock, 64, ms, pool.script)
+    good = sorted(float(x) for x in lines if not x.startswith("failed"))
+    if not good:
+        raise RuntimeError(f"{case[0]}: no answer")
+    return {"median_us": good[len(good) // 2], "last_us": good[-1],
+            "failed": len(lines) - len(good)}
+
+
+def status(case, quick):
+    ctl = managers.SPAWNCTL
+    if not os.access(ctl, os.X_OK) or \
+            "--control" not in managers.spawnd_help():
+        raise Later("spawnctl")
+    found = []
+    with Pool(case[1], case[2]) as pool:
+        settle(pool)
+        where = f"{pool.place}/control"
+        for _ in range(3 if quick else 10):
+            began = time.monotonic()
+            run = subprocess.run([ctl, "-p", where, "status"], check=False,
+                                 capture_output=True, text=True, timeout=10)
+            found.append((time.monotonic() - began) * 1e3)
+            if run.returncode != 0:
+                raise RuntimeError(f"spawnctl status: {run.stderr}")
+    return {"ms": found}
+
+
+def c_cases(names, **job):
+    return [(name, name, Job(**job)) for name in names]
+
+
+def php_cases(names, **job):
+    """spawnd in both shapes: workers exec'd anew, and php-cgi's own."""
+    cases = []
+    for name in names:
+        if name in ("spawnd", "spawn-fcgi"):
+            cases.append((f"{name} -C 4", name,
+                          Job(php=True, children=4, **{**job, "workers": 1})))
+            cases.append((f"{name} -F 4", name, Job(php=True, **job)))
+        else:
+            cases.append((name, name, Job(php=True, **job)))
+    return cases
+
+
+RPS = {"rps": ("requests/s", "higher"), "p99_us": ("us", "lower"),
+       "failed": ("requests", "lower")}
+RECYCLING = {**RPS, "cpu_us": ("us of the supervisor's cpu a worker",
+                               "lower")}
+MANY = {"start_us": ("us", "lower"), "recover_us": ("us", "lower"),
+        "start_cpu_us": ("us of the supervisor's cpu a worker", "lower"),
+        "recover_cpu_us": ("us of the supervisor's cpu a worker", "lower"),
+        "memory_kb": ("KB, private", "lower")}
+BURST = {"median_us": ("us", "lower"), "last_us": ("us", "lower"),
+         "failed": ("requests", "lower")}
+RELOAD = {"failed": ("requests", "lower"), "gap_us": ("us", "lower"),
+          "ms": ("ms", "lower"), "stayed": ("workers", "lower")}
+
+
+def recycled(workers_php, n, names):
+    job = {"max_requests": n}
+    cases = php_cases(names, **job) if workers_php else c_cases(names, **job)
+    what = "php-cgi" if workers_php else "C"
+    every = f"a new process every {n} requests" if n > 1 else \
+        "a new process every request"
+    return Scenario(
+        f"recycle-{'php' if workers_php else 'c'}-{n}",
+        f"Recycling, {what}: {every}",
+        f"4 workers, {CLIENTS} clients, a connection a request.", recycling,
+        cases, 3 if workers_php else 5, RECYCLING,
+        quick=None if n == 10 and not workers_php else ["spawnd",
+                                                        "spawnd -C 4"])
+
+
+def fpm_burst(lines, **options):
+    return Job(php=True, workers=2, most=32,
+               options={"lines": lines, **options})
+
+
+PHP_KEEPERS = ["spawnd", "multiwatch", "supervisord", "uwsgi",
+               "php-fpm static"]
+SCENARIOS = [
+    Scenario("generator", "The load generator's own limit",
+             "Against a server that does one receive and one send a "
+             "connection: no figure below can be higher, and the time of a "
+             "request that is the generator's own is the second one.",
+             generator, [("null", "null", Job())], 5,
+             {"rps": ("requests/s", "higher"),
+              "cpu_us": ("us of the generator's cpu a request", "lower")}),
+    Scenario("throughput-c", "Throughput, 4 workers in C",
+             f"{CLIENTS} clients, a connection a request. spawn-fcgi is "
+             "there twice, to see its spread against itself.",
+             throughput,
+             c_cases(C) + [("spawn-fcgi again", "spawn-fcgi", Job())], 9,
+             {**RPS, "p50_us": ("us", "lower")}),
+    Scenario("throughput-php", "Throughput, 4 processes of PHP",
+             f"{CLIENTS} clients, a connection a request, without "
+             "recycling.",
+             throughput,
+             php_cases(["spawnd", "spawn-fcgi", "multiwatch", "supervisord",
+                        "uwsgi"] + FPM), 5,
+             {**RPS, "p50_us": ("us", "lower")},
+             quick=["spawnd -C 4", "php-fpm static"]),
+    Scenario("start", "Start: to the first answer, and to all 4 accepting",
+             "From the fork of the manager's command line.", start,
+             c_cases(C), 15, {"answer_us": ("us", "lower"),
+                              "accept_us": ("us", "lower")},
+             fewer={"supervisord": 3, "uwsgi": 3}),
+    Scenario("start-php", "Start with PHP, to the first answer",
+             "4 processes of PHP.", start,
+             php_cases(["spawnd", "spawn-fcgi", "multiwatch"] + FPM), 5,
+             {"answer_us": ("us", "lower")},
+             quick=["spawnd -C 4", "php-fpm static"]),
+    Scenario("preflight", "spawnd -t",
+             "The checks without a start, beside /bin/true.", preflight,
+             [("spawnd -t", "spawnd", Job()), ("true", "true", Job())], 15,
+             {"ms": ("ms", "lower")}),
+    Scenario("respawn", "Respawn: kill -9 of an idle worker to the next "
+             "accept", "4 workers in C, one killed every 25 ms.", respawn,
+             c_cases(KEEPERS), 5,
+             {"accept_us": ("us", "lower"),
+              "cpu_us": ("us of the supervisor's cpu a worker", "lower")},
+             fewer={"supervisord": 2, "uwsgi": 2},
+             quick=["limit", "spawnd", "multiwatch"]),
+    Scenario("respawn-php", "Respawn with PHP: kill -9 to the answer of the "
+             "next process", "One process.", respawn_php,
+             [(n, n, Job(php=True, workers=1)) for n in
+              ("limit", "spawnd", "multiwatch", "php-fpm static")], 3,
+             {"answer_us": ("us", "lower")},
+             quick=["spawnd", "php-fpm static"]),
+    *[recycled(False, n, KEEPERS) for n in (1, 10, 50)],
+    *[recycled(True, n, PHP_KEEPERS) for n in (1, 10, 50)],
+    Scenario("many-1000", "1,000 workers",
+             "Start until all accept, kill -9 of all until all accept "
+             "again, and what that takes of the supervisor.", many,
+             c_cases(["limit", "spawnd", "multiwatch"], workers=1000), 3,
+             MANY, quick=["spawnd"]),
+    Scenario("many-10000", "10,000 workers", "As before.", many,
+             c_cases(["limit", "spawnd", "multiwatch"], workers=10000), 1,
+             MANY, quick=[]),
+    Scenario("many-100", "100 workers", "As before, to see what grows.",
+             many, c_cases(["limit", "spawnd", "multiwatch"], workers=100),
+             3, MANY, quick=[]),
+    Scenario("footprint", "The supervisor of 4 idle workers",
+             "Its own memory, descriptors and wake-ups, without the "
+             "workers', after some load.", footprint,
+             c_cases(KEEPERS) + [(n, n, Job(php=True)) for n in FPM], 3,
+             {"dirty_kb": ("KB, private dirty", "lower"),
+              "private_kb": ("KB, private", "lower"),
+              "pss_kb": ("KB, pss", "lower"),
+              "descriptors": ("descriptors", "lower"),
+              "wakeups": ("wake-ups/s", "lower")},
+             fewer={"supervisord": 1, "uwsgi": 1},
+             quick=["limit", "spawnd", "php-fpm dynamic"]),
+    Scenario("reload", "Reload under load",
+             f"{CLIENTS} clients; all 4 workers are replaced. The gap is the "
+             "longest time without any answer, over the whole run.", reload,
+             c_cases(["spawnd", "supervisord", "uwsgi"]) + [
+                 ("spawnd -C 4", "spawnd", Job(php=True, workers=1,
+                                               children=4)),
+                 ("spawnd -F 4, PHP", "spawnd", Job(php=True)),
+                 ("php-fpm, timeout 10", "php-fpm static", Job(php=True)),
+                 ("php-fpm, timeout 0", "php-fpm static",
+                  Job(php=True, options={"timeout": 0})),
+             ], 20, RELOAD,
+             fewer={n: 5 for n in (
+                 "supervisord", "uwsgi", "spawnd -C 4", "spawnd -F 4, PHP",
+                 "php-fpm, timeout 10", "php-fpm, timeout 0")},
+             quick=["spawnd", "php-fpm, timeout 10"]),
+    Scenario("burst", "A burst: 64 connections of 50 ms at once, 2 to 32 "
+             "workers",
+             "Of the 64 answers the median and the last. 32 workers that are "
+             "there already need 50 and 100 ms, 2 need 800 and 1,600.",
+             burst,
+             [("limit, 32 workers", "limit", Job(workers=32)),
+              ("limit, 2 workers", "limit", Job(workers=2)),
+              ("spawnd -F 2 -N 32", "spawnd", Job(workers=2, most=32)),
+              ("spawnd, PHP", "spawnd", Job(php=True, workers=2, most=32)),
+              ("php-fpm dynamic", "php-fpm dynamic", fpm_burst(
+                  ["start_servers = 2", "min_spare_servers = 1",
+                   "max_spare_servers = 3"])),
+              ("php-fpm dynamic, tuned", "php-fpm dynamic", fpm_burst(
+                  ["start_servers = 8", "min_spare_servers = 8",
+                   "max_spare_servers = 16"])),
+              ("php-fpm ondemand", "php-fpm ondemand", fpm_burst([]))], 5,
+             BURST, fewer={"php-fpm dynamic": 2, "php-fpm dynamic, tuned": 3},
+             quick=["spawnd -F 2 -N 32", "php-fpm ondemand"]),
+    Scenario("status", "Status of 1,000 workers",
+             "One run of spawnctl status.", status,
+             [("spawnctl status", "spawnd", Job(workers=1000))], 2,
+             {"ms": ("ms", "lower")}),
+]

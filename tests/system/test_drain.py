@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: ISC
+"""A stop serves what the kernel has accepted: under load, with connections
+in the listen queue, with workers that leave after every request, whatever the
+program, and over unix and TCP."""
+
+import re
+import signal
+import socket
+import subprocess
+
+import pytest
+
+import harness as h
+from test_retire import Load, PROGRAMS, busy, enough, start
+
+WAITING = 50            # clients at once
+TCP = ("127.0.0.1", 9098)
+
+RECYCLING = {
+    "php-cgi, one request": (
+        ["/usr/bin/php-cgi", "-n"], "php/load.php",
+        ["-F", 2, "-e", "PHP_FCGI_MAX_REQUESTS=1"]),
+    "poller": ([h.app("poller")], None, ["-F", 2]),
+}
+
+
+def waiting(where):
+    """How many connections wait in the listen queue."""
+    unix = isinstance(where, str)
+    out = subprocess.run(["ss", "-Hnlx" if unix else "-Hnlt"], check=True,
+                         stdout=subprocess.PIPE, text=True).stdout
+    name = where.rpartition("/")[2] if unix else f"{where[0]}:{where[1]}"
+    for line in out.splitlines():
+        words = line.split()
+        if name in words:
+            return int(words[2 if unix else 1])
+    return 0
+
+
+def crowd(where, script, ms, seconds=0.05):
+    """Many clients that come once, or a few times."""
+    name = where if isinstance(where, str) else f"{where[0]}:{where[1]}"
+    argv = [h.app("load"), name, str(WAITING), str(seconds), str(ms), "0"]
+    if script:
+        argv.append(h.source(script))
+    load = Load.__new__(Load)
+    load.popen = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+    return load
+
+
+def start_at(spawnd, place, name, tcp, *more):
+    """A pool on a unix or TCP socket; where it is, and its script."""
+    if not tcp:
+        s, script = start(spawnd, place, name, *more)
+        return s, f"{place}/sock", script
+    argv, script, options = PROGRAMS[name]
+    s = spawnd("-p", TCP[1], "-u", "www", *options, *more, "--", *argv)
+    return s, TCP, script
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
+@pytest.mark.parametrize("name", ["no handler", "libfcgi", "libfcgi, threads",
+                                  "php-cgi", "php-cgi, children", "perl"])
+def test_stop_serves_those_that_wait(spawnd, place, name, tcp):
+    s, where, script = start_at(spawnd, place, name, tcp)
+    load = crowd(where, script, 50)
+    h.wait_for(lambda: waiting(where) > WAITING - 20, 5, s.log)
+    s.signal(signal.SIGTERM)
+    result = load.result()
+    assert s.wait() == 0
+    assert result["sent"] >= WAITING
+    # Who comes after the stop is refused; nobody else fails.
+    assert result["failed"] == result["refused"], (result, s.log())
+    assert result["answered"] > WAITING - 20, (result, s.log())
+    assert "warning" not in s.log(), s.log()
+
+
+@pytest.mark.parametrize("name", RECYCLING)
+def test_stop_replaces_those_that_leave_meanwhile(spawnd, place, name):
+    argv, script, options = RECYCLING[name]
+    s = spawnd("-s", f"{place}/sock", "-u", "www", *options, "--", *argv)
+    if script is None:
+        requests = [h.Connection(f"{place}/sock") for _ in range(8)]
+        for i, c in enumerate(requests):
+            c.send(f"token={i}&sleep=100&last=0")
+        h.wait_for(lambda: waiting(f"{place}/sock") > 3, 5, s.log)
+        s.signal(signal.SIGTERM)
+        assert [c.receive().headers["x-token"] for c in requests] == \
+            [str(i) for i in range(8)], s.log()
+    else:
+        load = crowd(f"{place}/sock", script, 20)
+        h.wait_for(lambda: waiting(f"{place}/sock") > WAITING / 2, 5, s.log)
+        s.signal(signal.SIGTERM)
+        result = load.result()
+        assert result["answered"] > WAITING / 2, (result, s.log())
+        assert result["failed"] == result["refused"], (result, s.log())
+    assert s.wait() == 0
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
+def test_stop_under_load_loses_nothing(spawnd, place, tcp):
+    s, where, script = start_at(spawnd, place, "no handler", tcp)
+    load = Load(where if not tcp else f"{TCP[0]}:{TCP[1]}", script)
+    h.wait_for(lambda: busy(s), 5, s.log)
+    h.wait_for(lambda: h.cpu(s.workers()[0]) > 0.05, 10, s.log)
+    s.signal(signal.SIGTERM)
+    assert s.wait() == 0
+    result = load.result()
+    assert result["answered"] > 500, result
+    assert result["failed"] == result["refused"], (result, s.log())
+
+
+def test_stop_of_an_inherited_socket_leaves_those_that_wait(spawnd, place):
+    """They are for whoever has the socket next."""
+    path = f"{place}/sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(64)
+        s = spawnd("-u", "www", "-F", 1, "--", h.app("bare"),
+                   stdin=listener)
+        first = h.Connection(path)
+        first.send("a 300")
+        h.wait_for(lambda: busy(s), 5, s.log)
+        second = h.Connection(path)
+        second.send("b")
+        s.signal(signal.SIGTERM)
+        assert first.receive().text.startswith("a ")
+        assert s.wait() == 0
+        other = spawnd("-u", "www", "-F", 1, "--", h.app("bare"),
+                       stdin=listener)
+        assert second.receive().text.startswith("b ")
+        assert other.stop() == 0
+
+
+def test_what_cannot_be_served_in_time_is_said(spawnd, place):
+    s, _ = start(spawnd, place, "no handler", "-F", 1, "--stop-timeout", 1)
+    load = crowd(f"{place}/sock", None, 5000)
+    h.wait_for(lambda: waiting(f"{place}/sock") > WAITING / 2, 5, s.log)
+    s.signal(signal.SIGTERM)
+    assert s.wait() == 0
+    found = re.search(r"stop: (\d+) connections still waited, and were not "
+                      "served", s.log())
+    assert found and int(found.group(1)) == WAITING - 1, s.log()
+    assert load.result()["failed"] >= WAITING
+
+
+def test_event_loops_do_not_spin_while_they_finish(spawnd, place):
+    """The cpu of the workers during a drain of two seconds."""
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--",
+               h.app("poller"))
+    clients = [h.Connection(f"{place}/sock") for _ in range(2)]
+    for c in clients:
+        c.send("sleep=2000")
+    h.wait_for(lambda: busy(s), 5, s.log)
+    workers = s.workers()
+    before = sum(h.cpu(pid) for pid in workers) + h.cpu(s.pid)
+    s.signal(signal.SIGTERM)
+    used = before
+
+    def measure():
+        nonlocal used
+        used = max(used, sum(h.cpu(pid) for pid in workers
+                             if h.alive(pid)) + h.cpu(s.pid))
+        return s.popen.poll() is not None
+    try:
+        h.wait_for(measure, 10, s.log)
+    except FileNotFoundError:
+        pass
+    for c in clients:
+        assert c.receive().status == 200
+    assert used - before < 0.2, used - before
+    assert s.wait() == 0

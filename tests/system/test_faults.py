@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: ISC
+"""What the system may refuse: processes, pipes, netlink, /proc. The pool
+serves on, nobody is ended on a look that has shown nothing, and all is as
+before when the fault is over."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+import harness as h
+import test_retire
+
+PLAIN_ONLY = True       # a tracer and the sanitizers exclude each other
+
+WORKERS = 3
+STRACE = "/usr/bin/strace"
+RECOVERY = 1.0          # seconds without a fault, until that is said
+CANNOT_SEE = "listen socket: its connections cannot be seen: "
+CANNOT_LOOK = r"worker \d+: cannot be looked into: "
+
+
+class Load(test_retire.Load):
+    """The load generator, for as long as the block takes at least."""
+
+    def __init__(self, where, seconds=4):
+        super().__init__(where, seconds=seconds)
+        self.counts = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.counts = self.result()
+
+    def lost_nothing(self, s):
+        assert self.counts["failed"] == 0, (self.counts, s.log())
+        assert self.counts["answered"] > 300, self.counts
+
+
+@contextlib.contextmanager
+def fault(s, *rules):
+    """Makes system calls of the supervisor fail, as strace's --inject has it;
+    its children are left alone."""
+    argv = [STRACE, "-q", "-o", "/dev/null", "-p", str(s.pid)]
+    for rule in rules:
+        argv += ["-e", f"inject={rule}"]
+    calls = ",".join(rule.partition(":")[0] for rule in rules)
+    tracer = subprocess.Popen([*argv, "-e", f"trace={calls}"],
+                              stdin=subprocess.DEVNULL)
+    try:
+        h.wait_for(lambda: h.status(s.pid)["TracerPid"] == str(tracer.pid),
+                   5, "strace is attached")
+        yield
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait(10)
+
+
+@pytest.fixture
+def sock(place):
+    return f"{place}/sock"
+
+
+@pytest.fixture
+def start(spawnd, sock):
+    def go(*argv, options=(), **kw):
+        return spawnd("-s", sock, "-u", "www", "-F", WORKERS, *options, "--",
+                      *argv, **kw)
+    return go
+
+
+def until(when):
+    """Lets time pass in which something is counted or must not happen."""
+    h.wait_for(lambda: time.monotonic() >= when)
+
+
+def reloaded(s, times, deadline=12):
+    h.wait_for(lambda: s.log().count("all workers are new") >= times,
+               deadline, s.log)
+
+
+def reload_works(s):
+    """As if nothing had been: all are new, and soon."""
+    before, n = set(s.workers()), s.log().count("all workers are new")
+    s.signal(signal.SIGHUP)
+    reloaded(s, n + 1)
+    assert not before & set(s.workers())
+
+
+# Processes and pipes
+
+@pytest.mark.parametrize("rules", [
+    ["clone,clone3,fork,vfork:error=EAGAIN"],
+    ["pipe2:error=EMFILE"],
+])
+def test_pool_is_whole_again_when_processes_can_be_made(start, sock, rules):
+    s = start(h.app("bare"))
+    with fault(s, *rules):
+        victim = s.workers()[0]
+        h.kill(victim)
+        s.wait_log(r"fork: .* \(next try in ")
+        used, began = h.cpu(s.pid), time.monotonic()
+        with Load(sock, seconds=0.5) as load:
+            pass
+        load.lost_nothing(s)
+        # It waits, ever longer: it does not try all the time.
+        h.wait_for(lambda: len(re.findall("next try", s.log())) >= 3, 5)
+        assert h.cpu(s.pid) - used < 0.2 * (time.monotonic() - began)
+    s.wait_workers(WORKERS, other_than=[victim])
+
+
+# Looks that show nothing
+
+LOOKS = {
+    # what strace does to the supervisor, and what the log says
+    "netlink is full": (["recvfrom:error=ENOBUFS"], CANNOT_SEE),
+    "netlink takes nothing": (["sendto:error=ENOBUFS"], CANNOT_SEE),
+    "netlink fails now and then": (["recvfrom:error=EINTR:when=2+2",
+                                    "sendto:error=EBUSY:when=3+3"],
+                                   CANNOT_SEE),
+    "no file can be opened": (["openat:error=EACCES"], CANNOT_LOOK),
+    "directories cannot be read": (["getdents64:error=EIO"], CANNOT_LOOK),
+    "descriptors cannot be read": (["readlink,readlinkat:error=EACCES"],
+                                   CANNOT_LOOK),
+    "memory is short": (["openat:error=ENOMEM:when=3+4"], CANNOT_LOOK),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_nobody_is_ended_on_a_look_that_shows_nothing(start, sock, name):
+    """The worker handles no signal: whoever is sent it while it serves has
+    lost a request. It holds another socket, so that it has to be asked for."""
+    rules, text = LOOKS[name]
+    s = start(h.app("bare"), "socket")
+    before = set(s.workers())
+    with Load(sock, 3) as load:
+        with fault(s, *rules):
+            s.signal(signal.SIGHUP)
+            s.wait_log(text)
+            # A good many looks, which are never more than 0.1 s apart.
+            until(time.monotonic() + 0.6)
+            assert len(re.findall(text, s.log())) == 1
+        reloaded(s, 1)
+        assert not before & set(s.workers())
+        # What works again is seen at the next look.
+        until(time.monotonic() + RECOVERY)
+        s.signal(signal.SIGHUP)
+        s.wait_log("can be .* again")
+    load.lost_nothing(s)
+    assert s.stop() == 0
+
+
+def test_supervisor_does_not_spin_while_it_cannot_look(start, sock):
+    s = start(h.app("bare"), "socket", options=["--stop-timeout", 2])
+    with fault(s, "recvfrom:error=ENOBUFS", "openat:error=EACCES"):
+        s.signal(signal.SIGHUP)
+        s.wait_log("reload: begun")
+        used, began = h.cpu(s.pid), time.monotonic()
+        until(began + 1)
+        assert h.cpu(s.pid) - used < 0.25
+
+
+# What cannot be looked into at all
+
+def unreadable(place, name):
+    path = h.install(h.app(name), f"{place}/bin/{name}", 0o711)
+    return path
+
+
+HIDE = ["/usr/bin/unshare", "-m", "/bin/sh", "-c",
+        "mount -t proc -o hidepid=2 proc /proc && exec \"$@\"", "sh"]
+
+
+@pytest.mark.parametrize("wrap", [[], HIDE], ids=["shown", "hidden"])
+def test_worker_that_may_not_be_read_waits_to_its_deadline(start, place, sock,
+                                                           wrap):
+    """It handles no signal, so nothing but time can be had of it."""
+    s = start(unreadable(place, "bare"), wrap=wrap,
+              options=["--stop-timeout", 2])
+    before = set(s.wait_workers(WORKERS))
+    with Load(sock, seconds=1.2) as load:
+        s.signal(signal.SIGHUP)
+    load.lost_nothing(s)
+    assert before <= set(s.workers())
+    s.wait_log(CANNOT_LOOK)
+    assert len(re.findall(CANNOT_LOOK, s.log())) == 1
+    s.wait_log("still there after 2 s")
+
+
+def test_worker_that_may_not_be_read_but_catches_its_signal(start, place,
+                                                            sock):
+    s = start(unreadable(place, "lib"))
+    with Load(sock, seconds=1.5) as load:
+        reload_works(s)
+    load.lost_nothing(s)
+    assert s.stop() == 0
+
+
+def test_proc_that_hides_others_shows_our_own(start, sock):
+    s = start(h.app("bare"), wrap=HIDE)
+    with Load(sock, seconds=1.5) as load:
+        reload_works(s)
+    load.lost_nothing(s)
+    assert not re.search(CANNOT_LOOK, s.log())
+    assert s.stop() == 0
+
+
+def test_program_of_32_bits_is_ready_and_retires(start, place):
+    """Its calls are numbered otherwise, so it is ready when it is still."""
+    source = f"{place}/app.c"
+    with open(source, "w") as f:
+        f.write("""
+static int call(int n, int a, int b, int c)
+{
+    int r;
+    __asm__ volatile("int $0x80" : "=a"(r) : "a"(n), "b"(a), "c"(b), "d"(c)
+        : "memory");
+    return r;
+}
+void _start(void)
+{
+    int args[3] = { 0, 0, 0 };
+    for (;;)
+        call(6, call(102, 5, (int)args, 0), 0, 0);      /* close(accept) */
+}
+""")
+    subprocess.run(["cc", "-m32", "-O", "-nostdlib", "-static",
+                    "-ffreestanding", "-fno-pie", "-no-pie", "-o",
+                    f"{place}/app", source], check=True)
+    s = start(f"{place}/app")
+    reload_works(s)
+    assert s.stop() == 0
+
+
+# A listener of another network namespace
+
+ELSEWHERE = """
+import ctypes, os, socket, sys
+path, argv = sys.argv[1], sys.argv[2:]
+own = os.open("/proc/self/ns/net", os.O_RDONLY)
+libc = ctypes.CDLL(None)
+assert libc.unshare(0x40000000) == 0
+s = socket.socket(socket.AF_UNIX)
+s.bind(path)
+s.listen(64)
+os.chmod(path, 0o666)
+assert libc.setns(own, 0) == 0
+os.dup2(s.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(argv[0], argv)
+"""
+
+
+@pytest.mark.parametrize("args", [[], ["socket"]], ids=["plain", "socket"])
+def test_listener_of_another_network_namespace(spawnd, sock, args):
+    """Who holds nothing but the listener is idle all the same; who holds
+    another socket, too, has to wait to its deadline."""
+    s = spawnd("-u", "www", "-F", WORKERS, "--stop-timeout", 2, "--",
+               h.app("bare"), *args,
+               wrap=[sys.executable, "-c", ELSEWHERE, sock])
+    assert "the listen queue cannot be seen here: it is of another network " \
+        "namespace" in s.log()
+    before = set(s.wait_workers(WORKERS))
+    with Load(sock, seconds=1.2) as load:
+        s.signal(signal.SIGHUP)
+    load.lost_nothing(s)
+    if args:
+        assert before <= set(s.workers())
+    else:
+        reloaded(s, 1)
+        assert not before & set(s.workers())
+        assert "killed" not in s.log()
+
+
+# Connections of every kind
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("how", ["kept", "half-closed", "reset"])
+def test_tcp_connection_is_seen_while_it_is_served(spawnd, address, how):
+    s = spawnd("-p", 9097, "-a", address, "-u", "www", "-F", 1, "--",
+               h.app("echo"))
+    old = s.workers()
+    c = h.Connection((address, 9097))
+    c.send("sleep=800&log=served")
+    h.wait_for(lambda: len(h.fds(old[0])) > 3, 5, s.log)
+    s.signal(signal.SIGHUP)
+    # It was seen before the client went.
+    s.wait_workers(2)
+    if how == "half-closed":
+        c.sock.shutdown(socket.SHUT_WR)
+    elif how == "reset":
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                          b"\1\0\0\0\0\0\0\0")
+        c.close()
+    s.wait_log("served")
+    if how != "reset":
+        assert c.receive().status == 200
+    reloaded(s, 1)
+    assert s.stop() == 0
+
+
+def test_abstract_socket_is_seen(spawnd, sock):
+    code = ("import os, socket, sys; s = socket.socket(socket.AF_UNIX); "
+            "s.bind(chr(0) + 'spawnd.test'); s.listen(64); "
+            "os.dup2(s.fileno(), 3); os.set_inheritable(3, True); "
+            "os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()));"
+            "os.execv(sys.argv[1], sys.argv[1:])")
+    s = spawnd("-u", "www", "-F", 1, "--", h.app("bare"), "socket",
+               wrap=[sys.executable, "-c", code])
+    assert "cannot be seen" not in s.log()
+    old = s.workers()
+    c = h.Connection("\0spawnd.test")
+    c.send("token 700")
+    h.wait_for(lambda: len(h.fds(old[0])) > 4, 5, s.log)
+    s.signal(signal.SIGHUP)
+    assert c.receive().text.startswith("token")
+    reloaded(s, 1)
+    assert not set(old) & set(s.workers())
+    assert "cannot be" not in s.log()
+
+
+def test_survivors_of_a_tree_are_named_by_the_next_start(start, sock):
+    s = start(h.app("echo"), "children=1", options=["-F", 1])
+    leader, = s.workers()
+    child, = h.children(leader)
+    h.kill(s.pid)
+    h.wait_for(lambda: not h.alive(leader), 5)
+    assert h.alive(child)
+    again = h.run_spawnd("-n", "-s", sock, "-u", "www", "--", h.app("bare"))
+    assert again.status == 73
+    assert f"in use by pid {child}, left by an earlier spawnd" in \
+        h.line_of(again)
+    h.kill(child)
+    h.wait_for(lambda: not h.alive(child), 5)
+    start(h.app("bare"))

@@ -1,0 +1,316 @@
+# SPDX-License-Identifier: ISC
+"""A worker that was broken into does all that its user may. The pool recovers,
+or spawnd ends with 71 for a service manager to start it anew: within a second
+or two, without a hang, and without using the cpu."""
+
+import os
+import signal
+import time
+
+import pytest
+
+import harness as h
+
+EX_OSERR = 71
+WORKERS = 4
+SOON = 3                # seconds, for a pool to be whole again
+WINDOW = 0.5            # seconds, over which cpu is measured
+SHARE = 0.25            # of a core, that a supervisor may use then
+
+
+class Pool:
+    """A pool of hostile workers and a second, ordinary user of it."""
+
+    def __init__(self, spawnd, place, *options, args=(), **kw):
+        self.addr = f"{place}/sock"
+        self.s = spawnd("-s", self.addr, "-u", "www", "-F", WORKERS,
+                        "--stop-timeout", 2, *options, "--",
+                        h.app("hostile"), *args, **kw)
+        self.first = self.s.workers()
+
+    def attack(self, query):
+        """Tells one worker; its pid, and what it said of it."""
+        answer = h.request(self.addr, query)
+        return int(answer.headers["x-pid"]), answer.facts
+
+    def answers(self):
+        try:
+            return h.request(self.addr, deadline=1).status == 200
+        except h.FcgiError:
+            return False
+
+    def whole(self, deadline=SOON):
+        """Waits until all workers answer: as many at once as there are."""
+        def ready():
+            if not self.s.running() or not self.answers():
+                return False
+            held = []
+            try:
+                for _ in range(WORKERS):
+                    c = h.Connection(self.addr, 1)
+                    held.append(c)
+                    c.send("sleep=100")
+                return len({c.receive().headers["x-pid"]
+                            for c in held}) == WORKERS
+            except h.FcgiError:
+                return False
+            finally:
+                for c in held:
+                    c.close()
+        h.wait_for(ready, deadline, lambda: f"{WORKERS} workers answer: "
+                   f"{self.s.workers()}\n{self.s.log()[-3000:]}")
+
+    def idles(self):
+        """The supervisor does not spin."""
+        before, began = h.cpu(self.s.pid), time.monotonic()
+        h.wait_for(lambda: time.monotonic() - began >= WINDOW)
+        used = h.cpu(self.s.pid) - before
+        assert used < SHARE * (time.monotonic() - began), \
+            f"{used} s of cpu\n{self.s.log()[-3000:]}"
+
+    def stops(self):
+        """It ends, in time, and nothing is left of it."""
+        assert self.s.stop(deadline=6) == 0
+        h.wait_for(lambda: not self.s.processes() and not h.descendants(
+            self.s.pid), 2, lambda: str(self.s.processes()))
+
+
+@pytest.fixture
+def pool(spawnd, place):
+    return lambda *options, **kw: Pool(spawnd, place, *options, **kw)
+
+
+@pytest.fixture
+def hidden():
+    """Ends what has left every session; gives the pids of its program."""
+    def find():
+        found = []
+        for s in h.all_stats():
+            try:
+                if s.state not in "ZX" and \
+                        h.link(s.pid, "exe") == h.app("hostile"):
+                    found.append(s.pid)
+            except OSError:
+                pass
+        return found
+    yield find
+    for pid in find():
+        h.kill(pid)
+
+
+@pytest.mark.parametrize("signo", [signal.SIGKILL, signal.SIGSEGV,
+                                   signal.SIGTERM, signal.SIGHUP])
+def test_siblings_that_are_killed_are_replaced(pool, signo):
+    p = pool()
+    pid, _ = p.attack(f"siblings={int(signo)}")
+    p.s.wait_workers(WORKERS, other_than=set(p.first) - {pid}, deadline=SOON)
+    p.whole()
+    p.idles()
+    p.stops()
+
+
+def test_siblings_that_are_stopped_go_on(pool):
+    p = pool()
+    p.attack(f"siblings={int(signal.SIGSTOP)}")
+    p.whole()
+    p.idles()
+    p.stops()
+
+
+def test_worker_that_stops_itself_goes_on(pool):
+    p = pool()
+    pid, _ = p.attack("stop")
+    p.s.wait_log(f"worker {pid}: was stopped by somebody else; it is "
+                 "continued")
+    p.whole()
+    p.stops()
+
+
+def test_supervisor_that_is_killed_takes_all_along(pool, hidden):
+    p = pool()
+    p.attack(f"parent={int(signal.SIGKILL)}")
+    assert p.s.wait(1) == -signal.SIGKILL
+    h.wait_for(lambda: not hidden(), 2, lambda: str(hidden()))
+
+
+def test_supervisor_that_was_stopped_goes_on_when_it_may(pool):
+    """Stopped it can do nothing. The workers serve on meanwhile."""
+    p = pool()
+    p.attack(f"parent={int(signal.SIGSTOP)}")
+    h.wait_for(lambda: h.stat(p.s.pid).state == "T", 2)
+    assert p.answers()
+    for pid in p.s.workers()[:2]:
+        h.kill(pid)
+        h.wait_for(lambda: not h.alive(pid), 2)
+    assert p.answers()
+    p.s.signal(signal.SIGCONT)
+    p.whole()
+    p.stops()
+
+
+@pytest.mark.parametrize("signo", [signal.SIGHUP, signal.SIGUSR1,
+                                   signal.SIGUSR2, signal.SIGCHLD,
+                                   signal.SIGPIPE, signal.SIGTTIN])
+def test_signals_to_the_supervisor_do_not_end_it(pool, signo):
+    p = pool()
+    p.attack("&".join([f"parent={int(signo)}"] * 20))
+    assert p.answers()
+    p.idles()
+    h.wait_for(lambda: len(p.s.workers()) >= WORKERS and p.answers(), SOON)
+    p.stops()
+
+
+def test_deaf_survivor_of_a_kill_to_all_is_named_by_the_next(pool, hidden):
+    p = pool()
+    pid, _ = p.attack(f"deaf&all={int(signal.SIGKILL)}")
+    assert p.s.wait(1) == -signal.SIGKILL
+    h.wait_for(lambda: hidden() == [pid], 2, lambda: str(hidden()))
+    again = h.run_spawnd("-n", "-s", p.addr, "-u", "www", "--",
+                         h.app("hostile"))
+    assert again.status == 73
+    assert f"in use by pid {pid}, left by an earlier spawnd" in \
+        h.line_of(again)
+
+
+@pytest.mark.parametrize("how", ["hide=3", "deaf&hide=3"])
+def test_hidden_processes_are_ended_at_the_stop(pool, hidden, how):
+    p = pool()
+    p.attack(how)
+    h.wait_for(lambda: len(hidden()) == WORKERS + 3, 2, lambda: str(hidden()))
+    p.whole()
+    p.stops()
+    assert hidden() == []
+
+
+def test_hidden_processes_that_accept_go_with_their_worker(pool, hidden):
+    p = pool()
+    pid, _ = p.attack("serve=3")
+    h.wait_for(lambda: len(hidden()) == WORKERS + 3, 2, lambda: str(hidden()))
+    h.kill(pid)
+    h.wait_for(lambda: len(hidden()) == WORKERS, 5, lambda: str(hidden()))
+    p.whole()
+    p.idles()
+    p.stops()
+
+
+def test_listener_that_is_shut_down_ends_it_at_once(pool, hidden):
+    p = pool()
+    p.attack("shut")
+    began = time.monotonic()
+    assert p.s.wait(4) == EX_OSERR
+    assert time.monotonic() - began < 1
+    assert "has been shut down" in p.s.log()
+    assert hidden() == []
+
+
+def test_listener_that_is_shut_down_by_a_deaf_worker_ends_it(pool, hidden):
+    p = pool()
+    p.attack("deaf&shut")
+    assert p.s.wait(4) == EX_OSERR
+    assert hidden() == []
+
+
+def test_nonblocking_listener_is_undone(pool):
+    p = pool()
+    p.attack("nonblock")
+    # Whoever asks next meets EAGAIN and ends, and so do the others.
+    p.whole()
+    p.idles()
+    p.stops()
+
+
+def test_flood_of_output_keeps_nobody_from_serving(pool):
+    p = pool()
+    p.attack("flood=1500")
+    before, began = h.cpu(p.s.pid), time.monotonic()
+    for _ in range(20):
+        assert h.request(p.addr, deadline=2).status == 200
+    p.whole()
+    assert os.path.getsize(p.s.log_path) < 64 << 20
+    assert h.cpu(p.s.pid) - before < time.monotonic() - began
+    p.stops()
+
+
+def test_deaf_worker_is_replaced_by_a_reload(pool):
+    p = pool()
+    p.attack("deaf")
+    p.s.signal(signal.SIGHUP)
+    p.s.wait_log("all workers are new")
+    assert not set(p.s.workers()) & set(p.first)
+    p.whole()
+    p.stops()
+
+
+@pytest.mark.parametrize("how", ["away", "join"])
+def test_worker_that_leaves_its_group_is_replaced_by_a_reload(pool, hidden,
+                                                              how):
+    p = pool()
+    pid, facts = p.attack(how)
+    assert facts[how] == ["0"]
+    p.s.signal(signal.SIGHUP)
+    h.wait_for(lambda: pid not in p.s.workers(), 6, p.s.log)
+    p.s.wait_log("all workers are new")
+    p.whole()
+    p.stops()
+    assert hidden() == []
+
+
+@pytest.mark.parametrize("what", ["nofile", "nproc"])
+def test_supervisor_that_can_start_no_worker_any_more_ends(pool, what,
+                                                           hidden):
+    """Its limits were taken from it, which only a new start can mend."""
+    p = pool()
+    _, facts = p.attack(f"limit={what}")
+    assert facts["limit"] == ["0"]
+    assert p.answers()
+    h.kill(p.s.workers()[0])
+    assert p.s.wait(2) == EX_OSERR
+    assert "limit" in p.s.log()
+    assert hidden() == []
+
+
+@pytest.mark.parametrize("what", ["fsize", "as"])
+def test_other_limits_do_not_keep_it_from_replacing(pool, what):
+    p = pool()
+    _, facts = p.attack(f"limit={what}")
+    assert facts["limit"] == ["0"]
+    h.kill(p.s.workers()[0])
+    h.wait_for(lambda: not p.s.running() or
+               not set(p.first) <= set(p.s.workers()), SOON, p.s.log)
+    if p.s.running():
+        p.idles()
+        p.stops()
+
+
+def test_supervisor_with_the_least_of_the_cpu_still_acts(pool):
+    p = pool()
+    p.attack("slow")
+    h.kill(p.s.workers()[0])
+    p.whole()
+    p.stops()
+
+
+@pytest.mark.parametrize("how", ["fds=5000", "threads=1500", "tree=300"])
+def test_worker_of_any_size_costs_little(pool, how):
+    """It may be more than is looked at, but is not taken for idle, nor does
+    looking at it take a core; at the deadline it goes."""
+    p = pool("--rlimit", "nofile=8192")
+    pid, _ = p.attack(how)
+    before, began = h.cpu(p.s.pid), time.monotonic()
+    p.s.signal(signal.SIGHUP)
+    h.wait_for(lambda: pid not in p.s.workers(), 8, p.s.log)
+    p.s.wait_log("all workers are new")
+    used = h.cpu(p.s.pid) - before
+    assert used < 0.5 * (time.monotonic() - began)
+    p.whole()
+    p.stops()
+
+
+def test_workers_without_their_first_thread_are_seen_to_be_busy(pool):
+    p = pool(args=["leaderless"])
+    with h.Connection(p.addr) as c:
+        c.send("sleep=700")
+        p.s.signal(signal.SIGHUP)
+        assert c.receive().status == 200
+    p.s.wait_log("all workers are new")
+    p.stops()

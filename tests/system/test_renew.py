@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: ISC
+"""Workers that are replaced while the pool serves: reloads to a program that
+fails, --max-age, --max-rss, --request-timeout, TTIN and TTOU."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+import harness as h
+from test_retire import Load, busy, enough, start
+
+
+def count(s, text):
+    return len(re.findall(text, s.log()))
+
+
+def starts(s, deadline=5):
+    """The pool's own count of the processes it has started."""
+    done = count(s, "started ")
+    s.signal(signal.SIGUSR2)
+    h.wait_for(lambda: count(s, "started ") > done, deadline, s.log)
+    return int(re.findall(r"started (\d+)", s.log())[-1])
+
+
+def test_reload_to_a_program_that_fails_changes_nothing(spawnd, place):
+    program = h.install(h.app("bare"), f"{place}/app")
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 4, "--", program)
+    before = s.workers()
+    load = Load(f"{place}/sock")
+    h.wait_for(lambda: busy(s), 5, s.log)
+    h.install(h.app("fail"), program)
+    s.signal(signal.SIGHUP)
+    s.wait_log("reload: ended, the old workers stay: the new one: exited "
+               "with status")
+    assert s.workers() == before
+    h.install(h.app("bare"), program)
+    s.signal(signal.SIGHUP)
+    s.wait_log("all workers are new")
+    result = load.result()
+    enough(result, 5000)
+    assert result["failed"] == 0, (result, s.log())
+    assert not set(before) & set(s.workers())
+
+
+def test_reload_waits_for_a_request_or_two_seconds(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--",
+               h.app("echo"))
+    before = set(s.workers())
+    began = time.monotonic()
+    s.signal(signal.SIGHUP)
+    s.wait_log("all workers are new")
+    assert 1.9 < time.monotonic() - began < 4
+    assert not before & set(s.workers())
+    with h.Load(f"{place}/sock", threads=2, rate=50, query="sleep=10") as load:
+        began = time.monotonic()
+        s.signal(signal.SIGHUP)
+        h.wait_for(lambda: count(s, "all workers are new") == 2, 5, s.log)
+        assert time.monotonic() - began < 1.5
+    assert not load.failed, load
+
+
+def test_reload_ends_when_the_first_request_crashes_the_new_one(
+        spawnd, place):
+    """The crash takes its own request along, and no other."""
+    program = h.install(h.app("bare"), f"{place}/app")
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--", program)
+    before = s.workers()
+    with open(program + ".new", "w") as f:
+        f.write("#!/usr/bin/perl\nuse Socket; accept(my $c, STDIN);\n"
+                "kill 'SEGV', $$; sleep 1;\n")
+    os.chmod(program + ".new", 0o755)
+    os.rename(program + ".new", program)
+    s.signal(signal.SIGHUP)
+    h.wait_for(lambda: len(s.workers()) == 3, 5, s.log)
+    load = Load(f"{place}/sock", seconds=1)
+    s.wait_log("reload: ended, the old workers stay: the new one: was killed "
+               "by SIGSEGV")
+    result = load.result()
+    assert result["failed"] <= 1, (result, s.log())
+    assert s.workers() == before
+
+
+@pytest.mark.parametrize("options", [
+    ["--max-age", 1], ["--max-rss", "3M"]], ids=["age", "rss"])
+def test_renewals_under_load_lose_nothing(spawnd, place, options):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 4, *options, "--",
+               h.app("bare"), "1" if options[0] == "--max-rss" else "0")
+    before = set(s.workers())
+    load = Load(f"{place}/sock", seconds=6)
+    seen = 0
+    while load.running():
+        assert len(s.workers()) <= 5, s.workers()
+        seen = max(seen, len(s.workers()))
+        time.sleep(0.02)
+    result = load.result()
+    enough(result, 5000)
+    assert result["failed"] == 0, (result, s.log())
+    assert starts(s) >= 8
+    assert seen == 5
+    assert not before & set(s.workers())
+    if options[0] == "--max-rss":
+        assert count(s, r"has grown to \d+ MB \(--max-rss\)") >= 4
+
+
+def test_idle_pool_is_renewed_by_age_one_after_another(spawnd, place):
+    s, _ = start(spawnd, place, "no handler", "-F", 3, "--max-age", 1)
+    before = set(s.workers())
+    least = 3
+
+    def all_new():
+        nonlocal least
+        least = min(least, len(s.workers()))
+        return not before & set(s.workers())
+    h.wait_for(all_new, 6, s.log)
+    assert least >= 3
+
+
+def test_more_and_fewer_workers_under_load(spawnd, place):
+    s, _ = start(spawnd, place, "no handler", "-F", 2)
+    load = Load(f"{place}/sock")
+    h.wait_for(lambda: busy(s), 5, s.log)
+    for n in (3, 4, 5):
+        s.signal(signal.SIGTTIN)
+        h.wait_for(lambda: len(s.workers()) == n, 5, s.log)
+    newest = s.workers()[-1]
+    for n in (4, 3, 2, 1):
+        s.signal(signal.SIGTTOU)
+        h.wait_for(lambda: len(s.workers()) == n, 5, s.log)
+    assert not h.alive(newest)
+    s.signal(signal.SIGTTOU)        # the last one stays
+    starts(s)
+    s.signal(signal.SIGTTIN)
+    h.wait_for(lambda: len(s.workers()) == 2, 5, s.log)
+    result = load.result()
+    enough(result, 5000)
+    assert result["failed"] == 0, (result, s.log())
+    assert "5 workers wanted, was 4" in s.log()
+
+
+def test_old_request_is_ended_and_the_others_go_on(spawnd, place):
+    s, _ = start(spawnd, place, "no handler", "-F", 2,
+                 "--request-timeout", 1)
+    slow = h.Connection(f"{place}/sock")
+    slow.send("a 60000")
+    began = time.monotonic()
+    with h.Connection(f"{place}/sock") as c:
+        assert c.request("b 500").text.startswith("b ")
+    with pytest.raises(h.FcgiError):
+        slow.receive()
+    assert 0.9 < time.monotonic() - began < 3
+    assert re.search(r"worker \d+: has been at one request for 1\.\d+ s, "
+                     r"more than 1 s \(--request-timeout\), and is ended",
+                     s.log()), s.log()
+    s.wait_workers(2)
+    assert s.stop() == 0
+
+
+def test_old_request_of_a_tree_ends_its_process_alone(spawnd, place):
+    script = h.source("php/load.php")
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-C", 2,
+               "--request-timeout", 1, "--", "/usr/bin/php-cgi", "-n")
+    leader = s.workers()[0]
+    params = {"SCRIPT_FILENAME": script, "REDIRECT_STATUS": "200"}
+    slow = h.Connection(f"{place}/sock")
+    began = time.monotonic()
+    slow.send("a 60000", params=params)
+    # Its stop signal wakes it up, and it finishes.
+    assert slow.receive().text.startswith("a ")
+    assert 0.9 < time.monotonic() - began < 3
+    assert s.workers() == [leader]
+    assert re.search(rf"worker {leader}: its process \d+ has been at one "
+                     "request", s.log()), s.log()
+    h.wait_for(lambda: len(h.children(leader)) == 2, 5, s.log)
+    with h.Connection(f"{place}/sock") as c:
+        assert c.request("b 0", params=params).text.startswith("b ")
+
+
+def test_kept_open_connection_is_no_old_request(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1,
+               "--request-timeout", 1, "--", h.app("lib"))
+    worker = s.workers()
+    with h.Connection(f"{place}/sock") as c:
+        assert c.request("a", keep=True).text.startswith("a ")
+        end = time.monotonic() + 2.5
+        h.wait_for(lambda: time.monotonic() > end, 5)
+        assert c.request("b", keep=True).text.startswith("b ")
+    assert s.workers() == worker
+    assert "request-timeout" not in s.log()
+
+
+def test_state_is_logged_on_demand(spawnd, place):
+    s, _ = start(spawnd, place, "no handler", "-F", 2)
+    assert starts(s) == 2
+    assert "status: 2 of 2 workers ready, 0 starting, queue 0; started 2, " \
+        "recycled 0, crashed 0, failed 0, retired 0, killed 0, lost 0" \
+        in s.log()
+    for pid in s.workers():
+        assert re.search(rf"status: worker {pid}: ready, for \d", s.log())

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: ISC */
+/* The kernel's texts and messages about the workers, whole and mutilated. */
+#include <sys/syscall.h>
+
+#include <linux/netlink.h>
+#include <linux/unix_diag.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+#include "unit.h"
+
+static struct call
+call_of(long number, const char *fd, const char *stack)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "%ld %s 0x7ffd 0x0 0x0 0x0 0x0 %s "
+	    "0x7f00dead\n", number, fd, stack);
+	return parse_call(text);
+}
+
+#define STACK	"0x7ffd12345678"
+
+static void
+calls_are_told_by_their_numbers(void **arg)
+{
+	(void)arg;
+	assert_int_equal(call_of(SYS_accept4, "0x0", STACK).kind, CALL_ACCEPT);
+	assert_int_equal(call_of(SYS_accept4, "0x0", STACK).fd, 0);
+	assert_int_equal(call_of(SYS_accept4, "0x1f", STACK).fd, 31);
+	assert_int_equal(call_of(SYS_recvfrom, "0x5", STACK).kind, CALL_READ);
+	assert_int_equal(call_of(SYS_ppoll, "0x0", STACK).kind, CALL_POLL);
+	assert_int_equal(call_of(SYS_epoll_pwait, "0x4", STACK).kind,
+	    CALL_EPOLL);
+	assert_int_equal(call_of(SYS_futex, "0x0", STACK).kind, CALL_OTHER);
+	assert_int_equal(call_of(99999, "0x0", STACK).kind, CALL_OTHER);
+}
+
+static void
+call_of_a_32_bit_program_is_not_known(void **arg)
+{
+	struct call c = call_of(SYS_accept4, "0x0", "0xffffd120");
+
+	(void)arg;
+	if (sizeof(long) == 8)
+		assert_int_equal(c.kind, CALL_FOREIGN);
+}
+
+static void
+what_is_no_call_is_none(void **arg)
+{
+	struct call c = call_of(SYS_accept4, "0xffffffffffffffff", STACK);
+	static const char *const texts[] = { "", "running\n",
+	    "-1 0x7ffd12345678 0x7f00dead\n", "288\n", "288 0x0", "x",
+	    "288 0x0 0x0 0x0 0x0 0x0 0x0\n" };
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < NITEMS(texts); i++) {
+		if (parse_call(texts[i]).kind != CALL_NONE)
+			fail_msg("'%s' was taken", texts[i]);
+	}
+	/* A descriptor that can be none. */
+	assert_int_equal(c.fd, -1);
+}
+
+static void
+name_of_a_program_does_not_hide_its_state(void **arg)
+{
+	char state = '?';
+	uint64_t ticks = 0;
+
+	(void)arg;
+	assert_int_equal(parse_stat("7 (a) S 1) T 1 7 7 0 -1 4194304 1 2 3 4 "
+	    "11 31 0 0 20", &state, &ticks), 0);
+	assert_int_equal(state, 'T');
+	assert_int_equal(ticks, 42);
+}
+
+static void
+stat_that_is_cut_off_is_none(void **arg)
+{
+	static const char whole[] = "7 (app) S 1 7 7 0 -1 4194304 1 2 3 4 11 "
+	    "31 0";
+	char part[sizeof(whole)], state;
+	uint64_t ticks;
+	size_t n;
+
+	(void)arg;
+	for (n = 0; strncmp(whole + n, "31", 2) != 0; n++) {
+		memcpy(part, whole, n);
+		part[n] = '\0';
+		if (parse_stat(part, &state, &ticks) == 0)
+			fail_msg("'%s' was taken", part);
+	}
+}
+
+static void
+pids_are_read_over_the_end_of_a_part(void **arg)
+{
+	pid_t list[4];
+	int n = 0;
+
+	(void)arg;
+	assert_int_equal(parse_pids("12 34 5", list, &n, 4), 6);
+	assert_int_equal(n, 2);
+	assert_int_equal(list[1], 34);
+	assert_int_equal(parse_pids("56 ", list, &n, 4), 3);
+	assert_int_equal(list[2], 56);
+	assert_int_equal(parse_pids("78 90 ", list, &n, 4), 3);
+	assert_int_equal(n, 4);
+}
+
+static void
+what_is_no_pid_ends_the_list(void **arg)
+{
+	static const char *const texts[] = { "", " ", "x ", "0 ", "-5 ",
+	    "99999999999999999999 ", "12", "12\n" };
+	pid_t list[4];
+	size_t i;
+	int n;
+
+	(void)arg;
+	for (i = 0; i < NITEMS(texts); i++) {
+		n = 0;
+		if (parse_pids(texts[i], list, &n, 4) != 0 || n != 0)
+			fail_msg("'%s' was taken", texts[i]);
+	}
+}
+
+static void
+caught_signals_are_bits_of_a_mask(void **arg)
+{
+	static const char text[] = "Name:\tapp\nSigIgn:\t0000000000004000\n"
+	    "SigCgt:\t8000000000004201\nCapInh:\t0\n";
+
+	(void)arg;
+	assert_true(parse_caught(text, SIGTERM));
+	assert_true(parse_caught(text, SIGHUP));
+	assert_true(parse_caught(text, SIGUSR1));
+	assert_true(parse_caught(text, 64));
+	assert_false(parse_caught(text, SIGINT));
+	assert_false(parse_caught(text, 0));
+	assert_false(parse_caught(text, 65));
+	assert_false(parse_caught("SigCgt:\tffffffffffffffff\n", SIGTERM));
+	assert_false(parse_caught("", SIGTERM));
+}
+
+/* A datagram that is put together. */
+struct datagram {
+	_Alignas(struct nlmsghdr) char bytes[1024];
+	size_t		 len;
+};
+
+static void
+add(struct datagram *d, int type, int flags, unsigned int seq,
+    const void *body, size_t size)
+{
+	struct nlmsghdr *h = (struct nlmsghdr *)(d->bytes + d->len);
+
+	memset(h, 0, sizeof(*h));
+	h->nlmsg_len = (unsigned int)NLMSG_LENGTH(size);
+	h->nlmsg_type = (unsigned short)type;
+	h->nlmsg_flags = (unsigned short)flags;
+	h->nlmsg_seq = seq;
+	if (size > 0)
+		memcpy(NLMSG_DATA(h), body, size);
+	d->len += NLMSG_SPACE(size);
+}
+
+static bool
+count(const struct nlmsghdr *h, void *arg)
+{
+	int *n = arg;
+
+	(void)h;
+	return ++*n < 3;
+}
+
+#define SEQ	7
+#define DIAG	20	/* SOCK_DIAG_BY_FAMILY */
+
+static void
+parse(const struct datagram *d, struct netlink_answer *a, int *n)
+{
+	*n = 0;
+	*a = (struct netlink_answer){ .sequence = SEQ, .take = count,
+	    .arg = n };
+	netlink_parse(a, d->bytes, d->len);
+}
+
+static void
+dump_ends_with_its_last_message(void **arg)
+{
+	struct datagram d = { .len = 0 };
+	struct netlink_answer a;
+	int i, n, zero = 0;
+
+	(void)arg;
+	for (i = 0; i < 5; i++)
+		add(&d, DIAG, NLM_F_MULTI, SEQ, "body", 4);
+	parse(&d, &a, &n);
+	assert_false(a.done);
+	assert_int_equal(n, 3);		/* it wanted no more */
+	add(&d, NLMSG_DONE, NLM_F_MULTI, SEQ, &zero, sizeof(zero));
+	parse(&d, &a, &n);
+	assert_true(a.done);
+	assert_int_equal(a.error, 0);
+}
+
+static void
+single_answer_is_all(void **arg)
+{
+	struct datagram d = { .len = 0 };
+	struct netlink_answer a;
+	int n;
+
+	(void)arg;
+	add(&d, DIAG, 0, SEQ, "body", 4);
+	parse(&d, &a, &n);
+	assert_true(a.done);
+	assert_int_equal(a.error, 0);
+	assert_int_equal(n, 1);
+}
+
+static void
+answer_to_another_question_is_left_out(void **arg)
+{
+	struct datagram d = { .len = 0 };
+	struct netlink_answer a;
+	int n, error = -EBUSY;
+
+	(void)arg;
+	add(&d, DIAG, NLM_F_MULTI, SEQ - 1, "body", 4);
+	add(&d, NLMSG_DONE, NLM_F_MULTI, SEQ - 1, NULL, 0);
+	add(&d, NLMSG_ERROR, 0, SEQ - 1, &error, sizeof(error));
+	parse(&d, &a, &n);
+	assert_false(a.done);
+	assert_int_equal(a.error, 0);
+	assert_int_equal(n, 0);
+}
+
+static void
+every_kind_of_error_spoils_the_answer(void **arg)
+{
+	static const struct {
+		int	 type, flags, value, error;
+	} cases[] = {
+		{ NLMSG_ERROR, 0, -ENOENT, ENOENT },
+		{ NLMSG_ERROR, 0, -EBUSY, EBUSY },
+		{ NLMSG_ERROR, 0, 0, EINVAL },
+		{ NLMSG_ERROR, 0, 5, EINVAL },
+		{ NLMSG_DONE, NLM_F_MULTI, -ENOMEM, ENOMEM },
+		{ NLMSG_DONE, NLM_F_MULTI | NLM_F_DUMP_INTR, 0, EINTR },
+	};
+	struct netlink_answer a;
+	size_t i;
+	int n;
+
+	(void)arg;
+	for (i = 0; i < NITEMS(cases); i++) {
+		struct datagram d = { .len = 0 };
+
+		add(&d, cases[i].type, cases[i].flags, SEQ, &cases[i].value,
+		    sizeof(cases[i].value));
+		parse(&d, &a, &n);
+		assert_true(a.done);
+		assert_int_equal(a.error, cases[i].error);
+		assert_int_equal(n, 0);
+	}
+}
+
+static void
+interrupted_dump_is_read_to_its_end(void **arg)
+{
+	struct datagram d = { .len = 0 };
+	struct netlink_answer a;
+	int n, zero = 0;
+
+	(void)arg;
+	add(&d, DIAG, NLM_F_MULTI | NLM_F_DUMP_INTR, SEQ, "body", 4);
+	parse(&d, &a, &n);
+	assert_false(a.done);
+	add(&d, NLMSG_DONE, NLM_F_MULTI, SEQ, &zero, sizeof(zero));
+	parse(&d, &a, &n);
+	assert_true(a.done);
+	assert_int_equal(a.error, EINTR);
+}
+
+static void
+datagram_that_is_cut_off_takes_nobody_too_far(void **arg)
+{
+	struct datagram d = { .len = 0 };
+	struct netlink_answer a;
+	size_t whole, len;
+	char *copy;
+	int n, zero = 0;
+
+	(void)arg;
+	add(&d, DIAG, NLM_F_MULTI, SEQ, "a body", 6);
+	whole = d.len;
+	add(&d, NLMSG_DONE, NLM_F_MULTI, SEQ, &zero, sizeof(zero));
+	for (len = 0; len < d.len; len++) {
+		/* In memory of that size, for a checker to see. */
+		assert_non_null(copy = malloc(len + 1));
+		memcpy(copy, d.bytes, len);
+		n = 0;
+		a = (struct netlink_answer){ .sequence = SEQ, .take = count,
+		    .arg = &n };
+		netlink_parse(&a, copy, len);
+		free(copy);
+		assert_false(a.done);
+		assert_int_equal(n, len >= whole - 2 ? 1 : 0);
+	}
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(calls_are_told_by_their_numbers),
+		cmocka_unit_test(call_of_a_32_bit_program_is_not_known),
+		cmocka_unit_test(what_is_no_call_is_none),
+		cmocka_unit_test(name_of_a_program_does_not_hide_its_state),
+		cmocka_unit_test(stat_that_is_cut_off_is_none),
+		cmocka_unit_test(pids_are_read_over_the_end_of_a_part),
+		cmocka_unit_test(what_is_no_pid_ends_the_list),
+		cmocka_unit_test(caught_signals_are_bits_of_a_mask),
+		cmocka_unit_test(dump_ends_with_its_last_message),
+		cmocka_unit_test(single_answer_is_all),
+		cmocka_unit_test(answer_to_another_question_is_left_out),
+		cmocka_unit_test(every_kind_of_error_spoils_the_answer),
+		cmocka_unit_test(interrupted_dump_is_read_to_its_end),
+		cmocka_unit_test(datagram_that_is_cut_off_takes_nobody_too_far),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
