@@ -102,6 +102,9 @@ apps:
 	@for app in build/apps/obj/*.app; do \
 	    to=build/apps/`basename $$app .app`; \
 	    cmp -s $$app $$to || ln -f $$app $$to || exit; done
+	@! command -v go >/dev/null || env CGO_ENABLED=0 GO111MODULE=off \
+	    GOCACHE="$$PWD/build/apps/obj/go" go build -trimpath \
+	    -ldflags=-s -o build/apps/load-go tests/apps/load.go
 
 # A seed that fails is run again with SIM="-k CASE -s SEED -v".
 sim: units
@@ -154,6 +157,7 @@ install: all
 	    spawnd.conf.example; do \
 	    ${FILL} "scripts/$$f" >"${DESTDIR}${EXAMPLES}/$$(echo $$f | \
 	    tr / -)"; done
+	install -m 644 scripts/web/* "${DESTDIR}${EXAMPLES}/"
 
 # The names of the programs it stands in for, and their manuals. Whoever has
 # those programs installed in the same place loses them by this.

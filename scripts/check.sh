@@ -80,7 +80,8 @@ copy()
 }
 
 # shellcheck disable=SC2086
-packages_install $packages_build $packages_demo $packages_test
+packages_install $packages_build $packages_demo $packages_test \
+    $packages_real
 rm -rf "$logs"
 mkdir -p "$logs"
 copy "$tmp/a"

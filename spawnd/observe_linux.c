@@ -346,6 +346,8 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 	} else if (n == 0 && whole && !away) {
 		s->connection = 0;
 		x->holds = HOLDS_NOTHING;
+		/* Ruby heeds USR1 only when the next request comes. */
+		x->waits = v.accepting && v.tasks == 1;
 		x->leads = v.child != 0 && !v.accepting &&
 		    observe_serves(v.child);
 	}

@@ -79,7 +79,8 @@ struct exam {
 	bool		 threaded;	/* it has more than one task */
 	bool		 leads;		/* it only watches over others */
 	bool		 loops;		/* it waits as an event loop does */
-	bool		 waits;		/* it sleeps on a quiet connection */
+	bool		 waits;		/* all of it sleeps: on a quiet
+					   connection, or in accept */
 	uint64_t	 connection;	/* names one it holds */
 	uint64_t	 age;		/* of that, as far as it was seen */
 };
