@@ -350,10 +350,7 @@ observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 void
 observe_load(bool busy, struct load *l)
 {
-	if (have_diag)
-		load_look(busy, l);
-	else
-		*l = (struct load){ LOAD_UNKNOWN, LOAD_UNKNOWN, LOAD_UNKNOWN };
+	load_look(busy, l);
 }
 
 int
