@@ -857,6 +857,11 @@ int	 netlink_ask(const void *body, size_t size, bool dump,
 
 /* names.c: the other names of the program, see names.h */
 /*
+ * Before anything looks at argv or the environment: where the name asks for
+ * a title, they are moved away from where that is to be.
+ */
+void	 names_begin(int argc, char *argv[]);
+/*
  * Parses a command line into *c by the name that argv[0] has, which messages
  * begin with from now on. As options_parse().
  */
