@@ -24,7 +24,7 @@ PKG_CONFIG ?=	pkg-config
 NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
-SRCS =		capture.c command.c control.c daemon.c drain.c elf.c \
+SRCS =		adapt.c capture.c command.c control.c daemon.c drain.c elf.c \
 		env.c err.c findings.c history.c ident.c inspect.c \
 		jail.c library.c limit.c listen.c log.c loop.c mend.c \
 		names.c names_kfcgi.c names_multiwatch.c \
@@ -34,7 +34,7 @@ SRCS =		capture.c command.c control.c daemon.c drain.c elf.c \
 		scale.c signame.c slot.c start.c status.c supervise.c \
 		syslog.c worker.c
 SRCS_linux =	filter_linux.c jail_linux.c observe_linux.c proc_linux.c \
-		parse_linux.c diag_linux.c request_linux.c \
+		parse_linux.c diag_linux.c load_linux.c request_linux.c \
 		netlink_linux.c usage_linux.c
 SRCS_posix =	filter_none.c jail_posix.c observe_none.c usage_none.c
 FOREIGN_linux =	posix

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "spawnd.h"
+#include "diag.h"
 
 #define HALF_OPEN_STATE	3	/* TCP_SYN_RECV */
 #define HEAD_FRESH	UINT64_C(1000)	/* usec */
@@ -46,9 +47,8 @@ struct unix_view {
 
 static struct unix_view ours;	/* as it was seen last */
 
-/* One unix socket, by its inode. */
-static int
-ask_unix(uint64_t inode, uint32_t show, netlink_taker *take, void *arg)
+int
+diag_ask_unix(uint64_t inode, uint32_t show, netlink_taker *take, void *arg)
 {
 	struct unix_diag_req r = {
 		.sdiag_family = AF_UNIX,
@@ -61,9 +61,8 @@ ask_unix(uint64_t inode, uint32_t show, netlink_taker *take, void *arg)
 	return netlink_ask(&r, sizeof(r), false, take, arg);
 }
 
-/* All TCP sockets of our port in the given states. */
-static int
-ask_tcp(uint32_t states, netlink_taker *take, void *arg)
+int
+diag_ask_tcp(uint32_t states, netlink_taker *take, void *arg)
 {
 	struct inet_diag_req_v2 r = {
 		.sdiag_family = (uint8_t)family,
@@ -75,9 +74,8 @@ ask_tcp(uint32_t states, netlink_taker *take, void *arg)
 	return netlink_ask(&r, sizeof(r), true, take, arg);
 }
 
-/* The attribute of that type behind a unix_diag_msg, or NULL. */
-static const void *
-unix_attribute(const struct nlmsghdr *h, int type, size_t *len)
+const void *
+diag_attribute(const struct nlmsghdr *h, int type, size_t *len)
 {
 	const struct unix_diag_msg *m = NLMSG_DATA(h);
 	const struct rtattr *a;
@@ -105,15 +103,15 @@ take_view(const struct nlmsghdr *h, void *arg)
 	const void *a;
 	size_t len;
 
-	a = unix_attribute(h, UNIX_DIAG_VFS, &len);
+	a = diag_attribute(h, UNIX_DIAG_VFS, &len);
 	if (a != NULL && len >= sizeof(v->vfs))
 		memcpy(&v->vfs, a, sizeof(v->vfs));
-	a = unix_attribute(h, UNIX_DIAG_NAME, &len);
+	a = diag_attribute(h, UNIX_DIAG_NAME, &len);
 	if (a != NULL && len <= sizeof(v->name)) {
 		memcpy(v->name, a, len);
 		v->name_len = len;
 	}
-	a = unix_attribute(h, UNIX_DIAG_RQLEN, &len);
+	a = diag_attribute(h, UNIX_DIAG_RQLEN, &len);
 	if (a != NULL && len >= sizeof(rqlen)) {
 		memcpy(&rqlen, a, sizeof(rqlen));
 		v->unread = rqlen.udiag_rqueue;
@@ -131,7 +129,7 @@ static int
 view_unix(uint64_t inode, struct unix_view *v)
 {
 	memset(v, 0, sizeof(*v));
-	return ask_unix(inode, UDIAG_SHOW_VFS | UDIAG_SHOW_NAME |
+	return diag_ask_unix(inode, UDIAG_SHOW_VFS | UDIAG_SHOW_NAME |
 	    UDIAG_SHOW_RQLEN | UDIAG_SHOW_PEER, take_view, v);
 }
 
@@ -236,7 +234,7 @@ take_icons(const struct nlmsghdr *h, void *arg)
 	const void *a;
 	size_t len;
 
-	a = unix_attribute(h, UNIX_DIAG_ICONS, &len);
+	a = diag_attribute(h, UNIX_DIAG_ICONS, &len);
 	if (a != NULL && len >= sizeof(inode)) {
 		memcpy(&inode, a, sizeof(inode));
 		w->head = inode;
@@ -267,8 +265,8 @@ static int
 look_at_queue(struct waiting *w)
 {
 	if (family == AF_UNIX)
-		return ask_unix(listener, UDIAG_SHOW_ICONS, take_icons, w);
-	return ask_tcp(ALL_BUT, take_queued, w);
+		return diag_ask_unix(listener, UDIAG_SHOW_ICONS, take_icons, w);
+	return diag_ask_tcp(ALL_BUT, take_queued, w);
 }
 
 /*
@@ -338,7 +336,7 @@ take_crowd_unix(const struct nlmsghdr *h, void *arg)
 	const void *a;
 	size_t len;
 
-	a = unix_attribute(h, UNIX_DIAG_RQLEN, &len);
+	a = diag_attribute(h, UNIX_DIAG_RQLEN, &len);
 	if (a == NULL || len < sizeof(r))
 		return false;
 	memcpy(&r, a, sizeof(r));
@@ -376,9 +374,9 @@ diag_queue(bool half_open, unsigned int *depth, unsigned int *limit)
 	if (half_open)
 		states |= 1U << HALF_OPEN_STATE;
 	if (family == AF_UNIX)
-		r = ask_unix(listener, UDIAG_SHOW_RQLEN, take_crowd_unix, &c);
+		r = diag_ask_unix(listener, UDIAG_SHOW_RQLEN, take_crowd_unix, &c);
 	else
-		r = ask_tcp(states, take_crowd_tcp, &c);
+		r = diag_ask_tcp(states, take_crowd_tcp, &c);
 	*depth = c.n;
 	*limit = c.limit;
 	return r == -1 || !c.listener ? -1 : 0;
@@ -454,7 +452,7 @@ diag_accepted(uint64_t *inodes, int n, struct accepted *what)
 	if (family == AF_UNIX) {
 		if (find_unix() == -1 || accepted_unix(&s) == -1)
 			return -1;
-	} else if (ask_tcp(ALL_BUT | 1U << LISTEN_STATE, take_accepted,
+	} else if (diag_ask_tcp(ALL_BUT | 1U << LISTEN_STATE, take_accepted,
 	    &s) == -1)
 		return -1;
 	else if (!s.listener) {
@@ -539,7 +537,7 @@ diag_connections(uint64_t **inodes)
 	if (family == AF_UNIX)
 		n = netlink_ask(&r, sizeof(r), true, collect_unix, &c);
 	else
-		n = ask_tcp(ALL_BUT | 1U << LISTEN_STATE, collect_tcp, &c);
+		n = diag_ask_tcp(ALL_BUT | 1U << LISTEN_STATE, collect_tcp, &c);
 	if (n == -1 || !c.listener || c.failed) {
 		free(c.inodes);
 		return -1;

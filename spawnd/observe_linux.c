@@ -379,6 +379,12 @@ observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	s->exam = *x;
 }
 
+void
+observe_load(bool busy, struct load *l)
+{
+	load_look(busy, l);
+}
+
 int
 observe_children(pid_t *list, int n)
 {

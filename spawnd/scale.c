@@ -310,7 +310,8 @@ saturate(struct scale *s, const struct scale_view *v, bool full,
 	if (v->queue != SCALE_UNKNOWN && v->queue > s->full_peak)
 		s->full_peak = v->queue;
 	if (v->now - s->full_last >= SCALE_CALM) {
-		s->full_total += s->full_last - s->full_since;
+		s->full_length = s->full_last - s->full_since;
+		s->full_total += s->full_length;
 		s->full_since = 0;
 		n->notice = SCALE_RELIEVED;
 		return NEVER;

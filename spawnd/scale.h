@@ -93,6 +93,7 @@ struct scale {
 	uint64_t	 full_since;	/* 0: is not */
 	uint64_t	 full_last;	/* when it was seen last */
 	uint64_t	 full_total;	/* usec, of those that are over */
+	uint64_t	 full_length;	/* of the last that is over */
 	unsigned int	 full_times;
 	unsigned int	 full_peak;	/* of the queue, in this or the last */
 };

@@ -76,6 +76,7 @@ start(struct err *e)
 		return -1;
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
 	    loop_init(e) == -1 || supervise_init(&plan, e) == -1 ||
+	    adapt_init(&plan, guarantees.queue, e) == -1 ||
 	    control_start(e) == -1) {
 		control_close();
 		listen_remove(&plan);

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,7 @@
 #define UMASK_KEEP		(-1)	/* as we were started with */
 #define START_TIMEOUT		60	/* seconds */
 #define STOP_TIMEOUT		30	/* seconds */
+#define IDLE_TIMEOUT		10	/* seconds */
 #define KEEP_IDLE		5	/* seconds */
 #define SCALE_ROOM		1024	/* workers, for a later scale */
 #define STATUS_LINES		32	/* workers that USR2 logs */
@@ -119,6 +121,8 @@ struct conf {
 	const char	*group;
 	const char	*chdir;
 	int		 workers;		/* -1: not given */
+	int		 max_workers;		/* -1: not given */
+	int		 idle_timeout;		/* seconds; -1: not given */
 	int		 php_children;		/* -1: not given */
 	struct env_rule	*env;
 	size_t		 nenv;
@@ -216,6 +220,7 @@ struct plan {
 	char		**argv;
 	char		**envp;
 	int		 workers;
+	unsigned int	 max_workers;		/* 0: it does not adapt */
 	unsigned int	 room;			/* the most there may be */
 	int		 children;		/* of each worker, by PHP */
 };
@@ -228,6 +233,15 @@ struct guarantees {
 	const char	*no_queue;		/* why not */
 	bool		 bounding_empty;
 	bool		 no_new_privs;
+};
+
+#define LOAD_UNKNOWN		UINT_MAX
+
+/* What the listen socket has to do; each may be LOAD_UNKNOWN. */
+struct load {
+	unsigned int	 depth;			/* of the queue */
+	unsigned int	 waited;		/* since the last look */
+	unsigned int	 busy;			/* accepted connections */
 };
 
 /* What one look at a worker needs to remember for the next. */
@@ -283,6 +297,22 @@ struct exec_failure {
 enum exec_step { STEP_PARENT, STEP_LIMIT, STEP_NICE, STEP_CHDIR, STEP_EXEC };
 
 /* spawnd.c has main(). */
+
+/* adapt.c: scale.c at work */
+/*
+ * Prepares for what the plan says of the pool's size; seen: the listen queue
+ * can be. The loop is there. Returns 0, or -1 with *e set (71).
+ */
+int	 adapt_init(const struct plan *p, bool seen, struct err *e);
+/* The pool is up: from now on it has as many workers as it needs. */
+void	 adapt_start(void);
+/*
+ * New bounds, min <= max <= pool_max(), also for a pool that had one size.
+ * Returns 0, or -1 with *e set (69, 71).
+ */
+int	 adapt_bounds(unsigned int min, unsigned int max, struct err *e);
+/* The bounds and the saturation, or NULL: the pool has one size. */
+const struct scale *adapt_state(void);
 
 /* capture.c: the workers' output */
 /* Prepares for n slots. Returns 0, or -1 with *e set (71). */
@@ -572,7 +602,7 @@ int	 syslog_send(int priority, const char *text, size_t len);
 enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
 	TIMER_STRAYS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
-	TIMER_CONTROL, NTIMERS
+	TIMER_CONTROL, TIMER_ADAPT, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -595,6 +625,11 @@ struct loop_watch *loop_watch(int fd, void (*handler)(void *), void *arg);
 /* Whenever it can be written; paused at first. */
 struct loop_watch *loop_watch_write(int fd, void (*handler)(void *),
 	    void *arg);
+/*
+ * The same, but it is paused at first, and again after each call; then fd
+ * costs nothing, however often it can be read.
+ */
+struct loop_watch *loop_watch_once(int fd, void (*handler)(void *), void *arg);
 void	 loop_pause(struct loop_watch *w);
 void	 loop_resume(struct loop_watch *w);
 void	 loop_unwatch(struct loop_watch *w);
@@ -678,6 +713,12 @@ void	 observe_signal_holder(pid_t worker, pid_t holder, int signo);
  * whose handshake is not over.
  */
 void	 observe_waiting(bool half_open, struct queue *q);
+/*
+ * The queue, how many of it were in it at the last call of this already and,
+ * if wanted, the connections that were accepted, which is dear where there
+ * are many sockets. What is not known is LOAD_UNKNOWN, never none.
+ */
+void	 observe_load(bool busy, struct load *l);
 /* The pids of our own children, at most n. Returns how many, or -1. */
 int	 observe_children(pid_t *list, int n);
 /* Does the process hold the listen socket? */
@@ -835,6 +876,10 @@ int	 names_help(void);
 int	 names_version(void);
 /* Makes a message about spawnd's options one about this name's. */
 void	 names_letters(const struct conf *c, char *text);
+
+/* load_linux.c: counting, by way of diag_linux.c */
+/* As observe_load(). */
+void	 load_look(bool busy, struct load *l);
 
 /* options.c */
 /* A conf as it is without any option. */

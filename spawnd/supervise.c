@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "scale.h"
 
 static const struct plan *plan;
 static struct pool *pool;
@@ -103,8 +104,8 @@ say_ready(unsigned int ready)
 		report_ready(plan, ready, line, sizeof(line));
 		daemon_outcome(0, line);
 	}
-	notify_send("READY=1\nSTATUS=%u of %d workers ready\nMAINPID=%d",
-	    ready, plan->workers, (int)getpid());
+	notify_send("READY=1\nSTATUS=%u of %u workers ready\nMAINPID=%d",
+	    ready, pool_target(pool), (int)getpid());
 }
 
 static void
@@ -118,6 +119,7 @@ do_notice(const struct pool_notice *n)
 	switch (n->what) {
 	case NOTICE_READY:
 		say_ready(n->ready);
+		adapt_start();
 		return;
 	case NOTICE_FAILED:
 		start_failed(n);
@@ -167,7 +169,7 @@ say_status(void)
 	}
 	said = ready;
 	said_at = now;
-	notify_send("STATUS=%u of %d workers ready", ready, plan->workers);
+	notify_send("STATUS=%u of %u workers ready", ready, pool_target(pool));
 }
 
 static void
@@ -447,9 +449,8 @@ supervise_scale(unsigned int workers)
 int
 supervise_bounds(unsigned int min, unsigned int max, struct err *e)
 {
-	if (min != max)
-		return err_set(e, EX_USAGE, "scale: %u-%u: the pool has one "
-		    "size (a single number sets it)", min, max);
+	if (min != max || adapt_state() != NULL)
+		return stopping ? 0 : adapt_bounds(min, max, e);
 	supervise_scale(min);
 	return 0;
 }
@@ -457,19 +458,30 @@ supervise_bounds(unsigned int min, unsigned int max, struct err *e)
 void
 supervise_range(unsigned int *min, unsigned int *max)
 {
-	*min = *max = pool_target(pool);
+	const struct scale *s = adapt_state();
+
+	*min = s != NULL ? s->conf.min : pool_target(pool);
+	*max = s != NULL ? s->conf.max : pool_target(pool);
 }
 
-/* One worker more or fewer; at least one is left. */
+/* One worker more or fewer, or the lower bound; at least one is left. */
 static void
 on_scale(int signo)
 {
-	unsigned int n = pool_target(pool);
+	unsigned int min, max;
+	struct err e;
 
-	if (signo == SIGTTIN && n < pool_max(pool))
-		supervise_scale(n + 1);
-	else if (signo == SIGTTOU && n > 1)
-		supervise_scale(n - 1);
+	supervise_range(&min, &max);
+	if (signo == SIGTTIN && min < pool_max(pool))
+		min++;
+	else if (signo == SIGTTOU && min > 1)
+		min--;
+	else
+		return;
+	if (adapt_state() == NULL || min > max)
+		max = min;
+	if (supervise_bounds(min, max, &e) == -1)
+		log_warn("%s", e.text);
 }
 
 static void

@@ -458,11 +458,33 @@ def test_kfcgi_stays_in_the_foreground(www):
     assert (seen.status, seen.late) == (None, 0)
 
 
+def test_kfcgi_grows_and_shrinks(www):
+    """-r serves any program: this one knows nothing of kcgi."""
+    h.make_jail(www, "static", owner="root")
+    path = f"{www}/run/httpd.sock"
+    exe = f"{www}/fcgi-bin/app"
+
+    def look(_):
+        busy = [h.Connection(path) for _ in range(3)]
+        for c in busy:
+            c.send("sleep=1500")
+        h.wait_for(lambda: len(peers.running(exe)) > 1, 5, "more workers")
+        for c in busy:
+            assert c.receive().status == 200
+            c.close()
+        h.wait_for(lambda: len(peers.running(exe)) == 1, 15, "one worker")
+        return True
+    seen = peers.observe(
+        [f"{peers.links()}/kfcgi", "-r", "-n1", "-N3", "-w1", "-U", "www",
+         "--", "/fcgi-bin/app"], www, exe, look=look)
+    assert (seen.status, seen.look) == (0, True)
+
+
 @pytest.mark.parametrize("args, status, text", [
     (["-u", "www", "-U", "nosuch"], 1, "kfcgi: -U: nosuch: no such user"),
     (["-u", "nosuch", "-U", "www"], 1, "kfcgi: -u: nosuch: no such user"),
     (["-u", "www"], 1, "kfcgi: -U: is required as root"),
-    (["-r", "-u", "www", "-U", "www"], 1, "kfcgi: -r: not available"),
+    (["-r", "-n4", "-N2", "-U", "www"], 1, "kfcgi: -N: 2: "),
     (["-p", "/nothing", "-U", "www"], 1, "kfcgi: chroot: /nothing: No such"),
 ])
 def test_kfcgi_refuses(args, status, text):
