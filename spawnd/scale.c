@@ -375,7 +375,7 @@ next_look(const struct scale *s, const struct scale_view *v, bool grown,
 	if (waits > 0 && s->target >= s->conf.max)
 		return larger(s->due, v->now + SCALE_FULL_PAUSE);
 	/* Will those that came just now be taken? */
-	if (v->queue > 0 && waits == 0 && s->queue == 0)
+	if (v->queue > s->queue && waits == 0 && s->target < s->conf.max)
 		return v->now + SCALE_WAIT;
 	if (v->fired && (v->queue > 0 || s->target < s->conf.max ||
 	    s->target > s->conf.min))
