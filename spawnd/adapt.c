@@ -83,8 +83,8 @@ affords_busy(uint64_t now)
 static void
 observe(struct scale_view *v)
 {
+	uint64_t before = loop_cpu();
 	struct load l;
-	uint64_t then;
 	bool busy;
 
 	busy = scale_wants_busy(&scale, 1) && affords_busy(v->now);
@@ -92,11 +92,10 @@ observe(struct scale_view *v)
 	v->queue = l.depth;
 	v->waited = l.waited;
 	v->busy = l.busy;
-	then = loop_now();
-	v->cost = then - v->now;
+	v->cost = loop_cpu() - before;
 	if (l.busy != LOAD_UNKNOWN) {
 		busy_cost = v->cost;
-		busy_at = then;
+		busy_at = v->now;
 	}
 }
 

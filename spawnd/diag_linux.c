@@ -116,7 +116,7 @@ take_view(const struct nlmsghdr *h, void *arg)
 		memcpy(&rqlen, a, sizeof(rqlen));
 		v->unread = rqlen.udiag_rqueue;
 	}
-	a = unix_attribute(h, UNIX_DIAG_PEER, &len);
+	a = diag_attribute(h, UNIX_DIAG_PEER, &len);
 	if (a != NULL && len >= sizeof(peer)) {
 		memcpy(&peer, a, sizeof(peer));
 		v->alive = peer != 0;	/* one that was closed has none */

@@ -239,13 +239,25 @@ loop_unwatch(struct loop_watch *w)
 	free(w);
 }
 
-uint64_t
-loop_now(void)
+static uint64_t
+clock_usec(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return (uint64_t)ts.tv_sec * USEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+uint64_t
+loop_now(void)
+{
+	return clock_usec(CLOCK_MONOTONIC);
+}
+
+uint64_t
+loop_cpu(void)
+{
+	return clock_usec(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 int

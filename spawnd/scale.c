@@ -142,8 +142,8 @@ waiting(const struct scale *s, const struct scale_view *v)
 }
 
 /*
- * The queue when a worker that is started now could help, if it goes on as
- * it did since the last look.
+ * The queue, unless it will be gone when a worker that is started now could
+ * help, if it goes on as it did since the last look.
  */
 static uint32_t
 foreseen(const struct scale *s, const struct scale_view *v)
@@ -153,7 +153,7 @@ foreseen(const struct scale *s, const struct scale_view *v)
 	if (s->queue == SCALE_UNKNOWN || s->queue <= v->queue)
 		return v->queue;
 	gone = (s->queue - v->queue) * ahead / (v->now - s->looked);
-	return gone >= v->queue ? 0 : v->queue - (uint32_t)gone;
+	return gone >= v->queue ? 0 : v->queue;
 }
 
 /* Some wait: how many connections does a worker take at once? */
@@ -375,6 +375,8 @@ next_look(const struct scale *s, const struct scale_view *v, bool grown,
 	if (waits > 0 && s->target >= s->conf.max)
 		return larger(s->due, v->now + SCALE_FULL_PAUSE);
 	/* Will those that came just now be taken? */
+	if (v->queue > s->queue && waits == 0 && s->target < s->conf.max)
+		return v->now + SCALE_WAIT;
 	if (v->fired && (v->queue > 0 || s->target < s->conf.max ||
 	    s->target > s->conf.min))
 		return v->now + SCALE_WAIT;

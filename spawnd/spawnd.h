@@ -635,6 +635,8 @@ void	 loop_resume(struct loop_watch *w);
 void	 loop_unwatch(struct loop_watch *w);
 /* Microseconds of CLOCK_MONOTONIC. */
 uint64_t loop_now(void);
+/* Microseconds of cpu that this process has used. */
+uint64_t loop_cpu(void);
 /* Runs until loop_end(). Returns 0, or -1 when it failed. */
 int	 loop_run(void);
 void	 loop_end(void);
