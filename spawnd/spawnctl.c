@@ -334,14 +334,14 @@ find_command(const char *name)
 }
 
 static int
-usage(FILE *f)
+usage(void)
 {
 	const struct command *c;
 
-	fputs("usage: spawnctl [-p NAME|PATH] command [argument]\n\n", f);
+	puts("usage: spawnctl [-p NAME|PATH] command [argument]\n");
 	for (c = table; c->name != NULL; c++)
-		fprintf(f, "  %-12s %s\n", c->name, c->help);
-	fputs("\n  -p, --pool NAME|PATH   which pool (the only one)\n"
+		printf("  %-12s %s\n", c->name, c->help);
+	puts("\n  -p, --pool NAME|PATH   which pool (the only one)\n"
 	    "  status --json          as JSON\n"
 	    "  status --openmetrics   for Prometheus\n"
 	    "  status --fpm[=text|json|xml|openmetrics]\n"
@@ -349,8 +349,8 @@ usage(FILE *f)
 	    "  status --full          with pss; metrics of each worker\n"
 	    "  stop --now             without regard to requests\n"
 	    "  -v, --version          print the version\n"
-	    "  -h, --help             print this\n", f);
-	return fflush(f) == EOF ? EX_IOERR : 0;
+	    "  -h, --help             print this");
+	return fflush(stdout) == EOF ? EX_IOERR : 0;
 }
 
 /* A long option of a command. Returns 0, or -1: there is none. */
@@ -387,7 +387,7 @@ parse(int argc, char *argv[], struct err *e)
 	for (i = 1; i < argc; i++) {
 		word = argv[i];
 		if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
-			exit(usage(stdout));
+			exit(usage());
 		if (strcmp(word, "-v") == 0 ||
 		    strcmp(word, "--version") == 0) {
 			puts("spawnctl " SPAWND_VERSION);
@@ -418,12 +418,14 @@ check(const struct command *c, struct err *e)
 	if (c->status == false && (opt.form != TABLE || opt.full))
 		return err_set(e, EX_USAGE, "%s: takes no option of status",
 		    c->name);
+	if (opt.form == FPM && writer_fpm_form(opt.fpm) == -1)
+		return err_set(e, EX_USAGE, "--fpm: %s: must be text, json, "
+		    "xml or openmetrics", opt.fpm);
 	if (opt.now && strcmp(c->name, "stop") != 0)
 		return err_set(e, EX_USAGE, "--now: is for stop");
 	if (opt.nwords < c->min || opt.nwords > c->max)
-		return err_set(e, EX_USAGE, "%s: takes %s (%s)", c->name,
-		    c->max == 0 ? "no word" : c->min == c->max ? "one word" :
-		    "one word at most", c->help);
+		return err_set(e, EX_USAGE, "%s: wrong number of words (-h "
+		    "lists them)", c->name);
 	if (opt.pool != NULL && opt.pool[0] == '\0')
 		return err_set(e, EX_USAGE, "-p: must not be empty");
 	return 0;
