@@ -97,8 +97,8 @@ talk_open(struct talk *t, const char *dir, bool read, struct err *e)
 		return err_set(e, EX_UNAVAILABLE, "%s: no pool runs there",
 		    dir);
 	return err_set(e, err_status(errno, EX_UNAVAILABLE), "%s: cannot be "
-	    "connected to: %s%s", dir, strerror(errno), errno == EACCES ? " (run it as who runs the "
-	    "pool, or as root)" : "");
+	    "connected to: %s%s", dir, strerror(errno), errno == EACCES ?
+	    " (run it as who runs the pool, or as root)" : "");
 }
 
 void

@@ -7,7 +7,7 @@
 
 #define HOSTILE								\
 	"pool name=\\x1b]0;x\\x07\"\\x5c<&>\\x0a listen=\\xff\\x9b2J "	\
-	"version=0.1 state=up pid=\\x1b[2J uptime=1 started=1\n"		\
+	"version=0.1 state=up pid=\\x1b[2J uptime=1 started=1\n" \
 	"worker slot=\\x1b pid=\\x1b state=\\x1b age=99999999999999999999 " \
 	"cpu=\\x1b rss=99999999999999999999\n"				\
 	"what is=\\x1b\n"
