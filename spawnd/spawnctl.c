@@ -143,9 +143,7 @@ run_scale(struct talk *t, const char *dir, struct err *e)
 	int r;
 
 	(void)dir;
-	if (proto_range(opt.words[0], WORKERS_MAX, &from, &to) == -1)
-		return err_set(e, EX_USAGE, "scale: %s: must be N or N-M, "
-		    "from 0 to %d", opt.words[0], WORKERS_MAX);
+	proto_range(opt.words[0], WORKERS_MAX, &from, &to);
 	snprintf(line, sizeof(line), "scale %u-%u", from, to);
 	r = talk_ask(t, line, &a, e);
 	answer_free(&a);
@@ -215,7 +213,10 @@ open_pool(struct talk *t, bool read, char **dir, struct err *e)
 
 	if (pools_find(opt.pool, &p, e) == -1)
 		return -1;
-	if (p.n == 0)
+	if (p.n == 0 && p.denied > 0)
+		r = err_set(e, EX_NOPERM, "no pool here that you may ask "
+		    "(run it as who runs the pool, or as root)");
+	else if (p.n == 0)
 		r = err_set(e, EX_UNAVAILABLE, "no pool runs here (-p names "
 		    "one in another place)");
 	else if (p.n > 1)
@@ -415,6 +416,8 @@ parse(int argc, char *argv[], struct err *e)
 static int
 check(const struct command *c, struct err *e)
 {
+	unsigned int from, to;
+
 	if (c->status == false && (opt.form != TABLE || opt.full))
 		return err_set(e, EX_USAGE, "%s: takes no option of status",
 		    c->name);
@@ -426,6 +429,10 @@ check(const struct command *c, struct err *e)
 	if (opt.nwords < c->min || opt.nwords > c->max)
 		return err_set(e, EX_USAGE, "%s: wrong number of words (-h "
 		    "lists them)", c->name);
+	if (strcmp(c->name, "scale") == 0 && proto_range(opt.words[0],
+	    WORKERS_MAX, &from, &to) == -1)
+		return err_set(e, EX_USAGE, "scale: %s: must be N or N-M, "
+		    "from 0 to %d", opt.words[0], WORKERS_MAX);
 	if (opt.pool != NULL && opt.pool[0] == '\0')
 		return err_set(e, EX_USAGE, "-p: must not be empty");
 	return 0;

@@ -41,6 +41,7 @@ struct found {
 struct pools {
 	struct found	*list;
 	size_t		 n;
+	size_t		 denied;	/* others, that we may not ask */
 };
 
 /* pools.c: where pools are */

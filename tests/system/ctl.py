@@ -140,20 +140,22 @@ def openmetrics(text):
     for line in lines:
         if line.startswith("# "):
             what, name, value = line[2:].split(" ", 2)
-            if what == "TYPE":
+            if name != family:
                 assert name not in seen, name
+                family, kind, said = name, None, set()
                 seen.add(name)
-                family, kind = name, value
+            assert what in ("TYPE", "UNIT", "HELP") and what not in said, line
+            said.add(what)
+            if what == "TYPE":
+                kind = value
                 assert kind in ("gauge", "counter"), line
                 assert not name.endswith("_total"), name
-            else:
-                assert name == family, line
-                assert what in ("UNIT", "HELP"), line
-            if what == "UNIT":
+            elif what == "UNIT":
                 assert name.endswith("_" + value), line
             continue
         m = _SAMPLE.match(line)
         assert m, line
+        assert kind and said >= {"TYPE", "HELP"}, line
         want = family + ("_total" if kind == "counter" else "")
         assert m.group(1) == want, line
         labels = _labels(m.group(2) or "")
