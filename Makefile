@@ -132,6 +132,9 @@ bench-quick: all apps
 lint:
 	@sh scripts/lint.sh
 
+fuzz:
+	@sh tests/fuzz/run.sh build/fuzz
+
 SHARED =	${LIBEXECDIR}/spawnd
 EXAMPLES =	${PREFIX}/share/examples/spawnd
 FILL =		sed -e 's,@SBINDIR@,${SBINDIR},g' \
@@ -173,7 +176,7 @@ install-compat: install
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-system clean install \
+.PHONY: all apps bench bench-quick check check-system clean fuzz install \
 	install-compat lint sim \
 	sub-apps sub-units units
 

@@ -143,9 +143,7 @@ run_scale(struct talk *t, const char *dir, struct err *e)
 	int r;
 
 	(void)dir;
-	if (proto_range(opt.words[0], WORKERS_MAX, &from, &to) == -1)
-		return err_set(e, EX_USAGE, "scale: %s: must be N or N-M, "
-		    "from 0 to %d", opt.words[0], WORKERS_MAX);
+	proto_range(opt.words[0], WORKERS_MAX, &from, &to);
 	snprintf(line, sizeof(line), "scale %u-%u", from, to);
 	r = talk_ask(t, line, &a, e);
 	answer_free(&a);
@@ -215,7 +213,10 @@ open_pool(struct talk *t, bool read, char **dir, struct err *e)
 
 	if (pools_find(opt.pool, &p, e) == -1)
 		return -1;
-	if (p.n == 0)
+	if (p.n == 0 && p.denied > 0)
+		r = err_set(e, EX_NOPERM, "no pool here that you may ask "
+		    "(run it as who runs the pool, or as root)");
+	else if (p.n == 0)
 		r = err_set(e, EX_UNAVAILABLE, "no pool runs here (-p names "
 		    "one in another place)");
 	else if (p.n > 1)
@@ -334,14 +335,14 @@ find_command(const char *name)
 }
 
 static int
-usage(FILE *f)
+usage(void)
 {
 	const struct command *c;
 
-	fputs("usage: spawnctl [-p NAME|PATH] command [argument]\n\n", f);
+	puts("usage: spawnctl [-p NAME|PATH] command [argument]\n");
 	for (c = table; c->name != NULL; c++)
-		fprintf(f, "  %-12s %s\n", c->name, c->help);
-	fputs("\n  -p, --pool NAME|PATH   which pool (the only one)\n"
+		printf("  %-12s %s\n", c->name, c->help);
+	puts("\n  -p, --pool NAME|PATH   which pool (the only one)\n"
 	    "  status --json          as JSON\n"
 	    "  status --openmetrics   for Prometheus\n"
 	    "  status --fpm[=text|json|xml|openmetrics]\n"
@@ -349,8 +350,8 @@ usage(FILE *f)
 	    "  status --full          with pss; metrics of each worker\n"
 	    "  stop --now             without regard to requests\n"
 	    "  -v, --version          print the version\n"
-	    "  -h, --help             print this\n", f);
-	return fflush(f) == EOF ? EX_IOERR : 0;
+	    "  -h, --help             print this");
+	return fflush(stdout) == EOF ? EX_IOERR : 0;
 }
 
 /* A long option of a command. Returns 0, or -1: there is none. */
@@ -387,7 +388,7 @@ parse(int argc, char *argv[], struct err *e)
 	for (i = 1; i < argc; i++) {
 		word = argv[i];
 		if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
-			exit(usage(stdout));
+			exit(usage());
 		if (strcmp(word, "-v") == 0 ||
 		    strcmp(word, "--version") == 0) {
 			puts("spawnctl " SPAWND_VERSION);
@@ -415,15 +416,23 @@ parse(int argc, char *argv[], struct err *e)
 static int
 check(const struct command *c, struct err *e)
 {
+	unsigned int from, to;
+
 	if (c->status == false && (opt.form != TABLE || opt.full))
 		return err_set(e, EX_USAGE, "%s: takes no option of status",
 		    c->name);
+	if (opt.form == FPM && writer_fpm_form(opt.fpm) == -1)
+		return err_set(e, EX_USAGE, "--fpm: %s: must be text, json, "
+		    "xml or openmetrics", opt.fpm);
 	if (opt.now && strcmp(c->name, "stop") != 0)
 		return err_set(e, EX_USAGE, "--now: is for stop");
 	if (opt.nwords < c->min || opt.nwords > c->max)
-		return err_set(e, EX_USAGE, "%s: takes %s (%s)", c->name,
-		    c->max == 0 ? "no word" : c->min == c->max ? "one word" :
-		    "one word at most", c->help);
+		return err_set(e, EX_USAGE, "%s: wrong number of words (-h "
+		    "lists them)", c->name);
+	if (strcmp(c->name, "scale") == 0 && proto_range(opt.words[0],
+	    WORKERS_MAX, &from, &to) == -1)
+		return err_set(e, EX_USAGE, "scale: %s: must be N or N-M, "
+		    "from 0 to %d", opt.words[0], WORKERS_MAX);
 	if (opt.pool != NULL && opt.pool[0] == '\0')
 		return err_set(e, EX_USAGE, "-p: must not be empty");
 	return 0;

@@ -213,7 +213,7 @@ struct plan {
 	int		 cwd_fd;		/* -1: not where we stay */
 	char		*pidfile;		/* NULL: none */
 	char		*control;		/* NULL: none; a directory */
-	bool		 control_own;		/* of this pool alone, as asked */
+	bool		 control_own;		/* of this pool alone */
 	gid_t		 status_gid;		/* (gid_t)-1: nobody else */
 	char		*log;			/* NULL: not a file */
 	int		 backlog;

@@ -265,8 +265,8 @@ put_workers(FILE *f, const struct answer *a, enum form form)
 	}
 }
 
-static int
-find_form(const char *name)
+int
+writer_fpm_form(const char *name)
 {
 	static const char *const names[] = {
 		[TEXT] = "text", [JSON] = "json", [XML] = "xml",
@@ -299,13 +299,12 @@ writer_fpm(FILE *f, const struct answer *a, const char *name, bool full,
 		[TEXT] = "", [JSON] = "}\n", [XML] = "</status>\n",
 		[OPENMETRICS] = "# EOF\n",
 	};
-	int form = find_form(name);
+	int form = writer_fpm_form(name);
 	char pool[SHOW_SIZE];
 	struct page page;
 
 	if (form == -1)
-		return err_set(e, EX_USAGE, "--fpm: %s: must be text, json, "
-		    "xml or openmetrics", name);
+		return err_set(e, EX_USAGE, "%s", name);
 	fill_pool(&page, a, pool);
 	fputs(begin[form], f);
 	put_page(f, &page, (enum form)form);

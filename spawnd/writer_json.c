@@ -30,13 +30,18 @@ is_text(const char *key)
 	return false;
 }
 
-/* JSON text is UTF-8; other bytes are shown. */
+/*
+ * JSON text is UTF-8; other bytes are shown. Of the control characters DEL is
+ * the one that neither JSON nor JSON_ENSURE_ASCII keeps from a terminal.
+ */
 static json_t *
 text(const char *value)
 {
 	char buf[SHOW_SIZE];
-	json_t *j = json_string(value);
+	json_t *j = NULL;
 
+	if (strchr(value, 0x7f) == NULL)
+		j = json_string(value);
 	if (j != NULL)
 		return j;
 	proto_show(value, buf, sizeof(buf));
@@ -129,7 +134,8 @@ writer_json(FILE *f, const struct answer *a, struct err *e)
 		json_decref(top);
 		return err_set(e, EX_OSERR, "out of memory");
 	}
-	r = json_dumpf(top, f, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+	r = json_dumpf(top, f, JSON_INDENT(2) | JSON_ENSURE_ASCII |
+	    JSON_REAL_PRECISION(12));
 	json_decref(top);
 	if (r == -1 || fputc('\n', f) == EOF || fflush(f) == EOF)
 		return err_set(e, EX_IOERR, "cannot write");
