@@ -13,6 +13,8 @@ SBINDIR ?=	${PREFIX}/sbin
 BINDIR ?=	${PREFIX}/bin
 LIBEXECDIR ?=	${PREFIX}/libexec
 MANDIR ?=	${PREFIX}/share/man
+BASHDIR ?=	${PREFIX}/share/bash-completion/completions
+ZSHDIR ?=	${PREFIX}/share/zsh/site-functions
 SYSCONFDIR ?=	/etc
 RUNDIR ?=	/run
 UNITDIR ?=	${PREFIX}/lib/systemd/system
@@ -148,8 +150,16 @@ FILL =		sed -e 's,@SBINDIR@,${SBINDIR},g' \
 install: all
 	mkdir -p "${DESTDIR}${SBINDIR}" "${DESTDIR}${MANDIR}/man7" \
 	    "${DESTDIR}${MANDIR}/man8" "${DESTDIR}${SHARED}" \
-	    "${DESTDIR}${UNITDIR}" "${DESTDIR}${EXAMPLES}"
+	    "${DESTDIR}${UNITDIR}" "${DESTDIR}${EXAMPLES}" \
+	    "${DESTDIR}${BINDIR}" "${DESTDIR}${MANDIR}/man1" \
+	    "${DESTDIR}${BASHDIR}" "${DESTDIR}${ZSHDIR}"
 	install -m 755 ${OUT}/spawnd "${DESTDIR}${SBINDIR}/spawnd"
+	install -m 755 ${OUT}/spawnctl "${DESTDIR}${BINDIR}/spawnctl"
+	install -m 644 man/spawnctl.1 "${DESTDIR}${MANDIR}/man1/"
+	install -m 644 scripts/completion/spawnctl.bash \
+	    "${DESTDIR}${BASHDIR}/spawnctl"
+	install -m 644 scripts/completion/spawnctl.zsh \
+	    "${DESTDIR}${ZSHDIR}/_spawnctl"
 	install -m 644 man/*.7 "${DESTDIR}${MANDIR}/man7/"
 	install -m 644 man/spawnd*.8 "${DESTDIR}${MANDIR}/man8/"
 	${FILL} scripts/readconf.sh >"${DESTDIR}${SHARED}/readconf.sh"

@@ -24,6 +24,7 @@ flags="-std=c11 -D_GNU_SOURCE -g -O1 -fno-sanitize-recover=all -Ispawnd
 libs=$(pkg-config --libs libbsd-overlay libcap-ng libevent_core jansson)
 
 # Everything but the two main()s and other systems' files.
+# shellcheck disable=SC2016	# the inner shell expands it
 find spawnd -name '*.c' ! -name spawnd.c ! -name spawnctl.c \
     ! -name '*_none.c' ! -name '*_posix.c' -print0 |
     FLAGS="$flags" OUT="$out" xargs -0 -P 2 -n 1 sh -c '
@@ -48,6 +49,7 @@ finish()
 		tally_run "$1 ($(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' \
 		    "$out/$1.log") runs)" true
 	else
+		# shellcheck disable=SC2016	# so here
 		tally_run "$1" sh -c 'tail -n 60 "$0"; exit 1' "$out/$1.log"
 	fi
 }

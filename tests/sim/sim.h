@@ -61,7 +61,9 @@ sim_exponential(struct sim *s, uint64_t mean)
 }
 
 /* The first reason counts. */
-__attribute__((format(printf, 2, 3)))
+static inline void sim_fail(struct sim *, const char *, ...)
+    __attribute__((format(printf, 2, 3)));
+
 static inline void
 sim_fail(struct sim *s, const char *fmt, ...)
 {
