@@ -201,8 +201,27 @@ begin(unsigned int workers)
 	return turn_on(&c);
 }
 
-int
-adapt_bounds(unsigned int min, unsigned int max, struct err *e)
+void
+adapt_range(unsigned int *min, unsigned int *max)
+{
+	unsigned int n = pool_target(supervise_pool());
+
+	*min = on ? scale.conf.min : n;
+	*max = on ? scale.conf.max : n;
+}
+
+static void
+set_size(unsigned int workers)
+{
+	struct pool_event ev = { .what = EV_TARGET, .workers = workers };
+
+	log_info("%u worker%s wanted, was %u", workers,
+	    workers == 1 ? "" : "s", pool_target(supervise_pool()));
+	supervise_event(&ev);
+}
+
+static int
+set_bounds(unsigned int min, unsigned int max, struct err *e)
 {
 	unsigned int low, high;
 
@@ -210,7 +229,7 @@ adapt_bounds(unsigned int min, unsigned int max, struct err *e)
 		return err_set(e, EX_UNAVAILABLE, "scale: %u-%u: the listen "
 		    "queue cannot be seen here, the pool has one size (a "
 		    "single number sets it)", min, max);
-	supervise_range(&low, &high);
+	adapt_range(&low, &high);
 	if (!on && begin(low) == -1)
 		return err_set(e, EX_OSERR, "loop: out of memory");
 	log_info("%u to %u workers wanted, was %u to %u", min, max, low,
@@ -218,6 +237,36 @@ adapt_bounds(unsigned int min, unsigned int max, struct err *e)
 	scale_bounds(&scale, min, max, loop_now());
 	look(false);
 	return 0;
+}
+
+int
+adapt_bounds(unsigned int min, unsigned int max, struct err *e)
+{
+	if (pool_phase(supervise_pool()) >= PHASE_STOP)
+		return 0;
+	if (on || min != max)
+		return set_bounds(min, max, e);
+	set_size(min);
+	return 0;
+}
+
+void
+adapt_step(int more)
+{
+	unsigned int min, max;
+	struct err e;
+
+	adapt_range(&min, &max);
+	if (more > 0 && min < pool_max(supervise_pool()))
+		min++;
+	else if (more < 0 && min > 1)
+		min--;
+	else
+		return;
+	if (!on || min > max)
+		max = min;
+	if (adapt_bounds(min, max, &e) == -1)
+		log_warn("%s", e.text);
 }
 
 const struct scale *

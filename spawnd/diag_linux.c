@@ -374,7 +374,8 @@ diag_queue(bool half_open, unsigned int *depth, unsigned int *limit)
 	if (half_open)
 		states |= 1U << HALF_OPEN_STATE;
 	if (family == AF_UNIX)
-		r = diag_ask_unix(listener, UDIAG_SHOW_RQLEN, take_crowd_unix, &c);
+		r = diag_ask_unix(listener, UDIAG_SHOW_RQLEN, take_crowd_unix,
+		    &c);
 	else
 		r = diag_ask_tcp(states, take_crowd_tcp, &c);
 	*depth = c.n;

@@ -12,7 +12,7 @@
  * workers for ever. A pool that had nothing to do at all does not wait for
  * that: then all surplus goes.
  *
- * Each look pays for itself: the next one comes SCALE_PAUSE, or fifty times
+ * Each look pays for itself: the next one comes SCALE_PAUSE, or sixty times
  * its cost, later. One that is to tell whether a queue lasts, and those of a
  * pool that grows, come earlier, on credit.
  */
@@ -129,7 +129,7 @@ scale_wants_busy(const struct scale *s, uint32_t queue)
  * too long?
  */
 static uint32_t
-waiting(const struct scale *s, const struct scale_view *v)
+held_up(const struct scale *s, const struct scale_view *v)
 {
 	if (v->queue == SCALE_UNKNOWN || s->looked == 0 ||
 	    v->now - s->looked < SCALE_WAIT)
@@ -389,7 +389,7 @@ scale_look(struct scale *s, const struct scale_view *v)
 	struct scale_next n = { .notice = SCALE_NOTHING };
 	bool paid = s->due <= v->now, grown = false;
 	uint64_t over, surplus;
-	uint32_t waits = waiting(s, v);
+	uint32_t waits = held_up(s, v);
 
 	peaks_turn(&s->recent, v->now);
 	peaks_turn(&s->longer, v->now);

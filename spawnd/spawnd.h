@@ -307,10 +307,15 @@ int	 adapt_init(const struct plan *p, bool seen, struct err *e);
 /* The pool is up: from now on it has as many workers as it needs. */
 void	 adapt_start(void);
 /*
- * New bounds, min <= max <= pool_max(), also for a pool that had one size.
- * Returns 0, or -1 with *e set (69, 71).
+ * New bounds, min <= max <= pool_max(), or with both the same and no bounds so
+ * far a new size. A pool that stops heeds neither. Returns 0, or -1 with *e
+ * set (69, 71).
  */
 int	 adapt_bounds(unsigned int min, unsigned int max, struct err *e);
+/* The bounds that are in force; of a pool of one size, both are that. */
+void	 adapt_range(unsigned int *min, unsigned int *max);
+/* One more or fewer of that size, or of the lower bound; at least 1. */
+void	 adapt_step(int more);
 /* The bounds and the saturation, or NULL: the pool has one size. */
 const struct scale *adapt_state(void);
 
@@ -971,14 +976,6 @@ int	 supervise_run(void);
 struct pool *supervise_pool(void);
 /* Tells the pool, and does what it wants done. */
 void	 supervise_event(const struct pool_event *ev);
-/* So many workers are wanted, at most pool_max(). */
-void	 supervise_scale(unsigned int workers);
-/*
- * The pool may have min to max of them. Returns 0, or -1 with *e set (64).
- */
-int	 supervise_bounds(unsigned int min, unsigned int max, struct err *e);
-/* The bounds that are in force. */
-void	 supervise_range(unsigned int *min, unsigned int *max);
 void	 supervise_reload(void);
 /* Only a new start can mend what has happened: stops fast, with 71. */
 void	 supervise_end(const char *why);

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "control.h"
-#include "scale.h"
 
 static const struct plan *plan;
 static struct pool *pool;
@@ -434,54 +433,10 @@ on_reload(int signo)
 	supervise_reload();
 }
 
-void
-supervise_scale(unsigned int workers)
-{
-	struct pool_event ev = { .what = EV_TARGET, .workers = workers };
-
-	if (stopping)
-		return;
-	log_info("%u worker%s wanted, was %u", workers,
-	    workers == 1 ? "" : "s", pool_target(pool));
-	supervise_event(&ev);
-}
-
-int
-supervise_bounds(unsigned int min, unsigned int max, struct err *e)
-{
-	if (min != max || adapt_state() != NULL)
-		return stopping ? 0 : adapt_bounds(min, max, e);
-	supervise_scale(min);
-	return 0;
-}
-
-void
-supervise_range(unsigned int *min, unsigned int *max)
-{
-	const struct scale *s = adapt_state();
-
-	*min = s != NULL ? s->conf.min : pool_target(pool);
-	*max = s != NULL ? s->conf.max : pool_target(pool);
-}
-
-/* One worker more or fewer, or the lower bound; at least one is left. */
 static void
 on_scale(int signo)
 {
-	unsigned int min, max;
-	struct err e;
-
-	supervise_range(&min, &max);
-	if (signo == SIGTTIN && min < pool_max(pool))
-		min++;
-	else if (signo == SIGTTOU && min > 1)
-		min--;
-	else
-		return;
-	if (adapt_state() == NULL || min > max)
-		max = min;
-	if (supervise_bounds(min, max, &e) == -1)
-		log_warn("%s", e.text);
+	adapt_step(signo == SIGTTIN ? 1 : -1);
 }
 
 static void

@@ -60,6 +60,9 @@ sim_exponential(struct sim *s, uint64_t mean)
 	return (uint64_t)(-log(u) * (double)mean);
 }
 
+static inline void sim_fail(struct sim *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* The first reason counts. */
 static inline void sim_fail(struct sim *, const char *, ...)
     __attribute__((format(printf, 2, 3)));
@@ -103,7 +106,7 @@ sim_case(const struct sim_case *c, const char *self, uint64_t seed,
 static inline int
 sim_main(int argc, char *argv[], const struct sim_case *cases, size_t n)
 {
-	unsigned long long seed = 1, seeds = 20;
+	unsigned long long seed = 1, seeds = 10;
 	const char *only = NULL;
 	bool verbose = false, ok;
 	size_t i, failed = 0;

@@ -202,7 +202,7 @@ a_dear_look_is_rare(void **state)
 	begin(2, 4);
 	v.now = START;
 	assert_true(scale_look(&s, &v).look >= START + SCALE_WAIT);
-	assert_true(s.due == START + 50 * 4000);
+	assert_true(s.due == START + SCALE_COST * 4000);
 }
 
 static void
