@@ -106,11 +106,10 @@ say(const struct scale_next *n)
 		log_warn("all %u workers are busy and connections wait: no "
 		    "more may be started (--max-workers)", scale.conf.max);
 	else if (n->notice == SCALE_RELIEVED)
-		log_info("connections waited for %llu.%02llu s while all %u "
-		    "workers were busy, at most %u at once",
-		    (unsigned long long)(scale.full_length / USEC),
-		    (unsigned long long)(scale.full_length % USEC / 10000),
-		    scale.conf.max, scale.full_peak);
+		log_info("connections waited for %.2f s while all %u workers "
+		    "were busy, at most %u at once",
+		    (double)scale.full_length / (double)USEC, scale.conf.max,
+		    scale.full_peak);
 }
 
 static void

@@ -64,9 +64,6 @@ static inline void sim_fail(struct sim *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* The first reason counts. */
-static inline void sim_fail(struct sim *, const char *, ...)
-    __attribute__((format(printf, 2, 3)));
-
 static inline void
 sim_fail(struct sim *s, const char *fmt, ...)
 {
