@@ -26,7 +26,7 @@ PKG_CONFIG ?=	pkg-config
 NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
-SRCS =		capture.c command.c control.c daemon.c drain.c elf.c \
+SRCS =		adapt.c capture.c command.c control.c daemon.c drain.c elf.c \
 		env.c err.c findings.c history.c ident.c inspect.c \
 		jail.c library.c limit.c listen.c log.c loop.c mend.c \
 		names.c names_kfcgi.c names_multiwatch.c \
@@ -36,7 +36,7 @@ SRCS =		capture.c command.c control.c daemon.c drain.c elf.c \
 		scale.c signame.c slot.c start.c status.c supervise.c \
 		syslog.c worker.c
 SRCS_linux =	filter_linux.c jail_linux.c observe_linux.c proc_linux.c \
-		parse_linux.c diag_linux.c request_linux.c \
+		parse_linux.c diag_linux.c load_linux.c request_linux.c \
 		netlink_linux.c usage_linux.c
 SRCS_posix =	filter_none.c jail_posix.c observe_none.c usage_none.c
 FOREIGN_linux =	posix
@@ -104,6 +104,9 @@ apps:
 	@for app in build/apps/obj/*.app; do \
 	    to=build/apps/`basename $$app .app`; \
 	    cmp -s $$app $$to || ln -f $$app $$to || exit; done
+	@! command -v go >/dev/null || env CGO_ENABLED=0 GO111MODULE=off \
+	    GOCACHE="$$PWD/build/apps/obj/go" go build -trimpath \
+	    -ldflags=-s -o build/apps/load-go tests/apps/load.go
 
 # A seed that fails is run again with SIM="-k CASE -s SEED -v".
 sim: units
@@ -119,13 +122,14 @@ check-system: all apps
 
 # In turn, for about twenty minutes; bench-quick shows that it runs.
 bench: all apps
-	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
-	    /usr/bin/python3 tests/bench/bench.py --out build/bench
+	@SPAWND="$$PWD/${OUT}/spawnd" SPAWNCTL="$$PWD/${OUT}/spawnctl" \
+	    APPS="$$PWD/build/apps" /usr/bin/python3 tests/bench/bench.py \
+	    --out build/bench
 
 bench-quick: all apps
-	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
-	    /usr/bin/python3 tests/bench/bench.py --quick \
-	    --out build/bench-quick
+	@SPAWND="$$PWD/${OUT}/spawnd" SPAWNCTL="$$PWD/${OUT}/spawnctl" \
+	    APPS="$$PWD/build/apps" /usr/bin/python3 tests/bench/bench.py \
+	    --quick --out build/bench-quick
 
 lint:
 	@sh scripts/lint.sh
@@ -166,6 +170,7 @@ install: all
 	    spawnd.conf.example; do \
 	    ${FILL} "scripts/$$f" >"${DESTDIR}${EXAMPLES}/$$(echo $$f | \
 	    tr / -)"; done
+	install -m 644 scripts/web/* "${DESTDIR}${EXAMPLES}/"
 
 # The names of the programs it stands in for, and their manuals. Whoever has
 # those programs installed in the same place loses them by this.

@@ -14,6 +14,10 @@ packages_test='bmake binutils libcmocka-dev python3 python3-pytest nginx-light
     cppcheck shellcheck mandoc universal-ctags php-fpm supervisor uwsgi-core
     socat prometheus libxml2-utils tmux zsh bash'
 
+# The web servers and applications that the system tests put around a pool.
+packages_real='apache2-bin caddy haproxy cgi-mapserver fcgiwrap golang-go
+    libplack-perl lua-wsapi-fcgi node-fastcgi nodejs ruby-fcgi'
+
 # packages_install NAME...: installs what of it is missing, and says what.
 # Fails, naming them, when this user may not.
 packages_install()

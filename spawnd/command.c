@@ -107,7 +107,7 @@ run_scale(struct client *c, int n, char **words)
 		return;
 	}
 	say(c, "scale");
-	if (supervise_bounds(min, max, &e) == -1) {
+	if (adapt_bounds(min, max, &e) == -1) {
 		fail(c, e.status, e.text);
 		return;
 	}

@@ -23,9 +23,11 @@
 #include <unistd.h>
 
 #include "spawnd.h"
+#include "diag.h"
 
 #define HALF_OPEN_STATE	3	/* TCP_SYN_RECV */
 #define HEAD_FRESH	UINT64_C(1000)	/* usec */
+#define OPEN_STATE	1	/* TCP_ESTABLISHED: nobody has closed it */
 #define LISTEN_STATE	10	/* TCP_LISTEN, for unix sockets too */
 #define ALL_BUT		(0xfffU & ~(1U << 3 | 1U << 6 | 1U << 10))
 				/* not SYN_RECV, TIME_WAIT, LISTEN */
@@ -40,13 +42,13 @@ struct unix_view {
 	char			 name[sizeof(struct sockaddr_un) + 1];
 	size_t			 name_len;
 	uint32_t		 unread;
+	bool			 alive;		/* somebody is at its end */
 };
 
 static struct unix_view ours;	/* as it was seen last */
 
-/* One unix socket, by its inode. */
-static int
-ask_unix(uint64_t inode, uint32_t show, netlink_taker *take, void *arg)
+int
+diag_ask_unix(uint64_t inode, uint32_t show, netlink_taker *take, void *arg)
 {
 	struct unix_diag_req r = {
 		.sdiag_family = AF_UNIX,
@@ -59,9 +61,8 @@ ask_unix(uint64_t inode, uint32_t show, netlink_taker *take, void *arg)
 	return netlink_ask(&r, sizeof(r), false, take, arg);
 }
 
-/* All TCP sockets of our port in the given states. */
-static int
-ask_tcp(uint32_t states, netlink_taker *take, void *arg)
+int
+diag_ask_tcp(uint32_t states, netlink_taker *take, void *arg)
 {
 	struct inet_diag_req_v2 r = {
 		.sdiag_family = (uint8_t)family,
@@ -73,9 +74,8 @@ ask_tcp(uint32_t states, netlink_taker *take, void *arg)
 	return netlink_ask(&r, sizeof(r), true, take, arg);
 }
 
-/* The attribute of that type behind a unix_diag_msg, or NULL. */
-static const void *
-unix_attribute(const struct nlmsghdr *h, int type, size_t *len)
+const void *
+diag_attribute(const struct nlmsghdr *h, int type, size_t *len)
 {
 	const struct unix_diag_msg *m = NLMSG_DATA(h);
 	const struct rtattr *a;
@@ -99,21 +99,27 @@ take_view(const struct nlmsghdr *h, void *arg)
 {
 	struct unix_view *v = arg;
 	struct unix_diag_rqlen rqlen;
+	uint32_t peer;
 	const void *a;
 	size_t len;
 
-	a = unix_attribute(h, UNIX_DIAG_VFS, &len);
+	a = diag_attribute(h, UNIX_DIAG_VFS, &len);
 	if (a != NULL && len >= sizeof(v->vfs))
 		memcpy(&v->vfs, a, sizeof(v->vfs));
-	a = unix_attribute(h, UNIX_DIAG_NAME, &len);
+	a = diag_attribute(h, UNIX_DIAG_NAME, &len);
 	if (a != NULL && len <= sizeof(v->name)) {
 		memcpy(v->name, a, len);
 		v->name_len = len;
 	}
-	a = unix_attribute(h, UNIX_DIAG_RQLEN, &len);
+	a = diag_attribute(h, UNIX_DIAG_RQLEN, &len);
 	if (a != NULL && len >= sizeof(rqlen)) {
 		memcpy(&rqlen, a, sizeof(rqlen));
 		v->unread = rqlen.udiag_rqueue;
+	}
+	a = diag_attribute(h, UNIX_DIAG_PEER, &len);
+	if (a != NULL && len >= sizeof(peer)) {
+		memcpy(&peer, a, sizeof(peer));
+		v->alive = peer != 0;	/* one that was closed has none */
 	}
 	return false;
 }
@@ -123,8 +129,8 @@ static int
 view_unix(uint64_t inode, struct unix_view *v)
 {
 	memset(v, 0, sizeof(*v));
-	return ask_unix(inode, UDIAG_SHOW_VFS | UDIAG_SHOW_NAME |
-	    UDIAG_SHOW_RQLEN, take_view, v);
+	return diag_ask_unix(inode, UDIAG_SHOW_VFS | UDIAG_SHOW_NAME |
+	    UDIAG_SHOW_RQLEN | UDIAG_SHOW_PEER, take_view, v);
 }
 
 /* An accepted socket has the address of its listener. */
@@ -228,7 +234,7 @@ take_icons(const struct nlmsghdr *h, void *arg)
 	const void *a;
 	size_t len;
 
-	a = unix_attribute(h, UNIX_DIAG_ICONS, &len);
+	a = diag_attribute(h, UNIX_DIAG_ICONS, &len);
 	if (a != NULL && len >= sizeof(inode)) {
 		memcpy(&inode, a, sizeof(inode));
 		w->head = inode;
@@ -259,8 +265,8 @@ static int
 look_at_queue(struct waiting *w)
 {
 	if (family == AF_UNIX)
-		return ask_unix(listener, UDIAG_SHOW_ICONS, take_icons, w);
-	return ask_tcp(ALL_BUT, take_queued, w);
+		return diag_ask_unix(listener, UDIAG_SHOW_ICONS, take_icons, w);
+	return diag_ask_tcp(ALL_BUT, take_queued, w);
 }
 
 /*
@@ -330,7 +336,7 @@ take_crowd_unix(const struct nlmsghdr *h, void *arg)
 	const void *a;
 	size_t len;
 
-	a = unix_attribute(h, UNIX_DIAG_RQLEN, &len);
+	a = diag_attribute(h, UNIX_DIAG_RQLEN, &len);
 	if (a == NULL || len < sizeof(r))
 		return false;
 	memcpy(&r, a, sizeof(r));
@@ -368,9 +374,10 @@ diag_queue(bool half_open, unsigned int *depth, unsigned int *limit)
 	if (half_open)
 		states |= 1U << HALF_OPEN_STATE;
 	if (family == AF_UNIX)
-		r = ask_unix(listener, UDIAG_SHOW_RQLEN, take_crowd_unix, &c);
+		r = diag_ask_unix(listener, UDIAG_SHOW_RQLEN, take_crowd_unix,
+		    &c);
 	else
-		r = ask_tcp(states, take_crowd_tcp, &c);
+		r = diag_ask_tcp(states, take_crowd_tcp, &c);
 	*depth = c.n;
 	*limit = c.limit;
 	return r == -1 || !c.listener ? -1 : 0;
@@ -380,19 +387,21 @@ struct search {
 	uint64_t	*inodes;	/* those found are moved to the front */
 	int		 n;
 	int		 found;
-	bool		 unread;
+	struct accepted	 what;
 	bool		 listener;	/* TCP: our own could be seen */
 };
 
 static void
-found(struct search *s, int i, uint32_t unread)
+found(struct search *s, int i, uint32_t unread, bool alive)
 {
 	uint64_t inode = s->inodes[i];
 
 	s->inodes[i] = s->inodes[s->found];
 	s->inodes[s->found++] = inode;
 	if (unread > 0)
-		s->unread = true;
+		s->what.unread = true;
+	if (alive)
+		s->what.alive = true;
 }
 
 static bool
@@ -409,7 +418,8 @@ take_accepted(const struct nlmsghdr *h, void *arg)
 	for (i = s->found; m->idiag_inode != 0 && i < s->n; i++) {
 		if (s->inodes[i] == m->idiag_inode &&
 		    m->idiag_inode != listener)
-			found(s, i, m->idiag_rqueue);
+			found(s, i, m->idiag_rqueue, m->idiag_state ==
+			    OPEN_STATE);
 	}
 	return true;
 }
@@ -428,29 +438,29 @@ accepted_unix(struct search *s)
 			return -1;
 		}
 		if (s->inodes[i] != listener && is_ours(&v))
-			found(s, i, v.unread);
+			found(s, i, v.unread, v.alive);
 	}
 	return 0;
 }
 
 int
-diag_accepted(uint64_t *inodes, int n, bool *unread)
+diag_accepted(uint64_t *inodes, int n, struct accepted *what)
 {
 	struct search s = { .inodes = inodes, .n = n };
 
-	*unread = false;
+	*what = s.what;
 	/* Who cannot see our own socket, in another namespace, sees none. */
 	if (family == AF_UNIX) {
 		if (find_unix() == -1 || accepted_unix(&s) == -1)
 			return -1;
-	} else if (ask_tcp(ALL_BUT | 1U << LISTEN_STATE, take_accepted,
+	} else if (diag_ask_tcp(ALL_BUT | 1U << LISTEN_STATE, take_accepted,
 	    &s) == -1)
 		return -1;
 	else if (!s.listener) {
 		errno = ENOENT;
 		return -1;
 	}
-	*unread = s.unread;
+	*what = s.what;
 	return s.found;
 }
 
@@ -528,7 +538,7 @@ diag_connections(uint64_t **inodes)
 	if (family == AF_UNIX)
 		n = netlink_ask(&r, sizeof(r), true, collect_unix, &c);
 	else
-		n = ask_tcp(ALL_BUT | 1U << LISTEN_STATE, collect_tcp, &c);
+		n = diag_ask_tcp(ALL_BUT | 1U << LISTEN_STATE, collect_tcp, &c);
 	if (n == -1 || !c.listener || c.failed) {
 		free(c.inodes);
 		return -1;

@@ -186,7 +186,7 @@ watch(int fd, short what, void (*handler)(void *), void *arg)
 		return NULL;
 	w->handler = handler;
 	w->arg = arg;
-	w->event = event_new(base, fd, what | EV_PERSIST, take_ready, w);
+	w->event = event_new(base, fd, what, take_ready, w);
 	if (w->event == NULL) {
 		free(w);
 		return NULL;
@@ -197,7 +197,8 @@ watch(int fd, short what, void (*handler)(void *), void *arg)
 struct loop_watch *
 loop_watch(int fd, void (*handler)(void *), void *arg)
 {
-	struct loop_watch *w = watch(fd, EV_READ, handler, arg);
+	struct loop_watch *w = watch(fd, EV_READ | EV_PERSIST, handler,
+	    arg);
 
 	if (w != NULL && event_add(w->event, NULL) == -1) {
 		loop_unwatch(w);
@@ -209,7 +210,13 @@ loop_watch(int fd, void (*handler)(void *), void *arg)
 struct loop_watch *
 loop_watch_write(int fd, void (*handler)(void *), void *arg)
 {
-	return watch(fd, EV_WRITE, handler, arg);
+	return watch(fd, EV_WRITE | EV_PERSIST, handler, arg);
+}
+
+struct loop_watch *
+loop_watch_once(int fd, void (*handler)(void *), void *arg)
+{
+	return watch(fd, EV_READ, handler, arg);
 }
 
 void
@@ -232,13 +239,25 @@ loop_unwatch(struct loop_watch *w)
 	free(w);
 }
 
-uint64_t
-loop_now(void)
+static uint64_t
+clock_usec(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	clock_gettime(clock, &ts);
 	return (uint64_t)ts.tv_sec * USEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+uint64_t
+loop_now(void)
+{
+	return clock_usec(CLOCK_MONOTONIC);
+}
+
+uint64_t
+loop_cpu(void)
+{
+	return clock_usec(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 int

@@ -73,6 +73,13 @@ observe_waiting(bool half_open, struct queue *q)
 	*q = (struct queue){ .known = false };
 }
 
+void
+observe_load(bool busy, struct load *l)
+{
+	(void)busy;
+	*l = (struct load){ LOAD_UNKNOWN, LOAD_UNKNOWN, LOAD_UNKNOWN };
+}
+
 int
 observe_children(pid_t *list, int n)
 {

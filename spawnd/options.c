@@ -217,8 +217,12 @@ static const struct option table[] = {
 	    "their group (-u's)" },
 	{ 'd', "chdir", "DIR", option_string, MEMBER(chdir), 0, 0,
 	    "working directory of the workers (/)" },
-	{ 'F', "workers", "N", option_number, MEMBER(workers), 1, WORKERS_MAX,
+	{ 'F', "workers", "N", option_number, MEMBER(workers), 0, WORKERS_MAX,
 	    "size of the pool (4; 1 with PHP children)" },
+	{ 'N', "max-workers", "N", option_number, MEMBER(max_workers), 1,
+	    WORKERS_MAX, "as many when they are needed (-F)" },
+	{ 'w', "idle-timeout", "SEC", option_number, MEMBER(idle_timeout), 1,
+	    TIMEOUT_MAX, "with -N: surplus workers go after it (10)" },
 	{ 'C', "php-children", "N", option_number, MEMBER(php_children), 0,
 	    WORKERS_MAX, "set PHP_FCGI_CHILDREN" },
 	{ 'e', "env", "NAME[=VALUE]", set_env, 0, 0, 0,
@@ -280,6 +284,15 @@ static const struct option table[] = {
 static int
 check_together(const struct conf *c, struct err *e)
 {
+	if (c->workers == 0 && c->max_workers == -1)
+		return err_set(e, EX_USAGE, "-F: 0: needs an upper bound (-N; "
+		    "the workers are then started on demand)");
+	if (c->workers > c->max_workers && c->max_workers != -1)
+		return err_set(e, EX_USAGE, "-N: %d: is below -F (%d)",
+		    c->max_workers, c->workers);
+	if (c->idle_timeout != -1 && c->max_workers == -1)
+		return err_set(e, EX_USAGE, "-w: %d: needs an upper bound "
+		    "(-N)", c->idle_timeout);
 	if (c->socket != NULL && c->port != 0)
 		return err_set(e, EX_USAGE, "-p: %d: a pool has one listen "
 		    "socket, and -s %s names another", c->port, c->socket);
@@ -317,7 +330,8 @@ void
 options_defaults(struct conf *c)
 {
 	*c = (struct conf){ .socket_mode = -1, .facility = LOG_DAEMON,
-	    .workers = -1, .php_children = -1, .umask = UMASK_DEFAULT,
+	    .workers = -1, .max_workers = -1, .idle_timeout = -1,
+	    .php_children = -1, .umask = UMASK_DEFAULT,
 	    .no_new_privs = true, .start_timeout = START_TIMEOUT,
 	    .stop_timeout = STOP_TIMEOUT, .stop_signal = SIGTERM,
 	    .keep_idle = KEEP_IDLE };

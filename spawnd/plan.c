@@ -11,7 +11,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,7 +338,7 @@ plan_program(struct plan *p, struct err *e)
 	    p->jail != NULL);
 	/* Its path may be of no use to whom we become. */
 	if (stays)
-		p->cwd_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		p->cwd_fd = jail_opendir(-1, ".");
 	if (p->argv[0] == NULL || p->argv[n - 1] == NULL || p->chdir == NULL)
 		return no_memory(e);
 	return 0;
@@ -378,6 +377,7 @@ plan_size(struct plan *p, struct err *e)
 	const char *children = env_get(p->envp, "PHP_FCGI_CHILDREN");
 	const char *why = NULL;
 	struct rlimit r;
+	int most;
 
 	if (children != NULL && children[0] != '\0') {
 		p->children = (int)strtonum(children, 0, WORKERS_MAX, &why);
@@ -388,16 +388,22 @@ plan_size(struct plan *p, struct err *e)
 	}
 	p->workers = c->workers != -1 ? c->workers : p->children > 0 ? 1 :
 	    WORKERS_DEFAULT;
+	if (c->max_workers != -1 && c->max_workers < p->workers)
+		return err_set(e, EX_USAGE, "-N: %d: is below -F (%d, as it "
+		    "is not given)", c->max_workers, p->workers);
+	p->max_workers = c->max_workers != -1 ? (unsigned int)c->max_workers :
+	    0;
+	most = c->max_workers != -1 ? c->max_workers : p->workers;
 	if (getrlimit(RLIMIT_NOFILE, &r) == -1)
 		return err_set(e, EX_OSERR, "getrlimit: %s",
 		    strerror(errno));
 	if (r.rlim_max != RLIM_INFINITY &&
-	    (rlim_t)p->workers + FDS_RESERVED > r.rlim_max)
-		return err_set(e, EX_CONFIG, "-F: %d: needs %d open files, the "
-		    "limit is %lld (raise it: ulimit -Hn, LimitNOFILE=)",
-		    p->workers, p->workers + FDS_RESERVED,
-		    (long long)r.rlim_max);
-	p->room = (unsigned int)p->workers;
+	    (rlim_t)most + FDS_RESERVED > r.rlim_max)
+		return err_set(e, EX_CONFIG, "%s: %d: needs %d open files, "
+		    "the limit is %lld (raise it: ulimit -Hn, LimitNOFILE=)",
+		    c->max_workers != -1 ? "-N" : "-F", most,
+		    most + FDS_RESERVED, (long long)r.rlim_max);
+	p->room = (unsigned int)most;
 	if (p->room < SCALE_ROOM)
 		p->room = SCALE_ROOM;
 	if (r.rlim_max != RLIM_INFINITY &&

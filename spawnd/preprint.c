@@ -116,9 +116,12 @@ print_user(const struct ident *id)
 static void
 print_pool(const struct plan *p)
 {
-	if (p->workers == 0)
+	if (p->workers == 0 && p->max_workers == 0)
 		return;
 	printf("workers: %d", p->workers);
+	if (p->max_workers > 0)
+		printf(" to %u%s", p->max_workers, p->workers == 0 ?
+		    " on demand" : "");
 	if (p->children > 0)
 		printf(" x (%d children + 1)", p->children);
 	putchar('\n');

@@ -59,11 +59,15 @@ report_exec(const struct plan *p, const struct exec_failure *f, char *buf,
 void
 report_ready(const struct plan *p, unsigned int ready, char *buf, size_t size)
 {
-	char count[32] = "", children[48] = "", owner[160] = "";
+	char count[32] = "", most[32] = "", children[48] = "";
+	char owner[160] = "";
 	char jail[512] = "";
 
 	if (ready < (unsigned int)p->workers)
 		snprintf(count, sizeof(count), "%u of ", ready);
+	if (p->max_workers > 0)
+		snprintf(most, sizeof(most), " (of at most %u)",
+		    p->max_workers);
 	if (p->children > 0)
 		snprintf(children, sizeof(children), " x (%d children + 1)",
 		    p->children);
@@ -71,8 +75,8 @@ report_ready(const struct plan *p, unsigned int ready, char *buf, size_t size)
 		snprintf(owner, sizeof(owner), " (%s)", p->who);
 	if (p->jail != NULL)
 		snprintf(jail, sizeof(jail), ", jail %s", p->jail);
-	snprintf(buf, size, "%s%d worker%s%s ready on %s%s%s, uid %u, pid %d",
-	    count, p->workers, p->workers == 1 ? "" : "s", children,
+	snprintf(buf, size, "%s%d worker%s%s%s ready on %s%s%s, uid %u, pid %d",
+	    count, p->workers, p->workers == 1 ? "" : "s", children, most,
 	    p->where, owner, jail, p->ident.uid, (int)getpid());
 }
 

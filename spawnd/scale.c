@@ -12,7 +12,7 @@
  * workers for ever. A pool that had nothing to do at all does not wait for
  * that: then all surplus goes.
  *
- * Each look pays for itself: the next one comes SCALE_PAUSE, or fifty times
+ * Each look pays for itself: the next one comes SCALE_PAUSE, or sixty times
  * its cost, later. One that is to tell whether a queue lasts, and those of a
  * pool that grows, come earlier, on credit.
  */
@@ -129,7 +129,7 @@ scale_wants_busy(const struct scale *s, uint32_t queue)
  * too long?
  */
 static uint32_t
-waiting(const struct scale *s, const struct scale_view *v)
+held_up(const struct scale *s, const struct scale_view *v)
 {
 	if (v->queue == SCALE_UNKNOWN || s->looked == 0 ||
 	    v->now - s->looked < SCALE_WAIT)
@@ -142,8 +142,8 @@ waiting(const struct scale *s, const struct scale_view *v)
 }
 
 /*
- * The queue when a worker that is started now could help, if it goes on as
- * it did since the last look.
+ * The queue, unless it will be gone when a worker that is started now could
+ * help, if it goes on as it did since the last look.
  */
 static uint32_t
 foreseen(const struct scale *s, const struct scale_view *v)
@@ -153,7 +153,7 @@ foreseen(const struct scale *s, const struct scale_view *v)
 	if (s->queue == SCALE_UNKNOWN || s->queue <= v->queue)
 		return v->queue;
 	gone = (s->queue - v->queue) * ahead / (v->now - s->looked);
-	return gone >= v->queue ? 0 : v->queue - (uint32_t)gone;
+	return gone >= v->queue ? 0 : v->queue;
 }
 
 /* Some wait: how many connections does a worker take at once? */
@@ -310,7 +310,8 @@ saturate(struct scale *s, const struct scale_view *v, bool full,
 	if (v->queue != SCALE_UNKNOWN && v->queue > s->full_peak)
 		s->full_peak = v->queue;
 	if (v->now - s->full_last >= SCALE_CALM) {
-		s->full_total += s->full_last - s->full_since;
+		s->full_length = s->full_last - s->full_since;
+		s->full_total += s->full_length;
 		s->full_since = 0;
 		n->notice = SCALE_RELIEVED;
 		return NEVER;
@@ -374,6 +375,8 @@ next_look(const struct scale *s, const struct scale_view *v, bool grown,
 	if (waits > 0 && s->target >= s->conf.max)
 		return larger(s->due, v->now + SCALE_FULL_PAUSE);
 	/* Will those that came just now be taken? */
+	if (v->queue > s->queue && waits == 0 && s->target < s->conf.max)
+		return v->now + SCALE_WAIT;
 	if (v->fired && (v->queue > 0 || s->target < s->conf.max ||
 	    s->target > s->conf.min))
 		return v->now + SCALE_WAIT;
@@ -386,7 +389,7 @@ scale_look(struct scale *s, const struct scale_view *v)
 	struct scale_next n = { .notice = SCALE_NOTHING };
 	bool paid = s->due <= v->now, grown = false;
 	uint64_t over, surplus;
-	uint32_t waits = waiting(s, v);
+	uint32_t waits = held_up(s, v);
 
 	peaks_turn(&s->recent, v->now);
 	peaks_turn(&s->longer, v->now);

@@ -18,12 +18,12 @@
 
 /* Microseconds. */
 #define SCALE_WAIT		UINT64_C(3000)	/* too long in the queue */
-#define SCALE_STEP		UINT64_C(20000)	/* between two growths */
+#define SCALE_STEP		UINT64_C(15000)	/* between two growths */
 #define SCALE_PAUSE		UINT64_C(33000)	/* looks, on the average */
 #define SCALE_FULL_PAUSE	UINT64_C(100000) /* with nothing to add */
 #define SCALE_BLIND		UINT64_C(1000000) /* nothing could be seen */
 #define SCALE_CALM		UINT64_C(10000000) /* ends a saturation */
-#define SCALE_COST		50	/* looks take no more than 1/50 */
+#define SCALE_COST		60	/* looks take 1/60 at most */
 #define SCALE_EVIDENCE		16	/* a queue lasts that part of a start */
 #define SCALE_EVIDENCE_MAX	UINT64_C(100000)
 #define SCALE_PATIENCE		4	/* looks at those who should accept */
@@ -42,7 +42,7 @@ struct scale_conf {
 struct scale_view {
 	uint64_t	 now;
 	bool		 fired;		/* by the watch, not by time */
-	uint64_t	 cost;		/* usec this look took */
+	uint64_t	 cost;		/* usec of cpu that it took */
 	uint64_t	 start;		/* usec until a worker is ready; 0 */
 	unsigned int	 ready;
 	unsigned int	 starting;	/* they will be, soon */
@@ -93,6 +93,7 @@ struct scale {
 	uint64_t	 full_since;	/* 0: is not */
 	uint64_t	 full_last;	/* when it was seen last */
 	uint64_t	 full_total;	/* usec, of those that are over */
+	uint64_t	 full_length;	/* of the last that is over */
 	unsigned int	 full_times;
 	unsigned int	 full_peak;	/* of the queue, in this or the last */
 };

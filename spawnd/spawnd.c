@@ -76,6 +76,7 @@ start(struct err *e)
 		return -1;
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
 	    loop_init(e) == -1 || supervise_init(&plan, e) == -1 ||
+	    adapt_init(&plan, guarantees.queue, e) == -1 ||
 	    control_start(e) == -1) {
 		control_close();
 		listen_remove(&plan);
@@ -173,6 +174,7 @@ main(int argc, char *argv[])
 	/* Neither is a reader that has gone, nor a limit of the files' size. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	names_begin(argc, argv);
 	if ((passed = notify_listen_fds(&e)) == -1 ||
 	    daemon_sanitize(passed, &e) == -1 ||
 	    names_parse(&conf, argc, argv, &e) == -1)

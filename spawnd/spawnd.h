@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,7 @@
 #define UMASK_KEEP		(-1)	/* as we were started with */
 #define START_TIMEOUT		60	/* seconds */
 #define STOP_TIMEOUT		30	/* seconds */
+#define IDLE_TIMEOUT		10	/* seconds */
 #define KEEP_IDLE		5	/* seconds */
 #define SCALE_ROOM		1024	/* workers, for a later scale */
 #define STATUS_LINES		32	/* workers that USR2 logs */
@@ -119,6 +121,8 @@ struct conf {
 	const char	*group;
 	const char	*chdir;
 	int		 workers;		/* -1: not given */
+	int		 max_workers;		/* -1: not given */
+	int		 idle_timeout;		/* seconds; -1: not given */
 	int		 php_children;		/* -1: not given */
 	struct env_rule	*env;
 	size_t		 nenv;
@@ -216,6 +220,7 @@ struct plan {
 	char		**argv;
 	char		**envp;
 	int		 workers;
+	unsigned int	 max_workers;		/* 0: it does not adapt */
 	unsigned int	 room;			/* the most there may be */
 	int		 children;		/* of each worker, by PHP */
 };
@@ -228,6 +233,15 @@ struct guarantees {
 	const char	*no_queue;		/* why not */
 	bool		 bounding_empty;
 	bool		 no_new_privs;
+};
+
+#define LOAD_UNKNOWN		UINT_MAX
+
+/* What the listen socket has to do; each may be LOAD_UNKNOWN. */
+struct load {
+	unsigned int	 depth;			/* of the queue */
+	unsigned int	 waited;		/* since the last look */
+	unsigned int	 busy;			/* accepted connections */
 };
 
 /* What one look at a worker needs to remember for the next. */
@@ -254,7 +268,7 @@ struct view {
 	bool		 asleep;		/* no task runs */
 	bool		 readable;		/* nothing of it was hidden */
 	bool		 stopped;		/* all tasks are */
-	int		 tasks;
+	int		 tasks;			/* that have not ended */
 	bool		 reading;		/* a task sleeps in a read */
 	uint64_t	 reads;			/* of that socket; 0: of none */
 	bool		 looping;		/* or in epoll_wait(2) */
@@ -283,6 +297,27 @@ struct exec_failure {
 enum exec_step { STEP_PARENT, STEP_LIMIT, STEP_NICE, STEP_CHDIR, STEP_EXEC };
 
 /* spawnd.c has main(). */
+
+/* adapt.c: scale.c at work */
+/*
+ * Prepares for what the plan says of the pool's size; seen: the listen queue
+ * can be. The loop is there. Returns 0, or -1 with *e set (71).
+ */
+int	 adapt_init(const struct plan *p, bool seen, struct err *e);
+/* The pool is up: from now on it has as many workers as it needs. */
+void	 adapt_start(void);
+/*
+ * New bounds, min <= max <= pool_max(), or with both the same and no bounds so
+ * far a new size. A pool that stops heeds neither. Returns 0, or -1 with *e
+ * set (69, 71).
+ */
+int	 adapt_bounds(unsigned int min, unsigned int max, struct err *e);
+/* The bounds that are in force; of a pool of one size, both are that. */
+void	 adapt_range(unsigned int *min, unsigned int *max);
+/* One more or fewer of that size, or of the lower bound; at least 1. */
+void	 adapt_step(int more);
+/* The bounds and the saturation, or NULL: the pool has one size. */
+const struct scale *adapt_state(void);
 
 /* capture.c: the workers' output */
 /* Prepares for n slots. Returns 0, or -1 with *e set (71). */
@@ -481,9 +516,10 @@ int	 limit_parse(const char *opt, const char *val, struct limit *l,
 /*
  * No new connections from now on, where that does no harm to those that wait:
  * a unix socket's file is removed if the rights of this moment allow it, at a
- * TCP socket new ones get no answer.
+ * TCP socket new ones get no answer. Returns false where they cannot be kept
+ * out: then only a single one can wait at a time.
  */
-void	 listen_refuse(const struct plan *p);
+bool	 listen_refuse(const struct plan *p);
 /* None at all: a unix socket is shut down. Those that wait can be accepted. */
 void	 listen_shut(const struct plan *p);
 /*
@@ -571,7 +607,7 @@ int	 syslog_send(int priority, const char *text, size_t len);
 enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
 	TIMER_STRAYS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
-	TIMER_CONTROL, NTIMERS
+	TIMER_CONTROL, TIMER_ADAPT, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -594,11 +630,18 @@ struct loop_watch *loop_watch(int fd, void (*handler)(void *), void *arg);
 /* Whenever it can be written; paused at first. */
 struct loop_watch *loop_watch_write(int fd, void (*handler)(void *),
 	    void *arg);
+/*
+ * The same, but it is paused at first, and again after each call; then fd
+ * costs nothing, however often it can be read.
+ */
+struct loop_watch *loop_watch_once(int fd, void (*handler)(void *), void *arg);
 void	 loop_pause(struct loop_watch *w);
 void	 loop_resume(struct loop_watch *w);
 void	 loop_unwatch(struct loop_watch *w);
 /* Microseconds of CLOCK_MONOTONIC. */
 uint64_t loop_now(void);
+/* Microseconds of cpu that this process has used. */
+uint64_t loop_cpu(void);
 /* Runs until loop_end(). Returns 0, or -1 when it failed. */
 int	 loop_run(void);
 void	 loop_end(void);
@@ -677,9 +720,15 @@ void	 observe_signal_holder(pid_t worker, pid_t holder, int signo);
  * whose handshake is not over.
  */
 void	 observe_waiting(bool half_open, struct queue *q);
+/*
+ * The queue, how many of it were in it at the last call of this already and,
+ * if wanted, the connections that were accepted, which is dear where there
+ * are many sockets. What is not known is LOAD_UNKNOWN, never none.
+ */
+void	 observe_load(bool busy, struct load *l);
 /* The pids of our own children, at most n. Returns how many, or -1. */
 int	 observe_children(pid_t *list, int n);
-/* Does the process hold the listen socket or a connection of it? */
+/* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
 /* One that waits in the listen queue, the oldest if that is known; or 0. */
 uint64_t observe_head(void);
@@ -750,8 +799,8 @@ bool	 proc_is_pipe(pid_t pid, int fd);
 /* What /proc/PID/syscall says. */
 struct call parse_call(const char *text);
 /*
- * The state and the cpu time, in clock ticks, of /proc/PID/stat. Returns 0,
- * or -1 if it is none.
+ * The state and the cpu time, in clock ticks, of /proc/PID/stat; a state of
+ * 'X' for one that is about to end, too. Returns 0, or -1 if it is none.
  */
 int	 parse_stat(const char *text, char *state, uint64_t *ticks);
 /*
@@ -768,13 +817,17 @@ int	 diag_open(int fd);
 /* As observe_head() and observe_moved(). */
 uint64_t diag_head(void);
 enum moved diag_moved(uint64_t mark);
+/* Of the connections that were found, at least one ... */
+struct accepted {
+	bool		 unread;		/* has bytes nobody has read */
+	bool		 alive;			/* has a client still */
+};
 /*
  * Which of these socket inodes are accepted connections of the listen
- * socket? They are moved to the front; *unread: one of them has bytes that
- * nobody has read. Returns how many, or -1 with errno set: unknown (ENOENT:
- * our own listen socket is not seen).
+ * socket? They are moved to the front. Returns how many, or -1 with errno
+ * set: unknown (ENOENT: our own listen socket is not seen).
  */
-int	 diag_accepted(uint64_t *inodes, int n, bool *unread);
+int	 diag_accepted(uint64_t *inodes, int n, struct accepted *what);
 /*
  * All accepted connections, in malloc'd memory (NULL for none). Returns how
  * many, or -1: unknown.
@@ -816,6 +869,11 @@ int	 netlink_ask(const void *body, size_t size, bool dump,
 
 /* names.c: the other names of the program, see names.h */
 /*
+ * Before anything looks at argv or the environment: where the name asks for
+ * a title, they are moved away from where that is to be.
+ */
+void	 names_begin(int argc, char *argv[]);
+/*
  * Parses a command line into *c by the name that argv[0] has, which messages
  * begin with from now on. As options_parse().
  */
@@ -825,6 +883,10 @@ int	 names_help(void);
 int	 names_version(void);
 /* Makes a message about spawnd's options one about this name's. */
 void	 names_letters(const struct conf *c, char *text);
+
+/* load_linux.c: counting, by way of diag_linux.c */
+/* As observe_load(). */
+void	 load_look(bool busy, struct load *l);
 
 /* options.c */
 /* A conf as it is without any option. */
@@ -914,14 +976,6 @@ int	 supervise_run(void);
 struct pool *supervise_pool(void);
 /* Tells the pool, and does what it wants done. */
 void	 supervise_event(const struct pool_event *ev);
-/* So many workers are wanted, at most pool_max(). */
-void	 supervise_scale(unsigned int workers);
-/*
- * The pool may have min to max of them. Returns 0, or -1 with *e set (64).
- */
-int	 supervise_bounds(unsigned int min, unsigned int max, struct err *e);
-/* The bounds that are in force. */
-void	 supervise_range(unsigned int *min, unsigned int *max);
 void	 supervise_reload(void);
 /* Only a new start can mend what has happened: stops fast, with 71. */
 void	 supervise_end(const char *why);

@@ -80,7 +80,7 @@ write_pool(struct proto_output *o)
 	const struct pool *pool = supervise_pool();
 	unsigned int min, max;
 
-	supervise_range(&min, &max);
+	adapt_range(&min, &max);
 	proto_begin(o, "pool");
 	proto_text(o, "name", plan->name);
 	proto_number(o, "pid", (uint64_t)getpid());

@@ -17,6 +17,7 @@ static const struct plan *plan;
 static struct pool *pool;
 static int exit_status;
 static bool stopping;
+static bool refuses = true;		/* they can be kept out */
 static uint64_t refused_at;		/* when new connections were; 0: not */
 static struct loop_watch *shutdown_watch;
 static char last_exit[ERR_SIZE];	/* of a start that fails */
@@ -102,8 +103,8 @@ say_ready(unsigned int ready)
 		report_ready(plan, ready, line, sizeof(line));
 		daemon_outcome(0, line);
 	}
-	notify_send("READY=1\nSTATUS=%u of %d workers ready\nMAINPID=%d",
-	    ready, plan->workers, (int)getpid());
+	notify_send("READY=1\nSTATUS=%u of %u workers ready\nMAINPID=%d",
+	    ready, pool_target(pool), (int)getpid());
 }
 
 static void
@@ -117,6 +118,7 @@ do_notice(const struct pool_notice *n)
 	switch (n->what) {
 	case NOTICE_READY:
 		say_ready(n->ready);
+		adapt_start();
 		return;
 	case NOTICE_FAILED:
 		start_failed(n);
@@ -166,7 +168,7 @@ say_status(void)
 	}
 	said = ready;
 	said_at = now;
-	notify_send("STATUS=%u of %d workers ready", ready, plan->workers);
+	notify_send("STATUS=%u of %u workers ready", ready, pool_target(pool));
 }
 
 static void
@@ -206,6 +208,7 @@ do_queue(void)
 	uint64_t now = loop_now();
 
 	observe_waiting(now - refused_at < HANDSHAKE, &ev.queue);
+	ev.queue.open = !refuses;
 	pool_event(pool, &ev, now);
 }
 
@@ -213,7 +216,7 @@ static void
 do_refuse(void)
 {
 	refused_at = loop_now();
-	listen_refuse(plan);
+	refuses = listen_refuse(plan);
 }
 
 static void
@@ -321,6 +324,13 @@ find_strays(void)
 	}
 }
 
+/* Is no process but one left in the pool? */
+static bool
+is_last(void)
+{
+	return pool_count(pool, SLOT_EMPTY) + 1 >= pool_slots(pool);
+}
+
 static void
 on_child(int signo)
 {
@@ -335,7 +345,7 @@ on_child(int signo)
 		ev = (struct pool_event){ .what = EV_HALTED,
 		    .slot = (unsigned int)slot };
 		if (!stopped) {
-			if (stopping)
+			if (stopping && is_last())
 				find_strays();	/* they are waited for */
 			capture_end(ev.slot);
 			ev.what = EV_EXIT;
@@ -423,44 +433,10 @@ on_reload(int signo)
 	supervise_reload();
 }
 
-void
-supervise_scale(unsigned int workers)
-{
-	struct pool_event ev = { .what = EV_TARGET, .workers = workers };
-
-	if (stopping)
-		return;
-	log_info("%u worker%s wanted, was %u", workers,
-	    workers == 1 ? "" : "s", pool_target(pool));
-	supervise_event(&ev);
-}
-
-int
-supervise_bounds(unsigned int min, unsigned int max, struct err *e)
-{
-	if (min != max)
-		return err_set(e, EX_USAGE, "scale: %u-%u: the pool has one "
-		    "size (a single number sets it)", min, max);
-	supervise_scale(min);
-	return 0;
-}
-
-void
-supervise_range(unsigned int *min, unsigned int *max)
-{
-	*min = *max = pool_target(pool);
-}
-
-/* One worker more or fewer; at least one is left. */
 static void
 on_scale(int signo)
 {
-	unsigned int n = pool_target(pool);
-
-	if (signo == SIGTTIN && n < pool_max(pool))
-		supervise_scale(n + 1);
-	else if (signo == SIGTTOU && n > 1)
-		supervise_scale(n - 1);
+	adapt_step(signo == SIGTTIN ? 1 : -1);
 }
 
 static void

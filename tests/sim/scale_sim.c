@@ -58,7 +58,7 @@ struct world {
 	uint64_t	 grown, last_change;
 	unsigned int	 steps, most;
 	uint64_t	 from;		/* those that come earlier, not */
-	bool		 unseen;	/* the accepted ones cannot be counted */
+	bool		 unseen;	/* what was accepted is not known */
 };
 
 static struct connection list[CONNECTIONS];

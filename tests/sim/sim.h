@@ -60,8 +60,10 @@ sim_exponential(struct sim *s, uint64_t mean)
 	return (uint64_t)(-log(u) * (double)mean);
 }
 
+static inline void sim_fail(struct sim *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* The first reason counts. */
-__attribute__((format(printf, 2, 3)))
 static inline void
 sim_fail(struct sim *s, const char *fmt, ...)
 {
@@ -101,7 +103,7 @@ sim_case(const struct sim_case *c, const char *self, uint64_t seed,
 static inline int
 sim_main(int argc, char *argv[], const struct sim_case *cases, size_t n)
 {
-	unsigned long long seed = 1, seeds = 20;
+	unsigned long long seed = 1, seeds = 10;
 	const char *only = NULL;
 	bool verbose = false, ok;
 	size_t i, failed = 0;
