@@ -86,15 +86,15 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-@pytest.mark.parametrize("kind", ["unix", "tcp"])
+@pytest.mark.parametrize("kind,name", [
+    *(("unix", name) for name in PROGRAMS), ("tcp", "php-cgi, children"),
+    ("tcp", "threads")])
 def test_a_burst_with(spawnd, place, kind, name):
     argv, script, low, high, more = PROGRAMS[name]
     where = f"{place}/sock" if kind == "unix" else "127.0.0.1:9301"
     listen = ["-s", where] if kind == "unix" else ["-p", 9301]
     s = spawnd(*listen, "-u", "www", "-F", low, "-N", high, "-w", IDLE,
                *more, "--", *argv)
-    burst(s, where, low, high, script)
     burst(s, where, low, high, script)
     assert s.stop() == 0
 
