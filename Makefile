@@ -13,6 +13,8 @@ SBINDIR ?=	${PREFIX}/sbin
 BINDIR ?=	${PREFIX}/bin
 LIBEXECDIR ?=	${PREFIX}/libexec
 MANDIR ?=	${PREFIX}/share/man
+BASHDIR ?=	${PREFIX}/share/bash-completion/completions
+ZSHDIR ?=	${PREFIX}/share/zsh/site-functions
 SYSCONFDIR ?=	/etc
 RUNDIR ?=	/run
 UNITDIR ?=	${PREFIX}/lib/systemd/system
@@ -40,10 +42,15 @@ SRCS_posix =	filter_none.c jail_posix.c observe_none.c usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 
+# The client, which shares nothing with the daemon but its language.
+CTL_SRCS =	answer.c frame.c pools.c talk.c top.c writer_fpm.c \
+		writer_json.c writer_openmetrics.c writer_table.c
+
 PKGS_linux =	libbsd-overlay libcap-ng libevent_core
 PKGS_posix =	libbsd-overlay libevent_core
 PKG_CFLAGS !=	${PKG_CONFIG} --cflags ${PKGS_${OS}}
 PKG_LIBS !=	${PKG_CONFIG} --libs ${PKGS_${OS}}
+CTL_LIBS !=	${PKG_CONFIG} --libs libbsd-overlay jansson
 
 # What is not the ordinary build has a directory of its own below build/,
 # so that the objects of two variants never mix.
@@ -81,9 +88,10 @@ LINK =		${LINK_${SANITIZE}} ${CFLAGS} ${LDFLAGS}
 all:
 	@mkdir -p ${OUT}/obj
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
-	    VPATH=${UP}/spawnd:${UP}/tests spawnd.prog)
-	@cmp -s ${OUT}/obj/spawnd.prog ${OUT}/spawnd || \
-	    ln -f ${OUT}/obj/spawnd.prog ${OUT}/spawnd
+	    VPATH=${UP}/spawnd:${UP}/tests spawnd.prog spawnctl.prog)
+	@for prog in spawnd spawnctl; do \
+	    cmp -s ${OUT}/obj/$$prog.prog ${OUT}/$$prog || \
+	    ln -f ${OUT}/obj/$$prog.prog ${OUT}/$$prog || exit; done
 
 units: all
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
@@ -96,6 +104,9 @@ apps:
 	@for app in build/apps/obj/*.app; do \
 	    to=build/apps/`basename $$app .app`; \
 	    cmp -s $$app $$to || ln -f $$app $$to || exit; done
+	@! command -v go >/dev/null || env CGO_ENABLED=0 GO111MODULE=off \
+	    GOCACHE="$$PWD/build/apps/obj/go" go build -trimpath \
+	    -ldflags=-s -o build/apps/load-go tests/apps/load.go
 
 # A seed that fails is run again with SIM="-k CASE -s SEED -v".
 sim: units
@@ -111,16 +122,20 @@ check-system: all apps
 
 # In turn, for about twenty minutes; bench-quick shows that it runs.
 bench: all apps
-	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
-	    /usr/bin/python3 tests/bench/bench.py --out build/bench
+	@SPAWND="$$PWD/${OUT}/spawnd" SPAWNCTL="$$PWD/${OUT}/spawnctl" \
+	    APPS="$$PWD/build/apps" /usr/bin/python3 tests/bench/bench.py \
+	    --out build/bench
 
 bench-quick: all apps
-	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
-	    /usr/bin/python3 tests/bench/bench.py --quick \
-	    --out build/bench-quick
+	@SPAWND="$$PWD/${OUT}/spawnd" SPAWNCTL="$$PWD/${OUT}/spawnctl" \
+	    APPS="$$PWD/build/apps" /usr/bin/python3 tests/bench/bench.py \
+	    --quick --out build/bench-quick
 
 lint:
 	@sh scripts/lint.sh
+
+fuzz:
+	@sh tests/fuzz/run.sh build/fuzz
 
 SHARED =	${LIBEXECDIR}/spawnd
 EXAMPLES =	${PREFIX}/share/examples/spawnd
@@ -135,8 +150,16 @@ FILL =		sed -e 's,@SBINDIR@,${SBINDIR},g' \
 install: all
 	mkdir -p "${DESTDIR}${SBINDIR}" "${DESTDIR}${MANDIR}/man7" \
 	    "${DESTDIR}${MANDIR}/man8" "${DESTDIR}${SHARED}" \
-	    "${DESTDIR}${UNITDIR}" "${DESTDIR}${EXAMPLES}"
+	    "${DESTDIR}${UNITDIR}" "${DESTDIR}${EXAMPLES}" \
+	    "${DESTDIR}${BINDIR}" "${DESTDIR}${MANDIR}/man1" \
+	    "${DESTDIR}${BASHDIR}" "${DESTDIR}${ZSHDIR}"
 	install -m 755 ${OUT}/spawnd "${DESTDIR}${SBINDIR}/spawnd"
+	install -m 755 ${OUT}/spawnctl "${DESTDIR}${BINDIR}/spawnctl"
+	install -m 644 man/spawnctl.1 "${DESTDIR}${MANDIR}/man1/"
+	install -m 644 scripts/completion/spawnctl.bash \
+	    "${DESTDIR}${BASHDIR}/spawnctl"
+	install -m 644 scripts/completion/spawnctl.zsh \
+	    "${DESTDIR}${ZSHDIR}/_spawnctl"
 	install -m 644 man/*.7 "${DESTDIR}${MANDIR}/man7/"
 	install -m 644 man/spawnd*.8 "${DESTDIR}${MANDIR}/man8/"
 	${FILL} scripts/readconf.sh >"${DESTDIR}${SHARED}/readconf.sh"
@@ -147,6 +170,7 @@ install: all
 	    spawnd.conf.example; do \
 	    ${FILL} "scripts/$$f" >"${DESTDIR}${EXAMPLES}/$$(echo $$f | \
 	    tr / -)"; done
+	install -m 644 scripts/web/* "${DESTDIR}${EXAMPLES}/"
 
 # The names of the programs it stands in for, and their manuals. Whoever has
 # those programs installed in the same place loses them by this.
@@ -162,7 +186,7 @@ install-compat: install
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-system clean install \
+.PHONY: all apps bench bench-quick check check-system clean fuzz install \
 	install-compat lint sim \
 	sub-apps sub-units units
 
@@ -171,6 +195,7 @@ clean:
 # plainly: they run in jails, where a sanitizer's library is not.
 TOP =		.
 OBJS =		${SRCS:.c=.o} ${SRCS_${OS}:.c=.o}
+CTL_OBJS =	${CTL_SRCS:.c=.o}
 MAIN_1 =	sanitize.o
 MAIN =		spawnd.o ${MAIN_${SANITIZE}}
 UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
@@ -197,7 +222,8 @@ LIBS_static.app = -static
 
 .c.unit:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
-	    ${LINK} -o ${@} $< ${OBJS} -lcmocka ${PKG_LIBS}
+	    ${LINK} -o ${@} $< ${OBJS} ${CTL_OBJS} -lcmocka ${PKG_LIBS} \
+	    ${CTL_LIBS}
 
 .c.sim:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
@@ -210,12 +236,16 @@ LIBS_static.app = -static
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
+CTL_ALL =	spawnctl.o err.o proto.o ${CTL_OBJS} ${MAIN_${SANITIZE}}
+spawnctl.prog: ${CTL_ALL}
+	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
+
 sub-units: ${UNITS} ${SIMS}
 
 sub-apps: ${APPS}
 
-MADE =		${MAIN} ${OBJS} ${UNITS} ${SIMS} ${APPS}
+MADE =		${MAIN} ${OBJS} spawnctl.o ${CTL_OBJS} ${UNITS} ${SIMS} ${APPS}
 ${MADE}: ${TOP}/Makefile
-${UNITS} ${SIMS}: ${OBJS}
+${UNITS} ${SIMS}: ${OBJS} ${CTL_OBJS}
 
 -include ${MADE:=.d}

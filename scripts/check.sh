@@ -40,7 +40,7 @@ count()
 	fi
 }
 
-# part NAME COMMAND...: one part, at most 15 minutes, with a log of its own.
+# part NAME COMMAND...: one part, at most 25 minutes, with a log of its own.
 part()
 {
 	log=$logs/$1.log
@@ -50,7 +50,7 @@ part()
 	start=$(date +%s)
 	status=0
 	# In the background, so that a signal to us is not kept waiting.
-	PYTEST_ADDOPTS=--junitxml=$tmp/pytest.xml timeout -k 10 900 "$@" \
+	PYTEST_ADDOPTS=--junitxml=$tmp/pytest.xml timeout -k 10 1500 "$@" \
 	    >"$log" 2>&1 </dev/null &
 	running=$!
 	wait "$running" || status=$?
@@ -80,7 +80,8 @@ copy()
 }
 
 # shellcheck disable=SC2086
-packages_install $packages_build $packages_demo $packages_test
+packages_install $packages_build $packages_demo $packages_test \
+    $packages_real
 rm -rf "$logs"
 mkdir -p "$logs"
 copy "$tmp/a"
@@ -97,6 +98,7 @@ part lint make lint
 part check make check
 part check-posix make check OS=posix WERROR=1
 part check-sanitize make check SANITIZE=1 WERROR=1
+part fuzz make fuzz
 part demo sh scripts/demo.sh --once
 part bench-quick make bench-quick
 part check-system make check-system

@@ -55,6 +55,7 @@ tally_need "clang-tidy" clang-tidy tidy
 tally_need "cppcheck" cppcheck check_c
 # shellcheck disable=SC2086
 tally_need "shellcheck" shellcheck shellcheck -x $sh .ci/run \
+    scripts/completion/spawnctl.bash \
     scripts/init.d/spawnd scripts/rc.d/freebsd tests/scripts/rc.subr.freebsd
 tally_need "shellcheck of ksh" shellcheck shellcheck -s ksh \
     scripts/rc.d/openbsd tests/scripts/rc.subr.openbsd

@@ -5,13 +5,18 @@
 # shellcheck disable=SC2034	# they are for those who source this
 
 packages_build='gcc make libc6-dev pkg-config libbsd-dev libcap-ng-dev
-    libevent-dev'
+    libevent-dev libjansson-dev'
 packages_demo='libfcgi-dev lighttpd curl'
 packages_test='bmake binutils libcmocka-dev python3 python3-pytest nginx-light
     php-cgi libfcgi-perl perl iproute2 util-linux libcap2-bin
     systemd systemd-container mmdebstrap mksh logrotate spawn-fcgi procps
     multiwatch fcgiwrap tzdata libc-bin strace clang clang-format clang-tidy
-    cppcheck shellcheck mandoc universal-ctags php-fpm supervisor uwsgi-core'
+    cppcheck shellcheck mandoc universal-ctags php-fpm supervisor uwsgi-core
+    socat prometheus libxml2-utils tmux zsh bash'
+
+# The web servers and applications that the system tests put around a pool.
+packages_real='apache2-bin caddy haproxy cgi-mapserver fcgiwrap golang-go
+    libplack-perl lua-wsapi-fcgi node-fastcgi nodejs ruby-fcgi'
 
 # packages_install NAME...: installs what of it is missing, and says what.
 # Fails, naming them, when this user may not.

@@ -54,7 +54,7 @@ static void
 run_status(struct client *c, int n, char **words)
 {
 	if (n == 1 && strcmp(words[0], "full") != 0)
-		fail(c, EX_USAGE, "status: only \"full\" may follow");
+		fail(c, EX_USAGE, "status: only full may follow");
 	else if ((c->status = status_begin(n == 1)) == NULL)
 		fail(c, EX_OSERR, "out of memory");
 }
@@ -123,7 +123,7 @@ static void
 run_stop(struct client *c, int n, char **words)
 {
 	if (n == 1 && strcmp(words[0], "now") != 0) {
-		fail(c, EX_USAGE, "stop: only \"now\" may follow");
+		fail(c, EX_USAGE, "stop: only now may follow");
 		return;
 	}
 	say(c, n == 1 ? "stop now" : "stop");

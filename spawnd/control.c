@@ -16,7 +16,7 @@
 
 #include "client.h"
 
-#define AHEAD		16384		/* bytes written before they are taken */
+#define AHEAD	16384		/* bytes written before they are taken */
 #define ACCEPTS		16		/* in one turn of the loop */
 
 static struct listener {

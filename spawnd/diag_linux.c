@@ -27,6 +27,7 @@
 
 #define HALF_OPEN_STATE	3	/* TCP_SYN_RECV */
 #define HEAD_FRESH	UINT64_C(1000)	/* usec */
+#define OPEN_STATE	1	/* TCP_ESTABLISHED: nobody has closed it */
 #define LISTEN_STATE	10	/* TCP_LISTEN, for unix sockets too */
 #define ALL_BUT		(0xfffU & ~(1U << 3 | 1U << 6 | 1U << 10))
 				/* not SYN_RECV, TIME_WAIT, LISTEN */
@@ -41,6 +42,7 @@ struct unix_view {
 	char			 name[sizeof(struct sockaddr_un) + 1];
 	size_t			 name_len;
 	uint32_t		 unread;
+	bool			 alive;		/* somebody is at its end */
 };
 
 static struct unix_view ours;	/* as it was seen last */
@@ -97,6 +99,7 @@ take_view(const struct nlmsghdr *h, void *arg)
 {
 	struct unix_view *v = arg;
 	struct unix_diag_rqlen rqlen;
+	uint32_t peer;
 	const void *a;
 	size_t len;
 
@@ -113,6 +116,11 @@ take_view(const struct nlmsghdr *h, void *arg)
 		memcpy(&rqlen, a, sizeof(rqlen));
 		v->unread = rqlen.udiag_rqueue;
 	}
+	a = diag_attribute(h, UNIX_DIAG_PEER, &len);
+	if (a != NULL && len >= sizeof(peer)) {
+		memcpy(&peer, a, sizeof(peer));
+		v->alive = peer != 0;	/* one that was closed has none */
+	}
 	return false;
 }
 
@@ -122,7 +130,7 @@ view_unix(uint64_t inode, struct unix_view *v)
 {
 	memset(v, 0, sizeof(*v));
 	return diag_ask_unix(inode, UDIAG_SHOW_VFS | UDIAG_SHOW_NAME |
-	    UDIAG_SHOW_RQLEN, take_view, v);
+	    UDIAG_SHOW_RQLEN | UDIAG_SHOW_PEER, take_view, v);
 }
 
 /* An accepted socket has the address of its listener. */
@@ -379,19 +387,21 @@ struct search {
 	uint64_t	*inodes;	/* those found are moved to the front */
 	int		 n;
 	int		 found;
-	bool		 unread;
+	struct accepted	 what;
 	bool		 listener;	/* TCP: our own could be seen */
 };
 
 static void
-found(struct search *s, int i, uint32_t unread)
+found(struct search *s, int i, uint32_t unread, bool alive)
 {
 	uint64_t inode = s->inodes[i];
 
 	s->inodes[i] = s->inodes[s->found];
 	s->inodes[s->found++] = inode;
 	if (unread > 0)
-		s->unread = true;
+		s->what.unread = true;
+	if (alive)
+		s->what.alive = true;
 }
 
 static bool
@@ -408,7 +418,8 @@ take_accepted(const struct nlmsghdr *h, void *arg)
 	for (i = s->found; m->idiag_inode != 0 && i < s->n; i++) {
 		if (s->inodes[i] == m->idiag_inode &&
 		    m->idiag_inode != listener)
-			found(s, i, m->idiag_rqueue);
+			found(s, i, m->idiag_rqueue, m->idiag_state ==
+			    OPEN_STATE);
 	}
 	return true;
 }
@@ -427,17 +438,17 @@ accepted_unix(struct search *s)
 			return -1;
 		}
 		if (s->inodes[i] != listener && is_ours(&v))
-			found(s, i, v.unread);
+			found(s, i, v.unread, v.alive);
 	}
 	return 0;
 }
 
 int
-diag_accepted(uint64_t *inodes, int n, bool *unread)
+diag_accepted(uint64_t *inodes, int n, struct accepted *what)
 {
 	struct search s = { .inodes = inodes, .n = n };
 
-	*unread = false;
+	*what = s.what;
 	/* Who cannot see our own socket, in another namespace, sees none. */
 	if (family == AF_UNIX) {
 		if (find_unix() == -1 || accepted_unix(&s) == -1)
@@ -449,7 +460,7 @@ diag_accepted(uint64_t *inodes, int n, bool *unread)
 		errno = ENOENT;
 		return -1;
 	}
-	*unread = s.unread;
+	*what = s.what;
 	return s.found;
 }
 

@@ -60,7 +60,7 @@ release(struct pool *p, uint64_t now)
 	struct slot *s, *next;
 
 	TAILQ_FOREACH_SAFE(s, &p->lists[SLOT_RETIRING], by_state, next) {
-		if (s->pause > POOL_EXAM_FIRST && !s->busy) {
+		if (s->pause > POOL_EXAM_FIRST && !s->busy && !s->turn) {
 			s->pause = POOL_EXAM_FIRST;
 			slot_deadline(p, s, slot_later(now, s->pause));
 		}
@@ -92,6 +92,9 @@ drain_queue(struct pool *p, const struct queue *q, uint64_t now)
 		return;
 	p->waiting = *q;
 	p->asked = true;
+	/* It may never be empty; those that wait now came after the stop. */
+	if (q->open && now >= p->shut_by)
+		p->waiting.depth = 0;
 	p->last = NULL;
 	if (s != NULL && something_waits(p))
 		retire_thaw(p, s, POOL_EXAM_FIRST, now);

@@ -341,14 +341,17 @@ listen_blocking(void)
 		fcntl(STDIN_FILENO, F_SETFL, flags & ~O_NONBLOCK);
 }
 
-void
+bool
 listen_refuse(const struct plan *p)
 {
 	if (p->addr.ss_family == AF_UNIX)
 		listen_remove(p);
-	else if (filter_new(STDIN_FILENO) == -1)
-		log_info("listen socket: new connections cannot be kept out "
-		    "while the workers stop: %s", strerror(errno));
+	else if (filter_new(STDIN_FILENO) == -1) {
+		/* A full queue takes nobody; those in it stay. */
+		listen(STDIN_FILENO, 0);
+		return false;
+	}
+	return true;
 }
 
 void

@@ -41,6 +41,21 @@ check_application(const struct conf *c, struct err *e)
 	return 0;
 }
 
+void
+names_begin(int argc, char *argv[])
+{
+	struct conf c;
+
+	used = find(argv[0]);
+	setprogname(used != NULL ? used->name : "spawnd");
+	if (used == NULL)
+		return;
+	options_defaults(&c);
+	used->defaults(&c);
+	if (c.titled)
+		setproctitle_init(argc, argv, env_own());
+}
+
 int
 names_parse(struct conf *c, int argc, char *argv[], struct err *e)
 {
@@ -50,9 +65,6 @@ names_parse(struct conf *c, int argc, char *argv[], struct err *e)
 		return options_parse(c, argc, argv, e);
 	options_defaults(c);
 	used->defaults(c);
-	/* It moves the words away from where a title is to be. */
-	if (c->titled)
-		setproctitle_init(argc, argv, env_own());
 	if (option_parse(c, &used->options, argc, argv, e) == -1)
 		return -1;
 	if (c->help || c->version)

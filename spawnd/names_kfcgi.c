@@ -7,6 +7,9 @@
 #include "names.h"
 
 #define KFCGI_WORKERS	5
+#define KFCGI_IDLE	300	/* seconds */
+
+static bool variable;	/* -r: the others of it have no effect without */
 
 static int
 set_variable(struct conf *c, const struct option *o, const char *opt,
@@ -14,9 +17,11 @@ set_variable(struct conf *c, const struct option *o, const char *opt,
 {
 	(void)c;
 	(void)o;
+	(void)opt;
 	(void)val;
-	return err_set(e, EX_USAGE, "%s: not available: the pool has a fixed "
-	    "size", opt);
+	(void)e;
+	variable = true;
+	return 0;
 }
 
 static int
@@ -36,20 +41,20 @@ static const struct option table[] = {
 	    "connections that may wait (twice the workers)" },
 	{ 'n', NULL, "N", option_number, MEMBER(workers), 1, WORKERS_MAX,
 	    "number of workers (5)" },
-	{ 'N', NULL, "N", option_unused, 0, 1, WORKERS_MAX,
-	    "with -r: at most that many" },
+	{ 'N', NULL, "N", option_number, MEMBER(max_workers), 1, WORKERS_MAX,
+	    "with -r: at most that many (twice -n)" },
 	{ 'p', NULL, "DIR", option_string, MEMBER(chroot), 0, 0,
 	    "root directory (/var/www)" },
 	{ 'r', NULL, NULL, set_variable, 0, 0, 0,
-	    "variable pool: not available" },
+	    "variable pool: between -n and -N" },
 	{ 's', NULL, "PATH", option_string, MEMBER(socket), 0, 0,
 	    "unix socket, outside (/var/www/run/httpd.sock)" },
 	{ 'u', NULL, "USER", option_string, MEMBER(socket_user), 0, 0,
 	    "owner of the socket, with that user's group" },
 	{ 'U', NULL, "USER", option_string, MEMBER(user), 0, 0,
 	    "who supervisor and workers become" },
-	{ 'w', NULL, "SEC", option_unused, 0, 0, TIMEOUT_MAX,
-	    "with -r: when a worker is idle" },
+	{ 'w', NULL, "SEC", option_number, MEMBER(idle_timeout), 1,
+	    TIMEOUT_MAX, "with -r: surplus workers go after this (300)" },
 	{ 'd', NULL, NULL, option_true, MEMBER(foreground), 0, 0,
 	    "no daemon; log to standard error" },
 	{ 'v', NULL, NULL, set_nothing, 0, 0, 0,
@@ -60,6 +65,7 @@ static const struct option table[] = {
 static void
 defaults(struct conf *c)
 {
+	variable = false;
 	c->workers = KFCGI_WORKERS;
 	c->chroot = DEFAULT_JAIL;
 	c->socket = DEFAULT_JAIL "/" DEFAULT_SOCKET;
@@ -72,12 +78,28 @@ defaults(struct conf *c)
 }
 
 static int
+twice(int n, int max)
+{
+	return n < max / 2 ? 2 * n : max;
+}
+
+static int
 finish(struct conf *c, struct err *e)
 {
+	int most = c->workers;
+
 	(void)e;
+	if (!variable)
+		c->max_workers = c->idle_timeout = -1;
+	else {
+		if (c->max_workers == -1)
+			c->max_workers = twice(c->workers, WORKERS_MAX);
+		if (c->idle_timeout == -1)
+			c->idle_timeout = KFCGI_IDLE;
+		most = c->max_workers;
+	}
 	if (c->backlog == 0)
-		c->backlog = 2 * c->workers < BACKLOG_MAX ? 2 * c->workers :
-		    BACKLOG_MAX;
+		c->backlog = twice(most, BACKLOG_MAX);
 	/* Not the workers', as it would be without. */
 	if (c->socket_user == NULL)
 		c->socket_user = "0";

@@ -10,6 +10,7 @@
 #include <linux/sock_diag.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -47,7 +48,7 @@ error_of(const struct nlmsghdr *h)
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(error)))
 		return EINVAL;
 	memcpy(&error, NLMSG_DATA(h), sizeof(error));
-	return error <= 0 ? -error : EINVAL;
+	return error <= 0 && error > INT_MIN ? -error : EINVAL;
 }
 
 const void *

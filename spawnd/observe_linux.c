@@ -15,7 +15,7 @@
 
 #define POLL_AGE	UINT64_C(200000)	/* usec a poller must live */
 #define POLL_STILL	UINT64_C(50000)		/* and use no cpu */
-#define LOOK_WHOLE	UINT64_C(2000)	/* younger: the first task alone */
+#define LOOK_WHOLE	UINT64_C(10000)	/* younger: the first task alone */
 #define BLIND_STILL	UINT64_C(200000)	/* where no call can be read */
 #define OOM_RAISE	100
 #define SOCKETS_MAX	128		/* of a process or tree */
@@ -87,12 +87,12 @@ fault_gone(enum fault f, uint64_t now)
  * among these, needs no such question.
  */
 static int
-find_accepted(uint64_t *inodes, int n, bool *unread, uint64_t now)
+find_accepted(uint64_t *inodes, int n, struct accepted *what, uint64_t now)
 {
-	*unread = false;
+	*what = (struct accepted){ .unread = false };
 	if (n == 0)
 		return 0;
-	n = diag_accepted(inodes, n, unread);
+	n = diag_accepted(inodes, n, what);
 	if (n == -1)
 		fault_met(FAULT_SOCKETS, 0, now);
 	else
@@ -105,14 +105,14 @@ observe_init(struct guarantees *g)
 {
 	struct stat st;
 	char buf[32];
-	bool unread;
+	struct accepted what;
 	int adj;
 
 	if (fstat(STDIN_FILENO, &st) == 0)
 		listener = st.st_ino;
 	g->proc = proc_open(&g->proc_detached) == 0;
 	g->queue = diag_open(STDIN_FILENO) == 0 &&
-	    diag_accepted(NULL, 0, &unread) == 0;
+	    diag_accepted(NULL, 0, &what) == 0;
 	if (!g->queue) {
 		faults[FAULT_SOCKETS].on = true;
 		g->no_queue = explain(FAULT_SOCKETS, errno);
@@ -164,11 +164,12 @@ static enum look
 holds_connection(pid_t pid, uint64_t now)
 {
 	uint64_t inodes[SOCKETS_MAX];
-	bool listens, unread, whole;
+	struct accepted what;
+	bool listens, whole;
 	int n;
 
 	whole = other_sockets(pid, true, inodes, &n, &listens) == 0;
-	n = find_accepted(inodes, n, &unread, now);
+	n = find_accepted(inodes, n, &what, now);
 	if (n > 0)
 		return LOOK_READY;
 	return n == 0 && whole ? LOOK_NO : LOOK_UNKNOWN;
@@ -285,12 +286,35 @@ connected(const struct view *v, uint64_t inode, bool unread, bool others,
 	x->age = now - s->held_since;
 }
 
+/* Nothing of it is shown any more; it will be reaped. Keeps errno. */
+static bool
+is_ending(pid_t pid)
+{
+	int error = errno;
+	struct view v;
+	bool ending = proc_view(pid, listener, false, &v) == 0 && v.tasks == 0;
+
+	errno = error;
+	return ending;
+}
+
+/*
+ * Stopped by us, would it be continued if we died? The kernel does that for a
+ * process group in our session that becomes an orphan, and for no other.
+ */
+static bool
+is_away(pid_t pid)
+{
+	return getsid(pid) != getsid(0) || getpgid(pid) == getpgid(0);
+}
+
 static void
 examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
     struct exam *x)
 {
 	uint64_t inodes[SOCKETS_MAX];
-	bool listens, unread, kept, whole;
+	bool away = is_away(pid), listens, kept, whole;
+	struct accepted what;
 	struct view v;
 	int n, all;
 
@@ -298,24 +322,32 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 		fault_met(FAULT_PROC, pid, now);
 		return;
 	}
+	if (v.tasks == 0)
+		return;		/* it has ended already */
 	x->frozen = v.stopped;
 	x->threaded = v.tasks > 1;
 	x->loops = v.looping && !v.accepting;
 	whole = other_sockets(pid, false, inodes, &n, &listens) == 0;
 	if (whole)
 		fault_gone(FAULT_PROC, now);
-	else
+	else if (!is_ending(pid))
 		fault_met(FAULT_PROC, pid, now);
 	/* A TCP connection that was reset is in no table any more. */
 	kept = s->connection != 0 && holds(inodes, n, s->connection);
 	all = n;
-	n = find_accepted(inodes, n, &unread, now);
-	if (n > 0 || (n == 0 && kept)) {
+	n = find_accepted(inodes, n, &what, now);
+	/* What a job in the background was left with by who started it. */
+	if (n > 0 && !listens && !what.alive)
+		n = 0;
+	if (n > 0 || (n == 0 && kept && listens)) {
 		connected(&v, n > 0 ? inodes[0] : s->connection,
-		    unread || !whole, all > n, keep_idle, now, s, x);
-	} else if (n == 0 && whole) {
+		    what.unread || !whole, all > n, away ? 0 : keep_idle, now,
+		    s, x);
+	} else if (n == 0 && whole && !away) {
 		s->connection = 0;
 		x->holds = HOLDS_NOTHING;
+		/* Ruby heeds USR1 only when the next request comes. */
+		x->waits = v.accepting && v.tasks == 1;
 		x->leads = v.child != 0 && !v.accepting &&
 		    observe_serves(v.child);
 	}
@@ -363,12 +395,16 @@ bool
 observe_serves(pid_t pid)
 {
 	uint64_t inodes[SOCKETS_MAX];
-	bool listens, unread;
+	bool listens;
 	int n;
 
-	/* What cannot be known of a process is no reason to end it. */
+	/*
+	 * What cannot be known of a process is no reason to end it. Nor is a
+	 * connection: who has no more than that ends with its request, or is a
+	 * job that the program has put in the background.
+	 */
 	(void)other_sockets(pid, false, inodes, &n, &listens);
-	return listens || (n > 0 && diag_accepted(inodes, n, &unread) > 0);
+	return listens;
 }
 
 uint64_t

@@ -13,6 +13,8 @@
 
 #include "spawnd.h"
 
+#define EXITING		0x4U	/* of the flags of proc(5): it is ending */
+
 static bool
 is_accept(long call)
 {
@@ -103,12 +105,15 @@ int
 parse_stat(const char *text, char *state, uint64_t *ticks)
 {
 	unsigned long user, sys;
+	unsigned int flags;
 	/* The name in parentheses is the program's own and may hold any. */
 	const char *s = strrchr(text, ')');
 
-	if (s == NULL || sscanf(s + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u "
-	    "%*u %*u %lu %lu", state, &user, &sys) != 3)
+	if (s == NULL || sscanf(s + 1, " %c %*d %*d %*d %*d %*d %u %*u %*u "
+	    "%*u %*u %lu %lu", state, &flags, &user, &sys) != 4)
 		return -1;
+	if ((flags & EXITING) != 0)
+		*state = 'X';
 	*ticks = (uint64_t)user + sys;
 	return 0;
 }

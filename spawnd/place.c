@@ -36,7 +36,7 @@ check_directory(int fd, struct err *e)
 	struct stat st;
 
 	if (fstat(fd, &st) == -1)
-		return err_set(e, EX_OSERR, "control: %s: %s", where,
+		return err_set(e, EX_CANTCREAT, "control: %s: %s", where,
 		    strerror(errno));
 	if ((st.st_uid != 0 && st.st_uid != geteuid()) ||
 	    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)

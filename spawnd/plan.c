@@ -11,7 +11,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,7 +338,7 @@ plan_program(struct plan *p, struct err *e)
 	    p->jail != NULL);
 	/* Its path may be of no use to whom we become. */
 	if (stays)
-		p->cwd_fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		p->cwd_fd = jail_opendir(-1, ".");
 	if (p->argv[0] == NULL || p->argv[n - 1] == NULL || p->chdir == NULL)
 		return no_memory(e);
 	return 0;

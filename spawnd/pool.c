@@ -23,6 +23,12 @@ pool_staying(const struct pool *p)
 	return pool_active(p) - p->nleaving;
 }
 
+bool
+pool_has_room(const struct pool *p)
+{
+	return pool_active(p) - p->nstrays <= p->conf.max;
+}
+
 uint64_t
 pool_take_token(struct pool *p, uint64_t now)
 {
@@ -121,8 +127,7 @@ add_one(struct pool *p, uint64_t now)
 		if (retire_undo(p, s, now))
 			return true;
 	}
-	if (pool_active(p) - p->nstrays > p->conf.max ||
-	    (s = pool_empty(p)) == NULL)
+	if (!pool_has_room(p) || (s = pool_empty(p)) == NULL)
 		return false;
 	slot_spawn(p, s);
 	return true;
@@ -292,9 +297,9 @@ pool_tick(struct pool *p, uint64_t now)
 {
 	struct slot *s;
 
-	/* What is left over falls due again at once. */
+	/* The rest falls due again at once, when others had their turn. */
 	while ((s = slot_next_due(p)) != NULL && s->deadline <= now &&
-	    p->queued < p->nactions / 2)
+	    p->queued < POOL_EXAMS && p->queued < p->nactions / 2)
 		slot_fall_due(p, s, now);
 	drain_tick(p, now);
 	step(p, NULL, now);

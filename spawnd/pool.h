@@ -30,6 +30,7 @@
 #define POOL_START_GRACE	USEC		/* from the first ready one */
 #define POOL_EXAM_FIRST		UINT64_C(1000)	/* looks at a retiring worker */
 #define POOL_EXAM_LAST		UINT64_C(100000)
+#define POOL_EXAMS		32		/* at once, at the most */
 #define POOL_FREEZE		UINT64_C(20000)	/* for a process to stop */
 #define POOL_FREEZE_AGAIN	UINT64_C(50000)	/* after one that did not */
 #define POOL_CONSTANT		USEC		/* busy so long: told anyway */
@@ -78,7 +79,8 @@ struct exam {
 	bool		 threaded;	/* it has more than one task */
 	bool		 leads;		/* it only watches over others */
 	bool		 loops;		/* it waits as an event loop does */
-	bool		 waits;		/* it sleeps on a quiet connection */
+	bool		 waits;		/* all of it sleeps: on a quiet
+					   connection, or in accept */
 	uint64_t	 connection;	/* names one it holds */
 	uint64_t	 age;		/* of that, as far as it was seen */
 };
@@ -93,6 +95,7 @@ struct overdue {
 /* How many connections wait to be accepted. */
 struct queue {
 	bool		 known;
+	bool		 open;		/* new ones cannot be kept out */
 	unsigned int	 depth;
 };
 

@@ -68,15 +68,17 @@ compare(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* Does anybody answer there, or could if we were somebody else? */
+/* Does anybody answer there? Whoever may not ask cannot know. */
 static bool
-is_alive(const char *dir)
+is_alive(struct pools *p, const char *dir)
 {
 	struct talk t;
 	struct err e;
 
-	if (talk_open(&t, dir, true, &e) == -1)
-		return e.status == EX_NOPERM;
+	if (talk_open(&t, dir, true, &e) == -1) {
+		p->denied += e.status == EX_NOPERM;
+		return false;
+	}
 	talk_close(&t);
 	return true;
 }
@@ -97,7 +99,7 @@ scan(struct pools *p, const char *base, struct err *e)
 			continue;
 		if (asprintf(&path, "%s/%s", base, de->d_name) == -1)
 			continue;
-		if (is_trusted(path) && is_alive(path))
+		if (is_trusted(path) && is_alive(p, path))
 			r = add(p, base, de->d_name, e);
 		free(path);
 	}
@@ -134,7 +136,7 @@ pools_find(const char *which, struct pools *p, struct err *e)
 	char *list[2];
 	int i, n, r = 0;
 
-	*p = (struct pools){ NULL, 0 };
+	*p = (struct pools){ NULL, 0, 0 };
 	if (which != NULL && strchr(which, '/') != NULL)
 		return add(p, "", which, e);
 	if (which != NULL)
@@ -160,7 +162,7 @@ pools_free(struct pools *p)
 		free(p->list[i].name);
 	}
 	free(p->list);
-	*p = (struct pools){ NULL, 0 };
+	*p = (struct pools){ NULL, 0, 0 };
 }
 
 static int

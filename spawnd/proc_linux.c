@@ -263,13 +263,14 @@ view_process(pid_t pid, uint64_t inode, int left, pid_t *tree, int *n,
 	if ((ntasks = list_numbers(path, tasks, left)) == -1)
 		return -1;
 	for (i = 0; i < ntasks && (n == NULL || !v->accepting); i++) {
-		if (view_time(pid, tasks[i], v))
+		if (view_time(pid, tasks[i], v)) {
 			view_call(pid, tasks[i], inode, v);
+			v->tasks++;
+		}
 		if (n != NULL && add_children(pid, tasks[i], tree, n,
 		    TREE_MAX) == -1)
 			v->readable = false;
 	}
-	v->tasks += ntasks;
 	return 0;
 }
 

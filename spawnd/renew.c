@@ -47,8 +47,8 @@ renew_ready(struct pool *p, struct slot *s, uint64_t now)
 		s->expires = slot_later(s->ready, c->max_age - slot_random(p) %
 		    (c->max_age / POOL_AGE_SPREAD + 1));
 	if (c->max_rss != 0)
-		s->measure_at = slot_later(now, slot_random(p) %
-		    POOL_MEASURE + 1);
+		s->measure_at = slot_later(now, POOL_MEASURE +
+		    slot_random(p) % POOL_MEASURE);
 	if (c->request_timeout != 0)
 		s->overdue_at = slot_later(now, overdue_pause(p));
 	slot_enter(p, s, SLOT_READY, NEVER);
@@ -292,7 +292,7 @@ static bool
 is_due(struct pool *p, uint64_t now)
 {
 	if (p->phase != PHASE_UP || p->going != NULL ||
-	    (!p->reloading && p->nexpired == 0))
+	    (!p->reloading && p->nexpired == 0 && p->extra == NULL))
 		return false;
 	if (p->extra != NULL && p->reloading &&
 	    p->extra->generation != p->generation)
@@ -300,8 +300,10 @@ is_due(struct pool *p, uint64_t now)
 	if (p->extra != NULL && (p->extra->state != SLOT_READY ||
 	    !is_proven(p, now)))
 		return false;
-	if (p->extra != NULL)
+	if (p->extra != NULL) {
 		p->renewals = 0;
+		p->unfit = true;	/* should there be no old one left */
+	}
 	p->extra = NULL;
 	return true;
 }
@@ -319,7 +321,7 @@ renew_step(struct pool *p, uint64_t now)
 		p->going = old;
 		slot_end(p, old, now);
 	} else if ((p->reloading || now >= p->renew_after) &&
-	    (p->extra = pool_empty(p)) != NULL)
+	    pool_has_room(p) && (p->extra = pool_empty(p)) != NULL)
 		slot_spawn(p, p->extra);
 }
 
@@ -328,6 +330,8 @@ renew_deadline(const struct pool *p)
 {
 	if (p->phase != PHASE_UP || p->going != NULL)
 		return NEVER;
+	if (p->extra == NULL && !pool_has_room(p))
+		return NEVER;	/* until one that leaves is gone */
 	if (p->extra != NULL)
 		return p->reloading && !p->proven &&
 		    p->extra->state == SLOT_READY ? p->prove_by : NEVER;

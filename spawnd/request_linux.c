@@ -48,11 +48,11 @@ uint64_t
 observe_connection(pid_t pid)
 {
 	uint64_t inodes[SOCKETS_MAX];
-	bool unread;
+	struct accepted what;
 	int n;
 
 	(void)proc_sockets(pid, true, inodes, &n, SOCKETS_MAX);
-	if (n == 0 || diag_accepted(inodes, n, &unread) <= 0)
+	if (n == 0 || diag_accepted(inodes, n, &what) <= 0)
 		return 0;
 	return inodes[0];
 }
@@ -124,16 +124,16 @@ static void
 find_overdue(pid_t pid, uint64_t limit, uint64_t now, struct overdue *o)
 {
 	uint64_t inodes[SOCKETS_MAX], age;
+	struct accepted what;
 	struct view v;
-	bool unread;
 	int i, n;
 
 	(void)proc_sockets(pid, false, inodes, &n, SOCKETS_MAX);
-	if (n == 0 || (n = diag_accepted(inodes, n, &unread)) <= 0 ||
+	if (n == 0 || (n = diag_accepted(inodes, n, &what)) <= 0 ||
 	    proc_view(pid, 0, false, &v) == -1)
 		return;
 	for (i = 0; i < n; i++) {
-		age = now - since(inodes[i], &v, unread, now);
+		age = now - since(inodes[i], &v, what.unread, now);
 		if (age <= limit || age <= o->age)
 			continue;
 		o->late = true;

@@ -38,17 +38,30 @@ tell(struct pool *p, struct slot *s, bool whole, uint64_t now)
 	    smaller(slot_later(now, POOL_HEED), s->end_by));
 }
 
+/* One at a time is stopped. It hears when it is the next: retire_forget(). */
+static void
+await_turn(struct pool *p, struct slot *s, uint64_t now)
+{
+	s->turn = true;
+	slot_enter(p, s, SLOT_RETIRING, smaller(slot_later(now, POOL_EXAM_LAST),
+	    s->end_by));
+}
+
 void
 retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	(void)ev;
-	s->told = s->constant = s->busy = false;
+	s->told = s->constant = s->busy = s->turn = false;
 	s->connection = s->age = 0;
 	s->retiring = now;
 	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
 	    p->stop_by);
 	s->pause = POOL_EXAM_FIRST;
+	if (p->count[SLOT_RETIRING] >= POOL_EXAMS) {
+		await_turn(p, s, now);
+		return;
+	}
 	examine_later(p, s, now);
 	slot_push(p, s, POOL_EXAMINE);
 }
@@ -69,6 +82,13 @@ end_now(struct pool *p, struct slot *s)
 	slot_enter(p, s, SLOT_KILLED, NEVER);
 }
 
+static bool
+other_called(const struct pool *p, const struct slot *s)
+{
+	return p->called != NULL && p->called != s && p->called->turn &&
+	    p->called->state == SLOT_RETIRING;
+}
+
 void
 retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -78,6 +98,12 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		end_now(p, s);
 		return;
 	}
+	if (s->turn && (p->frozen != NULL || other_called(p, s))) {
+		await_turn(p, s, now);
+		return;
+	}
+	if (s->turn)
+		p->called = s;
 	examine_later(p, s, now);
 	slot_push(p, s, POOL_EXAMINE);
 }
@@ -118,6 +144,9 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	const struct exam *x = &ev->exam;
 
 	s->threads = x->threaded && !x->loops;
+	s->turn = false;
+	if (p->called == s)
+		p->called = NULL;
 	if (x->holds == HOLDS_BUSY) {
 		found_busy(p, s, x, now);
 		return;
@@ -140,16 +169,28 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	} else if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
-		slot_deadline(p, s, slot_later(now, POOL_EXAM_FIRST));
+		await_turn(p, s, now);
 }
 
 void
 retire_forget(struct pool *p, const struct slot *s)
 {
-	if (p->frozen == s)
-		p->frozen = NULL;
+	struct slot *next;
+
 	if (p->last == s)
 		p->last = NULL;
+	if (p->called == s)
+		p->called = NULL;
+	if (p->frozen != s)
+		return;
+	p->frozen = NULL;
+	TAILQ_FOREACH(next, &p->lists[SLOT_RETIRING], by_state) {
+		if (next->turn) {
+			p->called = next;
+			slot_deadline(p, next, 0);
+			break;
+		}
+	}
 }
 
 bool
@@ -186,10 +227,7 @@ retire_freeze_timer(struct pool *p, struct slot *s,
     const struct pool_event *ev, uint64_t now)
 {
 	(void)ev;
-	if (now >= s->thaw_by) {
-		retire_thaw(p, s, POOL_FREEZE_AGAIN, now);
-		return;
-	}
+	/* Even when it is late: we may be, and not the process. */
 	slot_deadline(p, s, slot_later(now, POOL_EXAM_FIRST));
 	slot_push(p, s, POOL_EXAMINE);
 }
@@ -201,8 +239,11 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 {
 	const struct exam *x = &ev->exam;
 
-	if (!x->frozen)
-		return;		/* the timer looks again, or gives up */
+	if (!x->frozen) {
+		if (now >= s->thaw_by)
+			retire_thaw(p, s, POOL_FREEZE_AGAIN, now);
+		return;		/* else the timer looks again */
+	}
 	if (x->holds == HOLDS_BUSY || x->holds == HOLDS_UNKNOWN) {
 		s->busy = true;
 		s->connection = x->connection;

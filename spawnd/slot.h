@@ -39,6 +39,7 @@ struct slot {
 	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last examined */
 	bool		 loops;		/* then, too */
+	bool		 turn;		/* idle, and waits to be stopped */
 	bool		 threads;	/* then: several wait in accept */
 	bool		 constant;	/* other connections at each look */
 	uint64_t	 connection;	/* at the last one */
@@ -85,6 +86,7 @@ struct pool {
 	struct slot	*extra;		/* the new worker of a renewal */
 	struct slot	*going;		/* the one it replaces */
 	struct slot	*frozen;	/* the one in SLOT_FREEZING */
+	struct slot	*called;	/* the next, on its way there */
 	uint64_t	 stop_by;	/* the stop's own deadline */
 	bool		 draining;	/* the stop serves what waits */
 	bool		 shut;		/* nothing new comes */
@@ -209,6 +211,8 @@ struct slot *pool_empty(struct pool *p);
 unsigned int pool_active(const struct pool *p);
 /* How many of them will be left when those that leave are gone. */
 unsigned int pool_staying(const struct pool *p);
+/* May there be one more, with those that leave counted? */
+bool	 pool_has_room(const struct pool *p);
 /*
  * Takes the right to replace a crashed worker from the pool's bucket.
  * Returns how long that has to wait, 0: not at all.

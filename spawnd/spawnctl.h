@@ -41,6 +41,7 @@ struct found {
 struct pools {
 	struct found	*list;
 	size_t		 n;
+	size_t		 denied;	/* others, that we may not ask */
 };
 
 /* pools.c: where pools are */
@@ -109,7 +110,8 @@ int	 writer_table(FILE *f, const struct answer *a, struct err *e);
 int	 writer_json(FILE *f, const struct answer *a, struct err *e);
 int	 writer_openmetrics(FILE *f, const struct answer *a, bool full,
 	    struct err *e);
-/* php-fpm's forms: "text", "json", "xml", "openmetrics". */
+/* php-fpm's forms, "text", "json", "xml" and "openmetrics"; -1: none. */
+int	 writer_fpm_form(const char *name);
 int	 writer_fpm(FILE *f, const struct answer *a, const char *form,
 	    bool full, struct err *e);
 

@@ -174,6 +174,7 @@ main(int argc, char *argv[])
 	/* Neither is a reader that has gone, nor a limit of the files' size. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	names_begin(argc, argv);
 	if ((passed = notify_listen_fds(&e)) == -1 ||
 	    daemon_sanitize(passed, &e) == -1 ||
 	    names_parse(&conf, argc, argv, &e) == -1)

@@ -213,7 +213,7 @@ struct plan {
 	int		 cwd_fd;		/* -1: not where we stay */
 	char		*pidfile;		/* NULL: none */
 	char		*control;		/* NULL: none; a directory */
-	bool		 control_own;		/* of this pool alone, as asked */
+	bool		 control_own;		/* of this pool alone */
 	gid_t		 status_gid;		/* (gid_t)-1: nobody else */
 	char		*log;			/* NULL: not a file */
 	int		 backlog;
@@ -268,7 +268,7 @@ struct view {
 	bool		 asleep;		/* no task runs */
 	bool		 readable;		/* nothing of it was hidden */
 	bool		 stopped;		/* all tasks are */
-	int		 tasks;
+	int		 tasks;			/* that have not ended */
 	bool		 reading;		/* a task sleeps in a read */
 	uint64_t	 reads;			/* of that socket; 0: of none */
 	bool		 looping;		/* or in epoll_wait(2) */
@@ -516,9 +516,10 @@ int	 limit_parse(const char *opt, const char *val, struct limit *l,
 /*
  * No new connections from now on, where that does no harm to those that wait:
  * a unix socket's file is removed if the rights of this moment allow it, at a
- * TCP socket new ones get no answer.
+ * TCP socket new ones get no answer. Returns false where they cannot be kept
+ * out: then only a single one can wait at a time.
  */
-void	 listen_refuse(const struct plan *p);
+bool	 listen_refuse(const struct plan *p);
 /* None at all: a unix socket is shut down. Those that wait can be accepted. */
 void	 listen_shut(const struct plan *p);
 /*
@@ -727,7 +728,7 @@ void	 observe_waiting(bool half_open, struct queue *q);
 void	 observe_load(bool busy, struct load *l);
 /* The pids of our own children, at most n. Returns how many, or -1. */
 int	 observe_children(pid_t *list, int n);
-/* Does the process hold the listen socket or a connection of it? */
+/* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
 /* One that waits in the listen queue, the oldest if that is known; or 0. */
 uint64_t observe_head(void);
@@ -798,8 +799,8 @@ bool	 proc_is_pipe(pid_t pid, int fd);
 /* What /proc/PID/syscall says. */
 struct call parse_call(const char *text);
 /*
- * The state and the cpu time, in clock ticks, of /proc/PID/stat. Returns 0,
- * or -1 if it is none.
+ * The state and the cpu time, in clock ticks, of /proc/PID/stat; a state of
+ * 'X' for one that is about to end, too. Returns 0, or -1 if it is none.
  */
 int	 parse_stat(const char *text, char *state, uint64_t *ticks);
 /*
@@ -816,13 +817,17 @@ int	 diag_open(int fd);
 /* As observe_head() and observe_moved(). */
 uint64_t diag_head(void);
 enum moved diag_moved(uint64_t mark);
+/* Of the connections that were found, at least one ... */
+struct accepted {
+	bool		 unread;		/* has bytes nobody has read */
+	bool		 alive;			/* has a client still */
+};
 /*
  * Which of these socket inodes are accepted connections of the listen
- * socket? They are moved to the front; *unread: one of them has bytes that
- * nobody has read. Returns how many, or -1 with errno set: unknown (ENOENT:
- * our own listen socket is not seen).
+ * socket? They are moved to the front. Returns how many, or -1 with errno
+ * set: unknown (ENOENT: our own listen socket is not seen).
  */
-int	 diag_accepted(uint64_t *inodes, int n, bool *unread);
+int	 diag_accepted(uint64_t *inodes, int n, struct accepted *what);
 /*
  * All accepted connections, in malloc'd memory (NULL for none). Returns how
  * many, or -1: unknown.
@@ -863,6 +868,11 @@ int	 netlink_ask(const void *body, size_t size, bool dump,
 	    netlink_taker *take, void *arg);
 
 /* names.c: the other names of the program, see names.h */
+/*
+ * Before anything looks at argv or the environment: where the name asks for
+ * a title, they are moved away from where that is to be.
+ */
+void	 names_begin(int argc, char *argv[]);
 /*
  * Parses a command line into *c by the name that argv[0] has, which messages
  * begin with from now on. As options_parse().

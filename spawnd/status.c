@@ -32,7 +32,8 @@ struct status {
 
 static const struct plan *plan;
 static const struct guarantees *guarantees;
-static struct memory *memory;	/* of each slot, once somebody asks */
+static struct memory *memory;	/* of the first slots, once somebody asks */
+static unsigned int remembered;	/* how many those are */
 static uint64_t began;		/* loop_now()'s time */
 static time_t began_at;		/* and that of the clock on the wall */
 
@@ -182,9 +183,6 @@ status_begin(bool full)
 {
 	struct status *s;
 
-	if (memory == NULL && (memory = calloc(pool_slots(supervise_pool()),
-	    sizeof(*memory))) == NULL)
-		return NULL;
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return NULL;
 	s->full = full;
@@ -221,14 +219,29 @@ state_name(enum slot_state state)
 	}
 }
 
-/* Takes over what is known of the process; another one begins anew. */
+/* What is remembered of a worker; of another process nothing. NULL: no room. */
 static struct memory *
-remember(const struct pool_worker *w, const struct usage *u, uint64_t now)
+recall(const struct pool_worker *w)
 {
-	struct memory *m = &memory[w->slot];
+	unsigned int n = w->slot / 64 * 64 + 64;
+	struct memory *m;
 
+	if (w->slot >= remembered) {
+		if ((m = recallocarray(memory, remembered, n,
+		    sizeof(*m))) == NULL)
+			return NULL;
+		memory = m;
+		remembered = n;
+	}
+	m = &memory[w->slot];
 	if (m->pid != w->pid)
 		*m = (struct memory){ .pid = w->pid };
+	return m;
+}
+
+static void
+remember(struct memory *m, const struct usage *u, uint64_t now)
+{
 	if (u->connection != m->connection) {
 		m->connection = u->connection;
 		m->since = now;
@@ -237,23 +250,23 @@ remember(const struct pool_worker *w, const struct usage *u, uint64_t now)
 		m->pss = u->pss;
 		m->pss_at = now;
 	}
-	return m;
 }
 
 static void
 write_usage(struct status *s, const struct pool_worker *w, uint64_t now,
     struct proto_output *o)
 {
-	struct memory *m = &memory[w->slot];
+	struct memory *m = recall(w);
 	struct usage u;
-	bool pss = s->full && (m->pid != w->pid || m->pss_at == 0 ||
+	bool pss = s->full && m != NULL && (m->pss_at == 0 ||
 	    now - m->pss_at > PSS_AGE);
 
-	if (usage_worker(w->pid, s->inodes, s->n, pss, &u) == -1) {
+	if (m == NULL || usage_worker(w->pid, s->inodes, s->n, pss,
+	    &u) == -1) {
 		s->counted = false;
 		return;
 	}
-	m = remember(w, &u, now);
+	remember(m, &u, now);
 	if (u.counted) {
 		proto_number(o, "connections", u.connections);
 		if (u.connections > 0)

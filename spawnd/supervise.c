@@ -17,6 +17,7 @@ static const struct plan *plan;
 static struct pool *pool;
 static int exit_status;
 static bool stopping;
+static bool refuses = true;		/* they can be kept out */
 static uint64_t refused_at;		/* when new connections were; 0: not */
 static struct loop_watch *shutdown_watch;
 static char last_exit[ERR_SIZE];	/* of a start that fails */
@@ -207,6 +208,7 @@ do_queue(void)
 	uint64_t now = loop_now();
 
 	observe_waiting(now - refused_at < HANDSHAKE, &ev.queue);
+	ev.queue.open = !refuses;
 	pool_event(pool, &ev, now);
 }
 
@@ -214,7 +216,7 @@ static void
 do_refuse(void)
 {
 	refused_at = loop_now();
-	listen_refuse(plan);
+	refuses = listen_refuse(plan);
 }
 
 static void
@@ -322,6 +324,13 @@ find_strays(void)
 	}
 }
 
+/* Is no process but one left in the pool? */
+static bool
+is_last(void)
+{
+	return pool_count(pool, SLOT_EMPTY) + 1 >= pool_slots(pool);
+}
+
 static void
 on_child(int signo)
 {
@@ -336,7 +345,7 @@ on_child(int signo)
 		ev = (struct pool_event){ .what = EV_HALTED,
 		    .slot = (unsigned int)slot };
 		if (!stopped) {
-			if (stopping)
+			if (stopping && is_last())
 				find_strays();	/* they are waited for */
 			capture_end(ev.slot);
 			ev.what = EV_EXIT;

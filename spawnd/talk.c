@@ -96,9 +96,9 @@ talk_open(struct talk *t, const char *dir, bool read, struct err *e)
 	if (errno == ECONNREFUSED || errno == ENOENT)
 		return err_set(e, EX_UNAVAILABLE, "%s: no pool runs there",
 		    dir);
-	return err_set(e, err_status(errno, EX_UNAVAILABLE), "%s: %s%s", dir,
-	    strerror(errno), errno == EACCES ? " (run it as who runs the "
-	    "pool, or as root)" : "");
+	return err_set(e, err_status(errno, EX_UNAVAILABLE), "%s: cannot be "
+	    "connected to: %s%s", dir, strerror(errno), errno == EACCES ?
+	    " (run it as who runs the pool, or as root)" : "");
 }
 
 void

@@ -195,9 +195,9 @@ make_child(int output, struct exec_failure *f)
 	pid_t parent = getpid(), pid;
 	int saved = errno;
 
-	pid = vfork();
+	pid = vfork();	/* NOLINT(*.vfork): see above */
 	if (pid == 0)
-		become(parent, output, f);
+		become(parent, output, f);	/* NOLINT(*.Vfork): the same */
 	if (pid != -1)
 		errno = saved;		/* the child's calls set it, too */
 	return pid;

@@ -34,11 +34,14 @@ STATUS = {
     "EX_CONFIG": 78,
 }
 # Strings of these files or calls that are no messages.
-NOT_FILES = {"preprint.c"}              # the plan: "key: value"
+# The plan: "key: value"; and what shows figures.
+NOT_FILES = {"preprint.c", "frame.c", "writer_table.c", "writer_json.c",
+             "writer_openmetrics.c", "writer_fpm.c"}
 NOT_CALLS = {"notify_send", "sscanf", "strftime", "printf", "puts",
              "_Static_assert"}
 NOT_STRINGS = {
     "exec %",                           # the command of -f
+    "status full", "stop now",          # commands of a control socket
 }
 
 TOKEN = re.compile(r"""
@@ -165,7 +168,7 @@ def read_sources():
 
 def is_help(base, calls):
     """The texts of -h: a table of options is no call."""
-    return re.match(r"(options|names_\w+)\.c$", base) and \
+    return re.match(r"(options|spawnctl|names_\w+)\.c$", base) and \
         not any(c[0] for c in calls)
 
 

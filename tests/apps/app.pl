@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # SPDX-License-Identifier: ISC
-# A responder in Perl: the request's token, who answered, and a body.
+# A responder in Perl: the request's token, who answered, and a body; what was
+# posted comes back.
 use strict;
 use warnings;
 use FCGI;
@@ -9,7 +10,13 @@ my $request = FCGI::Request();
 while ($request->Accept() >= 0) {
 	my %query = map { my ($k, $v) = split /=/, $_, 2; ($k, $v // '') }
 	    split /&/, $ENV{QUERY_STRING} // '';
+	my ($length, $posted) = ($ENV{CONTENT_LENGTH} || 0, '');
+	while (length $posted < $length) {
+		read STDIN, $posted, $length - length $posted, length $posted
+		    or last;
+	}
 	print "Content-Type: text/plain\r\nX-Pid: $$\r\n",
 	    'X-Token: ', $query{token} // '', "\r\n\r\n";
-	print "pid $$\nuid $<\n", 'x' x ($query{big} // 0);
+	print $length ? $posted : "pid $$\nuid $<\n",
+	    'x' x ($query{big} // 0);
 }

@@ -58,12 +58,17 @@ request(unsigned char *b, const char *query)
 	static const unsigned char ends[] = { 1, 4, 0, 1, 0, 0, 0, 0, 1, 5, 0,
 	    1, 0, 0, 0, 0 };
 	unsigned char *params = b + sizeof(begin);
+	char uri[160];
 	size_t n = 8;
 
+	snprintf(uri, sizeof(uri), "/load?%s", query);
 	memcpy(b, begin, sizeof(begin));
 	n += put_pair(params + n, "QUERY_STRING", query);
 	n += put_pair(params + n, "REQUEST_METHOD", "GET");
+	n += put_pair(params + n, "REQUEST_URI", uri);
+	n += put_pair(params + n, "SCRIPT_NAME", "/load");
 	n += put_pair(params + n, "SCRIPT_FILENAME", script);
+	n += put_pair(params + n, "SERVER_PROTOCOL", "HTTP/1.1");
 	memcpy(params, (const unsigned char[]){ 1, 4, 0, 1,
 	    (unsigned char)((n - 8) >> 8), (unsigned char)(n - 8), 0, 0 }, 8);
 	memcpy(params + n, ends, sizeof(ends));

@@ -4,13 +4,12 @@
  * connection. Whoever ends it blindly loses what it serves.
  *
  * QUERY_STRING is "TOKEN", "TOKEN MS" to sleep so long, or "TOKEN MS SIZE".
- * With an argument it leaks so many KB at each request.
  * The answer's body is TOKEN, a space, the pid, a newline and SIZE times "x".
  *
- *   bare [socket] [max N]
+ *   bare [KB] [socket] [max N]
  *
- * socket: holds another socket, too, as one that asks a database; max: serves
- * N requests, then exits 0.
+ * KB: so much it leaks at each request; socket: holds another socket, too, as
+ * one that asks a database; max: serves N requests, then exits 0.
  */
 #include <sys/socket.h>
 
@@ -134,15 +133,27 @@ serve(int fd)
 int
 main(int argc, char *argv[])
 {
-	size_t leak = argc > 1 ? (size_t)atoi(argv[1]) << 10 : 0;
-	char *p;
-	int fd;
+	static char *p;		/* the last that was not freed */
+	size_t leak = 0;
+	long left = -1;
+	int fd, i;
 
-	while ((fd = accept(STDIN_FILENO, NULL, NULL)) != -1) {
+	for (i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "socket") == 0) {
+			if (socket(AF_UNIX, SOCK_STREAM, 0) == -1)
+				return 1;
+		} else if (strcmp(argv[i], "max") == 0 && i + 1 < argc)
+			left = atol(argv[++i]);
+		else
+			leak = (size_t)atoi(argv[i]) << 10;
+	}
+	while (left != 0 && (fd = accept(STDIN_FILENO, NULL, NULL)) != -1) {
 		serve(fd);
 		close(fd);
 		if (leak > 0 && (p = malloc(leak)) != NULL)
 			memset(p, 1, leak);
+		if (left > 0)
+			left--;
 	}
-	return 1;
+	return left == 0 ? 0 : 1;
 }

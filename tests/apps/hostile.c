@@ -25,17 +25,21 @@
  *   fds=N          opens N descriptors
  *   threads=N      starts N threads
  *   tree=N         forks N children that only wait
- *   leaderless     its first thread ends, another goes on serving
+ *   wait=MS        sleeps in epoll_wait and in recv with a timeout by turns;
+ *                  its result is how often one of them was interrupted
  *
  * The result of each is a line "NAME ERRNO" of the answer where it is made
  * before that, and nothing else is said of it.
+ *
+ * With the argument "leaderless" its first thread ends before another serves.
  */
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -237,6 +241,30 @@ plant_tree(int n)
 }
 
 static int
+wait_in_turns(int ms)
+{
+	struct timeval patience = { .tv_usec = 20000 };
+	int ep = epoll_create1(0), pair[2], n = 0;
+	struct epoll_event ev;
+	char c;
+
+	if (ep == -1 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1)
+		return -1;
+	setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience,
+	    sizeof(patience));
+	for (; ms > 0; ms -= 40) {
+		if (epoll_wait(ep, &ev, 1, 20) == -1)
+			n++;
+		if (recv(pair[0], &c, 1, 0) == -1 && errno != EAGAIN)
+			n++;
+	}
+	close(pair[0]);
+	close(pair[1]);
+	close(ep);
+	return n;
+}
+
+static int
 act(const char *cmd, const char *val)
 {
 	int n = atoi(val);
@@ -278,6 +306,8 @@ act(const char *cmd, const char *val)
 		return start_threads(n);
 	if (strcmp(cmd, "tree") == 0)
 		return plant_tree(n);
+	if (strcmp(cmd, "wait") == 0)
+		return wait_in_turns(n);
 	return EINVAL;
 }
 

@@ -3,11 +3,14 @@
  * The load generator: clients that send FastCGI requests one after another,
  * each over a connection of its own, never twice, and check each answer.
  *
- *   load SOCKET|ADDR:PORT CLIENTS SECONDS MS [SIZE [SCRIPT [latency]]]
+ *   load SOCKET|ADDR:PORT CLIENTS SECONDS MS [SIZE [SCRIPT [latency | QUERY]]]
+ *
+ * It ends before that on SIGINT.
  *
  * Each request carries a token that the answer must bring back, sleeps MS in
  * the worker and asks for SIZE bytes; SCRIPT is for applications that want a
- * SCRIPT_FILENAME. At the end, on one line:
+ * SCRIPT_FILENAME, QUERY, to which the token is appended, for those that do
+ * not take "TOKEN MS SIZE". At the end, on one line:
  *
  *   sent N answered N failed N connect N cut N wrong N late N gap_us N busy N
  *   refused N
@@ -24,6 +27,7 @@
 #include <sys/resource.h>
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #include "ask.h"
@@ -31,6 +35,8 @@
 #define CLIENTS_MAX	1024
 #define LATENCY_MAX	1000000	/* usec; what took longer counts as this */
 
+static volatile sig_atomic_t over;
+static const char *own_query;
 static uint64_t until;
 static atomic_ulong counts[NKINDS], busy;
 static atomic_ulong last, gap;
@@ -52,15 +58,20 @@ note_answer(uint64_t t)
 static void *
 client(void *arg)
 {
-	char token[64], query[128];
+	char token[64], query[144];
 	unsigned long i;
 	uint64_t t, spent;
 	enum kind kind;
 
-	for (i = 0; (t = now()) < until; i++) {
+	for (i = 0; (t = now()) < until && !over; i++) {
 		snprintf(token, sizeof(token), "t%d-%lu-%d", (int)getpid(),
 		    i, (int)(intptr_t)arg);
-		snprintf(query, sizeof(query), "%s %u %u", token, ms, size);
+		if (own_query != NULL)
+			snprintf(query, sizeof(query), "%s%s", own_query,
+			    token);
+		else
+			snprintf(query, sizeof(query), "%s %u %u", token, ms,
+			    size);
 		kind = ask(token, query);
 		atomic_fetch_add(&counts[kind], 1);
 		spent = now() - t;
@@ -103,6 +114,12 @@ print_latency(unsigned long all)
 	    percentile(99), (unsigned long)usec * 1000 / (all > 0 ? all : 1));
 }
 
+static void
+end(int signo)
+{
+	over = signo;
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -113,18 +130,22 @@ main(int argc, char *argv[])
 	double seconds;
 
 	if (argc < 5 || (argc > 6 && strlen(argv[6]) > 127) ||
+	    (argc > 7 && strlen(argv[7]) > 63) ||
 	    parse(argv[1]) == -1 || (clients = atoi(argv[2])) < 1 ||
 	    clients > CLIENTS_MAX) {
 		fprintf(stderr, "usage: load SOCKET|ADDR:PORT CLIENTS SECONDS "
-		    "MS [SIZE [SCRIPT [latency]]]\n");
+		    "MS [SIZE [SCRIPT [latency | QUERY]]]\n");
 		return 64;
 	}
 	seconds = atof(argv[3]);
 	ms = (unsigned int)atoi(argv[4]);
 	size = argc > 5 ? (unsigned int)atoi(argv[5]) : 0;
 	script = argc > 6 ? argv[6] : "";
+	if (argc > 7 && strcmp(argv[7], "latency") != 0)
+		own_query = argv[7];
 	until = began + (uint64_t)(seconds * 1e6);
 	atomic_store(&last, began);
+	signal(SIGINT, end);
 	for (i = 0; i < clients; i++) {
 		if (pthread_create(&threads[i], NULL, client,
 		    (void *)(intptr_t)i) != 0)
@@ -141,7 +162,7 @@ main(int argc, char *argv[])
 	    counts[WRONG], counts[LATE], gap,
 	    busy / (unsigned long)clients * 100 /
 	    (unsigned long)(now() - began), counts[REFUSED]);
-	if (argc > 7 && strcmp(argv[7], "latency") == 0)
+	if (argc > 7 && own_query == NULL)
 		print_latency(all);
 	return 0;
 }

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import time
 
@@ -132,6 +133,8 @@ def main():
         return 0 if args.list else 64
     os.makedirs(args.out, exist_ok=True)
     managers.adopt_orphans()
+    # Whoever ends us ends the pools, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     data = read(f"{args.out}/bench.json", {}) if args.only else {}
     old = data.get("scenarios", {})
     tally = {"passed": 0, "failed": 0, "skipped": 0}
@@ -142,6 +145,8 @@ def main():
         if s.name in only and select(s, args.quick):
             data["scenarios"][s.name] = measure(s, args.quick, tally)
             say(s.name, data["scenarios"][s.name])
+            finish({**data, "scenarios": {**old, **data["scenarios"]}},
+                   args.out)
         elif s.name in old:
             data["scenarios"][s.name] = old[s.name]
     wrong = finish(data, args.out)

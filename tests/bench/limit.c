@@ -33,7 +33,7 @@ main(int argc, char *argv[])
 		    "[ARGUMENT...]\n");
 		return 64;
 	}
-	strcpy(un.sun_path, argv[1]);
+	memcpy(un.sun_path, argv[1], strlen(argv[1]));
 	close(STDIN_FILENO);
 	if ((fd = socket(AF_UNIX, SOCK_STREAM, 0)) != STDIN_FILENO ||
 	    bind(fd, (struct sockaddr *)&un, sizeof(un)) == -1 ||

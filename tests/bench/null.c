@@ -51,7 +51,7 @@ main(int argc, char *argv[])
 		fprintf(stderr, "usage: null SOCKET WORKERS\n");
 		return 64;
 	}
-	strcpy(un.sun_path, argv[1]);
+	memcpy(un.sun_path, argv[1], strlen(argv[1]));
 	if (bind(listener, (struct sockaddr *)&un, sizeof(un)) == -1 ||
 	    listen(listener, 1024) == -1) {
 		perror("null");

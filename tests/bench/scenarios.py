@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 
 import managers
-from managers import Job, Later, Pool
+from managers import Job, Later, Pool, children
 
 CLIENTS = 8
 C = ["limit", "spawnd", "spawn-fcgi", "multiwatch", "supervisord", "uwsgi"]
@@ -68,7 +68,9 @@ def preflight(case, _quick):
 def respawn(case, quick):
     with Pool(case[1], case[2]) as pool:
         cpu = pool.cpu_ns()
-        times = 10 if quick else 40
+        # Some take a second for each.
+        slow = case[1] in ("supervisord", "uwsgi")
+        times = 10 if quick else 5 if slow else 40
         us = pool.probe("kill", pool.accepts, case[2].workers, times, 25)
         return {"accept_us": [float(x) for x in us],
                 "cpu_us": (pool.cpu_ns() - cpu) / 1000 / times}
@@ -112,7 +114,19 @@ def many(case, quick):
             kills.append(float(pool.probe("killall", pool.accepts, n)[0]))
             settle(pool)
             cpus.append((pool.cpu_ns() - cpu) / 1000 / n)
-        return {**result, "recover_us": kills, "recover_cpu_us": cpus}
+        result.update({"recover_us": kills, "recover_cpu_us": cpus})
+        if case[1] == "spawnd":
+            result["stop_us"] = stop(pool)
+        return result
+
+
+def stop(pool, longest=60):
+    """SIGTERM to the end of the last worker."""
+    began = time.monotonic()
+    os.kill(pool.pid, signal.SIGTERM)
+    while children(pool.pid) and time.monotonic() - began < longest:
+        time.sleep(0.002)
+    return (time.monotonic() - began) * 1e6
 
 
 def settle(pool, quiet=0.3, longest=10):
@@ -125,10 +139,10 @@ def settle(pool, quiet=0.3, longest=10):
 
 
 def footprint(case, quick):
-    seconds = 1 if quick else 5
+    seconds = 1 if quick else 3
     with Pool(case[1], case[2]) as pool:
         pool.load(CLIENTS, 0.2)         # it is to have done some work
-        settle(pool, longest=3)
+        settle(pool, longest=1.2)
         before = pool.wakeups()
         time.sleep(seconds)
         wakeups = (pool.wakeups() - before) / seconds
@@ -152,7 +166,7 @@ def tell_reload(pool):
 
 
 def reload(case, quick):
-    seconds = 1.2 if quick else 1.6
+    seconds = 1.2 if quick else case[2].options.get("seconds", 1.6)
     longest = seconds - 0.4
     with Pool(case[1], case[2]) as pool:
         time.sleep(0.3)
@@ -176,6 +190,18 @@ def reload(case, quick):
     return result
 
 
+def grow(pool, want, longest):
+    """From the first of 64 connections at a time to that many processes."""
+    popen = pool.load(64, longest, ms=50, background=True)
+    began = time.monotonic()
+    while len(children(pool.pid)) < want and time.monotonic() - began < longest:
+        time.sleep(0.002)
+    took = time.monotonic() - began
+    popen.terminate()
+    popen.wait()
+    return took if took < longest else None
+
+
 def burst(case, quick):
     ms = 20 if quick else 50
     with Pool(case[1], case[2]) as pool:
@@ -184,8 +210,15 @@ def burst(case, quick):
     good = sorted(float(x) for x in lines if not x.startswith("failed"))
     if not good:
         raise RuntimeError(f"{case[0]}: no answer")
-    return {"median_us": good[len(good) // 2], "last_us": good[-1],
-            "failed": len(lines) - len(good)}
+    result = {"median_us": good[len(good) // 2], "last_us": good[-1],
+              "failed": len(lines) - len(good)}
+    if case[2].most:
+        with Pool(case[1], case[2]) as pool:
+            time.sleep(0.3)
+            took = grow(pool, case[2].most, 2 if quick else 20)
+        if took is not None:
+            result["grown_ms"] = took * 1e3
+    return result
 
 
 def status(case, quick):
@@ -231,8 +264,9 @@ RECYCLING = {**RPS, "cpu_us": ("us of the supervisor's cpu a worker",
 MANY = {"start_us": ("us", "lower"), "recover_us": ("us", "lower"),
         "start_cpu_us": ("us of the supervisor's cpu a worker", "lower"),
         "recover_cpu_us": ("us of the supervisor's cpu a worker", "lower"),
-        "memory_kb": ("KB, private", "lower")}
+        "stop_us": ("us", "lower"), "memory_kb": ("KB, private", "lower")}
 BURST = {"median_us": ("us", "lower"), "last_us": ("us", "lower"),
+         "grown_ms": ("ms", "lower"),
          "failed": ("requests", "lower")}
 RELOAD = {"failed": ("requests", "lower"), "gap_us": ("us", "lower"),
           "ms": ("ms", "lower"), "stayed": ("workers", "lower")}
@@ -325,13 +359,12 @@ SCENARIOS = [
     Scenario("footprint", "The supervisor of 4 idle workers",
              "Its own memory, descriptors and wake-ups, without the "
              "workers', after some load.", footprint,
-             c_cases(KEEPERS) + [(n, n, Job(php=True)) for n in FPM], 3,
+             c_cases(KEEPERS) + [(n, n, Job(php=True)) for n in FPM], 2,
              {"dirty_kb": ("KB, private dirty", "lower"),
               "private_kb": ("KB, private", "lower"),
               "pss_kb": ("KB, pss", "lower"),
               "descriptors": ("descriptors", "lower"),
               "wakeups": ("wake-ups/s", "lower")},
-             fewer={"supervisord": 1, "uwsgi": 1},
              quick=["limit", "spawnd", "php-fpm dynamic"]),
     Scenario("reload", "Reload under load",
              f"{CLIENTS} clients; all 4 workers are replaced. The gap is the "
@@ -339,19 +372,23 @@ SCENARIOS = [
              c_cases(["spawnd", "supervisord", "uwsgi"]) + [
                  ("spawnd -C 4", "spawnd", Job(php=True, workers=1,
                                                children=4)),
-                 ("spawnd -F 4, PHP", "spawnd", Job(php=True)),
+                 # Who is busy without a pause is told after a second.
+                 ("spawnd -F 4, PHP", "spawnd",
+                  Job(php=True, options={"seconds": 6})),
                  ("php-fpm, timeout 10", "php-fpm static", Job(php=True)),
                  ("php-fpm, timeout 0", "php-fpm static",
                   Job(php=True, options={"timeout": 0})),
              ], 20, RELOAD,
              fewer={n: 5 for n in (
-                 "supervisord", "uwsgi", "spawnd -C 4", "spawnd -F 4, PHP",
-                 "php-fpm, timeout 10", "php-fpm, timeout 0")},
+                 "supervisord", "uwsgi", "spawnd -C 4",
+                 "php-fpm, timeout 10", "php-fpm, timeout 0")
+             } | {"spawnd -F 4, PHP": 3},
              quick=["spawnd", "php-fpm, timeout 10"]),
     Scenario("burst", "A burst: 64 connections of 50 ms at once, 2 to 32 "
              "workers",
-             "Of the 64 answers the median and the last. 32 workers that are "
-             "there already need 50 and 100 ms, 2 need 800 and 1,600.",
+             "Of the 64 answers the median and the last: 32 workers that are "
+             "there already need 100 ms for both, 2 need 800 and 1,600. And "
+             "the time to 32 processes, of 64 clients that go on asking.",
              burst,
              [("limit, 32 workers", "limit", Job(workers=32)),
               ("limit, 2 workers", "limit", Job(workers=2)),

@@ -9,7 +9,8 @@ that can be seen of it: Seen(status=..., out=..., apps=[...], ...).
                         for), stays (it does not end by itself), umask, env,
                         cwd, user, prepare (called with the place before),
                         look (called with the Seen before the end), stdin,
-                        stop (the signal that ends one that stays)
+                        stop (the signal that ends one that stays), apps (how
+                        many to wait for then), open_fds
       .status           of the command (None: it stayed)
       .out, .err        what it printed, pids as N
       .sockets          {name: "user:group mode"} below the place
@@ -137,7 +138,7 @@ def _pids(path):
 
 def observe(argv, place, exe, stays=False, umask=0o022, env=None, cwd=None,
             user=None, prepare=None, look=None, stdin=subprocess.DEVNULL,
-            stop=signal.SIGTERM, apps=None):
+            stop=signal.SIGTERM, apps=None, open_fds=()):
     if prepare:
         prepare(place)
     become = h.become_user(user) if user else None
@@ -151,7 +152,8 @@ def observe(argv, place, exe, stays=False, umask=0o022, env=None, cwd=None,
         p = subprocess.Popen(
             argv, stdin=stdin, stdout=out, stderr=err, cwd=cwd or place,
             env=dict(h.BASE_ENV if env is None else env, **h.sanitizer_env()),
-            preexec_fn=before, start_new_session=True)
+            preexec_fn=before, start_new_session=True,
+            pass_fds=open_fds)
     try:
         return _look(p, place, exe, stays, look, stop, apps, files)
     finally:

@@ -98,8 +98,7 @@ def hidden():
         h.kill(pid)
 
 
-@pytest.mark.parametrize("signo", [signal.SIGKILL, signal.SIGSEGV,
-                                   signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signo", [signal.SIGKILL, signal.SIGTERM])
 def test_siblings_that_are_killed_are_replaced(pool, signo):
     p = pool()
     pid, _ = p.attack(f"siblings={int(signo)}")
@@ -149,8 +148,7 @@ def test_supervisor_that_was_stopped_goes_on_when_it_may(pool):
 
 
 @pytest.mark.parametrize("signo", [signal.SIGHUP, signal.SIGUSR1,
-                                   signal.SIGUSR2, signal.SIGCHLD,
-                                   signal.SIGPIPE, signal.SIGTTIN])
+                                   signal.SIGCHLD, signal.SIGTTIN])
 def test_signals_to_the_supervisor_do_not_end_it(pool, signo):
     p = pool()
     p.attack("&".join([f"parent={int(signo)}"] * 20))
@@ -269,7 +267,9 @@ def test_supervisor_that_can_start_no_worker_any_more_ends(pool, what,
     assert hidden() == []
 
 
-@pytest.mark.parametrize("what", ["fsize", "as"])
+# A sanitizer needs address space even to end.
+@pytest.mark.parametrize("what", ["fsize"] if h.sanitized() else
+                         ["fsize", "as"])
 def test_other_limits_do_not_keep_it_from_replacing(pool, what):
     p = pool()
     _, facts = p.attack(f"limit={what}")
@@ -294,7 +294,7 @@ def test_supervisor_with_the_least_of_the_cpu_still_acts(pool):
 def test_worker_of_any_size_costs_little(pool, how):
     """It may be more than is looked at, but is not taken for idle, nor does
     looking at it take a core; at the deadline it goes."""
-    p = pool("--rlimit", "nofile=8192")
+    p = pool("--rlimit", "nofile=8192", "--stop-timeout", 1)
     pid, _ = p.attack(how)
     before, began = h.cpu(p.s.pid), time.monotonic()
     p.s.signal(signal.SIGHUP)

@@ -138,12 +138,16 @@ def test_stop(manager, service):
 
 
 def test_stop_is_told_before_the_workers_have_ended(manager, service):
-    s = service(manager, "--stop-timeout", 10, arguments=["deaf"])
+    s = service(manager, "--stop-timeout", 10)
     _, _, ready = manager.wait_for("READY")
-    s.signal(signal.SIGTERM)
-    manager.wait_for("STOPPING", after=ready + 1)
-    assert s.workers()
-    s.signal(signal.SIGINT)
+    with h.Connection(s.sock) as c:
+        c.send("sleep=3000")
+        h.wait_for(lambda: any(len(h.fds(pid)) > 3 for pid in s.workers()), 5,
+                   s.log)
+        s.signal(signal.SIGTERM)
+        manager.wait_for("STOPPING", after=ready + 1)
+        assert s.workers()
+        s.signal(signal.SIGINT)
 
 
 def test_watchdog(manager, service):

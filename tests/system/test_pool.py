@@ -551,7 +551,7 @@ def test_stop_while_workers_wait_for_their_next_start(pool):
 
 
 def test_worker_that_ignores_term_is_killed_after_stop_timeout(pool):
-    p = pool("--stop-timeout", 1, args=["deaf"], workers=2)
+    p = pool("--stop-timeout", 1, args=["deaf"], workers=2, program="poller")
     pids = p.s.wait_workers(2)
     started = time.monotonic()
     assert p.s.stop() == 0
@@ -568,7 +568,7 @@ def test_int_kills_after_two_seconds(pool):
 
 
 def test_second_term_makes_it_fast(pool):
-    p = pool(args=["deaf"], workers=1)
+    p = pool(args=["deaf"], workers=1, program="poller")
     p.s.signal(signal.SIGTERM)
     with pytest.raises(h.Late):
         p.s.wait(0.5)

@@ -76,13 +76,18 @@ def starter(place, which):
         return harness.SPAWND
     if which == "spawn-fcgi":
         return SPAWN_FCGI
+    if which == "spawnd as spawn-fcgi":
+        os.symlink(harness.SPAWND, f"{place}/spawn-fcgi")
+        return f"{place}/spawn-fcgi"
     return harness.install(harness.SPAWND if which == "renamed spawnd"
                            else SPAWN_FCGI, f"{place}/launcher")
 
 
 all_starters = pytest.mark.parametrize("which", [
-    "spawnd", "spawn-fcgi", "renamed spawnd", "renamed spawn-fcgi"])
-both_starters = pytest.mark.parametrize("which", ["spawnd", "spawn-fcgi"])
+    "spawnd", "spawn-fcgi", "renamed spawnd", "renamed spawn-fcgi",
+    "spawnd as spawn-fcgi"])
+both_starters = pytest.mark.parametrize("which", [
+    "spawnd", "spawn-fcgi", "spawnd as spawn-fcgi"])
 
 
 def spawn_php(installed, which, ends, user=None, **env):

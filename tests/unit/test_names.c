@@ -262,13 +262,31 @@ kfcgi_is_as_it_was(void **arg)
 }
 
 static void
+kfcgi_can_be_variable(void **arg)
+{
+	(void)arg;
+	accepted("kfcgi", "-n3", "-r", "/app");
+	assert_int_equal(c.workers, 3);
+	assert_int_equal(c.max_workers, 6);
+	assert_int_equal(c.idle_timeout, 300);
+	assert_int_equal(c.backlog, 12);
+	accepted("kfcgi", "-w7", "-N8", "-r", "/app");
+	assert_int_equal(c.max_workers, 8);
+	assert_int_equal(c.idle_timeout, 7);
+	assert_int_equal(c.backlog, 16);
+	accepted("kfcgi", "-w7", "-N8", "/app");
+	assert_int_equal(c.max_workers, -1);
+	assert_int_equal(c.idle_timeout, -1);
+	assert_int_equal(c.backlog, 10);
+}
+
+static void
 kfcgi_refuses(void **arg)
 {
 	(void)arg;
 	refused("no application given", "kfcgi", "-u", "www");
 	refused("-n: 0: too small", "kfcgi", "-n0", "/app");
 	refused("-N: x: invalid", "kfcgi", "-Nx", "/app");
-	refused("-r: not available", "kfcgi", "-r", "/app");
 }
 
 static void
@@ -352,6 +370,7 @@ main(void)
 		TEST(options_may_follow_operands),
 		TEST(spawn_fcgi_refuses),
 		TEST(kfcgi_is_as_it_was),
+		TEST(kfcgi_can_be_variable),
 		TEST(kfcgi_refuses),
 		TEST(multiwatch_is_as_it_was),
 		TEST(multiwatch_refuses),

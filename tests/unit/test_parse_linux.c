@@ -79,6 +79,9 @@ name_of_a_program_does_not_hide_its_state(void **arg)
 	    "11 31 0 0 20", &state, &ticks), 0);
 	assert_int_equal(state, 'T');
 	assert_int_equal(ticks, 42);
+	assert_int_equal(parse_stat("7 (app) R 1 7 7 0 -1 4194308 1 2 3 4 "
+	    "11 31 0 0 20", &state, &ticks), 0);
+	assert_int_equal(state, 'X');
 }
 
 static void

@@ -176,6 +176,46 @@ only_one_is_stopped_at_a_time(void **arg)
 	bed_free(b);
 }
 
+/* Of many looks at all the others none would ever come to its end in time. */
+static void
+many_that_are_idle_take_turns_and_are_looked_at_only_then(void **arg)
+{
+	struct bed *b = bed_ready(4);
+
+	(void)arg;
+	b->show_all = true;
+	b->w[0].slow_stop = true;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "exam0 exam1 exam2 exam3 STOP>0");
+	bed_pass(b, POOL_FREEZE - 1);
+	assert_has_not(bed_did(b), "exam1");
+	/* It did not stop in time: the next is called at once, and so on. */
+	bed_pass(b, 1);
+	bed_pass(b, 1);
+	assert_has(bed_did(b), "exam0 CONT>0 exam1 STOP>1 exam1 TERM>1 CONT>1 "
+	    "exam2 STOP>2 exam2 TERM>2 CONT>2 "
+	    "exam3 STOP>3 exam3 TERM>3 CONT>3");
+	bed_free(b);
+}
+
+static void
+late_timer_does_not_give_up_on_one_that_has_stopped(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	b->show_all = true;
+	b->w[0].slow_stop = true;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "exam0 STOP>0");
+	b->w[0].slow_stop = false;
+	b->now += 2 * POOL_FREEZE;
+	pool_tick(b->p, b->now);
+	bed_act(b);
+	assert_did(b, "exam0 TERM>0 CONT>0");
+	bed_free(b);
+}
+
 static void
 one_that_does_not_stop_is_continued_and_tried_again(void **arg)
 {
@@ -187,7 +227,7 @@ one_that_does_not_stop_is_continued_and_tried_again(void **arg)
 	bed_pass(b, POOL_FREEZE - 1);
 	assert_has_not(bed_did(b), "CONT");
 	bed_pass(b, 1);
-	assert_did(b, "CONT>0");
+	assert_did(b, "exam0 CONT>0");
 	assert_state(b, 0, SLOT_RETIRING);
 	b->w[0].slow_stop = false;
 	bed_pass(b, POOL_FREEZE_AGAIN - 1);
@@ -490,6 +530,10 @@ main(void)
 		    an_unknown_one_that_does_not_is_left_until_the_deadline),
 		cmocka_unit_test(a_quiet_connection_does_not_count),
 		cmocka_unit_test(only_one_is_stopped_at_a_time),
+		cmocka_unit_test(
+		    many_that_are_idle_take_turns_and_are_looked_at_only_then),
+		cmocka_unit_test(
+		    late_timer_does_not_give_up_on_one_that_has_stopped),
 		cmocka_unit_test(
 		    one_that_does_not_stop_is_continued_and_tried_again),
 		cmocka_unit_test(

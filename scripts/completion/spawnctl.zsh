@@ -1,0 +1,33 @@
+#compdef spawnctl
+# SPDX-License-Identifier: ISC
+#
+# Completion of spawnctl for zsh; installed as _spawnctl.
+
+_spawnctl()
+{
+	local -a commands
+	commands=(
+		'list:the pools on this machine'
+		'status:what a pool does'
+		'top:the same, live'
+		'ping:can it serve?'
+		'wait-ready:until it can'
+		'reload:new workers, one by one'
+		'scale:so many workers'
+		'log-reopen:the log opened anew'
+		'stop:at the end of requests'
+	)
+	_arguments \
+	    '(-p --pool)'{-p,--pool=}'[which pool]:pool:_files -W /run/spawnd' \
+	    '(-h --help)'{-h,--help}'[print the commands]' \
+	    '(-v --version)'{-v,--version}'[print the version]' \
+	    '--json[status as JSON]' \
+	    '--openmetrics[status for Prometheus]' \
+	    '--fpm=-[status as php-fpm has it]::form:(text json xml openmetrics)' \
+	    '--full[status with pss]' \
+	    '--now[stop at once]' \
+	    '1:command:{_describe command commands}' \
+	    '2:argument:_files'
+}
+
+_spawnctl "$@"

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: ISC */
+/* One picture of top: lines of a known width, no escape sequences. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "spawnctl.h"
+
+#define SPAN		300		/* seconds of history */
+#define HEAD		7		/* lines above the workers */
+
+struct paper {
+	char		*buf;
+	size_t		 size, len;
+	int		 columns, cells;	/* of this line */
+	int		 rows, row;
+};
+
+/* Wide characters are taken to begin here; a cell too many does no harm. */
+static int
+width_of(const char *s, size_t len)
+{
+	return len >= 3 && (unsigned char)*s >= 0xe1 &&
+	    strncmp(s, "\xe2\x96", 2) != 0 ? 2 : 1;
+}
+
+/* Text that is valid UTF-8 and has no control characters. */
+static void
+put(struct paper *p, const char *s)
+{
+	size_t len;
+	int cells;
+
+	for (; *s != '\0'; s += len) {
+		if ((len = proto_utf8(s)) == 0)
+			return;
+		cells = width_of(s, len);
+		if (p->cells + cells > p->columns ||
+		    p->len + len + 2 > p->size)
+			return;
+		memcpy(p->buf + p->len, s, len);
+		p->len += len;
+		p->cells += cells;
+	}
+}
+
+static void put_format(struct paper *, const char *, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void
+put_format(struct paper *p, const char *fmt, ...)
+{
+	char text[SHOW_SIZE];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	put(p, text);
+}
+
+/* Ends a line. Returns false if there is no room for another. */
+static bool
+next(struct paper *p)
+{
+	p->row++;
+	p->cells = 0;
+	if (p->row >= p->rows || p->len + 2 > p->size)
+		return false;
+	p->buf[p->len++] = '\n';
+	return true;
+}
+
+static void
+draw_title(struct paper *p, const struct frame *v, const struct answer *a)
+{
+	const struct proto_record *r = answer_find(a, "pool");
+	char text[SHOW_SIZE], span[32];
+
+	put_format(p, "%.*s  ", NAME_SIZE, answer_show(r, "name", text));
+	put(p, v->stale ? "no answer" : answer_show(r, "state", text));
+	put_format(p, " %s  pid %s  ", answer_span(answer_value(a, "pool",
+	    "uptime", 0), span), answer_show(r, "pid", text));
+	put(p, answer_show(r, "listen", text));
+}
+
+/* A bar of `width` cells, `part` of `whole` of it full. */
+static void
+draw_bar(struct paper *p, const struct frame *v, double part, double whole,
+    int width)
+{
+	int i, full;
+
+	full = whole > 0 ? (int)(part / whole * width + 0.5) : 0;
+	/* What is there is seen, and what is not full is not shown so. */
+	if (part > 0 && full == 0)
+		full = 1;
+	if (part < whole && full >= width)
+		full = width - 1;
+	put(p, "[");
+	for (i = 0; i < width; i++)
+		put(p, i >= full ? "." : v->utf8 ? "\xe2\x96\x88" : "#");
+	put(p, "]");
+}
+
+/* Connections and the processes that could hold one. */
+static void
+draw_workers(struct paper *p, const struct frame *v, const struct answer *a)
+{
+	double children = answer_value(a, "pool", "children", 0);
+	double total = answer_value(a, "workers", "ready", 0), busy;
+	double min = answer_value(a, "pool", "min", 0);
+	double max = answer_value(a, "pool", "max", 0);
+	bool known = answer_number(a, "sum", "busy", &busy);
+
+	if (children > 0) {
+		known = answer_number(a, "connections", "now", &busy);
+		total *= children;
+	}
+	put(p, "busy   ");
+	if (!known) {
+		put_format(p, "? of %.0f", total);
+		return;
+	}
+	draw_bar(p, v, busy, total, p->columns - 32);
+	put_format(p, " %.0f of %.0f", busy, total);
+	if (min < max)
+		put_format(p, " (%.0f-%.0f)", min, max);
+}
+
+/* The most that waited in each of the last seconds, latest first. */
+static void
+read_history(const struct answer *history, double seconds[SPAN])
+{
+	const struct proto_record *r;
+	double ago, now, peak, last = -1;
+	int s = SPAN - 1, at;
+	size_t i = 0;
+
+	while ((r = answer_next(history, "point", &i)) != NULL) {
+		if (!proto_get_number(r, "ago", &ago))
+			continue;
+		at = ago < SPAN ? (int)ago : SPAN;
+		for (; s > at; s--)
+			seconds[s] = last;
+		last = peak = -1;
+		if (proto_get_number(r, "queue", &now))
+			last = peak = now;
+		if (proto_get_number(r, "queue_peak", &now) && now > peak)
+			peak = now;
+		if (at < SPAN && s == at)
+			seconds[s--] = peak;
+	}
+	for (; s >= 0; s--)
+		seconds[s] = last;
+}
+
+static void
+draw_spark(struct paper *p, const struct frame *v, const double *seconds,
+    int width)
+{
+	static const char ascii[] = " .:-=+*#%@";
+	char block[4] = "\xe2\x96\x81";
+	double most = 1, high;
+	int i, s, from, to;
+
+	for (s = 0; s < SPAN; s++)
+		most = seconds[s] > most ? seconds[s] : most;
+	for (i = 0; i < width; i++) {
+		from = SPAN - SPAN * (i + 1) / width;
+		to = SPAN - SPAN * i / width;
+		high = -1;
+		for (s = from; s < to || s == from; s++)
+			high = s < SPAN && seconds[s] > high ? seconds[s] :
+			    high;
+		if (high <= 0)
+			put(p, high < 0 ? " " : "_");
+		else if (v->utf8) {
+			block[2] = (char)(0x81 + (int)(high / most * 7));
+			put(p, block);
+		} else
+			put_format(p, "%c", ascii[1 + (int)(high / most *
+			    8)]);
+	}
+}
+
+static void
+draw_queue(struct paper *p, const struct frame *v, const struct answer *a,
+    const struct answer *history)
+{
+	double seconds[SPAN], now;
+	char x[24] = "?";
+
+	read_history(history, seconds);
+	if (answer_number(a, "queue", "now", &now))
+		snprintf(x, sizeof(x), "%.0f", now);
+	put(p, "queue  [");
+	draw_spark(p, v, seconds, p->columns - 32);
+	put_format(p, "] %s, peak %.0f of %.0f", x, answer_value(a, "queue",
+	    "peak", 0), answer_value(a, "queue", "limit", 0));
+}
+
+static void
+draw_counts(struct paper *p, const struct answer *a)
+{
+	static const char *const keys[] = { "started", "recycled", "crashed",
+	    "failed", "retired", "killed", "lost", "saturated" };
+	size_t i;
+	double n;
+
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		if (answer_number(a, "count", keys[i], &n))
+			put_format(p, "%s%s %.0f", i > 0 ? "  " : "",
+			    keys[i], n);
+	}
+}
+
+/* Those that are busy come first, the longest at the top. */
+static int
+compare(const void *a, const void *b)
+{
+	const struct proto_record *x = *(const struct proto_record *const *)a;
+	const struct proto_record *y = *(const struct proto_record *const *)b;
+	double p = -1, q = -1;
+
+	proto_get_number(x, "busy", &p);
+	proto_get_number(y, "busy", &q);
+	if (p != q)
+		return p > q ? -1 : 1;
+	return (x > y) - (x < y);
+}
+
+static void
+cell(struct paper *p, const struct proto_record *r, const char *key,
+    int width, const char *(*show)(double, char[32]))
+{
+	char text[SHOW_SIZE], buf[32];
+	const char *s = "-";
+	double n;
+
+	if (proto_get_number(r, key, &n))
+		s = show != NULL ? show(n, buf) : answer_show(r, key, text);
+	put_format(p, " %*.20s", width, s);
+}
+
+static void
+draw_worker(struct paper *p, const struct proto_record *r)
+{
+	char state[SHOW_SIZE];
+	double n;
+
+	cell(p, r, "slot", 5, NULL);
+	cell(p, r, "pid", 7, NULL);
+	answer_show(r, "state", state);
+	if (strcmp(state, "ready") == 0 &&
+	    proto_get_number(r, "connections", &n))
+		strlcpy(state, n > 0 ? "busy" : "idle", sizeof(state));
+	put_format(p, " %-9.9s", state);
+	cell(p, r, "age", 10, answer_span);
+	cell(p, r, "busy", 9, answer_span);
+	cell(p, r, "connections", 5, NULL);
+	cell(p, r, "processes", 5, NULL);
+	cell(p, r, "cpu", 9, answer_span);
+	cell(p, r, "rss", 6, answer_size);
+}
+
+static void
+draw_list(struct paper *p, const struct frame *v, const struct answer *a)
+{
+	const struct proto_record **list, *r;
+	int n = 0, i, room = p->rows - p->row - 1, first;
+	size_t at = 0;
+
+	if ((list = calloc(a->n + 1, sizeof(*list))) == NULL)
+		return;
+	while ((r = answer_next(a, "worker", &at)) != NULL)
+		list[n++] = r;
+	qsort(list, (size_t)n, sizeof(*list), compare);
+	first = v->first > n - room ? n - room : v->first;
+	first = first < 0 ? 0 : first;
+	for (i = first; i < n && i < first + room; i++) {
+		draw_worker(p, list[i]);
+		next(p);
+	}
+	for (; i < first + room; i++)
+		next(p);
+	if (n > room)
+		put_format(p, "q quit, j k scroll: %d to %d of %d",
+		    first + 1, first + room, n);
+	else
+		put(p, "q quit");
+	free(list);
+}
+
+size_t
+frame_draw(const struct frame *v, const struct answer *status,
+    const struct answer *history, char *buf, size_t size)
+{
+	struct paper p = { .buf = buf, .size = size, .columns = v->columns,
+	    .rows = v->rows };
+
+	draw_title(&p, v, status);
+	if (next(&p))
+		draw_workers(&p, v, status);
+	if (next(&p))
+		draw_queue(&p, v, status, history);
+	if (next(&p))
+		draw_counts(&p, status);
+	if (next(&p) && next(&p))
+		put_format(&p, " %5s %7s %-9s %10s %9s %5s %5s %9s %6s",
+		    "SLOT", "PID", "STATE", "AGE", "BUSY-FOR", "CONNS",
+		    "PROCS", "CPU", "RSS");
+	if (v->rows > HEAD && next(&p))
+		draw_list(&p, v, status);
+	p.buf[p.len] = '\0';
+	return p.len;
+}

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: ISC */
+/* spawnctl: shows and steers pools by their control sockets. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "spawnctl.h"
+
+#define READY_PAUSE	50		/* ms between two looks of wait-ready */
+
+/* What the command line asks for. */
+static struct {
+	const char	*pool;
+	enum { TABLE, JSON, OPENMETRICS, FPM } form;
+	const char	*fpm;
+	bool		 full;
+	bool		 now;
+	char		**words;	/* behind the command */
+	int		 nwords;
+} opt;
+
+struct command {
+	const char	*name;
+	int		 min, max;	/* words behind it */
+	bool		 read;		/* the socket for reading will do */
+	bool		 status;	/* it takes the options of status */
+	int		(*run)(struct talk *, const char *, struct err *);
+	const char	*help;
+};
+
+static int
+run_status(struct talk *t, const char *dir, struct err *e)
+{
+	struct answer a = { NULL, 0 };
+	int r;
+
+	(void)dir;
+	r = talk_ask(t, opt.full ? "status full" : "status", &a, e);
+	if (r == 0 && opt.form == JSON)
+		r = talk_ask(t, "history", &a, e);
+	if (r == 0) {
+		switch (opt.form) {
+		case TABLE:
+			r = writer_table(stdout, &a, e);
+			break;
+		case JSON:
+			r = writer_json(stdout, &a, e);
+			break;
+		case OPENMETRICS:
+			r = writer_openmetrics(stdout, &a, opt.full, e);
+			break;
+		case FPM:
+			r = writer_fpm(stdout, &a, opt.fpm, opt.full, e);
+			break;
+		}
+	}
+	answer_free(&a);
+	return r;
+}
+
+static int
+run_top(struct talk *t, const char *dir, struct err *e)
+{
+	(void)dir;
+	return top_run(t, e);
+}
+
+static int
+run_ping(struct talk *t, const char *dir, struct err *e)
+{
+	struct answer a = { NULL, 0 };
+	int r = talk_ask(t, "ping", &a, e);
+
+	(void)dir;
+	answer_free(&a);
+	return r;
+}
+
+/* Whatever is reported on the way is shown, on a terminal in one line. */
+static void
+show_progress(const struct proto_record *r)
+{
+	char text[SHOW_SIZE];
+	bool tty = isatty(STDERR_FILENO);
+
+	if (strcmp(r->kind, "progress") != 0)
+		return;
+	if (proto_get(r, "left") != NULL)
+		fprintf(stderr, "%s%s left%s", tty ? "\r\033[K" : "",
+		    answer_show(r, "left", text), tty ? "" : "\n");
+	else {
+		fprintf(stderr, "%s%s of ", tty ? "\r\033[K" : "",
+		    answer_show(r, "new", text));
+		fprintf(stderr, "%s new%s", answer_show(r, "of", text),
+		    tty ? "" : "\n");
+	}
+}
+
+/* Sends a command and waits for its outcome, however long that takes. */
+static int
+await(struct talk *t, const char *command, struct err *e)
+{
+	struct proto_record r;
+	bool shown = false;
+	int more;
+
+	if (talk_send(t, command, -1, e) == -1)
+		return -1;
+	while ((more = talk_next(t, true, &r, e)) == 1) {
+		show_progress(&r);
+		shown = true;
+	}
+	if (shown && isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
+	return more;
+}
+
+static int
+run_reload(struct talk *t, const char *dir, struct err *e)
+{
+	(void)dir;
+	return await(t, "reload", e);
+}
+
+static int
+run_stop(struct talk *t, const char *dir, struct err *e)
+{
+	(void)dir;
+	return await(t, opt.now ? "stop now" : "stop", e);
+}
+
+static int
+run_scale(struct talk *t, const char *dir, struct err *e)
+{
+	struct answer a = { NULL, 0 };
+	unsigned int from, to;
+	char line[64];
+	int r;
+
+	(void)dir;
+	proto_range(opt.words[0], WORKERS_MAX, &from, &to);
+	snprintf(line, sizeof(line), "scale %u-%u", from, to);
+	r = talk_ask(t, line, &a, e);
+	answer_free(&a);
+	return r;
+}
+
+/* Opens the log for a daemon that cannot, and passes it on. */
+static int
+pass_log(struct talk *t, const char *path, struct err *e)
+{
+	struct proto_record r;
+	int fd, more;
+
+	if ((fd = pools_open_log(path, e)) == -1)
+		return -1;
+	more = talk_send(t, "log-reopen", fd, e);
+	while (more != -1 && (more = talk_next(t, false, &r, e)) == 1)
+		continue;
+	close(fd);
+	return more;
+}
+
+static int
+run_log_reopen(struct talk *t, const char *dir, struct err *e)
+{
+	struct answer a = { NULL, 0 };
+	char *path;
+	int r;
+
+	if (opt.nwords == 1)
+		return pass_log(t, opt.words[0], e);
+	r = talk_ask(t, "log-reopen", &a, e);
+	answer_free(&a);
+	/* Where it is no daemon is asked: it could name any file. */
+	if (r == 0 || (e->status != EX_CANTCREAT && e->status != EX_NOPERM))
+		return r;
+	if ((path = pools_log(dir, e)) == NULL)
+		return -1;
+	r = pass_log(t, path, e);
+	free(path);
+	return r;
+}
+
+/* Several pools: which it is to be has to be said. */
+static int
+say_pools(const struct pools *p, struct err *e)
+{
+	char list[ERR_SIZE / 2] = "";
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		if (strlcat(list, i > 0 ? ", " : "", sizeof(list)) >=
+		    sizeof(list) || strlcat(list, p->list[i].name,
+		    sizeof(list)) >= sizeof(list))
+			break;
+	}
+	return err_set(e, EX_USAGE, "-p: needed, several pools run here: %s",
+	    list);
+}
+
+/* Connects to the pool that is meant; *dir is malloc'd. */
+static int
+open_pool(struct talk *t, bool read, char **dir, struct err *e)
+{
+	struct pools p;
+	int r;
+
+	if (pools_find(opt.pool, &p, e) == -1)
+		return -1;
+	if (p.n == 0 && p.denied > 0)
+		r = err_set(e, EX_NOPERM, "no pool here that you may ask "
+		    "(run it as who runs the pool, or as root)");
+	else if (p.n == 0)
+		r = err_set(e, EX_UNAVAILABLE, "no pool runs here (-p names "
+		    "one in another place)");
+	else if (p.n > 1)
+		r = say_pools(&p, e);
+	else if ((r = talk_open(t, p.list[0].dir, read, e)) == 0)
+		*dir = strdup(p.list[0].dir);
+	pools_free(&p);
+	if (r == 0 && *dir == NULL)
+		return err_set(e, EX_OSERR, "out of memory");
+	return r;
+}
+
+static void
+list_one(const struct found *p)
+{
+	struct answer a = { NULL, 0 };
+	char name[SHOW_SIZE], state[SHOW_SIZE], listen[SHOW_SIZE];
+	const struct proto_record *r;
+	struct talk t;
+	struct err e;
+
+	proto_show(p->name, name, sizeof(name));
+	if (talk_open(&t, p->dir, true, &e) == -1 ||
+	    talk_ask(&t, "status", &a, &e) == -1) {
+		printf("%-20s %-10s %9s  %s\n", name, "?", "-", e.text);
+	} else {
+		r = answer_find(&a, "pool");
+		printf("%-20s %-10.20s %4.0f/%-4.0f  %s\n", name,
+		    answer_show(r, "state", state),
+		    answer_value(&a, "workers", "ready", 0),
+		    answer_value(&a, "pool", "target", 0),
+		    answer_show(r, "listen", listen));
+	}
+	talk_close(&t);
+	answer_free(&a);
+}
+
+static int
+run_list(struct err *e)
+{
+	struct pools p;
+	size_t i;
+
+	if (pools_find(opt.pool, &p, e) == -1)
+		return -1;
+	if (p.n > 0)
+		printf("%-20s %-10s %9s  %s\n", "NAME", "STATE", "READY",
+		    "LISTENS");
+	for (i = 0; i < p.n; i++)
+		list_one(&p.list[i]);
+	pools_free(&p);
+	return fflush(stdout) == EOF ? err_set(e, EX_IOERR, "cannot write") :
+	    0;
+}
+
+/* Until the pool is there and serves, or the time is over. */
+static int
+run_wait_ready(struct err *e)
+{
+	long long until, seconds = READY_TIMEOUT;
+	const char *why = NULL;
+	struct talk t = { .fd = -1 };
+	char *dir = NULL;
+	int r;
+
+	if (opt.nwords == 1)
+		seconds = strtonum(opt.words[0], 0, TIMEOUT_MAX, &why);
+	if (why != NULL)
+		return err_set(e, EX_USAGE, "wait-ready: %s: %s (a number of "
+		    "seconds)", opt.words[0], why);
+	until = talk_clock() + seconds * 1000;
+	for (;;) {
+		r = open_pool(&t, true, &dir, e);
+		if (r == 0)
+			r = run_ping(&t, dir, e);
+		talk_close(&t);
+		free(dir);
+		dir = NULL;
+		if (r == 0 || (e->status != EX_UNAVAILABLE &&
+		    e->status != EX_TEMPFAIL))
+			return r;
+		if (talk_clock() >= until)
+			break;
+		poll(NULL, 0, READY_PAUSE);
+	}
+	e->status = EX_TEMPFAIL;
+	return -1;
+}
+
+static const struct command table[] = {
+	{ "list", 0, 0, true, false, NULL, "the pools on this machine" },
+	{ "status", 0, 0, true, true, run_status, "what a pool does" },
+	{ "top", 0, 0, true, false, run_top, "the same, live" },
+	{ "ping", 0, 0, true, false, run_ping, "can it serve?" },
+	{ "wait-ready", 0, 1, true, false, NULL, "[SEC] until it can" },
+	{ "reload", 0, 0, false, false, run_reload,
+	    "new workers, one by one" },
+	{ "scale", 1, 1, false, false, run_scale, "N[-M] workers" },
+	{ "log-reopen", 0, 1, false, false, run_log_reopen,
+	    "[FILE] opened anew" },
+	{ "stop", 0, 0, false, false, run_stop,
+	    "at the end of requests; --now: at once" },
+	{ NULL, 0, 0, false, false, NULL, NULL },
+};
+
+static const struct command *
+find_command(const char *name)
+{
+	const struct command *c;
+
+	for (c = table; c->name != NULL; c++) {
+		if (strcmp(c->name, name) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+static int
+usage(void)
+{
+	const struct command *c;
+
+	puts("usage: spawnctl [-p NAME|PATH] command [argument]\n");
+	for (c = table; c->name != NULL; c++)
+		printf("  %-12s %s\n", c->name, c->help);
+	puts("\n  -p, --pool NAME|PATH   which pool (the only one)\n"
+	    "  status --json          as JSON\n"
+	    "  status --openmetrics   for Prometheus\n"
+	    "  status --fpm[=text|json|xml|openmetrics]\n"
+	    "                         as php-fpm's status page\n"
+	    "  status --full          with pss; metrics of each worker\n"
+	    "  stop --now             without regard to requests\n"
+	    "  -v, --version          print the version\n"
+	    "  -h, --help             print this");
+	return fflush(stdout) == EOF ? EX_IOERR : 0;
+}
+
+/* A long option of a command. Returns 0, or -1: there is none. */
+static int
+take_option(const char *word)
+{
+	if (strcmp(word, "--json") == 0)
+		opt.form = JSON;
+	else if (strcmp(word, "--openmetrics") == 0)
+		opt.form = OPENMETRICS;
+	else if (strcmp(word, "--fpm") == 0 ||
+	    strncmp(word, "--fpm=", 6) == 0) {
+		opt.form = FPM;
+		opt.fpm = word[5] == '=' ? word + 6 : "text";
+	} else if (strcmp(word, "--full") == 0)
+		opt.full = true;
+	else if (strcmp(word, "--now") == 0)
+		opt.now = true;
+	else
+		return -1;
+	return 0;
+}
+
+/* Sorts the words from the options. Returns 0, 1 to end, or -1. */
+static int
+parse(int argc, char *argv[], struct err *e)
+{
+	const char *word;
+	int i;
+
+	opt.words = calloc((size_t)argc + 1, sizeof(*opt.words));
+	if (opt.words == NULL)
+		return err_set(e, EX_OSERR, "out of memory");
+	for (i = 1; i < argc; i++) {
+		word = argv[i];
+		if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
+			exit(usage());
+		if (strcmp(word, "-v") == 0 ||
+		    strcmp(word, "--version") == 0) {
+			puts("spawnctl " SPAWND_VERSION);
+			exit(fflush(stdout) == EOF ? EX_IOERR : 0);
+		}
+		if (strncmp(word, "--pool=", 7) == 0)
+			opt.pool = word + 7;
+		else if (strcmp(word, "-p") == 0 ||
+		    strcmp(word, "--pool") == 0) {
+			if ((opt.pool = argv[++i]) == NULL)
+				return err_set(e, EX_USAGE, "-p: needs a "
+				    "value (NAME or PATH)");
+		} else if (strncmp(word, "-p", 2) == 0)
+			opt.pool = word + 2;
+		else if (word[0] != '-')
+			opt.words[opt.nwords++] = argv[i];
+		else if (take_option(word) == -1)
+			return err_set(e, EX_USAGE, "%s: no such option (-h "
+			    "lists them)", word);
+	}
+	return 0;
+}
+
+/* What goes with what. */
+static int
+check(const struct command *c, struct err *e)
+{
+	unsigned int from, to;
+
+	if (c->status == false && (opt.form != TABLE || opt.full))
+		return err_set(e, EX_USAGE, "%s: takes no option of status",
+		    c->name);
+	if (opt.form == FPM && writer_fpm_form(opt.fpm) == -1)
+		return err_set(e, EX_USAGE, "--fpm: %s: must be text, json, "
+		    "xml or openmetrics", opt.fpm);
+	if (opt.now && strcmp(c->name, "stop") != 0)
+		return err_set(e, EX_USAGE, "--now: is for stop");
+	if (opt.nwords < c->min || opt.nwords > c->max)
+		return err_set(e, EX_USAGE, "%s: wrong number of words (-h "
+		    "lists them)", c->name);
+	if (strcmp(c->name, "scale") == 0 && proto_range(opt.words[0],
+	    WORKERS_MAX, &from, &to) == -1)
+		return err_set(e, EX_USAGE, "scale: %s: must be N or N-M, "
+		    "from 0 to %d", opt.words[0], WORKERS_MAX);
+	if (opt.pool != NULL && opt.pool[0] == '\0')
+		return err_set(e, EX_USAGE, "-p: must not be empty");
+	return 0;
+}
+
+static int
+run(struct err *e)
+{
+	const struct command *c;
+	struct talk t = { .fd = -1 };
+	char *dir = NULL;
+	int r;
+
+	if (opt.nwords == 0)
+		return err_set(e, EX_USAGE, "no command given (-h lists "
+		    "them)");
+	if ((c = find_command(opt.words[0])) == NULL)
+		return err_set(e, EX_USAGE, "%s: no such command (-h lists "
+		    "them)", opt.words[0]);
+	opt.words++;
+	opt.nwords--;
+	if (check(c, e) == -1)
+		return -1;
+	if (strcmp(c->name, "list") == 0)
+		return run_list(e);
+	if (strcmp(c->name, "wait-ready") == 0)
+		return run_wait_ready(e);
+	if ((r = open_pool(&t, c->read, &dir, e)) == 0)
+		r = c->run(&t, dir, e);
+	talk_close(&t);
+	free(dir);
+	return r;
+}
+
+int
+main(int argc, char *argv[])
+{
+	struct err e = { 0, "" };
+
+	signal(SIGPIPE, SIG_IGN);
+	if (parse(argc, argv, &e) == -1 || run(&e) == -1) {
+		fprintf(stderr, "spawnctl: %s\n", e.text);
+		return e.status;
+	}
+	return 0;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The terminal of top: another screen, one write a picture, and all as it was
+ * before in the end, whatever ends it.
+ */
+#include <sys/ioctl.h>
+
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "spawnctl.h"
+
+#define PERIOD		1000		/* ms from one picture to the next */
+#define ROWS_MAX	300
+#define COLUMNS_MAX	500
+#define FRAME_SIZE	(ROWS_MAX * (4 * COLUMNS_MAX + 8))
+#define DEFAULT_ROWS	24
+#define DEFAULT_COLUMNS	80
+
+#define SCREEN_ENTER	"\033[?1049h\033[?25l\033[H\033[2J"
+#define SCREEN_LEAVE	"\033[?25h\033[?1049l"
+
+static struct termios before;
+static volatile sig_atomic_t resized, ended;
+
+static void
+on_signal(int signo)
+{
+	if (signo == SIGWINCH)
+		resized = 1;
+	else
+		ended = signo;
+}
+
+static void
+put(const char *s, size_t len)
+{
+	ssize_t n;
+
+	while (len > 0) {
+		n = write(STDOUT_FILENO, s, len);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			ended = SIGHUP;		/* the terminal has gone */
+			return;
+		}
+		s += n;
+		len -= (size_t)n;
+	}
+}
+
+static int
+enter(struct err *e)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM,
+	    SIGWINCH };
+	struct sigaction sa = { .sa_handler = on_signal };
+	struct termios raw;
+	size_t i;
+
+	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) ||
+	    tcgetattr(STDIN_FILENO, &before) == -1)
+		return err_set(e, EX_UNAVAILABLE, "top: needs a terminal "
+		    "(status does not)");
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaction(signals[i], &sa, NULL);
+	signal(SIGTSTP, SIG_IGN);
+	raw = before;
+	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+	raw.c_cc[VMIN] = 0;
+	raw.c_cc[VTIME] = 0;
+	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw) == -1)
+		return err_set(e, EX_OSERR, "top: %s", strerror(errno));
+	put(SCREEN_ENTER, strlen(SCREEN_ENTER));
+	return 0;
+}
+
+static void
+leave(void)
+{
+	put(SCREEN_LEAVE, strlen(SCREEN_LEAVE));
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+}
+
+static void
+measure(struct frame *v)
+{
+	struct winsize w = { 0 };
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == -1 || w.ws_row == 0 ||
+	    w.ws_col == 0) {
+		w.ws_row = DEFAULT_ROWS;
+		w.ws_col = DEFAULT_COLUMNS;
+	}
+	v->rows = w.ws_row > ROWS_MAX ? ROWS_MAX : w.ws_row;
+	v->columns = w.ws_col > COLUMNS_MAX ? COLUMNS_MAX : w.ws_col;
+}
+
+/* Puts a picture in place of the last one, without a moment of nothing. */
+static void
+show(const struct frame *v, const struct answer *status,
+    const struct answer *history, char *text, char *screen)
+{
+	size_t i, len, n;
+
+	len = frame_draw(v, status, history, text, FRAME_SIZE);
+	n = strlcpy(screen, "\033[H", 2 * FRAME_SIZE);
+	for (i = 0; i < len; i++) {
+		if (text[i] == '\n') {
+			memcpy(screen + n, "\033[K\r\n", 5);
+			n += 5;
+		} else
+			screen[n++] = text[i];
+	}
+	memcpy(screen + n, "\033[K\033[J", 6);
+	put(screen, n + 6);
+}
+
+/* What was pressed. Returns false at the end. */
+static bool
+take_keys(struct frame *v)
+{
+	char keys[64];
+	ssize_t i, n;
+
+	n = read(STDIN_FILENO, keys, sizeof(keys));
+	if (n == 0 || (n == -1 && errno != EINTR && errno != EAGAIN))
+		return false;		/* the terminal has gone */
+	for (i = 0; i < n; i++) {
+		if (keys[i] == 'q' || keys[i] == 'Q')
+			return false;
+		/* The arrows end in A and B, behind ESC and [. */
+		if (keys[i] == 'j' || keys[i] == 'B')
+			v->first++;
+		else if ((keys[i] == 'k' || keys[i] == 'A') && v->first > 0)
+			v->first--;
+	}
+	return true;
+}
+
+/* Until the next picture is due. Returns false at the end. */
+static bool
+pause_until(long long when, struct frame *v)
+{
+	struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
+	long long left;
+	int r;
+
+	while (ended == 0 && resized == 0) {
+		left = when - talk_clock();
+		if (left <= 0)
+			return true;
+		r = poll(&pfd, 1, (int)left);
+		if (r == 0)
+			return true;
+		if (r > 0)
+			return take_keys(v);
+	}
+	return ended == 0;
+}
+
+static int
+ask(struct talk *t, struct answer *status, struct answer *history,
+    struct err *e)
+{
+	answer_free(status);
+	answer_free(history);
+	if (talk_ask(t, "status", status, e) == -1)
+		return -1;
+	return talk_ask(t, "history", history, e);
+}
+
+static int
+run(struct talk *t, char *text, char *screen, struct err *e)
+{
+	struct answer status = { NULL, 0 }, history = { NULL, 0 };
+	struct frame v = { .utf8 = strcmp(nl_langinfo(CODESET),
+	    "UTF-8") == 0 };
+	long long due = talk_clock();
+	int r = 0;
+
+	for (;;) {
+		if (talk_clock() >= due) {
+			if ((r = ask(t, &status, &history, e)) == -1)
+				break;
+			due = talk_clock() + PERIOD;
+		}
+		resized = 0;
+		measure(&v);
+		show(&v, &status, &history, text, screen);
+		if (!pause_until(due, &v))
+			break;
+	}
+	answer_free(&status);
+	answer_free(&history);
+	return r;
+}
+
+int
+top_run(struct talk *t, struct err *e)
+{
+	char *text = malloc(FRAME_SIZE), *screen = malloc(2 * FRAME_SIZE);
+	int r;
+
+	setlocale(LC_CTYPE, "");
+	if (text == NULL || screen == NULL)
+		r = err_set(e, EX_OSERR, "out of memory");
+	else if ((r = enter(e)) == 0) {
+		r = run(t, text, screen, e);
+		leave();
+	}
+	free(text);
+	free(screen);
+	return r;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: ISC */
+/* A status for people: the pool in a few lines, then a line each worker. */
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "spawnctl.h"
+
+/* A count, or "?" for what is not known. */
+static const char *
+count(const struct answer *a, const char *kind, const char *key, char buf[32])
+{
+	double n;
+
+	if (answer_number(a, kind, key, &n))
+		snprintf(buf, 32, "%.0f", n);
+	else
+		snprintf(buf, 32, "?");
+	return buf;
+}
+
+static void
+write_pool(FILE *f, const struct answer *a)
+{
+	const struct proto_record *p = answer_find(a, "pool");
+	char text[SHOW_SIZE], span[32];
+
+	fprintf(f, "%s: ", answer_show(p, "name", text));
+	fprintf(f, "%s for ", answer_show(p, "state", text));
+	fprintf(f, "%s", answer_span(answer_value(a, "pool", "uptime", 0),
+	    span));
+	fprintf(f, ", pid %s", answer_show(p, "pid", text));
+	fprintf(f, ", spawnd %s\n", answer_show(p, "version", text));
+	fprintf(f, "  listens      %s", answer_show(p, "listen", text));
+	if (answer_show(p, "owner", text)[0] != '\0')
+		fprintf(f, " (%s)", text);
+	fprintf(f, "\n  application  %s", answer_show(p, "application",
+	    text));
+	fprintf(f, " as %s", answer_show(p, "user", text));
+	if (answer_show(p, "jail", text)[0] != '\0')
+		fprintf(f, " in %s", text);
+	fputc('\n', f);
+}
+
+static void
+write_workers(FILE *f, const struct answer *a)
+{
+	static const char *const states[] = { "starting", "retiring",
+	    "stopping", "backoff" };
+	double min = answer_value(a, "pool", "min", 0);
+	double max = answer_value(a, "pool", "max", 0), n;
+	char x[32], y[32];
+	size_t i;
+
+	fprintf(f, "  workers      %s of %s", count(a, "workers", "ready", x),
+	    count(a, "pool", "target", y));
+	if (min < max)
+		fprintf(f, " (%.0f to %.0f)", min, max);
+	if (answer_number(a, "sum", "busy", &n))
+		fprintf(f, " ready: %s busy, %s idle", count(a, "sum",
+		    "busy", x), count(a, "sum", "idle", y));
+	else
+		fputs(" ready", f);
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		n = answer_value(a, "workers", states[i], 0);
+		if (n > 0)
+			fprintf(f, ", %.0f %s", n, states[i]);
+	}
+	fputc('\n', f);
+}
+
+static void
+write_load(FILE *f, const struct answer *a)
+{
+	char x[32], y[32], z[32];
+
+	fprintf(f, "  queue        %s of %s (peak %s)\n",
+	    count(a, "queue", "now", x), count(a, "queue", "limit", y),
+	    count(a, "queue", "peak", z));
+	fprintf(f, "  connections  %s (peak %s)\n",
+	    count(a, "connections", "now", x),
+	    count(a, "connections", "peak", y));
+}
+
+static void
+write_counts(FILE *f, const struct answer *a)
+{
+	const struct proto_record *r = answer_find(a, "count");
+	char key[SHOW_SIZE], span[32];
+	double n;
+	int i;
+
+	fputs("  so far      ", f);
+	for (i = 0; i < r->n; i++) {
+		proto_show(r->fields[i].key, key, sizeof(key));
+		if (!proto_get_number(r, r->fields[i].key, &n) || (n == 0 &&
+		    strcmp(key, "started") != 0))
+			continue;
+		if (strcmp(key, "saturated") == 0)
+			fprintf(f, " saturated for %s", answer_span(n, span));
+		else
+			fprintf(f, " %s %.0f", key, n);
+	}
+	fputc('\n', f);
+}
+
+/* What was promised and does not hold. */
+static void
+write_guarantees(FILE *f, const struct answer *a)
+{
+	const struct proto_record *r = answer_find(a, "guarantees");
+	char key[SHOW_SIZE];
+	bool any = false;
+	int i;
+
+	for (i = 0; i < r->n; i++) {
+		if (strcmp(r->fields[i].value, "no") != 0)
+			continue;
+		proto_show(r->fields[i].key, key, sizeof(key));
+		fprintf(f, "%s%s", any ? ", " : "  not in force ", key);
+		any = true;
+	}
+	if (any)
+		fputc('\n', f);
+}
+
+/* One cell; what is not known is a dash. */
+static void
+cell(FILE *f, const struct proto_record *r, const char *key, int width,
+    const char *(*show)(double, char[32]))
+{
+	char text[SHOW_SIZE], buf[32];
+	double n;
+
+	answer_show(r, key, text);
+	if (text[0] == '\0')
+		fprintf(f, " %*s", width, "-");
+	else if (show == NULL || !proto_get_number(r, key, &n))
+		fprintf(f, " %*.40s", width, text);
+	else
+		fprintf(f, " %*s", width, show(n, buf));
+}
+
+static void
+write_worker(FILE *f, const struct proto_record *r, bool full)
+{
+	char state[SHOW_SIZE];
+	const char *stray = proto_get(r, "stray") != NULL ? "*" : "";
+	double n = 0;
+
+	cell(f, r, "slot", 5, NULL);
+	cell(f, r, "pid", 7, NULL);
+	answer_show(r, "state", state);
+	if (strcmp(state, "ready") == 0 &&
+	    proto_get_number(r, "connections", &n))
+		strlcpy(state, n > 0 ? "busy" : "idle", sizeof(state));
+	strlcat(state, stray, sizeof(state));
+	fprintf(f, " %-9.20s", state);
+	cell(f, r, proto_get(r, "start_in") != NULL ? "start_in" : "age", 10,
+	    answer_span);
+	cell(f, r, "ready_after", 8, answer_span);
+	cell(f, r, "busy", 8, answer_span);
+	cell(f, r, "connections", 5, NULL);
+	cell(f, r, "processes", 5, NULL);
+	cell(f, r, "cpu", 8, answer_span);
+	cell(f, r, "rss", 6, answer_size);
+	if (full) {
+		cell(f, r, "pss", 6, answer_size);
+		cell(f, r, "pss_age", 8, answer_span);
+	}
+	fputc('\n', f);
+}
+
+int
+writer_table(FILE *f, const struct answer *a, struct err *e)
+{
+	const struct proto_record *r;
+	bool full = false;
+	size_t i = 0;
+
+	write_pool(f, a);
+	write_workers(f, a);
+	write_load(f, a);
+	write_counts(f, a);
+	write_guarantees(f, a);
+	while ((r = answer_next(a, "worker", &i)) != NULL)
+		full = full || proto_get(r, "pss") != NULL;
+	i = 0;
+	if ((r = answer_next(a, "worker", &i)) != NULL)
+		fprintf(f, "\n %5s %7s %-9s %10s %8s %8s %5s %5s %8s %6s%s\n",
+		    "SLOT", "PID", "STATE", "AGE", "READY-IN", "BUSY-FOR",
+		    "CONNS", "PROCS", "CPU", "RSS",
+		    full ? "    PSS   OF-AGO" : "");
+	for (; r != NULL; r = answer_next(a, "worker", &i))
+		write_worker(f, r, full);
+	return fflush(f) == EOF || ferror(f) ? err_set(e, EX_IOERR,
+	    "cannot write") : 0;
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: ISC
+
+// bare.c's answers by net/http/fcgi: a goroutine for each request.
+package main
+
+import (
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/fcgi"
+	"os"
+	"strings"
+	"time"
+)
+
+func answer(w http.ResponseWriter, r *http.Request) {
+	var token string
+	var ms, size int
+
+	fmt.Sscan(r.URL.RawQuery, &token, &ms, &size)
+	time.Sleep(time.Duration(ms) * time.Millisecond)
+	w.Header().Set("Content-Type", "text/plain")
+	fmt.Fprintf(w, "%s %d\n%s", token, os.Getpid(),
+		strings.Repeat("x", size))
+}
+
+func main() {
+	log.Fatal(fcgi.Serve(nil, http.HandlerFunc(answer)))
+}

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: ISC
+"""The control sockets: who may use them, and what those who misuse them do
+not do to the pool."""
+
+import os
+import socket
+import stat
+import subprocess
+import time
+
+import pytest
+
+import harness as h
+from ctl import Raw, ask, ctl, figures, pool, records, serves
+
+
+@pytest.fixture
+def echo(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--name", "p",
+               "--status-group", "alpha", "--", h.app("echo"))
+    s.sock = f"{place}/sock"
+    s.control, s.read = pool("p") + "/control", pool("p") + "/status"
+    yield s
+    # Whatever was done to it: it serves, and others get answers.
+    serves(s.sock)
+    assert ask(s.control, "ping")[-1] == "end"
+
+
+def test_directory_and_sockets_are_roots(echo):
+    for path, mode, gid in ((pool("p"), 0o40755, 0),
+                            (echo.control, 0o140600, 0),
+                            (echo.read, 0o140660, 71)):
+        st = os.lstat(path)
+        assert (st.st_uid, st.st_gid, st.st_mode) == (0, gid, mode), path
+    assert stat.S_IMODE(os.lstat(pool("p") + "/pid").st_mode) == 0o600
+
+
+def test_a_person_can_type_it(echo):
+    out = subprocess.run(["socat", "-", f"UNIX:{echo.read}"], input=b"ping",
+                         stdout=subprocess.PIPE, check=True, timeout=10)
+    assert out.stdout == b"spawnd 1\nping state=up\nend\n"
+
+
+def test_the_socket_for_reading_only_reads(echo):
+    for command in ("reload", "scale 3", "stop", "stop now", "log-reopen"):
+        assert ask(echo.read, command)[-1].startswith("error 77 "), command
+    listed = {f["name"] for _, f in records(ask(echo.read, "help"))}
+    assert listed == {"help", "ping", "status", "history"}
+    listed = {f["name"] for _, f in records(ask(echo.control, "help"))}
+    assert listed > {"reload", "scale", "stop", "log-reopen"}
+    assert len(echo.workers()) == 2
+
+
+def test_another_user_is_refused(echo):
+    r = ctl("-p", "p", "ping", user="web")
+    assert r.status == 77 and "Permission denied" in r.stderr, r
+    r = ctl("-p", "p", "reload", user="many")
+    assert r.status == 77, r
+    # many is in the group of the status.
+    r = ctl("-p", "p", "status", user="many")
+    assert r.status == 0 and "2 of 2 ready" in r.stdout, r
+
+
+def test_unknown_and_malformed_commands_are_errors(echo):
+    with Raw(echo.control) as c:
+        for command in ("nix", "status all", "scale", "scale x", "scale 3-2",
+                        "scale 99999", "ping pong", "a b c d e f", ""):
+            assert c.ask(command)[-1].startswith("error 64 "), command
+        assert c.ask("ping")[-1] == "end"
+
+
+def test_a_byte_a_second_is_given_up(echo):
+    with Raw(echo.read, 30) as c:
+        began = time.monotonic()
+        # The time counts from the first byte, whatever comes after it.
+        with pytest.raises(OSError):
+            while time.monotonic() - began < 25:
+                c.send(b"s")
+                serves(echo.sock)
+                try:
+                    c.sock.settimeout(1)
+                    assert c.sock.recv(1) == b""
+                    raise ConnectionResetError
+                except TimeoutError:
+                    pass
+        assert 8 < time.monotonic() - began < 13
+
+
+def test_who_never_reads_holds_nobody_up(echo):
+    clients = [Raw(echo.read) for _ in range(10)]
+    for c in clients:
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        c.sock.setblocking(False)
+        try:
+            while True:
+                c.sock.send(b"status\n" * 100)
+        except BlockingIOError:
+            pass
+    before = h.cpu(echo.pid)
+    for _ in range(20):
+        serves(echo.sock)
+        assert ask(echo.control, "status")[-1] == "end"
+    # All of them are gone when their time is over.
+    h.wait_for(lambda: len(h.fds(echo.pid)) < 30 and
+               h.cpu(echo.pid) - before < 5, 5, echo.log)
+    for c in clients:
+        c.close()
+
+
+def test_a_thousand_at_once(echo):
+    clients = []
+    for _ in range(1000):
+        c = socket.socket(socket.AF_UNIX)
+        c.setblocking(False)
+        try:
+            c.connect(echo.read)
+        except BlockingIOError:
+            pass                    # the backlog is full
+        clients.append(c)
+    for _ in range(10):
+        serves(echo.sock)
+        assert ask(echo.control, "ping")[-1] == "end"
+        assert ctl("-p", "p", "ping").status == 0
+    assert len(h.fds(echo.pid)) < 60
+    for c in clients:
+        c.close()
+    # One user's crowd does not keep another from reading.
+    r = ctl("-p", "p", "status", user="many")
+    assert r.status == 0, r
+
+
+def test_a_crowd_of_one_user_leaves_room_for_another(echo):
+    crowd = [Raw(echo.read) for _ in range(40)]
+    time_ = time.monotonic()
+    r = ctl("-p", "p", "status", user="many")
+    assert r.status == 0 and time.monotonic() - time_ < 3, r
+    for c in crowd:
+        c.close()
+
+
+def test_junk_and_a_megabyte_of_line(echo):
+    with Raw(echo.control) as c:
+        c.send(bytes(range(256)))
+        assert c.line().startswith("error 64 ") and c.closed()
+    for data in (b"\0" * 1000 + b"\n", os.urandom(4096) + b"\n"):
+        with Raw(echo.control) as c:
+            try:
+                c.send(data)
+                c.closed()
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+    with Raw(echo.control) as c:
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(100):
+                c.send(b"a" * 100000)
+
+
+def limit_files(s, n):
+    subprocess.run(["prlimit", "--pid", str(s.pid), f"--nofile={n}:"],
+                   check=True, preexec_fn=h.become_user("www"))
+
+
+def test_no_descriptors_left_pauses_and_goes_on(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--name", "p",
+               "--", h.app("echo"))
+    used = len(h.fds(s.pid))
+    limit_files(s, used)
+    before = h.cpu(s.pid)
+    with Raw(pool("p") + "/control") as c:
+        c.send(b"ping\n")
+        serves(f"{place}/sock")
+        c.sock.settimeout(1.5)
+        with pytest.raises(TimeoutError):
+            c.line()
+        assert h.cpu(s.pid) - before < 0.3          # it does not spin
+        limit_files(s, 200)
+        c.sock.settimeout(5)
+        assert c.answer()[-1] == "end"
+
+
+def test_idle_with_a_client_makes_no_wake_ups(echo):
+    def switches():
+        return int(h.status(echo.pid)["voluntary_ctxt_switches"])
+    with Raw(echo.control) as c:
+        c.ask("status")
+        h.wait_for(lambda: h.stat(echo.pid).state == "S", 5)
+        before = switches()
+        end = time.monotonic() + 3
+        h.wait_for(lambda: time.monotonic() > end, 5)
+        assert switches() == before
+
+
+def test_names_that_clash(spawnd, place):
+    one = spawnd("-s", f"{place}/1", "-u", "www", "-F", 1, h.app("echo"))
+    two = spawnd("-s", f"{place}/2", "-u", "www", "-F", 1, h.app("echo"))
+    assert f"name: echo: in use by pid {one.pid}, this pool is called " \
+        "echo-2" in two.log()
+    assert figures("echo-2")["pool"]["pid"] == str(two.pid)
+    r = h.run_spawnd("-n", "-s", f"{place}/3", "-u", "www", "--name", "echo",
+                     h.app("echo"))
+    assert r.status == 73
+    assert h.line_of(r) == f"spawnd: --name: echo: in use by pid {one.pid}"
+    assert not os.path.exists(f"{place}/3")
+    r = h.run_spawnd("-n", "-s", f"{place}/3", "-u", "www", "--control",
+                     pool("echo"), h.app("echo"))
+    assert r.status == 73 and "in use by pid" in h.line_of(r)
+
+
+def test_what_a_dead_pool_left_is_taken_over(spawnd, place):
+    s = spawnd("-s", f"{place}/1", "-u", "www", "--name", "p", h.app("echo"))
+    os.kill(s.pid, 9)
+    s.wait()
+    assert ctl("-p", "p", "ping").status == 69
+    assert ctl("list").stdout == ""
+    s = spawnd("-s", f"{place}/1", "-u", "www", "--name", "p", h.app("echo"))
+    assert figures("p")["pool"]["pid"] == str(s.pid)
+
+
+def test_a_link_in_the_place_of_the_directory_is_not_followed(place):
+    os.makedirs("/run/spawnd", exist_ok=True)
+    os.mkdir(f"{place}/x")
+    os.symlink(f"{place}/x", pool("linked"))
+    r = h.run_spawnd("-n", "-s", f"{place}/3", "-u", "www", "--name",
+                     "linked", h.app("echo"))
+    os.unlink(pool("linked"))
+    assert r.status == 73
+    assert h.line_of(r) == \
+        "spawnd: control: /run/spawnd: is not a directory"
+    assert os.listdir(f"{place}/x") == []
+
+
+def test_a_directory_that_others_may_write_is_refused(place):
+    h.own_directory(f"{place}/c", "www")
+    r = h.run_spawnd("-n", "-s", f"{place}/3", "-u", "www", "--control",
+                     f"{place}/c", h.app("echo"))
+    assert r.status == 77 and "others may write there" in h.line_of(r)
+    assert os.listdir(f"{place}/c") == []
+
+
+def test_another_place_and_none(spawnd, place):
+    s = spawnd("-s", f"{place}/1", "-u", "www", "--control", f"{place}/c/",
+               h.app("echo"))
+    assert ctl("-p", f"{place}/c", "ping").status == 0
+    assert ctl("-p", f"{place}/c/status", "ping").status == 0
+    assert s.stop() == 0
+    s = spawnd("-s", f"{place}/1", "-u", "www", "--control", "none",
+               "--name", "nowhere", h.app("echo"))
+    assert not os.path.exists(pool("nowhere"))
+
+
+def test_without_root_it_is_the_users_own_and_is_removed(spawnd, place):
+    h.own_directory(f"{place}/run", "www", 0o700)
+    env = {**h.BASE_ENV, "XDG_RUNTIME_DIR": f"{place}/run"}
+    s = spawnd("-s", f"{place}/run/sock", "--", h.app("echo"), user="www",
+               env=env)
+    assert sorted(os.listdir(f"{place}/run/spawnd/echo")) == \
+        ["control", "pid", "status"]
+    assert ctl("ping", user="www", env=env).status == 0
+    assert s.stop() == 0
+    assert os.listdir(f"{place}/run/spawnd") == []
+
+
+def test_the_jail_has_no_way_out_by_it(spawnd, place):
+    jail = h.make_jail(f"{place}/j", owner="www")
+    s = spawnd("-c", jail, "-s", "run/s", "-u", "www", "--name", "p", "--",
+               "/fcgi-bin/app")
+    for fd, link in h.fds(s.pid).items():
+        assert not link.startswith("/run/spawnd") or \
+            link == "/run/spawnd/p/pid", (fd, link)
+    assert ctl("-p", "p", "ping").status == 0
+    for pid in s.workers():
+        assert set(h.fds(pid)) == {0, 1, 2}

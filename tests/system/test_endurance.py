@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: ISC
+"""What lasts: ten thousand recyclings, a thousand workers, kills without end,
+and a supervisor that dies at any step of a retirement."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+import harness as h
+import test_retire
+
+PLAIN_ONLY = True       # what is measured here is not the sanitizers' work
+
+CLIENTS = 6
+STRACE = "/usr/bin/strace"
+
+
+class Load(test_retire.Load):
+    """The load generator; ends with the block."""
+
+    def __init__(self, where, seconds, ms=0):
+        super().__init__(where, ms=ms, seconds=seconds)
+        self.counts = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.counts = self.result()
+
+
+def memory(pid):
+    """Private dirty memory of a process, in KB."""
+    with open(f"/proc/{pid}/smaps_rollup") as f:
+        return int(re.search(r"Private_Dirty:\s+(\d+)", f.read()).group(1))
+
+
+def recycled(s):
+    """How many workers have ended as they should: the pool's own count."""
+    seen = len(s.log())
+    s.signal(signal.SIGUSR2)
+    found = s.wait_log(r"recycled (\d+)", start=seen)
+    return int(found.group(1))
+
+
+def test_ten_thousand_recyclings_lose_nothing_and_leave_nothing(spawnd,
+                                                                place):
+    """Each worker serves one request and exits."""
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 4, "--",
+               h.app("bare"), "max", 1)
+    early = None
+    with Load(f"{place}/sock", 24) as load:
+        while load.running():
+            n = recycled(s)
+            if n >= 1000 and early is None:
+                early = memory(s.pid), len(h.fds(s.pid))
+            if n >= 10000:
+                break
+            time.sleep(0.05)        # between two looks
+        late = memory(s.pid), len(h.fds(s.pid))
+        load.popen.send_signal(signal.SIGINT)
+    assert n >= 10000, (n, load.counts)
+    assert load.counts["failed"] == 0, (load.counts, s.log()[-3000:])
+    # What the allocator has taken by the first thousand varies a little.
+    assert late[0] <= early[0] + 32, (early, late)
+    # One pipe more or less, of a worker that is just being replaced.
+    assert late[1] <= early[1] + 4, (early, late)
+    h.wait_for(lambda: not h.zombies(s.pid), 5)
+    assert s.stop() == 0
+
+
+def test_random_worker_killed_every_20_ms(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 4, "--",
+               h.app("bare"))
+    kills = 0
+    rng = random.Random(20)
+    with Load(f"{place}/sock", 5, ms=1) as load:
+        due = time.monotonic()
+        while load.running():
+            workers = s.workers()
+            if workers:
+                h.kill(rng.choice(workers))
+                kills += 1
+            due += 0.02
+            time.sleep(max(0, due - time.monotonic()))
+    assert kills > 100
+    assert load.counts["failed"] <= kills, (load.counts, kills)
+    assert load.counts["late"] == load.counts["refused"] == 0, load.counts
+    s.wait_workers(4)
+    assert h.request(f"{place}/sock", "token").text.startswith("token")
+    assert s.stop() == 0
+
+
+def respawns(spawnd, place, n):
+    """Kills all n workers; the supervisor's cpu for each new one."""
+    s = spawnd("-s", f"{place}/sock{n}", "-u", "www", "-F", n, "--",
+               h.app("bare"), deadline=60)
+    before = s.wait_workers(n)
+    used = h.cpu(s.pid)
+    for pid in before:
+        h.kill(pid)
+    s.wait_workers(n, other_than=before, deadline=30)
+    # Until the last of them has been seen to be ready.
+    h.wait_for(lambda: f"status: {n} of {n} workers ready" in status_of(s),
+               20, s.log)
+    used = h.cpu(s.pid) - used
+    assert h.request(f"{place}/sock{n}", "token").text.startswith("token")
+    assert s.stop() == 0
+    assert "killed" not in s.log().partition("stop: SIGTERM")[2]
+    return used / n
+
+
+def status_of(s):
+    seen = len(s.log())
+    s.signal(signal.SIGUSR2)
+    s.wait_log("workers ready", start=seen)
+    return s.log()[seen:]
+
+
+def test_thousand_workers_cost_no_more_each_than_ten(spawnd, place):
+    few = min(respawns(spawnd, place, 10) for _ in range(3))
+    many = respawns(spawnd, place, 1000)
+    assert many < 2 * few + 0.0005, (few, many)
+
+
+# A supervisor that dies at any moment
+
+STEPS = 200
+
+
+class Attached(h.Stepped):
+    """A process that runs already, taken over."""
+
+    def __init__(self, popen):
+        self.popen, self.pid, self.steps = popen, popen.pid, 0
+        self._go(16)                    # PTRACE_ATTACH
+        self._await()
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+        while self._await() is not None:
+            pass
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_supervisor_killed_at_any_step_of_a_retirement(spawnd, place, part):
+    """One worker too many: it is looked at, stopped, looked at, told, and
+    continued. At each entry and exit of a system call on that way the
+    supervisor dies once."""
+    reached = set()
+    for step in range(part, STEPS, 2):
+        s = spawnd("-s", f"{place}/{step}", "-u", "www", "-F", 2, "--",
+                   h.app("bare"))
+        workers = s.workers()
+        tracer = Attached(s.popen)
+        s.signal(signal.SIGTTOU)
+        for _ in range(step + 1):
+            assert tracer.step()
+        states = {h.stat(pid).state for pid in workers if h.stat(pid)}
+        reached |= states
+        tracer.kill()
+        h.wait_for(lambda: not s.processes(), 3, lambda: str(
+            (step, states, [h.stat(pid) for pid in s.processes()])))
+        s.end()
+    assert "T" in reached, "no step was one with a stopped worker"
+
+
+# What a look and an end must not do
+
+def test_busy_worker_is_not_disturbed_by_looks(spawnd, place):
+    """All workers are to go, and none may before its request is answered."""
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 5, "--",
+               h.app("hostile"))
+    workers = s.workers()
+    busy = [h.Connection(f"{place}/sock") for _ in workers]
+    for c in busy:
+        c.send("wait=3200")
+    h.wait_for(lambda: all(len(h.fds(pid)) > 4 for pid in workers), 5, s.log)
+    trace = f"{place}/trace"
+    tracer = subprocess.Popen([STRACE, "-q", "-o", trace, "-e",
+                               "trace=openat", "-p", str(s.pid)])
+    h.wait_for(lambda: h.status(s.pid)["TracerPid"] != "0", 5)
+    s.signal(signal.SIGTERM)
+    answers = [c.receive() for c in busy]
+    assert s.wait(10) == 0
+    tracer.wait(10)
+    assert [a.fact("wait") for a in answers] == ["0"] * 5
+    with open(trace) as f:
+        looks = len(re.findall(r'"\d+/fd"', f.read()))
+    assert looks >= 100, looks
+
+
+def test_job_of_php_in_the_background_survives_recycling(spawnd, place):
+    shutil.copy(h.source("php/token.php"), place)
+    with open(f"{place}/job.php", "w") as f:
+        f.write("<?php exec('sleep 60 >/dev/null 2>&1 & echo $!', $out);"
+                " echo $out[0];")
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1,
+               "-e", "PHP_FCGI_MAX_REQUESTS=1", "--stop-timeout", 1, "--",
+               "/usr/bin/php-cgi", "-n")
+
+    def get(script):
+        return h.request(f"{place}/sock", params={
+            "SCRIPT_FILENAME": f"{place}/{script}",
+            "REDIRECT_STATUS": "200"})
+    job = int(get("job.php").text)
+    for _ in range(3):
+        assert get("token.php").status == 200
+    h.wait_for(lambda: h.stat(job).ppid == s.pid, 5)
+    s.signal(signal.SIGHUP)
+    s.wait_log("all workers are new")
+    # Whoever retires is gone by the deadline.
+    began = time.monotonic()
+    h.wait_for(lambda: time.monotonic() - began > 1.5)
+    assert h.alive(job), s.log()
+    assert s.stop() == 0
+    h.wait_for(lambda: not h.alive(job), 5)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: ISC
+"""One web server before pools on two hosts: what it loses while one of them
+reloads, stops or is killed. The hosts are network namespaces."""
+
+import contextlib
+import signal
+import subprocess
+import threading
+
+import pytest
+
+import harness as h
+import web
+
+PLAIN_ONLY = True
+HOSTS = {"one": "10.213.1.2", "two": "10.213.2.2"}
+PORT = 9000
+CLIENTS = 6
+REQUESTS = 1500
+
+
+def ip(*words):
+    subprocess.run(["ip", *words], check=True, timeout=10)
+
+
+@pytest.fixture(scope="module")
+def hosts():
+    with contextlib.ExitStack() as stack:
+        for name, address in HOSTS.items():
+            here = address[:-1] + "1/24"
+            ip("netns", "add", name)
+            stack.callback(ip, "netns", "del", name)
+            ip("link", "add", "to-" + name, "type", "veth", "peer", "name",
+               "eth0", "netns", name)
+            ip("addr", "add", here, "dev", "to-" + name)
+            ip("link", "set", "to-" + name, "up")
+            ip("-n", name, "addr", "add", address + "/24", "dev", "eth0")
+            ip("-n", name, "link", "set", "eth0", "up")
+            ip("-n", name, "link", "set", "lo", "up")
+        yield HOSTS
+
+
+class Lighttpd(web.Lighttpd):
+    """By round robin; a host that refuses is left out for a second."""
+
+    def config(self):
+        text = super().config()
+        before, _, rest = text.partition("fastcgi.server = (")
+        both = ", ".join(
+            f'( "host" => "{a}", "port" => {PORT}, '
+            '"check-local" => "disable" )' for a in HOSTS.values())
+        return before + 'fastcgi.balance = "round-robin"\n' \
+            f'fastcgi.server = ( "/" => ( {both} ) )\n'
+
+
+class Nginx(web.Nginx):
+    """By round robin; fastcgi_next_upstream is "error timeout"."""
+
+    def config(self):
+        servers = "".join(f"\t\tserver {a}:{PORT};\n" for a in HOSTS.values())
+        text = super().config().replace(
+            "http {\n", "http {\n\tupstream hosts {\n" + servers + "\t}\n")
+        text = text.replace("\t\t\tfastcgi_next_upstream off;\n", "")
+        return text.replace(f"fastcgi_pass {self.peer};",
+                            "fastcgi_pass hosts;")
+
+
+@pytest.fixture(params=[Lighttpd, Nginx], ids=lambda s: s.program)
+def site(hosts, spawnd, request):
+    pools = [spawnd("-a", address, "-p", PORT, "-u", "www", "-F", 4,
+                    "--stop-timeout", 3, "--", h.app("echo"),
+                    wrap=["ip", "netns", "exec", name])
+             for name, address in hosts.items()]
+    with request.param("tcp:127.0.0.1:1", "/", "web") as server:
+        yield server, pools
+
+
+def check(answer, token):
+    assert answer.headers["X-Token"] == token, answer
+    return int(answer.headers["X-Pid"])
+
+
+def load_during(server, pools, change):
+    """Requests from CLIENTS threads, before, during and after the change."""
+    tally = web.Tally()
+    over = threading.Event()
+    crew = [threading.Thread(
+        target=web.one_by_one, daemon=True,
+        args=(server.port, "/page?token=%s&pid&sleep=2", check, tally,
+              lambda: not over.is_set())) for _ in range(CLIENTS)]
+    workers = [set(p.workers()) for p in pools]
+    for t in crew:
+        t.start()
+    h.wait_for(lambda: all(w & set(tally.values) for w in workers), 10,
+               lambda: repr(tally))
+    change()
+    wanted = max(REQUESTS, tally.sent + 500)
+    h.wait_for(lambda: tally.sent > wanted, 30, lambda: repr(tally))
+    over.set()
+    for t in crew:
+        t.join()
+    print(server.program, tally)
+    assert tally.sent == tally.answered + tally.lost
+    return tally
+
+
+def test_reload_loses_nothing(site):
+    server, pools = site
+    old = set(pools[0].workers())
+
+    def change():
+        pools[0].signal(signal.SIGHUP)
+        pools[0].wait_log("all workers are new")
+    tally = load_during(server, pools, change)
+    assert tally.lost == 0, (tally, server.log()[-2000:], pools[0].log())
+    assert set(tally.values) & (set(pools[0].workers()) - old)
+
+
+def test_stop_loses_nothing_where_another_host_is_asked(site):
+    """nginx asks the other host about whatever failed. lighttpd does so only
+    if it was refused: where the kernel lets an unprivileged process attach no
+    filter, new connections come until the deadline, and it loses the last."""
+    server, pools = site
+
+    def change():
+        assert pools[0].stop() == 0
+    tally = load_during(server, pools, change)
+    refused = "cannot be kept out" not in pools[0].log()
+    most = 0 if refused or server.program == "nginx" else CLIENTS
+    assert tally.lost <= most, (tally, server.log()[-2000:], pools[0].log())
+    assert server.fetch("/page?token=t").status == 200
+
+
+def test_kill_loses_what_was_served_at_most(site):
+    """Workers end with their supervisor, and with them what they served."""
+    server, pools = site
+    workers = pools[0].workers()
+
+    def change():
+        for pid in [pools[0].pid, *workers]:
+            h.kill(pid)
+    tally = load_during(server, pools, change)
+    # Each client had one request on its way, and the queue counts, too.
+    assert tally.lost <= CLIENTS, (tally, server.log()[-2000:])
+    assert server.fetch("/page?token=t").status == 200

@@ -1,0 +1,411 @@
+# SPDX-License-Identifier: ISC
+"""spawnctl: every command, the truth of its figures, and a daemon that is
+not to be trusted."""
+
+import http.server
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+import xml.etree.ElementTree
+
+import pytest
+
+import ctl as c
+import harness as h
+from ctl import ctl, figures, pool
+
+
+@pytest.fixture
+def php(spawnd, place):
+    """Two pools of php-cgi."""
+    pools = [spawnd("-s", f"{place}/{n}", "-u", "www", "-F", 2, "--",
+                    "/usr/bin/php-cgi") for n in range(2)]
+    return pools
+
+
+@pytest.fixture
+def echo(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--name", "p",
+               "--", h.app("echo"))
+    s.sock = f"{place}/sock"
+    return s
+
+
+def test_two_pools_have_to_be_told_apart(php):
+    r = ctl("list")
+    assert r.status == 0
+    names = [line.split()[0] for line in r.stdout.splitlines()[1:]]
+    assert names == ["php-cgi", "php-cgi-2"]
+    assert re.search(r"^php-cgi +up +2/2 +unix:", r.stdout, re.M), r.stdout
+    r = ctl("status")
+    assert r.status == 64 and r.stderr == "spawnctl: -p: needed, several " \
+        "pools run here: php-cgi, php-cgi-2\n"
+    r = ctl("-p", "php-cgi-2", "status")
+    assert f"pid {php[1].pid}," in r.stdout
+    assert ctl("-p", "php-cgi", "stop").status == 0
+    assert php[0].wait() == 0
+    r = ctl("status")
+    assert r.status == 0 and r.stdout.startswith("php-cgi-2: up for ")
+
+
+def test_no_pool_is_69(place):
+    for args in (["status"], ["ping"], ["-p", "x", "ping"],
+                 ["-p", f"{place}/x", "reload"]):
+        r = ctl(*args)
+        assert r.status == 69 and r.stderr.count("\n") == 1, r
+    r = ctl("list")
+    assert (r.status, r.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("args", [
+    [], ["nix"], ["ping", "x"], ["scale"], ["scale", "x"], ["scale", "5-4"],
+    ["ping", "--json"], ["status", "--now"], ["status", "--fpm=html"],
+    ["--nix"], ["-p"], ["wait-ready", "x"]], ids=" ".join)
+def test_a_wrong_command_line_is_64(args):
+    r = ctl(*args)
+    assert r.status == 64 and re.fullmatch(r"spawnctl: .+\n", r.stderr), r
+
+
+def test_reload_waits_for_its_outcome(echo, place):
+    before = set(echo.workers())
+    r = ctl("reload")
+    assert (r.status, r.stdout) == (0, ""), r
+    assert not before & set(echo.workers())
+    assert figures("p")["count"]["reloads"] == "1"
+
+
+def test_reload_that_fails_is_69(spawnd, place):
+    program = h.install(h.app("echo"), f"{place}/app")
+    s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 2, "--", program)
+    before = s.workers()
+    h.install(h.app("fail"), program)
+    r = ctl("reload")
+    assert r.status == 69 and "the old ones stay" in r.stderr, r
+    assert s.workers() == before
+    assert figures("app")["count"]["reloads_failed"] == "1"
+
+
+def test_scale_up_and_down(echo):
+    assert ctl("scale", 5).status == 0
+    echo.wait_workers(5)
+    assert ctl("scale", "1").status == 0
+    echo.wait_workers(1)
+    assert figures("p")["pool"]["target"] == "1"
+    assert "scale: asked for by uid 0" in echo.log()
+
+
+def test_stop_waits_for_requests_and_stop_now_does_not(spawnd, place):
+    for now, least, most in (([], 1, 5), (["--now"], 0, 5)):
+        s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, h.app("echo"))
+        client = h.Connection(f"{place}/s")
+        client.send("sleep=1500&pid")
+        h.wait_for(lambda: figures("echo")["connections"]["now"] == "1", 5)
+        began = time.monotonic()
+        r = ctl("stop", *now)
+        assert r.status == 0 and least < time.monotonic() - began < most, r
+        if not now:
+            assert client.receive().status == 200
+        client.close()
+        assert s.wait() == 0
+
+
+def test_ping_succeeds_while_all_workers_are_busy(echo):
+    clients = [h.Connection(echo.sock) for _ in range(6)]
+    for client in clients:
+        client.send("sleep=1500&pid")
+    h.wait_for(lambda: figures("p")["queue"]["now"] == "4", 5)
+    assert ctl("ping").status == 0
+    for client in clients:
+        client.close()
+
+
+def test_ping_fails_while_nothing_can_serve(spawnd, place):
+    program = h.install(h.app("echo"), f"{place}/app")
+    s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, "--", program)
+    h.install(h.app("fail"), program)
+    h.kill(s.workers()[0])
+    h.wait_for(lambda: ctl("ping").status == 69, 5, s.log)
+
+
+def test_wait_ready(spawnd, place):
+    assert ctl("wait-ready", 0).status == 75
+    waiter = subprocess.Popen([c.SPAWNCTL, "wait-ready", "15"])
+    s = spawnd("-s", f"{place}/s", "-u", "www", "--", h.app("echo"),
+               "delay=500", ready=False)
+    h.wait_for(lambda: os.path.exists(pool("echo") + "/status"), 5, s.log)
+    assert ctl("ping").status == 75
+    assert waiter.wait(15) == 0
+    assert "ready on" in s.log()
+
+
+def test_log_reopen(spawnd, place):
+    h.own_directory(f"{place}/log", "www")
+    s = spawnd("-s", f"{place}/s", "-u", "www", "--log", f"{place}/log/x",
+               "--", h.app("echo"), ready=False)
+    h.wait_for(lambda: ctl("ping").status == 0, 10)
+    os.rename(f"{place}/log/x", f"{place}/log/x.1")
+    # -u may not make files there, so the client does, and passes it.
+    os.chmod(f"{place}/log", 0o555)
+    r = ctl("log-reopen")
+    assert r.status == 0, r
+    assert "log: opened again" in open(f"{place}/log/x").read()
+    os.unlink(f"{place}/log/x")
+    os.symlink(f"{place}/evil", f"{place}/log/x")
+    assert ctl("log-reopen").status == 73
+    assert not os.path.exists(f"{place}/evil")
+    r = ctl("log-reopen", f"{place}/log/y")
+    assert r.status == 0, r
+    assert "opened again" in open(f"{place}/log/y").read()
+    assert s.running()
+
+
+def busy_load(echo_sock, n):
+    clients = []
+    for _ in range(n):
+        client = h.Connection(echo_sock)
+        client.send("sleep=3000&pid")
+        clients.append(client)
+    return clients
+
+
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+def test_the_figures_are_those_of_the_load(spawnd, place, kind):
+    """4 workers, 10 clients: 4 are served and 6 wait; exactly."""
+    addr = f"{place}/s" if kind == "unix" else ("127.0.0.1", 9123)
+    s = spawnd(*(["-s", addr] if kind == "unix" else ["-p", 9123]), "-u",
+               "www", "-F", 4, "--name", "p", "--", h.app("echo"))
+    clients = busy_load(addr, 10)
+    f = h.wait_for(lambda: (lambda f: f["queue"].get("now") == "6" and f)
+                   (figures("p", "status full")), 2, s.log)
+    assert f["connections"] == {"now": "4", "peak": "4"}
+    assert (f["sum"]["busy"], f["sum"]["idle"]) == ("4", "0")
+    assert f["queue"]["limit"] == "1024"
+    assert {w["connections"] for w in f["worker"]} == {"1"}
+    assert {int(w["pid"]) for w in f["worker"]} == set(s.workers())
+    for w in f["worker"]:
+        status = h.status(int(w["pid"]))
+        rss = int(status["VmRSS"].split()[0]) * 1024
+        assert abs(int(w["rss"]) - rss) <= 512 * 1024
+        assert 0 < int(w["pss"]) < int(w["rss"])
+        assert 0 <= float(w["busy"]) < 3
+    for client in clients:
+        client.close()
+    h.wait_for(lambda: figures("p")["queue"]["now"] == "0", 12)
+    f = figures("p")
+    assert f["queue"]["peak"] == "6"
+    points = c.records(c.ask(pool("p") + "/status", "history"))
+    assert max(int(p["queue_peak"]) for _, p in points) == 6
+
+
+def test_the_forms(echo):
+    r = ctl("status", "--json")
+    data = json.loads(r.stdout)
+    assert data["pool"]["name"] == "p" and data["protocol"] == 1
+    assert len(data["worker"]) == 2 and data["guarantees"]["proc"] is True
+    for args in (["status", "--openmetrics"],
+                 ["status", "--openmetrics", "--full"]):
+        r = ctl(*args)
+        samples = {n: v for n, _, v in c.openmetrics(r.stdout)}
+        assert samples["spawnd_started_total"] == 2
+        # promtool reads the older form, where a counter's description has
+        # the name of its sample.
+        text = re.sub(r"^(# \w+ )(\S+) ", lambda m: m.group(1) + m.group(2) +
+                      ("_total" if m.group(2) + "_total" in samples else "")
+                      + " ", r.stdout, flags=re.M)
+        p = subprocess.run(["promtool", "check", "metrics"], input=text,
+                           text=True, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, timeout=20)
+        assert (p.returncode, p.stdout) == (0, "")
+
+
+FPM = ["pool", "process manager", "start time", "start since",
+       "accepted conn", "listen queue", "max listen queue",
+       "listen queue len", "idle processes", "active processes",
+       "total processes", "max active processes", "max children reached",
+       "slow requests", "memory peak"]
+FPM_PROCESS = ["pid", "state", "start time", "start since", "requests",
+               "request duration", "request method", "request uri",
+               "content length", "user", "script", "last request cpu",
+               "last request memory"]
+REQUIRED = {"pool", "process manager", "listen queue", "idle processes",
+            "active processes", "total processes"}
+
+
+def ordered(keys, known):
+    """Known keys only, in their order, the required ones among them."""
+    keys = list(keys)
+    assert keys == [k for k in known if k in keys], keys
+
+
+def test_php_fpms_forms_as_its_monitors_read_them(echo):
+    text = ctl("status", "--fpm").stdout
+    pairs = [re.fullmatch(r"([a-z ]+): +(\S.*)", line).groups()
+             for line in text.splitlines()]
+    ordered((k for k, _ in pairs), FPM)
+    assert REQUIRED <= {k for k, _ in pairs} and text.startswith("pool:")
+    assert re.fullmatch(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}",
+                        dict(pairs)["start time"])
+    data = json.loads(ctl("status", "--fpm=json", "--full").stdout)
+    processes = data.pop("processes")
+    ordered(data, FPM)
+    assert REQUIRED <= set(data)
+    assert all(isinstance(v, int) for k, v in data.items()
+               if k not in ("pool", "process manager"))
+    assert len(processes) == 2
+    for process in processes:
+        ordered(process, FPM_PROCESS)
+        assert process["state"] in ("Idle", "Running")
+    root = xml.etree.ElementTree.fromstring(
+        ctl("status", "--fpm=xml").stdout)
+    assert root.tag == "status"
+    ordered((e.tag.replace("-", " ") for e in root), FPM)
+    samples = c.openmetrics(ctl("status", "--fpm=openmetrics").stdout)
+    assert {n for n, _, _ in samples} >= {
+        "phpfpm_up", "phpfpm_listen_queue", "phpfpm_listen_queue_length",
+        "phpfpm_idle_processes", "phpfpm_active_processes"}
+
+
+class _Metrics(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        with open(self.server.file, "rb") as f:
+            body = f.read()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/openmetrics-text; "
+                         "version=1.0.0; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+def test_prometheus_scrapes_it(echo, place):
+    with open(f"{place}/metrics", "w") as f:
+        f.write(ctl("status", "--openmetrics", "--full").stdout)
+    server = http.server.HTTPServer(("127.0.0.1", 0), _Metrics)
+    server.file = f"{place}/metrics"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with open(f"{place}/p.yml", "w") as f:
+        f.write("scrape_configs:\n- job_name: s\n  scrape_interval: 100ms\n"
+                "  scrape_timeout: 100ms\n  static_configs:\n"
+                f"  - targets: ['127.0.0.1:{server.server_port}']\n")
+    p = subprocess.Popen(
+        ["prometheus", f"--config.file={place}/p.yml",
+         f"--storage.tsdb.path={place}/data",
+         "--web.listen-address=127.0.0.1:9191"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def value():
+        try:
+            with urllib.request.urlopen(
+                    "http://127.0.0.1:9191/api/v1/query?query="
+                    "spawnd_started_total", timeout=2) as f:
+                found = json.load(f)["data"]["result"]
+        except OSError:
+            return None
+        return found and found[0]
+    try:
+        found = h.wait_for(value, 30, "prometheus has it")
+        assert found["metric"]["pool"] == "p"
+        assert found["value"][1] == "2"
+    finally:
+        p.kill()
+        p.wait()
+        server.shutdown()
+
+
+EVIL = b"\x1b]0;owned\x07\x1b[2J\x9b2J"
+
+
+@pytest.mark.parametrize("answer", [
+    EVIL + b"\n", b"spawnd 1\npool name=" + EVIL + b"\nend\n",
+    b"spawnd 1\npool name=\\x1b[2J\\xc2\\x9b listen=\\x1b\nworker slot=1 "
+    b"state=\\x1b pid=\\x9b\nend\n",
+    b"error 64 " + EVIL + b"\n", b"error 64 \\x1b[2J\n", b"error 0 x\n",
+    b"spawnd 2\nend\n", b"", b"spawnd 1\n", b"x" * 100000,
+    b"spawnd 1\n" + b"worker a=b\n" * 200000,
+    b"spawnd 1\nstatus\0\nend\n"], ids=lambda a: repr(a[:20]))
+def test_a_daemon_that_answers_junk(place, answer):
+    os.mkdir(f"{place}/d")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(f"{place}/d/control")
+    server.listen()
+
+    def run():
+        for _ in range(8):
+            client, _ = server.accept()
+            try:
+                client.recv(100)
+                client.sendall(answer)
+            except OSError:
+                pass
+            client.close()
+    threading.Thread(target=run, daemon=True).start()
+    for args in (["status"], ["status", "--json"], ["status",
+                 "--openmetrics"], ["status", "--fpm=xml"], ["reload"],
+                 ["ping"], ["scale", 3], ["stop"]):
+        r = ctl("-p", f"{place}/d", *args)
+        shown = r.stdout + r.stderr
+        assert not re.search("[\0-\x09\x0b-\x1f\x7f-\x9f]", shown), shown
+        assert r.status in (0, 64, 69, 76), r
+        assert r.status != 0 or b"pool" in answer, r
+    server.close()
+
+
+def test_a_daemon_that_says_nothing(place):
+    os.mkdir(f"{place}/d")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(f"{place}/d/control")
+    server.listen()
+    began = time.monotonic()
+    r = ctl("-p", f"{place}/d", "status")
+    assert r.status == 75 and 9 < time.monotonic() - began < 13, r
+    server.close()
+
+
+def test_a_thousand_workers_are_told_fast_and_in_between(spawnd, place):
+    s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1000, "--name", "p",
+               "--", h.app("hello"), deadline=60)
+    with c.Raw(pool("p") + "/control", 30) as client:
+        took, used = [], []
+        for _ in range(5):
+            before, began = h.cpu(s.pid), time.monotonic()
+            lines = client.ask("status")
+            took.append(time.monotonic() - began)
+            used.append(h.cpu(s.pid) - before)
+            assert sum(w.startswith("worker ") for w in lines) == 1000
+        print("status of 1,000 workers:", took, used)
+        assert sorted(took)[2] < (0.05 if not h.sanitized() else 0.5), took
+        # One that dies meanwhile is replaced without a wait for the end.
+        victim = s.workers()[500]
+        client.send(b"status full\n" * 3)
+        began = time.monotonic()
+        h.kill(victim)
+        h.wait_for(lambda: int(figures("p")["count"]["started"]) > 1000, 5)
+        for _ in range(3):
+            client.answer()
+
+
+def test_completions_name_every_command_and_option():
+    listed = set(re.findall(r"^  ([a-z-]+) ", ctl("-h").stdout, re.M)) - \
+        {"status", "stop"} | {"status", "stop"}
+    top = os.path.dirname(os.path.dirname(os.path.dirname(
+        os.path.abspath(__file__))))
+    for shell in ("bash", "zsh"):
+        with open(f"{top}/scripts/completion/spawnctl.{shell}") as f:
+            text = f.read()
+        for word in listed | {"--json", "--openmetrics", "--fpm", "--full",
+                              "--now", "--pool"}:
+            assert word in text, (shell, word)
+    out = subprocess.run(
+        ["bash", "-c", f". {top}/scripts/completion/spawnctl.bash; "
+         "COMP_WORDS=(spawnctl st); COMP_CWORD=1; _spawnctl; "
+         "echo ${COMPREPLY[@]}"], stdout=subprocess.PIPE, check=True)
+    assert out.stdout.split() == [b"status", b"stop"]
+    subprocess.run(["zsh", "-n", f"{top}/scripts/completion/spawnctl.zsh"],
+                   check=True)
