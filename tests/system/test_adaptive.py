@@ -73,7 +73,9 @@ def test_a_burst_from_2_to_32_workers(spawnd, place, kind):
     n = 10 if kind == "unix" and not h.sanitized() else 3
     times = [burst(s, where, 2, 32) for _ in range(n)]
     print(kind, "ms:", [round(t * 1000) for t in times])
-    assert statistics.median(times) < BAR * SLOWER, times
+    # Each look at a TCP queue walks the table of all connections.
+    bar = BAR * SLOWER * (1 if kind == "unix" else 3)
+    assert statistics.median(times) < bar, times
     assert s.stop() == 0
 
 
