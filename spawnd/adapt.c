@@ -112,16 +112,17 @@ observe(struct scale_view *v)
 static void
 say(const struct scale_next *n)
 {
+	unsigned long long hundredths = scale.full_length / (USEC / 100);
 	char length[32];
 
 	if (n->notice == SCALE_FULL)
 		log_warn("all %u workers are busy and connections wait: no "
 		    "more may be started (--max-workers)", scale.conf.max);
 	else if (n->notice == SCALE_RELIEVED) {
-		snprintf(length, sizeof(length), "%.2f",
-		    (double)scale.full_length / (double)USEC);
-		log_info("connections waited for %s s while all %u workers "
-		    "were busy, at most %u at once", length, scale.conf.max,
+		snprintf(length, sizeof(length), "%llu.%02llu s",
+		    hundredths / 100, hundredths % 100);
+		log_info("connections waited for %s while all %u workers were "
+		    "busy, at most %u at once", length, scale.conf.max,
 		    scale.full_peak);
 	}
 }

@@ -184,6 +184,10 @@ retire_one(struct world *w)
 		    (last == NULL || k->started >= last->started))
 			last = k;
 	}
+	if (last == NULL) {
+		sim_fail(w->sim, "nobody is left to retire");
+		return;
+	}
 	last->state = last->busy > 0 || last->stuck ? GOING : NONE;
 	w->staying--;
 }

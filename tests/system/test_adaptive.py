@@ -73,7 +73,9 @@ def test_a_burst_from_2_to_32_workers(spawnd, place, kind):
     n = 10 if kind == "unix" and not h.sanitized() else 3
     times = [burst(s, where, 2, 32) for _ in range(n)]
     print(kind, "ms:", [round(t * 1000) for t in times])
-    assert statistics.median(times) < BAR * SLOWER, times
+    # Each look at a TCP queue walks the table of all connections.
+    bar = BAR * SLOWER * (1 if kind == "unix" else 3)
+    assert statistics.median(times) < bar, times
     assert s.stop() == 0
 
 
@@ -86,15 +88,15 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-@pytest.mark.parametrize("kind", ["unix", "tcp"])
+@pytest.mark.parametrize("kind,name", [
+    *(("unix", name) for name in PROGRAMS), ("tcp", "php-cgi, children"),
+    ("tcp", "threads")])
 def test_a_burst_with(spawnd, place, kind, name):
     argv, script, low, high, more = PROGRAMS[name]
     where = f"{place}/sock" if kind == "unix" else "127.0.0.1:9301"
     listen = ["-s", where] if kind == "unix" else ["-p", 9301]
     s = spawnd(*listen, "-u", "www", "-F", low, "-N", high, "-w", IDLE,
                *more, "--", *argv)
-    burst(s, where, low, high, script)
     burst(s, where, low, high, script)
     assert s.stop() == 0
 

@@ -137,6 +137,24 @@ a_failing_program_is_not_started_more_often(void **state)
 	assert_int_equal(n.target, 2);
 }
 
+/* It hangs without a connection, say: it is not waited for for ever. */
+static void
+who_is_free_and_does_not_accept_does_not_count_for_long(void **state)
+{
+	struct scale_next n;
+	int i;
+
+	(void)state;
+	begin(1, 4);
+	LOOK(0, .fired = true, .ready = 1, .queue = 1);
+	for (i = 0; i < SCALE_PATIENCE - 1; i++) {
+		n = LOOK(SCALE_PAUSE, .ready = 1, .queue = 1, .waited = 1);
+		assert_int_equal(n.target, 1);
+	}
+	n = LOOK(SCALE_PAUSE, .ready = 1, .queue = 1, .waited = 1);
+	assert_int_equal(n.target, 2);
+}
+
 static void
 quiet_connections_are_occupation(void **state)
 {
@@ -232,6 +250,8 @@ main(void)
 		cmocka_unit_test(a_queue_that_is_nearly_gone_is_no_reason),
 		cmocka_unit_test(unknown_is_neither_a_queue_nor_idle),
 		cmocka_unit_test(a_failing_program_is_not_started_more_often),
+		cmocka_unit_test(
+		    who_is_free_and_does_not_accept_does_not_count_for_long),
 		cmocka_unit_test(quiet_connections_are_occupation),
 		cmocka_unit_test(
 		    on_demand_the_first_connection_starts_the_first_worker),
