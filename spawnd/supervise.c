@@ -213,13 +213,6 @@ do_queue(void)
 }
 
 static void
-do_refuse(void)
-{
-	refused_at = loop_now();
-	refuses = listen_refuse(plan);
-}
-
-static void
 do_shut(void)
 {
 	if (shutdown_watch != NULL)
@@ -259,7 +252,8 @@ do_action(const struct pool_action *a)
 		observe_signal_holder(worker_pid(a->slot), a->pid, a->signo);
 		break;
 	case POOL_REFUSE:
-		do_refuse();
+		refused_at = loop_now();
+		refuses = listen_refuse(plan);
 		break;
 	case POOL_SHUT:
 		do_shut();
