@@ -8,7 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "control.h"
 #include "scale.h"
 
 static struct scale scale;
@@ -81,6 +81,13 @@ affords_busy(uint64_t now)
 	return now - busy_at >= pause || pause <= SCALE_PAUSE;
 }
 
+/* As the history has it. */
+static int
+known(unsigned int n)
+{
+	return n == LOAD_UNKNOWN ? -1 : (int)n;
+}
+
 static void
 observe(struct scale_view *v)
 {
@@ -93,6 +100,8 @@ observe(struct scale_view *v)
 	v->queue = l.depth;
 	v->waited = l.waited;
 	v->busy = l.busy;
+	history_note(v->now, known(l.busy), known(l.depth),
+	    pool_count(supervise_pool(), SLOT_READY));
 	v->cost = loop_cpu() - before;
 	if (l.busy != LOAD_UNKNOWN) {
 		busy_cost = v->cost;

@@ -272,10 +272,12 @@ draw_list(struct paper *p, const struct frame *v, const struct answer *a)
 	int n = 0, i, room = p->rows - p->row - 1, first;
 	size_t at = 0;
 
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers it is */
 	if ((list = calloc(a->n + 1, sizeof(*list))) == NULL)
 		return;
 	while ((r = answer_next(a, "worker", &at)) != NULL)
 		list[n++] = r;
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression) */
 	qsort(list, (size_t)n, sizeof(*list), compare);
 	first = v->first > n - room ? n - room : v->first;
 	first = first < 0 ? 0 : first;

@@ -71,7 +71,7 @@ open_below(int parent, const char *name, struct err *e)
 
 /* The directory above the last name of a path. */
 static int
-open_parent(char *path, char **name, struct err *e)
+open_parent(char *path, const char **name, struct err *e)
 {
 	char *slash = strrchr(path, '/');
 	int fd;
@@ -128,9 +128,9 @@ take_lock(pid_t *pid, struct err *e)
 static int
 open_own(struct plan *p, struct err *e)
 {
-	char *name;
+	const char *name = "";
 	int parent;
-	pid_t pid;
+	pid_t pid = 0;
 
 	if ((parent = open_parent(p->control, &name, e)) == -1)
 		return -1;
@@ -164,7 +164,7 @@ static int
 open_named(struct plan *p, struct err *e)
 {
 	char name[NAME_SIZE];
-	pid_t pid, first = 0;
+	pid_t pid = 0, first = 0;
 	int n, r;
 
 	for (n = 1; n <= NUMBER_MAX; n++) {
@@ -213,7 +213,7 @@ leave_log(const struct plan *p)
 int
 place_open(struct plan *p, struct err *e)
 {
-	char *name;
+	const char *name = "";
 	int parent;
 
 	e->status = 0;

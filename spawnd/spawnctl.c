@@ -327,7 +327,7 @@ find_command(const char *name)
 {
 	const struct command *c;
 
-	for (c = table; c->name != NULL; c++) {
+	for (c = table; name != NULL && c->name != NULL; c++) {
 		if (strcmp(c->name, name) == 0)
 			return c;
 	}

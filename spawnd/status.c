@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "scale.h"
 
 /* What is remembered of a worker from one look to the next. */
 struct memory {
@@ -113,6 +114,7 @@ write_counts(struct proto_output *o)
 {
 	const struct pool *p = supervise_pool();
 	const struct pool_counts *c = pool_counts(p);
+	const struct scale *full = adapt_state();
 
 	proto_begin(o, "workers");
 	proto_number(o, "total", pool_slots(p) - pool_count(p, SLOT_EMPTY) -
@@ -136,6 +138,10 @@ write_counts(struct proto_output *o)
 	proto_number(o, "grown", c->grown);
 	proto_number(o, "reloads", c->reloads);
 	proto_number(o, "reloads_failed", c->reloads_failed);
+	if (full != NULL) {
+		proto_number(o, "saturations", full->full_times);
+		proto_time(o, "saturated", scale_full_time(full));
+	}
 	proto_end(o);
 }
 
