@@ -20,7 +20,7 @@ BAR = 0.1               # seconds from 2 to 32 workers
 SLOWER = 4 if h.sanitized() else 1
 REST = 5 if h.sanitized() else 30       # seconds
 COLD = 20 if h.sanitized() else 100     # starts on demand
-POOLS = 10              # at a time
+POOLS = 20              # at a time
 IDLE = 1                # -w
 
 
