@@ -232,7 +232,7 @@ static const struct option table[] = {
 	{ 'P', "pidfile", "FILE", option_string, MEMBER(pidfile), 0, 0,
 	    "of the supervisor, and locked" },
 	{ 0, "control", "DIR|none", set_control, 0, 0, 0,
-	    "where the control sockets are (/run/spawnd/NAME)" },
+	    "where its control sockets are" },
 	{ 0, "status-group", "GROUP", option_string, MEMBER(status_group), 0, 0,
 	    "who else may read the status" },
 	{ 'n', "foreground", NULL, option_true, MEMBER(foreground), 0, 0,

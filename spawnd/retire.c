@@ -158,7 +158,6 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	}
 	s->busy = false;
-	s->loops = x->loops;
 	if (s->told && !x->waits)
 		return;		/* it goes, and has things to do before */
 	if (!drain_allows(p))
@@ -251,7 +250,7 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 		retire_thaw(p, s, s->pause, now);
 		return;
 	}
-	s->kill = x->threaded && x->catches && !s->loops;
+	s->kill = x->threaded && x->catches;
 	if (p->last != s && !drain_last(p, s))
 		retire_tell_frozen(p, s, now);
 }

@@ -38,7 +38,6 @@ struct slot {
 	bool		 told;		/* was sent the stop signal */
 	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last examined */
-	bool		 loops;		/* then, too */
 	bool		 turn;		/* idle, and waits to be stopped */
 	bool		 threads;	/* then: several wait in accept */
 	bool		 constant;	/* other connections at each look */
