@@ -152,10 +152,11 @@ open_own(struct plan *p, struct err *e)
 static void
 number_name(const char *name, int n, char to[NAME_SIZE])
 {
-	char suffix[16];
-	int len;
+	char suffix[16] = "";
+	int len = 0;
 
-	len = snprintf(suffix, sizeof(suffix), n == 1 ? "" : "-%d", n);
+	if (n > 1)
+		len = snprintf(suffix, sizeof(suffix), "-%d", n);
 	snprintf(to, NAME_SIZE, "%.*s%s", NAME_SIZE - 1 - len, name, suffix);
 }
 

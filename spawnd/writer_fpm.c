@@ -288,8 +288,8 @@ writer_fpm(FILE *f, const struct answer *a, const char *name, bool full,
 	static const char *const begin[] = {
 		[TEXT] = "", [JSON] = "{",
 		[XML] = "<?xml version=\"1.0\" ?>\n<status>\n",
-		[OPENMETRICS] = "# HELP phpfpm_up Whether the pool was "
-		    "reached.\n# TYPE phpfpm_up gauge\nphpfpm_up 1\n",
+		[OPENMETRICS] = ("# HELP phpfpm_up Whether the pool was "
+		    "reached.\n# TYPE phpfpm_up gauge\nphpfpm_up 1\n"),
 	};
 	static const char *const list[][2] = {
 		[TEXT] = { "", "" }, [JSON] = { ",\"processes\":[", "]" },
