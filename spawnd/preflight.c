@@ -42,6 +42,21 @@ say(int fd, const char *text, size_t len)
 	}
 }
 
+/*
+ * A listening socket shows whether the kernel would tell of its queue. Without
+ * an address Linux gives it a name that is no file and ends with it.
+ */
+static int
+any_listener(void)
+{
+	struct sockaddr none = { .sa_family = AF_UNIX };
+	int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (s != -1 && bind(s, &none, sizeof(none.sa_family)) == 0)
+		listen(s, 1);
+	return s;
+}
+
 /* The child. Lines of a letter and text, the last one is the letter Z. */
 static void __attribute__((noreturn))
 look_inside(struct plan *p, int fd)
@@ -55,9 +70,7 @@ look_inside(struct plan *p, int fd)
 
 	signal(SIGALRM, SIG_DFL);
 	alarm(LOOK_SECONDS);
-	/* Any socket shows whether the kernel would tell of its queue. */
-	s = p->inherited != -1 ? p->inherited : socket(AF_INET, SOCK_STREAM,
-	    0);
+	s = p->inherited != -1 ? p->inherited : any_listener();
 	if (s > STDIN_FILENO)
 		dup2(s, STDIN_FILENO);
 	observe_init(&g);

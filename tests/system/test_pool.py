@@ -59,8 +59,8 @@ def failing():
     for name in ("fail", "exit0"):
         place = h.new_place()
         program = h.install(h.app("echo"), f"{place}/bin/app")
-        s = h.Spawnd("-s", f"{place}/sock", "-u", "www", "-F", 4, "--",
-                     program)
+        s = h.Spawnd("-s", f"{place}/sock", "-u", "www", "-F", 4,
+                     "--control", "none", "--", program)
         found[name] = types.SimpleNamespace(place=place, s=s)
     try:
         for name, f in found.items():

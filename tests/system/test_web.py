@@ -244,6 +244,7 @@ def test_reload_between_requests(spawnd, place, scripts, workers, command,
         with web.requesting(w.port, path, check) as tally:
             harness.wait_for(lambda: tally.answered > 20, 10, "answers")
             s.signal(signal.SIGHUP)
+            s.wait_log("all workers are new")
             new = s.wait_workers(workers, other_than=first)
             harness.wait_for(lambda: not any(map(harness.alive, old)), 10,
                              "end of all old ones")
