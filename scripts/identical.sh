@@ -17,21 +17,31 @@ for dir; do
 done
 diff -r "$1/build/root" "$2/build/root"
 diff "$1/build/list" - <<END
+./usr/bin/spawnctl
 ./usr/lib/systemd/system/spawnd@.service
 ./usr/lib/systemd/system/spawnd@.socket
 ./usr/libexec/spawnd/readconf.sh
 ./usr/sbin/spawnd
+./usr/share/bash-completion/completions/spawnctl
+./usr/share/examples/spawnd/Caddyfile
+./usr/share/examples/spawnd/apache.conf
+./usr/share/examples/spawnd/haproxy.cfg
 ./usr/share/examples/spawnd/init.d-spawnd
+./usr/share/examples/spawnd/lighttpd.conf
 ./usr/share/examples/spawnd/logrotate-spawnd
+./usr/share/examples/spawnd/nginx.conf
+./usr/share/examples/spawnd/openbsd-httpd.conf
 ./usr/share/examples/spawnd/rc.d-freebsd
 ./usr/share/examples/spawnd/rc.d-openbsd
 ./usr/share/examples/spawnd/spawn-php.sh
 ./usr/share/examples/spawnd/spawnd.conf.example
 ./usr/share/examples/spawnd/systemd-jail.conf
 ./usr/share/examples/spawnd/tmpfiles-spawnd.conf
+./usr/share/man/man1/spawnctl.1
 ./usr/share/man/man7/spawnd-diagnostics.7
 ./usr/share/man/man7/spawnd-migrating.7
 ./usr/share/man/man8/spawnd.8
+./usr/share/zsh/site-functions/_spawnctl
 END
 # Beyond that, the other names: where their links lead, and their manuals.
 (cd "$1/build/compat" && find . -type l -printf '%p %l\n' -o -type f -print |

@@ -109,11 +109,16 @@ const char *
 answer_show(const struct proto_record *r, const char *key,
     char buf[SHOW_SIZE])
 {
+	return answer_cut(r, key, buf, SHOW_SIZE);
+}
+
+const char *
+answer_cut(const struct proto_record *r, const char *key, char *buf,
+    size_t size)
+{
 	const char *value = proto_get(r, key);
 
-	buf[0] = '\0';
-	if (value != NULL)
-		proto_show(value, buf, SHOW_SIZE);
+	proto_show(value != NULL ? value : "", buf, size);
 	return buf;
 }
 

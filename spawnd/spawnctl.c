@@ -233,7 +233,7 @@ static void
 list_one(const struct found *p)
 {
 	struct answer a = { NULL, 0 };
-	char name[SHOW_SIZE], state[SHOW_SIZE], listen[SHOW_SIZE];
+	char name[SHOW_SIZE], state[20], listen[SHOW_SIZE];
 	const struct proto_record *r;
 	struct talk t;
 	struct err e;
@@ -244,8 +244,8 @@ list_one(const struct found *p)
 		printf("%-20s %-10s %9s  %s\n", name, "?", "-", e.text);
 	} else {
 		r = answer_find(&a, "pool");
-		printf("%-20s %-10.20s %4.0f/%-4.0f  %s\n", name,
-		    answer_show(r, "state", state),
+		printf("%-20s %-10s %4.0f/%-4.0f  %s\n", name,
+		    answer_cut(r, "state", state, sizeof(state)),
 		    answer_value(&a, "workers", "ready", 0),
 		    answer_value(&a, "pool", "target", 0),
 		    answer_show(r, "listen", listen));

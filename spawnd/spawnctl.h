@@ -101,6 +101,9 @@ double	 answer_value(const struct answer *a, const char *kind,
 /* A value made harmless for a terminal, "" if there is none. */
 const char *answer_show(const struct proto_record *r, const char *key,
 	    char buf[SHOW_SIZE]);
+/* The same, as many whole characters as fit into `size` bytes. */
+const char *answer_cut(const struct proto_record *r, const char *key,
+	    char *buf, size_t size);
 /* Seconds as "12.3 s", "4:05", "3 d 4:05"; bytes as "13.4M". */
 const char *answer_span(double seconds, char buf[32]);
 const char *answer_size(double bytes, char buf[32]);

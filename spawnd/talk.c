@@ -205,14 +205,14 @@ receive(struct talk *t, bool patient, struct err *e)
 static int
 refused(const struct proto_record *r, struct err *e)
 {
-	char text[SHOW_SIZE];
+	char text[900];
 	double status;
 
 	if (!proto_get_number(r, "status", &status) || status < EX__BASE ||
 	    status > EX__MAX)
 		status = EX_PROTOCOL;
-	return err_set(e, (int)status, "%.900s", answer_show(r, "text",
-	    text));
+	return err_set(e, (int)status, "%s", answer_cut(r, "text",
+	    text, sizeof(text)));
 }
 
 static int

@@ -129,14 +129,14 @@ static void
 cell(FILE *f, const struct proto_record *r, const char *key, int width,
     const char *(*show)(double, char[32]))
 {
-	char text[SHOW_SIZE], buf[32];
+	char text[41], buf[32];
 	double n;
 
-	answer_show(r, key, text);
+	answer_cut(r, key, text, sizeof(text));
 	if (text[0] == '\0')
 		fprintf(f, " %*s", width, "-");
 	else if (show == NULL || !proto_get_number(r, key, &n))
-		fprintf(f, " %*.40s", width, text);
+		fprintf(f, " %*s", width, text);
 	else
 		fprintf(f, " %*s", width, show(n, buf));
 }
@@ -144,18 +144,18 @@ cell(FILE *f, const struct proto_record *r, const char *key, int width,
 static void
 write_worker(FILE *f, const struct proto_record *r, bool full)
 {
-	char state[SHOW_SIZE];
+	char state[20];
 	const char *stray = proto_get(r, "stray") != NULL ? "*" : "";
 	double n = 0;
 
 	cell(f, r, "slot", 5, NULL);
 	cell(f, r, "pid", 7, NULL);
-	answer_show(r, "state", state);
+	answer_cut(r, "state", state, sizeof(state) - 1);
 	if (strcmp(state, "ready") == 0 &&
 	    proto_get_number(r, "connections", &n))
 		strlcpy(state, n > 0 ? "busy" : "idle", sizeof(state));
 	strlcat(state, stray, sizeof(state));
-	fprintf(f, " %-9.20s", state);
+	fprintf(f, " %-9s", state);
 	cell(f, r, proto_get(r, "start_in") != NULL ? "start_in" : "age", 10,
 	    answer_span);
 	cell(f, r, "ready_after", 8, answer_span);

@@ -12,6 +12,9 @@
 	"cpu=\\x1b rss=99999999999999999999\n"				\
 	"what is=\\x1b\n"
 
+#define FOUR "\303\251\303\251\303\251\303\251"
+#define LONG FOUR FOUR FOUR FOUR FOUR FOUR FOUR
+
 static struct answer a;
 
 static int
@@ -194,6 +197,22 @@ no_form_passes_a_hostile_byte_on(void **arg)
 }
 
 static void
+the_table_cuts_between_characters(void **arg)
+{
+	const char *c;
+
+	(void)arg;
+	/* Two bytes each: one of the two has a character's middle at any cut. */
+	answers_add(&a, "worker slot=1 state=" LONG "\n"
+	    "worker slot=2 state=x" LONG "\n"
+	    "worker slot=" LONG "\nworker slot=x" LONG "\n");
+	show(writer_table(f, &a, &e));
+	assert_has(shown, FOUR);
+	for (c = shown; *c != '\0'; c += proto_utf8(c))
+		assert_int_not_equal(proto_utf8(c), 0);
+}
+
+static void
 an_empty_answer_is_shown_too(void **arg)
 {
 	(void)arg;
@@ -210,6 +229,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_table_has_the_pool_and_its_workers),
+		TEST(the_table_cuts_between_characters),
 		TEST(what_is_not_known_is_not_zero),
 		TEST(json_is_valid_and_typed),
 		TEST(openmetrics_has_each_metric_once),
