@@ -3,7 +3,7 @@
 #
 # usage: run.sh DIR
 # Builds the fuzz targets in DIR with clang's libFuzzer and runs each for
-# FUZZ_SECONDS (60), two at a time, from the corpus beside this script. What
+# FUZZ_SECONDS (60), three at a time, from the corpus beside this script. What
 # is found new stays in DIR; what fails is in DIR/TARGET.log with its input.
 
 set -eu
@@ -63,14 +63,26 @@ for source in tests/fuzz/fuzz_*.c; do
 	targets="$targets ${target#fuzz_}"
 done
 
+# batch TARGET...: these at once, each reported when it is over.
+batch()
+{
+	pids=
+	for target; do
+		run "$target" &
+		pids="$pids $!"
+	done
+	for target; do
+		pid=${pids# }
+		pids=${pid#"${pid%% *}"}
+		finish "$target" "${pid%% *}"
+	done
+}
+
 # shellcheck disable=SC2086
 set -- $targets
-while [ $# -gt 0 ]; do
-	run "$1" &
-	first=$!
-	[ $# -lt 2 ] || { run "$2" & second=$!; }
-	finish "$1" "$first"
-	[ $# -lt 2 ] || { finish "$2" "$second"; shift; }
-	shift
+while [ $# -gt 3 ]; do
+	batch "$1" "$2" "$3"
+	shift 3
 done
+batch "$@"
 tally_end
