@@ -600,7 +600,7 @@ int	 syslog_send(int priority, const char *text, size_t len);
 enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
 	TIMER_STRAYS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
-	TIMER_CONTROL, TIMER_ADAPT, NTIMERS
+	TIMER_CONTROL, TIMER_ADAPT, TIMER_SAMPLE, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -796,6 +796,10 @@ struct call parse_call(const char *text);
  * 'X' for one that is about to end, too. Returns 0, or -1 if it is none.
  */
 int	 parse_stat(const char *text, char *state, uint64_t *ticks);
+/* The same of its cpu and its resident memory, in pages. */
+int	 parse_usage(const char *text, uint64_t *ticks, uint64_t *pages);
+/* The proportional memory of an smaps_rollup in bytes; 0: it has none. */
+uint64_t parse_pss(const char *text);
 /*
  * Adds pids, each with a blank behind it, to the list of *n, at most max.
  * Returns how many bytes it took: the last pid may be cut off.
