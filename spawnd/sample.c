@@ -115,7 +115,7 @@ sample_start(void)
 
 	watch = loop_watch_once(STDIN_FILENO, on_connection, NULL);
 	if (watch == NULL) {
-		log_warn("history: out of memory");
+		log_warn("loop: out of memory");
 		return;
 	}
 	scale_init(&full, &c);

@@ -897,6 +897,19 @@ int	 options_parse(struct conf *c, int argc, char *argv[], struct err *e);
 int	 options_help(void);
 void	 options_free(struct conf *c);
 
+/* lockfile.c: a file with our pid, which nobody else has */
+#define HOLDER_SIZE	40
+/*
+ * Opens or makes it in a directory; a link or somebody else's lock is an
+ * error (ELOOP, EWOULDBLOCK). Returns a descriptor, or -1 with errno set.
+ */
+int	 lockfile_open(int dir, const char *name, bool locked);
+/* Puts our pid into it. Returns 0, or -1 with errno set. */
+int	 lockfile_fill(int fd, mode_t mode);
+/* Whose it is, as far as it tells: "pid 12", "another process". */
+const char *lockfile_holder(int dir, const char *name,
+	    char who[HOLDER_SIZE]);
+
 /* pidfile.c */
 /*
  * Creates, locks and fills the plan's pidfile, before the jail; one that is

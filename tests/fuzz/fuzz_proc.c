@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the kernel says in files of /proc; of their names workers choose some. */
+/* What the kernel says in files of /proc, where workers choose names. */
 #include "fuzz.h"
 #include "spawnd.h"
 
