@@ -131,9 +131,7 @@ await(struct talk *t, short events, bool patient, struct err *e)
 		if (r == -1 && errno != EINTR)
 			return err_set(e, EX_OSERR, "poll: %s",
 			    strerror(errno));
-		if (t->gives_up != NULL && t->gives_up())
-			return err_set(e, EX_TEMPFAIL, "given up");
-		if (left == 0)
+		if (left == 0 || (t->gives_up != NULL && t->gives_up()))
 			return err_set(e, EX_TEMPFAIL, "no answer in time");
 	}
 }
