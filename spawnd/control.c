@@ -457,6 +457,7 @@ control_start(struct err *e)
 void
 control_changed(void)
 {
+	history_workers(loop_now(), pool_count(supervise_pool(), SLOT_READY));
 	if (TAILQ_EMPTY(&clients) || inside)
 		return;
 	command_progress();

@@ -600,7 +600,7 @@ int	 syslog_send(int priority, const char *text, size_t len);
 enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
 	TIMER_STRAYS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
-	TIMER_CONTROL, TIMER_ADAPT, NTIMERS
+	TIMER_CONTROL, TIMER_ADAPT, TIMER_SAMPLE, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -796,6 +796,10 @@ struct call parse_call(const char *text);
  * 'X' for one that is about to end, too. Returns 0, or -1 if it is none.
  */
 int	 parse_stat(const char *text, char *state, uint64_t *ticks);
+/* The same of its cpu and its resident memory, in pages. */
+int	 parse_usage(const char *text, uint64_t *ticks, uint64_t *pages);
+/* The proportional memory of an smaps_rollup in bytes; 0: it has none. */
+uint64_t parse_pss(const char *text);
 /*
  * Adds pids, each with a blank behind it, to the list of *n, at most max.
  * Returns how many bytes it took: the last pid may be cut off.
@@ -892,6 +896,19 @@ int	 options_parse(struct conf *c, int argc, char *argv[], struct err *e);
 /* Prints usage and options. Returns 0, or -1 when it could not be written. */
 int	 options_help(void);
 void	 options_free(struct conf *c);
+
+/* lockfile.c: a file with our pid, which nobody else has */
+#define HOLDER_SIZE	40
+/*
+ * Opens or makes it in a directory; a link or somebody else's lock is an
+ * error (ELOOP, EWOULDBLOCK). Returns a descriptor, or -1 with errno set.
+ */
+int	 lockfile_open(int dir, const char *name, bool locked);
+/* Puts our pid into it. Returns 0, or -1 with errno set. */
+int	 lockfile_fill(int fd, mode_t mode);
+/* Whose it is, as far as it tells: "pid 12", "another process". */
+const char *lockfile_holder(int dir, const char *name,
+	    char who[HOLDER_SIZE]);
 
 /* pidfile.c */
 /*

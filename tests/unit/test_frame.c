@@ -83,24 +83,36 @@ busy_workers_are_at_the_top(void **arg)
 }
 
 static void
+note(uint64_t now, unsigned int busy, unsigned int queue, unsigned int workers)
+{
+	struct load l = { .busy = busy, .depth = queue };
+
+	history_note(now, &l, workers);
+}
+
+static void
 a_point_holds_until_the_next(void **arg)
 {
 	struct proto_output o = { 0 };
 	uint64_t t = 1000 * USEC;
 
 	(void)arg;
-	history_note(t, 1, 0, 4);
-	history_note(t + 2 * USEC, 1, 0, 4);	/* no change */
-	history_note(t + 3 * USEC, 4, 7, 4);
-	history_note(t + 3 * USEC + 1, 4, 2, 4);	/* the same second */
-	history_note(t + 5 * USEC, -1, -1, 4);
+	note(t, 1, 0, 4);
+	note(t + 2 * USEC, 1, 0, 4);	/* no change */
+	note(t + 3 * USEC, 4, 7, 4);
+	note(t + 3 * USEC + 1, 4, 2, 4);	/* the same second */
+	history_workers(t + 4 * USEC, 4);	/* no change */
+	history_workers(t + 4 * USEC, 3);
+	note(t + 5 * USEC, LOAD_UNKNOWN, LOAD_UNKNOWN, 4);
+	history_workers(t + 6 * USEC, 3);
 	history_write(t + 6 * USEC, &o);
 	proto_done(&o);
 	o.buf[o.len] = '\0';
 	assert_string_equal(o.buf,
 	    "point ago=6 workers=4 busy=1 busy_peak=1 queue=0 queue_peak=0\n"
 	    "point ago=3 workers=4 busy=4 busy_peak=4 queue=2 queue_peak=7\n"
-	    "point ago=1 workers=4\nend\n");
+	    "point ago=2 workers=3 busy=4 busy_peak=4 queue=2 queue_peak=2\n"
+	    "point ago=1 workers=4\npoint ago=0 workers=3\nend\n");
 	assert_int_equal(history_peak_queue(), 7);
 	assert_int_equal(history_peak_busy(), 4);
 	proto_free(&o);
@@ -116,7 +128,7 @@ five_minutes_are_kept(void **arg)
 
 	(void)arg;
 	for (n = 0; n < 5000; n++)
-		history_note(t + n * USEC, (int)(n % 3), 0, 4);
+		note(t + n * USEC, n % 3, 0, 4);
 	history_write(t + n * USEC, &o);
 	for (i = 0; i < o.len; i++)
 		lines += o.buf[i] == '\n';
