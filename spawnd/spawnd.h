@@ -808,12 +808,21 @@ size_t	 parse_pids(const char *text, pid_t *list, int *n, int max);
 /* Does the SigCgt line of /proc/PID/status have that signal? */
 bool	 parse_caught(const char *text, int signo);
 
+/* queue_linux.c: who waits to be accepted */
+/* This is cheap to ask; where it cannot be known it is not. */
+bool	 queue_is_empty(void);
+/* As observe_head() and observe_moved(). */
+uint64_t queue_head(void);
+enum moved queue_moved(uint64_t mark);
+/* As observe_queue(), with half_open as observe_waiting(). */
+int	 queue_depth(bool half_open, unsigned int *depth, unsigned int *limit);
+/* Is it a TCP connection that waits? Then *id is set, never to 0. */
+struct inet_diag_msg;
+bool	 queue_has(const struct inet_diag_msg *m, uint64_t *id);
+
 /* diag_linux.c: what NETLINK_SOCK_DIAG knows of the listen socket */
 /* Opens it for the listen socket fd, before the jail. Returns 0 or -1. */
 int	 diag_open(int fd);
-/* As observe_head() and observe_moved(). */
-uint64_t diag_head(void);
-enum moved diag_moved(uint64_t mark);
 /* Of the connections that were found, at least one ... */
 struct accepted {
 	bool		 unread;		/* has bytes nobody has read */
@@ -830,8 +839,6 @@ int	 diag_accepted(uint64_t *inodes, int n, struct accepted *what);
  * many, or -1: unknown.
  */
 int	 diag_connections(uint64_t **inodes);
-/* As observe_queue(), with half_open as observe_waiting(). */
-int	 diag_queue(bool half_open, unsigned int *depth, unsigned int *limit);
 /* The inode of the unix socket that listens at that file, or 0. */
 uint64_t diag_bound(const struct stat *file);
 
