@@ -35,10 +35,10 @@ SRCS =		adapt.c capture.c command.c control.c daemon.c drain.c elf.c \
 		presocket.c program.c proto.c renew.c report.c retire.c \
 		scale.c signame.c slot.c start.c status.c supervise.c \
 		syslog.c worker.c
-SRCS_linux =	filter_linux.c jail_linux.c observe_linux.c proc_linux.c \
-		parse_linux.c diag_linux.c load_linux.c request_linux.c \
-		netlink_linux.c usage_linux.c
-SRCS_posix =	filter_none.c jail_posix.c observe_none.c usage_none.c
+SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c parse_linux.c \
+		diag_linux.c load_linux.c netlink_linux.c refuse_linux.c \
+		request_linux.c usage_linux.c
+SRCS_posix =	jail_posix.c observe_none.c refuse_none.c usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 

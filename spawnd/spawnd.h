@@ -408,13 +408,6 @@ int	 err_exit(const struct conf *c, int status);
 int	 err_worker_exit(const struct conf *c, const struct exec_failure *f,
 	    int status);
 
-/* filter_linux.c, filter_none.c: the same name on every system */
-/*
- * Lets no new TCP connections in at a listening socket: they get no answer,
- * while those that wait in its queue stay. Returns 0, or -1 with errno set.
- */
-int	 filter_new(int fd);
-
 /* findings.c */
 /* Adds one. Ends the process when there is no memory. */
 void	 findings_add(struct findings *f, int level, int status,
@@ -516,7 +509,7 @@ int	 limit_parse(const char *opt, const char *val, struct limit *l,
 /*
  * No new connections from now on, where that does no harm to those that wait:
  * a unix socket's file is removed if the rights of this moment allow it, at a
- * TCP socket new ones get no answer. Returns false where they cannot be kept
+ * TCP socket new ones are refused. Returns false where they cannot be kept
  * out: then only a single one can wait at a time.
  */
 bool	 listen_refuse(const struct plan *p);
@@ -949,6 +942,14 @@ bool	 preflight_needs_root(const struct plan *p);
  * directory of the worker. Writes a line, "" if there is nothing to add.
  */
 void	 program_explain(const char *path, int error, char *buf, size_t size);
+
+/* refuse_linux.c, refuse_none.c: the same name on every system */
+/*
+ * Refuses new TCP connections at a listening socket; those that wait in its
+ * queue or are in their handshake stay. For ever, and for all who hold it.
+ * Returns 0, or -1 with errno set.
+ */
+int	 refuse_new(int fd);
 
 /* report.c */
 /* Puts what the pool did into one line of the log. */

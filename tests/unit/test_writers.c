@@ -202,7 +202,7 @@ the_table_cuts_between_characters(void **arg)
 	const char *c;
 
 	(void)arg;
-	/* Two bytes each: one of the two has a character's middle at any cut. */
+	/* Of two bytes each: any cut is in the middle of one or other. */
 	answers_add(&a, "worker slot=1 state=" LONG "\n"
 	    "worker slot=2 state=x" LONG "\n"
 	    "worker slot=" LONG "\nworker slot=x" LONG "\n");
