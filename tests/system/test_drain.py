@@ -103,8 +103,9 @@ def test_stop_replaces_those_that_leave_meanwhile(spawnd, place, name):
             c.send(f"token={i}&sleep=100&last=0")
         h.wait_for(lambda: waiting(f"{place}/sock") > 3, 5, s.log)
         s.signal(signal.SIGTERM)
-        assert [c.receive().headers["x-token"] for c in requests] == \
-            [str(i) for i in range(8)], s.log()
+        for i, c in enumerate(requests):
+            with c:     # libfcgi waits for the client to close
+                assert c.receive().headers["x-token"] == str(i), s.log()
     else:
         load = crowd(f"{place}/sock", script, 20)
         h.wait_for(lambda: waiting(f"{place}/sock") > WAITING / 2, 5, s.log)

@@ -58,10 +58,13 @@ def test_reload_waits_for_a_request_or_two_seconds(spawnd, place):
     assert not before & set(s.workers())
     with h.Load(f"{place}/sock", threads=2, rate=50, query="sleep=10") as load:
         h.wait_for(lambda: load.answered > 20, 5, s.log)
-        began = time.monotonic()
-        s.signal(signal.SIGHUP)
-        h.wait_for(lambda: count(s, "all workers are new") == 2, 5, s.log)
-        assert time.monotonic() - began < 1.9
+        took = []
+        for n in (2, 3, 4):     # a loaded machine may be slow once
+            began = time.monotonic()
+            s.signal(signal.SIGHUP)
+            h.wait_for(lambda: count(s, "all workers are new") == n, 5, s.log)
+            took.append(time.monotonic() - began)
+        assert min(took) < 1.5, took
     assert not load.failed, load
 
 
