@@ -204,9 +204,10 @@ receive(struct client *c)
 	struct cmsghdr *h;
 	ssize_t n;
 
+	/* Room for one and no more, CMSG_SPACE() would take two. */
 	if (c->right == CONTROLS) {
 		m.msg_control = u.buf;
-		m.msg_controllen = sizeof(u.buf);
+		m.msg_controllen = CMSG_LEN(sizeof(int));
 	}
 	n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC);
 	if (n == -1)

@@ -123,16 +123,25 @@ five_minutes_are_kept(void **arg)
 {
 	struct proto_output o = { 0 };
 	uint64_t t = 100000 * USEC;
-	size_t i, lines = 0;
-	unsigned int n;
+	char *rest, *line, want[128];
+	unsigned int n, ago;
 
 	(void)arg;
 	for (n = 0; n < 5000; n++)
 		note(t + n * USEC, n % 3, 0, 4);
 	history_write(t + n * USEC, &o);
-	for (i = 0; i < o.len; i++)
-		lines += o.buf[i] == '\n';
-	assert_in_range(lines, HISTORY_SPAN, HISTORY_SPAN + 2);
+	proto_done(&o);
+	o.buf[o.len] = '\0';
+	rest = o.buf;
+	/* Each of its seconds, and none that was seen before. */
+	for (ago = HISTORY_SPAN + 1; ago > 0; ago--) {
+		line = strsep(&rest, "\n");
+		snprintf(want, sizeof(want), "point ago=%u workers=4 busy=%u "
+		    "busy_peak=%u queue=0 queue_peak=0", ago, (n - ago) % 3,
+		    (n - ago) % 3);
+		assert_string_equal(line, want);
+	}
+	assert_string_equal(rest, "end\n");
 	proto_free(&o);
 }
 
