@@ -18,7 +18,7 @@
 
 /* Microseconds. */
 #define SCALE_WAIT		UINT64_C(3000)	/* too long in the queue */
-#define SCALE_STEP		UINT64_C(15000)	/* between two growths */
+#define SCALE_STEP		UINT64_C(10000)	/* between two growths */
 #define SCALE_PAUSE		UINT64_C(33000)	/* looks, on the average */
 #define SCALE_FULL_PAUSE	UINT64_C(100000) /* with nothing to add */
 #define SCALE_BLIND		UINT64_C(1000000) /* nothing could be seen */
