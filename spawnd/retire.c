@@ -5,8 +5,8 @@
  * connection, and looked at again. Only if it still holds none is it sent its
  * stop signal, which it meets before accept(2) can return, and continued.
  *
- * The unit is the process. One that only watches over others is told at once;
- * what it leaves behind comes back as strays, each of which goes this way.
+ * The unit is the process. One that only watches over others goes the same
+ * way; what it leaves behind comes back as strays, each of which does, too.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -162,10 +162,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;		/* it goes, and has things to do before */
 	if (!drain_allows(p))
 		return;		/* somebody waits, and it may serve them */
-	if (x->leads) {
-		if (!s->told)
-			tell(p, s, false, now);
-	} else if (p->frozen == NULL)
+	if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
 		await_turn(p, s, now);
@@ -250,7 +247,7 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 		retire_thaw(p, s, s->pause, now);
 		return;
 	}
-	s->kill = x->threaded && x->catches;
+	s->kill = x->threaded && x->catches && !x->leads;
 	if (p->last != s && !drain_last(p, s))
 		retire_tell_frozen(p, s, now);
 }

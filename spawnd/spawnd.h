@@ -600,7 +600,7 @@ int	 syslog_send(int priority, const char *text, size_t len);
 enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
 	TIMER_STRAYS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
-	TIMER_CONTROL, TIMER_ADAPT, TIMER_SAMPLE, NTIMERS
+	TIMER_CONTROL, TIMER_ADAPT, TIMER_SAMPLE, TIMER_RETRY, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -629,6 +629,7 @@ struct loop_watch *loop_watch_write(int fd, void (*handler)(void *),
  */
 struct loop_watch *loop_watch_once(int fd, void (*handler)(void *), void *arg);
 void	 loop_pause(struct loop_watch *w);
+/* Where the kernel cannot, it is tried again each second until it can. */
 void	 loop_resume(struct loop_watch *w);
 void	 loop_unwatch(struct loop_watch *w);
 /* Microseconds of CLOCK_MONOTONIC. */
@@ -989,6 +990,17 @@ void	 report_pool(const struct pool *pool, uint64_t now);
 /* "4 workers ready on unix:/run/app.sock (www:www 0660), ..." */
 void	 report_ready(const struct plan *p, unsigned int ready, char *buf,
 	    size_t size);
+
+/* strays.c: whom dead workers left behind */
+/* Notes whom this process has as children already: they are left alone. */
+void	 strays_init(void);
+/* One of those, or of nobody's, has ended: its number may be another's next. */
+void	 strays_reaped(pid_t pid);
+/* Adds to the pool those that serve, after strays_all() all that there are. */
+void	 strays_find(void);
+/* The same soon: many workers may die at once, and one look is enough. */
+void	 strays_expect(void);
+void	 strays_all(void);
 
 /* supervise.c: between the pool and the world */
 /*
