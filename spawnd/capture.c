@@ -59,7 +59,8 @@ static char *tail;		/* during the start: whole lines */
 static size_t tail_len;
 
 int
-capture_init(unsigned int n, enum worker_log how, struct err *e)
+capture_init(unsigned int n, unsigned int trees, enum worker_log how,
+    struct err *e)
 {
 	struct rlimit r;
 
@@ -69,11 +70,11 @@ capture_init(unsigned int n, enum worker_log how, struct err *e)
 	tail = calloc(1, TAIL_SIZE);
 	if (by_slot == NULL || tail == NULL)
 		return err_set(e, EX_OSERR, "capture: out of memory");
-	/* A pool of trees may leave as many behind as it has workers. */
+	/* Each tree may leave somebody behind who serves on. */
 	orphans_max = ORPHANS_LEAST;
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0 &&
 	    r.rlim_cur >= (rlim_t)n * 2 + FDS_RESERVED)
-		orphans_max += n;
+		orphans_max += trees;
 	return 0;
 }
 

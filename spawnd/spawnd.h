@@ -320,8 +320,12 @@ void	 adapt_step(int more);
 const struct scale *adapt_state(void);
 
 /* capture.c: the workers' output */
-/* Prepares for n slots. Returns 0, or -1 with *e set (71). */
-int	 capture_init(unsigned int n, enum worker_log mode, struct err *e);
+/*
+ * Prepares for n slots, and so many workers of which somebody may serve on
+ * when they have ended. Returns 0, or -1 with *e set (71).
+ */
+int	 capture_init(unsigned int n, unsigned int trees,
+	    enum worker_log mode, struct err *e);
 /*
  * Makes the pipe for a slot's next worker. Returns the end that the worker
  * is to write to, or -1 with errno set.

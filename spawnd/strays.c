@@ -9,10 +9,13 @@
 
 #include "spawnd.h"
 
+#define LOOK_SHARE	20	/* looking may take that part of the time */
+
 static pid_t before[CHILDREN_MAX];	/* whom we had at our start */
 static int nbefore;
 static bool everybody;			/* also those that do not serve */
 static bool due;			/* they will be looked for */
+static uint64_t rest = STRAYS_PAUSE;	/* until then */
 
 void
 strays_init(void)
@@ -60,6 +63,7 @@ strays_find(void)
 {
 	static pid_t list[CHILDREN_MAX];
 	struct pool_event ev = { .what = EV_STRAY };
+	uint64_t began = loop_now(), cost;
 	int i, n;
 
 	due = false;
@@ -70,6 +74,9 @@ strays_find(void)
 		ev.pid = list[i];
 		supervise_event(&ev);
 	}
+	cost = loop_now() - began;
+	rest = cost * LOOK_SHARE > STRAYS_PAUSE ? cost * LOOK_SHARE :
+	    STRAYS_PAUSE;
 }
 
 void
@@ -78,7 +85,7 @@ strays_expect(void)
 	if (due)
 		return;
 	due = true;
-	loop_timer(TIMER_STRAYS, loop_now() + STRAYS_PAUSE, strays_find);
+	loop_timer(TIMER_STRAYS, loop_now() + rest, strays_find);
 }
 
 void
