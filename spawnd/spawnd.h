@@ -728,9 +728,9 @@ void	 observe_load(bool busy, struct load *l);
 int	 observe_children(pid_t *list, int n);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
-/* One that waits in the listen queue, the oldest if that is known; or 0. */
-uint64_t observe_head(void);
-/* Has that one left the queue? With mark 0 none has; it may be unknown. */
+/* The listen queue as it is now; 0: nobody waits there. */
+uint64_t observe_mark(void);
+/* Has somebody left it since? With mark 0 none has; it may be unknown. */
 enum moved observe_moved(uint64_t mark);
 /*
  * How many connections wait in the listen queue, and how many may. Returns 0,
@@ -816,8 +816,8 @@ bool	 parse_caught(const char *text, int signo);
 /* queue_linux.c: who waits to be accepted */
 /* This is cheap to ask; where it cannot be known it is not. */
 bool	 queue_is_empty(void);
-/* As observe_head() and observe_moved(). */
-uint64_t queue_head(void);
+/* As observe_mark() and observe_moved(). */
+uint64_t queue_mark(void);
 enum moved queue_moved(uint64_t mark);
 /* As observe_queue(), with half_open as observe_waiting(). */
 int	 queue_depth(bool half_open, unsigned int *depth, unsigned int *limit);

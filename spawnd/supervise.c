@@ -27,7 +27,7 @@ static void
 do_spawn(unsigned int slot)
 {
 	struct pool_event ev = { .slot = slot, .pid = -1 };
-	uint64_t mark = observe_head();
+	uint64_t mark = observe_mark();
 	int output;
 
 	listen_blocking();
