@@ -20,7 +20,6 @@ struct slot {
 	uint64_t	 deadline;
 	uint64_t	 ready_by;	/* SLOT_STARTING: the start-timeout */
 	uint64_t	 pause;		/* SLOT_STARTING: to the next look */
-	enum look	 seen;
 	uint64_t	 ready;		/* since when it is; 0: it is not */
 	uint64_t	 expires;	/* SLOT_READY: by age; NEVER */
 	uint64_t	 measure_at;	/* the next POOL_MEASURE_SIZE */
