@@ -45,6 +45,7 @@
 #define POOL_DRAIN_FIRST	UINT64_C(1000)	/* looks at what still waits */
 #define POOL_DRAIN_LAST		UINT64_C(10000)
 #define POOL_DRAIN_FAILURES	3		/* in a row: give up */
+#define POOL_DRAIN_IDLES	2		/* looks: it serves nobody */
 
 enum slot_state {
 	SLOT_EMPTY,		/* no process, none wanted */

@@ -39,6 +39,7 @@ struct slot {
 	bool		 busy;		/* when last examined */
 	bool		 turn;		/* idle, and waits to be stopped */
 	bool		 threads;	/* then: several wait in accept */
+	unsigned int	 idles;		/* looks at a stray that did nothing */
 	bool		 constant;	/* other connections at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
