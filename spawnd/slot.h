@@ -80,6 +80,8 @@ struct pool {
 	uint64_t	 prove_by;	/* or is taken to; NEVER: not asked */
 	unsigned int	 nexpired;
 	unsigned int	 renewals;	/* of them that failed in a row */
+	unsigned int	 soon;		/* in a row too large at once */
+	uint64_t	 soon_at;	/* the last of them */
 	uint64_t	 renew_after;	/* for the next try */
 	unsigned int	 generation;
 	struct slot	*extra;		/* the new worker of a renewal */

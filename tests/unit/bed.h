@@ -100,6 +100,8 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 		bed_put(b, "[reloaded]");
 	else if (n->what == NOTICE_LEFT)
 		bed_put(b, "[left %u]", n->count);
+	else if (n->what == NOTICE_TOO_SMALL)
+		bed_put(b, "[too small]");
 	else
 		bed_put(b, "[%s %u]", words[n->what], n->slot);
 }
