@@ -54,6 +54,7 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
 	(void)ev;
 	s->told = s->constant = s->busy = s->turn = false;
 	s->connection = s->age = 0;
+	s->idles = 0;
 	s->retiring = now;
 	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
 	    p->stop_by);
@@ -137,6 +138,14 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 		tell(p, s, false, now);
 }
 
+/* Does a process that was left behind neither serve nor wait for work? */
+static bool
+idles(const struct slot *s, const struct exam *x)
+{
+	return s->stray && x->holds == HOLDS_NOTHING && !x->waits &&
+	    !x->threaded && !x->loops && !x->leads;
+}
+
 void
 retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -144,6 +153,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	const struct exam *x = &ev->exam;
 
 	s->threads = x->threaded && !x->loops;
+	s->idles = idles(s, x) ? s->idles + 1 : 0;
 	s->turn = false;
 	if (p->called == s)
 		p->called = NULL;
@@ -244,6 +254,11 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 		s->busy = true;
 		s->connection = x->connection;
 		s->age = x->age;
+		retire_thaw(p, s, s->pause, now);
+		return;
+	}
+	/* The stop began, or was told what waits, since it was stopped. */
+	if (!drain_allows(p)) {
 		retire_thaw(p, s, s->pause, now);
 		return;
 	}
