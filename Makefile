@@ -118,7 +118,7 @@ check: units
 check-system: all apps
 	@sh tests/system/root.sh build/systemd-root
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
-	    sh tests/system/run.sh
+	    sh tests/system/run.sh ${TESTS}
 
 # In turn, for about twenty minutes; bench-quick shows that it runs.
 bench: all apps

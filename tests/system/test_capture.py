@@ -13,6 +13,8 @@ import pytest
 
 import harness as h
 
+MEASURING = True
+
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
 DROPPED = r"warning: worker (\d+): (\d+) lines of its output dropped"
 LOST = r"warning: log: (\d+) lines were lost"

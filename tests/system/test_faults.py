@@ -17,6 +17,7 @@ import pytest
 import harness as h
 import test_retire
 
+MEASURING = True
 PLAIN_ONLY = True       # a tracer and the sanitizers exclude each other
 
 WORKERS = 3

@@ -11,6 +11,8 @@ import pytest
 
 import harness as h
 
+MEASURING = True
+
 EX_OSERR = 71
 WORKERS = 4
 SOON = 3                # seconds, for a pool to be whole again

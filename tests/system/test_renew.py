@@ -12,6 +12,8 @@ import pytest
 import harness as h
 from test_retire import Load, busy, enough, start
 
+MEASURING = True
+
 LONG = 5 if h.sanitized() else 20       # seconds
 
 

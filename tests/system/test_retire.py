@@ -14,6 +14,8 @@ import pytest
 import harness as h
 import web
 
+MEASURING = True
+
 CLIENTS = 8
 SECONDS = 6
 REQUESTS = 20000        # at the least: less is no load
