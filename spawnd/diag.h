@@ -1,18 +1,35 @@
 /* SPDX-License-Identifier: ISC */
-/* What diag_linux.c and load_linux.c share: asking sock_diag(7). */
+/* What diag_linux.c, load_linux.c and queue_linux.c share: sock_diag(7). */
 #ifndef DIAG_H
 #define DIAG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct inet_diag_sockid;
+
+/* The listen socket, as diag_open() has found it. */
+bool	 diag_is_unix(void);
+uint64_t diag_listener(void);			/* its inode */
 /*
- * Asks for one unix socket, by its inode, or for all TCP sockets of our port
- * in the given states. show: UDIAG_SHOW_*. As netlink_ask().
+ * Asks for one unix socket, by its inode. show: UDIAG_SHOW_*. As
+ * netlink_ask().
  */
 int	 diag_ask_unix(uint64_t inode, uint32_t show, netlink_taker *take,
 	    void *arg);
+/*
+ * Asks for all TCP sockets of our port in the given states. Unless it is
+ * for LISTEN alone the kernel walks the table of all connections, which takes
+ * a third of a millisecond on a quiet host.
+ */
 int	 diag_ask_tcp(uint32_t states, netlink_taker *take, void *arg);
+/*
+ * Asks for one TCP connection, which costs next to nothing. Fails with ENOENT
+ * or ESTALE where it is gone.
+ */
+int	 diag_ask_connection(const struct inet_diag_sockid *id,
+	    netlink_taker *take, void *arg);
 /* The attribute of that type behind a unix_diag_msg, or NULL. */
 const void *diag_attribute(const struct nlmsghdr *h, int type, size_t *len);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The listen socket as sock_diag(7) shows it: who waits in its queue, and
- * which sockets were accepted from it.
+ * The listen socket as sock_diag(7) shows it, and which sockets were accepted
+ * from it.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,9 +15,9 @@
 #include <linux/unix_diag.h>
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,12 +25,8 @@
 #include "spawnd.h"
 #include "diag.h"
 
-#define HALF_OPEN_STATE	3	/* TCP_SYN_RECV */
-#define HEAD_FRESH	UINT64_C(1000)	/* usec */
-#define OPEN_STATE	1	/* TCP_ESTABLISHED: nobody has closed it */
-#define LISTEN_STATE	10	/* TCP_LISTEN, for unix sockets too */
-#define ALL_BUT		(0xfffU & ~(1U << 3 | 1U << 6 | 1U << 10))
-				/* not SYN_RECV, TIME_WAIT, LISTEN */
+#define ALL_BUT		(0xfffU & ~(1U << TCP_SYN_RECV | \
+			    1U << TCP_TIME_WAIT | 1U << TCP_LISTEN))
 
 static int family;
 static uint64_t listener;	/* its inode */
@@ -72,6 +68,32 @@ diag_ask_tcp(uint32_t states, netlink_taker *take, void *arg)
 	};
 
 	return netlink_ask(&r, sizeof(r), true, take, arg);
+}
+
+int
+diag_ask_connection(const struct inet_diag_sockid *id, netlink_taker *take,
+    void *arg)
+{
+	struct inet_diag_req_v2 r = {
+		.sdiag_family = (uint8_t)family,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = ~0U,
+		.id = *id,
+	};
+
+	return netlink_ask(&r, sizeof(r), false, take, arg);
+}
+
+bool
+diag_is_unix(void)
+{
+	return family == AF_UNIX;
+}
+
+uint64_t
+diag_listener(void)
+{
+	return listener;
 }
 
 const void *
@@ -208,7 +230,7 @@ diag_bound(const struct stat *file)
 {
 	struct unix_diag_req r = {
 		.sdiag_family = AF_UNIX,
-		.udiag_states = 1U << LISTEN_STATE,
+		.udiag_states = 1U << TCP_LISTEN,
 		.udiag_show = UDIAG_SHOW_VFS,
 	};
 	struct bound b = { .file = file };
@@ -217,170 +239,6 @@ diag_bound(const struct stat *file)
 	    netlink_ask(&r, sizeof(r), true, take_bound, &b) == -1)
 		return 0;
 	return b.inode;
-}
-
-/* Looking for one in the queue. */
-struct waiting {
-	uint64_t	 mark;		/* who is looked for */
-	bool		 marked;	/* it is there */
-	uint64_t	 head;		/* one of it; unix: the oldest */
-};
-
-static bool
-take_icons(const struct nlmsghdr *h, void *arg)
-{
-	struct waiting *w = arg;
-	uint32_t inode;
-	const void *a;
-	size_t len;
-
-	a = diag_attribute(h, UNIX_DIAG_ICONS, &len);
-	if (a != NULL && len >= sizeof(inode)) {
-		memcpy(&inode, a, sizeof(inode));
-		w->head = inode;
-		w->marked = inode == w->mark;
-	}
-	return false;
-}
-
-/* Queued connections have no inode yet; the client's port tells them. */
-static bool
-take_queued(const struct nlmsghdr *h, void *arg)
-{
-	const struct inet_diag_msg *m = NLMSG_DATA(h);
-	struct waiting *w = arg;
-	uint64_t id;
-
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || m->idiag_inode != 0)
-		return true;
-	id = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0];
-	if (w->head == 0)
-		w->head = id;
-	if (id == w->mark)
-		w->marked = true;
-	return true;
-}
-
-static int
-look_at_queue(struct waiting *w)
-{
-	if (family == AF_UNIX)
-		return diag_ask_unix(listener, UDIAG_SHOW_ICONS, take_icons, w);
-	return diag_ask_tcp(ALL_BUT, take_queued, w);
-}
-
-/*
- * The head of the queue as it was seen last, and when: to ask the kernel takes
- * as long as a fork, on a host with many sockets longer.
- */
-static uint64_t head, head_at;
-
-static int
-see_queue(struct waiting *w)
-{
-	if (look_at_queue(w) == -1)
-		return -1;
-	head = w->head;
-	head_at = loop_now();
-	return 0;
-}
-
-/* Is nobody there? This is cheap to ask. */
-static bool
-queue_is_empty(void)
-{
-	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
-
-	return poll(&p, 1, 0) == 0;
-}
-
-uint64_t
-diag_head(void)
-{
-	struct waiting w = { 0, false, 0 };
-
-	if (queue_is_empty())
-		return 0;
-	if (head != 0 && loop_now() - head_at < HEAD_FRESH)
-		return head;
-	return see_queue(&w) == -1 ? 0 : w.head;
-}
-
-enum moved
-diag_moved(uint64_t mark)
-{
-	struct waiting w = { mark, false, 0 };
-
-	if (mark == 0)
-		return MOVED_NO;
-	/* A unix queue is seen in its order: another has been at its head. */
-	if (family == AF_UNIX && head != mark)
-		return MOVED_YES;
-	if (see_queue(&w) == -1)
-		return MOVED_UNKNOWN;
-	return w.marked ? MOVED_NO : MOVED_YES;
-}
-
-/* Counting those that wait. */
-struct crowd {
-	bool		 listener;	/* our own socket could be seen */
-	unsigned int	 n;
-	unsigned int	 limit;
-};
-
-static bool
-take_crowd_unix(const struct nlmsghdr *h, void *arg)
-{
-	struct unix_diag_rqlen r;
-	struct crowd *c = arg;
-	const void *a;
-	size_t len;
-
-	a = diag_attribute(h, UNIX_DIAG_RQLEN, &len);
-	if (a == NULL || len < sizeof(r))
-		return false;
-	memcpy(&r, a, sizeof(r));
-	c->n = r.udiag_rqueue;
-	c->limit = r.udiag_wqueue;
-	c->listener = true;
-	return false;
-}
-
-/* The queue of a listener holds none whose handshake is not over. */
-static bool
-take_crowd_tcp(const struct nlmsghdr *h, void *arg)
-{
-	const struct inet_diag_msg *m = NLMSG_DATA(h);
-	struct crowd *c = arg;
-
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
-		return true;
-	if (m->idiag_state == LISTEN_STATE && m->idiag_inode == listener) {
-		c->n += m->idiag_rqueue;
-		c->limit = m->idiag_wqueue;
-		c->listener = true;
-	} else if (m->idiag_state == HALF_OPEN_STATE)
-		c->n++;
-	return true;
-}
-
-int
-diag_queue(bool half_open, unsigned int *depth, unsigned int *limit)
-{
-	uint32_t states = 1U << LISTEN_STATE;
-	struct crowd c = { 0 };
-	int r;
-
-	if (half_open)
-		states |= 1U << HALF_OPEN_STATE;
-	if (family == AF_UNIX)
-		r = diag_ask_unix(listener, UDIAG_SHOW_RQLEN, take_crowd_unix,
-		    &c);
-	else
-		r = diag_ask_tcp(states, take_crowd_tcp, &c);
-	*depth = c.n;
-	*limit = c.limit;
-	return r == -1 || !c.listener ? -1 : 0;
 }
 
 struct search {
@@ -419,7 +277,7 @@ take_accepted(const struct nlmsghdr *h, void *arg)
 		if (s->inodes[i] == m->idiag_inode &&
 		    m->idiag_inode != listener)
 			found(s, i, m->idiag_rqueue, m->idiag_state ==
-			    OPEN_STATE);
+			    TCP_ESTABLISHED);
 	}
 	return true;
 }
@@ -453,7 +311,7 @@ diag_accepted(uint64_t *inodes, int n, struct accepted *what)
 	if (family == AF_UNIX) {
 		if (find_unix() == -1 || accepted_unix(&s) == -1)
 			return -1;
-	} else if (diag_ask_tcp(ALL_BUT | 1U << LISTEN_STATE, take_accepted,
+	} else if (diag_ask_tcp(ALL_BUT | 1U << TCP_LISTEN, take_accepted,
 	    &s) == -1)
 		return -1;
 	else if (!s.listener) {
@@ -527,7 +385,7 @@ diag_connections(uint64_t **inodes)
 {
 	struct unix_diag_req r = {
 		.sdiag_family = AF_UNIX,
-		.udiag_states = 1U << 1 | 1U << LISTEN_STATE,
+		.udiag_states = 1U << TCP_ESTABLISHED | 1U << TCP_LISTEN,
 		.udiag_show = UDIAG_SHOW_VFS | UDIAG_SHOW_NAME,
 	};
 	struct collection c = { 0 };
@@ -538,7 +396,7 @@ diag_connections(uint64_t **inodes)
 	if (family == AF_UNIX)
 		n = netlink_ask(&r, sizeof(r), true, collect_unix, &c);
 	else
-		n = diag_ask_tcp(ALL_BUT | 1U << LISTEN_STATE, collect_tcp, &c);
+		n = diag_ask_tcp(ALL_BUT | 1U << TCP_LISTEN, collect_tcp, &c);
 	if (n == -1 || !c.listener || c.failed) {
 		free(c.inodes);
 		return -1;

@@ -3,26 +3,21 @@
  * How much the listen socket has to do: how long its queue is, who of it has
  * been there for a while, and how many connections were accepted.
  */
-#include <sys/stat.h>
-
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/unix_diag.h>
 
-#include <poll.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "spawnd.h"
 #include "diag.h"
 
 #define KEPT		64	/* of those that wait: who they were */
-#define STATE_OPEN	1	/* TCP_ESTABLISHED */
-#define STATE_HALF	8	/* TCP_CLOSE_WAIT: the client has ended */
-#define STATE_LISTEN	10
-#define OPEN_STATES	(0xfffU & ~(1U << 3 | 1U << 6))
-				/* not SYN_RECV, TIME_WAIT */
+#define TCP_ACCEPTED	(0xfffU & ~(1U << TCP_SYN_RECV | 1U << TCP_TIME_WAIT))
 
 /* Some of those in the queue at one look, evenly chosen. */
 struct sample {
@@ -32,7 +27,6 @@ struct sample {
 };
 
 static struct sample last;
-static uint64_t listener;	/* its inode */
 
 /* One look, as it comes in. */
 struct count {
@@ -92,107 +86,72 @@ take_unix_listener(const struct nlmsghdr *h, void *arg)
 	return false;
 }
 
+/* All connections, and the listener, which must be among them. */
 static bool
-take_tcp_listener(const struct nlmsghdr *h, void *arg)
+take_tcp(const struct nlmsghdr *h, void *arg)
 {
 	const struct inet_diag_msg *m = NLMSG_DATA(h);
 	struct count *c = arg;
-
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) ||
-	    m->idiag_inode != listener)
-		return true;
-	c->depth = m->idiag_rqueue;
-	c->listener = true;
-	return false;
-}
-
-/*
- * Who waits to be accepted has no inode yet; nor has who was accepted and is
- * closed already, which is in none of these two states.
- */
-static bool
-take_tcp_connected(const struct nlmsghdr *h, void *arg)
-{
-	const struct inet_diag_msg *m = NLMSG_DATA(h);
-	struct count *c = arg;
+	uint64_t id;
 
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
 		return true;
-	if (m->idiag_inode == listener) {
-		c->depth = m->idiag_rqueue;
-			c->listener = true;
-	} else if (m->idiag_state == STATE_LISTEN)
-		return true;	/* another one, of another address */
+	if (m->idiag_state == TCP_LISTEN)
+		c->listener |= m->idiag_inode == diag_listener();
 	else if (m->idiag_inode != 0)
 		c->accepted++;
-	else if (m->idiag_state == STATE_OPEN || m->idiag_state == STATE_HALF)
-		count_waiting(c, (uint64_t)m->id.idiag_cookie[1] << 32 |
-		    m->id.idiag_cookie[0], 1);
+	else if (queue_has(m, &id))
+		count_waiting(c, id, 1);
 	return true;
 }
 
-static bool
-is_unix(void)
+/* The queue of a unix socket, and who is in it. */
+static int
+look_at_unix(struct count *c)
 {
-	static int domain;
-	socklen_t len = sizeof(domain);
-	struct stat st;
-
-	if (domain == 0 && fstat(STDIN_FILENO, &st) == 0 &&
-	    getsockopt(STDIN_FILENO, SOL_SOCKET, SO_DOMAIN, &domain,
-	    &len) == 0)
-		listener = st.st_ino;
-	return domain == AF_UNIX;
+	if (diag_ask_unix(diag_listener(), UDIAG_SHOW_RQLEN |
+	    UDIAG_SHOW_ICONS, take_unix_listener, c) == 0)
+		return 0;
+	/* The kernel names no more than fit in a page. */
+	*c = (struct count){ 0 };
+	return diag_ask_unix(diag_listener(), UDIAG_SHOW_RQLEN,
+	    take_unix_listener, c);
 }
 
-/* Is nobody there? This is cheap to ask. */
-static bool
-queue_is_empty(void)
-{
-	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
-
-	return poll(&p, 1, 0) == 0;
-}
-
-/* The queue, and who is in it where that costs no more. */
 static int
 look_at_queue(struct count *c)
 {
-	bool local = is_unix();
+	unsigned int limit;
 
 	*c = (struct count){ .listener = true };
 	if (queue_is_empty())
 		return 0;
+	if (!diag_is_unix())
+		return queue_depth(false, &c->depth, &limit);
 	*c = (struct count){ 0 };
-	if (!local)
-		return diag_ask_tcp(1U << STATE_LISTEN, take_tcp_listener, c);
-	if (diag_ask_unix(listener, UDIAG_SHOW_RQLEN | UDIAG_SHOW_ICONS,
-	    take_unix_listener, c) == 0)
-		return 0;
-	/* The kernel names no more than fit in a page. */
-	*c = (struct count){ 0 };
-	return diag_ask_unix(listener, UDIAG_SHOW_RQLEN, take_unix_listener,
-	    c);
+	return look_at_unix(c);
 }
 
+/* Those that were accepted; with TCP, those that wait are among them. */
 static int
 look_at_connected(struct count *c)
 {
 	uint64_t *inodes = NULL;
+	struct count all = { .depth = c->depth };
 	int n;
 
-	*c = (struct count){ 0 };
-	if (is_unix()) {
+	if (diag_is_unix()) {
 		if ((n = diag_connections(&inodes)) == -1)
 			return -1;
 		free(inodes);
 		c->accepted = (unsigned int)n;
 		return 0;
 	}
-	c->named = true;
-	if (diag_ask_tcp(OPEN_STATES, take_tcp_connected, c) == -1)
+	if (diag_ask_tcp(TCP_ACCEPTED, take_tcp, &all) == -1 || !all.listener)
 		return -1;
-	return c->listener ? 0 : -1;
+	all.named = true;
+	*c = all;
+	return 0;
 }
 
 /* How many of the queue were in it at the last look already. */
@@ -219,18 +178,14 @@ compare(const struct count *c)
 void
 load_look(bool busy, struct load *l)
 {
-	struct count c, all;
+	struct count c;
 
 	*l = (struct load){ LOAD_UNKNOWN, LOAD_UNKNOWN, LOAD_UNKNOWN };
 	if (look_at_queue(&c) == -1 || !c.listener)
 		return;
-	/* With TCP those that wait are only found among all others. */
-	if ((busy || (!is_unix() && c.depth > 0)) &&
-	    look_at_connected(&all) == 0) {
-		l->busy = all.accepted;
-		if (!is_unix())
-			c = all;
-	}
+	if ((busy || (!diag_is_unix() && c.depth > 0)) &&
+	    look_at_connected(&c) == 0)
+		l->busy = c.accepted;
 	l->depth = c.depth;
 	l->waited = compare(&c);
 }

@@ -408,15 +408,15 @@ observe_serves(pid_t pid)
 }
 
 uint64_t
-observe_head(void)
+observe_mark(void)
 {
-	return diag_head();
+	return queue_mark();
 }
 
 enum moved
 observe_moved(uint64_t mark)
 {
-	return diag_moved(mark);
+	return queue_moved(mark);
 }
 
 pid_t
@@ -481,5 +481,5 @@ observe_somaxconn(void)
 int
 observe_queue(unsigned int *depth, unsigned int *limit)
 {
-	return diag_queue(false, depth, limit);
+	return queue_depth(false, depth, limit);
 }

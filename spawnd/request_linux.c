@@ -187,5 +187,5 @@ observe_waiting(bool half_open, struct queue *q)
 {
 	unsigned int limit;
 
-	q->known = diag_queue(half_open, &q->depth, &limit) == 0;
+	q->known = queue_depth(half_open, &q->depth, &limit) == 0;
 }

@@ -209,12 +209,25 @@ forget(struct scale *s, uint64_t now)
 }
 
 /*
+ * The last look was so long ago that all may be new who wait now, and yet
+ * they may wait for some time, each of them: a second look soon will tell.
+ */
+static bool
+undecided(const struct scale *s, const struct scale_view *v, uint32_t waits)
+{
+	return waits == 0 && v->queue > 0 && v->queue != SCALE_UNKNOWN &&
+	    v->now - s->looked >= 2 * SCALE_WAIT;
+}
+
+/*
  * Has there been a queue for long enough? Workers that take long to start are
  * nothing for one that comes and goes: they would only come when it is gone.
  */
 static bool
 lasts(struct scale *s, const struct scale_view *v, uint32_t waits)
 {
+	if (undecided(s, v, waits))
+		return false;
 	if (waits == 0) {
 		s->since = 0;
 		s->patience = 0;
@@ -371,11 +384,13 @@ next_look(const struct scale *s, const struct scale_view *v, bool grown,
 	if (v->queue == SCALE_UNKNOWN)
 		return larger(s->due, v->now + SCALE_BLIND);
 	if (grown)
-		return v->now + larger(SCALE_STEP, SCALE_COST * v->cost);
+		return v->now + larger(SCALE_STEP,
+		    SCALE_GROWTH_COST * v->cost);
 	if (waits > 0 && s->target >= s->conf.max)
 		return larger(s->due, v->now + SCALE_FULL_PAUSE);
 	/* Will those that came just now be taken? */
-	if (v->queue > s->queue && waits == 0 && s->target < s->conf.max)
+	if (s->target < s->conf.max && (undecided(s, v, waits) ||
+	    (waits == 0 && v->queue > s->queue)))
 		return v->now + SCALE_WAIT;
 	if (v->fired && (v->queue > 0 || s->target < s->conf.max ||
 	    s->target > s->conf.min))

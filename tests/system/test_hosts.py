@@ -12,6 +12,7 @@ import pytest
 import harness as h
 import web
 
+MEASURING = True
 PLAIN_ONLY = True
 HOSTS = {"one": "10.213.1.2", "two": "10.213.2.2"}
 PORT = 9000

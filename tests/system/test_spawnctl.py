@@ -19,6 +19,8 @@ import ctl as c
 import harness as h
 from ctl import ctl, figures, pool
 
+MEASURING = True
+
 
 @pytest.fixture
 def php(spawnd, place):

@@ -92,6 +92,47 @@ what_has_just_come_is_no_reason(void **state)
 	assert_int_equal(n.target, 2);
 }
 
+/* Each waits for some time, but nobody from one look to the next. */
+static void
+a_queue_that_moves_and_is_never_empty_is_looked_at_twice(void **state)
+{
+	struct scale_next n;
+
+	(void)state;
+	begin(1, 8);
+	LOOK(0, .ready = 1, .queue = 7, .busy = 1);
+	n = LOOK(SCALE_PAUSE, .ready = 1, .queue = 7, .waited = 0, .busy = 1);
+	assert_int_equal(n.target, 1);
+	assert_true(n.look == now + SCALE_WAIT);
+	n = LOOK(SCALE_WAIT, .ready = 1, .queue = 7, .waited = 4, .busy = 1);
+	assert_int_equal(n.target, 2);
+}
+
+/* Workers that start slowly want more evidence: it is not forgotten. */
+static void
+a_long_pause_between_two_looks_is_no_relief(void **state)
+{
+	struct scale_next n;
+	int i;
+
+	(void)state;
+	begin(1, 8);
+	LOOK(0, .ready = 1, .queue = 7, .busy = 1, .start = USEC);
+	for (i = 0; i < 2; i++) {
+		n = LOOK(SCALE_PAUSE, .ready = 1, .queue = 7, .busy = 1,
+		    .start = USEC);
+		assert_int_equal(n.target, 1);
+		n = LOOK(SCALE_WAIT, .ready = 1, .queue = 7, .waited = 4,
+		    .busy = 1, .start = USEC);
+	}
+	/* Nobody in between has told that the queue was gone. */
+	n = LOOK(SCALE_PAUSE, .ready = 1, .queue = 7, .busy = 1,
+	    .start = USEC);
+	n = LOOK(SCALE_WAIT, .ready = 1, .queue = 7, .waited = 4, .busy = 1,
+	    .start = USEC);
+	assert_int_equal(n.target, 2);
+}
+
 static void
 a_queue_that_is_nearly_gone_is_no_reason(void **state)
 {
@@ -223,6 +264,25 @@ a_dear_look_is_rare(void **state)
 	assert_true(s.due == START + SCALE_COST * 4000);
 }
 
+/* Else the most workers would be there late on a host with many sockets. */
+static void
+a_pool_that_grows_is_looked_at_on_credit(void **state)
+{
+	struct scale_view v = { .cost = 2000, .ready = 2, .queue = 8,
+	    .waited = 8, .busy = 2 };
+	struct scale_next n;
+
+	(void)state;
+	begin(2, 32);
+	LOOK(0, .fired = true, .ready = 2, .queue = 8, .busy = 2);
+	v.now = now += SCALE_WAIT;
+	n = scale_look(&s, &v);
+	assert_int_equal(n.target, 4);
+	assert_true(n.look == now + SCALE_GROWTH_COST * 2000);
+	/* It is paid for afterwards. */
+	assert_true(s.due >= now + SCALE_COST * 2000);
+}
+
 static void
 new_bounds_hold_at_once_and_surplus_after_the_timeout(void **state)
 {
@@ -247,6 +307,9 @@ main(void)
 		cmocka_unit_test(those_that_wait_get_workers),
 		cmocka_unit_test(a_step_doubles_at_most),
 		cmocka_unit_test(what_has_just_come_is_no_reason),
+		cmocka_unit_test(
+		    a_queue_that_moves_and_is_never_empty_is_looked_at_twice),
+		cmocka_unit_test(a_long_pause_between_two_looks_is_no_relief),
 		cmocka_unit_test(a_queue_that_is_nearly_gone_is_no_reason),
 		cmocka_unit_test(unknown_is_neither_a_queue_nor_idle),
 		cmocka_unit_test(a_failing_program_is_not_started_more_often),
@@ -257,6 +320,7 @@ main(void)
 		    on_demand_the_first_connection_starts_the_first_worker),
 		cmocka_unit_test(a_saturation_is_told_once_and_measured),
 		cmocka_unit_test(a_dear_look_is_rare),
+		cmocka_unit_test(a_pool_that_grows_is_looked_at_on_credit),
 		cmocka_unit_test(
 		    new_bounds_hold_at_once_and_surplus_after_the_timeout),
 	};

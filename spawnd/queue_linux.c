@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: ISC */
+/* The listen queue: how long it is, and whether it moves. */
+#include <sys/socket.h>
+
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/unix_diag.h>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+#include "diag.h"
+
+#define FRESH		UINT64_C(1000)	/* usec */
+#define KEPT		64		/* of those that wait */
+#define WAITING		(1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT)
+
+/*
+ * Some of those that wait: of a unix socket the oldest, with TCP, where the
+ * order is not to be seen, all that there were once, or as many as fit. None
+ * is given up before it was seen to have left, and of all the oldest goes
+ * first: as long as one of them is here, it is they who move.
+ */
+static struct {
+	struct inet_diag_sockid tcp[KEPT];
+	uint64_t	 ids[KEPT];
+	unsigned int	 n;
+	bool		 all;		/* the oldest is among them */
+	uint64_t	 marks;		/* so many have left; from 1 */
+	uint64_t	 seen;		/* usec; when they last were */
+} some = { .marks = 1 };
+
+bool
+queue_is_empty(void)
+{
+	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 0;
+}
+
+bool
+queue_has(const struct inet_diag_msg *m, uint64_t *id)
+{
+	/* Nor has an inode who was accepted and is closed. */
+	if (m->idiag_inode != 0 || (1U << m->idiag_state & WAITING) == 0)
+		return false;
+	*id = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0];
+	return true;
+}
+
+static bool
+take_oldest(const struct nlmsghdr *h, void *arg)
+{
+	uint32_t *inode = arg;
+	const void *a;
+	size_t len;
+
+	a = diag_attribute(h, UNIX_DIAG_ICONS, &len);
+	if (a != NULL && len >= sizeof(*inode))
+		memcpy(inode, a, sizeof(*inode));
+	return false;
+}
+
+static int
+see_oldest(void)
+{
+	uint32_t inode = 0;
+
+	if (diag_ask_unix(diag_listener(), UDIAG_SHOW_ICONS, take_oldest,
+	    &inode) == -1)
+		return -1;
+	if (some.n > 0 && some.ids[0] != inode)
+		some.marks++;
+	some.ids[0] = inode;
+	some.n = inode != 0;
+	some.all = true;
+	return 0;
+}
+
+static bool
+take_waiting(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	uint64_t id;
+
+	(void)arg;
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || !queue_has(m, &id))
+		return true;
+	some.all = some.n < KEPT;
+	if (some.all) {
+		some.tcp[some.n] = m->id;
+		some.ids[some.n++] = id;
+	}
+	return some.all;
+}
+
+static bool
+take_one(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	uint64_t *id = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || !queue_has(m, id))
+		*id = 0;
+	return false;
+}
+
+/* TCP: those that have left go. Returns 0, or -1: that is not known. */
+static int
+see_who_left(void)
+{
+	unsigned int i = 0;
+	uint64_t id;
+
+	while (i < some.n) {
+		id = 0;
+		if (diag_ask_connection(&some.tcp[i], take_one, &id) == -1 &&
+		    errno != ENOENT && errno != ESTALE)
+			return -1;
+		if (id == some.ids[i]) {
+			i++;
+			continue;
+		}
+		some.marks++;
+		some.n--;
+		some.ids[i] = some.ids[some.n];
+		some.tcp[i] = some.tcp[some.n];
+	}
+	return 0;
+}
+
+/* Has one of them left? */
+static int
+look(void)
+{
+	some.seen = loop_now();
+	return diag_is_unix() ? see_oldest() : see_who_left();
+}
+
+/* To ask takes as long as a fork on a host with many sockets. */
+uint64_t
+queue_mark(void)
+{
+	if (queue_is_empty())
+		return 0;
+	if (some.n > 0 && loop_now() - some.seen < FRESH)
+		return some.marks;
+	if (look() == -1)
+		return 0;
+	if (some.n == 0 && !diag_is_unix() &&
+	    diag_ask_tcp(WAITING, take_waiting, NULL) == -1)
+		some.n = 0;
+	return some.n > 0 ? some.marks : 0;
+}
+
+enum moved
+queue_moved(uint64_t mark)
+{
+	if (mark == 0)
+		return MOVED_NO;
+	if (some.marks == mark && look() == -1)
+		return MOVED_UNKNOWN;
+	if (some.marks != mark)
+		return MOVED_YES;
+	return some.all ? MOVED_NO : MOVED_UNKNOWN;
+}
+
+/* Counting those that wait. */
+struct crowd {
+	bool		 known;
+	unsigned int	 n;
+	unsigned int	 limit;
+};
+
+static bool
+take_crowd_unix(const struct nlmsghdr *h, void *arg)
+{
+	struct unix_diag_rqlen r;
+	struct crowd *c = arg;
+	const void *a;
+	size_t len;
+
+	a = diag_attribute(h, UNIX_DIAG_RQLEN, &len);
+	if (a == NULL || len < sizeof(r))
+		return false;
+	memcpy(&r, a, sizeof(r));
+	c->n = r.udiag_rqueue;
+	c->limit = r.udiag_wqueue;
+	c->known = true;
+	return false;
+}
+
+/* Of a socket that listens, tcp(7) tells the queue in fields of others. */
+static void
+count_tcp(struct crowd *c)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	memset(&info, 0, sizeof(info));
+	if (getsockopt(STDIN_FILENO, IPPROTO_TCP, TCP_INFO, &info, &len) ==
+	    -1 || info.tcpi_state != TCP_LISTEN)
+		return;
+	c->n = info.tcpi_unacked;
+	c->limit = info.tcpi_sacked;
+	c->known = true;
+}
+
+/* Those whose handshake is not over are in no queue. */
+static bool
+take_half_open(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct crowd *c = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	if (m->idiag_state == TCP_SYN_RECV)
+		c->n++;
+	else if (m->idiag_inode == diag_listener())
+		c->known = true;
+	return true;
+}
+
+static int
+count_half_open(struct crowd *c)
+{
+	c->known = false;
+	return diag_ask_tcp(1U << TCP_LISTEN | 1U << TCP_SYN_RECV,
+	    take_half_open, c);
+}
+
+int
+queue_depth(bool half_open, unsigned int *depth, unsigned int *limit)
+{
+	struct crowd c = { 0 };
+
+	if (diag_is_unix()) {
+		if (diag_ask_unix(diag_listener(), UDIAG_SHOW_RQLEN,
+		    take_crowd_unix, &c) == -1)
+			return -1;
+	} else
+		count_tcp(&c);
+	if (c.known && half_open && !diag_is_unix() &&
+	    count_half_open(&c) == -1)
+		return -1;
+	if (!c.known)
+		return -1;
+	*depth = c.n;
+	*limit = c.limit;
+	return 0;
+}
