@@ -19,7 +19,7 @@
 
 #define AHEAD	16384		/* bytes written before they are taken */
 #define ACCEPTS		16		/* in one turn of the loop */
-#define TURN		20		/* usec of cpu that the loop takes for one */
+#define TURN		20		/* usec of cpu, the loop itself, each */
 
 static struct listener {
 	int		 fd;

@@ -446,7 +446,8 @@ EVIL = b"\x1b]0;owned\x07\x1b[2J\x9b2J"
     b"spawnd 1\npool name=\\x1b[2J\\xc2\\x9b listen=\\x1b\nworker slot=1 "
     b"state=\\x1b pid=\\x9b\nend\n",
     b"error 64 " + EVIL + b"\n", b"error 64 \\x1b[2J\n", b"error 0 x\n",
-    b"spawnd 2\nend\n", b"pool name=x\nend\n", b"", b"spawnd 1\n", b"x" * 100000,
+    b"spawnd 2\nend\n", b"pool name=x\nend\n", b"", b"spawnd 1\n",
+    b"x" * 100000,
     b"spawnd 1\n" + b"worker a=b\n" * 200000,
     b"spawnd 1\nstatus\0\nend\n"], ids=lambda a: repr(a[:20]))
 def test_a_daemon_that_answers_junk(place, answer):
