@@ -28,17 +28,17 @@ OS =		${NATIVE}
 
 SRCS =		adapt.c capture.c command.c control.c daemon.c drain.c elf.c \
 		env.c err.c findings.c history.c ident.c inspect.c \
-		jail.c library.c limit.c listen.c log.c loop.c mend.c \
-		names.c names_kfcgi.c names_multiwatch.c \
+		jail.c library.c limit.c listen.c lockfile.c log.c loop.c \
+		mend.c names.c names_kfcgi.c names_multiwatch.c \
 		names_spawn_fcgi.c notify.c option.c options.c pidfile.c \
 		place.c plan.c pool.c preflight.c prefiles.c preprint.c \
 		presocket.c program.c proto.c renew.c report.c retire.c \
-		scale.c signame.c slot.c start.c status.c supervise.c \
-		syslog.c worker.c
-SRCS_linux =	filter_linux.c jail_linux.c observe_linux.c proc_linux.c \
-		parse_linux.c diag_linux.c load_linux.c queue_linux.c \
-		request_linux.c netlink_linux.c usage_linux.c
-SRCS_posix =	filter_none.c jail_posix.c observe_none.c usage_none.c
+		sample.c scale.c signame.c slot.c start.c status.c strays.c \
+		supervise.c syslog.c worker.c
+SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c parse_linux.c \
+		diag_linux.c load_linux.c netlink_linux.c queue_linux.c \
+		refuse_linux.c request_linux.c usage_linux.c
+SRCS_posix =	jail_posix.c observe_none.c refuse_none.c usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 
@@ -118,7 +118,7 @@ check: units
 check-system: all apps
 	@sh tests/system/root.sh build/systemd-root
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
-	    sh tests/system/run.sh
+	    sh tests/system/run.sh ${TESTS}
 
 # In turn, for about twenty minutes; bench-quick shows that it runs.
 bench: all apps

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "control.h"
-#include "scale.h"
 
 static struct scale scale;
 static struct loop_watch *watch;
@@ -81,13 +80,6 @@ affords_busy(uint64_t now)
 	return now - busy_at >= pause || pause <= SCALE_PAUSE;
 }
 
-/* As the history has it. */
-static int
-known(unsigned int n)
-{
-	return n == LOAD_UNKNOWN ? -1 : (int)n;
-}
-
 static void
 observe(struct scale_view *v)
 {
@@ -100,8 +92,7 @@ observe(struct scale_view *v)
 	v->queue = l.depth;
 	v->waited = l.waited;
 	v->busy = l.busy;
-	history_note(v->now, known(l.busy), known(l.depth),
-	    pool_count(supervise_pool(), SLOT_READY));
+	history_note(v->now, &l, pool_count(supervise_pool(), SLOT_READY));
 	v->cost = loop_cpu() - before;
 	if (l.busy != LOAD_UNKNOWN) {
 		busy_cost = v->cost;
@@ -167,6 +158,7 @@ turn_on(const struct scale_conf *c)
 	if (watch == NULL)
 		return -1;
 	scale_init(&scale, c);
+	sample_stop();
 	on = true;
 	return 0;
 }
@@ -203,6 +195,8 @@ adapt_start(void)
 	/* Where nothing can be seen only the first connection counts. */
 	if (on && (seen || scale.target == 0))
 		loop_timer(TIMER_ADAPT, loop_now(), on_time);
+	if (!on && seen)
+		sample_start();
 }
 
 /* A pool of one size gets two bounds: it is as it is to begin with. */

@@ -123,6 +123,18 @@ answer_cut(const struct proto_record *r, const char *key, char *buf,
 }
 
 const char *
+answer_state(const struct proto_record *r, char buf[STATE_SIZE])
+{
+	double n;
+
+	answer_cut(r, "state", buf, STATE_SIZE);
+	if (strcmp(buf, "ready") == 0 &&
+	    proto_get_number(r, "connections", &n))
+		strlcpy(buf, n > 0 ? "busy" : "idle", STATE_SIZE);
+	return buf;
+}
+
+const char *
 answer_span(double seconds, char buf[32])
 {
 	long long s;

@@ -4,6 +4,7 @@
 #define CONTROL_H
 
 #include "proto.h"
+#include "scale.h"
 #include "spawnd.h"
 
 #define CONTROL_CLIENTS	8	/* of root or the invoker, at a time */
@@ -45,15 +46,26 @@ int	 usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 
 /* history.c: the last minutes, pure but for memory */
 /*
- * Notes what was just seen, at loop_now()'s time; counts that are not known
- * are -1. Who looks at the queue notes it here.
+ * Notes what was just seen, at loop_now()'s time, and how many workers are
+ * ready. Who looks at the queue notes it here.
  */
-void	 history_note(uint64_t now, int busy, int queue, unsigned int workers);
+void	 history_note(uint64_t now, const struct load *l,
+	    unsigned int workers);
+/* That many are ready now; of the load nothing new is known. */
+void	 history_workers(uint64_t now, unsigned int workers);
 /* The most that were ever noted; -1: none. */
 int	 history_peak_busy(void);
 int	 history_peak_queue(void);
 /* Writes its points, oldest first, as records. */
 void	 history_write(uint64_t now, struct proto_output *o);
+
+/* sample.c: looks at a pool of one size */
+/* The pool is up, the listen queue can be seen, and nobody else looks. */
+void	 sample_start(void);
+/* Somebody else does from now on. */
+void	 sample_stop(void);
+/* The saturation it has seen, or NULL: it was never started. */
+const struct scale *sample_state(void);
 
 /* status.c: the pool as records */
 /* Remembers what does not change. Before the loop. */

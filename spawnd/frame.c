@@ -73,13 +73,13 @@ next(struct paper *p)
 }
 
 static void
-draw_title(struct paper *p, const struct frame *v, const struct answer *a)
+draw_title(struct paper *p, const struct answer *a)
 {
 	const struct proto_record *r = answer_find(a, "pool");
 	char text[SHOW_SIZE], span[32];
 
 	put_format(p, "%.*s  ", NAME_SIZE, answer_show(r, "name", text));
-	put(p, v->stale ? "no answer" : answer_show(r, "state", text));
+	put(p, answer_show(r, "state", text));
 	put_format(p, " %s  pid %s  ", answer_span(answer_value(a, "pool",
 	    "uptime", 0), span), answer_show(r, "pid", text));
 	put(p, answer_show(r, "listen", text));
@@ -210,7 +210,8 @@ draw_counts(struct paper *p, const struct answer *a)
 	double n;
 
 	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (answer_number(a, "count", keys[i], &n))
+		if (answer_number(a, "count", keys[i], &n) &&
+		    (n > 0 || i == 0))
 			put_format(p, "%s%s %.0f", i > 0 ? "  " : "",
 			    keys[i], n);
 	}
@@ -247,16 +248,11 @@ cell(struct paper *p, const struct proto_record *r, const char *key,
 static void
 draw_worker(struct paper *p, const struct proto_record *r)
 {
-	char state[SHOW_SIZE];
-	double n;
+	char state[STATE_SIZE];
 
 	cell(p, r, "slot", 5, NULL);
 	cell(p, r, "pid", 7, NULL);
-	answer_show(r, "state", state);
-	if (strcmp(state, "ready") == 0 &&
-	    proto_get_number(r, "connections", &n))
-		strlcpy(state, n > 0 ? "busy" : "idle", sizeof(state));
-	put_format(p, " %-9.9s", state);
+	put_format(p, " %-9s", answer_state(r, state));
 	cell(p, r, "age", 10, answer_span);
 	cell(p, r, "busy", 9, answer_span);
 	cell(p, r, "connections", 5, NULL);
@@ -302,7 +298,7 @@ frame_draw(const struct frame *v, const struct answer *status,
 	struct paper p = { .buf = buf, .size = size, .columns = v->columns,
 	    .rows = v->rows };
 
-	draw_title(&p, v, status);
+	draw_title(&p, status);
 	if (next(&p))
 		draw_workers(&p, v, status);
 	if (next(&p))

@@ -57,9 +57,17 @@ make_room(uint32_t second)
 }
 
 static uint16_t
-pack(int n)
+pack(unsigned int n)
 {
-	return n < 0 ? UNKNOWN : n >= UNKNOWN ? UNKNOWN - 1 : (uint16_t)n;
+	return n == LOAD_UNKNOWN ? UNKNOWN : n >= UNKNOWN ? UNKNOWN - 1 :
+	    (uint16_t)n;
+}
+
+static void
+raise_peak(int *peak, unsigned int n)
+{
+	if (n != LOAD_UNKNOWN && (int)n > *peak)
+		*peak = (int)n;
 }
 
 /* UNKNOWN loses against any number. */
@@ -79,14 +87,14 @@ is_same(const struct point *last, const struct point *new)
 }
 
 void
-history_note(uint64_t now, int busy, int queue, unsigned int workers)
+history_note(uint64_t now, const struct load *l, unsigned int workers)
 {
 	struct point *last = count > 0 ? point(count - 1) : NULL, p = {
-		.second = (uint32_t)(now / USEC), .busy = pack(busy),
-		.queue = pack(queue), .workers = pack((int)workers) };
+		.second = (uint32_t)(now / USEC), .busy = pack(l->busy),
+		.queue = pack(l->depth), .workers = pack(workers) };
 
-	peak_busy = busy > peak_busy ? busy : peak_busy;
-	peak_queue = queue > peak_queue ? queue : peak_queue;
+	raise_peak(&peak_busy, l->busy);
+	raise_peak(&peak_queue, l->depth);
 	p.peak_busy = p.busy;
 	p.peak_queue = p.queue;
 	if (last != NULL && last->second == p.second) {
@@ -99,6 +107,25 @@ history_note(uint64_t now, int busy, int queue, unsigned int workers)
 		return;
 	count++;
 	*point(count - 1) = p;
+}
+
+static unsigned int
+unpack(uint16_t n)
+{
+	return n == UNKNOWN ? LOAD_UNKNOWN : n;
+}
+
+void
+history_workers(uint64_t now, unsigned int workers)
+{
+	const struct point *last = count > 0 ? point(count - 1) : NULL;
+	struct load l = { 0 };
+
+	if (last == NULL || last->workers == pack(workers))
+		return;
+	l.busy = unpack(last->busy);
+	l.depth = unpack(last->queue);
+	history_note(now, &l, workers);
 }
 
 int

@@ -346,7 +346,7 @@ listen_refuse(const struct plan *p)
 {
 	if (p->addr.ss_family == AF_UNIX)
 		listen_remove(p);
-	else if (filter_new(STDIN_FILENO) == -1) {
+	else if (refuse_new(STDIN_FILENO) == -1) {
 		/* A full queue takes nobody; those in it stay. */
 		listen(STDIN_FILENO, 0);
 		return false;

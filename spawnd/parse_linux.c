@@ -118,6 +118,32 @@ parse_stat(const char *text, char *state, uint64_t *ticks)
 	return 0;
 }
 
+int
+parse_usage(const char *text, uint64_t *ticks, uint64_t *pages)
+{
+	unsigned long user, sys;
+	const char *s = strrchr(text, ')');
+	long rss;
+
+	if (s == NULL || sscanf(s + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u "
+	    "%*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %*u %ld", &user,
+	    &sys, &rss) != 3)
+		return -1;
+	*ticks = (uint64_t)user + sys;
+	*pages = (uint64_t)(rss > 0 ? rss : 0);
+	return 0;
+}
+
+uint64_t
+parse_pss(const char *text)
+{
+	static const char key[] = "\nPss:";
+	const char *s = strstr(text, key);
+
+	return s == NULL ? 0 : (uint64_t)strtoull(s + sizeof(key) - 1, NULL,
+	    10) * 1024;
+}
+
 size_t
 parse_pids(const char *text, pid_t *list, int *n, int max)
 {

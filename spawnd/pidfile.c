@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * The pidfile. libbsd's pidfile_open() follows links and empties what it
- * finds before it knows what that is; its flopenat() does neither.
- */
-#include <sys/file.h>
+/* The pidfile. */
 #include <sys/stat.h>
 
 #include <errno.h>
-#include <fcntl.h>
-#include <libutil.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -20,24 +13,6 @@
 static int file = -1;
 static int dir = -1;
 static bool filled;
-
-/* Who holds the lock, as far as the file tells. */
-static int
-in_use(const char *path, const char *name, struct err *e)
-{
-	char buf[16] = "";
-	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
-	    O_NONBLOCK);
-	ssize_t n = 0;
-
-	if (fd != -1) {
-		n = read(fd, buf, sizeof(buf) - 1);
-		close(fd);
-	}
-	buf[strspn(buf, "0123456789")] = '\0';
-	return err_set(e, EX_CANTCREAT, "-P: %s: in use by %s%s", path,
-	    n > 0 && buf[0] != '\0' ? "pid " : "another process", buf);
-}
 
 static int
 check(const char *path, struct err *e)
@@ -54,8 +29,7 @@ check(const char *path, struct err *e)
 static int
 fill(const char *path, mode_t mode, struct err *e)
 {
-	if (fchmod(file, mode) == -1 || ftruncate(file, 0) == -1 ||
-	    dprintf(file, "%d\n", (int)getpid()) < 0)
+	if (lockfile_fill(file, mode) == -1)
 		return err_set(e, EX_CANTCREAT, "-P: %s: %s", path,
 		    strerror(errno));
 	filled = true;
@@ -65,9 +39,7 @@ fill(const char *path, mode_t mode, struct err *e)
 int
 pidfile_lock(const struct plan *p, struct err *e)
 {
-	char *path = p->pidfile, *slash;
-	const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
-	    O_CLOEXEC | O_NOCTTY;
+	char *path = p->pidfile, *slash, who[HOLDER_SIZE];
 	bool detached, public = p->conf->pidfile_public;
 
 	if (path == NULL)
@@ -79,15 +51,14 @@ pidfile_lock(const struct plan *p, struct err *e)
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "-P: %s: its directory: %s", path, strerror(errno));
-	file = public ? openat(dir, slash + 1, flags, 0644) :
-	    flopenat(dir, slash + 1, flags, 0600);
+	file = lockfile_open(dir, slash + 1, !public);
 	if (file == -1 && errno == EWOULDBLOCK)
-		return in_use(path, slash + 1, e);
+		return err_set(e, EX_CANTCREAT, "-P: %s: in use by %s", path,
+		    lockfile_holder(dir, slash + 1, who));
 	if (file == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "-P: %s: %s", path, errno == ELOOP ? "is a link" :
 		    strerror(errno));
-	/* Whoever may read it may lock it, and so prevent the next start. */
 	if (check(path, e) == -1 ||
 	    (!public && fill(path, 0600, e) == -1)) {
 		close(file);

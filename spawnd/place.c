@@ -10,9 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libutil.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -90,37 +88,18 @@ open_parent(char *path, const char **name, struct err *e)
 
 /*
  * Takes the lock of the directory. Returns 1, 0 if a live pool has it, with
- * its pid, or -1 with *e set.
+ * who that is, or -1 with *e set.
  */
 static int
-take_lock(pid_t *pid, struct err *e)
+take_lock(char who[HOLDER_SIZE], struct err *e)
 {
-	char buf[16] = "";
-	const char *why;
-	ssize_t n;
-	int fd;
-
-	lock = flopenat(dir, "pid", O_RDWR | O_CREAT | O_NOFOLLOW |
-	    O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0600);
-	if (lock == -1 && errno != EWOULDBLOCK)
+	lock = lockfile_open(dir, "pid", true);
+	if (lock != -1 && lockfile_fill(lock, 0600) == 0)
+		return 1;
+	if (lock != -1 || errno != EWOULDBLOCK)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "control: %s: pid: %s", where, strerror(errno));
-	if (lock != -1) {
-		/* Whoever may read it may lock it. */
-		if (fchmod(lock, 0600) == -1 || ftruncate(lock, 0) == -1 ||
-		    dprintf(lock, "%d\n", (int)getpid()) < 0)
-			return err_set(e, EX_CANTCREAT,
-			    "control: %s: pid: %s", where, strerror(errno));
-		return 1;
-	}
-	*pid = 0;
-	fd = openat(dir, "pid", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	n = fd == -1 ? 0 : read(fd, buf, sizeof(buf) - 1);
-	buf[strcspn(buf, "\n")] = '\0';
-	if (n > 0)
-		*pid = (pid_t)strtonum(buf, 1, INT32_MAX, &why);
-	if (fd != -1)
-		close(fd);
+	lockfile_holder(dir, "pid", who);
 	return 0;
 }
 
@@ -128,9 +107,9 @@ take_lock(pid_t *pid, struct err *e)
 static int
 open_own(struct plan *p, struct err *e)
 {
+	char who[HOLDER_SIZE];
 	const char *name = "";
 	int parent;
-	pid_t pid = 0;
 
 	if ((parent = open_parent(p->control, &name, e)) == -1)
 		return -1;
@@ -138,12 +117,12 @@ open_own(struct plan *p, struct err *e)
 	close(parent);
 	if (dir == -1)
 		return -1;
-	switch (take_lock(&pid, e)) {
+	switch (take_lock(who, e)) {
 	case 1:
 		return 0;
 	case 0:
-		return err_set(e, EX_CANTCREAT, "--control: %s: in use by pid "
-		    "%d", p->control, (int)pid);
+		return err_set(e, EX_CANTCREAT, "--control: %s: in use by %s",
+		    p->control, who);
 	}
 	return -1;
 }
@@ -164,15 +143,14 @@ number_name(const char *name, int n, char to[NAME_SIZE])
 static int
 open_named(struct plan *p, struct err *e)
 {
-	char name[NAME_SIZE];
-	pid_t pid = 0, first = 0;
+	char name[NAME_SIZE], who[HOLDER_SIZE], first[HOLDER_SIZE] = "";
 	int n, r;
 
 	for (n = 1; n <= NUMBER_MAX; n++) {
 		number_name(p->name, n, name);
 		if ((dir = open_below(base, name, e)) == -1)
 			return -1;
-		if ((r = take_lock(&pid, e)) == -1)
+		if ((r = take_lock(who, e)) == -1)
 			return -1;
 		if (r == 1)
 			break;
@@ -180,15 +158,16 @@ open_named(struct plan *p, struct err *e)
 		dir = -1;
 		if (p->conf->name != NULL)
 			return err_set(e, EX_CANTCREAT, "--name: %s: in use "
-			    "by pid %d", name, (int)pid);
-		first = first == 0 ? pid : first;
+			    "by %s", name, who);
+		if (first[0] == '\0')
+			strlcpy(first, who, sizeof(first));
 	}
 	if (dir == -1)
 		return err_set(e, EX_CANTCREAT, "control: %s: too many pools "
 		    "are called %s", where, p->name);
 	if (n > 1)
-		log_warn("name: %s: in use by pid %d, this pool is called %s "
-		    "(--name chooses one)", p->name, (int)first, name);
+		log_warn("name: %s: in use by %s, this pool is called %s "
+		    "(--name chooses one)", p->name, first, name);
 	strlcpy(p->name, name, sizeof(p->name));
 	strlcpy(made, name, sizeof(made));
 	return 0;

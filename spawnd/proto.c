@@ -202,7 +202,6 @@ proto_end(struct proto_output *o)
 		o->len = o->line;
 	else
 		put_string(o, "\n");
-	o->line = o->len;
 }
 
 void

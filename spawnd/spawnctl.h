@@ -13,6 +13,7 @@
 #define TALK_WHOLE	60000		/* ms for an answer that is no wait */
 #define READY_TIMEOUT	60		/* s of wait-ready */
 #define POOLS_MAX	1000
+#define STATE_SIZE	20		/* of a state as it is shown */
 #define SHOW_SIZE	(4 * PROTO_LINE) /* of a value as it is shown */
 
 /* All records of an answer. */
@@ -25,7 +26,8 @@ struct answer {
 struct talk {
 	int		 fd;		/* -1: none */
 	bool		 greeted;	/* it has said which version */
-	long long	 until;		/* ms of the monotonic clock; 0: open */
+	long long	 until;		/* ms of the monotonic clock */
+	bool		 (*gives_up)(void); /* asked while waiting; or NULL */
 	char		 buf[PROTO_LINE];
 	char		 line[PROTO_LINE];
 	struct proto_input input;
@@ -104,6 +106,8 @@ const char *answer_show(const struct proto_record *r, const char *key,
 /* The same, as many whole characters as fit into `size` bytes. */
 const char *answer_cut(const struct proto_record *r, const char *key,
 	    char *buf, size_t size);
+/* The state of a worker; of one that is ready whether it is busy. */
+const char *answer_state(const struct proto_record *r, char buf[STATE_SIZE]);
 /* Seconds as "12.3 s", "4:05", "3 d 4:05"; bytes as "13.4M". */
 const char *answer_span(double seconds, char buf[32]);
 const char *answer_size(double bytes, char buf[32]);
@@ -126,7 +130,6 @@ int	 top_run(struct talk *t, struct err *e);
 struct frame {
 	int		 rows, columns;
 	bool		 utf8;
-	bool		 stale;		/* the daemon has not answered */
 	int		 first;		/* the worker at the top */
 };
 

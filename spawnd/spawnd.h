@@ -320,8 +320,12 @@ void	 adapt_step(int more);
 const struct scale *adapt_state(void);
 
 /* capture.c: the workers' output */
-/* Prepares for n slots. Returns 0, or -1 with *e set (71). */
-int	 capture_init(unsigned int n, enum worker_log mode, struct err *e);
+/*
+ * Prepares for n slots, and so many workers of which somebody may serve on
+ * when they have ended. Returns 0, or -1 with *e set (71).
+ */
+int	 capture_init(unsigned int n, unsigned int trees,
+	    enum worker_log mode, struct err *e);
 /*
  * Makes the pipe for a slot's next worker. Returns the end that the worker
  * is to write to, or -1 with errno set.
@@ -407,13 +411,6 @@ int	 err_exit(const struct conf *c, int status);
  */
 int	 err_worker_exit(const struct conf *c, const struct exec_failure *f,
 	    int status);
-
-/* filter_linux.c, filter_none.c: the same name on every system */
-/*
- * Lets no new TCP connections in at a listening socket: they get no answer,
- * while those that wait in its queue stay. Returns 0, or -1 with errno set.
- */
-int	 filter_new(int fd);
 
 /* findings.c */
 /* Adds one. Ends the process when there is no memory. */
@@ -516,7 +513,7 @@ int	 limit_parse(const char *opt, const char *val, struct limit *l,
 /*
  * No new connections from now on, where that does no harm to those that wait:
  * a unix socket's file is removed if the rights of this moment allow it, at a
- * TCP socket new ones get no answer. Returns false where they cannot be kept
+ * TCP socket new ones are refused. Returns false where they cannot be kept
  * out: then only a single one can wait at a time.
  */
 bool	 listen_refuse(const struct plan *p);
@@ -607,7 +604,7 @@ int	 syslog_send(int priority, const char *text, size_t len);
 enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
 	TIMER_STRAYS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
-	TIMER_CONTROL, TIMER_ADAPT, NTIMERS
+	TIMER_CONTROL, TIMER_ADAPT, TIMER_SAMPLE, TIMER_RETRY, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -636,6 +633,7 @@ struct loop_watch *loop_watch_write(int fd, void (*handler)(void *),
  */
 struct loop_watch *loop_watch_once(int fd, void (*handler)(void *), void *arg);
 void	 loop_pause(struct loop_watch *w);
+/* Where the kernel cannot, it is tried again each second until it can. */
 void	 loop_resume(struct loop_watch *w);
 void	 loop_unwatch(struct loop_watch *w);
 /* Microseconds of CLOCK_MONOTONIC. */
@@ -803,6 +801,10 @@ struct call parse_call(const char *text);
  * 'X' for one that is about to end, too. Returns 0, or -1 if it is none.
  */
 int	 parse_stat(const char *text, char *state, uint64_t *ticks);
+/* The same of its cpu and its resident memory, in pages. */
+int	 parse_usage(const char *text, uint64_t *ticks, uint64_t *pages);
+/* The proportional memory of an smaps_rollup in bytes; 0: it has none. */
+uint64_t parse_pss(const char *text);
 /*
  * Adds pids, each with a blank behind it, to the list of *n, at most max.
  * Returns how many bytes it took: the last pid may be cut off.
@@ -907,6 +909,19 @@ int	 options_parse(struct conf *c, int argc, char *argv[], struct err *e);
 int	 options_help(void);
 void	 options_free(struct conf *c);
 
+/* lockfile.c: a file with our pid, which nobody else has */
+#define HOLDER_SIZE	40
+/*
+ * Opens or makes it in a directory; a link or somebody else's lock is an
+ * error (ELOOP, EWOULDBLOCK). Returns a descriptor, or -1 with errno set.
+ */
+int	 lockfile_open(int dir, const char *name, bool locked);
+/* Puts our pid into it. Returns 0, or -1 with errno set. */
+int	 lockfile_fill(int fd, mode_t mode);
+/* Whose it is, as far as it tells: "pid 12", "another process". */
+const char *lockfile_holder(int dir, const char *name,
+	    char who[HOLDER_SIZE]);
+
 /* pidfile.c */
 /*
  * Creates, locks and fills the plan's pidfile, before the jail; one that is
@@ -957,6 +972,14 @@ bool	 preflight_needs_root(const struct plan *p);
  */
 void	 program_explain(const char *path, int error, char *buf, size_t size);
 
+/* refuse_linux.c, refuse_none.c: the same name on every system */
+/*
+ * Refuses new TCP connections at a listening socket; those that wait in its
+ * queue or are in their handshake stay. For ever, and for all who hold it.
+ * Returns 0, or -1 with errno set.
+ */
+int	 refuse_new(int fd);
+
 /* report.c */
 /* Puts what the pool did into one line of the log. */
 void	 report_notice(const struct plan *p, const struct pool_notice *n,
@@ -971,6 +994,17 @@ void	 report_pool(const struct pool *pool, uint64_t now);
 /* "4 workers ready on unix:/run/app.sock (www:www 0660), ..." */
 void	 report_ready(const struct plan *p, unsigned int ready, char *buf,
 	    size_t size);
+
+/* strays.c: whom dead workers left behind */
+/* Notes whom this process has as children already: they are left alone. */
+void	 strays_init(void);
+/* One of those, or of nobody's, has ended: its number may be another's next. */
+void	 strays_reaped(pid_t pid);
+/* Adds to the pool those that serve, after strays_all() all that there are. */
+void	 strays_find(void);
+/* The same soon: many workers may die at once, and one look is enough. */
+void	 strays_expect(void);
+void	 strays_all(void);
 
 /* supervise.c: between the pool and the world */
 /*

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "control.h"
-#include "scale.h"
 
 /* What is remembered of a worker from one look to the next. */
 struct memory {
@@ -109,12 +108,33 @@ count(const struct pool *p, enum slot_state a, enum slot_state b)
 	return pool_count(p, a) + (a != b ? pool_count(p, b) : 0);
 }
 
+/* A pool of one size may have got bounds since. */
+static void
+write_saturation(struct proto_output *o)
+{
+	const struct scale *list[] = { sample_state(), adapt_state() };
+	uint64_t times = 0, length = 0;
+	bool known = false;
+	size_t i;
+
+	for (i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+		if (list[i] == NULL)
+			continue;
+		known = true;
+		times += list[i]->full_times;
+		length += scale_full_time(list[i]);
+	}
+	if (!known)
+		return;
+	proto_number(o, "saturations", times);
+	proto_time(o, "saturated", length);
+}
+
 static void
 write_counts(struct proto_output *o)
 {
 	const struct pool *p = supervise_pool();
 	const struct pool_counts *c = pool_counts(p);
-	const struct scale *full = adapt_state();
 
 	proto_begin(o, "workers");
 	proto_number(o, "total", pool_slots(p) - pool_count(p, SLOT_EMPTY) -
@@ -138,10 +158,7 @@ write_counts(struct proto_output *o)
 	proto_number(o, "grown", c->grown);
 	proto_number(o, "reloads", c->reloads);
 	proto_number(o, "reloads_failed", c->reloads_failed);
-	if (full != NULL) {
-		proto_number(o, "saturations", full->full_times);
-		proto_time(o, "saturated", scale_full_time(full));
-	}
+	write_saturation(o);
 	proto_end(o);
 }
 
@@ -161,16 +178,19 @@ write_guarantees(struct proto_output *o)
 static void
 write_load(struct status *s, struct proto_output *o)
 {
-	unsigned int depth, limit;
-	int queue = -1;
+	unsigned int limit;
+	struct load l = { LOAD_UNKNOWN, LOAD_UNKNOWN, LOAD_UNKNOWN };
+	bool known = observe_queue(&l.depth, &limit) == 0;
 
-	if (observe_queue(&depth, &limit) == 0)
-		queue = (int)depth;
-	history_note(loop_now(), s->n, queue,
-	    pool_count(supervise_pool(), SLOT_READY));
+	if (!known)
+		l.depth = LOAD_UNKNOWN;
+	if (s->n != -1)
+		l.busy = (unsigned int)s->n;
+	history_note(loop_now(), &l, pool_count(supervise_pool(),
+	    SLOT_READY));
 	proto_begin(o, "queue");
-	if (queue != -1) {
-		proto_number(o, "now", depth);
+	if (known) {
+		proto_number(o, "now", l.depth);
 		proto_number(o, "limit", limit);
 	}
 	if (history_peak_queue() != -1)

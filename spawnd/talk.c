@@ -19,6 +19,7 @@
 #include "spawnctl.h"
 
 #define RETRY	20		/* ms, where the queue of a socket is full */
+#define SLICE	100		/* ms, for who may give up meanwhile */
 
 long long
 talk_clock(void)
@@ -89,6 +90,7 @@ int
 talk_open(struct talk *t, const char *dir, bool read, struct err *e)
 {
 	t->greeted = false;
+	t->gives_up = NULL;
 	t->input = (struct proto_input){ .buf = t->buf,
 	    .size = sizeof(t->buf) };
 	if ((t->fd = connect_in(dir, read)) != -1)
@@ -114,22 +116,24 @@ static int
 await(struct talk *t, short events, bool patient, struct err *e)
 {
 	struct pollfd pfd = { .fd = t->fd, .events = events };
-	long long left = t->until - talk_clock();
-	int r;
+	long long until = talk_clock() + TALK_TIMEOUT, left = -1;
+	int r, slice;
 
-	if (patient)
-		left = -1;
-	else if (left < 0)
-		left = 0;
-	else if (left > TALK_TIMEOUT)
-		left = TALK_TIMEOUT;
-	while ((r = poll(&pfd, 1, (int)left)) == -1 && errno == EINTR)
-		continue;
-	if (r == -1)
-		return err_set(e, EX_OSERR, "poll: %s", strerror(errno));
-	if (r == 0)
-		return err_set(e, EX_TEMPFAIL, "no answer in time");
-	return 0;
+	until = t->until < until ? t->until : until;
+	for (;;) {
+		if (!patient && (left = until - talk_clock()) < 0)
+			left = 0;
+		slice = t->gives_up != NULL && (patient || left > SLICE) ?
+		    SLICE : (int)left;
+		r = poll(&pfd, 1, slice);
+		if (r > 0)
+			return 0;
+		if (r == -1 && errno != EINTR)
+			return err_set(e, EX_OSERR, "poll: %s",
+			    strerror(errno));
+		if (left == 0 || (t->gives_up != NULL && t->gives_up()))
+			return err_set(e, EX_TEMPFAIL, "no answer in time");
+	}
 }
 
 /* The first byte, with the descriptor. */
@@ -172,6 +176,9 @@ talk_send(struct talk *t, const char *command, int fd, struct err *e)
 		if (await(t, POLLOUT, false, e) == -1)
 			return -1;
 		n = send_with(t->fd, line + done, len - done, fd);
+		/* Who has hung up has said why, which is still to be read. */
+		if (n == -1 && errno == EPIPE)
+			return 0;
 		if (n == -1 && errno != EAGAIN && errno != EINTR)
 			return err_set(e, EX_UNAVAILABLE, "the pool has "
 			    "gone: %s", strerror(errno));

@@ -29,6 +29,7 @@
 #define SCREEN_ENTER	"\033[?1049h\033[?25l\033[H\033[2J"
 #define SCREEN_LEAVE	"\033[?25h\033[?1049l"
 
+static struct frame view;
 static struct termios before;
 static volatile sig_atomic_t resized, ended;
 
@@ -93,7 +94,7 @@ leave(void)
 }
 
 static void
-measure(struct frame *v)
+measure(void)
 {
 	struct winsize w = { 0 };
 
@@ -102,18 +103,18 @@ measure(struct frame *v)
 		w.ws_row = DEFAULT_ROWS;
 		w.ws_col = DEFAULT_COLUMNS;
 	}
-	v->rows = w.ws_row > ROWS_MAX ? ROWS_MAX : w.ws_row;
-	v->columns = w.ws_col > COLUMNS_MAX ? COLUMNS_MAX : w.ws_col;
+	view.rows = w.ws_row > ROWS_MAX ? ROWS_MAX : w.ws_row;
+	view.columns = w.ws_col > COLUMNS_MAX ? COLUMNS_MAX : w.ws_col;
 }
 
 /* Puts a picture in place of the last one, without a moment of nothing. */
 static void
-show(const struct frame *v, const struct answer *status,
-    const struct answer *history, char *text, char *screen)
+show(const struct answer *status, const struct answer *history, char *text,
+    char *screen)
 {
 	size_t i, len, n;
 
-	len = frame_draw(v, status, history, text, FRAME_SIZE);
+	len = frame_draw(&view, status, history, text, FRAME_SIZE);
 	n = strlcpy(screen, "\033[H", 2 * FRAME_SIZE);
 	for (i = 0; i < len; i++) {
 		if (text[i] == '\n') {
@@ -128,7 +129,7 @@ show(const struct frame *v, const struct answer *status,
 
 /* What was pressed. Returns false at the end. */
 static bool
-take_keys(struct frame *v)
+take_keys(void)
 {
 	char keys[64];
 	ssize_t i, n;
@@ -141,16 +142,17 @@ take_keys(struct frame *v)
 			return false;
 		/* The arrows end in A and B, behind ESC and [. */
 		if (keys[i] == 'j' || keys[i] == 'B')
-			v->first++;
-		else if ((keys[i] == 'k' || keys[i] == 'A') && v->first > 0)
-			v->first--;
+			view.first++;
+		else if ((keys[i] == 'k' || keys[i] == 'A') &&
+		    view.first > 0)
+			view.first--;
 	}
 	return true;
 }
 
 /* Until the next picture is due. Returns false at the end. */
 static bool
-pause_until(long long when, struct frame *v)
+pause_until(long long when)
 {
 	struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
 	long long left;
@@ -164,9 +166,20 @@ pause_until(long long when, struct frame *v)
 		if (r == 0)
 			return true;
 		if (r > 0)
-			return take_keys(v);
+			return take_keys();
 	}
 	return ended == 0;
+}
+
+/* While the daemon does not answer: the keys and signals count all the same. */
+static bool
+gives_up(void)
+{
+	struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
+
+	if (ended == 0 && poll(&pfd, 1, 0) > 0 && !take_keys())
+		ended = SIGQUIT;
+	return ended != 0;
 }
 
 static int
@@ -184,21 +197,24 @@ static int
 run(struct talk *t, char *text, char *screen, struct err *e)
 {
 	struct answer status = { NULL, 0 }, history = { NULL, 0 };
-	struct frame v = { .utf8 = strcmp(nl_langinfo(CODESET),
-	    "UTF-8") == 0 };
 	long long due = talk_clock();
 	int r = 0;
 
+	view.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	t->gives_up = gives_up;
 	for (;;) {
 		if (talk_clock() >= due) {
-			if ((r = ask(t, &status, &history, e)) == -1)
+			r = ask(t, &status, &history, e);
+			if (ended != 0)
+				r = 0;
+			if (r == -1 || ended != 0)
 				break;
 			due = talk_clock() + PERIOD;
 		}
 		resized = 0;
-		measure(&v);
-		show(&v, &status, &history, text, screen);
-		if (!pause_until(due, &v))
+		measure();
+		show(&status, &history, text, screen);
+		if (!pause_until(due))
 			break;
 	}
 	answer_free(&status);

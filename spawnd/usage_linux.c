@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What a worker and its descendants use, as /proc shows it. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "control.h"
@@ -29,39 +27,30 @@ usage_connections(uint64_t **inodes)
 	return n;
 }
 
-/* The numbers of /proc/PID/stat that count; their name may hold anything. */
 static int
-read_stat(pid_t pid, struct usage *u, int *tasks)
+read_stat(pid_t pid, struct usage *u)
 {
-	unsigned long user, sys;
-	char path[32], buf[512], *s;
-	long rss;
+	uint64_t ticks, pages;
+	char path[32], buf[512];
 
 	snprintf(path, sizeof(path), "%d/stat", (int)pid);
 	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
-	    (s = strrchr(buf, ')')) == NULL ||
-	    sscanf(s + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu "
-	    "%lu %*d %*d %*d %*d %d %*d %*u %*u %ld", &user, &sys, tasks,
-	    &rss) != 4)
+	    parse_usage(buf, &ticks, &pages) == -1)
 		return -1;
 	u->processes++;
-	u->cpu += (uint64_t)(user + sys) * USEC /
-	    (uint64_t)sysconf(_SC_CLK_TCK);
-	u->rss += (uint64_t)(rss > 0 ? rss : 0) *
-	    (uint64_t)sysconf(_SC_PAGESIZE);
+	u->cpu += ticks * USEC / (uint64_t)sysconf(_SC_CLK_TCK);
+	u->rss += pages * (uint64_t)sysconf(_SC_PAGESIZE);
 	return 0;
 }
 
 static void
 read_pss(pid_t pid, struct usage *u)
 {
-	char path[40], buf[1024], *s;
+	char path[40], buf[1024];
 
 	snprintf(path, sizeof(path), "%d/smaps_rollup", (int)pid);
-	if (proc_read(path, buf, sizeof(buf)) > 0 &&
-	    (s = strstr(buf, "\nPss:")) != NULL)
-		u->pss += (uint64_t)strtoull(s + strlen("\nPss:"), NULL,
-		    10) * 1024;
+	if (proc_read(path, buf, sizeof(buf)) > 0)
+		u->pss += parse_pss(buf);
 }
 
 /* Which of a process's sockets are accepted connections? */
@@ -93,12 +82,12 @@ usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
     struct usage *u)
 {
 	pid_t tree[TREE_MAX];
-	int i, more, tasks, found = 1;
+	int i, more, found = 1;
 
 	*u = (struct usage){ .counted = true };
 	tree[0] = pid;
 	for (i = 0; i < found; i++) {
-		if (read_stat(tree[i], u, &tasks) == -1) {
+		if (read_stat(tree[i], u) == -1) {
 			if (i == 0)
 				return -1;
 			continue;

@@ -71,6 +71,8 @@ static const struct metric metrics[] = {
 	    "Reloads that were carried out." },
 	{ "count", "reloads_failed", "failed_reloads", "counter", "",
 	    "Reloads whose new workers failed." },
+	{ "count", "saturations", "saturations", "counter", "",
+	    "Times that connections began to wait at the pool's full size." },
 	{ "count", "saturated", "saturated_seconds", "counter", "seconds",
 	    "Time with connections waiting at the full size of the pool." },
 };
@@ -79,6 +81,8 @@ static const struct metric metrics[] = {
 static const struct metric each[] = {
 	{ "worker", "age", "worker_age_seconds", "gauge", "seconds",
 	    "Time since the worker was started." },
+	{ "worker", "ready_after", "worker_start_seconds", "gauge", "seconds",
+	    "How long it took until the worker was ready." },
 	{ "worker", "connections", "worker_connections", "gauge", "",
 	    "Connections that the worker holds." },
 	{ "worker", "busy", "worker_busy_seconds", "gauge", "seconds",
@@ -196,6 +200,25 @@ put_states(FILE *f, const struct answer *a, const char *pool)
 	}
 }
 
+/* What holds on this system. */
+static void
+put_guarantees(FILE *f, const struct answer *a, const char *pool)
+{
+	static const struct metric m = { "guarantees", "", "guarantee",
+	    "gauge", "", "Whether it is in force, 1 or 0." };
+	const struct proto_record *r = answer_find(a, m.kind);
+	int i;
+
+	if (r->n > 0)
+		put_head(f, m.name, m.type, m.unit, m.help);
+	for (i = 0; i < r->n; i++) {
+		put_name(f, &m, pool);
+		fputc(',', f);
+		put_label(f, "name", r->fields[i].key);
+		fprintf(f, "} %d\n", strcmp(r->fields[i].value, "yes") == 0);
+	}
+}
+
 static void
 put_info(FILE *f, const struct answer *a, const char *pool)
 {
@@ -225,6 +248,7 @@ writer_openmetrics(FILE *f, const struct answer *a, bool full, struct err *e)
 	pool = pool != NULL ? pool : "";
 	put_info(f, a, pool);
 	put_states(f, a, pool);
+	put_guarantees(f, a, pool);
 	for (i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
 		put_metric(f, a, &metrics[i], pool);
 	for (i = 0; full && i < sizeof(each) / sizeof(each[0]); i++)

@@ -144,17 +144,13 @@ cell(FILE *f, const struct proto_record *r, const char *key, int width,
 static void
 write_worker(FILE *f, const struct proto_record *r, bool full)
 {
-	char state[20];
-	const char *stray = proto_get(r, "stray") != NULL ? "*" : "";
-	double n = 0;
+	char state[STATE_SIZE + 1];
 
 	cell(f, r, "slot", 5, NULL);
 	cell(f, r, "pid", 7, NULL);
-	answer_cut(r, "state", state, sizeof(state) - 1);
-	if (strcmp(state, "ready") == 0 &&
-	    proto_get_number(r, "connections", &n))
-		strlcpy(state, n > 0 ? "busy" : "idle", sizeof(state));
-	strlcat(state, stray, sizeof(state));
+	answer_state(r, state);
+	if (proto_get(r, "stray") != NULL)
+		strlcat(state, "*", sizeof(state));
 	fprintf(f, " %-9s", state);
 	cell(f, r, proto_get(r, "start_in") != NULL ? "start_in" : "age", 10,
 	    answer_span);

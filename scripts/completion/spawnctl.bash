@@ -13,7 +13,11 @@ _spawnctl()
 	[ "$COMP_CWORD" -lt 1 ] || before=${COMP_WORDS[COMP_CWORD - 1]}
 	case $before in
 	-p | --pool)
-		words=$(cd /run/spawnd 2>/dev/null && echo *)
+		# By its name, or any directory by its path.
+		words=$(for i in /run/spawnd /var/run/spawnd \
+		    "${XDG_RUNTIME_DIR:-/run}/spawnd"; do
+			cd "$i" 2>/dev/null && compgen -d
+		done; compgen -d -- "$word")
 		;;
 	*)
 		for ((i = 1; i < COMP_CWORD; i++)); do

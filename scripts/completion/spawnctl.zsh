@@ -5,8 +5,9 @@
 
 _spawnctl()
 {
-	local -a commands
-	commands=(
+	# Not "commands", which is zsh's own.
+	local -a words_of
+	words_of=(
 		'list:the pools on this machine'
 		'status:what a pool does'
 		'top:the same, live'
@@ -26,7 +27,7 @@ _spawnctl()
 	    '--fpm=-[status as php-fpm has it]::form:(text json xml openmetrics)' \
 	    '--full[status with pss]' \
 	    '--now[stop at once]' \
-	    '1:command:{_describe command commands}' \
+	    '1:command:{_describe command words_of}' \
 	    '2:argument:_files'
 }
 

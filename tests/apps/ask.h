@@ -15,6 +15,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +110,8 @@ check(const unsigned char *b, size_t n, const char *token)
 	return ANSWERED;
 }
 
+static bool half_close;	/* after the request */
+
 static enum kind
 ask(const char *token, const char *query)
 {
@@ -127,6 +130,8 @@ ask(const char *token, const char *query)
 		kind = errno == ECONNREFUSED || errno == ENOENT ? REFUSED :
 		    CONNECT;
 	else if (send(fd, b, len, MSG_NOSIGNAL) == (ssize_t)len) {
+		if (half_close)
+			shutdown(fd, SHUT_WR);
 		while ((n = recv(fd, b + have, sizeof(b) - have, 0)) > 0)
 			have += (size_t)n;
 		if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))

@@ -3,14 +3,16 @@
  * The load generator: clients that send FastCGI requests one after another,
  * each over a connection of its own, never twice, and check each answer.
  *
- *   load SOCKET|ADDR:PORT CLIENTS SECONDS MS [SIZE [SCRIPT [latency | QUERY]]]
+ *   load SOCKET|ADDR:PORT CLIENTS SECONDS MS
+ *       [SIZE [SCRIPT [latency | half | QUERY]]]
  *
  * It ends before that on SIGINT.
  *
  * Each request carries a token that the answer must bring back, sleeps MS in
  * the worker and asks for SIZE bytes; SCRIPT is for applications that want a
  * SCRIPT_FILENAME, QUERY, to which the token is appended, for those that do
- * not take "TOKEN MS SIZE". At the end, on one line:
+ * not take "TOKEN MS SIZE". "half": each client shuts its connection down for
+ * writing when its request is sent. At the end, on one line:
  *
  *   sent N answered N failed N connect N cut N wrong N late N gap_us N busy N
  *   refused N
@@ -29,6 +31,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "ask.h"
 
@@ -128,20 +131,23 @@ main(int argc, char *argv[])
 	int clients, i;
 	uint64_t began = now();
 	double seconds;
+	bool latency;
 
 	if (argc < 5 || (argc > 6 && strlen(argv[6]) > 127) ||
 	    (argc > 7 && strlen(argv[7]) > 63) ||
 	    parse(argv[1]) == -1 || (clients = atoi(argv[2])) < 1 ||
 	    clients > CLIENTS_MAX) {
 		fprintf(stderr, "usage: load SOCKET|ADDR:PORT CLIENTS SECONDS "
-		    "MS [SIZE [SCRIPT [latency | QUERY]]]\n");
+		    "MS [SIZE [SCRIPT [latency | half | QUERY]]]\n");
 		return 64;
 	}
 	seconds = atof(argv[3]);
 	ms = (unsigned int)atoi(argv[4]);
 	size = argc > 5 ? (unsigned int)atoi(argv[5]) : 0;
 	script = argc > 6 ? argv[6] : "";
-	if (argc > 7 && strcmp(argv[7], "latency") != 0)
+	half_close = argc > 7 && strcmp(argv[7], "half") == 0;
+	latency = argc > 7 && strcmp(argv[7], "latency") == 0;
+	if (argc > 7 && !half_close && !latency)
 		own_query = argv[7];
 	until = began + (uint64_t)(seconds * 1e6);
 	atomic_store(&last, began);
@@ -162,7 +168,7 @@ main(int argc, char *argv[])
 	    counts[WRONG], counts[LATE], gap,
 	    busy / (unsigned long)clients * 100 /
 	    (unsigned long)(now() - began), counts[REFUSED]);
-	if (argc > 7 && own_query == NULL)
+	if (latency)
 		print_latency(all);
 	return 0;
 }

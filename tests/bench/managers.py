@@ -197,6 +197,18 @@ def proc(pid, name):
         return f.read()
 
 
+def cpu_ns(pid):
+    """What the threads that a process has have used so far."""
+    total = 0
+    for task in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+        try:
+            with open(task, encoding="utf-8") as f:
+                total += int(f.read().split()[0])
+        except OSError:
+            pass                # it has ended meanwhile
+    return total
+
+
 def children(pid):
     found = []
     for task in glob.glob(f"/proc/{pid}/task/*/children"):
@@ -303,11 +315,7 @@ class Pool:
 
     def cpu_ns(self):
         """What the supervisor has used so far, without its workers."""
-        total = 0
-        for task in glob.glob(f"/proc/{self.pid}/task/*/schedstat"):
-            with open(task, encoding="utf-8") as f:
-                total += int(f.read().split()[0])
-        return total
+        return cpu_ns(self.pid)
 
     def wakeups(self):
         total = 0

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 
 import managers
-from managers import Job, Later, Pool, children
+from managers import Job, Later, Pool, children, cpu_ns
 
 CLIENTS = 8
 C = ["limit", "spawnd", "spawn-fcgi", "multiwatch", "supervisord", "uwsgi"]
@@ -80,7 +80,7 @@ def respawn_php(case, quick):
     found = []
     with Pool(case[1], case[2]) as pool:
         for _ in range(3 if quick else 6):
-            time.sleep(0.1)             # it is not to be killed in its start
+            settle(pool, 0.03, 2)   # it is not to be killed in its start
             worker = pool.workers()[0]
             found += pool.probe("killpid", pool.sock, pool.script, worker)
     return {"answer_us": [float(x) for x in found]}
@@ -138,6 +138,15 @@ def settle(pool, quiet=0.3, longest=10):
         time.sleep(quiet)
 
 
+def wait_for_load(popen, cpu=0.02, longest=5):
+    """Until the load generator has computed for a while: requests flow."""
+    deadline = time.monotonic() + longest
+    while cpu_ns(popen.pid) < cpu * 1e9:
+        if popen.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("the load does not begin")
+        time.sleep(0.002)
+
+
 def footprint(case, quick):
     seconds = 1 if quick else 3
     with Pool(case[1], case[2]) as pool:
@@ -169,10 +178,10 @@ def reload(case, quick):
     seconds = 1.2 if quick else case[2].options.get("seconds", 1.6)
     longest = seconds - 0.4
     with Pool(case[1], case[2]) as pool:
-        time.sleep(0.3)
+        settle(pool, 0.05, 2)
         old = set(pool.workers())
         popen = pool.load(CLIENTS, seconds, background=True)
-        time.sleep(0.2)
+        wait_for_load(popen)
         began = time.monotonic()
         other = tell_reload(pool)
         while time.monotonic() - began < longest and \
@@ -205,7 +214,7 @@ def grow(pool, want, longest):
 def burst(case, quick):
     ms = 20 if quick else 50
     with Pool(case[1], case[2]) as pool:
-        time.sleep(0.3)
+        settle(pool, 0.05, 2)
         lines = pool.probe("burst", pool.sock, 64, ms, pool.script)
     good = sorted(float(x) for x in lines if not x.startswith("failed"))
     if not good:
@@ -214,7 +223,7 @@ def burst(case, quick):
               "failed": len(lines) - len(good)}
     if case[2].most:
         with Pool(case[1], case[2]) as pool:
-            time.sleep(0.3)
+            settle(pool, 0.05, 2)
             took = grow(pool, case[2].most, 2 if quick else 20)
         if took is not None:
             result["grown_ms"] = took * 1e3

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a daemon answers, through the client and all that shows it: no byte
- * that a terminal obeys may come out.
+ * What a daemon answers, through the client and all that shows it, one form
+ * at a time, by the first byte: none that a terminal obeys may come out.
  */
 #include <stdio.h>
 
@@ -17,6 +17,8 @@ check(const char *text, size_t len)
 		unsigned char c = (unsigned char)text[i];
 
 		if ((c < 0x20 && c != '\n') || c == 0x7f)
+			abort();
+		if (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0)
 			abort();
 		if (proto_utf8(text + i) == 0 && (c & 0xc0) != 0x80)
 			abort();
@@ -65,14 +67,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct err e;
 	int form;
 
+	form = (unsigned char)text[0] % 8;
+	if (text[0] != '\0')
+		rest++;
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		if (strlen(line) < PROTO_LINE && proto_parse(line, &r) == 0 &&
 		    a.n < 200)
 			answer_add(&a, &r, &e);
 	}
-	for (form = 0; form < 7; form++)
+	if (form == 7)
+		draw(&a);
+	else
 		show(&a, form);
-	draw(&a);
 	answer_free(&a);
 	free(text);
 	return 0;

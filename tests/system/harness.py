@@ -701,6 +701,16 @@ def _pairs(params):
     return b"".join(out)
 
 
+def request_bytes(query):
+    """A request as it goes over the wire."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        c = Connection.__new__(Connection)
+        c.sock = ours
+        c.send(query)
+        return theirs.recv(65536)
+
+
 class Connection:
     """A connection to a FastCGI application."""
 

@@ -16,6 +16,8 @@ import pytest
 
 import harness as h
 
+MEASURING = True
+
 PHP = ["/usr/bin/php-cgi", "-n"]
 BAR = 0.1               # seconds from 2 to 32 workers
 SLOWER = 4 if h.sanitized() else 1

@@ -12,6 +12,10 @@ import pytest
 import harness as h
 from test_retire import Load, busy, enough, start
 
+MEASURING = True
+
+LONG = 5 if h.sanitized() else 20       # seconds
+
 
 def count(s, text):
     return len(re.findall(text, s.log()))
@@ -40,7 +44,7 @@ def test_reload_to_a_program_that_fails_changes_nothing(spawnd, place):
     s.signal(signal.SIGHUP)
     s.wait_log("all workers are new")
     result = load.result()
-    enough(result, 5000)
+    enough(result, 1000)
     assert result["failed"] == 0, (result, s.log())
     assert not set(before) & set(s.workers())
 
@@ -56,10 +60,13 @@ def test_reload_waits_for_a_request_or_two_seconds(spawnd, place):
     assert not before & set(s.workers())
     with h.Load(f"{place}/sock", threads=2, rate=50, query="sleep=10") as load:
         h.wait_for(lambda: load.answered > 20, 5, s.log)
-        began = time.monotonic()
-        s.signal(signal.SIGHUP)
-        h.wait_for(lambda: count(s, "all workers are new") == 2, 5, s.log)
-        assert time.monotonic() - began < 1.9
+        took = []
+        for n in (2, 3, 4):     # a loaded machine may be slow once
+            began = time.monotonic()
+            s.signal(signal.SIGHUP)
+            h.wait_for(lambda: count(s, "all workers are new") == n, 5, s.log)
+            took.append(time.monotonic() - began)
+        assert min(took) < 1.5, took
     assert not load.failed, load
 
 
@@ -90,16 +97,16 @@ def test_renewals_under_load_lose_nothing(spawnd, place, options):
     s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 4, *options, "--",
                h.app("bare"), "1" if options[0] == "--max-rss" else "0")
     before = set(s.workers())
-    load = Load(f"{place}/sock", seconds=6)
+    load = Load(f"{place}/sock", seconds=LONG)
     seen = 0
     while load.running():
         assert len(s.workers()) <= 5, s.workers()
         seen = max(seen, len(s.workers()))
         time.sleep(0.02)
     result = load.result()
-    enough(result, 5000)
+    enough(result)
     assert result["failed"] == 0, (result, s.log())
-    assert starts(s) >= 8
+    assert starts(s) >= LONG
     assert seen == 5
     assert not before & set(s.workers())
     if options[0] == "--max-rss":
@@ -121,22 +128,26 @@ def test_idle_pool_is_renewed_by_age_one_after_another(spawnd, place):
 
 def test_more_and_fewer_workers_under_load(spawnd, place):
     s, _ = start(spawnd, place, "no handler", "-F", 2)
-    load = Load(f"{place}/sock")
+    load = Load(f"{place}/sock", seconds=LONG)
     h.wait_for(lambda: busy(s), 5, s.log)
-    for n in (3, 4, 5):
+    rounds = 0
+    while load.running():
+        for n in (3, 4, 5):
+            s.signal(signal.SIGTTIN)
+            h.wait_for(lambda: len(s.workers()) == n, 5, s.log)
+        newest = s.workers()[-1]
+        for n in (4, 3, 2, 1):
+            s.signal(signal.SIGTTOU)
+            h.wait_for(lambda: len(s.workers()) == n, 5, s.log)
+        assert not h.alive(newest)
+        s.signal(signal.SIGTTOU)    # the last one stays
+        starts(s)
         s.signal(signal.SIGTTIN)
-        h.wait_for(lambda: len(s.workers()) == n, 5, s.log)
-    newest = s.workers()[-1]
-    for n in (4, 3, 2, 1):
-        s.signal(signal.SIGTTOU)
-        h.wait_for(lambda: len(s.workers()) == n, 5, s.log)
-    assert not h.alive(newest)
-    s.signal(signal.SIGTTOU)        # the last one stays
-    starts(s)
-    s.signal(signal.SIGTTIN)
-    h.wait_for(lambda: len(s.workers()) == 2, 5, s.log)
+        h.wait_for(lambda: len(s.workers()) == 2, 5, s.log)
+        rounds += 1
+    assert rounds > 1
     result = load.result()
-    enough(result, 5000)
+    enough(result)
     assert result["failed"] == 0, (result, s.log())
     assert "5 workers wanted, was 4" in s.log()
 

@@ -14,12 +14,21 @@ import pytest
 import harness as h
 import web
 
+MEASURING = True
+
 CLIENTS = 8
 SECONDS = 6
 REQUESTS = 20000        # at the least: less is no load
-GAP = 100               # ms without an answer; the bar itself is a benchmark's
+RELOADS = 20
+if h.sanitized():       # their work is the same after a few
+    SECONDS, REQUESTS, RELOADS = 2, 1000, 3
+LONGEST = 60            # seconds that the reloads may take
+GAP = 200               # ms without an answer; the bar itself is a benchmark's
 
 PHP = ["/usr/bin/php-cgi", "-n"]
+
+# A process of the worker's that has inherited the listen socket.
+HELPER = f"exec 3<&0; sleep 300 <&3 3<&- & exec 3<&-; exec {h.app('bare')}"
 
 # What is started, the script it is asked for, the options of spawnd.
 PROGRAMS = {
@@ -29,24 +38,36 @@ PROGRAMS = {
     "php-cgi": (PHP, "php/load.php", ["-F", 4]),
     "php-cgi, children": (PHP, "php/load.php", ["-F", 2, "-C", 2]),
     "perl": ([h.source("load.pl")], None, ["-F", 4]),
+    "with a helper": (["/bin/sh", "-c", HELPER], None, ["-F", 4]),
+    "fcgiwrap, children": (["/usr/sbin/fcgiwrap", "-c", "3"], h.app("cgi"),
+                           ["-F", 2]),
+    "go": ([os.path.join(h.APPS, "load-go")], None, ["-F", 4]),
+    "node": (["/usr/bin/node", h.source("load.js")], None,
+             ["-F", 4, "-e", "NODE_PATH=/usr/share/nodejs", "-e",
+              "NODE_NO_WARNINGS=1"]),
 }
+
+# Seconds it takes to make so many requests of a program for each.
+SLOW = {"fcgiwrap, children": 3 * SECONDS}
 
 
 class Load:
     """The load generator, in the background."""
 
-    def __init__(self, where, script=None, ms=1, seconds=SECONDS):
+    def __init__(self, where, script=None, ms=1, seconds=SECONDS, half=False):
         argv = [h.app("load"), where, str(CLIENTS), str(seconds), str(ms),
-                "0"]
-        if script:
-            argv.append(h.source(script))
+                "0", h.source(script) if script else "",
+                *(["half"] if half else [])]
         self.popen = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
 
     def running(self):
         return self.popen.poll() is None
 
+    def end(self):
+        self.popen.send_signal(signal.SIGINT)
+
     def result(self):
-        out = self.popen.communicate(timeout=SECONDS + 20)[0]
+        out = self.popen.communicate(timeout=LONGEST + 20)[0]
         words = out.split()
         return dict(zip(words[::2], map(int, words[1::2])))
 
@@ -68,17 +89,29 @@ def reload(s, load):
     done = len(re.findall("all workers are new", s.log()))
     s.signal(signal.SIGHUP)
     h.wait_for(lambda: len(re.findall("all workers are new", s.log())) > done
-               or not load.running(), SECONDS + 10, s.log)
+               or not load.running(), LONGEST, s.log)
+
+
+def reloads(s, load, seconds=SECONDS):
+    """One after another, until they are enough and it was a load."""
+    done, began = 0, time.monotonic()
+    while load.running() and (done < RELOADS or
+                              time.monotonic() < began + seconds):
+        reload(s, load)
+        done += 1
+    load.end()
+    result = load.result()
+    print(f"{done} reloads: {result}")
+    assert done >= RELOADS, (result, s.log())
+    return result
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_reloads_under_load_lose_nothing(spawnd, place, name):
     s, script = start(spawnd, place, name)
     before = set(s.workers())
-    load = Load(f"{place}/sock", script, ms=0)
-    while load.running():
-        reload(s, load)
-    result = load.result()
+    load = Load(f"{place}/sock", script, ms=0, seconds=LONGEST)
+    result = reloads(s, load, SLOW.get(name, SECONDS))
     enough(result)
     assert result["failed"] == 0, (result, s.log())
     assert result["gap_us"] < GAP * 1000, result
@@ -89,12 +122,11 @@ def test_reloads_under_load_lose_nothing(spawnd, place, name):
     assert s.stop() == 0
 
 
-def test_reloads_over_tcp_lose_nothing(spawnd):
+@pytest.mark.parametrize("half", [False, True], ids=["", "half-closed"])
+def test_reloads_over_tcp_lose_nothing(spawnd, half):
     s = spawnd("-p", 9099, "-u", "www", "-F", 4, "--", h.app("bare"))
-    load = Load("127.0.0.1:9099", ms=0)
-    while load.running():
-        reload(s, load)
-    result = load.result()
+    load = Load("127.0.0.1:9099", ms=0, seconds=LONGEST, half=half)
+    result = reloads(s, load)
     enough(result)
     assert result["failed"] == 0, (result, s.log())
 
@@ -232,6 +264,34 @@ def test_children_of_a_killed_php_go_when_they_are_idle(spawnd, place):
     h.wait_for(lambda: not any(h.alive(pid) for pid in children), 10, s.log)
     s.wait_workers(2, other_than=[leader])
     load = Load(f"{place}/sock", script, seconds=1)
+    assert load.result()["failed"] == 0
+
+
+def test_who_was_there_before_is_left_alone(spawnd, place):
+    """As behind a container's entry script, and whoever they belong to."""
+    entry = ["/bin/sh", "-c", 'sleep 300 & exec "$@"', "sh"]
+    for who in (["-u", "www"], []):
+        os.chmod(place, 0o777)
+        s = spawnd("-s", f"{place}/sock{len(who)}", *who, "-F", 1, "--",
+                   h.app("bare"), wrap=entry, user=None if who else "web")
+        job = next(pid for pid in h.children(s.pid)
+                   if "sleep" in h.link(pid, "exe") or
+                   h.stat(pid).pgrp == s.pid)
+        began = time.monotonic()
+        assert s.stop() == 0
+        assert time.monotonic() - began < 3
+        assert h.alive(job)
+        h.kill(job)
+
+
+def test_strays_go_also_while_workers_end_all_the_time(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--", "/bin/sh",
+               "-c", f"{HELPER} max 1")
+    load = Load(f"{place}/sock", ms=5, seconds=LONGEST)
+    first = set(h.descendants(s.pid))
+    h.wait_for(lambda: not first & set(h.descendants(s.pid)), 20, s.log)
+    assert load.running()
+    load.end()
     assert load.result()["failed"] == 0
 
 

@@ -19,6 +19,8 @@ import ctl as c
 import harness as h
 from ctl import ctl, figures, pool
 
+MEASURING = True
+
 
 @pytest.fixture
 def php(spawnd, place):
@@ -71,6 +73,16 @@ def test_a_wrong_command_line_is_64(args):
     assert r.status == 64 and re.fullmatch(r"spawnctl: .+\n", r.stderr), r
 
 
+@pytest.mark.parametrize("args", [
+    ["list"], ["status"], ["status", "--json"], ["status", "--openmetrics"],
+    ["status", "--fpm"], ["-h"], ["-v"]], ids=" ".join)
+def test_what_cannot_be_written_is_74(echo, args):
+    with open("/dev/full", "w") as full:
+        r = subprocess.run([c.SPAWNCTL, *args], stdout=full, timeout=10,
+                           stderr=subprocess.PIPE, check=False)
+    assert r.returncode == 74, r
+
+
 def test_reload_waits_for_its_outcome(echo, place):
     before = set(echo.workers())
     r = ctl("reload")
@@ -100,10 +112,12 @@ def test_scale_up_and_down(echo):
 
 
 def test_stop_waits_for_requests_and_stop_now_does_not(spawnd, place):
-    for now, least, most in (([], 1, 5), (["--now"], 0, 5)):
+    # To stop at once is to kill after two seconds.
+    for now, sleep, least, most in (([], 1500, 1, 5),
+                                    (["--now"], 9000, 0, 5)):
         s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, h.app("echo"))
         client = h.Connection(f"{place}/s")
-        client.send("sleep=1500&pid")
+        client.send(f"sleep={sleep}&pid")
         h.wait_for(lambda: figures("echo")["connections"]["now"] == "1", 5)
         began = time.monotonic()
         r = ctl("stop", *now)
@@ -112,6 +126,21 @@ def test_stop_waits_for_requests_and_stop_now_does_not(spawnd, place):
             assert client.receive().status == 200
         client.close()
         assert s.wait() == 0
+
+
+def test_a_pool_that_stops_takes_no_more_commands(echo):
+    client = h.Connection(echo.sock)
+    client.send("sleep=1000&pid")
+    h.wait_for(lambda: figures("p")["connections"]["now"] == "1", 5)
+    with c.Raw(pool("p") + "/control") as stopper:
+        stopper.send(b"stop\n")
+        assert stopper.line() == "spawnd 1"
+        assert ctl("scale", 2).status == ctl("reload").status == 75
+        assert ctl("ping").status == 69
+        assert figures("p")["pool"]["state"] == "stopping"
+        assert client.receive().status == 200
+        assert stopper.answer()[-1] == "end"
+    assert echo.wait() == 0
 
 
 def test_ping_succeeds_while_all_workers_are_busy(echo):
@@ -157,17 +186,26 @@ def test_log_reopen(spawnd, place):
     os.symlink(f"{place}/evil", f"{place}/log/x")
     assert ctl("log-reopen").status == 73
     assert not os.path.exists(f"{place}/evil")
+    # Without a word of where it is, nobody is asked.
+    os.rename(pool("echo") + "/log", f"{place}/said")
+    assert ctl("log-reopen").status == 78
+    os.symlink(f"{place}/said", pool("echo") + "/log")
+    assert ctl("log-reopen").status == 78
+    os.unlink(pool("echo") + "/log")
+    h.install(f"{place}/said", pool("echo") + "/log")
+    os.chown(pool("echo") + "/log", 67, 67)
+    assert ctl("log-reopen").status == 78
     r = ctl("log-reopen", f"{place}/log/y")
     assert r.status == 0, r
     assert "opened again" in open(f"{place}/log/y").read()
     assert s.running()
 
 
-def busy_load(echo_sock, n):
+def busy_load(echo_sock, n, milliseconds=3000):
     clients = []
     for _ in range(n):
         client = h.Connection(echo_sock)
-        client.send("sleep=3000&pid")
+        client.send(f"sleep={milliseconds}&pid")
         clients.append(client)
     return clients
 
@@ -201,6 +239,77 @@ def test_the_figures_are_those_of_the_load(spawnd, place, kind):
     points = c.records(c.ask(pool("p") + "/status", "history"))
     assert max(int(p["queue_peak"]) for _, p in points) == \
         int(f["queue"]["peak"])
+
+
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+def test_the_figures_follow_the_load(spawnd, place, kind):
+    """Busy and queued are those in flight, give or take one (median) and
+    four at most: they come and go while somebody counts."""
+    addr = f"{place}/s" if kind == "unix" else ("127.0.0.1", 9123)
+    spawnd(*(["-s", addr] if kind == "unix" else ["-p", 9123]), "-u", "www",
+           "-F", 4, "--name", "p", "--", h.app("echo"))
+    off = []
+    with h.Load(addr, threads=12, query="sleep=100") as load:
+        h.wait_for(lambda: load.answered > 12, 5)
+        for _ in range(25):
+            before = load.sent - load.answered
+            f = figures("p")
+            after = load.sent - load.answered
+            n = int(f["connections"]["now"]) + int(f["queue"]["now"])
+            off.append(max(min(before, after) - n, n - max(before, after), 0))
+    print("off by:", off)
+    assert not load.failed and max(off) <= 4 and sorted(off)[12] <= 1, off
+
+
+def has_a_timer(pid):
+    """Is one of its timerfds going to expire?"""
+    timers = [fd for fd, link in h.fds(pid).items() if "[timerfd]" in link]
+    assert timers
+    for fd in timers:
+        with open(f"/proc/{pid}/fdinfo/{fd}") as f:
+            if "it_value: (0, 0)" not in f.read():
+                return True
+    return False
+
+
+def test_a_pool_of_one_size_has_a_history_nobody_asked_for(echo):
+    """2 workers, 5 clients of 1.5 s each: it is over after 4.5 s."""
+    clients = busy_load(echo.sock, 5, 1500)
+    for client in clients:
+        assert client.receive().status == 200
+        client.close()
+    assert has_a_timer(echo.pid)
+    # At rest nothing is going to wake it up.
+    h.wait_for(lambda: not has_a_timer(echo.pid), 5)
+    points = [{k: int(v) for k, v in p.items()} for _, p in
+              c.records(c.ask(pool("p") + "/status", "history"))]
+    assert {p["workers"] for p in points} == {2}
+    # A second may have seen the end of what was before.
+    busy = [p for p in points if p["busy"] or p["queue"]]
+    assert {p["busy"] for p in busy} <= {1, 2}
+    assert max(p["queue"] for p in busy) == 3
+    assert {1, 3} <= {p["queue"] for p in busy}
+    assert (points[-1]["busy"], points[-1]["queue"]) == (0, 0)
+    assert 3 <= busy[0]["ago"] - points[-1]["ago"] <= 7, points
+    count = figures("p")["count"]
+    assert count["saturations"] == "1"
+    assert 2 <= float(count["saturated"]) <= 5, count
+    # And workers that come are points of their own.
+    assert ctl("scale", 3).status == 0
+    echo.wait_workers(3)
+    h.wait_for(lambda: c.ask(pool("p") + "/status", "history")[-2].split()[2]
+               == "workers=3", 5)
+
+
+def test_pss_is_for_who_asks_for_it(echo):
+    assert "PSS" not in ctl("status").stdout
+    assert re.search(r"PSS +OF-AGO$", ctl("status", "--full").stdout, re.M)
+    for args, there in (([], False), (["--full"], True)):
+        data = json.loads(ctl("status", "--json", *args).stdout)
+        for w in data["worker"]:
+            assert ("pss" in w) is there, w
+            assert not there or (0 < w["pss"] < w["rss"] and
+                                 0 <= w["pss_age"] < 30), w
 
 
 def test_the_forms(echo):
@@ -261,10 +370,19 @@ def test_php_fpms_forms_as_its_monitors_read_them(echo):
     for process in processes:
         ordered(process, FPM_PROCESS)
         assert process["state"] in ("Idle", "Running")
+    text, *each = ctl("status", "--fpm", "--full").stdout.split(
+        "\n************************\n")
+    assert text.startswith("pool:") and len(each) == 2
+    for process in each:
+        ordered((line.split(":")[0] for line in process.splitlines()),
+                FPM_PROCESS)
     root = xml.etree.ElementTree.fromstring(
-        ctl("status", "--fpm=xml").stdout)
-    assert root.tag == "status"
-    ordered((e.tag.replace("-", " ") for e in root), FPM)
+        ctl("status", "--fpm=xml", "--full").stdout)
+    assert root.tag == "status" and root[-1].tag == "processes"
+    ordered((e.tag.replace("-", " ") for e in root[:-1]), FPM)
+    assert [e.tag for e in root[-1]] == ["process"] * 2
+    for process in root[-1]:
+        ordered((e.tag.replace("-", " ") for e in process), FPM_PROCESS)
     samples = c.openmetrics(ctl("status", "--fpm=openmetrics").stdout)
     assert {n for n, _, _ in samples} >= {
         "phpfpm_up", "phpfpm_listen_queue", "phpfpm_listen_queue_length",
@@ -328,7 +446,8 @@ EVIL = b"\x1b]0;owned\x07\x1b[2J\x9b2J"
     b"spawnd 1\npool name=\\x1b[2J\\xc2\\x9b listen=\\x1b\nworker slot=1 "
     b"state=\\x1b pid=\\x9b\nend\n",
     b"error 64 " + EVIL + b"\n", b"error 64 \\x1b[2J\n", b"error 0 x\n",
-    b"spawnd 2\nend\n", b"", b"spawnd 1\n", b"x" * 100000,
+    b"spawnd 2\nend\n", b"pool name=x\nend\n", b"", b"spawnd 1\n",
+    b"x" * 100000,
     b"spawnd 1\n" + b"worker a=b\n" * 200000,
     b"spawnd 1\nstatus\0\nend\n"], ids=lambda a: repr(a[:20]))
 def test_a_daemon_that_answers_junk(place, answer):
@@ -338,7 +457,7 @@ def test_a_daemon_that_answers_junk(place, answer):
     server.listen()
 
     def run():
-        for _ in range(8):
+        for _ in range(11):
             client, _ = server.accept()
             try:
                 client.recv(100)
@@ -349,12 +468,16 @@ def test_a_daemon_that_answers_junk(place, answer):
     threading.Thread(target=run, daemon=True).start()
     for args in (["status"], ["status", "--json"], ["status",
                  "--openmetrics"], ["status", "--fpm=xml"], ["reload"],
-                 ["ping"], ["scale", 3], ["stop"]):
+                 ["ping"], ["scale", 3], ["stop"], ["list"], ["log-reopen"],
+                 ["status", "--fpm=openmetrics"]):
         r = ctl("-p", f"{place}/d", *args)
         shown = r.stdout + r.stderr
-        assert not re.search("[\0-\x09\x0b-\x1f\x7f-\x9f]", shown), shown
+        # A byte that is no UTF-8 was replaced when it was read here.
+        assert not re.search("[\0-\x09\x0b-\x1f\x7f-\x9f\ufffd]", shown), \
+            shown
         assert r.status in (0, 64, 69, 76), r
-        assert r.status != 0 or b"pool" in answer, r
+        assert r.status != 0 or args == ["list"] or answer.startswith(
+            b"spawnd 1\npool"), r
     server.close()
 
 
@@ -374,39 +497,45 @@ def test_a_thousand_workers_are_told_fast_and_in_between(spawnd, place):
                "--", h.app("hello"), deadline=60)
     with c.Raw(pool("p") + "/control", 30) as client:
         took, used = [], []
-        for _ in range(5):
+        for _ in range(9):
             before, began = h.cpu(s.pid), time.monotonic()
             lines = client.ask("status")
             took.append(time.monotonic() - began)
             used.append(h.cpu(s.pid) - before)
             assert sum(w.startswith("worker ") for w in lines) == 1000
         print("status of 1,000 workers:", took, used)
+        # The bar; other processes of the machine may make some longer.
         assert sorted(took)[2] < (0.05 if not h.sanitized() else 0.5), took
-        # One that dies meanwhile is replaced without a wait for the end.
-        victim = s.workers()[500]
-        client.send(b"status full\n" * 3)
+        assert sorted(used)[4] < (0.05 if not h.sanitized() else 0.5), used
+    # One that dies meanwhile is replaced long before all is told.
+    clients = [c.Raw(pool("p") + "/control", 30) for _ in range(8)]
+    parts = []
+    for _ in range(5):
+        before = set(s.workers())
+        for client in clients:
+            client.send(b"status\n" * 3)
         began = time.monotonic()
-        h.kill(victim)
-        h.wait_for(lambda: int(figures("p")["count"]["started"]) > 1000, 5)
-        for _ in range(3):
-            client.answer()
-
-
-def test_completions_name_every_command_and_option():
-    listed = set(re.findall(r"^  ([a-z-]+) ", ctl("-h").stdout, re.M)) - \
-        {"status", "stop"} | {"status", "stop"}
-    top = os.path.dirname(os.path.dirname(os.path.dirname(
-        os.path.abspath(__file__))))
-    for shell in ("bash", "zsh"):
-        with open(f"{top}/scripts/completion/spawnctl.{shell}") as f:
-            text = f.read()
-        for word in listed | {"--json", "--openmetrics", "--fpm", "--full",
-                              "--now", "--pool"}:
-            assert word in text, (shell, word)
-    out = subprocess.run(
-        ["bash", "-c", f". {top}/scripts/completion/spawnctl.bash; "
-         "COMP_WORDS=(spawnctl st); COMP_CWORD=1; _spawnctl; "
-         "echo ${COMPREPLY[@]}"], stdout=subprocess.PIPE, check=True)
-    assert out.stdout.split() == [b"status", b"stop"]
-    subprocess.run(["zsh", "-n", f"{top}/scripts/completion/spawnctl.zsh"],
-                   check=True)
+        h.kill(before.pop())
+        h.wait_for(lambda: set(s.workers()) - before, 5, s.log, 0.001)
+        respawn = time.monotonic() - began
+        for client in clients * 3:
+            lines = client.answer()
+            assert sum(w.startswith("worker ") for w in lines) >= 999
+        parts.append((respawn, time.monotonic() - began))
+    for client in clients:
+        client.close()
+    print("respawns, and what they came in between of:", parts)
+    assert sorted(r / told for r, told in parts)[2] < 0.09
+    # Who asks and does not take the answer costs no memory for all of it.
+    before = int(h.status(s.pid)["VmData"].split()[0])
+    readers = [c.Raw(pool("p") + "/status") for _ in range(16)]
+    for r in readers:
+        r.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        r.send(b"status\n")
+    figures("p")
+    h.wait_for(lambda: h.stat(s.pid).state == "S", 5)
+    more = int(h.status(s.pid)["VmData"].split()[0]) - before
+    print("16 that do not read:", more, "KB")
+    assert more < 1024 or h.sanitized()
+    for r in readers:
+        r.close()

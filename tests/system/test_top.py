@@ -3,6 +3,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -10,6 +11,8 @@ import pytest
 
 import ctl as c
 import harness as h
+
+MEASURING = True
 
 ENV = {**h.BASE_ENV, **h.sanitizer_env(), "TERM": "xterm-256color",
        "LC_ALL": "C.UTF-8"}
@@ -89,6 +92,21 @@ def test_top_ends_with_its_pool(pool, place):
         t.wait("spawnctl: the pool ended .*\n*ended with 69|"
                "the pool has gone")
     finally:
+        t.end()
+
+
+def test_q_ends_top_while_the_pool_does_not_answer(pool, place):
+    t = Terminal(place, 80, 24)
+    try:
+        t.wait("p  up")
+        os.kill(pool.pid, signal.SIGSTOP)
+        # By then it has asked again, once a second, and waits.
+        until = time.monotonic() + 1.5
+        h.wait_for(lambda: time.monotonic() > until, 3)
+        t.run("send-keys", "q")
+        t.wait("ended with 0", 3)
+    finally:
+        os.kill(pool.pid, signal.SIGCONT)
         t.end()
 
 

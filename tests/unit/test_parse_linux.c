@@ -103,6 +103,30 @@ stat_that_is_cut_off_is_none(void **arg)
 }
 
 static void
+cpu_and_memory_stand_where_they_stand(void **arg)
+{
+	static const char whole[] = "7 (a) S 1) S 1 7 7 0 -1 4194304 1 2 3 4 "
+	    "11 31 5 6 20 0 1 0 12345 8192000 321 18446744073709551615";
+	char part[sizeof(whole)];
+	uint64_t ticks = 0, pages = 0;
+	size_t n;
+
+	(void)arg;
+	assert_int_equal(parse_usage(whole, &ticks, &pages), 0);
+	assert_int_equal(ticks, 42);
+	assert_int_equal(pages, 321);
+	for (n = 0; strncmp(whole + n, "321", 3) != 0; n++) {
+		memcpy(part, whole, n);
+		part[n] = '\0';
+		if (parse_usage(part, &ticks, &pages) == 0)
+			fail_msg("'%s' was taken", part);
+	}
+	assert_int_equal(parse_pss("0-1 ---p [rollup]\nRss:  9 kB\nPss:   3 "
+	    "kB\nPss_Dirty: 7 kB\n"), 3072);
+	assert_int_equal(parse_pss("0-1 [rollup]\nPss_Dirty: 7 kB\n"), 0);
+}
+
+static void
 pids_are_read_over_the_end_of_a_part(void **arg)
 {
 	pid_t list[4];
@@ -330,6 +354,7 @@ main(void)
 		cmocka_unit_test(what_is_no_call_is_none),
 		cmocka_unit_test(name_of_a_program_does_not_hide_its_state),
 		cmocka_unit_test(stat_that_is_cut_off_is_none),
+		cmocka_unit_test(cpu_and_memory_stand_where_they_stand),
 		cmocka_unit_test(pids_are_read_over_the_end_of_a_part),
 		cmocka_unit_test(what_is_no_pid_ends_the_list),
 		cmocka_unit_test(caught_signals_are_bits_of_a_mask),

@@ -36,6 +36,16 @@ bytes_become_lines(void **arg)
 	assert_int_equal(proto_next(&in, line), PROTO_GOT);
 	assert_string_equal(line, "ping");
 	assert_int_equal(proto_next(&in, line), PROTO_NONE);
+	feed("\n\r\nx\r\n", 6);
+	assert_int_equal(proto_next(&in, line), PROTO_GOT);
+	assert_string_equal(line, "he");
+	assert_int_equal(proto_next(&in, line), PROTO_GOT);
+	assert_string_equal(line, "");
+	assert_int_equal(proto_next(&in, line), PROTO_GOT);
+	assert_string_equal(line, "x");
+	feed("\n", 1);
+	assert_int_equal(proto_next(&in, line), PROTO_GOT);
+	assert_string_equal(line, "");
 }
 
 static void
@@ -108,6 +118,8 @@ a_range_is_one_number_or_two(void **arg)
 	(void)arg;
 	assert_int_equal(proto_range("0", 100, &from, &to), 0);
 	assert_int_equal(from + to, 0);
+	assert_int_equal(proto_range("9-98", 100, &from, &to), 0);
+	assert_int_equal(from * 100 + to, 998);
 	assert_int_equal(proto_range("4-100", 100, &from, &to), 0);
 	assert_int_equal(from, 4);
 	assert_int_equal(to, 100);
@@ -134,7 +146,9 @@ what_is_written_is_read_back(void **arg)
 	proto_end(&o);
 	assert_int_equal(o.buf[o.len - 1], '\n');
 	o.buf[o.len - 1] = '\0';
-	assert_null(strpbrk(o.buf, "\n\x1b"));
+	assert_string_equal(o.buf, "worker name=a\\x20b\\x5cc\\x0a\\x1b="
+	    "\xc3\xa9\\x20 none= rss=18446744073709551615 age=12.345 "
+	    "stray=yes");
 	assert_int_equal(proto_parse(o.buf, &r), 0);
 	assert_string_equal(r.kind, "worker");
 	assert_string_equal(proto_get(&r, "name"), hard);
@@ -146,6 +160,32 @@ what_is_written_is_read_back(void **arg)
 	assert_string_equal(proto_get(&r, "stray"), "yes");
 	assert_null(proto_get(&r, "other"));
 	proto_free(&o);
+}
+
+static void
+an_answer_has_a_beginning_and_an_end(void **arg)
+{
+	static const uint64_t times[] = { 999, 1000, 999999, 1000999,
+	    3599999000 };
+	struct proto_output o = { 0 };
+	size_t i;
+
+	(void)arg;
+	proto_hello(&o);
+	proto_begin(&o, "t");
+	for (i = 0; i < NITEMS(times); i++)
+		proto_time(&o, "t", times[i]);
+	proto_end(&o);
+	proto_begin(&o, "n");
+	proto_truth(&o, "a", false);
+	proto_end(&o);
+	proto_done(&o);
+	proto_error(&o, 64, "not so (1)");
+	o.buf[o.len] = '\0';
+	assert_string_equal(o.buf, "spawnd 1\nt t=0.000 t=0.001 t=0.999 "
+	    "t=1.000 t=3599.999\nn a=no\nend\nerror 64 not so (1)\n");
+	proto_free(&o);
+	assert_null(o.buf);
 }
 
 static void
@@ -163,9 +203,37 @@ no_line_is_too_long_for_who_reads_it(void **arg)
 	proto_end(&o);
 	assert_in_range(o.len, PROTO_VALUE, PROTO_LINE - 1);
 	assert_int_equal(o.buf[o.len - 1], '\n');
+	/* What fits is not cut. */
+	o.len = 0;
+	memset(text, 'a', PROTO_VALUE + 1);
+	text[PROTO_VALUE + 1] = '\0';
+	proto_text(&o, "k", text);
+	assert_int_equal(o.len, strlen(" k=") + PROTO_VALUE);
+	o.len = 0;
+	text[PROTO_VALUE - 1] = '\n';
+	proto_text(&o, "k", text);
+	assert_int_equal(o.len, strlen(" k=") + PROTO_VALUE - 1);
+	memset(text, '\n', sizeof(text) - 1);
 	o.len = 0;
 	proto_error(&o, 64, text);
 	assert_in_range(o.len, 1000, PROTO_LINE - 1);
+	/* The longest line that is taken. */
+	o.len = 0;
+	memset(text, 'a', sizeof(text) - 1);
+	proto_begin(&o, "pool");
+	for (i = 0; i < 6; i++)
+		proto_text(&o, "k", text);
+	text[PROTO_LINE - 1 - strlen("pool") - 6 * (PROTO_VALUE + 3) - 3] =
+	    '\0';
+	proto_text(&o, "k", text);
+	proto_end(&o);
+	assert_int_equal(o.len, PROTO_LINE);
+	assert_int_equal(o.buf[o.len - 1], '\n');
+	o.len -= 2;
+	proto_text(&o, "", "");
+	proto_end(&o);
+	assert_int_equal(o.len, 0);
+	memset(text, '\n', sizeof(text) - 1);
 	/* A record of many such values is left out whole. */
 	o.len = 0;
 	proto_begin(&o, "pool");
@@ -273,6 +341,7 @@ main(void)
 		TEST(a_command_is_words),
 		TEST(a_range_is_one_number_or_two),
 		TEST(what_is_written_is_read_back),
+		TEST(an_answer_has_a_beginning_and_an_end),
 		TEST(no_line_is_too_long_for_who_reads_it),
 		TEST(what_is_no_record_is_refused),
 		TEST(an_error_has_a_status_and_a_text),

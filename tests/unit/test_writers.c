@@ -75,7 +75,7 @@ what_is_not_known_is_not_zero(void **arg)
 	assert_has(shown, "queue        ? of ?");
 	assert_has(shown, "2 of 2 (2 to 4) ready, ");
 	show(writer_openmetrics(f, &a, true, &e));
-	assert_has_not(shown, "queue");
+	assert_has_not(shown, "spawnd_queue");
 	assert_has_not(shown, "busy");
 	show(writer_fpm(f, &a, "json", true, &e));
 	assert_has_not(shown, "listen queue");
@@ -120,6 +120,8 @@ openmetrics_has_each_metric_once(void **arg)
 	assert_has(shown, "# TYPE spawnd_started counter\n");
 	assert_has(shown, "spawnd_started_total{pool=\"php\"} 12\n");
 	assert_has(shown, "# UNIT spawnd_saturated_seconds seconds\n");
+	assert_has(shown, "spawnd_guarantee{pool=\"php\",name=\"proc\"} 1\n"
+	    "spawnd_guarantee{pool=\"php\",name=\"proc_detached\"} 0\n");
 	assert_has(shown, "spawnd_worker_connections{pool=\"php\",slot=\"0\"}"
 	    " 1\n");
 	assert_string_equal(shown + strlen(shown) - 6, "# EOF\n");
@@ -202,7 +204,7 @@ the_table_cuts_between_characters(void **arg)
 	const char *c;
 
 	(void)arg;
-	/* Two bytes each: one of the two has a character's middle at any cut. */
+	/* Of two bytes each: any cut is in the middle of one or other. */
 	answers_add(&a, "worker slot=1 state=" LONG "\n"
 	    "worker slot=2 state=x" LONG "\n"
 	    "worker slot=" LONG "\nworker slot=x" LONG "\n");

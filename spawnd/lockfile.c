@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A file that is locked for as long as we live and has our pid in it. libbsd's
+ * pidfile_open() follows links and empties what it finds before it knows what
+ * that is; its flopenat() does neither.
+ */
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <libutil.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+#define FLAGS	(O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | \
+		    O_NOCTTY)
+
+int
+lockfile_open(int dir, const char *name, bool locked)
+{
+	/* Whoever may read it may lock it, and so prevent the next start. */
+	return locked ? flopenat(dir, name, FLAGS, 0600) :
+	    openat(dir, name, FLAGS, 0644);
+}
+
+int
+lockfile_fill(int fd, mode_t mode)
+{
+	return fchmod(fd, mode) == -1 || ftruncate(fd, 0) == -1 ||
+	    dprintf(fd, "%d\n", (int)getpid()) < 0 ? -1 : 0;
+}
+
+const char *
+lockfile_holder(int dir, const char *name, char who[HOLDER_SIZE])
+{
+	char buf[16] = "";
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
+	    O_NONBLOCK);
+
+	if (fd != -1) {
+		if (read(fd, buf, sizeof(buf) - 1) == -1)
+			buf[0] = '\0';
+		close(fd);
+	}
+	buf[strspn(buf, "0123456789")] = '\0';
+	snprintf(who, HOLDER_SIZE, "%s%s", buf[0] != '\0' ? "pid " :
+	    "another process", buf);
+	return who;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/* What the kernel says in files of /proc, where workers choose names. */
+#include "fuzz.h"
+#include "spawnd.h"
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = fuzz_string(data, size), state;
+	uint64_t ticks, pages;
+	pid_t list[8];
+	int n = 0;
+
+	parse_call(text);
+	parse_stat(text, &state, &ticks);
+	parse_usage(text, &ticks, &pages);
+	parse_pss(text);
+	if (parse_pids(text, list, &n, 8) > size || n > 8)
+		abort();
+	while (n-- > 0) {
+		if (list[n] <= 0)
+			abort();
+	}
+	parse_caught(text, 15);
+	free(text);
+	return 0;
+}
