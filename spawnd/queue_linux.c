@@ -19,6 +19,7 @@
 
 #define FRESH		UINT64_C(1000)	/* usec */
 #define KEPT		64		/* of those that wait */
+#define UNKNOWN		UINT64_MAX	/* as a mark: nothing is known */
 #define WAITING		(1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT)
 
 /*
@@ -152,11 +153,12 @@ queue_mark(void)
 	if (some.n > 0 && loop_now() - some.seen < FRESH)
 		return some.marks;
 	if (look() == -1)
-		return 0;
+		return UNKNOWN;
 	if (some.n == 0 && !diag_is_unix() &&
 	    diag_ask_tcp(WAITING, take_waiting, NULL) == -1)
 		some.n = 0;
-	return some.n > 0 ? some.marks : 0;
+	/* Somebody waits, of whom nothing is seen. */
+	return some.n > 0 ? some.marks : UNKNOWN;
 }
 
 enum moved
@@ -165,6 +167,8 @@ queue_moved(uint64_t mark)
 	/* Nobody waited then: who waits now has come since, as others may. */
 	if (mark == 0)
 		return queue_is_empty() ? MOVED_NO : MOVED_YES;
+	if (mark == UNKNOWN)
+		return MOVED_UNKNOWN;
 	if (some.marks == mark && look() == -1)
 		return MOVED_UNKNOWN;
 	if (some.marks != mark)

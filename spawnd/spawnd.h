@@ -728,9 +728,9 @@ void	 observe_load(bool busy, struct load *l);
 int	 observe_children(pid_t *list, int n);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
-/* The listen queue as it is now; 0: nobody waits there. */
+/* A mark of the listen queue as it is now; 0: nobody waits there. */
 uint64_t observe_mark(void);
-/* Has somebody left it since? With mark 0 none has; it may be unknown. */
+/* Has somebody left it since, or come to an empty one? It may be unknown. */
 enum moved observe_moved(uint64_t mark);
 /*
  * How many connections wait in the listen queue, and how many may. Returns 0,

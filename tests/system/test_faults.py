@@ -291,6 +291,27 @@ def test_listener_of_another_network_namespace(spawnd, sock, args):
         assert "killed" not in s.log()
 
 
+def newest_pid():
+    with open("/proc/loadavg", encoding="utf-8") as f:
+        return int(f.read().split()[-1])
+
+
+def test_what_cannot_be_seen_of_the_queue_is_no_credit(spawnd, place, sock):
+    """Somebody waits, and whether the queue moves is not known: a program
+    that ends at once is started a hundred times a second at most."""
+    flag = f"{place}/zero"
+    s = spawnd("-u", "www", "-F", 1, "--", h.app("echo"), f"zeroif={flag}",
+               wrap=[sys.executable, "-c", ELSEWHERE, sock])
+    with open(flag, "w", encoding="utf-8"):
+        pass
+    with h.Connection(sock), h.Connection(sock):
+        h.kill(s.workers()[0])      # one of them waits at least
+        before, begin = newest_pid(), time.monotonic()
+        time.sleep(2)           # how many there are in that time
+        starts = (newest_pid() - before) / (time.monotonic() - begin)
+        assert 0 < starts < 150, starts
+
+
 # Connections of every kind
 
 def test_connection_that_cannot_be_watched_at_first(spawnd, sock):
