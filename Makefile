@@ -4,7 +4,8 @@
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
-#   make check | sim | check-system | bench | bench-quick | lint | clean
+#   make check | sim | mutate | check-system | fuzz | bench | bench-quick
+#   make lint | clean
 #
 # CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come last and win.
 
@@ -112,6 +113,10 @@ apps:
 sim: units
 	@for p in ${OUT}/obj/*.sim; do ./$$p ${SIM} || exit; done
 
+# Does the simulation find bugs that are planted in the pool?
+mutate:
+	@CC="${CC}" sh tests/sim/mutate.sh build/mutate
+
 check: units
 	@sh tests/check.sh ${OUT}
 
@@ -187,7 +192,7 @@ clean:
 	rm -rf build
 
 .PHONY: all apps bench bench-quick check check-system clean fuzz install \
-	install-compat lint sim \
+	install-compat lint mutate sim \
 	sub-apps sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit
