@@ -181,7 +181,7 @@ slot_stop(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	uint64_t pause = p->fast ? smaller(POOL_FAST_STOP,
 	    p->conf.stop_timeout) : p->conf.stop_timeout;
-	uint64_t when = slot_later(now, pause);
+	uint64_t when = smaller(slot_later(now, pause), p->stop_by);
 
 	(void)ev;
 	if (s->state == SLOT_STARTING || s->state == SLOT_READY) {

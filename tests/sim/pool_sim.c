@@ -91,8 +91,7 @@ going_limit(const struct track *t)
 {
 	uint64_t end = t->going + w.conf.stop_timeout;
 
-	if (w.stopping && !w.fast &&
-	    w.stopped_at + w.conf.stop_timeout < end)
+	if (w.stopping && w.stopped_at + w.conf.stop_timeout < end)
 		end = w.stopped_at + w.conf.stop_timeout;
 	return end;
 }
