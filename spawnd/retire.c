@@ -53,7 +53,7 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	(void)ev;
 	s->told = s->constant = s->busy = s->turn = false;
-	s->connection = s->age = 0;
+	s->connection = s->age = s->unknown = 0;
 	s->idles = 0;
 	s->retiring = now;
 	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
@@ -130,6 +130,7 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 		    s->end_by));
 	}
 	s->busy = true;
+	s->unknown = 0;
 	s->connection = x->connection;
 	s->age = x->age;
 	/* Under load it may never be met idle; who catches it, finishes. */
@@ -144,6 +145,23 @@ idles(const struct slot *s, const struct exam *x)
 {
 	return s->stray && x->holds == HOLDS_NOTHING && !x->waits &&
 	    !x->threaded && !x->loops && !x->leads;
+}
+
+/*
+ * What cannot be seen, if it catches the signal, gets that. One with threads
+ * may serve in any of them: only when it is not for a moment.
+ */
+static void
+found_unknown(struct pool *p, struct slot *s, const struct exam *x,
+    uint64_t now)
+{
+	s->busy = true;		/* for all we know */
+	if (s->unknown == 0)
+		s->unknown = now;
+	if (x->threaded && now - s->unknown < POOL_CONSTANT)
+		return;
+	if (x->catches && !s->told && drain_allows(p))
+		tell(p, s, false, now);
 }
 
 void
@@ -162,11 +180,10 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	}
 	if (x->holds == HOLDS_UNKNOWN) {
-		s->busy = true;		/* for all we know */
-		if (x->catches && !s->told && drain_allows(p))
-			tell(p, s, false, now);
+		found_unknown(p, s, x, now);
 		return;
 	}
+	s->unknown = 0;
 	s->busy = false;
 	if (s->told && !x->waits)
 		return;		/* it goes, and has things to do before */

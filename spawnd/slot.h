@@ -43,6 +43,7 @@ struct slot {
 	bool		 constant;	/* other connections at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
+	uint64_t	 unknown;	/* since then; 0: it was seen last */
 	uint64_t	 retiring;	/* since when */
 	uint64_t	 end_by;	/* when it is killed anyway */
 	uint64_t	 thaw_by;	/* SLOT_FREEZING */

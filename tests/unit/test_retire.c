@@ -136,6 +136,27 @@ an_unknown_one_that_catches_is_told(void **arg)
 	bed_free(b);
 }
 
+/* Which of them serves is not known: not after one look that failed. */
+static void
+an_unknown_one_with_threads_is_told_after_a_second_of_that(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	b->w[0].exam.holds = HOLDS_UNKNOWN;
+	b->w[0].exam.threaded = true;
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 900 * MSEC);
+	b->w[0].exam.holds = HOLDS_BUSY;
+	bed_pass(b, 200 * MSEC);
+	b->w[0].exam.holds = HOLDS_UNKNOWN;
+	bed_pass(b, 900 * MSEC);
+	assert_has_not(bed_did(b), "TERM");
+	bed_pass(b, 300 * MSEC);
+	assert_has(bed_did(b), "TERM>0");
+	bed_free(b);
+}
+
 static void
 an_unknown_one_that_does_not_is_left_until_the_deadline(void **arg)
 {
@@ -527,6 +548,8 @@ main(void)
 		    constant_load_is_never_told_if_it_does_not_catch),
 		cmocka_unit_test(one_change_is_no_constant_load),
 		cmocka_unit_test(an_unknown_one_that_catches_is_told),
+		cmocka_unit_test(
+		    an_unknown_one_with_threads_is_told_after_a_second_of_that),
 		cmocka_unit_test(
 		    an_unknown_one_that_does_not_is_left_until_the_deadline),
 		cmocka_unit_test(a_quiet_connection_does_not_count),
