@@ -56,6 +56,9 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
 	s->connection = s->age = s->unknown = 0;
 	s->idles = 0;
 	s->retiring = now;
+	/* As long as it serves --request-timeout holds, too. */
+	if (s->ready == 0)
+		s->overdue_at = p->conf.request_timeout != 0 ? now : NEVER;
 	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
 	    p->stop_by);
 	s->pause = POOL_EXAM_FIRST;
@@ -99,6 +102,7 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		end_now(p, s);
 		return;
 	}
+	renew_look_overdue(p, s, now);
 	if (s->turn && (p->frozen != NULL || other_called(p, s))) {
 		await_turn(p, s, now);
 		return;

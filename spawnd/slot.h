@@ -116,6 +116,8 @@ slot_handler start_failed;
 
 /* renew.c: a worker that is ready, and how it is replaced */
 slot_handler renew_timer, renew_proved, renew_measured, renew_overdue;
+/* A look for old requests, if it is time for one. */
+void	 renew_look_overdue(struct pool *p, struct slot *s, uint64_t now);
 /* It is ready from now on. */
 void	 renew_ready(struct pool *p, struct slot *s, uint64_t now);
 /* It is gone, or goes: that it was to be replaced is no matter any more. */

@@ -364,8 +364,8 @@ check_requests(unsigned int slot, const struct track *t)
 	const struct conn *c;
 	pid_t pid;
 
-	if (timeout == 0 || t->state != SLOT_READY ||
-	    (c = oldest(slot, &pid)) == NULL)
+	if (timeout == 0 || (t->state != SLOT_READY &&
+	    t->state != SLOT_RETIRING) || (c = oldest(slot, &pid)) == NULL)
 		return;
 	since = c->began + timeout > t->since ? c->began + timeout : t->since;
 	/* One of a tree is ended after the other. */
