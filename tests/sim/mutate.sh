@@ -126,7 +126,7 @@ plant retire "not continued when it was busy" \
 plant retire "one with threads is told while it serves" \
     's/x->catches && !x->threaded && /x->catches \&\& /'
 plant retire "two are stopped at a time" \
-    's/^	} else if (p->frozen == NULL)$/	} else if (!s->turn)/'
+    '/^retire_examined/,/^}/s/(p->frozen == NULL)$/(!s->turn)/'
 plant retire "the deadline is not kept" \
     '/^retire_timer/,/^}/s/(now >= s->end_by)/(now >= s->end_by \&\& !s->busy)/'
 plant renew "an extra worker is forgotten" \
@@ -134,7 +134,7 @@ plant renew "an extra worker is forgotten" \
 plant renew "the age is looked at once, and in vain" \
     's/^		expire(p, s, &p->counts\.aged);$//'
 plant renew "old requests are looked for once" \
-    '/^renew_timer/,/^}/s/overdue_at = slot.*/overdue_at = NEVER;/'
+    '/^renew_look_overdue/,/^}/s/overdue_at = slot.*/overdue_at = NEVER;/'
 plant drain "one more is started when nothing waits" \
     's/^	if (something_waits(p))$/	if (p->shut)/'
 plant drain "told while something waits" \

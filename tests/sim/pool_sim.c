@@ -414,6 +414,18 @@ check_slot(unsigned int slot, const struct proc *p, struct track *t)
 		check_late(slot, "stopped", p->stopped_at + POOL_FREEZE);
 }
 
+/* One more than wanted, until an old one is told: that is not for long. */
+static void
+check_surplus(void)
+{
+	if (pool_phase(w.p) != PHASE_UP ||
+	    pool_count(w.p, SLOT_READY) <= pool_target(w.p))
+		w.fits_at = w.now;
+	else if (w.now > w.fits_at + POOL_PROOF + USEC)
+		sim_fail(w.sim, "%u of %u are ready for too long",
+		    pool_count(w.p, SLOT_READY), pool_target(w.p));
+}
+
 static void
 check_always(void)
 {
@@ -421,6 +433,7 @@ check_always(void)
 
 	if (w.done)
 		return;
+	check_surplus();
 	for (i = 0; i < w.used; i++)
 		check_slot(i, &w.procs[i], &w.tracks[i]);
 }

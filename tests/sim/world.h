@@ -70,6 +70,7 @@ struct world {
 	pid_t		 pid;
 	uint64_t	 now, arrival, mean, connection, hash, events;
 	uint64_t	 stopped_at;
+	uint64_t	 fits_at;	/* no more are ready than wanted */
 	uint64_t	 lost;		/* requests whose process was ended */
 	unsigned int	 depth, left;
 	unsigned int	 waits;		/* as the pool was told */
