@@ -162,8 +162,9 @@ queue_mark(void)
 enum moved
 queue_moved(uint64_t mark)
 {
+	/* Nobody waited then: who waits now has come since, as others may. */
 	if (mark == 0)
-		return MOVED_NO;
+		return queue_is_empty() ? MOVED_NO : MOVED_YES;
 	if (some.marks == mark && look() == -1)
 		return MOVED_UNKNOWN;
 	if (some.marks != mark)

@@ -19,6 +19,10 @@ def pytest_configure(config):
     for path in (harness.SPAWND, harness.APPS):
         if not os.path.exists(path):
             raise pytest.UsageError(f"{path}: missing")
+    # Whoever started the tests may ignore these, as a shell's background does.
+    for signo in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(signo, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Crashing is part of the tests; core files are not.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
