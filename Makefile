@@ -34,7 +34,7 @@ SRCS =		adapt.c capture.c command.c control.c daemon.c drain.c elf.c \
 		place.c plan.c pool.c preflight.c prefiles.c preprint.c \
 		presocket.c program.c proto.c renew.c report.c retire.c \
 		sample.c scale.c signame.c slot.c start.c status.c \
-		supervise.c syslog.c worker.c
+		supervise.c syslog.c trail.c worker.c
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c parse_linux.c \
 		diag_linux.c load_linux.c netlink_linux.c queue_linux.c \
 		refuse_linux.c request_linux.c usage_linux.c
@@ -236,7 +236,7 @@ LIBS_static.app = -static
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o proto.o ${CTL_OBJS} ${MAIN_${SANITIZE}}
+CTL_ALL =	spawnctl.o err.o proto.o trail.o ${CTL_OBJS} ${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
 

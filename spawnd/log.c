@@ -110,16 +110,14 @@ open_terminal(void)
 static int
 open_file(const struct plan *p, struct err *e)
 {
-	char *slash = strrchr(p->log, '/');
+	const char *name;
 	bool detached;
 
 	path = p->log;
-	*slash = '\0';
-	dir = jail_detach(slash == p->log ? "/" : p->log, &detached);
-	*slash = '/';
+	dir = jail_detach(trail_open_above(path, &name), &detached);
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "--log: %s: its directory: %s", path, strerror(errno));
+		    "--log: %s: its directory: %s", path, trail_reason(errno));
 	if ((file = open_by_name(O_CREAT)) == -1) {
 		file = STDERR_FILENO;
 		return err_set(e, err_status(errno, EX_CANTCREAT),

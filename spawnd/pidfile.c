@@ -39,22 +39,20 @@ fill(const char *path, mode_t mode, struct err *e)
 int
 pidfile_lock(const struct plan *p, struct err *e)
 {
-	char *path = p->pidfile, *slash, who[HOLDER_SIZE];
+	const char *path = p->pidfile, *name;
+	char who[HOLDER_SIZE];
 	bool detached, public = p->conf->pidfile_public;
 
 	if (path == NULL)
 		return 0;
-	slash = strrchr(path, '/');
-	*slash = '\0';
-	dir = jail_detach(slash == path ? "/" : path, &detached);
-	*slash = '/';
+	dir = jail_detach(trail_open_above(path, &name), &detached);
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "-P: %s: its directory: %s", path, strerror(errno));
-	file = lockfile_open(dir, slash + 1, !public);
+		    "-P: %s: its directory: %s", path, trail_reason(errno));
+	file = lockfile_open(dir, name, !public);
 	if (file == -1 && errno == EWOULDBLOCK)
 		return err_set(e, EX_CANTCREAT, "-P: %s: in use by %s", path,
-		    lockfile_holder(dir, slash + 1, who));
+		    lockfile_holder(dir, name, who));
 	if (file == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "-P: %s: %s", path, errno == ELOOP ? "is a link" :

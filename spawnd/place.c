@@ -69,20 +69,14 @@ open_below(int parent, const char *name, struct err *e)
 
 /* The directory above the last name of a path. */
 static int
-open_parent(char *path, const char **name, struct err *e)
+open_parent(const char *path, const char **name, struct err *e)
 {
-	char *slash = strrchr(path, '/');
-	int fd;
+	int fd = trail_open_above(path, name);
 
-	*slash = '\0';
-	fd = open(slash == path ? "/" : path, O_RDONLY | O_DIRECTORY |
-	    O_CLOEXEC);
-	*slash = '/';
 	if (fd == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "control: %s: its directory: %s", where,
-		    strerror(errno));
-	*name = slash + 1;
+		    trail_reason(errno));
 	return fd;
 }
 

@@ -202,20 +202,26 @@ pools_log(const char *dir, struct err *e)
 }
 
 /*
- * The directory is found as always, and the file in it opened as the daemon
- * opens it: no link, no file with a second name, nothing but a file.
+ * As the daemon opens it: by no link that somebody else has made, and nothing
+ * but a file, with no second name.
  */
 int
 pools_open_log(const char *path, struct err *e)
 {
+	const char *name;
 	struct stat st;
-	int fd;
+	int dir, fd, error;
 
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW |
+	if ((dir = trail_open_above(path, &name)) == -1)
+		return err_set(e, err_status(errno, EX_CANTCREAT), "%s: its "
+		    "directory: %s", path, trail_reason(errno));
+	fd = openat(dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW |
 	    O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+	error = errno;
+	close(dir);
 	if (fd == -1)
-		return err_set(e, err_status(errno, EX_CANTCREAT), "%s: %s",
-		    path, errno == ELOOP ? "is a link" : strerror(errno));
+		return err_set(e, err_status(error, EX_CANTCREAT), "%s: %s",
+		    path, error == ELOOP ? "is a link" : strerror(error));
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
 		return fd;
 	close(fd);

@@ -494,11 +494,12 @@ int	 jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	    gid_t gid);
 
 /*
- * Opens a directory for use after the jail. *detached: it is a mount of its
- * own, from which no ".." leads out; a plain one must be closed before the
- * jail is entered. Returns a close-on-exec descriptor, or -1 with errno set.
+ * Makes a directory that was opened one for use after the jail. *detached: it
+ * is a mount of its own, from which no ".." leads out; a plain one must be
+ * closed before the jail is entered. Returns a close-on-exec descriptor in
+ * place of dir, or -1 if that is -1.
  */
-int	 jail_detach(const char *path, bool *detached);
+int	 jail_detach(int dir, bool *detached);
 
 /* limit.c */
 /* Parses --rlimit's NAME=SOFT[:HARD]. Returns 0, or -1 with *e set (64). */
@@ -1012,6 +1013,19 @@ void	 supervise_stop(bool fast);
 int	 signame_number(const char *name);
 /* "TERM", or NULL for a number that has no name here. */
 const char *signame_name(int signo);
+
+/* trail.c */
+/*
+ * Opens a directory, for looking up names in it, by an absolute path or one
+ * from here. As root a link on the way is only followed if it is root's own.
+ * Returns a close-on-exec descriptor, or -1 with errno set (EXDEV: such a
+ * link).
+ */
+int	 trail_open(const char *path);
+/* The same, of the directory that path is in; *name is the rest of it. */
+int	 trail_open_above(const char *path, const char **name);
+/* Why it could not be opened, by errno. */
+const char *trail_reason(int error);
 
 /* worker.c */
 /* Makes room for n slots. Returns 0, or -1 with *e set (71). */

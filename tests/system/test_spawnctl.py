@@ -5,6 +5,7 @@ not to be trusted."""
 import http.server
 import json
 import os
+import pwd
 import re
 import socket
 import subprocess
@@ -175,6 +176,28 @@ def test_log_reopen(spawnd, place):
     r = ctl("log-reopen", f"{place}/log/y")
     assert r.status == 0, r
     assert "opened again" in open(f"{place}/log/y").read()
+    assert s.running()
+
+
+def test_log_reopen_by_root_takes_no_link_of_others(spawnd, place):
+    h.own_directory(f"{place}/app", "www")
+    h.own_directory(f"{place}/app/logs", "www")
+    os.mkdir(f"{place}/roots")
+    log = f"{place}/app/logs/x"
+    s = spawnd("-s", f"{place}/s", "-u", "www", "--log", log, "--name", "p",
+               "--", h.app("echo"), ready=False)
+    h.wait_for(lambda: ctl("ping").status == 0, 10)
+    os.rename(f"{place}/app/logs", f"{place}/app/old")
+    os.symlink("../roots", f"{place}/app/logs")
+    os.lchown(f"{place}/app/logs", pwd.getpwnam("www").pw_uid, -1)
+    r = ctl("log-reopen", log)
+    assert r.status == 73 and "not root's" in r.stderr, r
+    assert os.listdir(f"{place}/roots") == []
+    # One of root's own is a way like any other.
+    os.lchown(f"{place}/app/logs", 0, -1)
+    r = ctl("log-reopen", log)
+    assert r.status == 0, r
+    assert "opened again" in open(f"{place}/roots/x").read()
     assert s.running()
 
 
