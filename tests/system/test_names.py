@@ -416,6 +416,20 @@ def test_nobody_can_hold_up_a_start_by_the_pidfile(supervised, place):
         assert f.read() == f"{pid}\n"
 
 
+def test_the_old_one_leaves_the_pidfile_of_the_new_one(supervised, place):
+    old = supervised("-s", f"{place}/s", "-P", f"{place}/pid", "--", ECHO)
+    client = h.Connection(f"{place}/s")
+    client.send("sleep=1500&pid")
+    h.kill(old, signal.SIGTERM)
+    new = supervised("-s", f"{place}/s2", "-P", f"{place}/pid", "--", ECHO)
+    assert h.alive(old)
+    assert client.receive().status == 200
+    client.close()
+    h.wait_for(lambda: not h.alive(old), 10, f"end of {old}")
+    with open(f"{place}/pid", encoding="ascii") as f:
+        assert f.read() == f"{new}\n"
+
+
 def test_nothing_stays_in_a_jail_of_root_but_rights(supervised, place):
     """Without -u the application is root, as under spawn-fcgi."""
     pid = supervised("-s", f"{place}/s", "--", ECHO)
