@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,8 +32,6 @@ static struct listener {
 
 static struct client_list clients = TAILQ_HEAD_INITIALIZER(clients);
 static uid_t owner;		/* who started us */
-static int64_t credit = (int64_t)STATUS_BURST;
-static uint64_t credited;
 static bool inside;		/* a command is being carried out */
 
 struct client_list *
@@ -59,41 +58,46 @@ drop(struct client *c)
 }
 
 static uint64_t
+smaller(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t
 client_deadline(const struct client *c)
 {
 	if (c->saving)
 		return NEVER;
 	if (c->answering)
 		return c->wait != WAIT_NO && c->sent == c->answer.len ?
-		    NEVER : c->since + CONTROL_TAKE;
+		    NEVER : smaller(c->since + CONTROL_TAKE,
+		    c->began + CONTROL_WHOLE);
 	if (c->input.len > 0)
 		return c->line_since + CONTROL_LINE;
 	return c->since + CONTROL_IDLE;
 }
 
-static uint64_t
-smaller(uint64_t a, uint64_t b)
+/* May it cost something now? If not, it waits for credit. */
+static bool
+afford(struct client *c)
 {
-	return a < b ? a : b;
+	uint64_t now = loop_now();
+
+	if (c->right != READS_ONLY || credit_left(now))
+		return true;
+	c->saving = true;
+	c->since = now;
+	loop_pause(c->in);
+	loop_pause(c->out);
+	return false;
 }
 
-/* Until there is credit again; a tenth of the time gives it. */
-static uint64_t
-credit_at(uint64_t now)
-{
-	return credit > 0 ? now : now + (uint64_t)(1 - credit) * STATUS_SHARE;
-}
-
+/* What was done for who only reads is paid for, and the turn of the loop. */
 static void
-earn(uint64_t now)
+spend(enum right right, uint64_t since)
 {
-	if (now - credited > STATUS_BURST * STATUS_SHARE)
-		credit = (int64_t)STATUS_BURST;
-	else
-		credit += (int64_t)((now - credited) / STATUS_SHARE);
-	if (credit > (int64_t)STATUS_BURST)
-		credit = (int64_t)STATUS_BURST;
-	credited = now;
+	if (right == READS_ONLY)
+		credit_spend(loop_now() - since + STATUS_TURN);
 }
 
 static void on_timer(void);
@@ -118,21 +122,28 @@ on_timer(void)
 {
 	struct client *c, *next;
 	uint64_t now = loop_now();
+	bool left = credit_left(now);
+	struct listener *l;
 	size_t i;
 
-	earn(now);
 	TAILQ_FOREACH_SAFE(c, &clients, entry, next) {
-		if (c->saving && credit > 0) {
+		if (c->saving && left) {
 			c->saving = false;
-			loop_resume(c->out);
+			c->began += now - c->since;
+			c->line_since += now - c->since;
+			c->since = now;
+			loop_resume(c->answering ? c->out : c->in);
 		} else if (now >= client_deadline(c))
 			drop(c);
 	}
 	for (i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {
-		if (now < listeners[i].pause)
+		l = &listeners[i];
+		if (i == READS_ONLY && l->pause != NEVER && !left)
+			l->pause = credit_at(now);
+		if (now < l->pause)
 			continue;
-		listeners[i].pause = NEVER;
-		loop_resume(listeners[i].watch);
+		l->pause = NEVER;
+		loop_resume(l->watch);
 	}
 	set_timer();
 }
@@ -153,7 +164,7 @@ control_more(struct client *c)
 {
 	if (c->sent == c->answer.len) {
 		c->answer.len = c->sent = 0;
-		c->since = loop_now();
+		c->since = c->began = loop_now();
 	}
 	loop_resume(c->out);
 }
@@ -227,43 +238,37 @@ static void
 on_readable(void *arg)
 {
 	struct client *c = arg;
-	ssize_t n = receive(c);
+	enum right right = c->right;
+	uint64_t now = loop_now();
+	ssize_t n;
 
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n > 0 && c->input.len == 0)
-		c->line_since = loop_now();
-	if (n > 0)
-		c->input.len += (size_t)n;
-	c->input.eof = n == 0;
-	if (n == -1 || !run(c))
-		drop(c);
+	if (afford(c)) {
+		n = receive(c);
+		if (n == -1 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n > 0 && c->input.len == 0)
+			c->line_since = now;
+		if (n > 0) {
+			c->input.len += (size_t)n;
+			c->began = now;
+		}
+		c->input.eof = n == 0;
+		if (n == -1 || !run(c))
+			drop(c);
+		spend(right, now);
+	}
 	set_timer();
 }
 
-/* Goes on with a long answer. Returns false if it has to wait for credit. */
-static bool
+/* Goes on with a long answer. */
+static void
 step(struct client *c)
 {
-	uint64_t now = loop_now(), then;
-
-	if (c->right == READS_ONLY) {
-		earn(now);
-		if (credit <= 0) {
-			c->saving = true;
-			loop_pause(c->out);
-			return false;
-		}
-	}
-	if (!status_step(c->status, &c->answer)) {
-		proto_done(&c->answer);
-		status_free(c->status);
-		c->status = NULL;
-	}
-	then = loop_now();
-	if (c->right == READS_ONLY)
-		credit -= (int64_t)(then - now);
-	return true;
+	if (status_step(c->status, &c->answer))
+		return;
+	proto_done(&c->answer);
+	status_free(c->status);
+	c->status = NULL;
 }
 
 /* All is sent: what comes next. Returns false if the client is to go. */
@@ -288,8 +293,8 @@ write_some(struct client *c)
 {
 	ssize_t n;
 
-	if (c->status != NULL && c->answer.len - c->sent < AHEAD && !step(c))
-		return true;
+	if (c->status != NULL && c->answer.len - c->sent < AHEAD)
+		step(c);
 	if (c->answer.failed)
 		return false;
 	n = send(c->fd, c->answer.buf + c->sent, c->answer.len - c->sent,
@@ -310,9 +315,14 @@ static void
 on_writable(void *arg)
 {
 	struct client *c = arg;
+	enum right right = c->right;
+	uint64_t now = loop_now();
 
-	if (!write_some(c))
-		drop(c);
+	if (afford(c)) {
+		if (!write_some(c))
+			drop(c);
+		spend(right, now);
+	}
 	set_timer();
 }
 
@@ -327,9 +337,19 @@ count_of(uid_t uid, enum right right)
 	return n;
 }
 
+/* Has it closed its end, with what it asked for still to come? */
+static bool
+is_gone(const struct client *c)
+{
+	struct pollfd pfd = { .fd = c->fd };
+
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR));
+}
+
 /*
- * Where all places are taken, whoever has most gives up the one that has said
- * nothing for longest. Returns false if there is none.
+ * Where all places are taken, who has gone gives up its own, or else whoever
+ * has most the one that has said nothing for longest. Returns false if there
+ * is none.
  */
 static bool
 make_place(uid_t uid, enum right right)
@@ -338,6 +358,10 @@ make_place(uid_t uid, enum right right)
 	struct client *c, *victim = NULL;
 
 	TAILQ_FOREACH(c, &clients, entry) {
+		if (c->right == right && is_gone(c)) {
+			drop(c);
+			return true;
+		}
 		n = count_of(c->uid, right);
 		if (c->right != right || n < most)
 			continue;
@@ -393,6 +417,8 @@ on_connect(void *arg)
 {
 	static const char sorry[] = "error 75 too many clients, or not you\n";
 	struct listener *l = arg;
+	enum right right = (enum right)(l - listeners);
+	uint64_t now = loop_now();
 	int fd, i;
 
 	for (i = 0; i < ACCEPTS; i++) {
@@ -404,11 +430,16 @@ on_connect(void *arg)
 		}
 		if (fd == -1)
 			break;
-		if (!take(fd, (enum right)(l - listeners))) {
+		if (!take(fd, right)) {
 			send(fd, sorry, sizeof(sorry) - 1, MSG_NOSIGNAL |
 			    MSG_DONTWAIT);
 			close(fd);
 		}
+	}
+	spend(right, now);
+	if (right == READS_ONLY && !credit_left(now) && l->pause == NEVER) {
+		loop_pause(l->watch);
+		l->pause = credit_at(now);
 	}
 	set_timer();
 }

@@ -2,11 +2,14 @@
 """The control sockets: who may use them, and what those who misuse them do
 not do to the pool."""
 
+import contextlib
 import os
 import re
+import select
 import socket
 import stat
 import subprocess
+import threading
 import time
 
 import pytest
@@ -86,8 +89,28 @@ def never_read(path):
         return c
 
 
+def is_hung_up(sock):
+    poll = select.poll()
+    poll.register(sock, 0)
+    return bool(poll.poll(0))
+
+
+def drip(c, deadline):
+    """Takes a little of its answers every few seconds, until it is left."""
+    began = time.monotonic()
+    while not is_hung_up(c.sock) and time.monotonic() - began < deadline:
+        with contextlib.suppress(BlockingIOError):
+            c.sock.recv(4096)
+        poll = select.poll()
+        poll.register(c.sock, 0)
+        poll.poll(3000)
+
+
 def test_who_is_slow_is_given_up(echo):
     before = len(h.fds(echo.pid))
+    bits = never_read(echo.read)
+    dripping = threading.Thread(target=drip, args=(bits, 40))
+    dripping.start()
     with Raw(echo.read, 30) as c, never_read(echo.read), Raw(echo.read) as d:
         d.ask("ping")                   # and says no more
         began = time.monotonic()
@@ -103,6 +126,10 @@ def test_who_is_slow_is_given_up(echo):
                 except TimeoutError:
                     pass
         assert 8 < time.monotonic() - began < 13
+        # Who takes a bit now and then is not spared for it.
+        dripping.join()
+        assert time.monotonic() - began < 30
+        bits.close()
         h.wait_for(lambda: len(h.fds(echo.pid)) == before + 1, 5,
                    lambda: h.fds(echo.pid))
         assert d.ask("ping")[-1] == "end"
@@ -140,6 +167,44 @@ def test_a_thousand_at_once(echo):
     # One user's crowd does not keep another from reading.
     r = ctl("-p", "p", "status", user="many")
     assert r.status == 0, r
+
+
+def test_clients_that_have_gone_keep_no_place(spawnd, place):
+    control = pool("slow") + "/control"
+    spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--name", "slow",
+           "--", h.app("echo"), "delay=1500")
+    for _ in range(8):
+        with Raw(control) as c:
+            c.send(b"reload\n")
+            assert c.line() == "spawnd 1"
+    assert ask(control, "ping")[-1] == "end"
+
+
+@pytest.mark.parametrize("command", ["ping", "history", "status", "leave"])
+def test_who_only_reads_gets_a_tenth_of_a_processor(echo, command):
+    stop = time.monotonic() + 2
+    ask(echo.read, "status")            # the burst has begun
+    before = h.cpu(echo.pid)
+
+    def hog():
+        while time.monotonic() < stop:
+            try:
+                with Raw(echo.read, 0.5) as c:
+                    if command == "leave":
+                        c.send(b"status\n")
+                        continue
+                    while time.monotonic() < stop:
+                        c.send(command.encode() + b"\n")
+                        c.answer()
+            except (OSError, EOFError):
+                pass
+    threads = [threading.Thread(target=hog) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    used = h.cpu(echo.pid) - before
+    assert used < 0.5, used
 
 
 def test_a_crowd_of_one_user_leaves_room_for_another(echo):
