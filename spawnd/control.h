@@ -109,7 +109,17 @@ uint64_t credit_at(uint64_t now);
 /* So many microseconds were spent on them. */
 void	 credit_spend(uint64_t cost);
 
+/* plan_control.c */
+/*
+ * Where the sockets of the plan are to be, and for whom: a phase of
+ * plan_make(), after those of the identity, the socket and the files.
+ */
+int	 plan_control(struct plan *p, struct err *e);
+
 /* place.c: where the sockets are */
+/* The names of what is in the directory. */
+#define PLACE_FILES	4
+extern const char *const place_files[PLACE_FILES];
 /*
  * Makes (or takes over) the directory for the pool's sockets, under a name
  * that is free. Returns 0, or -1: with *e set (73, 77, 78), or, with e->status

@@ -25,6 +25,15 @@ is_trusted(const char *path)
 	    (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
+/* Below one of those: it is its own user's, and so is what it answers. */
+static bool
+is_directory(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* The directories of all pools' directories; root's and, if so, our own. */
 static int
 bases(char *list[2])
@@ -99,7 +108,7 @@ scan(struct pools *p, const char *base, struct err *e)
 			continue;
 		if (asprintf(&path, "%s/%s", base, de->d_name) == -1)
 			continue;
-		if (is_trusted(path) && is_alive(p, path))
+		if (is_directory(path) && is_alive(p, path))
 			r = add(p, base, de->d_name, e);
 		free(path);
 	}
@@ -118,7 +127,7 @@ find_named(const char *name, struct pools *p, struct err *e)
 	for (i = 0; i < n && r == 0 && p->n == 0; i++) {
 		if (asprintf(&path, "%s/%s", list[i], name) == -1)
 			continue;
-		if (is_trusted(list[i]) && is_trusted(path))
+		if (is_trusted(list[i]) && is_directory(path))
 			r = add(p, list[i], name, e);
 		free(path);
 	}

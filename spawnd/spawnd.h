@@ -159,6 +159,7 @@ struct conf {
 	/* No option of spawnd's sets these; see names.h. */
 	enum env_base	 env_base;
 	bool		 inherited_only;	/* a socket must be passed in */
+	bool		 inherits_none;		/* one that is means nothing */
 	bool		 mode_by_umask;		/* of the socket, without -M */
 	bool		 both_families;		/* "::" takes IPv4 too */
 	bool		 root_stays;		/* without -u, and its rights */
@@ -434,6 +435,8 @@ int	 ident_user(const char *opt, const char *name, uid_t *uid, gid_t *gid,
 	    struct err *e);
 int	 ident_group(const char *opt, const char *name, gid_t *gid,
 	    struct err *e);
+/* Is that one of its groups? */
+bool	 ident_member(const struct ident *id, gid_t gid);
 /* The name of an id, or its digits; in malloc'd memory, NULL without any. */
 char	*ident_user_name(uid_t uid);
 char	*ident_group_name(gid_t gid);
@@ -662,6 +665,8 @@ int	 notify_listen_fds(struct err *e);
  * calls `name`. Closes the others. Returns it, or -1 with *e set (78).
  */
 int	 notify_choose(int n, const char *name, struct err *e);
+/* None of those n is wanted: closes them. */
+void	 notify_close(int n);
 /* Connects to NOTIFY_SOCKET, if there is one, before the jail. */
 void	 notify_open(void);
 /*
@@ -934,6 +939,8 @@ int	 pidfile_publish(const struct plan *p, struct err *e);
 void	 pidfile_clear(const struct plan *p);
 
 /* plan.c */
+/* path as it will be once "/" is the working directory; malloc'd or NULL. */
+char	*plan_absolute(const char *path, bool in_jail);
 /* The pool's name: --name, or made of the application's. */
 void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
 /*

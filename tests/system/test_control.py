@@ -177,6 +177,7 @@ def test_clients_that_have_gone_keep_no_place(spawnd, place):
         with Raw(control) as c:
             c.send(b"reload\n")
             assert c.line() == "spawnd 1"
+            assert c.line().startswith("progress ")
     assert ask(control, "ping")[-1] == "end"
 
 
@@ -355,6 +356,47 @@ def test_another_place_and_none(spawnd, place):
     s = spawnd("-s", f"{place}/1", "-u", "www", "--control", "none",
                "--name", "nowhere", h.app("echo"))
     assert not os.path.exists(pool("nowhere"))
+
+
+def test_only_what_is_its_own_is_removed_from_another_place(spawnd, place):
+    h.own_directory(f"{place}/d", "www")
+    args = ("-s", f"{place}/d/sock", "--control", f"{place}/d/c", "--",
+            h.app("echo"))
+    s = spawnd(*args, user="www")
+    assert s.stop() == 0
+    assert os.listdir(f"{place}/d") == []       # it had made c, too
+    h.own_directory(f"{place}/d/c", "www")
+    for name in ("log", "control", "status", "pid"):
+        with open(f"{place}/d/c/{name}", "w", encoding="ascii") as f:
+            f.write("precious\n")
+        r = h.run_spawnd("-n", *args, user="www")
+        with open(f"{place}/d/c/{name}", encoding="ascii") as f:
+            assert f.read() == "precious\n", name
+        assert name == "log" or (r.status == 73 and name in r.stderr), r
+        os.unlink(f"{place}/d/c/{name}")
+    assert os.listdir(f"{place}/d/c") == []
+
+
+@pytest.mark.parametrize("args, status", [
+    (["--control", "/run/t/c", "-P", "/run/t/c/pid"], 78),
+    (["--control", "/run/t/c", "--log", "/run/t/c/log"], 78),
+    (["--control", "/run/t/c", "-s", "/run/t/c/control"], 78),
+    (["--control", "none", "--status-group", "alpha"], 64)])
+def test_options_that_are_at_odds(place, args, status):
+    r = h.run_spawnd(*(["-s", f"{place}/s"] if "-s" not in args else []),
+                     *args, "-u", "www", "--", h.app("echo"))
+    assert r.status == status, r
+    assert "--control" in h.line_of(r)
+
+
+def test_a_group_that_one_is_not_in_is_refused(place):
+    h.own_directory(f"{place}/d", "www")
+    r = h.run_spawnd("-s", f"{place}/d/s", "--control", f"{place}/d/c",
+                     "--status-group", "root", "--", h.app("echo"),
+                     user="www")
+    assert r.status == 77, r
+    assert h.line_of(r) == "spawnd: --status-group: root: you are not in " \
+        "this group (only root may name another)"
 
 
 def test_without_root_it_is_the_users_own_and_is_removed(spawnd, place):

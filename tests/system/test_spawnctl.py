@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import re
+import shutil
 import socket
 import subprocess
 import threading
@@ -212,6 +213,17 @@ def test_log_reopen_by_root_takes_no_link_of_others(spawnd, place):
     assert r.status == 0, r
     assert "opened again" in open(f"{place}/roots/x").read()
     assert s.running()
+
+
+def test_a_link_to_anothers_socket_commands_nobody(spawnd, place):
+    s = spawnd("-s", f"{place}/s", "-u", "www", "--name", "p", "--",
+               h.app("echo"))
+    h.own_directory(pool("evil"), "www")
+    os.symlink(pool("p") + "/control", pool("evil") + "/control")
+    assert ctl("-p", "evil", "stop").status == 77
+    assert ctl("-p", "p", "ping").status == 0
+    assert s.running()
+    shutil.rmtree(pool("evil"))
 
 
 def busy_load(echo_sock, n, milliseconds=3000):
