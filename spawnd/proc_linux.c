@@ -28,7 +28,7 @@ proc_open(bool *detached)
 {
 	if (procfd != -1)
 		close(procfd);
-	procfd = jail_detach("/proc", detached);
+	procfd = jail_detach(trail_open("/proc"), detached);
 	if (procfd != -1 && faccessat(procfd, "self/stat", F_OK, 0) == -1) {
 		close(procfd);
 		procfd = -1;

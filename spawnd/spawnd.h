@@ -159,6 +159,7 @@ struct conf {
 	/* No option of spawnd's sets these; see names.h. */
 	enum env_base	 env_base;
 	bool		 inherited_only;	/* a socket must be passed in */
+	bool		 inherits_none;		/* one that is means nothing */
 	bool		 mode_by_umask;		/* of the socket, without -M */
 	bool		 both_families;		/* "::" takes IPv4 too */
 	bool		 root_stays;		/* without -u, and its rights */
@@ -438,6 +439,8 @@ int	 ident_user(const char *opt, const char *name, uid_t *uid, gid_t *gid,
 	    struct err *e);
 int	 ident_group(const char *opt, const char *name, gid_t *gid,
 	    struct err *e);
+/* Is that one of its groups? */
+bool	 ident_member(const struct ident *id, gid_t gid);
 /* The name of an id, or its digits; in malloc'd memory, NULL without any. */
 char	*ident_user_name(uid_t uid);
 char	*ident_group_name(gid_t gid);
@@ -498,11 +501,12 @@ int	 jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	    gid_t gid);
 
 /*
- * Opens a directory for use after the jail. *detached: it is a mount of its
- * own, from which no ".." leads out; a plain one must be closed before the
- * jail is entered. Returns a close-on-exec descriptor, or -1 with errno set.
+ * Makes a directory that was opened one for use after the jail. *detached: it
+ * is a mount of its own, from which no ".." leads out; a plain one must be
+ * closed before the jail is entered. Returns a close-on-exec descriptor in
+ * place of dir, or -1 if that is -1.
  */
-int	 jail_detach(const char *path, bool *detached);
+int	 jail_detach(int dir, bool *detached);
 
 /* limit.c */
 /* Parses --rlimit's NAME=SOFT[:HARD]. Returns 0, or -1 with *e set (64). */
@@ -666,6 +670,8 @@ int	 notify_listen_fds(struct err *e);
  * calls `name`. Closes the others. Returns it, or -1 with *e set (78).
  */
 int	 notify_choose(int n, const char *name, struct err *e);
+/* None of those n is wanted: closes them. */
+void	 notify_close(int n);
 /* Connects to NOTIFY_SOCKET, if there is one, before the jail. */
 void	 notify_open(void);
 /*
@@ -938,6 +944,8 @@ int	 pidfile_publish(const struct plan *p, struct err *e);
 void	 pidfile_clear(const struct plan *p);
 
 /* plan.c */
+/* path as it will be once "/" is the working directory; malloc'd or NULL. */
+char	*plan_absolute(const char *path, bool in_jail);
 /* The pool's name: --name, or made of the application's. */
 void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
 /*
@@ -1028,6 +1036,19 @@ void	 supervise_stop(bool fast);
 int	 signame_number(const char *name);
 /* "TERM", or NULL for a number that has no name here. */
 const char *signame_name(int signo);
+
+/* trail.c */
+/*
+ * Opens a directory, for looking up names in it, by an absolute path or one
+ * from here. As root a link on the way is only followed if it is root's own.
+ * Returns a close-on-exec descriptor, or -1 with errno set (EXDEV: such a
+ * link).
+ */
+int	 trail_open(const char *path);
+/* The same, of the directory that path is in; *name is the rest of it. */
+int	 trail_open_above(const char *path, const char **name);
+/* Why it could not be opened, by errno. */
+const char *trail_reason(int error);
 
 /* worker.c */
 /* Makes room for n slots. Returns 0, or -1 with *e set (71). */

@@ -140,7 +140,7 @@ fpm_as_openmetrics(void **arg)
 	    "the pool was reached.\n# TYPE phpfpm_up gauge\nphpfpm_up 1\n");
 	for (i = 0; i < NITEMS(keys); i++)
 		n += (size_t)snprintf(want + n, sizeof(want) - n,
-		    "# HELP phpfpm_%s As \"%s\" of the status page.\n"
+		    "# HELP phpfpm_%s As %s of the status page.\n"
 		    "# TYPE phpfpm_%s gauge\nphpfpm_%s %s\n", keys[i][0],
 		    keys[i][1], keys[i][0], keys[i][0], keys[i][2]);
 	strlcat(want, "# EOF\n", sizeof(want));
