@@ -236,17 +236,15 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 #define ANY_CPU	UINT64_MAX	/* stopping and continuing it uses some */
 
 /*
- * A kept-open connection that nothing has happened on for a while: its holder
- * reads on it, or polls and has nothing else to wait for; one that waits for a
- * database serves a request.
+ * Kept-open connections that nothing has happened on for a while. `waits`: it
+ * is the clients' turn.
  */
 static bool
-is_quiet(const struct view *v, bool unread, bool others, uint64_t keep_idle,
-    uint64_t now, struct sight *s)
+is_quiet(const struct view *v, bool waits, uint64_t keep_idle, uint64_t now,
+    struct sight *s)
 {
-	bool waits = v->reads == s->connection || (v->polling && !others);
-	bool still = !unread && (v->stopped ? s->quiet_since != 0 : waits &&
-	    (s->quiet_cpu == ANY_CPU || s->quiet_cpu == v->cpu));
+	bool still = v->stopped ? waits && s->quiet_since != 0 : waits &&
+	    (s->quiet_cpu == ANY_CPU || s->quiet_cpu == v->cpu);
 
 	s->quiet_cpu = v->stopped ? ANY_CPU : v->cpu;
 	if (!still)
@@ -269,20 +267,32 @@ holds(const uint64_t *inodes, int n, uint64_t inode)
 	return false;
 }
 
-/* It holds a connection: since when, and does it matter? */
+/* It holds n connections: since when, and does it matter? */
 static void
-connected(const struct view *v, uint64_t inode, bool unread, bool others,
-    uint64_t keep_idle, uint64_t now, struct sight *s, struct exam *x)
+connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
+    bool unread, uint64_t keep_idle, uint64_t now, struct sight *s,
+    struct exam *x)
 {
-	if (inode != s->connection) {
-		s->connection = inode;
+	uint64_t sum = 0;
+	bool waits;
+	int i;
+
+	for (i = 0; i < n; i++)
+		sum += inodes[i];
+	if (inodes[0] != s->connection) {
+		s->connection = inodes[0];
 		s->held_since = now;
+	}
+	if (sum != s->held) {
+		s->held = sum;
 		s->quiet_since = 0;
 	}
-	x->holds = is_quiet(v, unread, others, keep_idle, now, s) ?
-	    HOLDS_QUIET : HOLDS_BUSY;
+	/* Of a stopped one no call can be known: as it was before. */
+	waits = !unread && (v->stopped || quiet_waits(pid, v, inodes, n));
+	x->holds = is_quiet(v, waits, keep_idle, now, s) ? HOLDS_QUIET :
+	    HOLDS_BUSY;
 	x->waits = x->holds == HOLDS_QUIET;
-	x->connection = inode;
+	x->connection = s->connection;
 	x->age = now - s->held_since;
 }
 
@@ -316,7 +326,7 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 	bool away = is_away(pid), listens, kept, whole;
 	struct accepted what;
 	struct view v;
-	int n, all;
+	int n;
 
 	if (proc_view(pid, listener, false, &v) == -1) {
 		fault_met(FAULT_PROC, pid, now);
@@ -334,15 +344,15 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 		fault_met(FAULT_PROC, pid, now);
 	/* A TCP connection that was reset is in no table any more. */
 	kept = s->connection != 0 && holds(inodes, n, s->connection);
-	all = n;
 	n = find_accepted(inodes, n, &what, now);
 	/* What a job in the background was left with by who started it. */
 	if (n > 0 && !listens && !what.alive)
 		n = 0;
-	if (n > 0 || (n == 0 && kept && listens)) {
-		connected(&v, n > 0 ? inodes[0] : s->connection,
-		    what.unread || !whole, all > n, away ? 0 : keep_idle, now,
-		    s, x);
+	if (n == 0 && kept && listens)
+		inodes[n++] = s->connection;
+	if (n > 0) {
+		connected(pid, &v, inodes, n, what.unread || !whole,
+		    away ? 0 : keep_idle, now, s, x);
 	} else if (n == 0 && whole && !away) {
 		s->connection = 0;
 		x->holds = HOLDS_NOTHING;

@@ -251,8 +251,9 @@ struct sight {
 	uint64_t	 mark;			/* the queue's, at its spawn */
 	uint64_t	 quiet_cpu;		/* ns, of the process alone */
 	uint64_t	 quiet_since;		/* usec; 0: it is not */
-	uint64_t	 connection;		/* the one it held */
+	uint64_t	 connection;		/* one that it held */
 	uint64_t	 held_since;		/* usec */
+	uint64_t	 held;			/* the sum of all of them */
 	struct exam	 exam;			/* the last one */
 	bool		 examined;		/* it still may stand */
 	enum look	 looked;		/* the last answer */
@@ -261,6 +262,8 @@ struct sight {
 };
 
 /* What /proc shows of a worker at one moment, over its whole tree. */
+#define READS_MAX	64
+#define QUIET_MAX	256	/* connections, at the most */
 struct view {
 	uint64_t	 cpu;			/* ns used so far */
 	bool		 accepting;		/* a task waits for work */
@@ -269,9 +272,12 @@ struct view {
 	bool		 readable;		/* nothing of it was hidden */
 	bool		 stopped;		/* all tasks are */
 	int		 tasks;			/* that have not ended */
-	bool		 reading;		/* a task sleeps in a read */
-	uint64_t	 reads;			/* of that socket; 0: of none */
+	uint64_t	 reads[READS_MAX];	/* sockets that are read from */
+	int		 nreads;
 	bool		 looping;		/* or in epoll_wait(2) */
+	int		 epoll;			/* of that descriptor; -1 */
+	bool		 endless;		/* with no time limit */
+	bool		 engaged;		/* a task waits otherwise */
 	pid_t		 child;			/* one of its children; 0 */
 };
 
@@ -280,9 +286,11 @@ struct call {
 	enum {
 		CALL_NONE,		/* it runs */
 		CALL_FOREIGN,		/* it cannot be known */
-		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_POLL, CALL_EPOLL
+		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_POLL, CALL_EPOLL,
+		CALL_FUTEX
 	}		 kind;
 	int		 fd;			/* the first argument; or -1 */
+	bool		 endless;		/* epoll: no time limit */
 };
 
 /*
@@ -756,6 +764,8 @@ int	 proc_open(bool *detached);
  * errno set.
  */
 ssize_t	 proc_read(const char *path, char *buf, size_t size);
+/* Opens one, as openat(2) does. */
+int	 proc_at(const char *path, int flags);
 /* Writes a file of /proc. Returns 0, or -1 with errno set. */
 int	 proc_write(const char *path, const char *text);
 /*
@@ -807,6 +817,18 @@ uint64_t parse_pss(const char *text);
 size_t	 parse_pids(const char *text, pid_t *list, int *n, int max);
 /* Does the SigCgt line of /proc/PID/status have that signal? */
 bool	 parse_caught(const char *text, int signo);
+/* A line of an epoll's fdinfo; false: it tells of no descriptor. */
+bool	 parse_watched(const char *line, uint64_t *inode, uint32_t *events);
+
+/* quiet_linux.c: whose turn it is */
+/*
+ * Can it be proven that the process waits for its clients alone, on each of
+ * these n connections? v is what proc_view() has found just now.
+ */
+bool	 quiet_waits(pid_t pid, const struct view *v, const uint64_t *inodes,
+	    int n);
+/* Does it read from that one? */
+bool	 quiet_reads(const struct view *v, uint64_t inode);
 
 /* queue_linux.c: who waits to be accepted */
 /* This is cheap to ask; where it cannot be known it is not. */
