@@ -289,6 +289,8 @@ connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
 	}
 	/* Of a stopped one no call can be known: as it was before. */
 	waits = !unread && (v->stopped || quiet_waits(pid, v, inodes, n));
+	x->served = waits && !v->stopped && keep_idle != 0 &&
+	    s->quiet_cpu != ANY_CPU && s->quiet_cpu != v->cpu;
 	x->holds = is_quiet(v, waits, keep_idle, now, s) ? HOLDS_QUIET :
 	    HOLDS_BUSY;
 	x->waits = x->holds == HOLDS_QUIET;
@@ -387,6 +389,7 @@ observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	s->examined = !x->frozen && (x->holds == HOLDS_BUSY ||
 	    x->holds == HOLDS_UNKNOWN);
 	s->exam = *x;
+	s->exam.served = false;	/* it is not known anew */
 }
 
 void

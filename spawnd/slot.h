@@ -40,7 +40,7 @@ struct slot {
 	bool		 busy;		/* when last examined */
 	bool		 turn;		/* idle, and waits to be stopped */
 	bool		 threads;	/* then: several wait in accept */
-	bool		 constant;	/* other connections at each look */
+	bool		 constant;	/* other requests at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
 	uint64_t	 retiring;	/* since when */

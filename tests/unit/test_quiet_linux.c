@@ -445,6 +445,24 @@ request(const struct sleep *s)
 	await_rest(s);
 }
 
+/* That the worker is between two requests is seen once for each. */
+static void
+a_request_that_is_over_is_seen(void **arg)
+{
+	const struct sleep s = { "reads", reads, 1, 1, 1, true };
+	uint64_t now = 4000 * USEC;
+
+	(void)arg;
+	start(s.work, s.clients);
+	await_rest(&s);
+	look(now);
+	assert_false(look(++now).served);
+	request(&s);
+	assert_true(look(++now).served);
+	assert_false(look(++now).served);
+	finish(&s);
+}
+
 static bool
 is_late(uint64_t now)
 {
@@ -523,6 +541,7 @@ main(void)
 		cmocka_unit_test(
 		    short_requests_on_one_connection_are_never_late),
 		cmocka_unit_test(one_long_request_is_late),
+		cmocka_unit_test(a_request_that_is_over_is_seen),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tmp_remove);
