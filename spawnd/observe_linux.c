@@ -21,6 +21,7 @@
 #define SOCKETS_MAX	128		/* of a process or tree */
 #define FAULT_PAUSE	USEC	/* without one: it is over */
 #define LOOK_DEAR	UINT64_C(1000)	/* usec: such a look is not free */
+#define LOOK_STANDS	UINT64_C(200000)	/* its answer, so long */
 #define LOOK_SHARE	20		/* of the time, at most, for those */
 #define EXAM_SHARE	10
 #define EXAM_CREDIT	UINT64_C(20000)
@@ -209,7 +210,11 @@ look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 	return LOOK_NO;
 }
 
-/* Trees that are large cost much: all of them together get a share. */
+/*
+ * Trees that are large cost much: all of them together get a share, and the
+ * others are looked at all the same. An answer stands for a moment, then it is
+ * not known any more: who has become ready meanwhile must not be ended.
+ */
 enum look
 observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 {
@@ -222,13 +227,17 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 		return LOOK_READY;
 	}
 	if (age < LOOK_WHOLE)
-		return LOOK_NO;
+		return LOOK_UNKNOWN;
 	raise_oom(pid, s);
+	if (s->dear && now < again)
+		return now - s->looked_at < LOOK_STANDS ? s->looked :
+		    LOOK_UNKNOWN;
 	before = spent();
-	if (now < again)
-		return s->looked;
 	s->looked = look(pid, age, now, s);
-	if ((cost = spent() - before) >= LOOK_DEAR)
+	s->looked_at = now;
+	cost = spent() - before;
+	s->dear = cost >= LOOK_DEAR;
+	if (s->dear)
 		again = now + cost * LOOK_SHARE;
 	return s->looked;
 }

@@ -257,6 +257,8 @@ struct sight {
 	struct exam	 exam;			/* the last one */
 	bool		 examined;		/* it still may stand */
 	enum look	 looked;		/* the last answer */
+	uint64_t	 looked_at;		/* usec */
+	bool		 dear;			/* that took long */
 	bool		 oom_done;
 	bool		 halted;		/* by somebody else */
 };

@@ -121,20 +121,23 @@ longest_pause(const struct pool *p)
 	return POOL_LOOK_LAST * (1 + p->count[SLOT_STARTING] / 32);
 }
 
+/* One whose time is over, but was not seen just now, goes at the next look. */
 void
 start_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
+	uint64_t next;
+
 	if (now >= s->ready_by && s->seen == LOOK_NO) {
 		slot_notice(p, NOTICE_SLOW, s);
 		s->slow = true;
 		slot_stop(p, s, ev, now);
 		return;
 	}
-	if (now >= s->ready_by)
-		s->ready_by = slot_later(now, p->conf.start_timeout);
 	s->pause = smaller(s->pause * 2, longest_pause(p));
-	slot_deadline(p, s, smaller(slot_later(now, s->pause), s->ready_by));
+	next = slot_later(now, s->pause);
+	slot_deadline(p, s, now < s->ready_by ? smaller(next, s->ready_by) :
+	    next);
 	slot_push(p, s, POOL_LOOK)->age = now - s->spawned;
 }
 

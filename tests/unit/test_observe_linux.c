@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Who waits for its clients alone, and who only looks so. Each worker here is
- * a child that has accepted connections and sleeps in one way or another; the
- * time between two looks is made up.
+ * Who is ready, who waits for its clients alone, and who only looks so. Each
+ * worker here is a child that has accepted connections and sleeps in one way
+ * or another; the time between two looks is made up.
  */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -290,6 +290,24 @@ loops_beside_a_thread(void)
 	wait_in_loop(-1);
 }
 
+#define CROWD	600	/* threads: to look at them takes a while */
+
+static void
+sleeps_with_a_crowd(void)
+{
+	pthread_attr_t small;
+	pthread_t t;
+	int i;
+
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 65536);
+	for (i = 1; i < CROWD; i++) {
+		if (pthread_create(&t, &small, sleeps, NULL) != 0)
+			_exit(1);
+	}
+	pause();
+}
+
 /* Ours */
 
 static void
@@ -336,10 +354,12 @@ has_come_to_rest(const struct sleep *sleep, struct view *v)
 static void
 await_rest(const struct sleep *sleep)
 {
-	uint64_t end = loop_now() + PATIENCE;
+	uint64_t end = loop_now() + PATIENCE, cpu = 0;
 	struct view v;
 
-	while (!has_come_to_rest(sleep, &v)) {
+	/* It is said to sleep a moment before it has used its last cpu. */
+	while (!has_come_to_rest(sleep, &v) || v.cpu != cpu) {
+		cpu = v.cpu;
 		if (loop_now() > end)
 			fail_msg("%s: %d tasks, %d reads", sleep->name,
 			    v.tasks, v.nreads);
@@ -418,7 +438,7 @@ static void
 unread_bytes_are_not_quiet(void **arg)
 {
 	const struct sleep s = { "reads", reads, 1, 1, 1, true };
-	uint64_t end = loop_now() + PATIENCE, now = 1000 * USEC;
+	uint64_t now = 1000 * USEC;
 
 	(void)arg;
 	start(s.work, s.clients);
@@ -426,8 +446,8 @@ unread_bytes_are_not_quiet(void **arg)
 	look(now);
 	look(++now);
 	kill(worker, SIGSTOP);
-	while (!look(now).frozen && loop_now() < end)
-		usleep(1000);
+	assert_int_equal(waitpid(worker, NULL, WUNTRACED), worker);
+	assert_true(look(now).frozen);
 	assert_int_equal(look(now + IDLE).holds, HOLDS_QUIET);
 	assert_int_equal(write(clients[0], "x", 1), 1);
 	assert_int_equal(look(now + IDLE).holds, HOLDS_BUSY);
@@ -512,6 +532,48 @@ one_long_request_is_late(void **arg)
 	finish(&s);
 }
 
+static void
+a_dear_worker_hides_no_other(void **arg)
+{
+	const struct sleep crowd = { "crowd", sleeps_with_a_crowd, 0, CROWD,
+	    0, false };
+	const struct sleep s = { "polls", polls, 1, 1, 0, false };
+	struct sight dear = { .cpu = 0 };
+	uint64_t now = 5000 * USEC, end = loop_now() + PATIENCE;
+	pid_t other;
+	struct view v;
+
+	(void)arg;
+	start(crowd.work, crowd.clients);
+	other = worker;
+	while (proc_view(other, 0, false, &v) == -1 || v.tasks < CROWD) {
+		assert_true(loop_now() < end);
+		usleep(1000);
+	}
+	start(s.work, s.clients);
+	await_rest(&s);
+	assert_int_equal(observe_look(other, USEC, now, &dear), LOOK_NO);
+	assert_true(dear.dear);
+	assert_int_equal(observe_look(worker, USEC, now + 1, &sight), LOOK_READY);
+	kill(other, SIGKILL);
+	waitpid(other, NULL, 0);
+	finish(&s);
+}
+
+/* Of so young a one not all is looked at. */
+static void
+a_young_worker_is_not_known_to_be_unready(void **arg)
+{
+	const struct sleep s = { "polls", polls, 1, 1, 0, false };
+
+	(void)arg;
+	start(s.work, s.clients);
+	await_rest(&s);
+	assert_int_equal(observe_look(worker, 1000, 6000 * USEC, &sight),
+	    LOOK_UNKNOWN);
+	finish(&s);
+}
+
 static int
 set_up(void **arg)
 {
@@ -542,6 +604,8 @@ main(void)
 		    short_requests_on_one_connection_are_never_late),
 		cmocka_unit_test(one_long_request_is_late),
 		cmocka_unit_test(a_request_that_is_over_is_seen),
+		cmocka_unit_test(a_dear_worker_hides_no_other),
+		cmocka_unit_test(a_young_worker_is_not_known_to_be_unready),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tmp_remove);
