@@ -112,6 +112,7 @@ observe_init(struct guarantees *g)
 	if (fstat(STDIN_FILENO, &st) == 0)
 		listener = st.st_ino;
 	g->proc = proc_open(&g->proc_detached) == 0;
+	g->proc_foreign = !g->proc && errno == ESRCH;
 	g->queue = diag_open(STDIN_FILENO) == 0 &&
 	    diag_accepted(NULL, 0, &what) == 0;
 	if (!g->queue) {

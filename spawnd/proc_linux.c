@@ -23,15 +23,35 @@
 
 static int procfd = -1;
 
+/* Are its numbers ours? Those of another PID namespace name others. */
+static int
+check_self(void)
+{
+	char self[16] = "";
+
+	if (readlinkat(procfd, "self", self, sizeof(self) - 1) == -1 &&
+	    errno != ENOENT)
+		return -1;
+	if (atoi(self) != (int)getpid()) {
+		errno = ESRCH;
+		return -1;
+	}
+	return faccessat(procfd, "self/stat", F_OK, 0);
+}
+
 int
 proc_open(bool *detached)
 {
+	int error;
+
 	if (procfd != -1)
 		close(procfd);
 	procfd = jail_detach("/proc", detached);
-	if (procfd != -1 && faccessat(procfd, "self/stat", F_OK, 0) == -1) {
+	if (procfd != -1 && check_self() == -1) {
+		error = errno;
 		close(procfd);
 		procfd = -1;
+		errno = error;
 	}
 	return procfd == -1 ? -1 : 0;
 }

@@ -26,7 +26,10 @@ say_guarantees(void)
 
 	if (plan.stays_root)
 		log_warn("no user was named: supervisor and workers stay root");
-	if (!g->proc)
+	if (g->proc_foreign)
+		log_info("/proc is of another PID namespace: workers are taken "
+		    "as ready after 0.2 s");
+	else if (!g->proc)
 		log_info("no /proc: workers are taken as ready after 0.2 s");
 	else if (plan.jail != NULL && !g->proc_detached)
 		log_info("/proc could not be detached: the supervisor's own "

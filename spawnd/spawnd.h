@@ -228,6 +228,7 @@ struct plan {
 /* Which of the promised things hold on this system. */
 struct guarantees {
 	bool		 proc;			/* /proc can be read */
+	bool		 proc_foreign;		/* another PID namespace's */
 	bool		 proc_detached;
 	bool		 queue;			/* the queue can be read */
 	const char	*no_queue;		/* why not */
@@ -759,7 +760,10 @@ int	 observe_shutdown(void);
 int	 observe_somaxconn(void);
 
 /* proc_linux.c: reading /proc through a descriptor that outlives the jail */
-/* Opens /proc. Returns 0 with *detached set, or -1: there is none. */
+/*
+ * Opens /proc. Returns 0 with *detached set, or -1 with errno set: there is
+ * none (ESRCH: it is of another PID namespace).
+ */
 int	 proc_open(bool *detached);
 /*
  * Reads a small file of /proc as a string. Returns its length, or -1 with
