@@ -51,17 +51,44 @@ queue_has(const struct inet_diag_msg *m, uint64_t *id)
 static bool
 take_head_unix(const struct nlmsghdr *h, void *arg)
 {
+	const char *a;
 	uint32_t inode;
-	const void *a;
-	size_t len;
+	size_t len, i;
 
 	(void)arg;
 	a = diag_attribute(h, UNIX_DIAG_ICONS, &len);
-	if (a != NULL && len >= sizeof(inode)) {
-		memcpy(&inode, a, sizeof(inode));
+	/* A client that has given up is still there, without a number. */
+	for (i = 0; a != NULL && head.id == 0 && i < len / sizeof(inode); i++) {
+		memcpy(&inode, a + i * sizeof(inode), sizeof(inode));
 		head.id = inode;
 	}
 	return false;
+}
+
+static bool
+take_head_listed(const struct nlmsghdr *h, void *arg)
+{
+	const struct unix_diag_msg *m = NLMSG_DATA(h);
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) ||
+	    m->udiag_ino != (uint32_t)diag_listener())
+		return true;
+	return take_head_unix(h, arg);
+}
+
+/*
+ * The queue of one socket is told in a page at most. In a list of those that
+ * listen there is room for some 8000 that wait.
+ */
+static int
+ask_head_unix(void)
+{
+	if (diag_ask_unix(diag_listener(), UDIAG_SHOW_ICONS, take_head_unix,
+	    NULL) == 0)
+		return 0;
+	if (errno != EMSGSIZE)
+		return -1;
+	return diag_ask_listeners(UDIAG_SHOW_ICONS, take_head_listed, NULL);
 }
 
 static bool
@@ -116,8 +143,7 @@ see_head(void)
 	}
 	head.id = 0;
 	if (diag_is_unix())
-		r = diag_ask_unix(diag_listener(), UDIAG_SHOW_ICONS,
-		    take_head_unix, NULL);
+		r = ask_head_unix();
 	else
 		r = diag_ask_tcp(WAITING, take_head_tcp, NULL);
 	if (r == -1)
@@ -134,7 +160,7 @@ queue_head(void)
 		return 0;
 	if (head.id != 0 && loop_now() - head.seen < HEAD_FRESH)
 		return head.id;
-	return see_head() == -1 ? 0 : head.id;
+	return see_head() == -1 || head.id == 0 ? HEAD_UNKNOWN : head.id;
 }
 
 enum moved
@@ -142,6 +168,9 @@ queue_moved(uint64_t mark)
 {
 	if (mark == 0)
 		return MOVED_NO;
+	/* What waited then is not known, but whether anything still does. */
+	if (mark == HEAD_UNKNOWN)
+		return queue_is_empty() ? MOVED_YES : MOVED_UNKNOWN;
 	if (head.id == mark && see_head() == -1)
 		return MOVED_UNKNOWN;
 	return head.id == mark ? MOVED_NO : MOVED_YES;

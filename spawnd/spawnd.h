@@ -734,7 +734,11 @@ void	 observe_load(bool busy, struct load *l);
 int	 observe_children(pid_t *list, int n);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
-/* One that waits in the listen queue, the oldest if that is known; or 0. */
+/*
+ * One that waits in the listen queue, the oldest if that is known; 0: nobody
+ * waits, HEAD_UNKNOWN: somebody does.
+ */
+#define HEAD_UNKNOWN	UINT64_MAX
 uint64_t observe_head(void);
 /* Has that one left the queue? With mark 0 none has; it may be unknown. */
 enum moved observe_moved(uint64_t mark);

@@ -6,6 +6,7 @@
  */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
@@ -554,7 +555,8 @@ a_dear_worker_hides_no_other(void **arg)
 	await_rest(&s);
 	assert_int_equal(observe_look(other, USEC, now, &dear), LOOK_NO);
 	assert_true(dear.dear);
-	assert_int_equal(observe_look(worker, USEC, now + 1, &sight), LOOK_READY);
+	assert_int_equal(observe_look(worker, USEC, now + 1, &sight),
+	    LOOK_READY);
 	kill(other, SIGKILL);
 	waitpid(other, NULL, 0);
 	finish(&s);
@@ -574,6 +576,46 @@ a_young_worker_is_not_known_to_be_unready(void **arg)
 	finish(&s);
 }
 
+/* More than the kernel names when it is asked for one socket. */
+#define LONG_QUEUE	3000
+
+static void
+a_long_queue_is_seen_to_move(void **arg)
+{
+	static int waiting[LONG_QUEUE];
+	struct rlimit files;
+	uint64_t mark;
+	int i;
+
+	(void)arg;
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	assert_int_equal(observe_head(), 0);
+	for (i = 0; i < LONG_QUEUE; i++) {
+		waiting[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		assert_int_equal(connect(waiting[i],
+		    (struct sockaddr *)&address, sizeof(address)), 0);
+	}
+	/* The first has given up already. */
+	close(waiting[0]);
+	mark = observe_head();
+	assert_int_not_equal(mark, 0);
+	assert_int_not_equal(mark, HEAD_UNKNOWN);
+	assert_int_equal(observe_moved(mark), MOVED_NO);
+	close(accept(STDIN_FILENO, NULL, NULL));
+	assert_int_equal(observe_moved(mark), MOVED_NO);
+	close(accept(STDIN_FILENO, NULL, NULL));
+	assert_int_equal(observe_moved(mark), MOVED_YES);
+	/* Where it cannot be named, it can be seen to be over. */
+	assert_int_equal(observe_moved(HEAD_UNKNOWN), MOVED_UNKNOWN);
+	for (i = 2; i < LONG_QUEUE; i++)
+		close(accept(STDIN_FILENO, NULL, NULL));
+	assert_int_equal(observe_moved(HEAD_UNKNOWN), MOVED_YES);
+	for (i = 1; i < LONG_QUEUE; i++)
+		close(waiting[i]);
+}
+
 static int
 set_up(void **arg)
 {
@@ -586,7 +628,7 @@ set_up(void **arg)
 	    tmp_path("sock"));
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);
 	if (fd == -1 || bind(fd, (struct sockaddr *)&address,
-	    sizeof(address)) == -1 || listen(fd, 8) == -1 ||
+	    sizeof(address)) == -1 || listen(fd, LONG_QUEUE) == -1 ||
 	    dup2(fd, STDIN_FILENO) == -1)
 		return -1;
 	close(fd);
@@ -606,6 +648,7 @@ main(void)
 		cmocka_unit_test(a_request_that_is_over_is_seen),
 		cmocka_unit_test(a_dear_worker_hides_no_other),
 		cmocka_unit_test(a_young_worker_is_not_known_to_be_unready),
+		cmocka_unit_test(a_long_queue_is_seen_to_move),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tmp_remove);
