@@ -4,7 +4,8 @@
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
-#   make check | sim | check-system | bench | bench-quick | lint | clean
+#   make check | sim | mutate | check-system | fuzz | bench | bench-quick
+#   make lint | clean
 #
 # CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come last and win.
 
@@ -33,7 +34,7 @@ SRCS =		adapt.c capture.c command.c control.c daemon.c drain.c elf.c \
 		names_spawn_fcgi.c notify.c option.c options.c pidfile.c \
 		place.c plan.c pool.c preflight.c prefiles.c preprint.c \
 		presocket.c program.c proto.c renew.c report.c retire.c \
-		sample.c scale.c signame.c slot.c start.c status.c \
+		sample.c scale.c signame.c slot.c start.c status.c strays.c \
 		supervise.c syslog.c worker.c
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c parse_linux.c \
 		diag_linux.c load_linux.c netlink_linux.c queue_linux.c \
@@ -112,13 +113,17 @@ apps:
 sim: units
 	@for p in ${OUT}/obj/*.sim; do ./$$p ${SIM} || exit; done
 
+# Does the simulation find bugs that are planted in the pool?
+mutate:
+	@CC="${CC}" sh tests/sim/mutate.sh build/mutate
+
 check: units
 	@sh tests/check.sh ${OUT}
 
 check-system: all apps
 	@sh tests/system/root.sh build/systemd-root
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
-	    sh tests/system/run.sh
+	    sh tests/system/run.sh ${TESTS}
 
 # In turn, for about twenty minutes; bench-quick shows that it runs.
 bench: all apps
@@ -187,7 +192,7 @@ clean:
 	rm -rf build
 
 .PHONY: all apps bench bench-quick check check-system clean fuzz install \
-	install-compat lint sim \
+	install-compat lint mutate sim \
 	sub-apps sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit

@@ -2,7 +2,8 @@
 /*
  * Who asks and is answered. A client costs its own connection and nothing
  * else: what it sends and leaves unread is bounded, it has a time for each,
- * and the work for all that only read is a small share of the time.
+ * and the work for all that only read, however small each piece of it is, is a
+ * small share of the time.
  */
 #include <sys/queue.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 
 #define AHEAD	16384		/* bytes written before they are taken */
 #define ACCEPTS		16		/* in one turn of the loop */
+#define TURN		20		/* usec of cpu, the loop itself, each */
 
 static struct listener {
 	int		 fd;
@@ -96,6 +98,24 @@ earn(uint64_t now)
 	credited = now;
 }
 
+/* Does this one have to wait until there is credit again? */
+static bool
+is_spent(enum right right)
+{
+	if (right != READS_ONLY)
+		return false;
+	earn(loop_now());
+	return credit <= 0;
+}
+
+/* Takes the cpu that was used since `before`. */
+static void
+charge(enum right right, uint64_t before)
+{
+	if (right == READS_ONLY)
+		credit -= (int64_t)(loop_cpu() - before + TURN);
+}
+
 static void on_timer(void);
 
 static void
@@ -124,7 +144,7 @@ on_timer(void)
 	TAILQ_FOREACH_SAFE(c, &clients, entry, next) {
 		if (c->saving && credit > 0) {
 			c->saving = false;
-			loop_resume(c->out);
+			loop_resume(c->answering ? c->out : c->in);
 		} else if (now >= client_deadline(c))
 			drop(c);
 	}
@@ -223,12 +243,29 @@ receive(struct client *c)
 	return n;
 }
 
+/* Puts a client off whose turn it is. Returns false if it may go on. */
+static bool
+save(struct client *c, struct loop_watch *w)
+{
+	if (!is_spent(c->right))
+		return false;
+	c->saving = true;
+	loop_pause(w);
+	set_timer();
+	return true;
+}
+
 static void
 on_readable(void *arg)
 {
 	struct client *c = arg;
-	ssize_t n = receive(c);
+	enum right right = c->right;
+	uint64_t before = loop_cpu();
+	ssize_t n;
 
+	if (save(c, c->in))
+		return;
+	n = receive(c);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n > 0 && c->input.len == 0)
@@ -238,32 +275,19 @@ on_readable(void *arg)
 	c->input.eof = n == 0;
 	if (n == -1 || !run(c))
 		drop(c);
+	charge(right, before);
 	set_timer();
 }
 
-/* Goes on with a long answer. Returns false if it has to wait for credit. */
-static bool
+/* Goes on with a long answer. */
+static void
 step(struct client *c)
 {
-	uint64_t now = loop_now(), then;
-
-	if (c->right == READS_ONLY) {
-		earn(now);
-		if (credit <= 0) {
-			c->saving = true;
-			loop_pause(c->out);
-			return false;
-		}
-	}
-	if (!status_step(c->status, &c->answer)) {
-		proto_done(&c->answer);
-		status_free(c->status);
-		c->status = NULL;
-	}
-	then = loop_now();
-	if (c->right == READS_ONLY)
-		credit -= (int64_t)(then - now);
-	return true;
+	if (status_step(c->status, &c->answer))
+		return;
+	proto_done(&c->answer);
+	status_free(c->status);
+	c->status = NULL;
 }
 
 /* All is sent: what comes next. Returns false if the client is to go. */
@@ -288,8 +312,8 @@ write_some(struct client *c)
 {
 	ssize_t n;
 
-	if (c->status != NULL && c->answer.len - c->sent < AHEAD && !step(c))
-		return true;
+	if (c->status != NULL && c->answer.len - c->sent < AHEAD)
+		step(c);
 	if (c->answer.failed)
 		return false;
 	n = send(c->fd, c->answer.buf + c->sent, c->answer.len - c->sent,
@@ -310,9 +334,14 @@ static void
 on_writable(void *arg)
 {
 	struct client *c = arg;
+	enum right right = c->right;
+	uint64_t before = loop_cpu();
 
+	if (save(c, c->out))
+		return;
 	if (!write_some(c))
 		drop(c);
+	charge(right, before);
 	set_timer();
 }
 
@@ -393,9 +422,15 @@ on_connect(void *arg)
 {
 	static const char sorry[] = "error 75 too many clients, or not you\n";
 	struct listener *l = arg;
+	enum right right = (enum right)(l - listeners);
+	uint64_t before = loop_cpu();
 	int fd, i;
 
-	for (i = 0; i < ACCEPTS; i++) {
+	if (is_spent(right)) {
+		loop_pause(l->watch);
+		l->pause = credit_at(loop_now());
+	}
+	for (i = 0; i < ACCEPTS && l->pause == NEVER; i++) {
 		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd == -1 && (errno == EMFILE || errno == ENFILE ||
 		    errno == ENOBUFS || errno == ENOMEM)) {
@@ -404,12 +439,13 @@ on_connect(void *arg)
 		}
 		if (fd == -1)
 			break;
-		if (!take(fd, (enum right)(l - listeners))) {
+		if (!take(fd, right)) {
 			send(fd, sorry, sizeof(sorry) - 1, MSG_NOSIGNAL |
 			    MSG_DONTWAIT);
 			close(fd);
 		}
 	}
+	charge(right, before);
 	set_timer();
 }
 

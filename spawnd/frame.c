@@ -210,7 +210,8 @@ draw_counts(struct paper *p, const struct answer *a)
 	double n;
 
 	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (answer_number(a, "count", keys[i], &n))
+		if (answer_number(a, "count", keys[i], &n) &&
+		    (n > 0 || i == 0))
 			put_format(p, "%s%s %.0f", i > 0 ? "  " : "",
 			    keys[i], n);
 	}

@@ -97,7 +97,7 @@ observe_serves(pid_t pid)
 }
 
 uint64_t
-observe_head(void)
+observe_mark(void)
 {
 	return 0;
 }

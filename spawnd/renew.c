@@ -25,6 +25,15 @@ overdue_pause(const struct pool *p)
 	return smaller(pause, POOL_OVERDUE);
 }
 
+void
+renew_look_overdue(struct pool *p, struct slot *s, uint64_t now)
+{
+	if (now < s->overdue_at)
+		return;
+	s->overdue_at = slot_later(now, overdue_pause(p));
+	slot_push(p, s, POOL_OVERDUE_LOOK);
+}
+
 /* The next thing that is due of a ready worker. */
 static void
 arm(struct pool *p, struct slot *s)
@@ -57,13 +66,11 @@ renew_ready(struct pool *p, struct slot *s, uint64_t now)
 
 /* first, doubled n - 1 times, at most last. */
 static uint64_t
-failure_pause(unsigned int n)
+doubled(uint64_t first, unsigned int n, uint64_t last)
 {
-	uint64_t pause = POOL_FAIL_FIRST;
-
-	while (n-- > 1 && pause < POOL_FAIL_LAST)
-		pause *= 2;
-	return smaller(pause, POOL_FAIL_LAST);
+	while (n-- > 1 && first < last)
+		first *= 2;
+	return smaller(first, last);
 }
 
 void
@@ -78,7 +85,8 @@ renew_forget(struct pool *p, struct slot *s)
 void
 renew_in_vain(struct pool *p, const struct slot *s)
 {
-	p->renew_after = slot_later(s->spawned, failure_pause(++p->renewals));
+	p->renew_after = slot_later(s->spawned, doubled(POOL_FAIL_FIRST,
+	    ++p->renewals, POOL_FAIL_LAST));
 }
 
 static void
@@ -104,10 +112,7 @@ renew_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		s->measure_at = slot_later(now, POOL_MEASURE);
 		slot_push(p, s, POOL_MEASURE_SIZE);
 	}
-	if (now >= s->overdue_at) {
-		s->overdue_at = slot_later(now, overdue_pause(p));
-		slot_push(p, s, POOL_OVERDUE_LOOK);
-	}
+	renew_look_overdue(p, s, now);
 	if (now >= s->prove_at) {
 		s->prove_at = NEVER;
 		if (s == p->extra && !p->proven) {
@@ -119,15 +124,39 @@ renew_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	arm(p, s);
 }
 
+/*
+ * One that is too large as soon as it serves has not grown: the limit is below
+ * what the program needs, and the next one would be no better. So each is kept
+ * for longer and longer, up to a minute; those that are too large meanwhile
+ * are not counted.
+ */
+static void
+grown_soon(struct pool *p, const struct slot *s, uint64_t now)
+{
+	uint64_t pause;
+
+	if (now - s->ready >= POOL_SOON ||
+	    now - p->soon_at > 2 * POOL_SOON_LAST)
+		p->soon = 0;
+	if (now - s->ready >= POOL_SOON || now < p->renew_after)
+		return;
+	p->soon++;
+	p->soon_at = now;
+	pause = doubled(POOL_SOON_FIRST, p->soon, POOL_SOON_LAST);
+	p->renew_after = slot_later(now, pause);
+	if (p->soon == POOL_SOON_MAX)
+		slot_notice(p, NOTICE_TOO_SMALL, NULL)->delay = POOL_SOON_LAST;
+}
+
 void
 renew_measured(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	(void)now;
 	if (p->conf.max_rss == 0 || ev->size <= p->conf.max_rss || s->expired)
 		return;
 	expire(p, s, &p->counts.grown);
 	slot_notice(p, NOTICE_GROWN, s)->size = ev->size;
+	grown_soon(p, s, now);
 }
 
 /* Who serves an old request is told first, and killed at the next look. */
@@ -149,7 +178,8 @@ renew_overdue(struct pool *p, struct slot *s, const struct pool_event *ev,
 		n->age = o->age;
 		p->counts.timed_out++;
 		s->overdue_at = slot_later(now, POOL_FAST_STOP);
-		arm(p, s);
+		if (s->state == SLOT_READY)
+			arm(p, s);
 	}
 	s->timed_out = o->pid == s->pid;
 	a = slot_push(p, s, POOL_SIGNAL_HOLDER);
@@ -205,6 +235,7 @@ renew_reload(struct pool *p)
 	p->proven = false;
 	p->prove_by = NEVER;
 	p->generation++;
+	p->soon = 0;	/* of the old program */
 	/* What is quiet now need not be waited for when its turn comes. */
 	TAILQ_FOREACH(s, &p->lists[SLOT_READY], by_state)
 		slot_push(p, s, POOL_EXAMINE);

@@ -5,8 +5,8 @@
  * connection, and looked at again. Only if it still holds none is it sent its
  * stop signal, which it meets before accept(2) can return, and continued.
  *
- * The unit is the process. One that only watches over others is told at once;
- * what it leaves behind comes back as strays, each of which goes this way.
+ * The unit is the process. One that only watches over others goes the same
+ * way; what it leaves behind comes back as strays, each of which does, too.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -53,8 +53,12 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	(void)ev;
 	s->told = s->constant = s->busy = s->turn = false;
-	s->connection = s->age = 0;
+	s->connection = s->age = s->unknown = 0;
+	s->idles = 0;
 	s->retiring = now;
+	/* As long as it serves --request-timeout holds, too. */
+	if (s->ready == 0)
+		s->overdue_at = p->conf.request_timeout != 0 ? now : NEVER;
 	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
 	    p->stop_by);
 	s->pause = POOL_EXAM_FIRST;
@@ -98,6 +102,7 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		end_now(p, s);
 		return;
 	}
+	renew_look_overdue(p, s, now);
 	if (s->turn && (p->frozen != NULL || other_called(p, s))) {
 		await_turn(p, s, now);
 		return;
@@ -130,11 +135,37 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 		    s->end_by));
 	}
 	s->busy = true;
+	s->unknown = 0;
 	s->connection = x->connection;
 	s->age = x->age;
 	/* Under load it may never be met idle; who catches it, finishes. */
 	if (s->constant && x->catches && !x->threaded && !s->told &&
 	    drain_allows(p) && now - s->retiring >= POOL_CONSTANT)
+		tell(p, s, false, now);
+}
+
+/* Does a process that was left behind neither serve nor wait for work? */
+static bool
+idles(const struct slot *s, const struct exam *x)
+{
+	return s->stray && x->holds == HOLDS_NOTHING && !x->waits &&
+	    !x->threaded && !x->loops && !x->leads;
+}
+
+/*
+ * What cannot be seen, if it catches the signal, gets that. One with threads
+ * may serve in any of them: only when it is not for a moment.
+ */
+static void
+found_unknown(struct pool *p, struct slot *s, const struct exam *x,
+    uint64_t now)
+{
+	s->busy = true;		/* for all we know */
+	if (s->unknown == 0)
+		s->unknown = now;
+	if (x->threaded && now - s->unknown < POOL_CONSTANT)
+		return;
+	if (x->catches && !s->told && drain_allows(p))
 		tell(p, s, false, now);
 }
 
@@ -145,6 +176,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	const struct exam *x = &ev->exam;
 
 	s->threads = x->threaded && !x->loops;
+	s->idles = idles(s, x) ? s->idles + 1 : 0;
 	s->turn = false;
 	if (p->called == s)
 		p->called = NULL;
@@ -153,20 +185,16 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	}
 	if (x->holds == HOLDS_UNKNOWN) {
-		s->busy = true;		/* for all we know */
-		if (x->catches && !s->told && drain_allows(p))
-			tell(p, s, false, now);
+		found_unknown(p, s, x, now);
 		return;
 	}
+	s->unknown = 0;
 	s->busy = false;
 	if (s->told && !x->waits)
 		return;		/* it goes, and has things to do before */
 	if (!drain_allows(p))
 		return;		/* somebody waits, and it may serve them */
-	if (x->leads) {
-		if (!s->told)
-			tell(p, s, false, now);
-	} else if (p->frozen == NULL)
+	if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
 		await_turn(p, s, now);
@@ -251,7 +279,12 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 		retire_thaw(p, s, s->pause, now);
 		return;
 	}
-	s->kill = x->threaded && x->catches;
+	/* The stop began, or was told what waits, since it was stopped. */
+	if (!drain_allows(p)) {
+		retire_thaw(p, s, s->pause, now);
+		return;
+	}
+	s->kill = x->threaded && x->catches && !x->leads;
 	if (p->last != s && !drain_last(p, s))
 		retire_tell_frozen(p, s, now);
 }

@@ -12,7 +12,7 @@
  * workers for ever. A pool that had nothing to do at all does not wait for
  * that: then all surplus goes.
  *
- * Each look pays for itself: the next one comes SCALE_PAUSE, or sixty times
+ * Each look pays for itself: the next one comes SCALE_PAUSE, or eighty times
  * its cost, later. One that is to tell whether a queue lasts, and those of a
  * pool that grows, come earlier, on credit.
  */

@@ -23,7 +23,7 @@
 #define SCALE_FULL_PAUSE	UINT64_C(100000) /* with nothing to add */
 #define SCALE_BLIND		UINT64_C(1000000) /* nothing could be seen */
 #define SCALE_CALM		UINT64_C(10000000) /* ends a saturation */
-#define SCALE_COST		60	/* looks take 1/60 at most */
+#define SCALE_COST		80	/* looks take 1/80 at most */
 #define SCALE_GROWTH_COST	10	/* and 1/10 before a growth is over */
 #define SCALE_EVIDENCE		16	/* a queue lasts that part of a start */
 #define SCALE_EVIDENCE_MAX	UINT64_C(100000)

@@ -591,7 +591,7 @@ a_long_queue_is_seen_to_move(void **arg)
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
-	assert_int_equal(observe_head(), 0);
+	assert_int_equal(observe_mark(), 0);
 	for (i = 0; i < LONG_QUEUE; i++) {
 		waiting[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
 		assert_int_equal(connect(waiting[i],
@@ -599,19 +599,19 @@ a_long_queue_is_seen_to_move(void **arg)
 	}
 	/* The first has given up already. */
 	close(waiting[0]);
-	mark = observe_head();
+	mark = observe_mark();
 	assert_int_not_equal(mark, 0);
-	assert_int_not_equal(mark, HEAD_UNKNOWN);
+	assert_int_not_equal(mark, MARK_UNKNOWN);
 	assert_int_equal(observe_moved(mark), MOVED_NO);
 	close(accept(STDIN_FILENO, NULL, NULL));
 	assert_int_equal(observe_moved(mark), MOVED_NO);
 	close(accept(STDIN_FILENO, NULL, NULL));
 	assert_int_equal(observe_moved(mark), MOVED_YES);
 	/* Where it cannot be named, it can be seen to be over. */
-	assert_int_equal(observe_moved(HEAD_UNKNOWN), MOVED_UNKNOWN);
+	assert_int_equal(observe_moved(MARK_UNKNOWN), MOVED_UNKNOWN);
 	for (i = 2; i < LONG_QUEUE; i++)
 		close(accept(STDIN_FILENO, NULL, NULL));
-	assert_int_equal(observe_moved(HEAD_UNKNOWN), MOVED_YES);
+	assert_int_equal(observe_moved(MARK_UNKNOWN), MOVED_YES);
 	for (i = 1; i < LONG_QUEUE; i++)
 		close(waiting[i]);
 }
