@@ -21,7 +21,6 @@
 #define SOCKETS_MAX	128		/* of a process or tree */
 #define FAULT_PAUSE	USEC	/* without one: it is over */
 #define LOOK_DEAR	UINT64_C(1000)	/* usec: such a look is not free */
-#define LOOK_STANDS	UINT64_C(200000)	/* its answer, so long */
 #define LOOK_SHARE	20		/* of the time, at most, for those */
 #define EXAM_SHARE	10
 #define EXAM_CREDIT	UINT64_C(20000)
@@ -213,14 +212,15 @@ look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 
 /*
  * Trees that are large cost much: all of them together get a share, and the
- * others are looked at all the same. An answer stands for a moment, then it is
- * not known any more: who has become ready meanwhile must not be ended.
+ * others are looked at all the same. Who is not looked at is not known, for it
+ * may have become ready meanwhile.
  */
 enum look
 observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 {
 	static uint64_t again;
 	uint64_t before, cost;
+	enum look found;
 
 	/* Most wait so at their first look, or are gone before the next. */
 	if (proc_accepts(pid, listener)) {
@@ -231,16 +231,14 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 		return LOOK_UNKNOWN;
 	raise_oom(pid, s);
 	if (s->dear && now < again)
-		return now - s->looked_at < LOOK_STANDS ? s->looked :
-		    LOOK_UNKNOWN;
+		return LOOK_UNKNOWN;
 	before = spent();
-	s->looked = look(pid, age, now, s);
-	s->looked_at = now;
+	found = look(pid, age, now, s);
 	cost = spent() - before;
 	s->dear = cost >= LOOK_DEAR;
 	if (s->dear)
 		again = now + cost * LOOK_SHARE;
-	return s->looked;
+	return found;
 }
 
 #define ANY_CPU	UINT64_MAX	/* stopping and continuing it uses some */

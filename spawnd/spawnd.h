@@ -257,9 +257,7 @@ struct sight {
 	uint64_t	 held;			/* the sum of all of them */
 	struct exam	 exam;			/* the last one */
 	bool		 examined;		/* it still may stand */
-	enum look	 looked;		/* the last answer */
-	uint64_t	 looked_at;		/* usec */
-	bool		 dear;			/* that took long */
+	bool		 dear;			/* the last look took long */
 	bool		 oom_done;
 	bool		 halted;		/* by somebody else */
 };

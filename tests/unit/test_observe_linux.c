@@ -555,6 +555,8 @@ a_dear_worker_hides_no_other(void **arg)
 	await_rest(&s);
 	assert_int_equal(observe_look(other, USEC, now, &dear), LOOK_NO);
 	assert_true(dear.dear);
+	assert_int_equal(observe_look(other, USEC, now + 1, &dear),
+	    LOOK_UNKNOWN);
 	assert_int_equal(observe_look(worker, USEC, now + 1, &sight),
 	    LOOK_READY);
 	kill(other, SIGKILL);
