@@ -86,6 +86,8 @@ struct exam {
 	bool		 loops;		/* it waits as an event loop does */
 	bool		 waits;		/* all of it sleeps: on a quiet
 					   connection, or in accept */
+	bool		 served;	/* it waits for its clients, and has
+					   done something since the last look */
 	uint64_t	 connection;	/* names one it holds */
 	uint64_t	 age;		/* of that, as far as it was seen */
 };

@@ -127,7 +127,8 @@ static void
 found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 {
 	/* Between short requests there is a moment: it wants many looks. */
-	s->constant = s->busy && x->connection != s->connection;
+	s->constant = s->busy && (x->connection != s->connection ||
+	    x->served);
 	if (s->constant) {
 		s->pause = POOL_EXAM_FIRST;
 		slot_deadline(p, s, smaller(slot_later(now, s->pause),

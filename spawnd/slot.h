@@ -40,7 +40,7 @@ struct slot {
 	bool		 turn;		/* idle, and waits to be stopped */
 	bool		 threads;	/* then: several wait in accept */
 	unsigned int	 idles;		/* looks at a stray that did nothing */
-	bool		 constant;	/* other connections at each look */
+	bool		 constant;	/* other requests at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
 	uint64_t	 unknown;	/* since then; 0: it was seen last */

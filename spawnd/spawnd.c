@@ -29,7 +29,10 @@ say_guarantees(void)
 	if (plan.control == NULL && conf.control == NULL)
 		log_info("no control sockets: XDG_RUNTIME_DIR is not set "
 		    "(--control names a place)");
-	if (!g->proc)
+	if (g->proc_foreign)
+		log_info("/proc is of another PID namespace: workers are taken "
+		    "as ready after 0.2 s");
+	else if (!g->proc)
 		log_info("no /proc: workers are taken as ready after 0.2 s");
 	else if (plan.jail != NULL && !g->proc_detached)
 		log_info("/proc could not be detached: the supervisor's own "

@@ -229,6 +229,7 @@ struct plan {
 /* Which of the promised things hold on this system. */
 struct guarantees {
 	bool		 proc;			/* /proc can be read */
+	bool		 proc_foreign;		/* another PID namespace's */
 	bool		 proc_detached;
 	bool		 queue;			/* the queue can be read */
 	const char	*no_queue;		/* why not */
@@ -252,16 +253,19 @@ struct sight {
 	uint64_t	 mark;			/* the queue's, at its spawn */
 	uint64_t	 quiet_cpu;		/* ns, of the process alone */
 	uint64_t	 quiet_since;		/* usec; 0: it is not */
-	uint64_t	 connection;		/* the one it held */
+	uint64_t	 connection;		/* one that it held */
 	uint64_t	 held_since;		/* usec */
+	uint64_t	 held;			/* the sum of all of them */
 	struct exam	 exam;			/* the last one */
 	bool		 examined;		/* it still may stand */
-	enum look	 looked;		/* the last answer */
+	bool		 dear;			/* the last look took long */
 	bool		 oom_done;
 	bool		 halted;		/* by somebody else */
 };
 
 /* What /proc shows of a worker at one moment, over its whole tree. */
+#define READS_MAX	64
+#define QUIET_MAX	256	/* connections, at the most */
 struct view {
 	uint64_t	 cpu;			/* ns used so far */
 	bool		 accepting;		/* a task waits for work */
@@ -270,9 +274,12 @@ struct view {
 	bool		 readable;		/* nothing of it was hidden */
 	bool		 stopped;		/* all tasks are */
 	int		 tasks;			/* that have not ended */
-	bool		 reading;		/* a task sleeps in a read */
-	uint64_t	 reads;			/* of that socket; 0: of none */
+	uint64_t	 reads[READS_MAX];	/* sockets that are read from */
+	int		 nreads;
 	bool		 looping;		/* or in epoll_wait(2) */
+	int		 epoll;			/* of that descriptor; -1 */
+	bool		 endless;		/* with no time limit */
+	bool		 engaged;		/* a task waits otherwise */
 	pid_t		 child;			/* one of its children; 0 */
 };
 
@@ -281,9 +288,11 @@ struct call {
 	enum {
 		CALL_NONE,		/* it runs */
 		CALL_FOREIGN,		/* it cannot be known */
-		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_POLL, CALL_EPOLL
+		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_POLL, CALL_EPOLL,
+		CALL_FUTEX
 	}		 kind;
 	int		 fd;			/* the first argument; or -1 */
+	bool		 endless;		/* epoll: no time limit */
 };
 
 /*
@@ -734,7 +743,8 @@ void	 observe_load(bool busy, struct load *l);
 int	 observe_children(pid_t *list, int n);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
-/* The listen queue as it is now; 0: nobody waits there. */
+/* The listen queue as it is now; 0: nobody waits there; MARK_UNKNOWN. */
+#define MARK_UNKNOWN	UINT64_MAX
 uint64_t observe_mark(void);
 /* Has somebody left it since? With mark 0 none has; it may be unknown. */
 enum moved observe_moved(uint64_t mark);
@@ -760,13 +770,18 @@ int	 observe_shutdown(void);
 int	 observe_somaxconn(void);
 
 /* proc_linux.c: reading /proc through a descriptor that outlives the jail */
-/* Opens /proc. Returns 0 with *detached set, or -1: there is none. */
+/*
+ * Opens /proc. Returns 0 with *detached set, or -1 with errno set: there is
+ * none (ESRCH: it is of another PID namespace).
+ */
 int	 proc_open(bool *detached);
 /*
  * Reads a small file of /proc as a string. Returns its length, or -1 with
  * errno set.
  */
 ssize_t	 proc_read(const char *path, char *buf, size_t size);
+/* Opens one, as openat(2) does. */
+int	 proc_at(const char *path, int flags);
 /* Writes a file of /proc. Returns 0, or -1 with errno set. */
 int	 proc_write(const char *path, const char *text);
 /*
@@ -818,6 +833,18 @@ uint64_t parse_pss(const char *text);
 size_t	 parse_pids(const char *text, pid_t *list, int *n, int max);
 /* Does the SigCgt line of /proc/PID/status have that signal? */
 bool	 parse_caught(const char *text, int signo);
+/* A line of an epoll's fdinfo; false: it tells of no descriptor. */
+bool	 parse_watched(const char *line, uint64_t *inode, uint32_t *events);
+
+/* quiet_linux.c: whose turn it is */
+/*
+ * Can it be proven that the process waits for its clients alone, on each of
+ * these n connections? v is what proc_view() has found just now.
+ */
+bool	 quiet_waits(pid_t pid, const struct view *v, const uint64_t *inodes,
+	    int n);
+/* Does it read from that one? */
+bool	 quiet_reads(const struct view *v, uint64_t inode);
 
 /* queue_linux.c: who waits to be accepted */
 /* This is cheap to ask; where it cannot be known it is not. */

@@ -95,6 +95,23 @@ constant_load_is_told_after_a_second_if_it_catches(void **arg)
 	bed_free(b);
 }
 
+/* As behind a web server that keeps its connections open. */
+static void
+constant_use_of_one_connection_is_told_after_a_second(void **arg)
+{
+	struct bed *b = one_with(HOLDS_BUSY, true);
+
+	(void)arg;
+	b->w[0].exam.served = true;
+	bed_pass(b, POOL_CONSTANT - 1);
+	assert_did(b, "");
+	bed_pass(b, MSEC);
+	assert_did(b, "TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
 static void
 constant_load_is_never_told_if_it_does_not_catch(void **arg)
 {
@@ -546,6 +563,8 @@ main(void)
 		    constant_load_is_told_after_a_second_if_it_catches),
 		cmocka_unit_test(
 		    constant_load_is_never_told_if_it_does_not_catch),
+		cmocka_unit_test(
+		    constant_use_of_one_connection_is_told_after_a_second),
 		cmocka_unit_test(one_change_is_no_constant_load),
 		cmocka_unit_test(an_unknown_one_that_catches_is_told),
 		cmocka_unit_test(
