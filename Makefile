@@ -4,7 +4,8 @@
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
-#   make check | sim | check-system | bench | bench-quick | lint | clean
+#   make check | sim | mutate | check-system | fuzz | bench | bench-quick
+#   make lint | clean
 #
 # CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come last and win.
 
@@ -26,18 +27,18 @@ PKG_CONFIG ?=	pkg-config
 NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
-SRCS =		adapt.c capture.c command.c control.c daemon.c drain.c elf.c \
-		env.c err.c findings.c history.c ident.c inspect.c \
-		jail.c library.c limit.c listen.c lockfile.c log.c loop.c \
-		mend.c names.c names_kfcgi.c names_multiwatch.c \
+SRCS =		adapt.c capture.c command.c control.c credit.c daemon.c \
+		drain.c elf.c env.c err.c findings.c history.c ident.c \
+		inspect.c jail.c library.c limit.c listen.c lockfile.c \
+		log.c loop.c mend.c names.c names_kfcgi.c names_multiwatch.c \
 		names_spawn_fcgi.c notify.c option.c options.c pidfile.c \
-		place.c plan.c pool.c preflight.c prefiles.c preprint.c \
-		presocket.c program.c proto.c renew.c report.c retire.c \
-		sample.c scale.c signame.c slot.c start.c status.c strays.c \
-		supervise.c syslog.c worker.c
+		place.c plan.c plan_control.c pool.c preflight.c prefiles.c \
+		preprint.c presocket.c program.c proto.c renew.c report.c \
+		retire.c sample.c scale.c signame.c slot.c start.c status.c \
+		strays.c supervise.c syslog.c trail.c worker.c
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c parse_linux.c \
 		diag_linux.c load_linux.c netlink_linux.c queue_linux.c \
-		refuse_linux.c request_linux.c usage_linux.c
+		quiet_linux.c refuse_linux.c request_linux.c usage_linux.c
 SRCS_posix =	jail_posix.c observe_none.c refuse_none.c usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux
@@ -111,6 +112,10 @@ apps:
 # A seed that fails is run again with SIM="-k CASE -s SEED -v".
 sim: units
 	@for p in ${OUT}/obj/*.sim; do ./$$p ${SIM} || exit; done
+
+# Does the simulation find bugs that are planted in the pool?
+mutate:
+	@CC="${CC}" sh tests/sim/mutate.sh build/mutate
 
 check: units
 	@sh tests/check.sh ${OUT}
@@ -187,7 +192,7 @@ clean:
 	rm -rf build
 
 .PHONY: all apps bench bench-quick check check-system clean fuzz install \
-	install-compat lint sim \
+	install-compat lint mutate sim \
 	sub-apps sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit
@@ -236,7 +241,7 @@ LIBS_static.app = -static
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o proto.o ${CTL_OBJS} ${MAIN_${SANITIZE}}
+CTL_ALL =	spawnctl.o err.o proto.o trail.o ${CTL_OBJS} ${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
 

@@ -112,6 +112,7 @@ part lint make lint
 part check make check
 part check-posix make check OS=posix WERROR=1
 part check-sanitize make check SANITIZE=1 WERROR=1
+part mutate make mutate
 part fuzz make fuzz
 part demo sh scripts/demo.sh --once
 part bench-quick make bench-quick

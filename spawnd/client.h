@@ -21,9 +21,10 @@ struct client {
 	struct proto_input input;
 	uint64_t	 since;		/* of its last sign of life */
 	uint64_t	 line_since;	/* when its command began */
+	uint64_t	 began;		/* when what is answered came */
 	bool		 answering;	/* and no other command is read */
 	bool		 closing;	/* after this answer */
-	bool		 saving;	/* an answer waits for credit */
+	bool		 saving;	/* it waits for credit */
 	struct proto_output answer;
 	size_t		 sent;		/* of that */
 	struct status	*status;	/* what of it is still to come */

@@ -129,7 +129,9 @@ run_stop(struct client *c, int n, char **words)
 	say(c, n == 1 ? "stop now" : "stop");
 	c->wait = WAIT_STOP;
 	c->told = UINT_MAX;
-	supervise_stop(n == 1);
+	/* Who comes second waits along; only signals count. */
+	if (n == 1 || pool_phase(supervise_pool()) < PHASE_STOP)
+		supervise_stop(n == 1);
 }
 
 static void

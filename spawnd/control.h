@@ -13,9 +13,11 @@
 #define CONTROL_IDLE	(60 * USEC)	/* without a command */
 #define CONTROL_LINE	(10 * USEC)	/* for a command that has begun */
 #define CONTROL_TAKE	(10 * USEC)	/* without taking of an answer */
+#define CONTROL_WHOLE	(15 * USEC)	/* for all that came at once */
 #define CONTROL_PAUSE	USEC	/* without descriptors */
 #define STATUS_BURST	(USEC / 5)	/* cpu for readers, at once */
 #define STATUS_SHARE	10	/* and after that a tenth of the time */
+#define STATUS_TURN	25	/* usec of the loop, for each event */
 #define STATUS_STEP	UINT64_C(2000)	/* usec of one step, about */
 #define PSS_AGE		(30 * USEC)	/* a pss is not asked for again */
 #define HISTORY_SPAN	300	/* seconds that are kept */
@@ -99,7 +101,25 @@ void	 control_notice(const struct pool_notice *n);
 /* The end: tells who waits, removes what may be removed. */
 void	 control_close(void);
 
+/* credit.c: what those who only read may cost, pure */
+/* Is there any, at that time? */
+bool	 credit_left(uint64_t now);
+/* When there will be, if nothing more is spent. */
+uint64_t credit_at(uint64_t now);
+/* So many microseconds were spent on them. */
+void	 credit_spend(uint64_t cost);
+
+/* plan_control.c */
+/*
+ * Where the sockets of the plan are to be, and for whom: a phase of
+ * plan_make(), after those of the identity, the socket and the files.
+ */
+int	 plan_control(struct plan *p, struct err *e);
+
 /* place.c: where the sockets are */
+/* The names of what is in the directory. */
+#define PLACE_FILES	4
+extern const char *const place_files[PLACE_FILES];
 /*
  * Makes (or takes over) the directory for the pool's sockets, under a name
  * that is free. Returns 0, or -1: with *e set (73, 77, 78), or, with e->status

@@ -18,6 +18,8 @@ uint64_t diag_listener(void);			/* its inode */
  */
 int	 diag_ask_unix(uint64_t inode, uint32_t show, netlink_taker *take,
 	    void *arg);
+/* Asks for all unix sockets that listen, of whomever. */
+int	 diag_ask_listeners(uint32_t show, netlink_taker *take, void *arg);
 /*
  * Asks for all TCP sockets of our port in the given states. Unless it is
  * for LISTEN alone the kernel walks the table of all connections, which takes

@@ -58,6 +58,18 @@ diag_ask_unix(uint64_t inode, uint32_t show, netlink_taker *take, void *arg)
 }
 
 int
+diag_ask_listeners(uint32_t show, netlink_taker *take, void *arg)
+{
+	struct unix_diag_req r = {
+		.sdiag_family = AF_UNIX,
+		.udiag_states = 1U << TCP_LISTEN,
+		.udiag_show = show,
+	};
+
+	return netlink_ask(&r, sizeof(r), true, take, arg);
+}
+
+int
 diag_ask_tcp(uint32_t states, netlink_taker *take, void *arg)
 {
 	struct inet_diag_req_v2 r = {
@@ -228,15 +240,10 @@ take_bound(const struct nlmsghdr *h, void *arg)
 uint64_t
 diag_bound(const struct stat *file)
 {
-	struct unix_diag_req r = {
-		.sdiag_family = AF_UNIX,
-		.udiag_states = 1U << TCP_LISTEN,
-		.udiag_show = UDIAG_SHOW_VFS,
-	};
 	struct bound b = { .file = file };
 
 	if (netlink_open() == -1 ||
-	    netlink_ask(&r, sizeof(r), true, take_bound, &b) == -1)
+	    diag_ask_listeners(UDIAG_SHOW_VFS, take_bound, &b) == -1)
 		return 0;
 	return b.inode;
 }

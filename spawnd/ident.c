@@ -13,6 +13,18 @@
 
 #include "spawnd.h"
 
+bool
+ident_member(const struct ident *id, gid_t gid)
+{
+	int i;
+
+	for (i = 0; i < id->ngroups; i++) {
+		if (id->groups[i] == gid)
+			return true;
+	}
+	return gid == id->gid;
+}
+
 #define MEMBERS_SIZE	256	/* of a list of a group's members */
 #define MEMBERS_LOOK	4096	/* entries of passwd(5) to look at for it */
 

@@ -188,18 +188,20 @@ jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 }
 
 int
-jail_detach(const char *path, bool *detached)
+jail_detach(int dir, bool *detached)
 {
-	int fd;
+	int fd = -1;
 
 	/*
 	 * A plain descriptor leads out of a jail by "..". The clone is a
 	 * mount of its own, and ".." stays inside.
 	 */
-	fd = (int)syscall(SYS_open_tree, AT_FDCWD, path,
-	    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (dir != -1)
+		fd = (int)syscall(SYS_open_tree, dir, "", AT_EMPTY_PATH |
+		    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	*detached = fd != -1;
 	if (fd == -1)
-		fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		return dir;
+	close(dir);
 	return fd;
 }

@@ -110,16 +110,14 @@ open_terminal(void)
 static int
 open_file(const struct plan *p, struct err *e)
 {
-	char *slash = strrchr(p->log, '/');
+	const char *name;
 	bool detached;
 
 	path = p->log;
-	*slash = '\0';
-	dir = jail_detach(slash == p->log ? "/" : p->log, &detached);
-	*slash = '/';
+	dir = jail_detach(trail_open_above(path, &name), &detached);
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "--log: %s: its directory: %s", path, strerror(errno));
+		    "--log: %s: its directory: %s", path, trail_reason(errno));
 	if ((file = open_by_name(O_CREAT)) == -1) {
 		file = STDERR_FILENO;
 		return err_set(e, err_status(errno, EX_CANTCREAT),
@@ -385,24 +383,35 @@ begin(char *buf, int priority, pid_t pid, const char *level)
 	return n;
 }
 
+/* The controls that a terminal obeys: C0, and C1 in UTF-8. */
+static size_t
+count_control(const unsigned char *s, size_t len)
+{
+	if (s[0] < 0x20 || s[0] == 0x7f)
+		return 1;
+	return len > 1 && s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0 ? 2 : 0;
+}
+
 /* Copies bytes, control ones as \xNN, as long as there is room for them. */
 static size_t
 escape(char *to, size_t room, const char *s, size_t len)
 {
 	static const char hex[] = "0123456789abcdef";
-	size_t i, n = 0;
+	const unsigned char *c = (const unsigned char *)s;
+	size_t i, n = 0, control = 0;
 
 	for (i = 0; i < len && n + 4 <= room; i++) {
-		unsigned char c = (unsigned char)s[i];
-
-		if (c >= 0x20 && c != 0x7f) {
+		if (control == 0)
+			control = count_control(c + i, len - i);
+		if (control == 0) {
 			to[n++] = s[i];
 			continue;
 		}
+		control--;
 		to[n++] = '\\';
 		to[n++] = 'x';
-		to[n++] = hex[c >> 4];
-		to[n++] = hex[c & 15];
+		to[n++] = hex[c[i] >> 4];
+		to[n++] = hex[c[i] & 15];
 	}
 	return n;
 }

@@ -71,6 +71,7 @@ defaults(struct conf *c)
 	c->socket = DEFAULT_JAIL "/" DEFAULT_SOCKET;
 	c->socket_outside = true;
 	c->env_base = ENV_WHOLE;
+	c->inherits_none = true;
 	c->umask = UMASK_KEEP;
 	c->no_new_privs = false;
 	c->letters = "uUUucpFnbldsSs";

@@ -53,6 +53,7 @@ defaults(struct conf *c)
 {
 	c->workers = 1;
 	c->env_base = ENV_WHOLE;
+	c->inherits_none = true;
 	c->worker_log = WORKER_LOG_NONE;
 	c->umask = UMASK_KEEP;
 	c->no_new_privs = false;

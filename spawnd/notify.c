@@ -21,10 +21,11 @@
 #define FIRST_FD	3
 #define LISTEN_MAX	1024
 
+#define LINES_SIZE	512	/* of what is said at once */
 #define AGAIN_FIRST	UINT64_C(10000)	/* usec to the next try */
 
 static int sock = -1;
-static char state[512];		/* what the manager could not take yet */
+static char state[2 * LINES_SIZE]; /* lines the manager has not taken yet */
 static uint64_t again;
 static uint64_t watchdog;
 
@@ -105,6 +106,15 @@ notify_choose(int n, const char *name, struct err *e)
 }
 
 void
+notify_close(int n)
+{
+	int i;
+
+	for (i = FIRST_FD; i < FIRST_FD + n; i++)
+		close(i);
+}
+
+void
 notify_open(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
@@ -136,17 +146,19 @@ notify_open(void)
 
 /* Returns false if the manager's queue is full. */
 static bool
-send_now(const char *text)
+send_now(const char *text, size_t len)
 {
 	/* A manager that is gone is no matter: the pool serves on. */
-	return send(sock, text, strlen(text), MSG_NOSIGNAL) != -1 ||
+	return send(sock, text, len, MSG_NOSIGNAL) != -1 ||
 	    (errno != EAGAIN && errno != ENOBUFS);
 }
 
 static void
 send_state(void)
 {
-	if (state[0] == '\0' || send_now(state)) {
+	size_t len = strlen(state);
+
+	if (len == 0 || send_now(state, len - 1)) {
 		state[0] = '\0';
 		return;
 	}
@@ -154,28 +166,54 @@ send_state(void)
 	again = again * 2 > USEC ? USEC : again * 2;
 }
 
+/* Adds a line in place of what was said of the same before; or, whole, not. */
+static void
+put_line(const char *line, size_t len)
+{
+	size_t key = strcspn(line, "=") + 1, n;
+	char *p = state, *end;
+
+	while (*p != '\0') {
+		end = strchr(p, '\n') + 1;
+		if (strncmp(p, line, key) == 0)
+			memmove(p, end, strlen(end) + 1);
+		else
+			p = end;
+	}
+	n = strlen(state);
+	if (n + len + 2 > sizeof(state))
+		return;
+	memcpy(state + n, line, len);
+	memcpy(state + n + len, "\n", 2);
+}
+
 void
 notify_send(const char *fmt, ...)
 {
-	char text[sizeof(state)];
+	char text[LINES_SIZE], *rest = text, *line;
 	va_list ap;
+	int n;
 
 	if (sock == -1)
 		return;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	/* What has no room is left out by whole lines. */
+	if (n >= (int)sizeof(text)) {
+		line = strrchr(text, '\n');
+		*(line != NULL ? line : text) = '\0';
+	}
 	/* A state may come late, but not be lost; it contains those before. */
 	if (strncmp(text, "WATCHDOG", 8) == 0) {
 		if (state[0] == '\0')
-			send_now(text);
+			send_now(text, strlen(text));
 		return;
 	}
-	if (state[0] != '\0') {
-		strlcat(state, "\n", sizeof(state));
-		strlcat(state, text, sizeof(state));
-	} else
-		memcpy(state, text, sizeof(state));
+	while ((line = strsep(&rest, "\n")) != NULL) {
+		if (line[0] != '\0')
+			put_line(line, strlen(line));
+	}
 	again = AGAIN_FIRST;
 	send_state();
 }

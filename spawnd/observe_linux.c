@@ -111,6 +111,7 @@ observe_init(struct guarantees *g)
 	if (fstat(STDIN_FILENO, &st) == 0)
 		listener = st.st_ino;
 	g->proc = proc_open(&g->proc_detached) == 0;
+	g->proc_foreign = !g->proc && errno == ESRCH;
 	g->queue = diag_open(STDIN_FILENO) == 0 &&
 	    diag_accepted(NULL, 0, &what) == 0;
 	if (!g->queue) {
@@ -209,12 +210,17 @@ look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 	return LOOK_NO;
 }
 
-/* Trees that are large cost much: all of them together get a share. */
+/*
+ * Trees that are large cost much: all of them together get a share, and the
+ * others are looked at all the same. Who is not looked at is not known, for it
+ * may have become ready meanwhile.
+ */
 enum look
 observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 {
 	static uint64_t again;
 	uint64_t before, cost;
+	enum look found;
 
 	/* Most wait so at their first look, or are gone before the next. */
 	if (proc_accepts(pid, listener)) {
@@ -222,31 +228,31 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 		return LOOK_READY;
 	}
 	if (age < LOOK_WHOLE)
-		return LOOK_NO;
+		return LOOK_UNKNOWN;
 	raise_oom(pid, s);
+	if (s->dear && now < again)
+		return LOOK_UNKNOWN;
 	before = spent();
-	if (now < again)
-		return s->looked;
-	s->looked = look(pid, age, now, s);
-	if ((cost = spent() - before) >= LOOK_DEAR)
+	found = look(pid, age, now, s);
+	cost = spent() - before;
+	s->dear = cost >= LOOK_DEAR;
+	if (s->dear)
 		again = now + cost * LOOK_SHARE;
-	return s->looked;
+	return found;
 }
 
 #define ANY_CPU	UINT64_MAX	/* stopping and continuing it uses some */
 
 /*
- * A kept-open connection that nothing has happened on for a while: its holder
- * reads on it, or polls and has nothing else to wait for; one that waits for a
- * database serves a request.
+ * Kept-open connections that nothing has happened on for a while. `waits`: it
+ * is the clients' turn.
  */
 static bool
-is_quiet(const struct view *v, bool unread, bool others, uint64_t keep_idle,
-    uint64_t now, struct sight *s)
+is_quiet(const struct view *v, bool waits, uint64_t keep_idle, uint64_t now,
+    struct sight *s)
 {
-	bool waits = v->reads == s->connection || (v->polling && !others);
-	bool still = !unread && (v->stopped ? s->quiet_since != 0 : waits &&
-	    (s->quiet_cpu == ANY_CPU || s->quiet_cpu == v->cpu));
+	bool still = v->stopped ? waits && s->quiet_since != 0 : waits &&
+	    (s->quiet_cpu == ANY_CPU || s->quiet_cpu == v->cpu);
 
 	s->quiet_cpu = v->stopped ? ANY_CPU : v->cpu;
 	if (!still)
@@ -269,20 +275,34 @@ holds(const uint64_t *inodes, int n, uint64_t inode)
 	return false;
 }
 
-/* It holds a connection: since when, and does it matter? */
+/* It holds n connections: since when, and does it matter? */
 static void
-connected(const struct view *v, uint64_t inode, bool unread, bool others,
-    uint64_t keep_idle, uint64_t now, struct sight *s, struct exam *x)
+connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
+    bool unread, uint64_t keep_idle, uint64_t now, struct sight *s,
+    struct exam *x)
 {
-	if (inode != s->connection) {
-		s->connection = inode;
+	uint64_t sum = 0;
+	bool waits;
+	int i;
+
+	for (i = 0; i < n; i++)
+		sum += inodes[i];
+	if (inodes[0] != s->connection) {
+		s->connection = inodes[0];
 		s->held_since = now;
+	}
+	if (sum != s->held) {
+		s->held = sum;
 		s->quiet_since = 0;
 	}
-	x->holds = is_quiet(v, unread, others, keep_idle, now, s) ?
-	    HOLDS_QUIET : HOLDS_BUSY;
+	/* Of a stopped one no call can be known: as it was before. */
+	waits = !unread && (v->stopped || quiet_waits(pid, v, inodes, n));
+	x->served = waits && !v->stopped && keep_idle != 0 &&
+	    s->quiet_cpu != ANY_CPU && s->quiet_cpu != v->cpu;
+	x->holds = is_quiet(v, waits, keep_idle, now, s) ? HOLDS_QUIET :
+	    HOLDS_BUSY;
 	x->waits = x->holds == HOLDS_QUIET;
-	x->connection = inode;
+	x->connection = s->connection;
 	x->age = now - s->held_since;
 }
 
@@ -316,7 +336,7 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 	bool away = is_away(pid), listens, kept, whole;
 	struct accepted what;
 	struct view v;
-	int n, all;
+	int n;
 
 	if (proc_view(pid, listener, false, &v) == -1) {
 		fault_met(FAULT_PROC, pid, now);
@@ -334,15 +354,15 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 		fault_met(FAULT_PROC, pid, now);
 	/* A TCP connection that was reset is in no table any more. */
 	kept = s->connection != 0 && holds(inodes, n, s->connection);
-	all = n;
 	n = find_accepted(inodes, n, &what, now);
 	/* What a job in the background was left with by who started it. */
 	if (n > 0 && !listens && !what.alive)
 		n = 0;
-	if (n > 0 || (n == 0 && kept && listens)) {
-		connected(&v, n > 0 ? inodes[0] : s->connection,
-		    what.unread || !whole, all > n, away ? 0 : keep_idle, now,
-		    s, x);
+	if (n == 0 && kept && listens)
+		inodes[n++] = s->connection;
+	if (n > 0) {
+		connected(pid, &v, inodes, n, what.unread || !whole,
+		    away ? 0 : keep_idle, now, s, x);
 	} else if (n == 0 && whole && !away) {
 		s->connection = 0;
 		x->holds = HOLDS_NOTHING;
@@ -377,6 +397,7 @@ observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	s->examined = !x->frozen && (x->holds == HOLDS_BUSY ||
 	    x->holds == HOLDS_UNKNOWN);
 	s->exam = *x;
+	s->exam.served = false;	/* it is not known anew */
 }
 
 void

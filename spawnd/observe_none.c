@@ -8,6 +8,7 @@ void
 observe_init(struct guarantees *g)
 {
 	g->proc = false;
+	g->proc_foreign = false;
 	g->proc_detached = false;
 	g->queue = false;
 	g->no_queue = "not on this system";

@@ -5,6 +5,7 @@
  */
 #include <sys/syscall.h>
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,15 +75,41 @@ is_read(long call)
 	    call == SYS_recvfrom || call == SYS_recvmsg;
 }
 
+/* What threads wait for each other in. */
+static bool
+is_futex(long call)
+{
+#ifdef SYS_futex
+	if (call == SYS_futex)
+		return true;
+#endif
+#ifdef SYS_futex_time64
+	if (call == SYS_futex_time64)
+		return true;
+#endif
+	return false;
+}
+
+/* The time limit of an epoll: a pointer, or a number of which int is read. */
+static bool
+is_endless(long call, unsigned long limit)
+{
+#ifdef SYS_epoll_pwait2
+	if (call == SYS_epoll_pwait2)
+		return limit == 0;
+#endif
+	return is_epoll(call) && (limit & 0x80000000U) != 0;
+}
+
 struct call
 parse_call(const char *text)
 {
-	unsigned long fd, stack;
+	unsigned long fd, limit, stack;
 	struct call c = { .kind = CALL_NONE, .fd = -1 };
 	long n;
 
-	if (sscanf(text, "%ld 0x%lx 0x%*x 0x%*x 0x%*x 0x%*x 0x%*x 0x%lx",
-	    &n, &fd, &stack) != 3)
+	if (sscanf(text, "%ld 0x%lx 0x%*x 0x%*x 0x%lx 0x%*x 0x%*x 0x%lx",
+	    &n, &fd, &limit, &stack) != 4)
 		return c;	/* "running", or not in a call */
 	/* A 32-bit program on a 64-bit kernel numbers its calls otherwise. */
 	if (sizeof(long) == 8 && stack <= UINT32_MAX)
@@ -95,8 +122,11 @@ parse_call(const char *text)
 		c.kind = CALL_EPOLL;
 	else if (is_poll(n))
 		c.kind = CALL_POLL;
+	else if (is_futex(n))
+		c.kind = CALL_FUTEX;
 	else
 		c.kind = CALL_OTHER;
+	c.endless = is_endless(n, limit);
 	c.fd = fd <= INT_MAX ? (int)fd : -1;
 	return c;
 }
@@ -171,4 +201,11 @@ parse_caught(const char *text, int signo)
 		return false;
 	mask = strtoull(s + strlen("\nSigCgt:"), NULL, 16);
 	return (mask >> (signo - 1) & 1) != 0;
+}
+
+bool
+parse_watched(const char *line, uint64_t *inode, uint32_t *events)
+{
+	return sscanf(line, "tfd: %*d events: %" SCNx32 " data: %*s pos:%*d "
+	    "ino:%" SCNx64, events, inode) == 2;
 }

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -39,22 +40,20 @@ fill(const char *path, mode_t mode, struct err *e)
 int
 pidfile_lock(const struct plan *p, struct err *e)
 {
-	char *path = p->pidfile, *slash, who[HOLDER_SIZE];
+	const char *path = p->pidfile, *name;
+	char who[HOLDER_SIZE];
 	bool detached, public = p->conf->pidfile_public;
 
 	if (path == NULL)
 		return 0;
-	slash = strrchr(path, '/');
-	*slash = '\0';
-	dir = jail_detach(slash == path ? "/" : path, &detached);
-	*slash = '/';
+	dir = jail_detach(trail_open_above(path, &name), &detached);
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "-P: %s: its directory: %s", path, strerror(errno));
-	file = lockfile_open(dir, slash + 1, !public);
+		    "-P: %s: its directory: %s", path, trail_reason(errno));
+	file = lockfile_open(dir, name, !public);
 	if (file == -1 && errno == EWOULDBLOCK)
 		return err_set(e, EX_CANTCREAT, "-P: %s: in use by %s", path,
-		    lockfile_holder(dir, slash + 1, who));
+		    lockfile_holder(dir, name, who));
 	if (file == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "-P: %s: %s", path, errno == ELOOP ? "is a link" :
@@ -80,24 +79,39 @@ pidfile_publish(const struct plan *p, struct err *e)
 	return fill(p->pidfile, 0644, e);
 }
 
+/*
+ * Is what is in it ours? One that is not locked may by now be that of our
+ * successor. Not filled by us it is another's, unless it was made just now.
+ */
+static bool
+is_ours(void)
+{
+	char own[16], buf[16];
+	int len = filled ? snprintf(own, sizeof(own), "%d\n",
+	    (int)getpid()) : 0;
+
+	return pread(file, buf, sizeof(buf), 0) == len &&
+	    memcmp(buf, own, (size_t)len) == 0;
+}
+
 void
 pidfile_clear(const struct plan *p)
 {
-	struct stat st;
+	const char *name;
+	struct stat st, there;
 
 	if (file == -1)
 		return;
-	/* Not filled it is another's, unless it was made just now. */
-	if (!filled && (fstat(file, &st) == -1 || st.st_size > 0)) {
-		close(file);
-		file = -1;
-		return;
+	if (is_ours()) {
+		/* Whoever reads it from now on learns nothing wrong. */
+		if (ftruncate(file, 0) == -1)
+			log_warn("-P: %s: %s", p->pidfile, strerror(errno));
+		name = strrchr(p->pidfile, '/') + 1;
+		if (dir != -1 && fstat(file, &st) == 0 && fstatat(dir, name,
+		    &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_ino == there.st_ino && st.st_dev == there.st_dev)
+			unlinkat(dir, name, 0);
 	}
-	/* Whoever reads it from now on learns nothing wrong. */
-	if (ftruncate(file, 0) == -1)
-		log_warn("-P: %s: %s", p->pidfile, strerror(errno));
-	if (dir != -1)
-		unlinkat(dir, strrchr(p->pidfile, '/') + 1, 0);
 	close(file);
 	file = -1;
 }

@@ -22,10 +22,48 @@
 static int base = -1;		/* the directory of all pools' */
 static int dir = -1;		/* of this one's */
 static int lock = -1;
-static char made[NAME_SIZE];	/* below base, "": not there */
+static const char *made = "";	/* to be removed, below base */
 static const char *where = "";	/* what messages call it */
 
-static const char *const files[] = { "control", "status", "log", "pid" };
+const char *const place_files[PLACE_FILES] = {
+	"control", "status", "log", "pid"
+};
+
+/* Removes one of them, unless it is something else that only has its name. */
+static int
+remove_own(const char *name)
+{
+	bool is_socket = strcmp(name, "control") == 0 ||
+	    strcmp(name, "status") == 0;
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1)
+		return errno == ENOENT ? 0 : -1;
+	if (is_socket ? !S_ISSOCK(st.st_mode) : !S_ISREG(st.st_mode) ||
+	    st.st_nlink != 1 || st.st_uid != geteuid() ||
+	    (st.st_mode & 0777) != 0600) {
+		errno = EEXIST;
+		return -1;
+	}
+	return unlinkat(dir, name, 0);
+}
+
+/* A pid, or nothing yet: what else would be emptied? */
+static bool
+is_pidfile(int fd)
+{
+	char buf[16];
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
+	    st.st_nlink != 1 || st.st_size >= (off_t)sizeof(buf) ||
+	    (n = pread(fd, buf, sizeof(buf) - 1, 0)) == -1)
+		return false;
+	buf[n] = '\0';
+	return buf[strspn(buf, "0123456789\n")] == '\0' &&
+	    strlen(buf) == (size_t)n;
+}
 
 /* Others must not be able to put their sockets in our sockets' place. */
 static int
@@ -44,13 +82,16 @@ check_directory(int fd, struct err *e)
 	return 0;
 }
 
-/* Makes a directory below another, or takes the one that is there. */
+/*
+ * Makes a directory below another, or takes the one that is there, and says
+ * which in *created.
+ */
 static int
-open_below(int parent, const char *name, struct err *e)
+open_below(int parent, const char *name, bool *created, struct err *e)
 {
-	bool created = mkdirat(parent, name, 0755) == 0;
 	int fd;
 
+	*created = mkdirat(parent, name, 0755) == 0;
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
 	    O_CLOEXEC);
 	if (fd == -1)
@@ -59,7 +100,7 @@ open_below(int parent, const char *name, struct err *e)
 		    errno == ENOTDIR ? "is not a directory" :
 		    strerror(errno));
 	/* Whatever the umask is. */
-	if ((created && fchmod(fd, 0755) == -1) ||
+	if ((*created && fchmod(fd, 0755) == -1) ||
 	    check_directory(fd, e) == -1) {
 		close(fd);
 		return -1;
@@ -69,20 +110,14 @@ open_below(int parent, const char *name, struct err *e)
 
 /* The directory above the last name of a path. */
 static int
-open_parent(char *path, const char **name, struct err *e)
+open_parent(const char *path, const char **name, struct err *e)
 {
-	char *slash = strrchr(path, '/');
-	int fd;
+	int fd = trail_open_above(path, name);
 
-	*slash = '\0';
-	fd = open(slash == path ? "/" : path, O_RDONLY | O_DIRECTORY |
-	    O_CLOEXEC);
-	*slash = '/';
 	if (fd == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "control: %s: its directory: %s", where,
-		    strerror(errno));
-	*name = slash + 1;
+		    trail_reason(errno));
 	return fd;
 }
 
@@ -94,6 +129,12 @@ static int
 take_lock(char who[HOLDER_SIZE], struct err *e)
 {
 	lock = lockfile_open(dir, "pid", true);
+	if (lock != -1 && !is_pidfile(lock)) {
+		close(lock);
+		lock = -1;
+		return err_set(e, EX_CANTCREAT, "control: %s: pid: is not "
+		    "a pidfile of spawnd's", where);
+	}
 	if (lock != -1 && lockfile_fill(lock, 0600) == 0)
 		return 1;
 	if (lock != -1 || errno != EWOULDBLOCK)
@@ -109,14 +150,14 @@ open_own(struct plan *p, struct err *e)
 {
 	char who[HOLDER_SIZE];
 	const char *name = "";
-	int parent;
+	bool created;
 
-	if ((parent = open_parent(p->control, &name, e)) == -1)
+	if ((base = open_parent(p->control, &name, e)) == -1)
 		return -1;
-	dir = open_below(parent, name, e);
-	close(parent);
-	if (dir == -1)
+	if ((dir = open_below(base, name, &created, e)) == -1)
 		return -1;
+	if (created)
+		made = name;
 	switch (take_lock(who, e)) {
 	case 1:
 		return 0;
@@ -144,11 +185,12 @@ static int
 open_named(struct plan *p, struct err *e)
 {
 	char name[NAME_SIZE], who[HOLDER_SIZE], first[HOLDER_SIZE] = "";
+	bool created;
 	int n, r;
 
 	for (n = 1; n <= NUMBER_MAX; n++) {
 		number_name(p->name, n, name);
-		if ((dir = open_below(base, name, e)) == -1)
+		if ((dir = open_below(base, name, &created, e)) == -1)
 			return -1;
 		if ((r = take_lock(who, e)) == -1)
 			return -1;
@@ -169,7 +211,7 @@ open_named(struct plan *p, struct err *e)
 		log_warn("name: %s: in use by %s, this pool is called %s "
 		    "(--name chooses one)", p->name, first, name);
 	strlcpy(p->name, name, sizeof(p->name));
-	strlcpy(made, name, sizeof(made));
+	made = p->name;
 	return 0;
 }
 
@@ -179,7 +221,7 @@ leave_log(const struct plan *p)
 {
 	int fd;
 
-	unlinkat(dir, "log", 0);
+	remove_own("log");
 	if (p->log == NULL)
 		return;
 	fd = openat(dir, "log", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
@@ -194,6 +236,7 @@ int
 place_open(struct plan *p, struct err *e)
 {
 	const char *name = "";
+	bool created;
 	int parent;
 
 	e->status = 0;
@@ -206,7 +249,7 @@ place_open(struct plan *p, struct err *e)
 	} else {
 		if ((parent = open_parent(p->control, &name, e)) == -1)
 			return -1;
-		base = open_below(parent, name, e);
+		base = open_below(parent, name, &created, e);
 		close(parent);
 		if (base == -1 || open_named(p, e) == -1)
 			return -1;
@@ -224,7 +267,7 @@ bind_here(int fd, const char *name, mode_t mode, gid_t gid)
 	int r;
 
 	strlcpy(un.sun_path, name, sizeof(un.sun_path));
-	if (unlinkat(dir, name, 0) == -1 && errno != ENOENT)
+	if (remove_own(name) == -1)
 		return -1;
 	/* The mode is right from the first instant. */
 	old = umask(0777 & ~mode);
@@ -282,8 +325,8 @@ place_remove(void)
 	size_t i;
 
 	if (dir != -1 && lock != -1) {
-		for (i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-			unlinkat(dir, files[i], 0);
+		for (i = 0; i < PLACE_FILES; i++)
+			remove_own(place_files[i]);
 		if (made[0] != '\0')
 			unlinkat(base, made, AT_REMOVEDIR);
 	}

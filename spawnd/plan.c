@@ -17,7 +17,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "control.h"
 
 static int
 no_memory(struct err *e)
@@ -25,9 +25,8 @@ no_memory(struct err *e)
 	return err_set(e, EX_OSERR, "out of memory");
 }
 
-/* path as it will be once "/" is the working directory; malloc'd. */
-static char *
-absolute(const char *path, bool in_jail)
+char *
+plan_absolute(const char *path, bool in_jail)
 {
 	char *cwd, *s = NULL;
 
@@ -93,7 +92,7 @@ choose_jail(struct plan *p, struct err *e)
 		jail = DEFAULT_JAIL;
 		p->note = " (neither -s nor -p given: jail " DEFAULT_JAIL ")";
 	}
-	if (jail != NULL && (p->jail = absolute(jail, false)) == NULL)
+	if (jail != NULL && (p->jail = plan_absolute(jail, false)) == NULL)
 		return no_memory(e);
 	return 0;
 }
@@ -107,18 +106,6 @@ open_jail(struct plan *p, struct err *e)
 		return err_set(e, err_status(errno, EX_CONFIG), "chroot: %s: "
 		    "%s%s", p->jail, strerror(errno), p->note);
 	return 0;
-}
-
-static bool
-member_of(const struct ident *id, gid_t gid)
-{
-	int i;
-
-	for (i = 0; i < id->ngroups; i++) {
-		if (id->groups[i] == gid)
-			return true;
-	}
-	return gid == id->gid;
 }
 
 /* Who will own the unix socket. */
@@ -153,7 +140,7 @@ plan_owner(struct plan *p, struct err *e)
 	    &p->socket_gid, e) == -1)
 		return -1;
 	if (!p->root && !preflight_needs_root(p) &&
-	    !member_of(&p->ident, p->socket_gid))
+	    !ident_member(&p->ident, p->socket_gid))
 		return err_set(e, EX_NOPERM, "-G: %s: you are not in this "
 		    "group (only root may name another)", c->socket_group);
 	user = ident_user_name(p->socket_uid);
@@ -173,7 +160,7 @@ plan_unix(struct plan *p, struct err *e)
 	char *slash;
 
 	p->socket_in_jail = p->jail != NULL && !c->socket_outside;
-	if ((p->socket_dir = absolute(path, p->socket_in_jail)) == NULL)
+	if ((p->socket_dir = plan_absolute(path, p->socket_in_jail)) == NULL)
 		return no_memory(e);
 	if (strlen(p->socket_dir) >= sizeof(((struct sockaddr_un *)0)->
 	    sun_path))
@@ -274,46 +261,12 @@ plan_files(struct plan *p, struct err *e)
 	const struct conf *c = p->conf;
 
 	if (c->pidfile != NULL &&
-	    (p->pidfile = absolute(c->pidfile, false)) == NULL)
+	    (p->pidfile = plan_absolute(c->pidfile, false)) == NULL)
 		return no_memory(e);
 	if (c->log != NULL && strchr(c->log, '/') != NULL &&
-	    (p->log = absolute(c->log, false)) == NULL)
+	    (p->log = plan_absolute(c->log, false)) == NULL)
 		return no_memory(e);
 	return 0;
-}
-
-/* Where root's own pools are, and each user's. */
-static int
-plan_control(struct plan *p, struct err *e)
-{
-	const struct conf *c = p->conf;
-	const char *own = env_get(env_own(), "XDG_RUNTIME_DIR");
-	size_t len;
-	int r;
-
-	p->status_gid = (gid_t)-1;
-	if (c->status_group != NULL && ident_group("--status-group",
-	    c->status_group, &p->status_gid, e) == -1)
-		return -1;
-	if (c->control != NULL && strcmp(c->control, "none") == 0)
-		return 0;
-	if (c->control != NULL) {
-		if ((p->control = absolute(c->control, false)) == NULL)
-			return no_memory(e);
-		len = strlen(p->control);
-		while (len > 1 && p->control[len - 1] == '/')
-			p->control[--len] = '\0';
-		p->control_own = true;
-		return 0;
-	}
-	if (p->root)
-		r = asprintf(&p->control, "%s/spawnd", access("/run",
-		    F_OK) == 0 ? "/run" : "/var/run");
-	else if (own != NULL && own[0] == '/')
-		r = asprintf(&p->control, "%s/spawnd", own);
-	else
-		return 0;
-	return r == -1 ? no_memory(e) : 0;
 }
 
 static int
@@ -330,12 +283,12 @@ plan_program(struct plan *p, struct err *e)
 	for (i = 0; i < n; i++)
 		p->argv[i] = c->command != NULL ? shell[i] : c->argv[i];
 	if (c->command == NULL)
-		p->argv[0] = absolute(c->argv[0], p->jail != NULL);
+		p->argv[0] = plan_absolute(c->argv[0], p->jail != NULL);
 	else if (asprintf(&p->argv[2], "exec %s", c->command) == -1)
 		p->argv[2] = NULL;
 	stays = c->cwd_stays && c->chdir == NULL && p->jail == NULL;
-	p->chdir = absolute(c->chdir != NULL ? c->chdir : stays ? "." : "/",
-	    p->jail != NULL);
+	p->chdir = plan_absolute(c->chdir != NULL ? c->chdir : stays ? "." :
+	    "/", p->jail != NULL);
 	/* Its path may be of no use to whom we become. */
 	if (stays)
 		p->cwd_fd = jail_opendir(-1, ".");
@@ -388,9 +341,13 @@ plan_size(struct plan *p, struct err *e)
 	}
 	p->workers = c->workers != -1 ? c->workers : p->children > 0 ? 1 :
 	    WORKERS_DEFAULT;
-	if (c->max_workers != -1 && c->max_workers < p->workers)
+	if (c->max_workers != -1 && c->max_workers < p->workers) {
+		if (c->workers != -1)
+			return err_set(e, EX_USAGE, "-N: %d: is below -F "
+			    "(%d)", c->max_workers, p->workers);
 		return err_set(e, EX_USAGE, "-N: %d: is below -F (%d, as it "
 		    "is not given)", c->max_workers, p->workers);
+	}
 	p->max_workers = c->max_workers != -1 ? (unsigned int)c->max_workers :
 	    0;
 	most = c->max_workers != -1 ? c->max_workers : p->workers;
@@ -467,7 +424,7 @@ static const struct {
 	{ plan_socket, 0, SOCKET },
 	{ plan_owner, IDENT | SOCKET, 0 },
 	{ plan_files, 0, 0 },
-	{ plan_control, 0, 0 },
+	{ plan_control, IDENT | SOCKET, 0 },
 	{ plan_program, 0, 0 },
 	{ check_limits, 0, 0 },
 	{ plan_env, IDENT, ENVIRONMENT },

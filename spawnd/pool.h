@@ -39,7 +39,7 @@
 #define POOL_PROOF		(2 * USEC)	/* a reload waits so long */
 #define POOL_PROOF_LAST		UINT64_C(20000)	/* pause between its looks */
 #define POOL_MEASURE		USEC		/* between two measurements */
-#define POOL_SOON		(10 * USEC)	/* too large: the limit's fault */
+#define POOL_SOON		(10 * USEC)	/* younger: has not grown */
 #define POOL_SOON_MAX		3		/* so often, and it is said */
 #define POOL_SOON_FIRST		USEC		/* pause before a replacement */
 #define POOL_SOON_LAST		(60 * USEC)
@@ -86,6 +86,8 @@ struct exam {
 	bool		 loops;		/* it waits as an event loop does */
 	bool		 waits;		/* all of it sleeps: on a quiet
 					   connection, or in accept */
+	bool		 served;	/* it waits for its clients, and has
+					   done something since the last look */
 	uint64_t	 connection;	/* names one it holds */
 	uint64_t	 age;		/* of that, as far as it was seen */
 };

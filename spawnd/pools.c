@@ -25,6 +25,15 @@ is_trusted(const char *path)
 	    (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
+/* Below one of those: it is its own user's, and so is what it answers. */
+static bool
+is_directory(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* The directories of all pools' directories; root's and, if so, our own. */
 static int
 bases(char *list[2])
@@ -99,7 +108,7 @@ scan(struct pools *p, const char *base, struct err *e)
 			continue;
 		if (asprintf(&path, "%s/%s", base, de->d_name) == -1)
 			continue;
-		if (is_trusted(path) && is_alive(p, path))
+		if (is_directory(path) && is_alive(p, path))
 			r = add(p, base, de->d_name, e);
 		free(path);
 	}
@@ -118,7 +127,7 @@ find_named(const char *name, struct pools *p, struct err *e)
 	for (i = 0; i < n && r == 0 && p->n == 0; i++) {
 		if (asprintf(&path, "%s/%s", list[i], name) == -1)
 			continue;
-		if (is_trusted(list[i]) && is_trusted(path))
+		if (is_trusted(list[i]) && is_directory(path))
 			r = add(p, list[i], name, e);
 		free(path);
 	}
@@ -202,20 +211,26 @@ pools_log(const char *dir, struct err *e)
 }
 
 /*
- * The directory is found as always, and the file in it opened as the daemon
- * opens it: no link, no file with a second name, nothing but a file.
+ * As the daemon opens it: by no link that somebody else has made, and nothing
+ * but a file, with no second name.
  */
 int
 pools_open_log(const char *path, struct err *e)
 {
+	const char *name;
 	struct stat st;
-	int fd;
+	int dir, fd, error;
 
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW |
+	if ((dir = trail_open_above(path, &name)) == -1)
+		return err_set(e, err_status(errno, EX_CANTCREAT), "%s: its "
+		    "directory: %s", path, trail_reason(errno));
+	fd = openat(dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW |
 	    O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+	error = errno;
+	close(dir);
 	if (fd == -1)
-		return err_set(e, err_status(errno, EX_CANTCREAT), "%s: %s",
-		    path, errno == ELOOP ? "is a link" : strerror(errno));
+		return err_set(e, err_status(error, EX_CANTCREAT), "%s: %s",
+		    path, error == ELOOP ? "is a link" : strerror(error));
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
 		return fd;
 	close(fd);

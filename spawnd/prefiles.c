@@ -37,23 +37,18 @@ check_file(const char *opt, const char *path, int dir, const char *name,
 		    "written: %s", opt, path, strerror(errno));
 }
 
-/* path is absolute; not const, since it is cut in two for a moment. */
 static void
-check_path(const char *opt, char *path, struct findings *f)
+check_path(const char *opt, const char *path, struct findings *f)
 {
-	char *slash = strrchr(path, '/');
+	const char *name;
 	int dir;
 
-	*slash = '\0';
-	dir = open(slash == path ? "/" : path, O_PATH | O_DIRECTORY |
-	    O_CLOEXEC);
-	*slash = '/';
-	if (dir == -1) {
+	if ((dir = trail_open_above(path, &name)) == -1) {
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: its "
-		    "directory: %s", opt, path, strerror(errno));
+		    "directory: %s", opt, path, trail_reason(errno));
 		return;
 	}
-	check_file(opt, path, dir, slash + 1, f);
+	check_file(opt, path, dir, name, f);
 	close(dir);
 }
 

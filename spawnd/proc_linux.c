@@ -23,17 +23,47 @@
 
 static int procfd = -1;
 
+/* Are its numbers ours? Those of another PID namespace name others. */
+static int
+check_self(void)
+{
+	char self[16] = "";
+
+	if (readlinkat(procfd, "self", self, sizeof(self) - 1) == -1 &&
+	    errno != ENOENT)
+		return -1;
+	if (atoi(self) != (int)getpid()) {
+		errno = ESRCH;
+		return -1;
+	}
+	return faccessat(procfd, "self/stat", F_OK, 0);
+}
+
 int
 proc_open(bool *detached)
 {
+	int error;
+
 	if (procfd != -1)
 		close(procfd);
-	procfd = jail_detach("/proc", detached);
-	if (procfd != -1 && faccessat(procfd, "self/stat", F_OK, 0) == -1) {
+	procfd = jail_detach(trail_open("/proc"), detached);
+	if (procfd != -1 && check_self() == -1) {
+		error = errno;
 		close(procfd);
 		procfd = -1;
+		errno = error;
 	}
 	return procfd == -1 ? -1 : 0;
+}
+
+int
+proc_at(const char *path, int flags)
+{
+	if (procfd == -1) {
+		errno = ENOENT;
+		return -1;
+	}
+	return openat(procfd, path, flags | O_CLOEXEC | O_NOCTTY);
 }
 
 ssize_t
@@ -42,11 +72,7 @@ proc_read(const char *path, char *buf, size_t size)
 	ssize_t n;
 	int fd, saved;
 
-	if (procfd == -1) {
-		errno = ENOENT;
-		return -1;
-	}
-	fd = openat(procfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	fd = proc_at(path, O_RDONLY);
 	if (fd == -1)
 		return -1;
 	n = read(fd, buf, size - 1);
@@ -71,11 +97,7 @@ proc_write(const char *path, const char *text)
 	ssize_t n;
 	int fd, saved;
 
-	if (procfd == -1) {
-		errno = ENOENT;
-		return -1;
-	}
-	fd = openat(procfd, path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	fd = proc_at(path, O_WRONLY);
 	if (fd == -1)
 		return -1;
 	n = write(fd, text, strlen(text));
@@ -91,7 +113,7 @@ open_dir(const char *path)
 	DIR *d;
 	int fd;
 
-	fd = openat(procfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = proc_at(path, O_RDONLY | O_DIRECTORY);
 	if (fd == -1)
 		return NULL;
 	if ((d = fdopendir(fd)) == NULL)
@@ -147,6 +169,17 @@ socket_inode(int dir, const char *name, uint64_t *inode)
 	return 0;
 }
 
+/* A task that waits as an event loop does. */
+static void
+add_loop(const struct call *c, struct view *v)
+{
+	if (v->looping && v->epoll != c->fd)
+		v->engaged = true;	/* one loop is followed, not two */
+	v->endless = c->endless && (v->endless || !v->looping);
+	v->looping = true;
+	v->epoll = c->fd;
+}
+
 /* What call a task sleeps in, of what descriptor. */
 static void
 view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
@@ -166,13 +199,13 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 		v->readable = false;
 	snprintf(path, sizeof(path), "%d/task/%d/fd/%d", (int)pid, tid,
 	    c.fd);
-	if (c.kind == CALL_READ) {
-		v->reading = true;
-		if (socket_inode(procfd, path, &of) == 0)
-			v->reads = of;
-	}
-	if (c.kind == CALL_EPOLL)
-		v->looping = true;
+	if (c.kind == CALL_READ && v->nreads < READS_MAX &&
+	    socket_inode(procfd, path, &of) == 0 && of != 0)
+		v->reads[v->nreads++] = of;
+	else if (c.kind == CALL_EPOLL)
+		add_loop(&c, v);
+	else if (c.kind != CALL_ACCEPT && c.kind != CALL_FUTEX)
+		v->engaged = true;
 	if (c.kind == CALL_EPOLL || c.kind == CALL_POLL)
 		v->polling = true;
 	if (c.kind != CALL_ACCEPT)
@@ -228,7 +261,7 @@ add_children(pid_t pid, int tid, pid_t *tree, int *n, int max)
 	int fd, error = 0;
 
 	snprintf(path, sizeof(path), "%d/task/%d/children", (int)pid, tid);
-	fd = openat(procfd, path, O_RDONLY | O_CLOEXEC);
+	fd = proc_at(path, O_RDONLY);
 	if (fd == -1)
 		return is_gone() ? 0 : -1;
 	/* The kernel hands out no more than a page at a time. */

@@ -19,7 +19,6 @@
 
 #define FRESH		UINT64_C(1000)	/* usec */
 #define KEPT		64		/* of those that wait */
-#define UNKNOWN		UINT64_MAX	/* as a mark: nothing is known */
 #define WAITING		(1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT)
 
 /*
@@ -59,13 +58,40 @@ static bool
 take_oldest(const struct nlmsghdr *h, void *arg)
 {
 	uint32_t *inode = arg;
-	const void *a;
-	size_t len;
+	const char *a;
+	size_t len, i;
 
 	a = diag_attribute(h, UNIX_DIAG_ICONS, &len);
-	if (a != NULL && len >= sizeof(*inode))
-		memcpy(inode, a, sizeof(*inode));
+	/* A client that has given up is still there, without a number. */
+	for (i = 0; a != NULL && *inode == 0 && i < len / sizeof(*inode); i++)
+		memcpy(inode, a + i * sizeof(*inode), sizeof(*inode));
 	return false;
+}
+
+static bool
+take_listed(const struct nlmsghdr *h, void *arg)
+{
+	const struct unix_diag_msg *m = NLMSG_DATA(h);
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) ||
+	    m->udiag_ino != (uint32_t)diag_listener())
+		return true;
+	return take_oldest(h, arg);
+}
+
+/*
+ * The queue of one socket is told in a page at most. In a list of those that
+ * listen there is room for some 8000 that wait.
+ */
+static int
+ask_oldest(uint32_t *inode)
+{
+	if (diag_ask_unix(diag_listener(), UDIAG_SHOW_ICONS, take_oldest,
+	    inode) == 0)
+		return 0;
+	if (errno != EMSGSIZE)
+		return -1;
+	return diag_ask_listeners(UDIAG_SHOW_ICONS, take_listed, inode);
 }
 
 static int
@@ -73,8 +99,7 @@ see_oldest(void)
 {
 	uint32_t inode = 0;
 
-	if (diag_ask_unix(diag_listener(), UDIAG_SHOW_ICONS, take_oldest,
-	    &inode) == -1)
+	if (ask_oldest(&inode) == -1)
 		return -1;
 	if (some.n > 0 && some.ids[0] != inode)
 		some.marks++;
@@ -153,12 +178,11 @@ queue_mark(void)
 	if (some.n > 0 && loop_now() - some.seen < FRESH)
 		return some.marks;
 	if (look() == -1)
-		return UNKNOWN;
+		return MARK_UNKNOWN;
 	if (some.n == 0 && !diag_is_unix() &&
 	    diag_ask_tcp(WAITING, take_waiting, NULL) == -1)
 		some.n = 0;
-	/* Somebody waits, of whom nothing is seen. */
-	return some.n > 0 ? some.marks : UNKNOWN;
+	return some.n > 0 ? some.marks : MARK_UNKNOWN;
 }
 
 enum moved
@@ -167,8 +191,9 @@ queue_moved(uint64_t mark)
 	/* Nobody waited then: who waits now has come since, as others may. */
 	if (mark == 0)
 		return queue_is_empty() ? MOVED_NO : MOVED_YES;
-	if (mark == UNKNOWN)
-		return MOVED_UNKNOWN;
+	/* Who waited then is not known, but whether anybody still does. */
+	if (mark == MARK_UNKNOWN)
+		return queue_is_empty() ? MOVED_YES : MOVED_UNKNOWN;
 	if (some.marks == mark && look() == -1)
 		return MOVED_UNKNOWN;
 	if (some.marks != mark)

@@ -25,6 +25,15 @@ overdue_pause(const struct pool *p)
 	return smaller(pause, POOL_OVERDUE);
 }
 
+void
+renew_look_overdue(struct pool *p, struct slot *s, uint64_t now)
+{
+	if (now < s->overdue_at)
+		return;
+	s->overdue_at = slot_later(now, overdue_pause(p));
+	slot_push(p, s, POOL_OVERDUE_LOOK);
+}
+
 /* The next thing that is due of a ready worker. */
 static void
 arm(struct pool *p, struct slot *s)
@@ -103,10 +112,7 @@ renew_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		s->measure_at = slot_later(now, POOL_MEASURE);
 		slot_push(p, s, POOL_MEASURE_SIZE);
 	}
-	if (now >= s->overdue_at) {
-		s->overdue_at = slot_later(now, overdue_pause(p));
-		slot_push(p, s, POOL_OVERDUE_LOOK);
-	}
+	renew_look_overdue(p, s, now);
 	if (now >= s->prove_at) {
 		s->prove_at = NEVER;
 		if (s == p->extra && !p->proven) {
@@ -172,7 +178,8 @@ renew_overdue(struct pool *p, struct slot *s, const struct pool_event *ev,
 		n->age = o->age;
 		p->counts.timed_out++;
 		s->overdue_at = slot_later(now, POOL_FAST_STOP);
-		arm(p, s);
+		if (s->state == SLOT_READY)
+			arm(p, s);
 	}
 	s->timed_out = o->pid == s->pid;
 	a = slot_push(p, s, POOL_SIGNAL_HOLDER);

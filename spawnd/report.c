@@ -172,6 +172,20 @@ report_pool(const struct pool *pool, uint64_t now)
 	}
 }
 
+static void
+report_size(const struct pool_notice *n)
+{
+	char delay[32];
+
+	if (n->what == NOTICE_GROWN)
+		log_info("worker %d: has grown to %" PRIu64 " MB (--max-rss), "
+		    "is replaced", (int)n->pid, n->size >> 20);
+	else
+		log_warn("--max-rss: workers are larger than that as soon as "
+		    "they serve (each is replaced once in %s at the most)",
+		    seconds(n->delay, delay));
+}
+
 void
 report_notice(const struct plan *p, const struct pool_notice *n,
     const struct exec_failure *f)
@@ -201,13 +215,8 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		    seconds(n->age, delay));
 		break;
 	case NOTICE_GROWN:
-		log_info("worker %d: has grown to %" PRIu64 " MB (--max-rss), "
-		    "is replaced", (int)n->pid, n->size >> 20);
-		break;
 	case NOTICE_TOO_SMALL:
-		log_warn("--max-rss: workers are larger than that as soon as "
-		    "they serve (each is replaced once in %s at the most)",
-		    seconds(n->delay, delay));
+		report_size(n);
 		break;
 	case NOTICE_LATE:
 		report_late(p, n);

@@ -93,12 +93,15 @@ sweep(uint64_t now)
 	}
 }
 
-/* Since when the connection counts. */
+/*
+ * Since when the connection counts. `waits`: it was seen that nothing is asked
+ * on it now. A loop that sleeps and has used no cpu is taken to be idle.
+ */
 static uint64_t
-since(uint64_t inode, const struct view *v, bool unread, uint64_t now)
+since(uint64_t inode, const struct view *v, bool unread, bool waits,
+    uint64_t now)
 {
 	struct held key = { .inode = inode }, *h;
-	bool quiet;
 
 	h = RB_FIND(held_tree, &held, &key);
 	if (h == NULL) {
@@ -109,10 +112,8 @@ since(uint64_t inode, const struct view *v, bool unread, uint64_t now)
 		RB_INSERT(held_tree, &held, h);
 		nheld++;
 	}
-	/* Kept open, and nothing asked: it waits for the client. */
-	quiet = !unread && v->cpu == h->cpu && (v->reads == inode ||
-	    (v->looping && !v->accepting));
-	if (quiet)
+	if (!unread && (waits ||
+	    (v->cpu == h->cpu && v->looping && !v->accepting)))
 		h->since = now;
 	h->cpu = v->cpu;
 	h->seen = now;
@@ -126,14 +127,17 @@ find_overdue(pid_t pid, uint64_t limit, uint64_t now, struct overdue *o)
 	uint64_t inodes[SOCKETS_MAX], age;
 	struct accepted what;
 	struct view v;
+	bool all, waits;
 	int i, n;
 
 	(void)proc_sockets(pid, false, inodes, &n, SOCKETS_MAX);
 	if (n == 0 || (n = diag_accepted(inodes, n, &what)) <= 0 ||
 	    proc_view(pid, 0, false, &v) == -1)
 		return;
+	all = quiet_waits(pid, &v, inodes, n);
 	for (i = 0; i < n; i++) {
-		age = now - since(inodes[i], &v, what.unread, now);
+		waits = all || quiet_reads(&v, inodes[i]);
+		age = now - since(inodes[i], &v, what.unread, waits, now);
 		if (age <= limit || age <= o->age)
 			continue;
 		o->late = true;

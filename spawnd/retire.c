@@ -53,9 +53,12 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	(void)ev;
 	s->told = s->constant = s->busy = s->turn = false;
-	s->connection = s->age = 0;
+	s->connection = s->age = s->unknown = 0;
 	s->idles = 0;
 	s->retiring = now;
+	/* As long as it serves --request-timeout holds, too. */
+	if (s->ready == 0)
+		s->overdue_at = p->conf.request_timeout != 0 ? now : NEVER;
 	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
 	    p->stop_by);
 	s->pause = POOL_EXAM_FIRST;
@@ -99,6 +102,7 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		end_now(p, s);
 		return;
 	}
+	renew_look_overdue(p, s, now);
 	if (s->turn && (p->frozen != NULL || other_called(p, s))) {
 		await_turn(p, s, now);
 		return;
@@ -123,13 +127,15 @@ static void
 found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 {
 	/* Between short requests there is a moment: it wants many looks. */
-	s->constant = s->busy && x->connection != s->connection;
+	s->constant = s->busy && (x->connection != s->connection ||
+	    x->served);
 	if (s->constant) {
 		s->pause = POOL_EXAM_FIRST;
 		slot_deadline(p, s, smaller(slot_later(now, s->pause),
 		    s->end_by));
 	}
 	s->busy = true;
+	s->unknown = 0;
 	s->connection = x->connection;
 	s->age = x->age;
 	/* Under load it may never be met idle; who catches it, finishes. */
@@ -144,6 +150,23 @@ idles(const struct slot *s, const struct exam *x)
 {
 	return s->stray && x->holds == HOLDS_NOTHING && !x->waits &&
 	    !x->threaded && !x->loops && !x->leads;
+}
+
+/*
+ * What cannot be seen, if it catches the signal, gets that. One with threads
+ * may serve in any of them: only when it is not for a moment.
+ */
+static void
+found_unknown(struct pool *p, struct slot *s, const struct exam *x,
+    uint64_t now)
+{
+	s->busy = true;		/* for all we know */
+	if (s->unknown == 0)
+		s->unknown = now;
+	if (x->threaded && now - s->unknown < POOL_CONSTANT)
+		return;
+	if (x->catches && !s->told && drain_allows(p))
+		tell(p, s, false, now);
 }
 
 void
@@ -162,11 +185,10 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	}
 	if (x->holds == HOLDS_UNKNOWN) {
-		s->busy = true;		/* for all we know */
-		if (x->catches && !s->told && drain_allows(p))
-			tell(p, s, false, now);
+		found_unknown(p, s, x, now);
 		return;
 	}
+	s->unknown = 0;
 	s->busy = false;
 	if (s->told && !x->waits)
 		return;		/* it goes, and has things to do before */

@@ -124,7 +124,7 @@ void
 slot_spawn(struct pool *p, struct slot *s)
 {
 	slot_push(p, s, POOL_SPAWN);
-	s->pid = 0;
+	s->pid = s->late = 0;
 	s->ready = 0;
 	s->timed_out = s->told = false;
 	s->generation = p->generation;
@@ -181,7 +181,7 @@ slot_stop(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	uint64_t pause = p->fast ? smaller(POOL_FAST_STOP,
 	    p->conf.stop_timeout) : p->conf.stop_timeout;
-	uint64_t when = slot_later(now, pause);
+	uint64_t when = smaller(slot_later(now, pause), p->stop_by);
 
 	(void)ev;
 	if (s->state == SLOT_STARTING || s->state == SLOT_READY) {
@@ -347,6 +347,7 @@ static slot_handler *const table[SLOT_NSTATES][EV_NSLOT] = {
 	},
 	[SLOT_RETIRING] = {
 		[EV_EXAMINED] = retire_examined,
+		[EV_OVERDUE] = renew_overdue,
 		[EV_EXIT] = on_gone,
 		[EV_TIMER] = retire_timer,
 		[EV_END] = on_end_again,
@@ -391,6 +392,7 @@ slot_stray(struct pool *p, struct slot *s, pid_t pid, uint64_t now)
 	s->slow = s->told = s->timed_out = false;
 	s->stray = true;
 	s->ready = 0;
+	s->late = 0;
 	p->nstrays++;
 	slot_push(p, s, POOL_ADOPT)->pid = pid;
 	slot_enter(p, s, SLOT_READY, NEVER);

@@ -40,9 +40,10 @@ struct slot {
 	bool		 turn;		/* idle, and waits to be stopped */
 	bool		 threads;	/* then: several wait in accept */
 	unsigned int	 idles;		/* looks at a stray that did nothing */
-	bool		 constant;	/* other connections at each look */
+	bool		 constant;	/* other requests at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
+	uint64_t	 unknown;	/* since then; 0: it was seen last */
 	uint64_t	 retiring;	/* since when */
 	uint64_t	 end_by;	/* when it is killed anyway */
 	uint64_t	 thaw_by;	/* SLOT_FREEZING */
@@ -115,6 +116,8 @@ slot_handler start_failed;
 
 /* renew.c: a worker that is ready, and how it is replaced */
 slot_handler renew_timer, renew_proved, renew_measured, renew_overdue;
+/* A look for old requests, if it is time for one. */
+void	 renew_look_overdue(struct pool *p, struct slot *s, uint64_t now);
 /* It is ready from now on. */
 void	 renew_ready(struct pool *p, struct slot *s, uint64_t now);
 /* It is gone, or goes: that it was to be replaced is no matter any more. */

@@ -26,7 +26,13 @@ say_guarantees(void)
 
 	if (plan.stays_root)
 		log_warn("no user was named: supervisor and workers stay root");
-	if (!g->proc)
+	if (plan.control == NULL && conf.control == NULL)
+		log_info("no control sockets: XDG_RUNTIME_DIR is not set "
+		    "(--control names a place)");
+	if (g->proc_foreign)
+		log_info("/proc is of another PID namespace: workers are taken "
+		    "as ready after 0.2 s");
+	else if (!g->proc)
 		log_info("no /proc: workers are taken as ready after 0.2 s");
 	else if (plan.jail != NULL && !g->proc_detached)
 		log_info("/proc could not be detached: the supervisor's own "
@@ -136,6 +142,10 @@ find_inherited(int passed, struct err *e)
 	char name[NAME_SIZE];
 	int fd;
 
+	if (conf.inherits_none) {
+		notify_close(passed);
+		return -1;
+	}
 	if (passed == 0)
 		return listen_check(STDIN_FILENO, &ss) == 0 ? STDIN_FILENO :
 		    -1;

@@ -159,6 +159,7 @@ struct conf {
 	/* No option of spawnd's sets these; see names.h. */
 	enum env_base	 env_base;
 	bool		 inherited_only;	/* a socket must be passed in */
+	bool		 inherits_none;		/* one that is means nothing */
 	bool		 mode_by_umask;		/* of the socket, without -M */
 	bool		 both_families;		/* "::" takes IPv4 too */
 	bool		 root_stays;		/* without -u, and its rights */
@@ -228,6 +229,7 @@ struct plan {
 /* Which of the promised things hold on this system. */
 struct guarantees {
 	bool		 proc;			/* /proc can be read */
+	bool		 proc_foreign;		/* another PID namespace's */
 	bool		 proc_detached;
 	bool		 queue;			/* the queue can be read */
 	const char	*no_queue;		/* why not */
@@ -251,16 +253,19 @@ struct sight {
 	uint64_t	 mark;			/* the queue's, at its spawn */
 	uint64_t	 quiet_cpu;		/* ns, of the process alone */
 	uint64_t	 quiet_since;		/* usec; 0: it is not */
-	uint64_t	 connection;		/* the one it held */
+	uint64_t	 connection;		/* one that it held */
 	uint64_t	 held_since;		/* usec */
+	uint64_t	 held;			/* the sum of all of them */
 	struct exam	 exam;			/* the last one */
 	bool		 examined;		/* it still may stand */
-	enum look	 looked;		/* the last answer */
+	bool		 dear;			/* the last look took long */
 	bool		 oom_done;
 	bool		 halted;		/* by somebody else */
 };
 
 /* What /proc shows of a worker at one moment, over its whole tree. */
+#define READS_MAX	64
+#define QUIET_MAX	256	/* connections, at the most */
 struct view {
 	uint64_t	 cpu;			/* ns used so far */
 	bool		 accepting;		/* a task waits for work */
@@ -269,9 +274,12 @@ struct view {
 	bool		 readable;		/* nothing of it was hidden */
 	bool		 stopped;		/* all tasks are */
 	int		 tasks;			/* that have not ended */
-	bool		 reading;		/* a task sleeps in a read */
-	uint64_t	 reads;			/* of that socket; 0: of none */
+	uint64_t	 reads[READS_MAX];	/* sockets that are read from */
+	int		 nreads;
 	bool		 looping;		/* or in epoll_wait(2) */
+	int		 epoll;			/* of that descriptor; -1 */
+	bool		 endless;		/* with no time limit */
+	bool		 engaged;		/* a task waits otherwise */
 	pid_t		 child;			/* one of its children; 0 */
 };
 
@@ -280,9 +288,11 @@ struct call {
 	enum {
 		CALL_NONE,		/* it runs */
 		CALL_FOREIGN,		/* it cannot be known */
-		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_POLL, CALL_EPOLL
+		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_POLL, CALL_EPOLL,
+		CALL_FUTEX
 	}		 kind;
 	int		 fd;			/* the first argument; or -1 */
+	bool		 endless;		/* epoll: no time limit */
 };
 
 /*
@@ -438,6 +448,8 @@ int	 ident_user(const char *opt, const char *name, uid_t *uid, gid_t *gid,
 	    struct err *e);
 int	 ident_group(const char *opt, const char *name, gid_t *gid,
 	    struct err *e);
+/* Is that one of its groups? */
+bool	 ident_member(const struct ident *id, gid_t gid);
 /* The name of an id, or its digits; in malloc'd memory, NULL without any. */
 char	*ident_user_name(uid_t uid);
 char	*ident_group_name(gid_t gid);
@@ -498,11 +510,12 @@ int	 jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	    gid_t gid);
 
 /*
- * Opens a directory for use after the jail. *detached: it is a mount of its
- * own, from which no ".." leads out; a plain one must be closed before the
- * jail is entered. Returns a close-on-exec descriptor, or -1 with errno set.
+ * Makes a directory that was opened one for use after the jail. *detached: it
+ * is a mount of its own, from which no ".." leads out; a plain one must be
+ * closed before the jail is entered. Returns a close-on-exec descriptor in
+ * place of dir, or -1 if that is -1.
  */
-int	 jail_detach(const char *path, bool *detached);
+int	 jail_detach(int dir, bool *detached);
 
 /* limit.c */
 /* Parses --rlimit's NAME=SOFT[:HARD]. Returns 0, or -1 with *e set (64). */
@@ -666,6 +679,8 @@ int	 notify_listen_fds(struct err *e);
  * calls `name`. Closes the others. Returns it, or -1 with *e set (78).
  */
 int	 notify_choose(int n, const char *name, struct err *e);
+/* None of those n is wanted: closes them. */
+void	 notify_close(int n);
 /* Connects to NOTIFY_SOCKET, if there is one, before the jail. */
 void	 notify_open(void);
 /*
@@ -728,7 +743,8 @@ void	 observe_load(bool busy, struct load *l);
 int	 observe_children(pid_t *list, int n);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
-/* A mark of the listen queue as it is now; 0: nobody waits there. */
+/* The listen queue as it is now; 0: nobody waits there; MARK_UNKNOWN. */
+#define MARK_UNKNOWN	UINT64_MAX
 uint64_t observe_mark(void);
 /* Has somebody left it since, or come to an empty one? It may be unknown. */
 enum moved observe_moved(uint64_t mark);
@@ -754,13 +770,18 @@ int	 observe_shutdown(void);
 int	 observe_somaxconn(void);
 
 /* proc_linux.c: reading /proc through a descriptor that outlives the jail */
-/* Opens /proc. Returns 0 with *detached set, or -1: there is none. */
+/*
+ * Opens /proc. Returns 0 with *detached set, or -1 with errno set: there is
+ * none (ESRCH: it is of another PID namespace).
+ */
 int	 proc_open(bool *detached);
 /*
  * Reads a small file of /proc as a string. Returns its length, or -1 with
  * errno set.
  */
 ssize_t	 proc_read(const char *path, char *buf, size_t size);
+/* Opens one, as openat(2) does. */
+int	 proc_at(const char *path, int flags);
 /* Writes a file of /proc. Returns 0, or -1 with errno set. */
 int	 proc_write(const char *path, const char *text);
 /*
@@ -812,6 +833,18 @@ uint64_t parse_pss(const char *text);
 size_t	 parse_pids(const char *text, pid_t *list, int *n, int max);
 /* Does the SigCgt line of /proc/PID/status have that signal? */
 bool	 parse_caught(const char *text, int signo);
+/* A line of an epoll's fdinfo; false: it tells of no descriptor. */
+bool	 parse_watched(const char *line, uint64_t *inode, uint32_t *events);
+
+/* quiet_linux.c: whose turn it is */
+/*
+ * Can it be proven that the process waits for its clients alone, on each of
+ * these n connections? v is what proc_view() has found just now.
+ */
+bool	 quiet_waits(pid_t pid, const struct view *v, const uint64_t *inodes,
+	    int n);
+/* Does it read from that one? */
+bool	 quiet_reads(const struct view *v, uint64_t inode);
 
 /* queue_linux.c: who waits to be accepted */
 /* This is cheap to ask; where it cannot be known it is not. */
@@ -938,6 +971,8 @@ int	 pidfile_publish(const struct plan *p, struct err *e);
 void	 pidfile_clear(const struct plan *p);
 
 /* plan.c */
+/* path as it will be once "/" is the working directory; malloc'd or NULL. */
+char	*plan_absolute(const char *path, bool in_jail);
 /* The pool's name: --name, or made of the application's. */
 void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
 /*
@@ -1028,6 +1063,19 @@ void	 supervise_stop(bool fast);
 int	 signame_number(const char *name);
 /* "TERM", or NULL for a number that has no name here. */
 const char *signame_name(int signo);
+
+/* trail.c */
+/*
+ * Opens a directory, for looking up names in it, by an absolute path or one
+ * from here. As root a link on the way is only followed if it is root's own.
+ * Returns a close-on-exec descriptor, or -1 with errno set (EXDEV: such a
+ * link).
+ */
+int	 trail_open(const char *path);
+/* The same, of the directory that path is in; *name is the rest of it. */
+int	 trail_open_above(const char *path, const char **name);
+/* Why it could not be opened, by errno. */
+const char *trail_reason(int error);
 
 /* worker.c */
 /* Makes room for n slots. Returns 0, or -1 with *e set (71). */

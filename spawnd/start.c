@@ -149,8 +149,7 @@ start_looked(struct pool *p, struct slot *s, const struct pool_event *ev,
 		slot_notice(p, NOTICE_SLOW, s);
 		s->slow = true;
 		slot_stop(p, s, ev, now);
-	} else if (now >= s->ready_by)
-		s->ready_by = slot_later(now, p->conf.start_timeout);
+	}
 }
 
 /* An exit 0 of a worker that was never seen ready. */

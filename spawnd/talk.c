@@ -56,6 +56,21 @@ connect_here(const char *name)
 }
 
 /*
+ * Does who answers own the working directory? Its owner could have put a link
+ * there, to have us command another's pool.
+ */
+static bool
+is_owners(int fd)
+{
+	struct stat st;
+	uid_t uid;
+	gid_t gid;
+
+	return stat(".", &st) == 0 && getpeereid(fd, &uid, &gid) == 0 &&
+	    (st.st_uid == 0 || st.st_uid == geteuid() || st.st_uid == uid);
+}
+
+/*
  * With the directory as the working directory, whatever the length of its
  * path. It may be a socket itself.
  */
@@ -74,6 +89,11 @@ connect_in(const char *dir, bool read)
 	} else {
 		for (i = 0; fd == -1 && i < (read ? 2 : 1); i++)
 			fd = connect_here(names[i]);
+		if (fd != -1 && !is_owners(fd)) {
+			close(fd);
+			fd = -1;
+			errno = EPERM;
+		}
 	}
 	saved = errno;
 	if (fchdir(here) == -1 && fd != -1) {

@@ -206,7 +206,7 @@ put_metric(FILE *f, const struct item *i)
 		return;
 	fputs("# HELP phpfpm_", f);
 	put_name(f, metric(i->key), '_');
-	fprintf(f, " As \"%s\" of the status page.\n# TYPE phpfpm_",
+	fprintf(f, " As %s of the status page.\n# TYPE phpfpm_",
 	    i->key);
 	put_name(f, metric(i->key), '_');
 	fputs(" gauge\nphpfpm_", f);

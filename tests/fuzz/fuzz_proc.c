@@ -7,7 +7,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = fuzz_string(data, size), state;
-	uint64_t ticks, pages;
+	uint64_t ticks, pages, inode;
+	uint32_t events;
 	pid_t list[8];
 	int n = 0;
 
@@ -22,6 +23,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 	}
 	parse_caught(text, 15);
+	parse_watched(text, &inode, &events);
 	free(text);
 	return 0;
 }

@@ -1,51 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The pool under a clock of its own, over processes made of numbers: they
+ * The pool under a clock of its own, over the processes of world.h: they
  * start, serve what waits in a queue, hang, hide, ignore signals and die, and
  * the pool is reloaded, sized and stopped in the middle of anything. What it
  * does is held against what really is. Each seed runs twice: both must agree.
+ *
+ *	make sim SIM="-n 1000"			1000 seeds of each case
+ *	make sim SIM="-v -k CASE -s SEED"	one, with all that happens
+ *
+ * mutate.sh plants bugs in the pool and shows that each is found here.
  */
-#include <inttypes.h>
-#include <signal.h>
+#include "world.h"
 
-#include "pool.h"
-#include "sim.h"
-
-#define MS		UINT64_C(1000)
-#define SLOTS		128
 #define EVENTS		150
 #define CALM		(600 * USEC)
-
-struct proc {
-	pid_t		 pid;		/* 0: none */
-	bool		 catches, deaf, hidden, brittle, recycles, leads;
-	bool		 told, stopped, slow, going;
-	uint64_t	 pause;		/* from STOP until it has stopped */
-	uint64_t	 ready_at, die_at, done_at, halt_at;
-	uint64_t	 connection, began;
-	uint64_t	 since;		/* retiring */
-	int		 status;
-};
-
-struct world {
-	struct sim	*sim;
-	struct pool	*p;
-	struct pool_conf conf;
-	struct proc	 procs[SLOTS];
-	pid_t		 pid;
-	uint64_t	 now, arrival, mean, connection, hash, events;
-	uint64_t	 stopped_at;
-	unsigned int	 depth, left;
-	bool		 calm, stopping, fast, closed, failed, done, said_left;
-};
-
-static struct world w;
-
-static bool
-chance(unsigned int n)
-{
-	return !w.calm && sim_random(w.sim) % n == 0;
-}
+#define SLACK		(10 * MS)
 
 static void
 trace(const char *what, uint64_t a, uint64_t b)
@@ -70,58 +39,10 @@ tell_pool(const struct pool_event *ev)
 	pool_event(w.p, ev, w.now);
 }
 
-static bool
-is_free(const struct proc *p)
-{
-	return p->pid != 0 && !p->stopped && p->connection == 0 &&
-	    p->ready_at <= w.now && p->die_at == NEVER &&
-	    (!p->told || p->deaf);
-}
-
+/* May there be one more, at this moment? */
 static void
-serve(void)
+check_spawn(unsigned int slot)
 {
-	unsigned int i;
-
-	for (i = 0; i < SLOTS && w.depth > 0; i++) {
-		struct proc *p = &w.procs[i];
-
-		if (!is_free(p) || p->leads)
-			continue;
-		w.depth--;
-		p->connection = ++w.connection;
-		p->began = w.now;
-		p->done_at = chance(200) ? NEVER :
-		    w.now + sim_exponential(w.sim, 20 * MS) + 1;
-	}
-}
-
-static void
-die(struct proc *p, int status)
-{
-	if (p->die_at == NEVER || status == SIGKILL) {
-		p->status = status;
-		p->die_at = w.now + sim_between(w.sim, 1, MS);
-	}
-}
-
-/* It has met its stop signal, or meets it when it is continued. */
-static void
-heed(struct proc *p)
-{
-	if (p->stopped)
-		return;
-	if (!p->catches)
-		die(p, w.conf.stop_signal);
-	else if (!p->deaf && p->connection == 0)
-		die(p, 0);
-}
-
-static void
-do_spawn(unsigned int slot)
-{
-	struct pool_event ev = { .what = EV_SPAWNED, .slot = slot };
-	struct proc *p = &w.procs[slot];
 	unsigned int i, n = 0, untold = 0;
 
 	for (i = 0; i < SLOTS; i++) {
@@ -129,9 +50,9 @@ do_spawn(unsigned int slot)
 
 		n += pool_worker(w.p, i, &x) && !x.stray;
 		untold += w.procs[i].pid != 0 && !w.procs[i].told &&
-		    w.procs[i].die_at == NEVER;
+		    !w.procs[i].job && w.procs[i].die_at == NEVER;
 	}
-	if (p->pid != 0)
+	if (w.procs[slot].pid != 0)
 		sim_fail(w.sim, "slot %u has a process already", slot);
 	if (n > pool_max(w.p) + 1)
 		sim_fail(w.sim, "%u workers, %u may be, %u wanted", n,
@@ -144,118 +65,228 @@ do_spawn(unsigned int slot)
 	if (w.stopping && (w.depth == 0 || untold > 0))
 		sim_fail(w.sim, "spawned in a stop: %u wait, %u serve",
 		    w.depth, untold);
+}
+
+static void
+do_spawn(unsigned int slot)
+{
+	struct pool_event ev = { .what = EV_SPAWNED, .slot = slot };
+
+	check_spawn(slot);
+	if (slot >= w.used)
+		w.used = slot + 1;
 	if (chance(15)) {
 		ev.what = EV_NOFORK;
 		ev.error = 11;
-		tell_pool(&ev);
-		return;
-	}
-	*p = (struct proc){ .pid = ev.pid = ++w.pid, .die_at = NEVER,
-	    .done_at = NEVER, .halt_at = NEVER,
-	    .catches = sim_random(w.sim) % 2, .deaf = chance(10),
-	    .hidden = chance(10), .brittle = chance(4),
-	    .recycles = chance(4), .leads = chance(12),
-	    .pause = chance(5) ? 60 * MS : 10 };
-	p->ready_at = w.now + sim_between(w.sim, 1, chance(6) ? 4 * USEC :
-	    100 * MS);
-	if (chance(12)) {
-		p->status = chance(3) ? 0 : 1 << 8;
-		p->die_at = w.now + sim_between(w.sim, 1, 50 * MS);
-		p->ready_at = NEVER;
+	} else {
+		proc_start(&w.procs[slot]);
+		ev.pid = w.procs[slot].pid;
 	}
 	tell_pool(&ev);
 }
 
-static struct exam
-examine(const struct proc *p)
+/* How long may a worker take to go? */
+static uint64_t
+going_limit(const struct track *t)
 {
-	struct exam x = { .catches = p->catches, .leads = p->leads,
-	    .frozen = p->stopped && p->halt_at == NEVER,
-	    .connection = p->connection, .waits = is_free(p) || p->stopped };
+	uint64_t end = t->going + w.conf.stop_timeout;
 
-	x.holds = p->hidden ? HOLDS_UNKNOWN : p->connection != 0 ?
-	    HOLDS_BUSY : HOLDS_NOTHING;
-	x.age = p->connection != 0 ? w.now - p->began : 0;
-	return x;
+	if (w.stopping && w.stopped_at + w.conf.stop_timeout < end)
+		end = w.stopped_at + w.conf.stop_timeout;
+	return end;
 }
 
 static void
 check_signal(unsigned int slot, const struct proc *p, int signo)
 {
-	uint64_t limit = w.conf.stop_timeout;
+	const struct track *t = &w.tracks[slot];
 	unsigned int i;
 
 	if (p->pid == 0)
 		sim_fail(w.sim, "signal %d, slot %u: no process", signo,
 		    slot);
-	for (i = 0; signo == SIGSTOP && i < SLOTS; i++) {
+	for (i = 0; signo == SIGSTOP && i < PROCS; i++) {
 		if (w.procs[i].pid != 0 && w.procs[i].stopped)
 			sim_fail(w.sim, "two are stopped");
 	}
-	if (w.fast || signo == SIGCONT || p->connection == 0 || p->slow ||
+	if (w.fast || signo == SIGCONT || requests(p) == 0 || p->excused ||
 	    p->die_at != NEVER)
 		return;
 	if (signo == SIGSTOP)
 		sim_fail(w.sim, "slot %u is busy and is stopped", slot);
-	else if (signo != SIGKILL && !p->catches)
+	else if (signo != SIGKILL && (!p->catches ||
+	    (p->threads && !p->hidden)))
 		sim_fail(w.sim, "slot %u is busy and is told", slot);
-	else if (signo == SIGKILL && w.now < p->since + limit &&
-	    (!w.stopping || w.now < w.stopped_at + limit))
+	else if (signo == SIGKILL && w.now < going_limit(t))
 		sim_fail(w.sim, "slot %u is busy and is killed, after %"
-		    PRIu64 " of %" PRIu64, slot, w.now - p->since, limit);
+		    PRIu64 " of %" PRIu64, slot, w.now - t->going,
+		    w.conf.stop_timeout);
+}
+
+/* Nobody is told in a stop while something waits, as far as is known. */
+static void
+check_waiting(unsigned int slot, const struct proc *p)
+{
+	if (w.stopping && w.conf.drains && !w.fast && !p->told && !p->excused &&
+	    w.waits > 0 && w.now < going_limit(&w.tracks[slot]))
+		sim_fail(w.sim, "slot %u is told, and %u wait", slot, w.waits);
 }
 
 static void
-do_signal(unsigned int slot, int signo)
+signal_one(unsigned int slot, struct proc *p, int signo)
 {
-	struct proc *p = &w.procs[slot];
+	check_signal(slot, p, signo);
+	if (signo == SIGSTOP) {
+		p->stopped = true;
+		p->stopped_at = w.now;
+		p->halts_at = w.now + p->pause;
+		p->halt_at = p->halts_at + (chance(3) ? 3 * MS : 0);
+		return;
+	}
+	if (signo != SIGCONT)
+		check_waiting(slot, p);
+	if (signo == SIGCONT || signo == SIGKILL) {
+		p->stopped = false;
+		p->halt_at = NEVER;
+	}
+	if (signo == SIGKILL) {
+		lose(p);
+		die(p, SIGKILL);
+		return;
+	}
+	p->told |= signo != SIGCONT;
+	if (p->told)
+		heed(p);
+}
+
+static void
+do_signal(unsigned int slot, int signo, bool whole)
+{
+	pid_t leader = w.procs[slot].pid;
+	unsigned int i;
 
 	trace("signal", slot, (uint64_t)signo);
-	check_signal(slot, p, signo);
-	if (signo == SIGKILL) {
-		p->stopped = false;
-		p->halt_at = NEVER;
-		die(p, SIGKILL);
-	} else if (signo == SIGSTOP) {
-		p->stopped = true;
-		p->halt_at = w.now + p->pause;
-	} else if (signo == SIGCONT) {
-		p->stopped = false;
-		p->halt_at = NEVER;
-		if (p->told)
-			heed(p);
-	} else {
-		p->told = true;
-		heed(p);
+	signal_one(slot, &w.procs[slot], signo);
+	for (i = SLOTS; whole && i < w.end; i++) {
+		if (is_child_of(&w.procs[i], leader))
+			signal_one(slot, &w.procs[i], signo);
 	}
+}
+
+static void
+do_signal_holder(unsigned int slot, pid_t pid, int signo)
+{
+	unsigned int i;
+
+	for (i = 0; i < PROCS; i++) {
+		struct proc *p = &w.procs[i];
+
+		if (p->pid != pid ||
+		    (i != slot && !is_child_of(p, w.procs[slot].pid)))
+			continue;
+		p->excused = true;
+		signal_one(slot, p, signo);
+		return;
+	}
+	sim_fail(w.sim, "slot %u: process %d is not its own", slot, (int)pid);
+}
+
+static void
+do_adopt(unsigned int slot, pid_t pid)
+{
+	unsigned int i;
+
+	if (w.procs[slot].pid != 0)
+		sim_fail(w.sim, "slot %u has a process already", slot);
+	for (i = SLOTS; i < PROCS && w.procs[i].pid != pid; )
+		i++;
+	if (i == PROCS) {
+		sim_fail(w.sim, "process %d is adopted, and is not", (int)pid);
+		return;
+	}
+	if (slot >= w.used)
+		w.used = slot + 1;
+	w.procs[slot] = w.procs[i];
+	w.procs[slot].report_at = NEVER;
+	w.procs[slot].leader = 0;
+	w.procs[i].pid = 0;
+}
+
+static void
+check_early(unsigned int slot)
+{
+	const struct track *t = &w.tracks[slot];
+
+	if (t->state == SLOT_STARTING && t->pid == w.procs[slot].pid &&
+	    w.now < t->since + w.conf.start_timeout)
+		sim_fail(w.sim, "slot %u is slow after %" PRIu64, slot,
+		    w.now - t->since);
 }
 
 static void
 do_notice(const struct pool_notice *n)
 {
+	struct proc *p = &w.procs[n->slot];
+
 	trace("notice", n->what, n->slot);
-	if (n->what == NOTICE_SLOW)
-		w.procs[n->slot].slow = true;
-	else if (n->what == NOTICE_FAILED)
+	if (n->what == NOTICE_SLOW) {
+		p->excused = true;
+		if (!p->hidden && p->ready_at <= w.now)
+			sim_fail(w.sim, "slot %u is ended, and is ready",
+			    n->slot);
+		check_early(n->slot);
+	} else if (n->what == NOTICE_FAILED)
 		w.failed = w.fast = w.stopping = true;
 	else if (n->what == NOTICE_DONE)
 		w.done = true;
-	else if (n->what == NOTICE_LEFT) {
-		w.said_left = true;
+	else if (n->what == NOTICE_LEFT)
 		w.left = n->count;
-	}
 }
 
+/* Who waits in accept sees it fail: few programs know what to do then. */
 static void
 do_shut(void)
 {
 	unsigned int i;
 
-	w.closed = true;
-	for (i = 0; i < SLOTS; i++) {
-		if (is_free(&w.procs[i]) && w.procs[i].brittle)
-			die(&w.procs[i], 1 << 8);
+	w.closed = w.shut = true;
+	for (i = 0; i < PROCS; i++) {
+		struct proc *p = &w.procs[i];
+
+		if (p->loops || !p->brittle || !accepts(p))
+			continue;
+		if (requests(p) > 0 && !p->was_hidden && w.depth > 0 &&
+		    w.now < w.stopped_at + w.conf.stop_timeout / 2)
+			sim_fail(w.sim, "a thread of process %d ends %u "
+			    "requests", (int)p->pid, requests(p));
+		lose(p);
+		die(p, 1 << 8);
 	}
+}
+
+static void
+answer_overdue(unsigned int slot, struct overdue *o)
+{
+	const struct conn *c = oldest(slot, &o->pid);
+
+	if (c == NULL)
+		return;
+	o->age = w.now - c->began;
+	o->late = o->age > w.conf.request_timeout;
+}
+
+static void
+answer_queue(struct queue *q)
+{
+	*q = (struct queue){ .known = !w.blind &&
+	    !(w.blinks && chance(30)),
+	    .open = w.open };
+	if (q->known)
+		q->depth = w.depth;
+	w.waits = w.open && w.now >= w.stopped_at + w.conf.stop_timeout / 2 ?
+	    0 : q->depth;
+	w.unsure |= w.stopping && (!q->known ||
+	    (w.open && w.now >= w.stopped_at + w.conf.stop_timeout / 2));
 }
 
 /* Those that are answered at once. */
@@ -264,6 +295,7 @@ do_asked(const struct pool_action *a)
 {
 	struct proc *p = &w.procs[a->slot];
 	struct pool_event ev = { .slot = a->slot };
+	const struct conn *c;
 
 	if (a->what == POOL_LOOK) {
 		ev.what = EV_LOOKED;
@@ -277,18 +309,16 @@ do_asked(const struct pool_action *a)
 		ev.size = chance(8) ? 2 * w.conf.max_rss : 1;
 	} else if (a->what == POOL_PROVE) {
 		ev.what = EV_PROVED;
-		ev.exam.connection = p->connection;
+		if ((c = oldest(a->slot, &ev.pid)) != NULL)
+			ev.exam.connection = c->id;
 	} else if (a->what == POOL_OVERDUE_LOOK) {
 		ev.what = EV_OVERDUE;
-		ev.overdue.age = w.now - p->began;
-		ev.overdue.pid = p->pid;
-		ev.overdue.late = p->connection != 0 &&
-		    ev.overdue.age > w.conf.request_timeout;
+		answer_overdue(a->slot, &ev.overdue);
 	} else {
 		ev.what = EV_QUEUE;
-		ev.queue.known = true;
-		ev.queue.depth = w.depth;
+		answer_queue(&ev.queue);
 	}
+	w.tracks[a->slot].looked = w.now;
 	tell_pool(&ev);
 }
 
@@ -302,25 +332,98 @@ act(void)
 		if (a.what == POOL_SPAWN)
 			do_spawn(a.slot);
 		else if (a.what == POOL_SIGNAL)
-			do_signal(a.slot, a.signo);
-		else if (a.what == POOL_SIGNAL_HOLDER) {
-			if (w.procs[a.slot].pid != a.pid)
-				sim_fail(w.sim, "no holder");
-			w.procs[a.slot].slow = true;
-			do_signal(a.slot, a.signo);
-		} else if (a.what == POOL_ADOPT)
-			w.procs[a.slot] = (struct proc){ .pid = a.pid,
-			    .die_at = NEVER, .done_at = NEVER,
-			    .halt_at = NEVER, .pause = 10 };
+			do_signal(a.slot, a.signo, a.whole);
+		else if (a.what == POOL_SIGNAL_HOLDER)
+			do_signal_holder(a.slot, a.pid, a.signo);
+		else if (a.what == POOL_ADOPT)
+			do_adopt(a.slot, a.pid);
 		else if (a.what == POOL_NOTICE)
 			do_notice(&a.notice);
 		else if (a.what == POOL_SHUT)
 			do_shut();
 		else if (a.what == POOL_REFUSE)
-			w.closed = true;
+			w.closed = !w.open;
 		else
 			do_asked(&a);
 	}
+}
+
+static void
+check_late(unsigned int slot, const char *what, uint64_t limit)
+{
+	if (w.now > limit + SLACK)
+		sim_fail(w.sim, "slot %u is %s for %" PRIu64 " too long", slot,
+		    what, w.now - limit);
+}
+
+/* A request that is too old, by the time that it takes to end it. */
+static void
+check_requests(unsigned int slot, const struct track *t)
+{
+	uint64_t timeout = w.conf.request_timeout, since;
+	const struct conn *c;
+	pid_t pid;
+
+	if (timeout == 0 || (t->state != SLOT_READY &&
+	    t->state != SLOT_RETIRING) || (c = oldest(slot, &pid)) == NULL)
+		return;
+	since = c->began + timeout > t->since ? c->began + timeout : t->since;
+	/* One of a tree is ended after the other. */
+	if (w.now > since + 4 * (POOL_FAST_STOP + timeout / 8 + SLACK))
+		sim_fail(w.sim, "slot %u: its request is of age %" PRIu64,
+		    slot, w.now - c->began);
+}
+
+/* A deadline that is lost leaves a slot where it is. */
+static void
+check_slot(unsigned int slot, const struct proc *p, struct track *t)
+{
+	enum slot_state s = pool_state(w.p, slot);
+
+	if (p->pid != t->pid)
+		t->going = 0;
+	if (s != t->state || p->pid != t->pid) {
+		t->state = s;
+		t->pid = p->pid;
+		t->since = t->looked = w.now;
+	}
+	if (s == SLOT_READY || s <= SLOT_STARTING || s == SLOT_BACKOFF)
+		t->going = 0;
+	else if (t->going == 0)
+		t->going = w.now;
+	if (s == SLOT_STARTING) {
+		check_late(slot, "not looked at",
+		    t->looked + POOL_LOOK_LAST);
+		if (!p->was_hidden)
+			check_late(slot, "slow",
+			    t->since + w.conf.start_timeout);
+		if (w.stopping && !w.fast)
+			check_late(slot, "starting",
+			    w.stopped_at + w.conf.stop_timeout + SLACK);
+	} else if (s == SLOT_BACKOFF)
+		check_late(slot, "waiting", t->since + POOL_FAIL_LAST);
+	if (t->going != 0)
+		check_late(slot, "going", going_limit(t) + POOL_FREEZE +
+		    2 * MS);
+	check_requests(slot, t);
+	if ((p->pid != 0) != (s >= SLOT_STARTING && s <= SLOT_KILLED))
+		sim_fail(w.sim, "slot %u: a process is lost", slot);
+	if (p->pid != 0 && p->stopped && s != SLOT_FREEZING)
+		sim_fail(w.sim, "slot %u is left stopped", slot);
+	if (p->pid != 0 && p->stopped)
+		check_late(slot, "stopped", p->stopped_at + POOL_FREEZE);
+}
+
+/* One more than wanted, until an old one is told: that is not for long. */
+static void
+check_surplus(void)
+{
+	if (pool_phase(w.p) != PHASE_UP ||
+	    pool_count(w.p, SLOT_READY) <= pool_target(w.p))
+		w.fits_at = w.now;
+	else if (w.now > w.fits_at + POOL_PROOF + USEC)
+		sim_fail(w.sim, "%u of %u are ready for too long",
+		    pool_count(w.p, SLOT_READY), pool_target(w.p));
 }
 
 static void
@@ -328,27 +431,11 @@ check_always(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < SLOTS; i++) {
-		struct proc *p = &w.procs[i];
-		enum slot_state s;
-
-		if (p->pid == 0)
-			continue;
-		if ((s = pool_state(w.p, i)) == SLOT_READY)
-			p->since = 0;
-		else if (s >= SLOT_RETIRING && p->since == 0)
-			p->since = w.now;
-		if (s == SLOT_EMPTY || s == SLOT_BACKOFF)
-			sim_fail(w.sim, "slot %u: a process is lost", i);
-		if (p->stopped && s != SLOT_FREEZING)
-			sim_fail(w.sim, "slot %u is left stopped", i);
-	}
-	if (pool_deadline(w.p) == NEVER && !w.done &&
-	    (pool_count(w.p, SLOT_STARTING) > 0 ||
-	    pool_count(w.p, SLOT_RETIRING) > 0 ||
-	    pool_count(w.p, SLOT_STOPPING) > 0 ||
-	    pool_count(w.p, SLOT_BACKOFF) > 0))
-		sim_fail(w.sim, "a deadline is lost");
+	if (w.done)
+		return;
+	check_surplus();
+	for (i = 0; i < w.used; i++)
+		check_slot(i, &w.procs[i], &w.tracks[i]);
 }
 
 static void
@@ -359,57 +446,106 @@ tell(struct pool_event ev)
 	check_always();
 }
 
-/* What is due of one process by now. */
+/* Somebody is found whose leader is gone. */
 static void
-process_due(unsigned int slot)
+report(struct proc *p)
+{
+	p->report_at = w.now + 50 * MS;
+	if (!p->job || w.stopping)
+		tell((struct pool_event){ .what = EV_STRAY, .pid = p->pid });
+}
+
+static void
+report_all(void)
+{
+	unsigned int i;
+
+	for (i = SLOTS; i < PROCS; i++) {
+		if (w.procs[i].pid != 0 && w.procs[i].report_at != NEVER)
+			report(&w.procs[i]);
+	}
+}
+
+static void
+child_dies(struct proc *p)
+{
+	pid_t leader = p->leader;
+	unsigned int i;
+
+	p->pid = 0;
+	for (i = 0; i < SLOTS && leader != 0; i++) {
+		const struct proc *l = &w.procs[i];
+
+		if (l->pid == leader && !l->told && l->die_at == NEVER &&
+		    !p->job)
+			proc_child(leader, w.now + sim_between(w.sim, 1, MS));
+	}
+}
+
+static void
+worker_dies(unsigned int slot)
 {
 	struct proc *p = &w.procs[slot];
-	struct pool_event ev = { .what = EV_EXIT, .slot = slot };
+	struct pool_event ev = { .what = EV_EXIT, .slot = slot,
+	    .status = p->status };
+	unsigned int i;
+
+	ev.moved = w.blind ? MOVED_UNKNOWN : connections(p) > 0 ? MOVED_YES :
+	    MOVED_NO;
+	for (i = SLOTS; i < PROCS; i++) {
+		if (!is_child_of(&w.procs[i], p->pid))
+			continue;
+		w.procs[i].leader = 0;
+		w.procs[i].report_at = w.now + sim_between(w.sim, 1, 50 * MS);
+	}
+	/* The last one is not gone before the pool knows of the others. */
+	if (w.stopping &&
+	    pool_count(w.p, SLOT_EMPTY) + 1 >= pool_slots(w.p))
+		report_all();
+	p->pid = 0;
+	p->stopped = false;
+	tell(ev);
+}
+
+/* What is due of one process by now. */
+static void
+process_due(unsigned int i)
+{
+	struct proc *p = &w.procs[i];
+	unsigned int k;
 
 	if (p->die_at <= w.now) {
-		ev.status = p->status;
-		ev.moved = p->connection != 0 ? MOVED_YES : MOVED_NO;
-		p->pid = 0;
-		p->stopped = false;
-		p->die_at = p->done_at = p->halt_at = NEVER;
-		tell(ev);
-		return;
-	}
-	if (p->halt_at <= w.now) {
+		if (i < SLOTS)
+			worker_dies(i);
+		else
+			child_dies(p);
+	} else if (p->halt_at <= w.now) {
 		p->halt_at = NEVER;
-		ev.what = EV_HALTED;
-		tell(ev);
-	} else if (p->done_at <= w.now && !p->stopped) {
-		p->done_at = NEVER;
-		p->connection = 0;
-		if (p->told)
-			heed(p);
-		else if (p->recycles && chance(20))
-			die(p, 0);
+		tell((struct pool_event){ .what = EV_HALTED, .slot = i });
+	} else if (p->report_at <= w.now)
+		report(p);
+	else {
+		for (k = 0; k < CONNS && runs(p); k++) {
+			if (p->c[k].id != 0 && p->c[k].until <= w.now)
+				conn_due(p, &p->c[k]);
+		}
 	}
 }
 
 static uint64_t
 next_time(uint64_t end)
 {
-	uint64_t t = pool_deadline(w.p);
+	uint64_t t = pool_deadline(w.p), n;
 	unsigned int i;
 
 	if (w.arrival < t && !w.closed)
 		t = w.arrival;
-	for (i = 0; i < SLOTS; i++) {
-		const struct proc *p = &w.procs[i];
-
-		if (p->pid == 0)
+	for (i = 0; i < w.end; i = after(i)) {
+		if (w.procs[i].pid == 0)
 			continue;
-		if (p->die_at < t)
-			t = p->die_at;
-		if (p->halt_at < t)
-			t = p->halt_at;
-		if (p->done_at < t && !p->stopped)
-			t = p->done_at;
-		if (w.depth > 0 && p->ready_at > w.now && p->ready_at < t)
-			t = p->ready_at;
+		n = proc_next(&w.procs[i]);
+		if (n < t)
+			t = n;
 	}
 	return t < end ? t : end;
 }
@@ -432,7 +568,7 @@ pass(uint64_t usec)
 			w.arrival = w.now + 1 +
 			    sim_exponential(w.sim, w.mean);
 		}
-		for (i = 0; i < SLOTS; i++) {
+		for (i = 0; i < w.end; i = after(i)) {
 			if (w.procs[i].pid != 0)
 				process_due(i);
 		}
@@ -453,20 +589,47 @@ stop(bool fast)
 		w.stopped_at = w.now;
 	w.fast |= fast || w.stopping;
 	w.stopping = true;
+	if (w.open && !w.calm)
+		w.mean = sim_between(w.sim, MS, 20 * MS);
+	report_all();
 	tell((struct pool_event){ .what = fast ? EV_STOP_FAST : EV_STOP });
+}
+
+static void
+random_change(struct proc *p)
+{
+	if (p->pid == 0)
+		return;
+	if (sim_random(w.sim) % 3 == 0) {
+		p->hidden = chance(2);
+		p->was_hidden |= p->hidden;
+	} else if (!p->stopped) {
+		lose(p);
+		die(p, SIGSEGV);
+	}
+}
+
+/* Fewer are wanted, just when there is one more to replace an old one. */
+static void
+one_fewer(void)
+{
+	unsigned int n = pool_target(w.p);
+
+	if (n > 0 && pool_count(w.p, SLOT_READY) == n &&
+	    pool_count(w.p, SLOT_STARTING) > 0)
+		tell((struct pool_event){ .what = EV_TARGET,
+		    .workers = n - 1 });
 }
 
 static void
 random_event(void)
 {
-	unsigned int slot = (unsigned int)sim_between(w.sim, 0, 8);
-	struct proc *p = &w.procs[slot];
+	struct proc *p;
 
 	switch (sim_random(w.sim) % 12) {
 	case 0:
 	case 1:
-		if (p->pid != 0 && !p->stopped)
-			die(p, SIGSEGV);
+		random_change(&w.procs[sim_between(w.sim, 0, 8)]);
 		break;
 	case 2:
 		tell((struct pool_event){ .what = EV_RELOAD });
@@ -476,15 +639,18 @@ random_event(void)
 		    (unsigned int)sim_between(w.sim, 0, w.conf.max) });
 		break;
 	case 4:
-		tell((struct pool_event){ .what = EV_STRAY,
-		    .pid = ++w.pid });
+		if ((p = proc_child(0, w.now)) != NULL)
+			report(p);
 		break;
 	case 5:
 		w.mean = sim_between(w.sim, 2 * MS, USEC);
 		break;
 	case 6:
-		if (p->pid != 0)
-			p->hidden = chance(2);
+		random_change(&w.procs[SLOTS + sim_between(w.sim, 0, 8)]);
+		break;
+	case 7:
+	case 8:
+		one_fewer();
 		break;
 	default:
 		break;
@@ -492,40 +658,78 @@ random_event(void)
 	pass(sim_between(w.sim, 1, chance(4) ? 5 * USEC : 100 * MS));
 }
 
-/* Nothing goes wrong any more: what was stuck goes on. */
+/* What was stuck goes on. */
+static void
+loosen(void)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < PROCS; i++) {
+		struct proc *p = &w.procs[i];
+
+		p->hidden = p->deaf = p->brittle = false;
+		p->pause = 10;
+		for (k = 0; k < CONNS; k++) {
+			if (p->c[k].until == NEVER)
+				p->c[k].until = w.now + MS;
+		}
+	}
+}
+
+/* The pool is as it should be, and nothing is on its way. */
+static bool
+is_fit(void)
+{
+	return !pool_reloading(w.p) &&
+	    pool_count(w.p, SLOT_READY) == pool_target(w.p) &&
+	    pool_count(w.p, SLOT_EMPTY) ==
+	    pool_slots(w.p) - pool_target(w.p);
+}
+
+static void
+check_ages(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < SLOTS && w.conf.max_age != 0; i++) {
+		struct pool_worker x;
+
+		if (pool_worker(w.p, i, &x) && x.ready != 0 &&
+		    w.now - x.ready > 2 * w.conf.max_age)
+			sim_fail(w.sim, "slot %u is too old", i);
+	}
+}
+
+/* Nothing goes wrong any more. */
 static void
 calm_down(void)
 {
 	uint64_t end = w.now + CALM;
-	unsigned int i;
 
 	w.calm = true;
+	w.blind = false;
 	w.mean = USEC;
-	for (i = 0; i < SLOTS; i++) {
-		struct proc *p = &w.procs[i];
-
-		p->hidden = p->deaf = false;
-		if (p->connection != 0 && p->done_at == NEVER)
-			p->done_at = w.now + MS;
-	}
-	while (w.now < end && !w.sim->failed && !w.failed) {
+	loosen();
+	while (w.now < end && !w.sim->failed && !is_fit())
 		pass(USEC);
-		if (pool_count(w.p, SLOT_READY) == pool_target(w.p) &&
-		    pool_count(w.p, SLOT_EMPTY) ==
-		    pool_slots(w.p) - pool_target(w.p))
-			return;
-	}
-	if (!w.failed)
-		sim_fail(w.sim, "%u of %u are ready",
-		    pool_count(w.p, SLOT_READY), pool_target(w.p));
+	if (!is_fit())
+		sim_fail(w.sim, "%u of %u are ready%s",
+		    pool_count(w.p, SLOT_READY), pool_target(w.p),
+		    pool_reloading(w.p) ? ", the reload does not end" : "");
+	pass(2 * w.conf.max_age + 30 * USEC);
+	check_ages();
 }
 
 static void
 setup(struct sim *s)
 {
-	w = (struct world){ .sim = s, .now = 1000 * USEC, .pid = 100,
+	w = (struct world){ .sim = s, .used = 1, .end = SLOTS,
+	    .now = 1000 * USEC, .pid = 100,
 	    .mean = 20 * MS, .hash = UINT64_C(0xcbf29ce484222325) };
 	w.arrival = w.now + MS;
+	w.blind = chance(8);
+	w.blinks = chance(4);
+	w.open = chance(3);
 	w.conf = (struct pool_conf){ .stop_signal = SIGTERM,
 	    .workers = (unsigned int)sim_between(s, 0, 6), .max = 8,
 	    .drains = sim_random(s) % 2,
@@ -537,18 +741,63 @@ setup(struct sim *s)
 	    .stop_timeout = sim_between(s, 1, 10) * USEC, .seed = s->random };
 	if ((w.p = pool_new(&w.conf, w.now)) == NULL)
 		abort();
+	if (pool_slots(w.p) > SLOTS)
+		abort();
 	act();
+	check_always();
 }
 
 static void
 check_end(void)
 {
+	unsigned int i;
+
 	pass(w.conf.stop_timeout + 5 * USEC);
 	if (!w.done)
 		sim_fail(w.sim, "the stop does not end");
-	if (w.conf.drains && !w.fast && w.done && w.depth != w.left)
+	for (i = 0; i < PROCS && w.done; i++) {
+		if (w.procs[i].pid != 0)
+			sim_fail(w.sim, "process %d is left",
+			    (int)w.procs[i].pid);
+	}
+	if (w.conf.drains && !w.fast && !w.unsure && w.depth != w.left)
 		sim_fail(w.sim, "%u are left, %u are said to be", w.depth,
 		    w.left);
+}
+
+/* A stop when nothing goes wrong: all that waits or is served is answered. */
+static void
+stop_calmly(void)
+{
+	uint64_t lost = w.lost;
+
+	w.depth = (unsigned int)sim_between(w.sim, 0,
+	    w.conf.stop_timeout / USEC * 10);
+	stop(false);
+	check_end();
+	if (w.lost != lost)
+		sim_fail(w.sim, "%" PRIu64 " requests are lost",
+		    w.lost - lost);
+	if (w.conf.drains && w.depth > 0)
+		sim_fail(w.sim, "%u connections are left", w.depth);
+}
+
+static void
+stop_anyhow(struct sim *s)
+{
+	/* Who waits then must be served by one that is yet to start. */
+	if (chance(4) && !w.failed) {
+		tell((struct pool_event){ .what = EV_TARGET, .workers = 0 });
+		pass(sim_between(s, 1, 2 * w.conf.stop_timeout));
+	}
+	if (!w.failed)
+		stop(chance(4));
+	if (chance(4)) {
+		pass(sim_between(s, 1, USEC));
+		if (!w.done)
+			stop(false);
+	}
+	check_end();
 }
 
 static uint64_t
@@ -559,18 +808,14 @@ run_once(struct sim *s, bool calm)
 	setup(s);
 	for (i = 0; i < EVENTS && !s->failed && !w.failed; i++)
 		random_event();
-	if (calm && !w.failed)
+	if (calm && !w.failed && !s->failed) {
 		calm_down();
-	if (!w.failed)
-		stop(chance(4));
-	if (chance(4)) {
-		pass(sim_between(s, 1, USEC));
-		if (!w.done)
-			stop(false);
-	}
-	check_end();
+		stop_calmly();
+	} else
+		stop_anyhow(s);
 	pool_free(w.p);
-	snprintf(s->said, sizeof(s->said), "%" PRIu64 " events", w.events);
+	snprintf(s->said, sizeof(s->said), "%" PRIu64 " events, %" PRIu64
+	    " requests lost", w.events, w.lost);
 	return w.hash;
 }
 

@@ -218,6 +218,8 @@ def prepare(place):
     m = Machine(place)
     units.install(m.path("/etc/systemd/system"))
     m.program(harness.SPAWND, "/usr/sbin/spawnd")
+    m.program(os.path.join(os.path.dirname(harness.SPAWND), "spawnctl"),
+              "/usr/bin/spawnctl")
     m.program(harness.app("echo"), "/usr/bin/echo-app")
     m.program(harness.app("exit0"), "/usr/bin/exit0-app")
     m.user("_app", 68)

@@ -93,6 +93,13 @@ def test_every_byte_value(pool):
     assert line.replace(b"\\x7f", b"\x7f") == expected
 
 
+def test_controls_of_two_bytes(pool):
+    p = pool()
+    pid = p.say("out=a\u009b2J\u0085b \u00a0\u00e9\u20ac\n&part=the end\n")
+    assert p.wait_line(pid, b"the end")[0] == \
+        b"a\\xc2\\x9b2J\\xc2\\x85b \xc2\xa0\xc3\xa9\xe2\x82\xac"
+
+
 @pytest.mark.parametrize("size", [0, 1, 8191, 8192])
 def test_line_that_is_not_split(pool, size):
     p = pool()

@@ -2,8 +2,10 @@
 """The control sockets: who may use them, and what those who misuse them do
 not do to the pool."""
 
+import contextlib
 import os
 import re
+import select
 import socket
 import stat
 import subprocess
@@ -96,8 +98,28 @@ def never_read(path):
         return c
 
 
+def is_hung_up(sock):
+    poll = select.poll()
+    poll.register(sock, 0)
+    return bool(poll.poll(0))
+
+
+def drip(c, deadline):
+    """Takes a little of its answers every few seconds, until it is left."""
+    began = time.monotonic()
+    while not is_hung_up(c.sock) and time.monotonic() - began < deadline:
+        with contextlib.suppress(BlockingIOError):
+            c.sock.recv(4096)
+        poll = select.poll()
+        poll.register(c.sock, 0)
+        poll.poll(3000)
+
+
 def test_who_is_slow_is_given_up(echo):
     before = len(h.fds(echo.pid))
+    bits = never_read(echo.read)
+    dripping = threading.Thread(target=drip, args=(bits, 40))
+    dripping.start()
     with Raw(echo.read, 30) as c, never_read(echo.read), Raw(echo.read) as d:
         d.ask("ping")                   # and says no more
         began = time.monotonic()
@@ -113,6 +135,10 @@ def test_who_is_slow_is_given_up(echo):
                 except TimeoutError:
                     pass
         assert 8 < time.monotonic() - began < 13
+        # Who takes a bit now and then is not spared for it.
+        dripping.join()
+        assert time.monotonic() - began < 30
+        bits.close()
         h.wait_for(lambda: len(h.fds(echo.pid)) == before + 1, 5,
                    lambda: h.fds(echo.pid))
         assert d.ask("ping")[-1] == "end"
@@ -161,6 +187,45 @@ def raw_of_many(path):
     finally:
         os.seteuid(0)
         os.setgroups([0])
+
+
+def test_clients_that_have_gone_keep_no_place(spawnd, place):
+    control = pool("slow") + "/control"
+    spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--name", "slow",
+           "--", h.app("echo"), "delay=1500")
+    for _ in range(8):
+        with Raw(control) as c:
+            c.send(b"reload\n")
+            assert c.line() == "spawnd 1"
+            assert c.line().startswith("progress ")
+    assert ask(control, "ping")[-1] == "end"
+
+
+@pytest.mark.parametrize("command", ["ping", "leave"])
+def test_who_only_reads_gets_a_tenth_of_a_processor(echo, command):
+    stop = time.monotonic() + 2
+    ask(echo.read, "status")            # the burst has begun
+    before = h.cpu(echo.pid)
+
+    def hog():
+        while time.monotonic() < stop:
+            try:
+                with Raw(echo.read, 0.5) as c:
+                    if command == "leave":
+                        c.send(b"status\n")
+                        continue
+                    while time.monotonic() < stop:
+                        c.send(command.encode() + b"\n")
+                        c.answer()
+            except (OSError, EOFError):
+                pass
+    threads = [threading.Thread(target=hog) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    used = h.cpu(echo.pid) - before
+    assert used < 0.5, used
 
 
 def test_a_crowd_of_one_user_leaves_room_for_another(echo):
@@ -352,6 +417,47 @@ def test_another_place_and_none(spawnd, place):
     s = spawnd("-s", f"{place}/1", "-u", "www", "--control", "none",
                "--name", "nowhere", h.app("echo"))
     assert not os.path.exists(pool("nowhere"))
+
+
+def test_only_what_is_its_own_is_removed_from_another_place(spawnd, place):
+    h.own_directory(f"{place}/d", "www")
+    args = ("-s", f"{place}/d/sock", "--control", f"{place}/d/c", "--",
+            h.app("echo"))
+    s = spawnd(*args, user="www")
+    assert s.stop() == 0
+    assert os.listdir(f"{place}/d") == []       # it had made c, too
+    h.own_directory(f"{place}/d/c", "www")
+    for name in ("log", "control", "status", "pid"):
+        with open(f"{place}/d/c/{name}", "w", encoding="ascii") as f:
+            f.write("precious\n")
+        r = h.run_spawnd("-n", *args, user="www")
+        with open(f"{place}/d/c/{name}", encoding="ascii") as f:
+            assert f.read() == "precious\n", name
+        assert name == "log" or (r.status == 73 and name in r.stderr), r
+        os.unlink(f"{place}/d/c/{name}")
+    assert os.listdir(f"{place}/d/c") == []
+
+
+@pytest.mark.parametrize("args, status", [
+    (["--control", "/run/t/c", "-P", "/run/t/c/pid"], 78),
+    (["--control", "/run/t/c", "--log", "/run/t/c/log"], 78),
+    (["--control", "/run/t/c", "-s", "/run/t/c/control"], 78),
+    (["--control", "none", "--status-group", "alpha"], 64)])
+def test_options_that_are_at_odds(place, args, status):
+    r = h.run_spawnd(*(["-s", f"{place}/s"] if "-s" not in args else []),
+                     *args, "-u", "www", "--", h.app("echo"))
+    assert r.status == status, r
+    assert "--control" in h.line_of(r)
+
+
+def test_a_group_that_one_is_not_in_is_refused(place):
+    h.own_directory(f"{place}/d", "www")
+    r = h.run_spawnd("-s", f"{place}/d/s", "--control", f"{place}/d/c",
+                     "--status-group", "root", "--", h.app("echo"),
+                     user="www")
+    assert r.status == 77, r
+    assert h.line_of(r) == "spawnd: --status-group: root: you are not in " \
+        "this group (only root may name another)"
 
 
 def test_without_root_it_is_the_users_own_and_is_removed(spawnd, place):

@@ -3,6 +3,7 @@
 
 import fcntl
 import os
+import pwd
 import re
 import signal
 import socket
@@ -482,6 +483,20 @@ def make_hard_link(path, other):
 
 def make_device(path, other):
     os.mknod(path, 0o600 | 0o020000, os.makedev(1, 3))
+
+
+@pytest.mark.parametrize("option", ["-P", "--log"])
+def test_link_on_the_way_to_a_file_of_root(option, place):
+    os.mkdir(f"{place}/roots")
+    os.symlink(f"{place}/roots", f"{place}/logs")
+    os.lchown(f"{place}/logs", pwd.getpwnam("www").pw_uid, -1)
+    for test in ([], ["-t"]):
+        r = h.run_spawnd("-s", f"{place}/s", "-u", "www", option,
+                         f"{place}/logs/x", *test, "--", h.app("echo"))
+        assert r.status == (78 if test else 73), r
+        assert f"{option}: {place}/logs/x: its directory: a link on the " \
+            "way there is not root's" in r.stdout + r.stderr, r
+        assert os.listdir(f"{place}/roots") == []
 
 
 @pytest.mark.parametrize("make", [make_link, make_directory, make_fifo,

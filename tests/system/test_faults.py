@@ -210,6 +210,21 @@ def test_worker_that_may_not_be_read_but_catches_its_signal(start, place,
     assert s.stop() == 0
 
 
+def test_proc_of_another_pid_namespace_is_not_believed(spawnd, place, sock):
+    """Its numbers name other processes than ours."""
+    s = spawnd("-s", sock, "-u", "www", "-F", WORKERS, "--stop-timeout", 2,
+               "--", h.app("lib"), wrap=["/usr/bin/unshare", "-p", "-f",
+                                         "--kill-child"])
+    s.wait_log("/proc is of another PID namespace: workers are taken as")
+    inner = h.children(s.pid)[0]
+    with Load(sock, seconds=0.5) as load:
+        pass
+    load.lost_nothing(s)
+    h.kill(inner, signal.SIGTERM)
+    assert s.wait() == 0
+    assert s.log().count("PID namespace") == 1
+
+
 def test_proc_that_hides_others_shows_our_own(start, sock):
     s = start(h.app("bare"), wrap=HIDE)
     with Load(sock, seconds=1.5) as load:

@@ -416,6 +416,50 @@ def test_nobody_can_hold_up_a_start_by_the_pidfile(supervised, place):
         assert f.read() == f"{pid}\n"
 
 
+def test_the_old_one_leaves_the_pidfile_of_the_new_one(supervised, place):
+    old = supervised("-s", f"{place}/s", "-P", f"{place}/pid", "--", ECHO)
+    client = h.Connection(f"{place}/s")
+    client.send("sleep=1500&pid")
+    h.kill(old, signal.SIGTERM)
+    new = supervised("-s", f"{place}/s2", "-P", f"{place}/pid", "--", ECHO)
+    assert h.alive(old)
+    assert client.receive().status == 200
+    client.close()
+    h.wait_for(lambda: not h.alive(old), 10, f"end of {old}")
+    with open(f"{place}/pid", encoding="ascii") as f:
+        assert f.read() == f"{new}\n"
+
+
+@pytest.mark.parametrize("how", ["stdin", "LISTEN_FDS"])
+def test_a_socket_that_is_passed_in_is_not_wanted(place, how):
+    with socket.socket(socket.AF_UNIX) as passed:
+        passed.bind(f"{place}/passed")
+        passed.listen()
+        wrap = ["sh", "-c", 'exec 3<&0 </dev/null; LISTEN_FDS=1 '
+                'LISTEN_PID=$$ exec "$@"', "sh"] if how != "stdin" else []
+        out = subprocess.run(
+            [*wrap, f"{peers.links()}/spawn-fcgi", "-s", f"{place}/s", "--",
+             ECHO], stdin=passed, check=True, stdout=subprocess.PIPE,
+            timeout=20, env=dict(h.BASE_ENV, **h.sanitizer_env())).stdout
+        pid = int(out.split()[-1])
+        inode = os.fstat(passed.fileno()).st_ino
+        holders = [p for p in (pid, *h.children(pid))
+                   if f"socket:[{inode}]" in map(str, h.fds(p).values())]
+        answer = h.request(f"{place}/s").status
+        h.kill(pid, signal.SIGTERM)
+        h.wait_for(lambda: not h.alive(pid), 10, f"end of {pid}")
+        assert (answer, holders) == (200, [])
+
+
+def test_bounds_that_were_given_are_not_said_not_to_be():
+    r = subprocess.run([f"{peers.links()}/kfcgi", "-r", "-n", "8", "-N", "5",
+                        "--", "/app"], stderr=subprocess.PIPE, check=False,
+                       encoding="ascii", timeout=20,
+                       env=dict(h.BASE_ENV, **h.sanitizer_env()))
+    assert r.returncode == 1 and "below" in r.stderr, r
+    assert "not given" not in r.stderr
+
+
 def test_nothing_stays_in_a_jail_of_root_but_rights(supervised, place):
     """Without -u the application is root, as under spawn-fcgi."""
     pid = supervised("-s", f"{place}/s", "--", ECHO)

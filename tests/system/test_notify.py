@@ -233,3 +233,29 @@ def test_manager_that_is_gone_or_does_not_read(place, spawnd):
     os.unlink(f"{place}/notify")
     assert h.request(f"{place}/sock", "pid").status == 200
     assert s.stop() == 0
+
+
+def test_what_a_full_queue_has_kept_waiting_is_whole(place, spawnd):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf, \
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        deaf.bind(f"{place}/notify")
+        os.chmod(f"{place}/notify", 0o666)
+        deaf.settimeout(10)
+        other.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                other.sendto(b"x", f"{place}/notify")
+        s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
+                   h.app("echo"),
+                   env=dict(h.BASE_ENV, NOTIFY_SOCKET=f"{place}/notify"))
+        for _ in range(8):
+            old = s.workers()
+            s.signal(signal.SIGHUP)
+            s.wait_workers(1, other_than=old)
+        while (text := deaf.recv(65536).decode()) == "x":
+            pass
+        lines = text.split("\n")
+        names = [line.partition("=")[0] for line in lines]
+        assert sorted(names) == sorted(set(names)), text
+        assert {"READY", "STATUS"} <= set(names), text
+        assert all("=" in line for line in lines), text

@@ -5,7 +5,9 @@ not to be trusted."""
 import http.server
 import json
 import os
+import pwd
 import re
+import shutil
 import socket
 import subprocess
 import threading
@@ -143,6 +145,19 @@ def test_a_pool_that_stops_takes_no_more_commands(echo):
     assert echo.wait() == 0
 
 
+def test_a_second_stop_waits_along(spawnd, place):
+    s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, h.app("echo"))
+    client = h.Connection(f"{place}/s")
+    client.send("sleep=1500&pid")
+    h.wait_for(lambda: figures("echo")["connections"]["now"] == "1", 5)
+    first = subprocess.Popen([c.SPAWNCTL, "stop"])
+    s.wait_log("stop: asked for")
+    assert ctl("stop").status == 0
+    assert client.receive().status == 200
+    client.close()
+    assert (first.wait(10), s.wait()) == (0, 0)
+
+
 def test_ping_succeeds_while_all_workers_are_busy(echo):
     clients = [h.Connection(echo.sock) for _ in range(6)]
     for client in clients:
@@ -199,6 +214,39 @@ def test_log_reopen(spawnd, place):
     assert r.status == 0, r
     assert "opened again" in open(f"{place}/log/y").read()
     assert s.running()
+
+
+def test_log_reopen_by_root_takes_no_link_of_others(spawnd, place):
+    h.own_directory(f"{place}/app", "www")
+    h.own_directory(f"{place}/app/logs", "www")
+    os.mkdir(f"{place}/roots")
+    log = f"{place}/app/logs/x"
+    s = spawnd("-s", f"{place}/s", "-u", "www", "--log", log, "--name", "p",
+               "--", h.app("echo"), ready=False)
+    h.wait_for(lambda: ctl("ping").status == 0, 10)
+    os.rename(f"{place}/app/logs", f"{place}/app/old")
+    os.symlink("../roots", f"{place}/app/logs")
+    os.lchown(f"{place}/app/logs", pwd.getpwnam("www").pw_uid, -1)
+    r = ctl("log-reopen", log)
+    assert r.status == 73 and "not root's" in r.stderr, r
+    assert os.listdir(f"{place}/roots") == []
+    # One of root's own is a way like any other.
+    os.lchown(f"{place}/app/logs", 0, -1)
+    r = ctl("log-reopen", log)
+    assert r.status == 0, r
+    assert "opened again" in open(f"{place}/roots/x").read()
+    assert s.running()
+
+
+def test_a_link_to_anothers_socket_commands_nobody(spawnd, place):
+    s = spawnd("-s", f"{place}/s", "-u", "www", "--name", "p", "--",
+               h.app("echo"))
+    h.own_directory(pool("evil"), "www")
+    os.symlink(pool("p") + "/control", pool("evil") + "/control")
+    assert ctl("-p", "evil", "stop").status == 77
+    assert ctl("-p", "p", "ping").status == 0
+    assert s.running()
+    shutil.rmtree(pool("evil"))
 
 
 def busy_load(echo_sock, n, milliseconds=3000):

@@ -352,6 +352,32 @@ a_start_in_the_stop_ends_with_it(void **arg)
 	bed_free(b);
 }
 
+/* Nor one that is ended in it for being slow. */
+static void
+a_slow_start_in_the_stop_ends_with_it(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.drains = true;
+	c.start_timeout = 20 * USEC;
+	b = bed_raw(&c);
+	b->queue = (struct queue){ .known = true, .depth = 5 };
+	bed_act(b);
+	bed_look(b, 0, LOOK_READY);
+	bed_tell(b, EV_STOP);
+	bed_exit(b, 0, 0);
+	bed_did(b);
+	bed_pass(b, 20 * USEC);
+	assert_did(b, "[slow 0] TERM>0 spawn1");
+	bed_pass(b, 10 * USEC - MSEC);
+	assert_did(b, "");
+	bed_pass(b, MSEC);
+	assert_has(bed_did(b), "[kill 0] KILL>0");
+	bed_free(b);
+}
+
 static void
 a_fast_stop_serves_nobody(void **arg)
 {
@@ -472,6 +498,7 @@ main(void)
 		cmocka_unit_test(failures_before_the_stop_do_not_count),
 		cmocka_unit_test(starts_nobody_after_the_deadline),
 		cmocka_unit_test(a_start_in_the_stop_ends_with_it),
+		cmocka_unit_test(a_slow_start_in_the_stop_ends_with_it),
 		cmocka_unit_test(a_fast_stop_serves_nobody),
 		cmocka_unit_test(a_second_stop_ends_it),
 		cmocka_unit_test(an_inherited_socket_is_left_alone),

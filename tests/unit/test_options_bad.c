@@ -106,6 +106,7 @@ static const struct {
 	{ "--stop-timeout", "1m" }, { "--stop-timeout", "1.5" },
 	{ "--stop-signal", "KILL" }, { "--stop-signal", "SIGSTOP" },
 	{ "--stop-signal", "9" }, { "--stop-signal", "CONT" },
+	{ "--stop-signal", "CHLD" }, { "--stop-signal", "WINCH" },
 	{ "--stop-signal", "NOPE" }, { "--stop-signal", "" },
 	{ "--stop-signal", "0" }, { "--stop-signal", "15x" },
 	{ "--stop-signal", "-15" }, { "--stop-signal", "TERM " },

@@ -36,8 +36,51 @@ calls_are_told_by_their_numbers(void **arg)
 	assert_int_equal(call_of(SYS_ppoll, "0x0", STACK).kind, CALL_POLL);
 	assert_int_equal(call_of(SYS_epoll_pwait, "0x4", STACK).kind,
 	    CALL_EPOLL);
-	assert_int_equal(call_of(SYS_futex, "0x0", STACK).kind, CALL_OTHER);
+	assert_int_equal(call_of(SYS_futex, "0x0", STACK).kind, CALL_FUTEX);
 	assert_int_equal(call_of(99999, "0x0", STACK).kind, CALL_OTHER);
+}
+
+/* The fourth argument of an epoll: a number, whose upper half is noise. */
+static bool
+is_endless(long number, const char *limit)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "%ld 0x4 0x7ffd 0x10 %s 0x0 0x8 " STACK
+	    " 0x7f00dead\n", number, limit);
+	return parse_call(text).endless;
+}
+
+static void
+wait_without_a_time_limit_is_told(void **arg)
+{
+	(void)arg;
+	assert_true(is_endless(SYS_epoll_pwait, "0xffffffff"));
+	assert_true(is_endless(SYS_epoll_pwait, "0xffffffffffffffff"));
+	assert_false(is_endless(SYS_epoll_pwait, "0x7fffffff"));
+	assert_false(is_endless(SYS_epoll_pwait, "0x0"));
+	assert_false(is_endless(SYS_ppoll, "0xffffffff"));
+#ifdef SYS_epoll_pwait2
+	assert_true(is_endless(SYS_epoll_pwait2, "0x0"));
+	assert_false(is_endless(SYS_epoll_pwait2, "0x7ffd80000000"));
+#endif
+}
+
+static void
+watched_descriptors_are_known_by_their_inodes(void **arg)
+{
+	uint64_t inode = 0;
+	uint32_t events = 0;
+
+	(void)arg;
+	assert_true(parse_watched("tfd:        5 events: 80000019 data: "
+	    "ffffffffffffffff  pos:0 ino:1f2e3d sdev:9\n", &inode, &events));
+	assert_int_equal(inode, 0x1f2e3d);
+	assert_int_equal(events, 0x80000019);
+	assert_false(parse_watched("pos:\t0\n", &inode, &events));
+	/* Of an old kernel. */
+	assert_false(parse_watched("tfd:        5 events:       19 data: 5\n",
+	    &inode, &events));
 }
 
 static void
@@ -350,6 +393,8 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calls_are_told_by_their_numbers),
+		cmocka_unit_test(wait_without_a_time_limit_is_told),
+		cmocka_unit_test(watched_descriptors_are_known_by_their_inodes),
 		cmocka_unit_test(call_of_a_32_bit_program_is_not_known),
 		cmocka_unit_test(what_is_no_call_is_none),
 		cmocka_unit_test(name_of_a_program_does_not_hide_its_state),

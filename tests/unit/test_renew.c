@@ -418,6 +418,35 @@ of_a_tree_the_one_that_serves_is_ended(void **arg)
 	bed_free(b);
 }
 
+static void
+one_that_is_to_go_is_ended_for_an_old_request_too(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.request_timeout = 3 * USEC;
+	b = ready_with(&c);
+	b->w[0].exam.holds = HOLDS_BUSY;
+	bed_tell(b, EV_STOP);
+	b->overdues = 0;
+	bed_pass(b, 4 * USEC);
+	assert_in_range(b->overdues, 8, 11);
+	overdue(b, 0, b->w[0].pid);
+	assert_did(b, "[late 0] TERM:101");
+	b->overdues = 0;
+	bed_pass(b, POOL_FAST_STOP - MSEC);
+	assert_int_equal(b->overdues, 0);
+	bed_pass(b, 200 * MSEC);
+	assert_int_equal(b->overdues, 1);
+	overdue(b, 0, b->w[0].pid);
+	assert_did(b, "KILL:101");
+	bed_event(b, (struct pool_event){ .what = EV_EXIT,
+	    .status = SIGKILL });
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
 int
 main(void)
 {
@@ -443,6 +472,8 @@ main(void)
 		cmocka_unit_test(
 		    an_old_request_is_ended_by_its_signal_then_killed),
 		cmocka_unit_test(of_a_tree_the_one_that_serves_is_ended),
+		cmocka_unit_test(
+		    one_that_is_to_go_is_ended_for_an_old_request_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,6 +95,23 @@ constant_load_is_told_after_a_second_if_it_catches(void **arg)
 	bed_free(b);
 }
 
+/* As behind a web server that keeps its connections open. */
+static void
+constant_use_of_one_connection_is_told_after_a_second(void **arg)
+{
+	struct bed *b = one_with(HOLDS_BUSY, true);
+
+	(void)arg;
+	b->w[0].exam.served = true;
+	bed_pass(b, POOL_CONSTANT - 1);
+	assert_did(b, "");
+	bed_pass(b, MSEC);
+	assert_did(b, "TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
 static void
 constant_load_is_never_told_if_it_does_not_catch(void **arg)
 {
@@ -133,6 +150,27 @@ an_unknown_one_that_catches_is_told(void **arg)
 	assert_did(b, "");
 	bed_pass(b, 1);
 	assert_did(b, "[lost 0] KILL>0");
+	bed_free(b);
+}
+
+/* Which of them serves is not known: not after one look that failed. */
+static void
+an_unknown_one_with_threads_is_told_after_a_second_of_that(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	b->w[0].exam.holds = HOLDS_UNKNOWN;
+	b->w[0].exam.threaded = true;
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 900 * MSEC);
+	b->w[0].exam.holds = HOLDS_BUSY;
+	bed_pass(b, 200 * MSEC);
+	b->w[0].exam.holds = HOLDS_UNKNOWN;
+	bed_pass(b, 900 * MSEC);
+	assert_has_not(bed_did(b), "TERM");
+	bed_pass(b, 300 * MSEC);
+	assert_has(bed_did(b), "TERM>0");
 	bed_free(b);
 }
 
@@ -525,8 +563,12 @@ main(void)
 		    constant_load_is_told_after_a_second_if_it_catches),
 		cmocka_unit_test(
 		    constant_load_is_never_told_if_it_does_not_catch),
+		cmocka_unit_test(
+		    constant_use_of_one_connection_is_told_after_a_second),
 		cmocka_unit_test(one_change_is_no_constant_load),
 		cmocka_unit_test(an_unknown_one_that_catches_is_told),
+		cmocka_unit_test(
+		    an_unknown_one_with_threads_is_told_after_a_second_of_that),
 		cmocka_unit_test(
 		    an_unknown_one_that_does_not_is_left_until_the_deadline),
 		cmocka_unit_test(a_quiet_connection_does_not_count),

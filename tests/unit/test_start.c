@@ -476,15 +476,15 @@ a_worker_that_cannot_be_seen_is_never_ended(void **arg)
 }
 
 static void
-a_worker_that_comes_into_sight_may_be_ended_later(void **arg)
+a_worker_that_comes_into_sight_late_is_ended_then(void **arg)
 {
 	struct bed *b = one_late(LOOK_UNKNOWN);
 
 	(void)arg;
-	bed_pass(b, 60 * USEC);
+	bed_pass(b, 61 * USEC);
 	b->sees = LOOK_NO;
 	assert_did(b, "");
-	bed_pass(b, 60 * USEC);
+	bed_pass(b, 2 * POOL_LOOK_LAST);
 	assert_did(b, "[slow 0] TERM>0");
 	bed_free(b);
 }
@@ -524,7 +524,7 @@ main(void)
 		cmocka_unit_test(a_late_loop_ends_a_hundred_slow_workers),
 		cmocka_unit_test(a_worker_that_cannot_be_seen_is_never_ended),
 		cmocka_unit_test(
-		    a_worker_that_comes_into_sight_may_be_ended_later),
+		    a_worker_that_comes_into_sight_late_is_ended_then),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

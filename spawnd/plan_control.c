@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: ISC */
+/* The plan's part about the control sockets: where they are, and for whom. */
+#include <sys/stat.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "control.h"
+
+/* Who else may read: the group must be one that we can give a file to. */
+static int
+plan_group(struct plan *p, struct err *e)
+{
+	const char *name = p->conf->status_group;
+
+	p->status_gid = (gid_t)-1;
+	if (name == NULL)
+		return 0;
+	if (ident_group("--status-group", name, &p->status_gid, e) == -1)
+		return -1;
+	if (!p->root && !preflight_needs_root(p) &&
+	    !ident_member(&p->ident, p->status_gid))
+		return err_set(e, EX_NOPERM, "--status-group: %s: you are "
+		    "not in this group (only root may name another)", name);
+	if (p->conf->control != NULL && strcmp(p->conf->control, "none") == 0)
+		return err_set(e, EX_USAGE, "--status-group: %s: with "
+		    "--control none there is nothing for it to read", name);
+	return 0;
+}
+
+static bool
+same_directory(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return strcmp(a, b) == 0 || (stat(a, &x) == 0 && stat(b, &y) == 0 &&
+	    x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
+/* What is in the directory of the sockets is made and removed with them. */
+static int
+check_file(const struct plan *p, const char *opt, const char *path,
+    const char *dir, const char *name, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < PLACE_FILES; i++) {
+		if (strcmp(name, place_files[i]) == 0 &&
+		    same_directory(p->control, dir))
+			return err_set(e, EX_CONFIG, "%s: %s: has this "
+			    "name in the directory of --control (choose "
+			    "another)", opt, path);
+	}
+	return 0;
+}
+
+static int
+check_path(const struct plan *p, const char *opt, const char *path,
+    struct err *e)
+{
+	const char *slash;
+	char *dir;
+	int r;
+
+	if (path == NULL)
+		return 0;
+	slash = strrchr(path, '/');
+	if ((dir = slash == path ? strdup("/") : strndup(path,
+	    (size_t)(slash - path))) == NULL)
+		return err_set(e, EX_OSERR, "out of memory");
+	r = check_file(p, opt, path, dir, slash + 1, e);
+	free(dir);
+	return r;
+}
+
+/* One that was asked for. */
+static int
+plan_own(struct plan *p, struct err *e)
+{
+	size_t len;
+
+	if ((p->control = plan_absolute(p->conf->control, false)) == NULL)
+		return err_set(e, EX_OSERR, "out of memory");
+	len = strlen(p->control);
+	while (len > 1 && p->control[len - 1] == '/')
+		p->control[--len] = '\0';
+	p->control_own = true;
+	if (check_path(p, "-P", p->pidfile, e) == -1 ||
+	    check_path(p, "--log", p->log, e) == -1)
+		return -1;
+	if (p->socket_name == NULL || p->socket_in_jail)
+		return 0;
+	return check_file(p, "-s", p->where, p->socket_dir, p->socket_name,
+	    e);
+}
+
+int
+plan_control(struct plan *p, struct err *e)
+{
+	const char *own = env_get(env_own(), "XDG_RUNTIME_DIR");
+	const char *asked = p->conf->control;
+	int r;
+
+	if (plan_group(p, e) == -1)
+		return -1;
+	if (asked != NULL)
+		return strcmp(asked, "none") == 0 ? 0 : plan_own(p, e);
+	if (p->root)
+		r = asprintf(&p->control, "%s/spawnd", access("/run",
+		    F_OK) == 0 ? "/run" : "/var/run");
+	else if (own != NULL && own[0] == '/')
+		r = asprintf(&p->control, "%s/spawnd", own);
+	else
+		return 0;
+	return r == -1 ? err_set(e, EX_OSERR, "out of memory") : 0;
+}

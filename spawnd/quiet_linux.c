@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Whose turn it is on the connections of a process, on Linux: it waits for its
+ * clients alone, or it may be at work on a request. One that sleeps need not
+ * be idle: it may wait for a program it has started, a database, the clock. So
+ * what counts is what can be proven: it reads from the connection itself, or
+ * it is an event loop that nothing else but its connections can wake.
+ */
+#include <sys/epoll.h>
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+#include "diag.h"
+
+#define PIPES_MAX	32	/* ends of pipes that are looked at */
+#define WATCHED_MAX	4096	/* descriptors of an event loop */
+#define FDS_MAX		4096	/* of a process */
+
+/* The pipes of a process; one with both its ends only wakes itself. */
+struct pipes {
+	uint64_t	 inodes[PIPES_MAX];
+	bool		 writes[PIPES_MAX];
+	int		 n;
+};
+
+static bool
+is_among(uint64_t inode, const uint64_t *inodes, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		if (inodes[i] == inode)
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_whole(const struct pipes *p)
+{
+	int i, j;
+
+	for (i = 0; i < p->n; i++) {
+		for (j = 0; j < p->n; j++) {
+			if (p->inodes[j] == p->inodes[i] &&
+			    p->writes[j] != p->writes[i])
+				break;
+		}
+		if (j == p->n)
+			return false;
+	}
+	return true;
+}
+
+/* Can it wake the process, and is none of its connections? */
+static bool
+is_foreign(int dir, const char *name, const uint64_t *inodes, int n,
+    struct pipes *p)
+{
+	char link[64];
+	struct stat st;
+	uint64_t inode;
+	ssize_t len = readlinkat(dir, name, link, sizeof(link) - 1);
+
+	if (len == -1)
+		return true;
+	link[len] = '\0';
+	if (sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1)
+		return inode != diag_listener() && !is_among(inode, inodes, n);
+	if (sscanf(link, "pipe:[%" SCNu64 "]", &inode) == 1) {
+		/* Output and errors go to us, who write nothing there. */
+		if (strcmp(name, "1") == 0 || strcmp(name, "2") == 0)
+			return false;
+		if (p->n == PIPES_MAX || fstatat(dir, name, &st,
+		    AT_SYMLINK_NOFOLLOW) == -1)
+			return true;
+		p->inodes[p->n] = inode;
+		p->writes[p->n++] = (st.st_mode & S_IWUSR) != 0;
+		return false;
+	}
+	if (link[0] == '/')	/* a file is always ready */
+		return fstatat(dir, name, &st, 0) == -1 || S_ISFIFO(st.st_mode);
+	return strcmp(link, "anon_inode:[eventpoll]") != 0 &&
+	    strcmp(link, "anon_inode:[eventfd]") != 0 &&
+	    strcmp(link, "anon_inode:[signalfd]") != 0;
+}
+
+/* Has the process nothing to wait for but these? */
+static bool
+has_no_other(pid_t pid, const uint64_t *inodes, int n)
+{
+	struct pipes p = { .n = 0 };
+	struct dirent *de;
+	char path[32];
+	bool other = false;
+	int fd, fds = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%d/fd", (int)pid);
+	if ((fd = proc_at(path, O_RDONLY | O_DIRECTORY)) == -1)
+		return false;
+	if ((d = fdopendir(fd)) == NULL) {
+		close(fd);
+		return false;
+	}
+	while (!other && (de = readdir(d)) != NULL) {
+		if (de->d_name[0] != '.')
+			other = ++fds > FDS_MAX || is_foreign(fd, de->d_name,
+			    inodes, n, &p);
+	}
+	closedir(d);
+	return !other && is_whole(&p);
+}
+
+/*
+ * Keeps those of the n connections that the event loop does not wait to be
+ * asked on: while it is at work on one it may leave that out. Returns how
+ * many.
+ */
+static int
+find_unwatched(pid_t pid, int epoll, uint64_t *inodes, int n)
+{
+	char path[48], line[256];
+	uint32_t events;
+	uint64_t inode;
+	int fd, i, lines;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%d/fdinfo/%d", (int)pid, epoll);
+	if ((fd = proc_at(path, O_RDONLY)) == -1)
+		return n;
+	if ((f = fdopen(fd, "r")) == NULL) {
+		close(fd);
+		return n;
+	}
+	for (lines = 0; n > 0 && lines < WATCHED_MAX; lines++) {
+		if (fgets(line, sizeof(line), f) == NULL)
+			break;
+		if (!parse_watched(line, &inode, &events) ||
+		    (events & EPOLLIN) == 0)
+			continue;
+		for (i = 0; i < n && inodes[i] != inode; i++)
+			;
+		if (i < n)
+			inodes[i] = inodes[--n];
+	}
+	fclose(f);
+	return n;
+}
+
+bool
+quiet_reads(const struct view *v, uint64_t inode)
+{
+	return is_among(inode, v->reads, v->nreads);
+}
+
+bool
+quiet_waits(pid_t pid, const struct view *v, const uint64_t *inodes, int n)
+{
+	uint64_t left[QUIET_MAX];
+	int i, nleft = 0;
+
+	if (n <= 0 || n > QUIET_MAX)
+		return false;
+	for (i = 0; i < n; i++) {
+		if (!quiet_reads(v, inodes[i]))
+			left[nleft++] = inodes[i];
+	}
+	if (nleft == 0)
+		return true;
+	return v->endless && !v->engaged && v->asleep && v->readable &&
+	    v->child == 0 &&
+	    find_unwatched(pid, v->epoll, left, nleft) == 0 &&
+	    has_no_other(pid, inodes, n);
+}

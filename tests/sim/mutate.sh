@@ -1,0 +1,146 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+#
+# usage: mutate.sh DIR
+# Does the simulation of the pool find what is wrong? Plants bugs in the pool,
+# one at a time, in DIR, and runs pool_sim over at most $seeds seeds of each
+# case: it must find each, and nothing in the pool as it is. An edit that does
+# not change exactly one line of its source is an error.
+
+set -eu
+
+seeds=300
+out=$1
+cd "$(dirname "$0")/../.."
+. scripts/tally.sh
+
+core="pool slot start retire renew drain"
+flags="-std=c11 -D_GNU_SOURCE -O1 -Ispawnd $(pkg-config --cflags \
+    libbsd-overlay)"
+libs=$(pkg-config --libs libbsd-overlay)
+rm -rf "$out"
+mkdir -p "$out"
+
+# compile SOURCE OBJECT
+compile()
+{
+	# shellcheck disable=SC2086
+	${CC:-cc} $flags -c -o "$2" "$1"
+}
+
+# build PROGRAM [NAME]: with NAME.o of its own instead of the pool's.
+build()
+{
+	program=$1
+	shift
+	objects=$out/pool_sim.o
+	for i in $core; do
+		if [ "$i" = "${1-}" ]; then
+			objects="$objects $program.o"
+		else
+			objects="$objects $out/$i.o"
+		fi
+	done
+	# shellcheck disable=SC2086
+	${CC:-cc} -o "$program" $objects $libs -lm
+}
+
+# edit SOURCE SED RESULT
+edit()
+{
+	sed "$2" "$1" >"$3"
+	lines=$(diff "$1" "$3" | grep -c '^[<>]') || :
+	case $(diff "$1" "$3" | grep -v '^[<>-]') in
+	*[0-9][acd][0-9]*)	;;
+	*)	lines=0 ;;
+	esac
+	if [ "$lines" -lt 1 ] || [ "$lines" -gt 2 ]; then
+		echo "the edit of $1 changes $lines lines: $2"
+		return 1
+	fi
+}
+
+# hunt NAME SED: is the bug found?
+hunt()
+{
+	program=$out/$1-bug
+	edit "spawnd/$1.c" "$2" "$program.c" || return
+	compile "$program.c" "$program.o" || return
+	build "$program" "$1" || return
+	if timeout 60 "$program" -n "$seeds" >"$out/said" 2>&1; then
+		echo "not found within $seeds seeds"
+		return 1
+	fi
+	# It may also be caught by an assertion of the pool's, or hang.
+	found=$(sed -n 's/^# again: .* -k \(.*\) -s \(.*\)$/\1 \2/p' \
+	    "$out/said" | sort -n -k 2 | head -n 1)
+	why=$(sed -n 's/^# \(.*\), [0-9]* events.*/\1/p' "$out/said" |
+	    head -n 1)
+}
+
+# plant NAME WHAT SED
+plant()
+{
+	found=
+	why="ended by an assertion, or at its time"
+	# shellcheck disable=SC2154	# tally.sh sets it
+	if hunt "$1" "$3" >"$tally_log" 2>&1; then
+		echo "ok   $1.c: $2 (${found:+seed ${found#* }: }$why)"
+		passed=$((passed + 1))
+	else
+		echo "FAIL $1.c: $2"
+		sed 's/^/     /' "$tally_log"
+		failed=$((failed + 1))
+	fi
+}
+
+compile tests/sim/pool_sim.c "$out/pool_sim.o"
+for i in $core; do
+	compile "spawnd/$i.c" "$out/$i.o"
+done
+build "$out/pool_sim"
+tally_run "the pool as it is, $seeds seeds" "$out/pool_sim" -n "$seeds"
+
+plant pool "one worker too many" \
+    's/p->nstrays <= p->conf\.max;$/p->nstrays <= p->conf.max + 1;/'
+plant pool "a stop that lets the starting go on" \
+    's/^	end_all(p, now);$//'
+plant slot "a leaving worker is counted twice" \
+    's/^	p->nleaving++;$/	p->nleaving += 2;/'
+plant slot "a number that is not of the seed" \
+    's/^	uint64_t x = p->random;$/	static uint64_t x = 1;/'
+plant slot "a crash is not replaced later" \
+    's/SLOT_BACKOFF, slot_later(now, delay));/SLOT_BACKOFF, NEVER);/'
+plant start "a slow start is ended early" \
+    's/(now >= s->ready_by && ev/(now + 60000 >= s->ready_by \&\& ev/'
+plant start "the deadline of a look is dropped" \
+    's/^	    next);$/	    NEVER);/'
+plant retire "unknown is taken for idle" \
+    's/^	if (x->holds == HOLDS_UNKNOWN) {$/	if (false) {/'
+plant retire "what is found when stopped is not heeded" \
+    's/(x->holds == HOLDS_BUSY || x->holds == HOLDS_UNKNOWN)/(false)/'
+plant retire "the timer of a freeze is dropped" \
+    '/Even when it is late/{n;s/.*//;}'
+plant retire "not continued when it was busy" \
+    '/^retire_thaw/,/^}/s/^	slot_signal(p, s, SIGCONT, false);$//'
+plant retire "one with threads is told while it serves" \
+    's/x->catches && !x->threaded && /x->catches \&\& /'
+plant retire "two are stopped at a time" \
+    '/^retire_examined/,/^}/s/(p->frozen == NULL)$/(!s->turn)/'
+plant retire "the deadline is not kept" \
+    '/^retire_timer/,/^}/s/(now >= s->end_by)/(now >= s->end_by \&\& !s->busy)/'
+plant renew "an extra worker is forgotten" \
+    's/p->nexpired == 0 && p->extra == NULL))$/p->nexpired == 0))/'
+plant renew "the age is looked at once, and in vain" \
+    's/^		expire(p, s, &p->counts\.aged);$//'
+plant renew "old requests are looked for once" \
+    '/^renew_look_overdue/,/^}/s/overdue_at = slot.*/overdue_at = NEVER;/'
+plant drain "one more is started when nothing waits" \
+    's/^	if (something_waits(p))$/	if (p->shut)/'
+plant drain "told while something waits" \
+    's/^	return !p->draining || .*/	return p != NULL;/'
+plant drain "a start in the stop takes its own time" \
+    's/^		end_starting(p, now);$/		(void)end_starting;/'
+plant drain "failures before the stop are counted" \
+    's/^	p->drain_failures = 0;.*//'
+tally_end

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Processes made of numbers, for pool_sim.c: what they are, what they take
+ * from a queue, how they meet a signal and how they end. A worker is one
+ * process, with threads or as an event loop or neither; or it leads others,
+ * which stay when it has ended.
+ */
+#ifndef WORLD_H
+#define WORLD_H
+
+#include <sys/types.h>
+
+#include <inttypes.h>
+#include <signal.h>
+
+#include "pool.h"
+#include "sim.h"
+
+#define MS		UINT64_C(1000)
+#define SLOTS		80
+#define PROCS		(SLOTS + 48)	/* the others are in no slot */
+#define CONNS		4
+#define KEEP_IDLE	(100 * MS)
+
+struct conn {
+	uint64_t	 id;		/* 0: none */
+	uint64_t	 began;		/* its request */
+	uint64_t	 quiet;		/* since then; 0: it is served */
+	uint64_t	 until;		/* the end of either */
+};
+
+struct proc {
+	pid_t		 pid;		/* 0: none */
+	unsigned int	 room;		/* for connections */
+	bool		 catches;	/* the stop signal */
+	bool		 deaf;		/* but goes on serving */
+	bool		 hidden, was_hidden;
+	bool		 brittle;	/* ends if accept fails */
+	bool		 recycles;	/* ends by itself now and then */
+	bool		 keeps;		/* connections, for the next request */
+	bool		 leads, threads, loops, job;
+	bool		 told, stopped;
+	bool		 excused;	/* ended for being slow or late */
+	uint64_t	 pause;		/* from STOP until it has stopped */
+	uint64_t	 stopped_at, halts_at;
+	uint64_t	 halt_at;	/* when that is told; NEVER */
+	uint64_t	 ready_at, die_at;
+	int		 status;
+	struct conn	 c[CONNS];
+	pid_t		 leader;
+	uint64_t	 report_at;	/* it has lost that; NEVER */
+};
+
+/* What is known of a slot. */
+struct track {
+	enum slot_state	 state;
+	pid_t		 pid;
+	uint64_t	 since;		/* it is that in it */
+	uint64_t	 going;		/* on its way out; 0: it is not */
+	uint64_t	 looked;
+};
+
+struct world {
+	struct sim	*sim;
+	struct pool	*p;
+	struct pool_conf conf;
+	struct proc	 procs[PROCS];
+	struct track	 tracks[SLOTS];
+	unsigned int	 used, end;	/* slots, and procs, so far */
+	pid_t		 pid;
+	uint64_t	 now, arrival, mean, connection, hash, events;
+	uint64_t	 stopped_at;
+	uint64_t	 fits_at;	/* no more are ready than wanted */
+	uint64_t	 lost;		/* requests whose process was ended */
+	unsigned int	 depth, left;
+	unsigned int	 waits;		/* as the pool was told */
+	bool		 blind;		/* the queue cannot be seen */
+	bool		 blinks;	/* now and then */
+	bool		 open;		/* nor be kept from growing */
+	bool		 calm, stopping, fast, closed, shut, failed, done;
+	bool		 unsure;	/* it could not be, once in a stop */
+};
+
+static struct world w;
+
+static inline bool
+chance(unsigned int n)
+{
+	return !w.calm && sim_random(w.sim) % n == 0;
+}
+
+/* The next that was ever in use. */
+static inline unsigned int
+after(unsigned int i)
+{
+	return i + 1 == w.used ? SLOTS : i + 1;
+}
+
+static inline unsigned int
+connections(const struct proc *p)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < CONNS; i++)
+		n += p->c[i].id != 0;
+	return n;
+}
+
+/* Requests that are lost with it. */
+static inline unsigned int
+requests(const struct proc *p)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < CONNS; i++)
+		n += p->c[i].id != 0 && p->c[i].quiet == 0;
+	return n;
+}
+
+/* It runs on for a moment when it is sent STOP. */
+static inline bool
+runs(const struct proc *p)
+{
+	return !p->stopped || w.now < p->halts_at;
+}
+
+static inline bool
+accepts(const struct proc *p)
+{
+	return p->pid != 0 && runs(p) && !p->leads && !p->job &&
+	    connections(p) < p->room && p->ready_at <= w.now &&
+	    p->die_at == NEVER && (!p->told || p->deaf);
+}
+
+static inline void
+begin(struct conn *c)
+{
+	c->began = w.now;
+	c->quiet = 0;
+	c->until = chance(200) ? NEVER :
+	    w.now + sim_exponential(w.sim, 20 * MS) + 1;
+}
+
+static inline void
+serve(void)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < w.end && w.depth > 0; i = after(i)) {
+		while (w.depth > 0 && accepts(&w.procs[i])) {
+			for (k = 0; w.procs[i].c[k].id != 0; )
+				k++;
+			w.depth--;
+			w.procs[i].c[k].id = ++w.connection;
+			begin(&w.procs[i].c[k]);
+		}
+	}
+}
+
+static inline void
+lose(const struct proc *p)
+{
+	w.lost += requests(p);
+	if (requests(p) > 0 && w.sim->verbose)
+		printf("# %" PRIu64 " process %d: lost %u\n", w.now,
+		    (int)p->pid, requests(p));
+}
+
+static inline void
+die(struct proc *p, int status)
+{
+	if (p->die_at == NEVER || status == SIGKILL) {
+		p->status = status;
+		p->die_at = w.now + sim_between(w.sim, 1, MS);
+	}
+}
+
+/* It has met its stop signal, or meets it when it is continued. */
+static inline void
+heed(struct proc *p)
+{
+	if (p->stopped || p->die_at != NEVER)
+		return;
+	if (!p->catches) {
+		lose(p);
+		die(p, w.conf.stop_signal);
+	} else if (!p->deaf && requests(p) == 0)
+		die(p, 0);
+}
+
+/* A request is answered, or its connection closed or used again. */
+static inline void
+conn_due(struct proc *p, struct conn *c)
+{
+	bool again = !(w.calm && w.stopping);
+
+	if (c->quiet == 0 && p->keeps && !p->told && again) {
+		c->quiet = w.now;
+		c->until = w.now + sim_exponential(w.sim, 150 * MS) + 1;
+	} else if (c->quiet != 0 && sim_random(w.sim) % 2)
+		begin(c);
+	else
+		*c = (struct conn){ 0 };
+	if (p->told)
+		heed(p);
+	else if (p->recycles && requests(p) == 0 && chance(20))
+		die(p, 0);
+}
+
+static inline void
+proc_kind(struct proc *p)
+{
+	*p = (struct proc){ .pid = ++w.pid, .room = 1, .die_at = NEVER,
+	    .halt_at = NEVER, .report_at = NEVER, .ready_at = w.now,
+	    .catches = sim_random(w.sim) % 2, .deaf = chance(10),
+	    .hidden = chance(10), .brittle = chance(4),
+	    .recycles = chance(4), .keeps = chance(4),
+	    .loops = chance(6), .threads = chance(4) };
+	p->was_hidden = p->hidden;
+	p->pause = !chance(3) ? 10 : chance(3) ? USEC :
+	    sim_between(w.sim, 1, 60 * MS);
+	if (p->loops || p->threads)
+		p->room = (unsigned int)sim_between(w.sim, 2, CONNS);
+}
+
+/* One that a leader has, or had (leader: 0). Returns NULL if there is none. */
+static inline struct proc *
+proc_child(pid_t leader, uint64_t ready_at)
+{
+	unsigned int i;
+
+	for (i = SLOTS; i < PROCS && w.procs[i].pid != 0; )
+		i++;
+	if (i == PROCS)
+		return NULL;
+	if (i >= w.end)
+		w.end = i + 1;
+	proc_kind(&w.procs[i]);
+	w.procs[i].leader = leader;
+	w.procs[i].ready_at = ready_at;
+	return &w.procs[i];
+}
+
+static inline void
+proc_start(struct proc *p)
+{
+	unsigned int n;
+
+	proc_kind(p);
+	p->ready_at = w.now + sim_between(w.sim, 1, chance(6) ? 4 * USEC :
+	    100 * MS);
+	if (chance(12)) {
+		p->status = chance(3) ? 0 : 1 << 8;
+		p->die_at = w.now + sim_between(w.sim, 1, 50 * MS);
+		p->ready_at = NEVER;
+		return;
+	}
+	if ((p->leads = chance(8)) == false)
+		return;
+	p->loops = p->threads = p->recycles = false;
+	for (n = (unsigned int)sim_between(w.sim, 1, 3); n > 0; n--)
+		proc_child(p->pid, p->ready_at);
+	/* What it has started aside serves nobody. */
+	if (chance(3)) {
+		struct proc *job = proc_child(p->pid, p->ready_at);
+
+		if (job != NULL) {
+			job->job = true;
+			job->threads = job->loops = false;
+		}
+	}
+}
+
+static inline bool
+is_child_of(const struct proc *p, pid_t leader)
+{
+	return p->pid != 0 && leader != 0 && p->leader == leader;
+}
+
+/* Whoever of its children serves. */
+static inline bool
+leads_now(const struct proc *p)
+{
+	unsigned int i;
+
+	for (i = SLOTS; i < w.end; i++) {
+		if (is_child_of(&w.procs[i], p->pid) && !w.procs[i].job)
+			return p->leads;
+	}
+	return false;
+}
+
+static inline struct exam
+examine(const struct proc *p)
+{
+	struct exam x = { .catches = p->catches,
+	    .frozen = !runs(p) };
+	unsigned int i;
+
+	if (p->hidden) {
+		x.holds = HOLDS_UNKNOWN;
+		return x;
+	}
+	x.threaded = p->threads;
+	x.loops = p->loops;
+	for (i = 0; i < CONNS; i++) {
+		const struct conn *c = &p->c[i];
+
+		if (c->id == 0)
+			continue;
+		if (x.holds != HOLDS_BUSY)
+			x.holds = c->quiet != 0 &&
+			    w.now - c->quiet >= KEEP_IDLE ? HOLDS_QUIET :
+			    HOLDS_BUSY;
+		if (x.connection == 0) {
+			x.connection = c->id;
+			x.age = w.now - c->began;
+		}
+	}
+	x.leads = x.holds == HOLDS_NOTHING && leads_now(p);
+	x.waits = x.holds == HOLDS_QUIET || (!p->threads && accepts(p));
+	return x;
+}
+
+/* The oldest request of a worker, and who serves it. */
+static inline const struct conn *
+oldest(unsigned int slot, pid_t *pid)
+{
+	pid_t leader = w.procs[slot].pid;
+	const struct conn *c, *old = NULL;
+	unsigned int i, k;
+
+	for (i = 0; i < w.end; i = after(i)) {
+		const struct proc *p = &w.procs[i];
+
+		if (i != slot && !is_child_of(p, leader))
+			continue;
+		for (k = 0; k < CONNS; k++) {
+			c = &p->c[k];
+			if (c->id != 0 && c->quiet == 0 &&
+			    (old == NULL || c->began < old->began)) {
+				old = c;
+				*pid = p->pid;
+			}
+		}
+	}
+	return old;
+}
+
+/* When something happens to a process by itself. */
+static inline uint64_t
+proc_next(const struct proc *p)
+{
+	uint64_t t = p->die_at < p->halt_at ? p->die_at : p->halt_at;
+	unsigned int i;
+
+	if (p->report_at < t)
+		t = p->report_at;
+	if (w.depth > 0 && p->ready_at > w.now && p->ready_at < t)
+		t = p->ready_at;
+	for (i = 0; runs(p) && i < CONNS; i++) {
+		if (p->c[i].id != 0 && p->c[i].until < t)
+			t = p->c[i].until;
+	}
+	return t;
+}
+
+#endif
