@@ -184,7 +184,7 @@ loop_timer(enum loop_timer t, uint64_t when, void (*handler)(void))
 	tv.tv_sec = (time_t)(pause / USEC);
 	tv.tv_usec = (suseconds_t)(pause % USEC);
 	if (event_add(timers[t].event, &tv) == -1)
-		timers[t].when = NEVER;		/* so that it can be set again */
+		timers[t].when = NEVER;	/* so that it can be set again */
 }
 
 static struct loop_watch *

@@ -12,7 +12,7 @@ import pytest
 
 import harness as h
 import wire
-from test_retire import Load, PROGRAMS, busy, enough, start
+from test_retire import Load, PROGRAMS, busy, start
 
 MEASURING = True
 
