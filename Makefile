@@ -29,12 +29,13 @@ OS =		${NATIVE}
 SRCS =		adapt.c capture.c command.c control.c credit.c daemon.c \
 		drain.c elf.c env.c err.c findings.c history.c ident.c \
 		inspect.c jail.c library.c limit.c listen.c lockfile.c \
-		log.c loop.c mend.c names.c names_kfcgi.c names_multiwatch.c \
-		names_spawn_fcgi.c notify.c option.c options.c pidfile.c \
-		place.c plan.c plan_control.c pool.c preflight.c prefiles.c \
-		preprint.c presocket.c program.c proto.c renew.c report.c retire.c \
-		sample.c scale.c signame.c slot.c start.c status.c \
-		supervise.c syslog.c trail.c worker.c
+		log.c loop.c mend.c names.c names_kfcgi.c \
+		names_multiwatch.c names_spawn_fcgi.c notify.c option.c \
+		options.c pidfile.c place.c plan.c plan_control.c pool.c \
+		preflight.c prefiles.c preprint.c presocket.c program.c \
+		proto.c renew.c report.c retire.c sample.c scale.c \
+		signame.c slot.c start.c status.c supervise.c syslog.c \
+		trail.c worker.c
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c parse_linux.c \
 		diag_linux.c load_linux.c netlink_linux.c queue_linux.c \
 		refuse_linux.c request_linux.c usage_linux.c

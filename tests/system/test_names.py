@@ -452,8 +452,8 @@ def test_a_socket_that_is_passed_in_is_not_wanted(place, how):
 
 
 def test_bounds_that_were_given_are_not_said_not_to_be():
-    r = subprocess.run([f"{peers.links()}/kfcgi", "-r", "-n", "8", "-N", "5",
-                        "--", "/app"], stderr=subprocess.PIPE, check=False,
+    r = subprocess.run([f"{peers.links()}/kfcgi", "-u", "www", "-r", "-n", "8",
+                        "-N", "5", "--", "/app"], stderr=subprocess.PIPE, check=False,
                        encoding="ascii", timeout=20,
                        env=dict(h.BASE_ENV, **h.sanitizer_env()))
     assert r.returncode == 1 and "below" in r.stderr, r
