@@ -26,15 +26,15 @@ PKG_CONFIG ?=	pkg-config
 NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
-SRCS =		adapt.c capture.c command.c control.c credit.c daemon.c \
-		drain.c elf.c env.c err.c findings.c history.c ident.c \
-		inspect.c jail.c library.c limit.c listen.c lockfile.c \
-		log.c loop.c mend.c names.c names_kfcgi.c \
-		names_multiwatch.c names_spawn_fcgi.c notify.c option.c \
-		options.c pidfile.c place.c plan.c plan_control.c pool.c \
-		preflight.c prefiles.c preprint.c presocket.c program.c \
-		proto.c renew.c report.c retire.c sample.c scale.c \
-		signame.c slot.c start.c status.c supervise.c syslog.c \
+SRCS =		adapt.c capture.c command.c control.c daemon.c drain.c \
+		elf.c env.c err.c findings.c history.c ident.c inspect.c \
+		jail.c library.c limit.c listen.c lockfile.c log.c loop.c \
+		mend.c names.c names_kfcgi.c names_multiwatch.c \
+		names_spawn_fcgi.c notify.c option.c options.c pidfile.c \
+		place.c plan.c plan_control.c pool.c preflight.c \
+		prefiles.c preprint.c presocket.c program.c proto.c \
+		renew.c report.c retire.c sample.c scale.c signame.c \
+		slot.c start.c status.c strays.c supervise.c syslog.c \
 		trail.c worker.c
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c parse_linux.c \
 		diag_linux.c load_linux.c netlink_linux.c queue_linux.c \
@@ -119,7 +119,7 @@ check: units
 check-system: all apps
 	@sh tests/system/root.sh build/systemd-root
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
-	    sh tests/system/run.sh
+	    sh tests/system/run.sh ${TESTS}
 
 # In turn, for about twenty minutes; bench-quick shows that it runs.
 bench: all apps

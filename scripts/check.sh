@@ -16,12 +16,14 @@ failed=0
 running=
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
-trap '[ -z "$running" ] || kill "$running"; exit 1' HUP INT TERM
+# shellcheck disable=SC2086	# the pids of what runs
+trap '[ -z "$running" ] || kill $running; exit 1' HUP INT TERM
 
-# count PASSED FAILED SKIPPED of a log's closing line, or of pytest's report.
+# count LOG REPORT: passed, failed and skipped, of a log's closing line or of
+# pytest's report.
 count()
 {
-	if [ -s "$tmp/pytest.xml" ]; then
+	if [ -s "$2" ]; then
 		awk 'BEGIN { RS = ">" }
 		/<testsuite / {
 			for (i = 1; i <= NF; i++) {
@@ -33,29 +35,33 @@ count()
 			bad = n["failures="] + n["errors="]
 			print n["tests="] - bad - n["skipped="], bad,
 			    n["skipped="]
-		}' "$tmp/pytest.xml"
+		}' "$2"
 	else
 		sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\)'\
 ' skipped$/\1 \2 \3/p' "$1" | tail -n 1
 	fi
 }
 
-# part NAME COMMAND...: one part, at most 25 minutes, with a log of its own.
-part()
+# begin NAME COMMAND...: one part, at most 25 minutes, with a log of its own.
+# It runs in the background, so that a signal to us is not kept waiting.
+begin()
 {
-	log=$logs/$1.log
 	name=$1
 	shift
-	rm -f "$tmp/pytest.xml"
 	start=$(date +%s)
+	PYTEST_ADDOPTS=--junitxml=$tmp/$name.xml timeout -k 10 1500 "$@" \
+	    >"$logs/$name.log" 2>&1 </dev/null &
+	running="$running $!"
+}
+
+# finish NAME PID: waits for a part, and says how it went.
+finish()
+{
+	name=$1
+	log=$logs/$1.log
 	status=0
-	# In the background, so that a signal to us is not kept waiting.
-	PYTEST_ADDOPTS=--junitxml=$tmp/pytest.xml timeout -k 10 1500 "$@" \
-	    >"$log" 2>&1 </dev/null &
-	running=$!
-	wait "$running" || status=$?
-	running=
-	counts=$(count "$log")
+	wait "$2" || status=$?
+	counts=$(count "$log" "$tmp/$name.xml")
 	# What counts nothing is one check.
 	# shellcheck disable=SC2086
 	set -- ${counts:-1 0 0}
@@ -70,6 +76,14 @@ part()
 		tail -n 300 "$log" | sed 's/^/    /'
 		echo "    ($log has all of it)"
 	fi
+}
+
+# part NAME COMMAND...: one part by itself.
+part()
+{
+	begin "$@"
+	finish "$1" "$!"
+	running=
 }
 
 # copy DIR: the sources alone.
@@ -101,8 +115,16 @@ part check-sanitize make check SANITIZE=1 WERROR=1
 part fuzz make fuzz
 part demo sh scripts/demo.sh --once
 part bench-quick make bench-quick
-part check-system make check-system
-part check-system-sanitize make check-system SANITIZE=1
+# What measures has the machine for itself; the rest, which mostly waits, runs
+# with both builds at once.
+part check-system make check-system TESTS=--measuring
+part check-system-sanitize make check-system TESTS=--measuring SANITIZE=1
+begin check-system-rest make check-system TESTS=--rest
+first=$!
+begin check-system-rest-sanitize make check-system TESTS=--rest SANITIZE=1
+second=$!
+finish check-system-rest "$first"
+finish check-system-rest-sanitize "$second"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -5,7 +5,9 @@
  * is too much is dropped by whole lines and counted. Memory is used only for
  * a line that is not complete yet.
  */
+
 #include <sys/queue.h>
+#include <sys/resource.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +25,7 @@
 #define RATE		(256 << 10)		/* and in a second */
 #define PREFIX_LINE	8192			/* longer ones are split */
 #define RAW_LINE	65536
-#define ORPHANS_MAX	16			/* pipes of ended workers */
+#define ORPHANS_LEAST	16			/* pipes of ended workers */
 #define TAIL_SIZE	1024
 
 struct stream {
@@ -48,6 +50,7 @@ TAILQ_HEAD(stream_list, stream);
 static struct stream_list streams = TAILQ_HEAD_INITIALIZER(streams);
 static struct stream **by_slot;
 static unsigned int norphans;
+static unsigned int orphans_max;		/* as descriptors allow */
 static enum worker_log mode;
 static size_t longest;
 static uint64_t next_tick = NEVER;
@@ -56,14 +59,22 @@ static char *tail;		/* during the start: whole lines */
 static size_t tail_len;
 
 int
-capture_init(unsigned int n, enum worker_log how, struct err *e)
+capture_init(unsigned int n, unsigned int trees, enum worker_log how,
+    struct err *e)
 {
+	struct rlimit r;
+
 	mode = how;
 	longest = how == WORKER_LOG_RAW ? RAW_LINE : PREFIX_LINE;
 	by_slot = calloc(n, sizeof(struct stream *));
 	tail = calloc(1, TAIL_SIZE);
 	if (by_slot == NULL || tail == NULL)
 		return err_set(e, EX_OSERR, "capture: out of memory");
+	/* Each tree may leave somebody behind who serves on. */
+	orphans_max = ORPHANS_LEAST;
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0 &&
+	    r.rlim_cur >= (rlim_t)n * 2 + FDS_RESERVED)
+		orphans_max += trees;
 	return 0;
 }
 
@@ -352,7 +363,7 @@ capture_end(unsigned int slot)
 		return;
 	}
 	flush_part(s, false, loop_now());
-	if (norphans <= ORPHANS_MAX)
+	if (norphans <= orphans_max)
 		return;
 	TAILQ_FOREACH(s, &streams, entry) {
 		if (s->slot == -1)

@@ -9,7 +9,10 @@
 
 #include "slot.h"
 
-/* How many could still take a connection; told ones do not count. */
+/*
+ * How many could still take a connection. Told ones do not count, nor do those
+ * a dead worker left behind that never do (a job in the background).
+ */
 static unsigned int
 servers(const struct pool *p)
 {
@@ -18,7 +21,7 @@ servers(const struct pool *p)
 	struct slot *s;
 
 	TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state)
-		n += !s->told;
+		n += !s->told && s->idles < POOL_DRAIN_IDLES;
 	return n + (p->frozen != NULL && !p->frozen->told);
 }
 
@@ -46,6 +49,9 @@ void
 drain_begin(struct pool *p, uint64_t now)
 {
 	p->draining = true;
+	p->drain_failures = 0;	/* what failed before is of no account */
+	/* Until that is known something may wait, and nobody is told. */
+	p->waiting = (struct queue){ .known = true, .depth = 1 };
 	p->shut_by = slot_later(now, p->conf.stop_timeout / 2);
 	p->drain_pause = POOL_DRAIN_FIRST;
 	p->drain_at = slot_later(now, p->drain_pause);
@@ -106,11 +112,23 @@ drain_queue(struct pool *p, const struct queue *q, uint64_t now)
 		shut(p);
 }
 
+/* One that was started in the stop has no more time than the others. */
+static void
+end_starting(struct pool *p, uint64_t now)
+{
+	struct slot *s, *next;
+
+	TAILQ_FOREACH_SAFE(s, &p->lists[SLOT_STARTING], by_state, next)
+		slot_end(p, s, now);
+}
+
 void
 drain_tick(struct pool *p, uint64_t now)
 {
 	if (now < p->drain_at)
 		return;
+	if (now >= p->stop_by)
+		end_starting(p, now);
 	p->drain_pause *= 2;
 	if (p->drain_pause > POOL_DRAIN_LAST)
 		p->drain_pause = POOL_DRAIN_LAST;
@@ -146,7 +164,7 @@ serve_the_rest(struct pool *p, uint64_t now)
 		return false;
 	}
 	if (p->drain_failures < POOL_DRAIN_FAILURES && now < p->stop_by &&
-	    (s = pool_empty(p)) != NULL) {
+	    pool_has_room(p) && (s = pool_empty(p)) != NULL) {
 		p->asked = false;
 		slot_spawn(p, s);
 		return false;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The event loop: who is called when. It decides nothing. */
+#include <sys/queue.h>
+
 #include <event2/event.h>
 
 #include <errno.h>
@@ -12,6 +14,8 @@
 #include <unistd.h>
 
 #include "spawnd.h"
+
+#define RETRY_PAUSE	UINT64_C(1000000)	/* usec */
 
 static struct event_base *base;
 static struct event *waker;
@@ -79,7 +83,12 @@ struct loop_watch {
 	struct event	*event;
 	void		(*handler)(void *);
 	void		*arg;
+	bool		 failed;	/* to be watched, but could not be */
+	TAILQ_ENTRY(loop_watch) entry;
 };
+
+/* The kernel had no memory for them, or no more watches for our user. */
+static TAILQ_HEAD(, loop_watch) failed = TAILQ_HEAD_INITIALIZER(failed);
 
 static void
 take_ready(evutil_socket_t fd, short what, void *arg)
@@ -174,7 +183,8 @@ loop_timer(enum loop_timer t, uint64_t when, void (*handler)(void))
 	pause = when > now ? when - now : 0;
 	tv.tv_sec = (time_t)(pause / USEC);
 	tv.tv_usec = (suseconds_t)(pause % USEC);
-	event_add(timers[t].event, &tv);
+	if (event_add(timers[t].event, &tv) == -1)
+		timers[t].when = NEVER;		/* so that it can be set again */
 }
 
 static struct loop_watch *
@@ -219,21 +229,48 @@ loop_watch_once(int fd, void (*handler)(void *), void *arg)
 	return watch(fd, EV_READ, handler, arg);
 }
 
+static void
+forget_failed(struct loop_watch *w)
+{
+	if (w->failed)
+		TAILQ_REMOVE(&failed, w, entry);
+	w->failed = false;
+}
+
 void
 loop_pause(struct loop_watch *w)
 {
+	forget_failed(w);
 	event_del(w->event);
+}
+
+static void
+retry(void)
+{
+	struct loop_watch *w, *next;
+
+	TAILQ_FOREACH_SAFE(w, &failed, entry, next) {
+		if (event_add(w->event, NULL) == 0)
+			forget_failed(w);
+	}
+	if (!TAILQ_EMPTY(&failed))
+		loop_timer(TIMER_RETRY, loop_now() + RETRY_PAUSE, retry);
 }
 
 void
 loop_resume(struct loop_watch *w)
 {
-	event_add(w->event, NULL);
+	if (w->failed || event_add(w->event, NULL) == 0)
+		return;
+	w->failed = true;
+	TAILQ_INSERT_TAIL(&failed, w, entry);
+	loop_timer(TIMER_RETRY, loop_now() + RETRY_PAUSE, retry);
 }
 
 void
 loop_unwatch(struct loop_watch *w)
 {
+	forget_failed(w);
 	if (w->event != NULL)
 		event_free(w->event);
 	free(w);

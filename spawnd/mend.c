@@ -24,20 +24,18 @@ static const struct {
 	{ RLIMIT_STACK, "stack" },
 };
 
-static rlim_t at_first[sizeof(needed) / sizeof(needed[0])];
+static struct rlimit at_first[sizeof(needed) / sizeof(needed[0])];
 
 void
 mend_init(void)
 {
-	struct rlimit r;
 	size_t i;
 
-	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-		if (getrlimit(needed[i].resource, &r) == 0)
-			at_first[i] = r.rlim_max;
-	}
+	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		getrlimit(needed[i].resource, &at_first[i]);
 }
 
+/* Raises again what can be; returns the name of one that cannot be. */
 static const char *
 find_lowered(void)
 {
@@ -45,14 +43,17 @@ find_lowered(void)
 	size_t i;
 
 	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++) {
-		if (getrlimit(needed[i].resource, &r) == 0 &&
-		    r.rlim_max < at_first[i])
+		if (getrlimit(needed[i].resource, &r) == -1)
+			continue;
+		if (r.rlim_max < at_first[i].rlim_max)
 			return needed[i].name;
+		if (r.rlim_cur < at_first[i].rlim_cur)
+			setrlimit(needed[i].resource, &at_first[i]);
 	}
 	return NULL;
 }
 
-/* Nobody can raise them again without a right. */
+/* Nobody can raise a hard limit again without a right. */
 static void
 on_crippled(void)
 {

@@ -408,9 +408,9 @@ observe_serves(pid_t pid)
 }
 
 uint64_t
-observe_head(void)
+observe_mark(void)
 {
-	return queue_head();
+	return queue_mark();
 }
 
 enum moved

@@ -96,7 +96,7 @@ observe_serves(pid_t pid)
 }
 
 uint64_t
-observe_head(void)
+observe_mark(void)
 {
 	return 0;
 }

@@ -39,12 +39,17 @@
 #define POOL_PROOF		(2 * USEC)	/* a reload waits so long */
 #define POOL_PROOF_LAST		UINT64_C(20000)	/* pause between its looks */
 #define POOL_MEASURE		USEC		/* between two measurements */
+#define POOL_SOON		(10 * USEC)	/* too large: the limit's fault */
+#define POOL_SOON_MAX		3		/* so often, and it is said */
+#define POOL_SOON_FIRST		USEC		/* pause before a replacement */
+#define POOL_SOON_LAST		(60 * USEC)
 #define POOL_OVERDUE		USEC		/* and looks for old requests */
 #define POOL_OVERDUE_LEAST	(USEC / 20)
 #define POOL_AGE_SPREAD		8		/* of --max-age, a fraction */
 #define POOL_DRAIN_FIRST	UINT64_C(1000)	/* looks at what still waits */
 #define POOL_DRAIN_LAST		UINT64_C(10000)
 #define POOL_DRAIN_FAILURES	3		/* in a row: give up */
+#define POOL_DRAIN_IDLES	2		/* looks: it serves nobody */
 
 enum slot_state {
 	SLOT_EMPTY,		/* no process, none wanted */
@@ -147,6 +152,7 @@ enum notice {
 	NOTICE_KILL,		/* pid: did not heed its stop signal */
 	NOTICE_LOST,		/* pid, age: killed with a connection */
 	NOTICE_GROWN,		/* pid, size: too large, is replaced */
+	NOTICE_TOO_SMALL,	/* the limit is, for any worker; delay */
 	NOTICE_LATE,		/* pid, holder, age: its request is ended */
 	NOTICE_LEFT,		/* count: still waited when the stop ended */
 	NOTICE_RELOADED,

@@ -17,18 +17,24 @@
 #include "spawnd.h"
 #include "diag.h"
 
-#define HEAD_FRESH	UINT64_C(1000)	/* usec */
+#define FRESH		UINT64_C(1000)	/* usec */
+#define KEPT		64		/* of those that wait */
 #define WAITING		(1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT)
 
 /*
- * One of the queue, the oldest of a unix socket. It is not given up before it
- * was seen to have left, so whoever remembers another one knows that it has.
+ * Some of those that wait: of a unix socket the oldest, with TCP, where the
+ * order is not to be seen, all that there were once, or as many as fit. None
+ * is given up before it was seen to have left, and of all the oldest goes
+ * first: as long as one of them is here, it is they who move.
  */
 static struct {
-	uint64_t	 id;		/* 0: none */
-	uint64_t	 seen;		/* usec; when it last was */
-	struct inet_diag_sockid tcp;
-} head;
+	struct inet_diag_sockid tcp[KEPT];
+	uint64_t	 ids[KEPT];
+	unsigned int	 n;
+	bool		 all;		/* the oldest is among them */
+	uint64_t	 marks;		/* so many have left; from 1 */
+	uint64_t	 seen;		/* usec; when they last were */
+} some = { .marks = 1 };
 
 bool
 queue_is_empty(void)
@@ -49,102 +55,121 @@ queue_has(const struct inet_diag_msg *m, uint64_t *id)
 }
 
 static bool
-take_head_unix(const struct nlmsghdr *h, void *arg)
+take_oldest(const struct nlmsghdr *h, void *arg)
 {
-	uint32_t inode;
+	uint32_t *inode = arg;
 	const void *a;
 	size_t len;
 
-	(void)arg;
 	a = diag_attribute(h, UNIX_DIAG_ICONS, &len);
-	if (a != NULL && len >= sizeof(inode)) {
-		memcpy(&inode, a, sizeof(inode));
-		head.id = inode;
-	}
+	if (a != NULL && len >= sizeof(*inode))
+		memcpy(inode, a, sizeof(*inode));
 	return false;
 }
 
-static bool
-take_head_tcp(const struct nlmsghdr *h, void *arg)
+static int
+see_oldest(void)
 {
-	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	uint32_t inode = 0;
 
-	(void)arg;
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) ||
-	    !queue_has(m, &head.id))
-		return true;
-	head.tcp = m->id;
-	return false;
+	if (diag_ask_unix(diag_listener(), UDIAG_SHOW_ICONS, take_oldest,
+	    &inode) == -1)
+		return -1;
+	if (some.n > 0 && some.ids[0] != inode)
+		some.marks++;
+	some.ids[0] = inode;
+	some.n = inode != 0;
+	some.all = true;
+	return 0;
 }
 
 static bool
-take_waits(const struct nlmsghdr *h, void *arg)
+take_waiting(const struct nlmsghdr *h, void *arg)
 {
 	const struct inet_diag_msg *m = NLMSG_DATA(h);
-	bool *waits = arg;
 	uint64_t id;
 
-	*waits = h->nlmsg_len >= NLMSG_LENGTH(sizeof(*m)) &&
-	    queue_has(m, &id) && id == head.id;
+	(void)arg;
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || !queue_has(m, &id))
+		return true;
+	some.all = some.n < KEPT;
+	if (some.all) {
+		some.tcp[some.n] = m->id;
+		some.ids[some.n++] = id;
+	}
+	return some.all;
+}
+
+static bool
+take_one(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	uint64_t *id = arg;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)) || !queue_has(m, id))
+		*id = 0;
 	return false;
 }
 
-/* TCP: is the head still there? Returns 0, or -1: it cannot be known. */
+/* TCP: those that have left go. Returns 0, or -1: that is not known. */
 static int
-head_waits(bool *waits)
+see_who_left(void)
 {
-	*waits = false;
-	if (diag_ask_connection(&head.tcp, take_waits, waits) == 0 ||
-	    errno == ENOENT || errno == ESTALE)
-		return 0;
-	return -1;
+	unsigned int i = 0;
+	uint64_t id;
+
+	while (i < some.n) {
+		id = 0;
+		if (diag_ask_connection(&some.tcp[i], take_one, &id) == -1 &&
+		    errno != ENOENT && errno != ESTALE)
+			return -1;
+		if (id == some.ids[i]) {
+			i++;
+			continue;
+		}
+		some.marks++;
+		some.n--;
+		some.ids[i] = some.ids[some.n];
+		some.tcp[i] = some.tcp[some.n];
+	}
+	return 0;
 }
 
-/* Is the head still that one? If not, there is a new one. */
+/* Has one of them left? */
 static int
-see_head(void)
+look(void)
 {
-	uint64_t before = head.id;
-	bool waits = false;
-	int r;
-
-	if (before != 0 && !diag_is_unix() && head_waits(&waits) == -1)
-		return -1;
-	if (waits) {
-		head.seen = loop_now();
-		return 0;
-	}
-	head.id = 0;
-	if (diag_is_unix())
-		r = diag_ask_unix(diag_listener(), UDIAG_SHOW_ICONS,
-		    take_head_unix, NULL);
-	else
-		r = diag_ask_tcp(WAITING, take_head_tcp, NULL);
-	if (r == -1)
-		head.id = before;
-	head.seen = loop_now();
-	return r;
+	some.seen = loop_now();
+	return diag_is_unix() ? see_oldest() : see_who_left();
 }
 
 /* To ask takes as long as a fork on a host with many sockets. */
 uint64_t
-queue_head(void)
+queue_mark(void)
 {
 	if (queue_is_empty())
 		return 0;
-	if (head.id != 0 && loop_now() - head.seen < HEAD_FRESH)
-		return head.id;
-	return see_head() == -1 ? 0 : head.id;
+	if (some.n > 0 && loop_now() - some.seen < FRESH)
+		return some.marks;
+	if (look() == -1)
+		return 0;
+	if (some.n == 0 && !diag_is_unix() &&
+	    diag_ask_tcp(WAITING, take_waiting, NULL) == -1)
+		some.n = 0;
+	return some.n > 0 ? some.marks : 0;
 }
 
 enum moved
 queue_moved(uint64_t mark)
 {
+	/* Nobody waited then: who waits now has come since, as others may. */
 	if (mark == 0)
-		return MOVED_NO;
-	if (head.id == mark && see_head() == -1)
+		return queue_is_empty() ? MOVED_NO : MOVED_YES;
+	if (some.marks == mark && look() == -1)
 		return MOVED_UNKNOWN;
-	return head.id == mark ? MOVED_NO : MOVED_YES;
+	if (some.marks != mark)
+		return MOVED_YES;
+	return some.all ? MOVED_NO : MOVED_UNKNOWN;
 }
 
 /* Counting those that wait. */

@@ -57,13 +57,11 @@ renew_ready(struct pool *p, struct slot *s, uint64_t now)
 
 /* first, doubled n - 1 times, at most last. */
 static uint64_t
-failure_pause(unsigned int n)
+doubled(uint64_t first, unsigned int n, uint64_t last)
 {
-	uint64_t pause = POOL_FAIL_FIRST;
-
-	while (n-- > 1 && pause < POOL_FAIL_LAST)
-		pause *= 2;
-	return smaller(pause, POOL_FAIL_LAST);
+	while (n-- > 1 && first < last)
+		first *= 2;
+	return smaller(first, last);
 }
 
 void
@@ -78,7 +76,8 @@ renew_forget(struct pool *p, struct slot *s)
 void
 renew_in_vain(struct pool *p, const struct slot *s)
 {
-	p->renew_after = slot_later(s->spawned, failure_pause(++p->renewals));
+	p->renew_after = slot_later(s->spawned, doubled(POOL_FAIL_FIRST,
+	    ++p->renewals, POOL_FAIL_LAST));
 }
 
 static void
@@ -119,15 +118,39 @@ renew_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	arm(p, s);
 }
 
+/*
+ * One that is too large as soon as it serves has not grown: the limit is below
+ * what the program needs, and the next one would be no better. So each is kept
+ * for longer and longer, up to a minute; those that are too large meanwhile
+ * are not counted.
+ */
+static void
+grown_soon(struct pool *p, const struct slot *s, uint64_t now)
+{
+	uint64_t pause;
+
+	if (now - s->ready >= POOL_SOON ||
+	    now - p->soon_at > 2 * POOL_SOON_LAST)
+		p->soon = 0;
+	if (now - s->ready >= POOL_SOON || now < p->renew_after)
+		return;
+	p->soon++;
+	p->soon_at = now;
+	pause = doubled(POOL_SOON_FIRST, p->soon, POOL_SOON_LAST);
+	p->renew_after = slot_later(now, pause);
+	if (p->soon == POOL_SOON_MAX)
+		slot_notice(p, NOTICE_TOO_SMALL, NULL)->delay = POOL_SOON_LAST;
+}
+
 void
 renew_measured(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	(void)now;
 	if (p->conf.max_rss == 0 || ev->size <= p->conf.max_rss || s->expired)
 		return;
 	expire(p, s, &p->counts.grown);
 	slot_notice(p, NOTICE_GROWN, s)->size = ev->size;
+	grown_soon(p, s, now);
 }
 
 /* Who serves an old request is told first, and killed at the next look. */
@@ -205,6 +228,7 @@ renew_reload(struct pool *p)
 	p->proven = false;
 	p->prove_by = NEVER;
 	p->generation++;
+	p->soon = 0;	/* of the old program */
 	/* What is quiet now need not be waited for when its turn comes. */
 	TAILQ_FOREACH(s, &p->lists[SLOT_READY], by_state)
 		slot_push(p, s, POOL_EXAMINE);

@@ -204,6 +204,11 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		log_info("worker %d: has grown to %" PRIu64 " MB (--max-rss), "
 		    "is replaced", (int)n->pid, n->size >> 20);
 		break;
+	case NOTICE_TOO_SMALL:
+		log_warn("--max-rss: workers are larger than that as soon as "
+		    "they serve (each is replaced once in %s at the most)",
+		    seconds(n->delay, delay));
+		break;
 	case NOTICE_LATE:
 		report_late(p, n);
 		break;

@@ -5,8 +5,8 @@
  * connection, and looked at again. Only if it still holds none is it sent its
  * stop signal, which it meets before accept(2) can return, and continued.
  *
- * The unit is the process. One that only watches over others is told at once;
- * what it leaves behind comes back as strays, each of which goes this way.
+ * The unit is the process. One that only watches over others goes the same
+ * way; what it leaves behind comes back as strays, each of which does, too.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -54,6 +54,7 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
 	(void)ev;
 	s->told = s->constant = s->busy = s->turn = false;
 	s->connection = s->age = 0;
+	s->idles = 0;
 	s->retiring = now;
 	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
 	    p->stop_by);
@@ -137,6 +138,14 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 		tell(p, s, false, now);
 }
 
+/* Does a process that was left behind neither serve nor wait for work? */
+static bool
+idles(const struct slot *s, const struct exam *x)
+{
+	return s->stray && x->holds == HOLDS_NOTHING && !x->waits &&
+	    !x->threaded && !x->loops && !x->leads;
+}
+
 void
 retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -144,6 +153,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	const struct exam *x = &ev->exam;
 
 	s->threads = x->threaded && !x->loops;
+	s->idles = idles(s, x) ? s->idles + 1 : 0;
 	s->turn = false;
 	if (p->called == s)
 		p->called = NULL;
@@ -162,10 +172,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;		/* it goes, and has things to do before */
 	if (!drain_allows(p))
 		return;		/* somebody waits, and it may serve them */
-	if (x->leads) {
-		if (!s->told)
-			tell(p, s, false, now);
-	} else if (p->frozen == NULL)
+	if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
 		await_turn(p, s, now);
@@ -250,7 +257,12 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 		retire_thaw(p, s, s->pause, now);
 		return;
 	}
-	s->kill = x->threaded && x->catches;
+	/* The stop began, or was told what waits, since it was stopped. */
+	if (!drain_allows(p)) {
+		retire_thaw(p, s, s->pause, now);
+		return;
+	}
+	s->kill = x->threaded && x->catches && !x->leads;
 	if (p->last != s && !drain_last(p, s))
 		retire_tell_frozen(p, s, now);
 }

@@ -149,7 +149,8 @@ slot_spawn_after(struct pool *p, struct slot *s, uint64_t now, uint64_t delay)
 bool
 slot_vacate(struct pool *p, struct slot *s)
 {
-	if (!s->leaving && p->phase != PHASE_STOP &&
+	/* In a stop none is wanted. */
+	if (!s->leaving &&
 	    (pool_staying(p) <= p->target ||
 	    (p->reloading && s->generation == p->generation)))
 		return false;

@@ -20,7 +20,6 @@ struct slot {
 	uint64_t	 deadline;
 	uint64_t	 ready_by;	/* SLOT_STARTING: the start-timeout */
 	uint64_t	 pause;		/* SLOT_STARTING: to the next look */
-	enum look	 seen;
 	uint64_t	 ready;		/* since when it is; 0: it is not */
 	uint64_t	 expires;	/* SLOT_READY: by age; NEVER */
 	uint64_t	 measure_at;	/* the next POOL_MEASURE_SIZE */
@@ -40,6 +39,7 @@ struct slot {
 	bool		 busy;		/* when last examined */
 	bool		 turn;		/* idle, and waits to be stopped */
 	bool		 threads;	/* then: several wait in accept */
+	unsigned int	 idles;		/* looks at a stray that did nothing */
 	bool		 constant;	/* other connections at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
@@ -80,6 +80,8 @@ struct pool {
 	uint64_t	 prove_by;	/* or is taken to; NEVER: not asked */
 	unsigned int	 nexpired;
 	unsigned int	 renewals;	/* of them that failed in a row */
+	unsigned int	 soon;		/* in a row too large at once */
+	uint64_t	 soon_at;	/* the last of them */
 	uint64_t	 renew_after;	/* for the next try */
 	unsigned int	 generation;
 	struct slot	*extra;		/* the new worker of a renewal */

@@ -56,10 +56,12 @@ static int
 open_all(struct err *e)
 {
 	unsigned int slots = plan.room + 1 + POOL_STRAYS;
+	unsigned int most = plan.max_workers > 0 ? plan.max_workers :
+	    (unsigned int)plan.workers;
 
 	if (log_open(&plan, e) == -1 || pidfile_lock(&plan, e) == -1 ||
 	    worker_init(&plan, slots, e) == -1 ||
-	    capture_init(slots, conf.worker_log, e) == -1 ||
+	    capture_init(slots, most, conf.worker_log, e) == -1 ||
 	    listen_open(&plan, e) == -1 || pidfile_publish(&plan, e) == -1 ||
 	    control_open(&plan, e) == -1)
 		return -1;

@@ -321,8 +321,12 @@ void	 adapt_step(int more);
 const struct scale *adapt_state(void);
 
 /* capture.c: the workers' output */
-/* Prepares for n slots. Returns 0, or -1 with *e set (71). */
-int	 capture_init(unsigned int n, enum worker_log mode, struct err *e);
+/*
+ * Prepares for n slots, and so many workers of which somebody may serve on
+ * when they have ended. Returns 0, or -1 with *e set (71).
+ */
+int	 capture_init(unsigned int n, unsigned int trees,
+	    enum worker_log mode, struct err *e);
 /*
  * Makes the pipe for a slot's next worker. Returns the end that the worker
  * is to write to, or -1 with errno set.
@@ -604,7 +608,7 @@ int	 syslog_send(int priority, const char *text, size_t len);
 enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
 	TIMER_STRAYS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
-	TIMER_CONTROL, TIMER_ADAPT, TIMER_SAMPLE, NTIMERS
+	TIMER_CONTROL, TIMER_ADAPT, TIMER_SAMPLE, TIMER_RETRY, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -633,6 +637,7 @@ struct loop_watch *loop_watch_write(int fd, void (*handler)(void *),
  */
 struct loop_watch *loop_watch_once(int fd, void (*handler)(void *), void *arg);
 void	 loop_pause(struct loop_watch *w);
+/* Where the kernel cannot, it is tried again each second until it can. */
 void	 loop_resume(struct loop_watch *w);
 void	 loop_unwatch(struct loop_watch *w);
 /* Microseconds of CLOCK_MONOTONIC. */
@@ -729,9 +734,9 @@ void	 observe_load(bool busy, struct load *l);
 int	 observe_children(pid_t *list, int n);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
-/* One that waits in the listen queue, the oldest if that is known; or 0. */
-uint64_t observe_head(void);
-/* Has that one left the queue? With mark 0 none has; it may be unknown. */
+/* The listen queue as it is now; 0: nobody waits there. */
+uint64_t observe_mark(void);
+/* Has somebody left it since? With mark 0 none has; it may be unknown. */
 enum moved observe_moved(uint64_t mark);
 /*
  * How many connections wait in the listen queue, and how many may. Returns 0,
@@ -817,8 +822,8 @@ bool	 parse_caught(const char *text, int signo);
 /* queue_linux.c: who waits to be accepted */
 /* This is cheap to ask; where it cannot be known it is not. */
 bool	 queue_is_empty(void);
-/* As observe_head() and observe_moved(). */
-uint64_t queue_head(void);
+/* As observe_mark() and observe_moved(). */
+uint64_t queue_mark(void);
 enum moved queue_moved(uint64_t mark);
 /* As observe_queue(), with half_open as observe_waiting(). */
 int	 queue_depth(bool half_open, unsigned int *depth, unsigned int *limit);
@@ -997,6 +1002,17 @@ void	 report_pool(const struct pool *pool, uint64_t now);
 /* "4 workers ready on unix:/run/app.sock (www:www 0660), ..." */
 void	 report_ready(const struct plan *p, unsigned int ready, char *buf,
 	    size_t size);
+
+/* strays.c: whom dead workers left behind */
+/* Notes whom this process has as children already: they are left alone. */
+void	 strays_init(void);
+/* One of those, or of nobody's, has ended: its number may be another's next. */
+void	 strays_reaped(pid_t pid);
+/* Adds to the pool those that serve, after strays_all() all that there are. */
+void	 strays_find(void);
+/* The same soon: many workers may die at once, and one look is enough. */
+void	 strays_expect(void);
+void	 strays_all(void);
 
 /* supervise.c: between the pool and the world */
 /*

@@ -99,7 +99,6 @@ start_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
 	s->spawned = now;
 	s->ready_by = slot_later(now, p->conf.start_timeout);
 	s->pause = POOL_LOOK_FIRST;
-	s->seen = LOOK_UNKNOWN;
 	slot_enter(p, s, SLOT_STARTING,
 	    smaller(slot_later(now, s->pause), s->ready_by));
 	if (s->leaving)
@@ -125,31 +124,33 @@ void
 start_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	if (now >= s->ready_by && s->seen == LOOK_NO) {
-		slot_notice(p, NOTICE_SLOW, s);
-		s->slow = true;
-		slot_stop(p, s, ev, now);
-		return;
-	}
-	if (now >= s->ready_by)
-		s->ready_by = slot_later(now, p->conf.start_timeout);
+	uint64_t next;
+
+	(void)ev;
 	s->pause = smaller(s->pause * 2, longest_pause(p));
-	slot_deadline(p, s, smaller(slot_later(now, s->pause), s->ready_by));
+	next = slot_later(now, s->pause);
+	slot_deadline(p, s, now < s->ready_by ? smaller(next, s->ready_by) :
+	    next);
 	slot_push(p, s, POOL_LOOK)->age = now - s->spawned;
 }
 
+/* The last look is at the deadline itself: an older one may be wrong by now. */
 void
 start_looked(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	s->seen = ev->look;
-	if (ev->look != LOOK_READY)
-		return;
-	s->quick = 0;
-	came_up(p, s, now);
-	renew_ready(p, s, now);
-	if (p->phase == PHASE_STOP)
-		slot_end(p, s, now);
+	if (ev->look == LOOK_READY) {
+		s->quick = 0;
+		came_up(p, s, now);
+		renew_ready(p, s, now);
+		if (p->phase == PHASE_STOP)
+			slot_end(p, s, now);
+	} else if (now >= s->ready_by && ev->look == LOOK_NO) {
+		slot_notice(p, NOTICE_SLOW, s);
+		s->slow = true;
+		slot_stop(p, s, ev, now);
+	} else if (now >= s->ready_by)
+		s->ready_by = slot_later(now, p->conf.start_timeout);
 }
 
 /* An exit 0 of a worker that was never seen ready. */

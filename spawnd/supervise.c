@@ -27,7 +27,7 @@ static void
 do_spawn(unsigned int slot)
 {
 	struct pool_event ev = { .slot = slot, .pid = -1 };
-	uint64_t mark = observe_head();
+	uint64_t mark = observe_mark();
 	int output;
 
 	listen_blocking();
@@ -297,27 +297,6 @@ on_timer(void)
 	act();
 }
 
-/*
- * Whoever a dead worker left behind is our child now. Those that serve go
- * like a worker; others are none of our business until the stop.
- */
-static void
-find_strays(void)
-{
-	static pid_t list[CHILDREN_MAX];
-	struct pool_event ev = { .what = EV_STRAY };
-	int i, n;
-
-	n = observe_children(list, CHILDREN_MAX);
-	for (i = 0; i < n; i++) {
-		if (worker_known(list[i]) ||
-		    (!stopping && !observe_serves(list[i])))
-			continue;
-		ev.pid = list[i];
-		supervise_event(&ev);
-	}
-}
-
 /* Is no process but one left in the pool? */
 static bool
 is_last(void)
@@ -331,20 +310,25 @@ on_child(int signo)
 	struct pool_event ev;
 	bool stopped, died = false;
 	int slot, status;
+	pid_t pid;
 
 	(void)signo;
-	while (worker_reap(&slot, &status, &stopped) > 0) {
-		if (slot == -1)
+	while ((pid = worker_reap(&slot, &status, &stopped)) > 0) {
+		if (slot == -1) {
+			strays_reaped(pid);
 			continue;
+		}
 		ev = (struct pool_event){ .what = EV_HALTED,
 		    .slot = (unsigned int)slot };
 		if (!stopped) {
 			if (stopping && is_last())
-				find_strays();	/* they are waited for */
+				strays_find();	/* they are waited for */
 			capture_end(ev.slot);
 			ev.what = EV_EXIT;
 			ev.status = status;
 			ev.exec_failed = worker_failure(ev.slot) != NULL;
+			if (ev.exec_failed || WIFSIGNALED(status))
+				mend_no_spawn();
 			if (pool_wants_queue(pool, ev.slot))
 				ev.moved = observe_moved(
 				    worker_sight(ev.slot)->mark);
@@ -354,10 +338,8 @@ on_child(int signo)
 			mend_stopped(ev.slot);
 		supervise_event(&ev);
 	}
-	/* Many may die at once: one look at what they left is enough. */
 	if (died)
-		loop_timer(TIMER_STRAYS, loop_now() + STRAYS_PAUSE,
-		    find_strays);
+		strays_expect();
 }
 
 void
@@ -373,7 +355,8 @@ supervise_stop(bool fast)
 	/* The manager's own deadline must not be shorter than ours. */
 	notify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
 	    ((unsigned long long)plan->conf->stop_timeout + 10) * USEC);
-	find_strays();
+	strays_all();
+	strays_find();
 	supervise_event(&ev);
 }
 
@@ -519,10 +502,11 @@ int
 supervise_init(const struct plan *p, struct err *e)
 {
 	plan = p;
-	mend_init();
-	if (watch_signals(e) == -1)
+	strays_init();
+	if (watch_signals(e) == -1 || make_pool(e) == -1)
 		return -1;
-	return make_pool(e);
+	mend_init();
+	return 0;
 }
 
 struct pool *

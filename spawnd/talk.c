@@ -196,6 +196,9 @@ talk_send(struct talk *t, const char *command, int fd, struct err *e)
 		if (await(t, POLLOUT, false, e) == -1)
 			return -1;
 		n = send_with(t->fd, line + done, len - done, fd);
+		/* Who has hung up has said why, which is still to be read. */
+		if (n == -1 && errno == EPIPE)
+			return 0;
 		if (n == -1 && errno != EAGAIN && errno != EINTR)
 			return err_set(e, EX_UNAVAILABLE, "the pool has "
 			    "gone: %s", strerror(errno));

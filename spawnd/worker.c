@@ -78,7 +78,8 @@ raise_limits(const struct conf *c, struct err *e)
 static int
 raise_open_files(unsigned int n, struct err *e)
 {
-	rlim_t want = (rlim_t)n + FDS_RESERVED;
+	/* Each worker's pipe, and that of one it may have followed. */
+	rlim_t want = (rlim_t)n * 2 + FDS_RESERVED;
 	struct rlimit r;
 
 	if (getrlimit(RLIMIT_NOFILE, &open_files) == -1)

@@ -15,6 +15,8 @@ while ($request->Accept() >= 0) {
 		read STDIN, $posted, $length - length $posted, length $posted
 		    or last;
 	}
+	# libfcgi closes a kept connection whose input was not read to its end.
+	1 while read STDIN, my $rest, 4096;
 	print "Content-Type: text/plain\r\nX-Pid: $$\r\n",
 	    'X-Token: ', $query{token} // '', "\r\n\r\n";
 	print $length ? $posted : "pid $$\nuid $<\n",

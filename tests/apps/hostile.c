@@ -20,7 +20,8 @@
  *   away           becomes the leader of a session of its own
  *   join           joins the supervisor's process group
  *   limit=NAME     lowers that limit of the supervisor to 0: nofile, fsize,
- *                  nproc, as, or all of them
+ *                  nproc, as, stack, or all of them; soft: only the soft
+ *                  limit of descriptors
  *   slow           gives the supervisor the least of the cpu
  *   fds=N          opens N descriptors
  *   threads=N      starts N threads
@@ -164,11 +165,18 @@ limit(const char *name)
 	} limits[] = {
 		{ "nofile", RLIMIT_NOFILE }, { "fsize", RLIMIT_FSIZE },
 		{ "nproc", RLIMIT_NPROC }, { "as", RLIMIT_AS },
+		{ "stack", RLIMIT_STACK },
 	};
-	struct rlimit none = { 0, 0 };
+	struct rlimit none = { 0, 0 }, files;
 	int r = ENOENT;
 	size_t i;
 
+	if (strcmp(name, "soft") == 0 && prlimit(supervisor, RLIMIT_NOFILE,
+	    NULL, &files) == 0) {
+		files.rlim_cur = 5;
+		return result(prlimit(supervisor, RLIMIT_NOFILE, &files,
+		    NULL));
+	}
 	for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 		if (strcmp(name, limits[i].name) == 0 ||
 		    strcmp(name, "all") == 0)

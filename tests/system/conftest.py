@@ -19,17 +19,34 @@ def pytest_configure(config):
     for path in (harness.SPAWND, harness.APPS):
         if not os.path.exists(path):
             raise pytest.UsageError(f"{path}: missing")
+    # Whoever started the tests may ignore these, as a shell's background does.
+    for signo in (signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(signo, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Crashing is part of the tests; core files are not.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def pytest_addoption(parser):
+    parser.addoption("--measuring", action="store_true",
+                     help="only the modules with MEASURING = True")
+    parser.addoption("--rest", action="store_true",
+                     help="only the others, which do not mind company")
+
+
 def pytest_collection_modifyitems(config, items):
-    """A module with PLAIN_ONLY = True is not for the build with sanitizers."""
-    if not harness.sanitized():
-        return
-    plain = [i for i in items if getattr(i.module, "PLAIN_ONLY", False)]
-    items[:] = [i for i in items if i not in plain]
-    config.hook.pytest_deselected(items=plain)
+    """A module with PLAIN_ONLY = True is not for the build with sanitizers;
+    one with MEASURING = True needs the machine for itself."""
+    def wanted(item):
+        measuring = getattr(item.module, "MEASURING", False)
+        return not (
+            getattr(item.module, "PLAIN_ONLY", False) and
+            harness.sanitized() or
+            config.getoption("--measuring") and not measuring or
+            config.getoption("--rest") and measuring)
+    out = [i for i in items if not wanted(i)]
+    items[:] = [i for i in items if wanted(i)]
+    config.hook.pytest_deselected(items=out)
 
 
 @pytest.hookimpl(hookwrapper=True)

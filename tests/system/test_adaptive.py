@@ -16,6 +16,8 @@ import pytest
 
 import harness as h
 
+MEASURING = True
+
 PHP = ["/usr/bin/php-cgi", "-n"]
 BAR = 0.1               # seconds from 2 to 32 workers
 SLOWER = 4 if h.sanitized() else 1
@@ -250,19 +252,6 @@ def test_who_takes_all_connections_at_once_stays_alone(spawnd, place):
     before = s.workers()
     assert result(load(where, 16, 1, 50))["answered"] > 16
     assert s.workers() == before, s.log()
-
-
-def test_a_queue_that_always_moves_gets_workers(spawnd, place):
-    """Each waits for seven others, 7 ms, and nobody for long."""
-    where = f"{place}/sock"
-    s = spawnd("-s", where, "-u", "www", "-F", 1, "-N", 8, "--",
-               h.app("bare"))
-    popen = load(where, 8, 30, 1)
-    try:
-        climb(s, 4, 10)
-    finally:
-        popen.send_signal(signal.SIGINT)
-        result(popen)
 
 
 def test_fewer_workers_under_load_lose_nothing(spawnd, place):

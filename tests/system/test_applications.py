@@ -12,6 +12,7 @@ import pytest
 
 import harness as h
 
+MEASURING = True
 PLAIN_ONLY = True       # what it shows is nothing that sanitizers see
 
 CLIENTS = 6

@@ -13,6 +13,8 @@ import pytest
 
 import harness as h
 
+MEASURING = True
+
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
 DROPPED = r"warning: worker (\d+): (\d+) lines of its output dropped"
 LOST = r"warning: log: (\d+) lines were lost"
@@ -285,6 +287,39 @@ def rate(p, sec, look=lambda: None):
             end = time.monotonic()
     assert sum(load.failed.values()) == 0, load
     return load.answered / (end - start)
+
+
+TREE = r"""#!/usr/bin/perl
+use FCGI;
+use POSIX ();
+if (my $pid = fork) { waitpid($pid, 0); exit }
+my $r = FCGI::Request();
+while ($r->Accept() >= 0) {
+	select(undef, undef, undef, 1.5);
+	POSIX::write(2, "served $$\n", length "served $$\n");
+	print "Content-Type: text/plain\r\n\r\nok\n";
+}
+"""
+
+
+def test_all_who_are_left_behind_can_still_write(spawnd, place):
+    """A tree's first process goes at once, the one that serves when it has;
+    what it writes then has to be read, or the write would end it."""
+    trees = 24
+    with open(f"{place}/tree", "w") as f:
+        f.write(TREE)
+    os.chmod(f"{place}/tree", 0o755)
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", trees, "--",
+               f"{place}/tree")
+    clients = [h.Connection(f"{place}/sock") for _ in range(trees)]
+    for c in clients:
+        c.send("x")
+    h.wait_for(lambda: sum(len(h.fds(pid)) > 3 for pid in h.descendants(
+        s.pid)) >= trees, 10, s.log)
+    s.signal(signal.SIGHUP)
+    assert [c.receive().text for c in clients] == ["ok\n"] * trees
+    h.wait_for(lambda: len(set(re.findall(r"served (\d+)", s.log()))) ==
+               trees, 5, s.log)
 
 
 def test_flood_of_100_mb(pool):

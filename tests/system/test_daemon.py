@@ -170,6 +170,8 @@ def test_start_with_closed_descriptors(place, spawnd, closed):
                wrap=["sh", "-c", f'exec "$@" {closed}', "sh"])
     assert s.status == 0, s.log()
     adopt(s, pid_in(f"{place}/pid"))
+    # It says how the start went first, where whoever started it listens.
+    h.wait_for(lambda: h.fds(s.pid)[2] == "/dev/null", 5, s.log)
     found = h.fds(s.pid)
     assert found[0].startswith("socket:")
     assert found[1] == found[2] == "/dev/null"

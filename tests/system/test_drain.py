@@ -14,6 +14,8 @@ import harness as h
 import wire
 from test_retire import Load, PROGRAMS, busy, enough, start
 
+MEASURING = True
+
 WAITING = 50            # clients at once
 TCP = ("127.0.0.1", 9098)
 

@@ -15,6 +15,7 @@ import pytest
 import harness as h
 import test_retire
 
+MEASURING = True
 PLAIN_ONLY = True       # what is measured here is not the sanitizers' work
 
 CLIENTS = 6

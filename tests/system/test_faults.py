@@ -17,6 +17,7 @@ import pytest
 import harness as h
 import test_retire
 
+MEASURING = True
 PLAIN_ONLY = True       # a tracer and the sanitizers exclude each other
 
 WORKERS = 3
@@ -291,6 +292,18 @@ def test_listener_of_another_network_namespace(spawnd, sock, args):
 
 
 # Connections of every kind
+
+def test_connection_that_cannot_be_watched_at_first(spawnd, sock):
+    """The kernel's watches are counted by user, and may be used up."""
+    s = spawnd("-s", sock, "-u", "www", "-F", 0, "-N", 2, "-w", 1, "--",
+               h.app("bare"))
+    with Load(sock, seconds=0.1):
+        s.wait_workers(1)
+    # At rest again, it watches for the next; that fails twice.
+    with fault(s, "epoll_ctl:error=ENOSPC:when=1..2"):
+        h.wait_for(lambda: not s.workers(), 10, s.log)
+        assert h.request(sock, "a 0", deadline=8).text.startswith("a ")
+
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("how", ["kept", "half-closed", "reset"])

@@ -12,6 +12,7 @@ import pytest
 import harness as h
 import web
 
+MEASURING = True
 PLAIN_ONLY = True
 HOSTS = {"one": "10.213.1.2", "two": "10.213.2.2"}
 PORT = 9000
@@ -80,14 +81,14 @@ def check(answer, token):
     return int(answer.headers["X-Pid"])
 
 
-def load_during(server, pools, change):
+def load_during(server, pools, change, **how):
     """Requests from CLIENTS threads, before, during and after the change."""
     tally = web.Tally()
     over = threading.Event()
     crew = [threading.Thread(
         target=web.one_by_one, daemon=True,
         args=(server.port, "/page?token=%s&pid&sleep=2", check, tally,
-              lambda: not over.is_set())) for _ in range(CLIENTS)]
+              lambda: not over.is_set()), kwargs=how) for _ in range(CLIENTS)]
     workers = [set(p.workers()) for p in pools]
     for t in crew:
         t.start()
@@ -127,7 +128,9 @@ def test_stop_loses_nothing_where_another_host_is_asked(site):
     assert server.fetch("/page?token=t").status == 200
 
 
-def test_kill_loses_what_was_served_at_most(site):
+@pytest.mark.parametrize("how", [{}, {"method": "POST", "body": b"x"}],
+                         ids=["GET", "POST"])
+def test_kill_loses_what_was_served_at_most(site, how):
     """Workers end with their supervisor, and with them what they served."""
     server, pools = site
     workers = pools[0].workers()
@@ -135,7 +138,9 @@ def test_kill_loses_what_was_served_at_most(site):
     def change():
         for pid in [pools[0].pid, *workers]:
             h.kill(pid)
-    tally = load_during(server, pools, change)
-    # Each client had one request on its way, and the queue counts, too.
-    assert tally.lost <= CLIENTS, (tally, server.log()[-2000:])
+    tally = load_during(server, pools, change, **how)
+    # Each client had one request on its way, which only nginx asks about
+    # again, and only if that may be done twice.
+    most = 0 if server.program == "nginx" and not how else CLIENTS
+    assert tally.lost <= most, (tally, server.log()[-2000:])
     assert server.fetch("/page?token=t").status == 200

@@ -10,6 +10,8 @@ import pytest
 import harness
 import web
 
+MEASURING = True
+
 PHP = "/usr/bin/php-cgi"
 WORKERS = 4
 REQUESTS = 500 if harness.sanitized() else 2000

@@ -14,6 +14,8 @@ import pytest
 import harness as h
 import web
 
+MEASURING = True
+
 CLIENTS = 8
 SECONDS = 6
 REQUESTS = 20000        # at the least: less is no load
@@ -25,6 +27,9 @@ GAP = 200               # ms without an answer; the bar itself is a benchmark's
 
 PHP = ["/usr/bin/php-cgi", "-n"]
 
+# A process of the worker's that has inherited the listen socket.
+HELPER = f"exec 3<&0; sleep 300 <&3 3<&- & exec 3<&-; exec {h.app('bare')}"
+
 # What is started, the script it is asked for, the options of spawnd.
 PROGRAMS = {
     "no handler": ([h.app("bare")], None, ["-F", 4]),
@@ -33,6 +38,7 @@ PROGRAMS = {
     "php-cgi": (PHP, "php/load.php", ["-F", 4]),
     "php-cgi, children": (PHP, "php/load.php", ["-F", 2, "-C", 2]),
     "perl": ([h.source("load.pl")], None, ["-F", 4]),
+    "with a helper": (["/bin/sh", "-c", HELPER], None, ["-F", 4]),
     "fcgiwrap, children": (["/usr/sbin/fcgiwrap", "-c", "3"], h.app("cgi"),
                            ["-F", 2]),
     "go": ([os.path.join(h.APPS, "load-go")], None, ["-F", 4]),
@@ -258,6 +264,34 @@ def test_children_of_a_killed_php_go_when_they_are_idle(spawnd, place):
     h.wait_for(lambda: not any(h.alive(pid) for pid in children), 10, s.log)
     s.wait_workers(2, other_than=[leader])
     load = Load(f"{place}/sock", script, seconds=1)
+    assert load.result()["failed"] == 0
+
+
+def test_who_was_there_before_is_left_alone(spawnd, place):
+    """As behind a container's entry script, and whoever they belong to."""
+    entry = ["/bin/sh", "-c", 'sleep 300 & exec "$@"', "sh"]
+    for who in (["-u", "www"], []):
+        os.chmod(place, 0o777)
+        s = spawnd("-s", f"{place}/sock{len(who)}", *who, "-F", 1, "--",
+                   h.app("bare"), wrap=entry, user=None if who else "web")
+        job = next(pid for pid in h.children(s.pid)
+                   if "sleep" in h.link(pid, "exe") or
+                   h.stat(pid).pgrp == s.pid)
+        began = time.monotonic()
+        assert s.stop() == 0
+        assert time.monotonic() - began < 3
+        assert h.alive(job)
+        h.kill(job)
+
+
+def test_strays_go_also_while_workers_end_all_the_time(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--", "/bin/sh",
+               "-c", f"{HELPER} max 1")
+    load = Load(f"{place}/sock", ms=5, seconds=LONGEST)
+    first = set(h.descendants(s.pid))
+    h.wait_for(lambda: not first & set(h.descendants(s.pid)), 20, s.log)
+    assert load.running()
+    load.end()
     assert load.result()["failed"] == 0
 
 

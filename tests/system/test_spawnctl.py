@@ -21,6 +21,8 @@ import ctl as c
 import harness as h
 from ctl import ctl, figures, pool
 
+MEASURING = True
+
 
 @pytest.fixture
 def php(spawnd, place):
@@ -112,10 +114,12 @@ def test_scale_up_and_down(echo):
 
 
 def test_stop_waits_for_requests_and_stop_now_does_not(spawnd, place):
-    for now, least, most in (([], 1, 5), (["--now"], 0, 5)):
+    # To stop at once is to kill after two seconds.
+    for now, sleep, least, most in (([], 1500, 1, 5),
+                                    (["--now"], 9000, 0, 5)):
         s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, h.app("echo"))
         client = h.Connection(f"{place}/s")
-        client.send("sleep=1500&pid")
+        client.send(f"sleep={sleep}&pid")
         h.wait_for(lambda: figures("echo")["connections"]["now"] == "1", 5)
         began = time.monotonic()
         r = ctl("stop", *now)
@@ -137,6 +141,21 @@ def test_a_second_stop_waits_along(spawnd, place):
     assert client.receive().status == 200
     client.close()
     assert (first.wait(10), s.wait()) == (0, 0)
+
+
+def test_a_pool_that_stops_takes_no_more_commands(echo):
+    client = h.Connection(echo.sock)
+    client.send("sleep=1000&pid")
+    h.wait_for(lambda: figures("p")["connections"]["now"] == "1", 5)
+    with c.Raw(pool("p") + "/control") as stopper:
+        stopper.send(b"stop\n")
+        assert stopper.line() == "spawnd 1"
+        assert ctl("scale", 2).status == ctl("reload").status == 75
+        assert ctl("ping").status == 69
+        assert figures("p")["pool"]["state"] == "stopping"
+        assert client.receive().status == 200
+        assert stopper.answer()[-1] == "end"
+    assert echo.wait() == 0
 
 
 def test_ping_succeeds_while_all_workers_are_busy(echo):
@@ -186,6 +205,10 @@ def test_log_reopen(spawnd, place):
     os.rename(pool("echo") + "/log", f"{place}/said")
     assert ctl("log-reopen").status == 78
     os.symlink(f"{place}/said", pool("echo") + "/log")
+    assert ctl("log-reopen").status == 78
+    os.unlink(pool("echo") + "/log")
+    h.install(f"{place}/said", pool("echo") + "/log")
+    os.chown(pool("echo") + "/log", 67, 67)
     assert ctl("log-reopen").status == 78
     r = ctl("log-reopen", f"{place}/log/y")
     assert r.status == 0, r
@@ -286,17 +309,15 @@ def test_the_figures_follow_the_load(spawnd, place, kind):
     assert not load.failed and max(off) <= 4 and sorted(off)[12] <= 1, off
 
 
-def wait_quiet(s, seconds, deadline):
-    """Until nothing has woken the supervisor for so long."""
-    seen, since = None, time.monotonic()
-
-    def quiet():
-        nonlocal seen, since
-        now = h.status(s.pid)["voluntary_ctxt_switches"]
-        if now != seen:
-            seen, since = now, time.monotonic()
-        return time.monotonic() - since > seconds
-    h.wait_for(quiet, deadline, s.log)
+def has_a_timer(pid):
+    """Is one of its timerfds going to expire?"""
+    timers = [fd for fd, link in h.fds(pid).items() if "[timerfd]" in link]
+    assert timers
+    for fd in timers:
+        with open(f"/proc/{pid}/fdinfo/{fd}") as f:
+            if "it_value: (0, 0)" not in f.read():
+                return True
+    return False
 
 
 def test_a_pool_of_one_size_has_a_history_nobody_asked_for(echo):
@@ -305,8 +326,9 @@ def test_a_pool_of_one_size_has_a_history_nobody_asked_for(echo):
     for client in clients:
         assert client.receive().status == 200
         client.close()
-    # At rest nothing wakes it up.
-    wait_quiet(echo, 3, 8)
+    assert has_a_timer(echo.pid)
+    # At rest nothing is going to wake it up.
+    h.wait_for(lambda: not has_a_timer(echo.pid), 5)
     points = [{k: int(v) for k, v in p.items()} for _, p in
               c.records(c.ask(pool("p") + "/status", "history"))]
     assert {p["workers"] for p in points} == {2}
@@ -325,6 +347,17 @@ def test_a_pool_of_one_size_has_a_history_nobody_asked_for(echo):
     echo.wait_workers(3)
     h.wait_for(lambda: c.ask(pool("p") + "/status", "history")[-2].split()[2]
                == "workers=3", 5)
+
+
+def test_pss_is_for_who_asks_for_it(echo):
+    assert "PSS" not in ctl("status").stdout
+    assert re.search(r"PSS +OF-AGO$", ctl("status", "--full").stdout, re.M)
+    for args, there in (([], False), (["--full"], True)):
+        data = json.loads(ctl("status", "--json", *args).stdout)
+        for w in data["worker"]:
+            assert ("pss" in w) is there, w
+            assert not there or (0 < w["pss"] < w["rss"] and
+                                 0 <= w["pss_age"] < 30), w
 
 
 def test_the_forms(echo):
@@ -461,7 +494,8 @@ EVIL = b"\x1b]0;owned\x07\x1b[2J\x9b2J"
     b"spawnd 1\npool name=\\x1b[2J\\xc2\\x9b listen=\\x1b\nworker slot=1 "
     b"state=\\x1b pid=\\x9b\nend\n",
     b"error 64 " + EVIL + b"\n", b"error 64 \\x1b[2J\n", b"error 0 x\n",
-    b"spawnd 2\nend\n", b"", b"spawnd 1\n", b"x" * 100000,
+    b"spawnd 2\nend\n", b"pool name=x\nend\n", b"", b"spawnd 1\n",
+    b"x" * 100000,
     b"spawnd 1\n" + b"worker a=b\n" * 200000,
     b"spawnd 1\nstatus\0\nend\n"], ids=lambda a: repr(a[:20]))
 def test_a_daemon_that_answers_junk(place, answer):
@@ -490,7 +524,8 @@ def test_a_daemon_that_answers_junk(place, answer):
         assert not re.search("[\0-\x09\x0b-\x1f\x7f-\x9f\ufffd]", shown), \
             shown
         assert r.status in (0, 64, 69, 76), r
-        assert r.status != 0 or b"pool" in answer or args == ["list"], r
+        assert r.status != 0 or args == ["list"] or answer.startswith(
+            b"spawnd 1\npool"), r
     server.close()
 
 
@@ -510,24 +545,45 @@ def test_a_thousand_workers_are_told_fast_and_in_between(spawnd, place):
                "--", h.app("hello"), deadline=60)
     with c.Raw(pool("p") + "/control", 30) as client:
         took, used = [], []
-        for _ in range(5):
+        for _ in range(9):
             before, began = h.cpu(s.pid), time.monotonic()
             lines = client.ask("status")
             took.append(time.monotonic() - began)
             used.append(h.cpu(s.pid) - before)
             assert sum(w.startswith("worker ") for w in lines) == 1000
         print("status of 1,000 workers:", took, used)
+        # The bar; other processes of the machine may make some longer.
         assert sorted(took)[2] < (0.05 if not h.sanitized() else 0.5), took
-        # One that dies meanwhile is replaced before all of it is told.
-        client.send(b"status full\n" * 3)
-        lines = [client.line()]
-        before, began = set(s.workers()), time.monotonic()
+        assert sorted(used)[4] < (0.05 if not h.sanitized() else 0.5), used
+    # One that dies meanwhile is replaced long before all is told.
+    clients = [c.Raw(pool("p") + "/control", 30) for _ in range(8)]
+    parts = []
+    for _ in range(5):
+        before = set(s.workers())
+        for client in clients:
+            client.send(b"status\n" * 3)
+        began = time.monotonic()
         h.kill(before.pop())
-        h.wait_for(lambda: set(s.workers()) - before, 5, s.log)
+        h.wait_for(lambda: set(s.workers()) - before, 5, s.log, 0.001)
         respawn = time.monotonic() - began
-        for _ in range(3):
-            lines += client.answer()
-        told = time.monotonic() - began
-    print("a respawn meanwhile:", respawn, "of", told)
-    assert respawn < told / 4 and (respawn < 0.2 or h.sanitized())
-    assert sum(w.startswith("worker ") for w in lines) == 3000
+        for client in clients * 3:
+            lines = client.answer()
+            assert sum(w.startswith("worker ") for w in lines) >= 999
+        parts.append((respawn, time.monotonic() - began))
+    for client in clients:
+        client.close()
+    print("respawns, and what they came in between of:", parts)
+    assert sorted(r / told for r, told in parts)[2] < 0.09
+    # Who asks and does not take the answer costs no memory for all of it.
+    before = int(h.status(s.pid)["VmData"].split()[0])
+    readers = [c.Raw(pool("p") + "/status") for _ in range(16)]
+    for r in readers:
+        r.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        r.send(b"status\n")
+    figures("p")
+    h.wait_for(lambda: h.stat(s.pid).state == "S", 5)
+    more = int(h.status(s.pid)["VmData"].split()[0]) - before
+    print("16 that do not read:", more, "KB")
+    assert more < 1024 or h.sanitized()
+    for r in readers:
+        r.close()

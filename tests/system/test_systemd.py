@@ -15,6 +15,8 @@ import harness
 import machine
 import units
 
+MEASURING = True
+
 SAMPLES = os.path.join(harness._top, "tests", "scripts")
 WWW_DATA = 33
 

@@ -12,6 +12,8 @@ import pytest
 import ctl as c
 import harness as h
 
+MEASURING = True
+
 ENV = {**h.BASE_ENV, **h.sanitizer_env(), "TERM": "xterm-256color",
        "LC_ALL": "C.UTF-8"}
 

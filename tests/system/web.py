@@ -280,18 +280,18 @@ class Tally:
         return sum(self.failed.values())
 
 
-def one_by_one(port, path, check, tally, wanted):
+def one_by_one(port, path, check, tally, wanted, **how):
     """Requests one after another while wanted() says so.
 
     path holds a %s for the token. check(answer, token) returns what the
     answer says, or raises AssertionError when it is not the whole and right
-    answer to this very request.
+    answer to this very request. how: as of fetch().
     """
     while wanted():
         token = hashlib.sha256(os.urandom(16)).hexdigest()
         kind, value, text = None, None, None
         try:
-            answer = fetch(port, path % token)
+            answer = fetch(port, path % token, **how)
             if answer.status != 200:
                 kind = "status %d" % answer.status
             else:

@@ -50,7 +50,9 @@ struct bed {
 	bool		 show_looks;	/* in the line, too */
 	bool		 show_all;	/* and all about retiring */
 	bool		 no_fork;	/* the answer to every spawn */
+	struct queue	 queue;		/* the answer to each POOL_QUEUE */
 	unsigned int	 spawns, looks, exams;
+	unsigned int	 measures, proofs, overdues;	/* asked for */
 	struct bed_worker w[BED_SLOTS];
 	unsigned int	 nstopped;
 	uint64_t	 stopped_at;	/* EV_STOP; 0: not yet */
@@ -84,6 +86,7 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 	static const char *const words[] = { [NOTICE_EXIT] = "exit",
 	    [NOTICE_NOFORK] = "nofork", [NOTICE_SLOW] = "slow",
 	    [NOTICE_KILL] = "kill", [NOTICE_LOST] = "lost",
+	    [NOTICE_GROWN] = "grown", [NOTICE_LATE] = "late",
 	    [NOTICE_RELOAD_FAILED] = "reload-failed" };
 
 	b->notice = *n;
@@ -95,6 +98,10 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 		bed_put(b, "[done]");
 	else if (n->what == NOTICE_RELOADED)
 		bed_put(b, "[reloaded]");
+	else if (n->what == NOTICE_LEFT)
+		bed_put(b, "[left %u]", n->count);
+	else if (n->what == NOTICE_TOO_SMALL)
+		bed_put(b, "[too small]");
 	else
 		bed_put(b, "[%s %u]", words[n->what], n->slot);
 }
@@ -125,6 +132,15 @@ bed_put_action(struct bed *b, const struct pool_action *a)
 		bed_put(b, "adopt%u", a->slot);
 	else if (a->what == POOL_SIGNAL)
 		bed_put_signal(b, a);
+	else if (a->what == POOL_SIGNAL_HOLDER)
+		bed_put(b, "%s:%d", a->signo == SIGKILL ? "KILL" : "TERM",
+		    (int)a->pid);
+	else if (a->what == POOL_REFUSE)
+		bed_put(b, "refuse");
+	else if (a->what == POOL_SHUT)
+		bed_put(b, "shut");
+	else if (a->what == POOL_QUEUE && b->show_all)
+		bed_put(b, "queue");
 	else if (a->what == POOL_NOTICE)
 		bed_put_notice(b, &a->notice);
 }
@@ -235,6 +251,15 @@ bed_spawned(struct bed *b, unsigned int slot)
 	    EV_SPAWNED, .pid = b->w[slot].pid, .error = b->no_fork ? 11 : 0 };
 }
 
+/* What is counted; a test that cares answers by itself. */
+static inline void
+bed_count(struct bed *b, const struct pool_action *a)
+{
+	b->measures += a->what == POOL_MEASURE_SIZE;
+	b->proofs += a->what == POOL_PROVE;
+	b->overdues += a->what == POOL_OVERDUE_LOOK;
+}
+
 /* Carries out one action as the daemon would. Returns false: none left. */
 static inline bool
 bed_act_once(struct bed *b)
@@ -255,14 +280,17 @@ bed_act_once(struct bed *b)
 		b->exams++;
 		ev.what = EV_EXAMINED;
 		ev.exam = bed_exam(b, a.slot);
+	} else if (a.what == POOL_QUEUE) {
+		ev.what = EV_QUEUE;
+		ev.queue = b->queue;
 	} else if (a.what == POOL_SIGNAL)
 		bed_signal(b, &a);
 	else if (a.what == POOL_ADOPT)
 		bed_worker(b, a.slot, a.pid);
 	else if (a.what == POOL_NOTICE && a.notice.what == NOTICE_FAILED)
 		b->fast = true;
-	if (a.what == POOL_SIGNAL || a.what == POOL_ADOPT ||
-	    a.what == POOL_NOTICE)
+	bed_count(b, &a);
+	if (a.what > POOL_EXAMINE && a.what != POOL_QUEUE)
 		return true;
 	ev.slot = a.slot;
 	pool_event(b->p, &ev, b->now);

@@ -131,6 +131,8 @@ a_list_too_long_is_scrolled(void **arg)
 	assert_has_not(picture, "     0      11");
 	/* No further than there are any. */
 	first = 9;
+	draw(10, 40, false);
+	assert_has_not(picture, "scroll");
 	draw(9, 40, false);
 	assert_has(picture, "\nq quit, j k scroll: 2 to 3 of 3");
 	first = 0;
@@ -171,6 +173,17 @@ the_bar_is_full_only_when_all_are_busy(void **arg)
 	answers_add(&a, "workers ready=2\n");
 	draw(9, 40, false);
 	assert_has(picture, "busy   ? of 2\nqueue  [        ] ?, peak 0");
+}
+
+static void
+what_has_happened_is_counted(void **arg)
+{
+	(void)arg;
+	answers_add(&a, "count started=0 recycled=1 crashed=2 failed=3 "
+	    "retired=4 killed=5 lost=6 saturated=7.9 reloads=8");
+	draw(9, 99, false);
+	assert_has(picture, "\nstarted 0  recycled 1  crashed 2  failed 3  "
+	    "retired 4  killed 5  lost 6  saturated 8\n");
 }
 
 static void
@@ -256,7 +269,15 @@ five_minutes_are_kept(void **arg)
 	unsigned int n, ago;
 
 	(void)arg;
-	for (n = 0; n < 5000; n++)
+	for (n = 0; n < 100; n++)
+		note(t + n * USEC, n % 3, 0, 4);
+	/* What was long before, and the first of them. */
+	history_write(t + n * USEC, &o);
+	assert_has(o.buf, "point ago=99092 ");
+	assert_has(o.buf, "\npoint ago=100 workers=4 busy=0 busy_peak=0 ");
+	assert_has(o.buf, "\npoint ago=99 workers=4 busy=1 busy_peak=1 ");
+	o.len = 0;
+	for (; n < 5000; n++)
 		note(t + n * USEC, n % 3, 0, 4);
 	history_write(t + n * USEC, &o);
 	proto_done(&o);
@@ -284,6 +305,7 @@ main(void)
 		TEST(it_is_this_picture),
 		TEST(a_list_too_long_is_scrolled),
 		TEST(the_bar_is_full_only_when_all_are_busy),
+		TEST(what_has_happened_is_counted),
 		TEST(wide_characters_take_two_cells),
 		TEST(busy_workers_are_at_the_top),
 		TEST(a_point_holds_until_the_next),

@@ -1,5 +1,58 @@
 /* SPDX-License-Identifier: ISC */
+/*
+ * How a ready worker is replaced: by a reload, for its age or size, or for a
+ * request that takes too long. tests/unit/test_reload.c has the reload's own.
+ */
 #include "bed.h"
+
+/* A pool that is ready, with what a test asks for. */
+static struct bed *
+ready_with(const struct pool_conf *c)
+{
+	struct bed *b = bed_raw(c);
+	unsigned int i;
+
+	bed_act(b);
+	for (i = 0; i < c->workers; i++)
+		bed_look(b, i, LOOK_READY);
+	bed_did(b);
+	b->sees = LOOK_READY;
+	return b;
+}
+
+static void
+proved(struct bed *b, unsigned int slot, uint64_t connection)
+{
+	bed_event(b, (struct pool_event){ .what = EV_PROVED, .slot = slot,
+	    .exam.connection = connection });
+}
+
+static void
+measured(struct bed *b, unsigned int slot, uint64_t size)
+{
+	bed_event(b, (struct pool_event){ .what = EV_MEASURED, .slot = slot,
+	    .size = size });
+}
+
+static void
+overdue(struct bed *b, unsigned int slot, pid_t pid)
+{
+	bed_event(b, (struct pool_event){ .what = EV_OVERDUE, .slot = slot,
+	    .overdue = { .late = pid != 0, .pid = pid, .age = 4 * USEC } });
+}
+
+/* Ends whoever is on its way. */
+static void
+let_go(struct bed *b)
+{
+	unsigned int slot;
+
+	for (slot = 0; slot < pool_slots(b->p); slot++) {
+		if (pool_state(b->p, slot) >= SLOT_RETIRING &&
+		    pool_state(b->p, slot) <= SLOT_KILLED)
+			bed_exit(b, slot, 0);
+	}
+}
 
 /* Those that still leave count: the extra one waits until there is room. */
 static void
@@ -38,12 +91,358 @@ an_extra_worker_that_replaces_nobody_goes(void **arg)
 	bed_free(b);
 }
 
+/* The one it was to replace went first, because fewer are wanted. */
+static void
+an_extra_worker_of_one_that_is_gone_goes(void **arg)
+{
+	struct pool_conf c = bed_conf(2);
+	struct bed *b;
+
+	(void)arg;
+	c.max_rss = 1000;
+	b = ready_with(&c);
+	b->sees = LOOK_NO;
+	measured(b, 0, 2000);
+	bed_pass(b, POOL_SOON_FIRST);
+	assert_did(b, "[grown 0] spawn2");
+	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 1 });
+	assert_did(b, "TERM>0");
+	let_go(b);
+	bed_look(b, 2, LOOK_READY);
+	bed_pass(b, 100 * MSEC);
+	let_go(b);
+	assert_int_equal(pool_count(b->p, SLOT_READY), 1);
+	assert_int_equal(pool_count(b->p, SLOT_EMPTY), pool_slots(b->p) - 1);
+	bed_free(b);
+}
+
+/* It has died by itself: the extra one is not extra any more. */
+static void
+an_extra_worker_takes_the_place_of_one_that_dies(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.max_rss = 1000;
+	b = ready_with(&c);
+	b->sees = LOOK_NO;
+	measured(b, 0, 2000);
+	bed_pass(b, POOL_SOON_FIRST);
+	assert_did(b, "[grown 0] spawn1");
+	bed_crash(b, 0);
+	bed_look(b, 1, LOOK_READY);
+	bed_pass(b, 100 * MSEC);
+	assert_did(b, "[exit 0]");
+	assert_int_equal(pool_count(b->p, SLOT_READY), 1);
+	bed_free(b);
+}
+
+static void
+the_first_new_one_must_serve_or_be_given_the_time(void **arg)
+{
+	struct pool_conf c = bed_conf(2);
+	struct bed *b;
+
+	(void)arg;
+	c.proof = POOL_PROOF;
+	b = ready_with(&c);
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 2, LOOK_READY);
+	bed_pass(b, POOL_PROOF - MSEC);
+	assert_did(b, "spawn2");
+	/* Of the two seconds' looks: 1, 2, 4 ... 20 ms. */
+	assert_in_range(b->proofs, 90, 110);
+	bed_pass(b, MSEC);
+	assert_did(b, "TERM>0");
+	bed_free(b);
+}
+
+static void
+a_request_that_was_served_is_the_proof(void **arg)
+{
+	struct pool_conf c = bed_conf(2);
+	struct bed *b;
+
+	(void)arg;
+	c.proof = POOL_PROOF;
+	b = ready_with(&c);
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 2, LOOK_READY);
+	assert_did(b, "spawn2");
+	proved(b, 2, 0);
+	proved(b, 2, 77);
+	proved(b, 2, 77);
+	assert_did(b, "");
+	proved(b, 2, 0);
+	assert_did(b, "TERM>0");
+	let_go(b);
+	/* The second new one need not prove anything. */
+	assert_did(b, "spawn0");
+	bed_look(b, 0, LOOK_READY);
+	assert_did(b, "TERM>1");
+	bed_free(b);
+}
+
+static void
+one_that_crashes_before_its_proof_ends_the_reload(void **arg)
+{
+	struct pool_conf c = bed_conf(2);
+	struct bed *b;
+
+	(void)arg;
+	c.proof = POOL_PROOF;
+	b = ready_with(&c);
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 2, LOOK_READY);
+	bed_did(b);
+	bed_crash(b, 2);
+	assert_did(b, "[reload-failed 2] [exit 2]");
+	assert_int_equal(pool_count(b->p, SLOT_READY), 2);
+	assert_int_equal(pool_counts(b->p)->reloads_failed, 1);
+	bed_pass(b, 100 * USEC);
+	assert_did(b, "");
+	bed_free(b);
+}
+
+static void
+ages_are_spread(void **arg)
+{
+	struct pool_conf c = bed_conf(8);
+	uint64_t first = NEVER, last = 0, aged = 0, begun;
+	struct bed *b;
+
+	(void)arg;
+	c.max_age = 800 * USEC;
+	b = ready_with(&c);
+	begun = b->now;
+	while (b->now < begun + 799 * USEC) {
+		bed_pass(b, 100 * MSEC);
+		let_go(b);
+		assert_true(pool_count(b->p, SLOT_READY) >= 8);
+		if (pool_counts(b->p)->aged == aged)
+			continue;
+		aged = pool_counts(b->p)->aged;
+		first = first == NEVER ? b->now - begun : first;
+		last = b->now - begun;
+	}
+	assert_in_range(aged, 7, 8);
+	assert_true(first >= 700 * USEC);
+	assert_true(last - first > 30 * USEC);
+	bed_free(b);
+}
+
+static void
+the_new_one_is_ready_before_one_that_is_too_old_goes(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.max_age = 10 * USEC;
+	b = ready_with(&c);
+	b->sees = LOOK_NO;
+	bed_pass(b, 10 * USEC);
+	assert_did(b, "spawn1");
+	bed_pass(b, USEC);
+	assert_did(b, "");
+	bed_look(b, 1, LOOK_READY);
+	assert_did(b, "TERM>0");
+	bed_free(b);
+}
+
+static void
+sizes_are_measured_once_a_second(void **arg)
+{
+	struct pool_conf c = bed_conf(4);
+	struct bed *b;
+
+	(void)arg;
+	c.max_rss = 1000;
+	b = ready_with(&c);
+	bed_pass(b, 20 * USEC);
+	assert_in_range(b->measures, 72, 80);
+	measured(b, 1, 1000);
+	measured(b, 1, 0);
+	assert_did(b, "");
+	measured(b, 1, 1001);
+	assert_did(b, "[grown 1] spawn4");
+	bed_pass(b, 100 * MSEC);
+	assert_did(b, "TERM>1");
+	assert_int_equal(pool_counts(b->p)->grown, 1);
+	bed_free(b);
+}
+
+/* How many replacements in a minute, if each is too large when measured. */
+static unsigned int
+replaced_in_a_minute(struct bed *b)
+{
+	unsigned int i, slot, spawns = b->spawns;
+
+	for (i = 0; i < 60; i++) {
+		for (slot = 0; slot < pool_slots(b->p); slot++) {
+			if (pool_state(b->p, slot) == SLOT_READY)
+				measured(b, slot, 2000);
+		}
+		bed_pass(b, USEC);
+		let_go(b);
+	}
+	return b->spawns - spawns;
+}
+
+static void
+a_limit_below_the_need_is_said_once_and_makes_no_storm(void **arg)
+{
+	struct pool_conf c = bed_conf(4);
+	struct bed *b;
+	const char *did;
+
+	(void)arg;
+	c.max_rss = 1000;
+	b = ready_with(&c);
+	/* After pauses of 1, 2, 4, 8, 16, 32 seconds: up to four in each. */
+	assert_in_range(replaced_in_a_minute(b), 4, 20);
+	did = strstr(bed_did(b), "[too small]");
+	assert_non_null(did);
+	assert_null(strstr(did + 1, "[too small]"));
+	replaced_in_a_minute(b);
+	bed_did(b);
+	assert_in_range(replaced_in_a_minute(b), 1, 4);
+	assert_has_not(bed_did(b), "[too small]");
+	assert_int_equal(pool_count(b->p, SLOT_READY), 4);
+	bed_free(b);
+}
+
+/* Each has served for eleven seconds when it is too large: so it has grown. */
+static void
+one_that_leaks_is_replaced_at_once_always(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+	unsigned int i, slot;
+
+	(void)arg;
+	c.max_rss = 1000;
+	b = ready_with(&c);
+	for (i = 0; i < 20; i++) {
+		bed_pass(b, POOL_SOON + USEC);
+		for (slot = 0; pool_state(b->p, slot) != SLOT_READY; )
+			slot++;
+		bed_did(b);
+		measured(b, slot, 2000);
+		assert_has(bed_did(b), "spawn");
+		bed_pass(b, 100 * MSEC);
+		let_go(b);
+	}
+	bed_free(b);
+}
+
+/* It may need less. */
+static void
+a_reload_forgets_what_the_old_program_needed(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+	unsigned int slot;
+
+	(void)arg;
+	c.max_rss = 1000;
+	b = ready_with(&c);
+	replaced_in_a_minute(b);
+	bed_tell(b, EV_RELOAD);
+	bed_pass(b, 100 * MSEC);
+	let_go(b);
+	bed_pass(b, 60 * USEC);
+	assert_has(bed_did(b), "[reloaded]");
+	for (slot = 0; pool_state(b->p, slot) != SLOT_READY; )
+		slot++;
+	measured(b, slot, 2000);
+	bed_pass(b, POOL_SOON_FIRST);
+	assert_has(bed_did(b), "spawn");
+	bed_free(b);
+}
+
+static void
+an_old_request_is_ended_by_its_signal_then_killed(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.request_timeout = 3 * USEC;
+	b = ready_with(&c);
+	bed_pass(b, 3 * USEC);
+	assert_in_range(b->overdues, 7, 9);
+	overdue(b, 0, 0);
+	assert_did(b, "");
+	overdue(b, 0, b->w[0].pid);
+	assert_did(b, "[late 0] TERM:101");
+	assert_int_equal(b->notice.age, 4 * USEC);
+	/* It has two seconds: so long nobody looks. */
+	b->overdues = 0;
+	bed_pass(b, POOL_FAST_STOP - 1);
+	assert_int_equal(b->overdues, 0);
+	bed_pass(b, 1);
+	assert_int_equal(b->overdues, 1);
+	overdue(b, 0, b->w[0].pid);
+	assert_did(b, "KILL:101");
+	bed_event(b, (struct pool_event){ .what = EV_EXIT,
+	    .status = SIGKILL });
+	/* That is no crash, and is replaced at once. */
+	assert_did(b, "spawn0");
+	assert_int_equal(pool_counts(b->p)->timed_out, 1);
+	assert_int_equal(pool_counts(b->p)->crashed, 0);
+	bed_free(b);
+}
+
+/* Of a tree only that process is ended which serves the request. */
+static void
+of_a_tree_the_one_that_serves_is_ended(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.request_timeout = 3 * USEC;
+	b = ready_with(&c);
+	overdue(b, 0, 4711);
+	assert_did(b, "[late 0] TERM:4711");
+	assert_int_equal(b->notice.holder, 4711);
+	assert_int_equal(b->notice.pid, b->w[0].pid);
+	/* Another one is told first, too. */
+	overdue(b, 0, 4712);
+	assert_did(b, "[late 0] TERM:4712");
+	overdue(b, 0, 0);
+	overdue(b, 0, 4712);
+	assert_did(b, "[late 0] TERM:4712");
+	bed_free(b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_renewal_waits_for_room),
 		cmocka_unit_test(an_extra_worker_that_replaces_nobody_goes),
+		cmocka_unit_test(an_extra_worker_of_one_that_is_gone_goes),
+		cmocka_unit_test(
+		    an_extra_worker_takes_the_place_of_one_that_dies),
+		cmocka_unit_test(
+		    the_first_new_one_must_serve_or_be_given_the_time),
+		cmocka_unit_test(a_request_that_was_served_is_the_proof),
+		cmocka_unit_test(
+		    one_that_crashes_before_its_proof_ends_the_reload),
+		cmocka_unit_test(ages_are_spread),
+		cmocka_unit_test(
+		    the_new_one_is_ready_before_one_that_is_too_old_goes),
+		cmocka_unit_test(sizes_are_measured_once_a_second),
+		cmocka_unit_test(
+		    a_limit_below_the_need_is_said_once_and_makes_no_storm),
+		cmocka_unit_test(one_that_leaks_is_replaced_at_once_always),
+		cmocka_unit_test(a_reload_forgets_what_the_old_program_needed),
+		cmocka_unit_test(
+		    an_old_request_is_ended_by_its_signal_then_killed),
+		cmocka_unit_test(of_a_tree_the_one_that_serves_is_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

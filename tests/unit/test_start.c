@@ -381,6 +381,37 @@ a_worker_seen_not_ready_in_time_is_ended(void **arg)
 	bed_free(b);
 }
 
+/* The last look before that was up to 50 ms ago. */
+static void
+one_that_is_ready_at_the_last_moment_is_not_ended(void **arg)
+{
+	struct bed *b = one_late(LOOK_NO);
+
+	(void)arg;
+	bed_pass(b, 58 * USEC - 1);
+	b->sees = LOOK_READY;
+	bed_pass(b, 1);
+	assert_did(b, "");
+	assert_state(b, 0, SLOT_READY);
+	bed_free(b);
+}
+
+/* The loop was late: what it saw before is of no account. */
+static void
+one_that_was_ready_in_time_is_not_ended_by_a_late_loop(void **arg)
+{
+	struct bed *b = one_late(LOOK_NO);
+
+	(void)arg;
+	b->now += 100 * USEC;
+	b->sees = LOOK_READY;
+	pool_tick(b->p, b->now);
+	bed_act(b);
+	assert_did(b, "");
+	assert_state(b, 0, SLOT_READY);
+	bed_free(b);
+}
+
 static void
 an_ended_slow_worker_counts_as_failed(void **arg)
 {
@@ -484,6 +515,10 @@ main(void)
 		cmocka_unit_test(a_slow_first_fork_of_many_ends_them_all),
 		cmocka_unit_test(a_pool_that_was_ready_never_gives_up),
 		cmocka_unit_test(a_worker_seen_not_ready_in_time_is_ended),
+		cmocka_unit_test(
+		    one_that_is_ready_at_the_last_moment_is_not_ended),
+		cmocka_unit_test(
+		    one_that_was_ready_in_time_is_not_ended_by_a_late_loop),
 		cmocka_unit_test(an_ended_slow_worker_counts_as_failed),
 		cmocka_unit_test(having_been_slow_once_is_forgotten),
 		cmocka_unit_test(a_late_loop_ends_a_hundred_slow_workers),

@@ -169,6 +169,7 @@ xml_is_well_formed(void **arg)
 	answers_add(&a, POOL LOAD WORKERS);
 	show(writer_fpm(f, &a, "xml", true, &e));
 	assert_int_equal(answers_pipe("xmllint --noout -"), 0);
+	answer_free(&a);
 	answers_add(&a, HOSTILE);
 	show(writer_fpm(f, &a, "xml", true, &e));
 	assert_int_equal(answers_pipe("xmllint --noout -"), 0);

@@ -16,13 +16,17 @@
 
 /* Fails unless `part` stands somewhere in `text`. */
 #define assert_has(text, part) do {					\
-	if (strstr((text), (part)) == NULL)				\
-		fail_msg("\"%s\" is not in \"%s\"", (part), (text));	\
+	const char *text_ = (text);					\
+									\
+	if (strstr(text_, (part)) == NULL)				\
+		fail_msg("\"%s\" is not in \"%s\"", (part), text_);	\
 } while (0)
 
 #define assert_has_not(text, part) do {					\
-	if (strstr((text), (part)) != NULL)				\
-		fail_msg("\"%s\" is in \"%s\"", (part), (text));	\
+	const char *text_ = (text);					\
+									\
+	if (strstr(text_, (part)) != NULL)				\
+		fail_msg("\"%s\" is in \"%s\"", (part), text_);		\
 } while (0)
 
 #endif

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: ISC */
+/* A stop that serves what waits: what is asked, kept, told and started. */
+#include "bed.h"
+
+static struct bed *
+one_with(unsigned int workers, unsigned int waiting)
+{
+	struct pool_conf c = bed_conf(workers);
+	struct bed *b;
+	unsigned int i;
+
+	c.drains = true;
+	b = bed_raw(&c);
+	b->queue = (struct queue){ .known = true, .depth = waiting };
+	bed_act(b);
+	for (i = 0; i < workers; i++)
+		bed_look(b, i, LOOK_READY);
+	bed_did(b);
+	return b;
+}
+
+static void
+keeps_new_ones_out_and_asks_what_waits(void **arg)
+{
+	struct bed *b = one_with(1, 0);
+
+	(void)arg;
+	b->show_all = true;
+	b->w[0].exam.holds = HOLDS_BUSY;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "exam0 refuse queue");
+	bed_pass(b, POOL_DRAIN_FIRST);
+	assert_has(bed_did(b), "queue");
+	bed_free(b);
+}
+
+/* Asked again, in pauses that grow to 10 ms. */
+static void
+asks_at_most_every_ten_milliseconds(void **arg)
+{
+	struct bed *b = one_with(1, 3);
+	const char *did, *s;
+	unsigned int n = 0;
+
+	(void)arg;
+	b->show_all = true;
+	b->w[0].exam.holds = HOLDS_BUSY;
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 100 * MSEC);
+	bed_did(b);
+	bed_pass(b, USEC);
+	did = bed_did(b);
+	for (s = did; (s = strstr(s, "queue")) != NULL; s++)
+		n++;
+	assert_in_range(n, 99, 101);
+	bed_free(b);
+}
+
+static void
+tells_nobody_while_something_waits(void **arg)
+{
+	struct bed *b = one_with(2, 5);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 20 * USEC);
+	assert_has_not(bed_did(b), "TERM");
+	b->queue.depth = 0;
+	bed_pass(b, 20 * MSEC);
+	assert_did(b, "TERM>0 TERM>1");
+	bed_free(b);
+}
+
+/* Nor does constant load, or a program that cannot be seen, change that. */
+static void
+nor_those_that_would_be_told_while_they_serve(void **arg)
+{
+	struct bed *b = one_with(2, 5);
+
+	(void)arg;
+	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].changes = true;
+	b->w[1].exam.holds = HOLDS_UNKNOWN;
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 20 * USEC);
+	assert_did(b, "refuse shut");
+	b->queue.depth = 0;
+	bed_pass(b, USEC);
+	assert_did(b, "TERM>0 TERM>1");
+	bed_free(b);
+}
+
+static void
+shuts_the_socket_when_something_waits(void **arg)
+{
+	struct bed *b = one_with(1, 1);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "refuse shut");
+	bed_pass(b, USEC);
+	assert_did(b, "");
+	bed_free(b);
+}
+
+/* accept(2) would fail in threads while others of the process serve. */
+static void
+with_threads_shuts_it_only_after_half_the_time(void **arg)
+{
+	struct bed *b = one_with(1, 1);
+
+	(void)arg;
+	b->w[0].exam.threaded = true;
+	b->w[0].exam.waits = false;
+	b->w[0].exam.holds = HOLDS_BUSY;
+	bed_tell(b, EV_STOP);
+	bed_pass(b, b->conf.stop_timeout / 2 - MSEC);
+	assert_did(b, "refuse");
+	bed_pass(b, 20 * MSEC);
+	assert_did(b, "shut");
+	bed_free(b);
+}
+
+static void
+with_an_event_loop_shuts_it_at_once(void **arg)
+{
+	struct bed *b = one_with(1, 1);
+
+	(void)arg;
+	b->w[0].exam.threaded = b->w[0].exam.loops = true;
+	b->w[0].exam.holds = HOLDS_BUSY;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "refuse shut");
+	bed_free(b);
+}
+
+/* Where new ones cannot be kept out it would never be empty. */
+static void
+an_open_queue_counts_for_half_the_time(void **arg)
+{
+	struct bed *b = one_with(1, 9);
+
+	(void)arg;
+	b->queue.open = true;
+	bed_tell(b, EV_STOP);
+	bed_pass(b, b->conf.stop_timeout / 2 - 20 * MSEC);
+	assert_has_not(bed_did(b), "TERM");
+	bed_pass(b, 40 * MSEC);
+	assert_did(b, "TERM>0");
+	bed_free(b);
+}
+
+static void
+an_unknown_queue_keeps_nobody(void **arg)
+{
+	struct bed *b = one_with(1, 0);
+
+	(void)arg;
+	b->queue = (struct queue){ .known = false, .depth = 7 };
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 10 * MSEC);
+	assert_did(b, "refuse shut TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+/* With nobody else left it is stopped, and the queue looked at once more. */
+static void
+the_last_one_goes_when_the_queue_is_seen_empty(void **arg)
+{
+	struct bed *b = one_with(2, 0);
+
+	(void)arg;
+	b->show_all = true;
+	bed_tell(b, EV_STOP);
+	assert_did(b, "exam0 exam1 refuse queue");
+	bed_pass(b, MSEC - 1);
+	assert_did(b, "");
+	bed_pass(b, 1);
+	assert_has(bed_did(b), "exam0 TERM>0 CONT>0 exam1 STOP>1 exam1 shut "
+	    "queue TERM>1 CONT>1");
+	bed_free(b);
+}
+
+static void
+the_last_one_is_continued_when_something_came(void **arg)
+{
+	struct bed *b = one_with(1, 0);
+	struct pool_event ev = { .what = EV_QUEUE, .queue.known = true };
+	struct pool_action a;
+
+	(void)arg;
+	b->show_all = true;
+	b->w[0].slow_stop = true;	/* held there, for us to look on */
+	bed_tell(b, EV_STOP);
+	bed_pass(b, MSEC);
+	assert_has(bed_did(b), "STOP>0");
+	b->w[0].slow_stop = false;
+	b->queue.depth = 2;
+	bed_event(b, (struct pool_event){ .what = EV_HALTED });
+	assert_did(b, "exam0 shut queue CONT>0");
+	assert_state(b, 0, SLOT_RETIRING);
+	b->queue.depth = 0;
+	bed_pass(b, 20 * MSEC);
+	assert_has(bed_did(b), "TERM>0 CONT>0");
+	/* An answer that nobody asked for any more changes nothing. */
+	pool_event(b->p, &ev, b->now);
+	assert_false(pool_next(b->p, &a));
+	bed_free(b);
+}
+
+/* A worker that recycles is replaced, but only then. */
+static void
+one_more_when_nobody_is_left_to_serve(void **arg)
+{
+	struct bed *b = one_with(2, 5);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	bed_pass(b, 20 * MSEC);
+	assert_did(b, "");
+	bed_exit(b, 1, 0);
+	assert_did(b, "spawn0");
+	b->queue.depth = 4;
+	bed_look(b, 0, LOOK_READY);
+	bed_pass(b, 20 * MSEC);
+	assert_did(b, "");
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn1");
+	b->queue.depth = 0;
+	bed_exit_moved(b, 1, MOVED_YES);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+static void
+a_pool_without_workers_serves_what_waits(void **arg)
+{
+	struct bed *b = one_with(1, 1);
+
+	(void)arg;
+	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 0 });
+	bed_pass(b, 10 * MSEC);
+	bed_exit(b, 0, 0);
+	assert_did(b, "TERM>0");
+	bed_tell(b, EV_STOP);
+	assert_did(b, "refuse shut spawn0");
+	b->queue.depth = 0;
+	bed_look(b, 0, LOOK_READY);
+	bed_pass(b, 20 * MSEC);
+	assert_did(b, "TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+/* Who was told but has not ended takes a place: --max-workers holds. */
+static void
+there_must_be_room_for_one_more(void **arg)
+{
+	struct bed *b = one_with(1, 0);
+
+	(void)arg;
+	b->queue.open = true;
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 1, LOOK_READY);
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 10 * MSEC);
+	assert_has(bed_did(b), "TERM>1");
+	assert_int_equal(pool_count(b->p, SLOT_STOPPING), 2);
+	b->queue.depth = 1;
+	bed_pass(b, 50 * MSEC);
+	assert_did(b, "");
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn0");
+	bed_free(b);
+}
+
+static void
+gives_up_after_three_failures_and_says_what_is_left(void **arg)
+{
+	struct bed *b = one_with(1, 5);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn0");
+	bed_exit(b, 0, 1);
+	assert_did(b, "[exit 0] spawn0");
+	bed_exit(b, 0, 1);
+	assert_did(b, "[exit 0] spawn0");
+	bed_exit(b, 0, 1);
+	assert_did(b, "[exit 0] [left 5] [done]");
+	bed_free(b);
+}
+
+static void
+failures_before_the_stop_do_not_count(void **arg)
+{
+	struct bed *b = one_with(1, 5);
+	unsigned int i;
+
+	(void)arg;
+	for (i = 0; i < POOL_DRAIN_FAILURES; i++) {
+		bed_crash(b, 0);
+		bed_exit(b, 0, 1);
+		bed_pass(b, POOL_FAIL_LAST);
+		bed_look(b, 0, LOOK_READY);
+	}
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn0");
+	bed_free(b);
+}
+
+static void
+starts_nobody_after_the_deadline(void **arg)
+{
+	struct bed *b = one_with(1, 5);
+
+	(void)arg;
+	b->w[0].exam.holds = HOLDS_BUSY;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_pass(b, b->conf.stop_timeout);
+	assert_did(b, "[lost 0] KILL>0");
+	bed_event(b, (struct pool_event){ .what = EV_EXIT,
+	    .status = SIGKILL });
+	assert_did(b, "[left 5] [done]");
+	bed_free(b);
+}
+
+/* One that was started in the stop has no more time than the stop has. */
+static void
+a_start_in_the_stop_ends_with_it(void **arg)
+{
+	struct bed *b = one_with(1, 5);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_exit(b, 0, 0);
+	assert_did(b, "refuse shut spawn0");
+	bed_pass(b, b->conf.stop_timeout - MSEC);
+	assert_did(b, "");
+	bed_pass(b, 20 * MSEC);
+	assert_did(b, "[kill 0] KILL>0");
+	bed_free(b);
+}
+
+static void
+a_fast_stop_serves_nobody(void **arg)
+{
+	struct bed *b = one_with(1, 5);
+
+	(void)arg;
+	bed_tell(b, EV_STOP_FAST);
+	assert_did(b, "TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+static void
+a_second_stop_ends_it(void **arg)
+{
+	struct bed *b = one_with(1, 5);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_tell(b, EV_STOP);
+	assert_did(b, "TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+/* Who else has the socket goes on with it. */
+static void
+an_inherited_socket_is_left_alone(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	b->queue = (struct queue){ .known = true, .depth = 5 };
+	bed_stop(b);
+	assert_did(b, "TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+/* A job in the background is waited for, but nobody waits for it to serve. */
+static void
+a_job_that_is_left_serves_nobody(void **arg)
+{
+	struct bed *b = one_with(1, 1);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_event(b, (struct pool_event){ .what = EV_STRAY, .pid = 4711 });
+	b->w[1].exam.waits = false;
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	bed_pass(b, 20 * MSEC);
+	assert_did(b, "spawn0");
+	bed_free(b);
+}
+
+static void
+a_child_that_is_left_serves(void **arg)
+{
+	struct bed *b = one_with(1, 1);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_event(b, (struct pool_event){ .what = EV_STRAY, .pid = 4711 });
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	bed_pass(b, 5 * USEC);
+	assert_did(b, "");
+	b->queue.depth = 0;
+	bed_pass(b, 200 * MSEC);
+	assert_did(b, "TERM>1");
+	bed_free(b);
+}
+
+/* accept(2) fails then, which not every program expects. */
+static void
+an_exit_after_the_shut_is_no_crash(void **arg)
+{
+	struct bed *b = one_with(2, 1);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_exit(b, 0, 1);
+	assert_int_equal(pool_counts(b->p)->crashed, 0);
+	bed_crash(b, 1);
+	assert_did(b, "refuse shut spawn0");
+	bed_free(b);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(keeps_new_ones_out_and_asks_what_waits),
+		cmocka_unit_test(asks_at_most_every_ten_milliseconds),
+		cmocka_unit_test(tells_nobody_while_something_waits),
+		cmocka_unit_test(
+		    nor_those_that_would_be_told_while_they_serve),
+		cmocka_unit_test(shuts_the_socket_when_something_waits),
+		cmocka_unit_test(
+		    with_threads_shuts_it_only_after_half_the_time),
+		cmocka_unit_test(with_an_event_loop_shuts_it_at_once),
+		cmocka_unit_test(an_open_queue_counts_for_half_the_time),
+		cmocka_unit_test(an_unknown_queue_keeps_nobody),
+		cmocka_unit_test(
+		    the_last_one_goes_when_the_queue_is_seen_empty),
+		cmocka_unit_test(
+		    the_last_one_is_continued_when_something_came),
+		cmocka_unit_test(one_more_when_nobody_is_left_to_serve),
+		cmocka_unit_test(a_pool_without_workers_serves_what_waits),
+		cmocka_unit_test(there_must_be_room_for_one_more),
+		cmocka_unit_test(
+		    gives_up_after_three_failures_and_says_what_is_left),
+		cmocka_unit_test(failures_before_the_stop_do_not_count),
+		cmocka_unit_test(starts_nobody_after_the_deadline),
+		cmocka_unit_test(a_start_in_the_stop_ends_with_it),
+		cmocka_unit_test(a_fast_stop_serves_nobody),
+		cmocka_unit_test(a_second_stop_ends_it),
+		cmocka_unit_test(an_inherited_socket_is_left_alone),
+		cmocka_unit_test(a_job_that_is_left_serves_nobody),
+		cmocka_unit_test(a_child_that_is_left_serves),
+		cmocka_unit_test(an_exit_after_the_shut_is_no_crash),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
