@@ -27,10 +27,10 @@ PKG_CONFIG ?=	pkg-config
 NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
-SRCS =		adapt.c capture.c command.c control.c credit.c daemon.c \
-		drain.c elf.c env.c err.c findings.c history.c ident.c \
-		inspect.c jail.c library.c limit.c listen.c lockfile.c \
-		log.c loop.c mend.c names.c names_kfcgi.c names_multiwatch.c \
+SRCS =		adapt.c capture.c command.c control.c daemon.c drain.c \
+		elf.c env.c err.c findings.c history.c ident.c inspect.c \
+		jail.c library.c limit.c listen.c lockfile.c log.c loop.c \
+		mend.c names.c names_kfcgi.c names_multiwatch.c \
 		names_spawn_fcgi.c notify.c option.c options.c pidfile.c \
 		place.c plan.c plan_control.c pool.c preflight.c prefiles.c \
 		preprint.c presocket.c program.c proto.c renew.c report.c \

@@ -46,6 +46,8 @@ void	 control_more(struct client *c);
 /* command.c */
 /* Carries out a command, and begins to answer it. */
 void	 command_run(struct client *c, char *line);
+/* Has it closed its end, with what it asked for still to come? */
+bool	 command_left(const struct client *c);
 /* Tells those who wait how far it is. */
 void	 command_progress(void);
 /* Tells them that the reload is over. */

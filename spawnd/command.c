@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What clients may ask for: one table, with the right that each needs. */
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -213,6 +214,14 @@ command_run(struct client *c, char *line)
 	else
 		cmd->run(c, n - 1, words + 1);
 	control_answer(c);
+}
+
+bool
+command_left(const struct client *c)
+{
+	struct pollfd pfd = { .fd = c->fd };
+
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR));
 }
 
 /* How many workers are there that the last reload has started? */

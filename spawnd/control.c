@@ -9,7 +9,6 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +33,8 @@ static struct listener {
 
 static struct client_list clients = TAILQ_HEAD_INITIALIZER(clients);
 static uid_t owner;		/* who started us */
+static int64_t credit = (int64_t)STATUS_BURST;
+static uint64_t credited;
 static bool inside;		/* a command is being carried out */
 
 struct client_list *
@@ -79,27 +80,41 @@ client_deadline(const struct client *c)
 	return c->since + CONTROL_IDLE;
 }
 
-/* May it cost something now? If not, it waits for credit. */
-static bool
-afford(struct client *c)
+/* Until there is credit again; a tenth of the time gives it. */
+static uint64_t
+credit_at(uint64_t now)
 {
-	uint64_t now = loop_now();
-
-	if (c->right != READS_ONLY || credit_left(now))
-		return true;
-	c->saving = true;
-	c->since = now;
-	loop_pause(c->in);
-	loop_pause(c->out);
-	return false;
+	return credit > 0 ? now : now + (uint64_t)(1 - credit) * STATUS_SHARE;
 }
 
-/* What was done for who only reads is paid for, and the turn of the loop. */
 static void
-spend(enum right right, uint64_t since)
+earn(uint64_t now)
+{
+	if (now - credited > STATUS_BURST * STATUS_SHARE)
+		credit = (int64_t)STATUS_BURST;
+	else
+		credit += (int64_t)((now - credited) / STATUS_SHARE);
+	if (credit > (int64_t)STATUS_BURST)
+		credit = (int64_t)STATUS_BURST;
+	credited = now;
+}
+
+/* Does this one have to wait until there is credit again? */
+static bool
+is_spent(enum right right)
+{
+	if (right != READS_ONLY)
+		return false;
+	earn(loop_now());
+	return credit <= 0;
+}
+
+/* Takes the cpu that was used since `before`. */
+static void
+charge(enum right right, uint64_t before)
 {
 	if (right == READS_ONLY)
-		credit_spend(loop_now() - since + STATUS_TURN);
+		credit -= (int64_t)(loop_cpu() - before + TURN);
 }
 
 static void on_timer(void);
@@ -124,28 +139,23 @@ on_timer(void)
 {
 	struct client *c, *next;
 	uint64_t now = loop_now();
-	bool left = credit_left(now);
-	struct listener *l;
 	size_t i;
 
+	earn(now);
 	TAILQ_FOREACH_SAFE(c, &clients, entry, next) {
-		if (c->saving && left) {
+		if (c->saving && credit > 0) {
 			c->saving = false;
 			c->began += now - c->since;
-			c->line_since += now - c->since;
 			c->since = now;
 			loop_resume(c->answering ? c->out : c->in);
 		} else if (now >= client_deadline(c))
 			drop(c);
 	}
 	for (i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {
-		l = &listeners[i];
-		if (i == READS_ONLY && l->pause != NEVER && !left)
-			l->pause = credit_at(now);
-		if (now < l->pause)
+		if (now < listeners[i].pause)
 			continue;
-		l->pause = NEVER;
-		loop_resume(l->watch);
+		listeners[i].pause = NEVER;
+		loop_resume(listeners[i].watch);
 	}
 	set_timer();
 }
@@ -236,29 +246,42 @@ receive(struct client *c)
 	return n;
 }
 
+/* Puts a client off whose turn it is. Returns false if it may go on. */
+static bool
+save(struct client *c, struct loop_watch *w)
+{
+	if (!is_spent(c->right))
+		return false;
+	c->saving = true;
+	c->since = loop_now();
+	loop_pause(w);
+	set_timer();
+	return true;
+}
+
 static void
 on_readable(void *arg)
 {
 	struct client *c = arg;
 	enum right right = c->right;
-	uint64_t now = loop_now();
+	uint64_t before = loop_cpu();
 	ssize_t n;
 
-	if (afford(c)) {
-		n = receive(c);
-		if (n == -1 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (n > 0 && c->input.len == 0)
-			c->line_since = now;
-		if (n > 0) {
-			c->input.len += (size_t)n;
-			c->began = now;
-		}
-		c->input.eof = n == 0;
-		if (n == -1 || !run(c))
-			drop(c);
-		spend(right, now);
+	if (save(c, c->in))
+		return;
+	n = receive(c);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0 && c->input.len == 0)
+		c->line_since = loop_now();
+	if (n > 0) {
+		c->input.len += (size_t)n;
+		c->began = loop_now();
 	}
+	c->input.eof = n == 0;
+	if (n == -1 || !run(c))
+		drop(c);
+	charge(right, before);
 	set_timer();
 }
 
@@ -318,13 +341,13 @@ on_writable(void *arg)
 {
 	struct client *c = arg;
 	enum right right = c->right;
-	uint64_t now = loop_now();
+	uint64_t before = loop_cpu();
 
-	if (afford(c)) {
-		if (!write_some(c))
-			drop(c);
-		spend(right, now);
-	}
+	if (save(c, c->out))
+		return;
+	if (!write_some(c))
+		drop(c);
+	charge(right, before);
 	set_timer();
 }
 
@@ -339,15 +362,6 @@ count_of(uid_t uid, enum right right)
 	return n;
 }
 
-/* Has it closed its end, with what it asked for still to come? */
-static bool
-is_gone(const struct client *c)
-{
-	struct pollfd pfd = { .fd = c->fd };
-
-	return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR));
-}
-
 /*
  * Where all places are taken, who has gone gives up its own, or else whoever
  * has most the one that has said nothing for longest. Returns false if there
@@ -360,7 +374,7 @@ make_place(uid_t uid, enum right right)
 	struct client *c, *victim = NULL;
 
 	TAILQ_FOREACH(c, &clients, entry) {
-		if (c->right == right && is_gone(c)) {
+		if (c->right == right && command_left(c)) {
 			drop(c);
 			return true;
 		}
@@ -420,10 +434,14 @@ on_connect(void *arg)
 	static const char sorry[] = "error 75 too many clients, or not you\n";
 	struct listener *l = arg;
 	enum right right = (enum right)(l - listeners);
-	uint64_t now = loop_now();
+	uint64_t before = loop_cpu();
 	int fd, i;
 
-	for (i = 0; i < ACCEPTS; i++) {
+	if (is_spent(right)) {
+		loop_pause(l->watch);
+		l->pause = credit_at(loop_now());
+	}
+	for (i = 0; i < ACCEPTS && l->pause == NEVER; i++) {
 		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd == -1 && (errno == EMFILE || errno == ENFILE ||
 		    errno == ENOBUFS || errno == ENOMEM)) {
@@ -438,11 +456,7 @@ on_connect(void *arg)
 			close(fd);
 		}
 	}
-	spend(right, now);
-	if (right == READS_ONLY && !credit_left(now) && l->pause == NEVER) {
-		loop_pause(l->watch);
-		l->pause = credit_at(now);
-	}
+	charge(right, before);
 	set_timer();
 }
 

@@ -17,7 +17,6 @@
 #define CONTROL_PAUSE	USEC	/* without descriptors */
 #define STATUS_BURST	(USEC / 5)	/* cpu for readers, at once */
 #define STATUS_SHARE	10	/* and after that a tenth of the time */
-#define STATUS_TURN	25	/* usec of the loop, for each event */
 #define STATUS_STEP	UINT64_C(2000)	/* usec of one step, about */
 #define PSS_AGE		(30 * USEC)	/* a pss is not asked for again */
 #define HISTORY_SPAN	300	/* seconds that are kept */
@@ -100,14 +99,6 @@ void	 control_changed(void);
 void	 control_notice(const struct pool_notice *n);
 /* The end: tells who waits, removes what may be removed. */
 void	 control_close(void);
-
-/* credit.c: what those who only read may cost, pure */
-/* Is there any, at that time? */
-bool	 credit_left(uint64_t now);
-/* When there will be, if nothing more is spent. */
-uint64_t credit_at(uint64_t now);
-/* So many microseconds were spent on them. */
-void	 credit_spend(uint64_t cost);
 
 /* plan_control.c */
 /*

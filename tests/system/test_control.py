@@ -178,17 +178,6 @@ def test_a_thousand_at_once(echo):
     assert r.status == 0, r
 
 
-def raw_of_many(path):
-    """A connection by the user many, who is in the group of the status."""
-    os.setgroups([71])
-    os.seteuid(70)
-    try:
-        return Raw(path)
-    finally:
-        os.seteuid(0)
-        os.setgroups([0])
-
-
 def test_clients_that_have_gone_keep_no_place(spawnd, place):
     control = pool("slow") + "/control"
     spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--name", "slow",
@@ -201,31 +190,15 @@ def test_clients_that_have_gone_keep_no_place(spawnd, place):
     assert ask(control, "ping")[-1] == "end"
 
 
-@pytest.mark.parametrize("command", ["ping", "leave"])
-def test_who_only_reads_gets_a_tenth_of_a_processor(echo, command):
-    stop = time.monotonic() + 2
-    ask(echo.read, "status")            # the burst has begun
-    before = h.cpu(echo.pid)
-
-    def hog():
-        while time.monotonic() < stop:
-            try:
-                with Raw(echo.read, 0.5) as c:
-                    if command == "leave":
-                        c.send(b"status\n")
-                        continue
-                    while time.monotonic() < stop:
-                        c.send(command.encode() + b"\n")
-                        c.answer()
-            except (OSError, EOFError):
-                pass
-    threads = [threading.Thread(target=hog) for _ in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    used = h.cpu(echo.pid) - before
-    assert used < 0.5, used
+def raw_of_many(path):
+    """A connection by the user many, who is in the group of the status."""
+    os.setgroups([71])
+    os.seteuid(70)
+    try:
+        return Raw(path)
+    finally:
+        os.seteuid(0)
+        os.setgroups([0])
 
 
 def test_a_crowd_of_one_user_leaves_room_for_another(echo):
@@ -430,10 +403,13 @@ def test_only_what_is_its_own_is_removed_from_another_place(spawnd, place):
     for name in ("log", "control", "status", "pid"):
         with open(f"{place}/d/c/{name}", "w", encoding="ascii") as f:
             f.write("precious\n")
-        r = h.run_spawnd("-n", *args, user="www")
+        if name == "log":
+            assert spawnd(*args, user="www").stop() == 0
+        else:
+            r = h.run_spawnd("-n", *args, user="www")
+            assert r.status == 73 and name in h.line_of(r), r
         with open(f"{place}/d/c/{name}", encoding="ascii") as f:
             assert f.read() == "precious\n", name
-        assert name == "log" or (r.status == 73 and name in r.stderr), r
         os.unlink(f"{place}/d/c/{name}")
     assert os.listdir(f"{place}/d/c") == []
 

@@ -452,9 +452,9 @@ def test_a_socket_that_is_passed_in_is_not_wanted(place, how):
 
 
 def test_bounds_that_were_given_are_not_said_not_to_be():
-    r = subprocess.run([f"{peers.links()}/kfcgi", "-r", "-n", "8", "-N", "5",
-                        "--", "/app"], stderr=subprocess.PIPE, check=False,
-                       encoding="ascii", timeout=20,
+    r = subprocess.run([f"{peers.links()}/kfcgi", "-U", "www", "-r", "-n", "8",
+                        "-N", "5", "--", "/app"], check=False,
+                       stderr=subprocess.PIPE, encoding="ascii", timeout=20,
                        env=dict(h.BASE_ENV, **h.sanitizer_env()))
     assert r.returncode == 1 and "below" in r.stderr, r
     assert "not given" not in r.stderr

@@ -130,6 +130,19 @@ def test_stop_waits_for_requests_and_stop_now_does_not(spawnd, place):
         assert s.wait() == 0
 
 
+def test_a_second_stop_waits_along(spawnd, place):
+    s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, h.app("echo"))
+    client = h.Connection(f"{place}/s")
+    client.send("sleep=1500&pid")
+    h.wait_for(lambda: figures("echo")["connections"]["now"] == "1", 5)
+    first = subprocess.Popen([c.SPAWNCTL, "stop"])
+    s.wait_log("stop: asked for")
+    assert ctl("stop").status == 0
+    assert client.receive().status == 200
+    client.close()
+    assert (first.wait(10), s.wait()) == (0, 0)
+
+
 def test_a_pool_that_stops_takes_no_more_commands(echo):
     client = h.Connection(echo.sock)
     client.send("sleep=1000&pid")
@@ -143,19 +156,6 @@ def test_a_pool_that_stops_takes_no_more_commands(echo):
         assert client.receive().status == 200
         assert stopper.answer()[-1] == "end"
     assert echo.wait() == 0
-
-
-def test_a_second_stop_waits_along(spawnd, place):
-    s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, h.app("echo"))
-    client = h.Connection(f"{place}/s")
-    client.send("sleep=1500&pid")
-    h.wait_for(lambda: figures("echo")["connections"]["now"] == "1", 5)
-    first = subprocess.Popen([c.SPAWNCTL, "stop"])
-    s.wait_log("stop: asked for")
-    assert ctl("stop").status == 0
-    assert client.receive().status == 200
-    client.close()
-    assert (first.wait(10), s.wait()) == (0, 0)
 
 
 def test_ping_succeeds_while_all_workers_are_busy(echo):
