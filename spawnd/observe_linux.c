@@ -262,19 +262,6 @@ is_quiet(const struct view *v, bool waits, uint64_t keep_idle, uint64_t now,
 	return still && keep_idle != 0 && now - s->quiet_since >= keep_idle;
 }
 
-/* Has it one of these? */
-static bool
-holds(const uint64_t *inodes, int n, uint64_t inode)
-{
-	int i;
-
-	for (i = 0; i < n; i++) {
-		if (inodes[i] == inode)
-			return true;
-	}
-	return false;
-}
-
 /* It holds n connections: since when, and does it matter? */
 static void
 connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
@@ -353,7 +340,7 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 	else if (!is_ending(pid))
 		fault_met(FAULT_PROC, pid, now);
 	/* A TCP connection that was reset is in no table any more. */
-	kept = s->connection != 0 && holds(inodes, n, s->connection);
+	kept = s->connection != 0 && proc_is_among(s->connection, inodes, n);
 	n = find_accepted(inodes, n, &what, now);
 	/* What a job in the background was left with by who started it. */
 	if (n > 0 && !listens && !what.alive)

@@ -486,6 +486,18 @@ proc_sockets(pid_t pid, bool all, uint64_t *inodes, int *n, int max)
 	return error == 0 ? 0 : -1;
 }
 
+bool
+proc_is_among(uint64_t inode, const uint64_t *inodes, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		if (inodes[i] == inode)
+			return true;
+	}
+	return false;
+}
+
 /* Does the process hold that socket? */
 static bool
 holds_socket(pid_t pid, uint64_t inode)

@@ -32,18 +32,6 @@ struct pipes {
 };
 
 static bool
-is_among(uint64_t inode, const uint64_t *inodes, int n)
-{
-	int i;
-
-	for (i = 0; i < n; i++) {
-		if (inodes[i] == inode)
-			return true;
-	}
-	return false;
-}
-
-static bool
 is_whole(const struct pipes *p)
 {
 	int i, j;
@@ -74,7 +62,8 @@ is_foreign(int dir, const char *name, const uint64_t *inodes, int n,
 		return true;
 	link[len] = '\0';
 	if (sscanf(link, "socket:[%" SCNu64 "]", &inode) == 1)
-		return inode != diag_listener() && !is_among(inode, inodes, n);
+		return inode != diag_listener() &&
+		    !proc_is_among(inode, inodes, n);
 	if (sscanf(link, "pipe:[%" SCNu64 "]", &inode) == 1) {
 		/* Output and errors go to us, who write nothing there. */
 		if (strcmp(name, "1") == 0 || strcmp(name, "2") == 0)
@@ -159,7 +148,7 @@ find_unwatched(pid_t pid, int epoll, uint64_t *inodes, int n)
 bool
 quiet_reads(const struct view *v, uint64_t inode)
 {
-	return is_among(inode, v->reads, v->nreads);
+	return proc_is_among(inode, v->reads, v->nreads);
 }
 
 bool

@@ -809,6 +809,8 @@ int	 proc_children(pid_t pid, pid_t *list, int n);
  */
 int	 proc_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n,
 	    int max);
+/* Is it one of those? */
+bool	 proc_is_among(uint64_t inode, const uint64_t *inodes, int n);
 /* A process that holds the socket, if possible the likely one; or -1. */
 pid_t	 proc_holder(uint64_t inode, pid_t likely);
 /* Is that descriptor of the process a pipe? */
