@@ -129,7 +129,7 @@ check-system: all apps
 bench: all apps
 	@SPAWND="$$PWD/${OUT}/spawnd" SPAWNCTL="$$PWD/${OUT}/spawnctl" \
 	    APPS="$$PWD/build/apps" /usr/bin/python3 tests/bench/bench.py \
-	    --out build/bench
+	    --out build/bench ${BENCH}
 
 bench-quick: all apps
 	@SPAWND="$$PWD/${OUT}/spawnd" SPAWNCTL="$$PWD/${OUT}/spawnctl" \
