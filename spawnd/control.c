@@ -174,10 +174,9 @@ control_answer(struct client *c)
 void
 control_more(struct client *c)
 {
-	if (c->sent == c->answer.len) {
-		c->answer.len = c->sent = 0;
+	/* All before was taken: the time for what is new begins. */
+	if (c->sent == 0)
 		c->since = c->began = loop_now();
-	}
 	loop_resume(c->out);
 }
 
@@ -333,6 +332,7 @@ write_some(struct client *c)
 	if (c->status == NULL)
 		return answered(c);
 	c->answer.len = c->sent = 0;
+	c->began = c->since;
 	return true;
 }
 

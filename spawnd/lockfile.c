@@ -25,6 +25,22 @@ lockfile_open(int dir, const char *name, bool locked)
 	    openat(dir, name, FLAGS, 0644);
 }
 
+bool
+lockfile_is_pid(int fd)
+{
+	char buf[16];
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
+	    st.st_nlink != 1 || st.st_size >= (off_t)sizeof(buf) ||
+	    (n = pread(fd, buf, sizeof(buf) - 1, 0)) == -1)
+		return false;
+	buf[n] = '\0';
+	return buf[strspn(buf, "0123456789\n")] == '\0' &&
+	    strlen(buf) == (size_t)n;
+}
+
 int
 lockfile_fill(int fd, mode_t mode)
 {

@@ -282,8 +282,8 @@ connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
 		s->held = sum;
 		s->quiet_since = 0;
 	}
-	/* Of a stopped one no call can be known: as it was before. */
-	waits = !unread && (v->stopped || quiet_waits(pid, v, inodes, n));
+	/* A stopped one is still in the call that it will go on with. */
+	waits = !unread && quiet_waits(pid, v, inodes, n);
 	x->served = waits && !v->stopped && keep_idle != 0 &&
 	    s->quiet_cpu != ANY_CPU && s->quiet_cpu != v->cpu;
 	x->holds = is_quiet(v, waits, keep_idle, now, s) ? HOLDS_QUIET :

@@ -24,6 +24,9 @@ check(const char *path, struct err *e)
 	    st.st_nlink != 1)
 		return err_set(e, EX_CANTCREAT, "-P: %s: is not a file of "
 		    "its own", path);
+	if (!lockfile_is_pid(file))
+		return err_set(e, EX_CANTCREAT, "-P: %s: is not a pidfile: "
+		    "there is something else in it", path);
 	return 0;
 }
 

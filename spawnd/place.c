@@ -48,23 +48,6 @@ remove_own(const char *name)
 	return unlinkat(dir, name, 0);
 }
 
-/* A pid, or nothing yet: what else would be emptied? */
-static bool
-is_pidfile(int fd)
-{
-	char buf[16];
-	struct stat st;
-	ssize_t n;
-
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
-	    st.st_nlink != 1 || st.st_size >= (off_t)sizeof(buf) ||
-	    (n = pread(fd, buf, sizeof(buf) - 1, 0)) == -1)
-		return false;
-	buf[n] = '\0';
-	return buf[strspn(buf, "0123456789\n")] == '\0' &&
-	    strlen(buf) == (size_t)n;
-}
-
 /* Others must not be able to put their sockets in our sockets' place. */
 static int
 check_directory(int fd, struct err *e)
@@ -129,7 +112,7 @@ static int
 take_lock(char who[HOLDER_SIZE], struct err *e)
 {
 	lock = lockfile_open(dir, "pid", true);
-	if (lock != -1 && !is_pidfile(lock)) {
+	if (lock != -1 && !lockfile_is_pid(lock)) {
 		close(lock);
 		lock = -1;
 		return err_set(e, EX_CANTCREAT, "control: %s: pid: is not "

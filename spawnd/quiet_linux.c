@@ -54,6 +54,7 @@ is_foreign(int dir, const char *name, const uint64_t *inodes, int n,
     struct pipes *p)
 {
 	char link[64];
+	struct statx sx;
 	struct stat st;
 	uint64_t inode;
 	ssize_t len = readlinkat(dir, name, link, sizeof(link) - 1);
@@ -76,7 +77,8 @@ is_foreign(int dir, const char *name, const uint64_t *inodes, int n,
 		return false;
 	}
 	if (link[0] == '/')	/* a file is always ready */
-		return fstatat(dir, name, &st, 0) == -1 || S_ISFIFO(st.st_mode);
+		return statx(dir, name, AT_STATX_DONT_SYNC, STATX_TYPE, &sx) ==
+		    -1 || S_ISFIFO(sx.stx_mode);
 	return strcmp(link, "anon_inode:[eventpoll]") != 0 &&
 	    strcmp(link, "anon_inode:[eventfd]") != 0 &&
 	    strcmp(link, "anon_inode:[signalfd]") != 0;
@@ -165,7 +167,8 @@ quiet_waits(pid_t pid, const struct view *v, const uint64_t *inodes, int n)
 	}
 	if (nleft == 0)
 		return true;
-	return v->endless && !v->engaged && v->asleep && v->readable &&
+	return v->endless && !v->engaged && (v->asleep || v->stopped) &&
+	    v->readable &&
 	    v->child == 0 &&
 	    find_unwatched(pid, v->epoll, left, nleft) == 0 &&
 	    has_no_other(pid, inodes, n);

@@ -951,6 +951,8 @@ void	 options_free(struct conf *c);
  * error (ELOOP, EWOULDBLOCK). Returns a descriptor, or -1 with errno set.
  */
 int	 lockfile_open(int dir, const char *name, bool locked);
+/* Is it a file of its own with a pid in it, or nothing? */
+bool	 lockfile_is_pid(int fd);
 /* Puts our pid into it. Returns 0, or -1 with errno set. */
 int	 lockfile_fill(int fd, mode_t mode);
 /* Whose it is, as far as it tells: "pid 12", "another process". */

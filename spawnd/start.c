@@ -173,8 +173,10 @@ unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 		n = slot_notice(p, NOTICE_EXIT, s);
 		n->age = now - s->spawned;
 	}
-	if (ev->moved == MOVED_NO)
+	if (ev->moved == MOVED_NO) {
+		p->drain_failures++;
 		renew_failed(p, s, ev, now);
+	}
 	if (slot_vacate(p, s))
 		return;
 	next = slot_later(s->spawned, doubled(POOL_QUICK_FIRST, s->quick,

@@ -315,7 +315,8 @@ on_child(int signo)
 	(void)signo;
 	while ((pid = worker_reap(&slot, &status, &stopped)) > 0) {
 		if (slot == -1) {
-			strays_reaped(pid);
+			if (!stopped)
+				strays_reaped(pid);
 			continue;
 		}
 		ev = (struct pool_event){ .what = EV_HALTED,
@@ -327,7 +328,9 @@ on_child(int signo)
 			ev.what = EV_EXIT;
 			ev.status = status;
 			ev.exec_failed = worker_failure(ev.slot) != NULL;
-			if (ev.exec_failed || WIFSIGNALED(status))
+			/* One that starts dies of limits that are too low. */
+			if (ev.exec_failed || (WIFSIGNALED(status) &&
+			    pool_wants_queue(pool, ev.slot)))
 				mend_no_spawn();
 			if (pool_wants_queue(pool, ev.slot))
 				ev.moved = observe_moved(

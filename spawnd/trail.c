@@ -61,7 +61,10 @@ step(int dir, const char *name, char rest[PATH_MAX], int *links)
 	struct stat st = { 0 };
 	int fd, saved;
 
-	fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	/* O_DIRECTORY has what is mounted on demand mounted. */
+	fd = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd == -1 && (errno == ENOTDIR || errno == ELOOP))
+		fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd != -1 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
 		close(dir);
 		return fd;

@@ -416,10 +416,24 @@ def test_pidfile_is_locked(place, spawnd):
 
 def test_pidfile_of_a_dead_one_is_taken_over(place, spawnd):
     with open(f"{place}/pid", "w", encoding="ascii") as f:
-        f.write("123456789012345\nand more\n")
+        f.write("4194304\n")
     s = spawnd(*options(place, "-P", f"{place}/pid"), "--", h.app("echo"),
                daemon=True)
     assert pid_in(f"{place}/pid") == s.pid
+
+
+@pytest.mark.parametrize("text", ["123456789012345\nand more\n", "key: 1\n",
+                                  "1" * 100])
+def test_pidfile_that_is_another_file_is_left_alone(place, text):
+    with open(f"{place}/conf", "w", encoding="ascii") as f:
+        f.write(text)
+    result = h.run_spawnd("-s", f"{place}/sock", "-u", "www", "-P",
+                          f"{place}/conf", "--", h.app("echo"))
+    assert result.status == 73
+    assert h.line_of(result) == (f"spawnd: -P: {place}/conf: is not a "
+                                 "pidfile: there is something else in it")
+    with open(f"{place}/conf", encoding="ascii") as f:
+        assert f.read() == text
 
 
 def test_lock_goes_with_the_supervisor(place, spawnd):
