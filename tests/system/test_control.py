@@ -403,6 +403,7 @@ def test_only_what_is_its_own_is_removed_from_another_place(spawnd, place):
     for name in ("log", "control", "status", "pid"):
         with open(f"{place}/d/c/{name}", "w", encoding="ascii") as f:
             f.write("precious\n")
+        os.chown(f"{place}/d/c/{name}", h.USERS["www"], -1)
         if name == "log":
             assert spawnd(*args, user="www").stop() == 0
         else:
