@@ -3,7 +3,7 @@
 #
 # usage: run.sh DIR
 # Builds the fuzz targets in DIR with clang's libFuzzer and runs each for
-# FUZZ_SECONDS (60), three at a time, from the corpus beside this script. What
+# FUZZ_SECONDS (60), all at once, from the corpus beside this script. What
 # is found new stays in DIR; what fails is in DIR/TARGET.log with its input.
 
 set -eu
@@ -63,26 +63,15 @@ for source in tests/fuzz/fuzz_*.c; do
 	targets="$targets ${target#fuzz_}"
 done
 
-# batch TARGET...: these at once, each reported when it is over.
-batch()
-{
-	pids=
-	for target; do
-		run "$target" &
-		pids="$pids $!"
-	done
-	for target; do
-		pid=${pids# }
-		pids=${pid#"${pid%% *}"}
-		finish "$target" "${pid%% *}"
-	done
-}
-
-# shellcheck disable=SC2086
-set -- $targets
-while [ $# -gt 3 ]; do
-	batch "$1" "$2" "$3"
-	shift 3
+pids=
+for target in $targets; do
+	run "$target" &
+	pids="$pids $!"
 done
-batch "$@"
+for target in $targets; do
+	pid=${pids# }
+	pid=${pid%% *}
+	pids=${pids#" $pid"}
+	finish "$target" "$pid"
+done
 tally_end

@@ -216,7 +216,9 @@ def fill(addr):
 
 def test_backlog_is_what_was_asked_for(spawnd, addr, program):
     s = spawnd("-s", addr, "-b", 5, "-u", "www", "-F", 1, "--", program)
-    os.kill(s.wait_workers(1)[0], signal.SIGSTOP)
+    worker = s.wait_workers(1)[0]
+    os.kill(worker, signal.SIGSTOP)
+    h.wait_for(lambda: h.stat(worker).state == "T")
     waiting = fill(addr)
     assert len(waiting) == 6        # the kernel counts from 0
     for c in waiting:
