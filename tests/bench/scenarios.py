@@ -151,7 +151,8 @@ def footprint(case, quick):
     seconds = 1 if quick else 3
     with Pool(case[1], case[2]) as pool:
         pool.load(CLIENTS, 0.2)         # it is to have done some work
-        settle(pool, longest=1.2)
+        # spawnd looks once more a second after its last request.
+        settle(pool, *((0.3, 1.2) if quick else (1.5, 6)))
         before = pool.wakeups()
         time.sleep(seconds)
         wakeups = (pool.wakeups() - before) / seconds
