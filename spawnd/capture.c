@@ -5,7 +5,6 @@
  * is too much is dropped by whole lines and counted. Memory is used only for
  * a line that is not complete yet.
  */
-
 #include <sys/queue.h>
 #include <sys/resource.h>
 

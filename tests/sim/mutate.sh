@@ -76,22 +76,15 @@ hunt()
 	    "$out/said" | sort -n -k 2 | head -n 1)
 	why=$(sed -n 's/^# \(.*\), [0-9]* events.*/\1/p' "$out/said" |
 	    head -n 1)
+	why=${why:-an assertion, or its time}
+	# shellcheck disable=SC2154	# tally.sh sets it
+	tally_name="$tally_name (${found:+seed ${found#* }: }$why)"
 }
 
 # plant NAME WHAT SED
 plant()
 {
-	found=
-	why="ended by an assertion, or at its time"
-	# shellcheck disable=SC2154	# tally.sh sets it
-	if hunt "$1" "$3" >"$tally_log" 2>&1; then
-		echo "ok   $1.c: $2 (${found:+seed ${found#* }: }$why)"
-		passed=$((passed + 1))
-	else
-		echo "FAIL $1.c: $2"
-		sed 's/^/     /' "$tally_log"
-		failed=$((failed + 1))
-	fi
+	tally_run "$1.c: $2" hunt "$1" "$3"
 }
 
 compile tests/sim/pool_sim.c "$out/pool_sim.o"

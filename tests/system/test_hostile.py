@@ -271,18 +271,11 @@ def test_supervisor_that_can_start_no_worker_any_more_ends(pool, what,
     assert hidden() == []
 
 
-def test_other_limits_do_not_keep_it_from_replacing(pool):
+# A soft limit it raises again by itself.
+@pytest.mark.parametrize("what", ["fsize", "soft"])
+def test_other_limits_do_not_keep_it_from_replacing(pool, what):
     p = pool()
-    _, facts = p.attack("limit=fsize")
-    assert facts["limit"] == ["0"]
-    h.kill(p.s.workers()[0])
-    p.whole()
-    p.stops()
-
-
-def test_a_soft_limit_is_raised_again(pool):
-    p = pool()
-    _, facts = p.attack("limit=soft")
+    _, facts = p.attack(f"limit={what}")
     assert facts["limit"] == ["0"]
     h.kill(p.s.workers()[0])
     p.whole()

@@ -20,6 +20,16 @@ ready_with(const struct pool_conf *c)
 	return b;
 }
 
+/* A pool whose workers may have 1000 bytes. */
+static struct bed *
+limited(unsigned int workers)
+{
+	struct pool_conf c = bed_conf(workers);
+
+	c.max_rss = 1000;
+	return ready_with(&c);
+}
+
 static void
 proved(struct bed *b, unsigned int slot, uint64_t connection)
 {
@@ -95,12 +105,9 @@ an_extra_worker_that_replaces_nobody_goes(void **arg)
 static void
 an_extra_worker_of_one_that_is_gone_goes(void **arg)
 {
-	struct pool_conf c = bed_conf(2);
-	struct bed *b;
+	struct bed *b = limited(2);
 
 	(void)arg;
-	c.max_rss = 1000;
-	b = ready_with(&c);
 	b->sees = LOOK_NO;
 	measured(b, 0, 2000);
 	bed_pass(b, POOL_SOON_FIRST);
@@ -120,12 +127,9 @@ an_extra_worker_of_one_that_is_gone_goes(void **arg)
 static void
 an_extra_worker_takes_the_place_of_one_that_dies(void **arg)
 {
-	struct pool_conf c = bed_conf(1);
-	struct bed *b;
+	struct bed *b = limited(1);
 
 	(void)arg;
-	c.max_rss = 1000;
-	b = ready_with(&c);
 	b->sees = LOOK_NO;
 	measured(b, 0, 2000);
 	bed_pass(b, POOL_SOON_FIRST);
@@ -293,13 +297,10 @@ replaced_in_a_minute(struct bed *b)
 static void
 a_limit_below_the_need_is_said_once_and_makes_no_storm(void **arg)
 {
-	struct pool_conf c = bed_conf(4);
-	struct bed *b;
+	struct bed *b = limited(4);
 	const char *did;
 
 	(void)arg;
-	c.max_rss = 1000;
-	b = ready_with(&c);
 	/* After pauses of 1, 2, 4, 8, 16, 32 seconds: up to four in each. */
 	assert_in_range(replaced_in_a_minute(b), 4, 20);
 	did = strstr(bed_did(b), "[too small]");
@@ -317,13 +318,10 @@ a_limit_below_the_need_is_said_once_and_makes_no_storm(void **arg)
 static void
 one_that_leaks_is_replaced_at_once_always(void **arg)
 {
-	struct pool_conf c = bed_conf(1);
-	struct bed *b;
+	struct bed *b = limited(1);
 	unsigned int i, slot;
 
 	(void)arg;
-	c.max_rss = 1000;
-	b = ready_with(&c);
 	for (i = 0; i < 20; i++) {
 		bed_pass(b, POOL_SOON + USEC);
 		for (slot = 0; pool_state(b->p, slot) != SLOT_READY; )
@@ -341,13 +339,10 @@ one_that_leaks_is_replaced_at_once_always(void **arg)
 static void
 a_reload_forgets_what_the_old_program_needed(void **arg)
 {
-	struct pool_conf c = bed_conf(1);
-	struct bed *b;
+	struct bed *b = limited(1);
 	unsigned int slot;
 
 	(void)arg;
-	c.max_rss = 1000;
-	b = ready_with(&c);
 	replaced_in_a_minute(b);
 	bed_tell(b, EV_RELOAD);
 	bed_pass(b, 100 * MSEC);
