@@ -284,11 +284,16 @@ on_readable(void *arg)
 	set_timer();
 }
 
-/* Goes on with a long answer. */
+/* Goes on with a long answer; they share what there is for them in a turn. */
 static void
 step(struct client *c)
 {
-	if (status_step(c->status, &c->answer))
+	const struct client *other;
+	unsigned int n = 0;
+
+	TAILQ_FOREACH(other, &clients, entry)
+		n += other->status != NULL;
+	if (status_step(c->status, &c->answer, STATUS_STEP / n))
 		return;
 	proto_done(&c->answer);
 	status_free(c->status);

@@ -17,7 +17,7 @@
 #define CONTROL_PAUSE	USEC	/* without descriptors */
 #define STATUS_BURST	(USEC / 5)	/* cpu for readers, at once */
 #define STATUS_SHARE	10	/* and after that a tenth of the time */
-#define STATUS_STEP	UINT64_C(2000)	/* usec of one step, about */
+#define STATUS_STEP	UINT64_C(2000)	/* usec for all, then the loop's turn */
 #define PSS_AGE		(30 * USEC)	/* a pss is not asked for again */
 #define HISTORY_SPAN	300	/* seconds that are kept */
 
@@ -75,10 +75,11 @@ struct status;
 /* Begins to take stock; NULL without memory. */
 struct status *status_begin(bool full);
 /*
- * Goes on, for about STATUS_STEP. Returns true as long as there is more: one
- * that is asked slowly sees each worker as it is then.
+ * Goes on, with a worker at least, for about so many microseconds. Returns
+ * true as long as there is more: one that is asked slowly sees each worker as
+ * it is then.
  */
-bool	 status_step(struct status *s, struct proto_output *o);
+bool	 status_step(struct status *s, struct proto_output *o, uint64_t usec);
 void	 status_free(struct status *s);
 /* The state of the pool in one word. */
 const char *status_state(void);

@@ -28,6 +28,17 @@ static void (*on_signal[NSIG])(int);
 static volatile sig_atomic_t pending[NSIG];
 static int wake[2] = { -1, -1 };
 
+void
+loop_again(int signo)
+{
+	ssize_t r;
+
+	pending[signo] = 1;
+	/* When the pipe is full the loop will wake all the same. */
+	r = write(wake[1], "", 1);
+	(void)r;
+}
+
 /*
  * Runs at any moment: only notes what came, and wakes the loop. What the
  * terminal's driver sends for a write to it is not meant for us.
@@ -36,17 +47,12 @@ static void
 catch(int signo, siginfo_t *info, void *context)
 {
 	int saved = errno;
-	ssize_t r;
 
 	(void)context;
 	if ((signo == SIGTTIN || signo == SIGTTOU) &&
 	    info->si_code != SI_USER && info->si_code != SI_QUEUE)
 		return;
-
-	pending[signo] = 1;
-	/* When the pipe is full the loop will wake all the same. */
-	r = write(wake[1], "", 1);
-	(void)r;
+	loop_again(signo);
 	errno = saved;
 }
 

@@ -627,6 +627,8 @@ void	 loop_block_signals(void);
 void	 loop_unblock_signals(void);
 /* Calls the handler, from the loop, after signo was received. */
 int	 loop_signal(int signo, void (*handler)(int), struct err *e);
+/* As if it were received again: its handler left something for later. */
+void	 loop_again(int signo);
 /*
  * Calls the handler once at `when` (loop_now()'s clock); NEVER cancels. A
  * timer has one time and one handler: the last that were set.

@@ -349,10 +349,10 @@ write_sum(const struct status *s, struct proto_output *o)
 }
 
 bool
-status_step(struct status *s, struct proto_output *o)
+status_step(struct status *s, struct proto_output *o, uint64_t usec)
 {
 	const struct pool *pool = supervise_pool();
-	uint64_t now = loop_now(), until = now + STATUS_STEP;
+	uint64_t now = loop_now(), until = now + usec;
 	struct pool_worker w;
 
 	if (!s->begun) {

@@ -44,6 +44,7 @@ do_spawn(unsigned int slot)
 		mend_no_spawn();
 	pool_event(pool, &ev, loop_now());
 }
+#define REAP_TURN		UINT64_C(2000)	/* usec, then the others */
 
 static void
 do_look(unsigned int slot, uint64_t age)
@@ -304,42 +305,53 @@ is_last(void)
 	return pool_count(pool, SLOT_EMPTY) + 1 >= pool_slots(pool);
 }
 
+/* One of the pool's has halted, or died with a status. */
+static void
+take_child(unsigned int slot, int status, bool halted)
+{
+	struct pool_event ev = { .what = EV_HALTED, .slot = slot };
+
+	if (halted)
+		mend_stopped(slot);
+	else {
+		if (stopping && is_last())
+			strays_find();	/* they are waited for */
+		capture_end(slot);
+		ev.what = EV_EXIT;
+		ev.status = status;
+		ev.exec_failed = worker_failure(slot) != NULL;
+		/* One that starts dies of limits that are too low. */
+		if (ev.exec_failed || (WIFSIGNALED(status) &&
+		    pool_wants_queue(pool, slot)))
+			mend_no_spawn();
+		if (pool_wants_queue(pool, slot))
+			ev.moved = observe_moved(worker_sight(slot)->mark);
+	}
+	supervise_event(&ev);
+}
+
+/*
+ * Workers may end as fast as they are started, for as long as their clients
+ * like; so this ends after a time, and goes on once the others had theirs.
+ */
 static void
 on_child(int signo)
 {
-	struct pool_event ev;
-	bool stopped, died = false;
+	uint64_t until = loop_now() + REAP_TURN;
+	bool halted, died = false;
 	int slot, status;
 	pid_t pid;
 
-	(void)signo;
-	while ((pid = worker_reap(&slot, &status, &stopped)) > 0) {
-		if (slot == -1) {
-			if (!stopped)
-				strays_reaped(pid);
-			continue;
+	while ((pid = worker_reap(&slot, &status, &halted)) > 0) {
+		if (slot != -1)
+			take_child((unsigned int)slot, status, halted);
+		else if (!halted)
+			strays_reaped(pid);
+		died = died || (slot != -1 && !halted);
+		if (loop_now() >= until) {
+			loop_again(signo);
+			break;
 		}
-		ev = (struct pool_event){ .what = EV_HALTED,
-		    .slot = (unsigned int)slot };
-		if (!stopped) {
-			if (stopping && is_last())
-				strays_find();	/* they are waited for */
-			capture_end(ev.slot);
-			ev.what = EV_EXIT;
-			ev.status = status;
-			ev.exec_failed = worker_failure(ev.slot) != NULL;
-			/* One that starts dies of limits that are too low. */
-			if (ev.exec_failed || (WIFSIGNALED(status) &&
-			    pool_wants_queue(pool, ev.slot)))
-				mend_no_spawn();
-			if (pool_wants_queue(pool, ev.slot))
-				ev.moved = observe_moved(
-				    worker_sight(ev.slot)->mark);
-			died = true;
-		}
-		if (stopped)
-			mend_stopped(ev.slot);
-		supervise_event(&ev);
 	}
 	if (died)
 		strays_expect();

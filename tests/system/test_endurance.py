@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+import ctl as c
 import harness as h
 import test_retire
 
@@ -50,6 +51,12 @@ def recycled(s):
     return int(found.group(1))
 
 
+def timed(call):
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began
+
+
 def test_ten_thousand_recyclings_lose_nothing_and_leave_nothing(spawnd,
                                                                 place):
     """Each worker serves one request and exits."""
@@ -74,6 +81,24 @@ def test_ten_thousand_recyclings_lose_nothing_and_leave_nothing(spawnd,
     assert late[1] <= early[1] + 4, (early, late)
     h.wait_for(lambda: not h.zombies(s.pid), 5)
     assert s.stop() == 0
+
+
+def test_workers_that_end_all_the_time_keep_no_order_waiting(spawnd, place):
+    """While one is reaped the next ends: there is no last one to wait for."""
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 16, "--name", "p",
+               "--", h.app("maxreq"), "max=1")
+    with Load(f"{place}/sock", 32) as load:
+        with c.Raw(c.pool("p") + "/control", 30) as client:
+            h.wait_for(lambda: recycled(s) > 100, 10, s.log)
+            answers = [timed(lambda: client.ask("status"))
+                       for _ in range(20)]
+            reload = timed(lambda: client.ask("reload"))
+        assert load.running()
+        stop = timed(s.stop)
+        load.end()
+    print("answers, reload, stop:", sorted(answers), reload, stop)
+    assert sorted(answers)[10] < 0.1 and max(answers) < 1, answers
+    assert reload < 5 and stop < 2, (reload, stop)
 
 
 def test_random_worker_killed_every_20_ms(spawnd, place):
