@@ -48,7 +48,7 @@ begin()
 {
 	name=$1
 	shift
-	start=$(date +%s)
+	date +%s >"$tmp/$name.start"
 	PYTEST_ADDOPTS=--junitxml=$tmp/$name.xml timeout -k 10 1500 "$@" \
 	    >"$logs/$name.log" 2>&1 </dev/null &
 	running="$running $!"
@@ -61,6 +61,7 @@ finish()
 	log=$logs/$1.log
 	status=0
 	wait "$2" || status=$?
+	took=$(($(date +%s) - $(cat "$tmp/$name.start")))
 	counts=$(count "$log" "$tmp/$name.xml")
 	# What counts nothing is one check.
 	# shellcheck disable=SC2086
@@ -68,8 +69,7 @@ finish()
 	if [ "$status" -ne 0 ] && [ "$2" -eq 0 ]; then
 		set -- "$(($1 > 0 && ${#counts} > 0 ? $1 : 0))" 1 "$3"
 	fi
-	echo "$name: $1 passed, $2 failed, $3 skipped" \
-	    "($(($(date +%s) - start)) s)"
+	echo "$name: $1 passed, $2 failed, $3 skipped ($took s)"
 	passed=$((passed + $1))
 	failed=$((failed + $2 + $3))
 	if [ "$2" -gt 0 ] || [ "$3" -gt 0 ]; then
@@ -108,7 +108,6 @@ part build-bmake env -C "$tmp/a" bmake -j2 WERROR=1 all units apps
 part build-clang make -C "$tmp/a-longer-name" -j2 WERROR=1 CC=clang \
     CFLAGS=-Wno-sign-conversion all units
 part build-identical sh scripts/identical.sh "$tmp/a" "$tmp/a-longer-name"
-part lint make lint
 part check make check
 part check-posix make check OS=posix WERROR=1
 part check-sanitize make check SANITIZE=1 WERROR=1
@@ -117,15 +116,18 @@ part fuzz make fuzz
 part demo sh scripts/demo.sh --once
 part bench-quick make bench-quick
 # What measures has the machine for itself; the rest, which mostly waits, runs
-# with both builds at once.
+# with both builds at once, and what reads the sources in between.
 part check-system make check-system TESTS=--measuring
 part check-system-sanitize make check-system TESTS=--measuring SANITIZE=1
 begin check-system-rest make check-system TESTS=--rest
 first=$!
 begin check-system-rest-sanitize make check-system TESTS=--rest SANITIZE=1
 second=$!
+begin lint nice -n 19 make lint
+third=$!
 finish check-system-rest "$first"
 finish check-system-rest-sanitize "$second"
+finish lint "$third"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -99,6 +99,8 @@ struct pool {
 	uint64_t	 drain_at;	/* when it is asked again; NEVER */
 	uint64_t	 drain_pause;
 	unsigned int	 drain_failures;
+	unsigned int	 drain_vain;	/* in a row served nobody */
+	unsigned int	 drain_rest;	/* what waited when one was started */
 	struct pool_action *actions;	/* a ring */
 	unsigned int	 nactions;
 	unsigned int	 head;

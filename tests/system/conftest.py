@@ -29,16 +29,18 @@ def pytest_configure(config):
 
 def pytest_addoption(parser):
     parser.addoption("--measuring", action="store_true",
-                     help="only the modules with MEASURING = True")
+                     help="only what needs the machine for itself")
     parser.addoption("--rest", action="store_true",
                      help="only the others, which do not mind company")
 
 
 def pytest_collection_modifyitems(config, items):
     """A module with PLAIN_ONLY = True is not for the build with sanitizers;
-    one with MEASURING = True needs the machine for itself."""
+    one with MEASURING = True, or a test that @h.measuring marks, needs the
+    machine for itself."""
     def wanted(item):
-        measuring = getattr(item.module, "MEASURING", False)
+        measuring = getattr(item.module, "MEASURING", False) or \
+            getattr(item.function, "measuring", False)
         return not (
             getattr(item.module, "PLAIN_ONLY", False) and
             harness.sanitized() or

@@ -109,6 +109,12 @@ class Ended(AssertionError):
     """A spawnd has ended instead of becoming ready."""
 
 
+def measuring(test):
+    """Marks a test that needs the machine for itself."""
+    test.measuring = True
+    return test
+
+
 def wait_for(predicate, deadline=10.0, what=None, pause=0.01):
     end = time.monotonic() + deadline
     while True:

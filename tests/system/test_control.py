@@ -17,9 +17,6 @@ import pytest
 import harness as h
 from ctl import Raw, ask, ctl, figures, pool, records, serves
 
-MEASURING = True
-
-
 MANUAL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
                       "man", "spawnd.8")
 

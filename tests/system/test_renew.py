@@ -14,7 +14,7 @@ from test_retire import Load, busy, enough, start
 
 MEASURING = True
 
-LONG = 5 if h.sanitized() else 20       # seconds
+LONG = 5 if h.sanitized() else 12       # seconds
 
 
 def count(s, text):

@@ -21,8 +21,6 @@ import ctl as c
 import harness as h
 from ctl import ctl, figures, pool
 
-MEASURING = True
-
 
 @pytest.fixture
 def php(spawnd, place):
@@ -258,6 +256,7 @@ def busy_load(echo_sock, n, milliseconds=3000):
     return clients
 
 
+@h.measuring
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
 def test_the_figures_are_those_of_the_load(spawnd, place, kind):
     """4 workers, 10 clients: 4 are served and 6 wait; exactly."""
@@ -289,6 +288,7 @@ def test_the_figures_are_those_of_the_load(spawnd, place, kind):
         int(f["queue"]["peak"])
 
 
+@h.measuring
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
 def test_the_figures_follow_the_load(spawnd, place, kind):
     """Busy and queued are those in flight, give or take one (median) and
@@ -320,6 +320,7 @@ def has_a_timer(pid):
     return False
 
 
+@h.measuring
 def test_a_pool_of_one_size_has_a_history_nobody_asked_for(echo):
     """2 workers, 5 clients of 1.5 s each: it is over after 4.5 s."""
     clients = busy_load(echo.sock, 5, 1500)
@@ -555,6 +556,7 @@ def respawn(s):
     return time.monotonic() - began
 
 
+@h.measuring
 def test_a_thousand_workers_are_told_fast_and_in_between(spawnd, place):
     s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1000, "--name", "p",
                "--", h.app("hello"), deadline=60)

@@ -298,6 +298,39 @@ gives_up_after_three_failures_and_says_what_is_left(void **arg)
 	bed_free(b);
 }
 
+/* They come up, and end before they have taken a connection. */
+static void
+gives_up_after_some_that_served_nobody(void **arg)
+{
+	struct bed *b = one_with(1, 5);
+	unsigned int i;
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	/* One that serves one of them is no failure. */
+	for (i = 0; i < 4; i++) {
+		assert_has(bed_did(b), "spawn0");
+		bed_look(b, 0, LOOK_READY);
+		b->queue.depth--;
+		bed_crash(b, 0);
+	}
+	for (i = 0; i < POOL_DRAIN_FAILURES; i++) {
+		assert_has(bed_did(b), "spawn0");
+		bed_look(b, 0, LOOK_READY);
+		if (i % 2 == 0)
+			bed_crash(b, 0);
+		else
+			bed_exit_moved(b, 0, MOVED_NO);
+	}
+	assert_has(bed_did(b), "spawn0");
+	bed_look(b, 0, LOOK_READY);
+	bed_crash(b, 0);
+	assert_has(bed_did(b), "[left 1] [done]");
+	bed_free(b);
+}
+
 static void
 failures_before_the_stop_do_not_count(void **arg)
 {
@@ -495,6 +528,7 @@ main(void)
 		cmocka_unit_test(there_must_be_room_for_one_more),
 		cmocka_unit_test(
 		    gives_up_after_three_failures_and_says_what_is_left),
+		cmocka_unit_test(gives_up_after_some_that_served_nobody),
 		cmocka_unit_test(failures_before_the_stop_do_not_count),
 		cmocka_unit_test(starts_nobody_after_the_deadline),
 		cmocka_unit_test(a_start_in_the_stop_ends_with_it),
