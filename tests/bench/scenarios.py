@@ -292,7 +292,7 @@ def recycled(workers_php, n, names):
         f"recycle-{'php' if workers_php else 'c'}-{n}",
         f"Recycling, {what}: {every}",
         f"4 workers, {CLIENTS} clients, a connection a request.", recycling,
-        cases, 3 if workers_php else 5, RECYCLING,
+        cases, 3 if workers_php else 9, RECYCLING,
         quick=None if n == 10 and not workers_php else ["spawnd",
                                                         "spawnd -C 4"])
 
