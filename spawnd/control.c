@@ -284,16 +284,11 @@ on_readable(void *arg)
 	set_timer();
 }
 
-/* Goes on with a long answer; they share what there is for them in a turn. */
+/* Goes on with a long answer. */
 static void
 step(struct client *c)
 {
-	const struct client *other;
-	unsigned int n = 0;
-
-	TAILQ_FOREACH(other, &clients, entry)
-		n += other->status != NULL;
-	if (status_step(c->status, &c->answer, STATUS_STEP / n))
+	if (status_step(c->status, &c->answer))
 		return;
 	proto_done(&c->answer);
 	status_free(c->status);

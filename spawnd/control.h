@@ -75,11 +75,11 @@ struct status;
 /* Begins to take stock; NULL without memory. */
 struct status *status_begin(bool full);
 /*
- * Goes on, with a worker at least, for about so many microseconds. Returns
- * true as long as there is more: one that is asked slowly sees each worker as
- * it is then.
+ * Goes on, with a worker at least, for its share of STATUS_STEP. Returns true
+ * as long as there is more: one that is asked slowly sees each worker as it is
+ * then.
  */
-bool	 status_step(struct status *s, struct proto_output *o, uint64_t usec);
+bool	 status_step(struct status *s, struct proto_output *o);
 void	 status_free(struct status *s);
 /* The state of the pool in one word. */
 const char *status_state(void);

@@ -34,6 +34,7 @@ static const struct plan *plan;
 static const struct guarantees *guarantees;
 static struct memory *memory;	/* of the first slots, once somebody asks */
 static unsigned int remembered;	/* how many those are */
+static unsigned int going;	/* how many are taken stock of at a time */
 static uint64_t began;		/* loop_now()'s time */
 static time_t began_at;		/* and that of the clock on the wall */
 
@@ -211,6 +212,7 @@ status_begin(bool full)
 
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return NULL;
+	going++;
 	s->full = full;
 	s->counted = true;
 	s->n = usage_connections(&s->inodes);
@@ -222,6 +224,7 @@ status_free(struct status *s)
 {
 	if (s == NULL)
 		return;
+	going--;
 	free(s->inodes);
 	free(s);
 }
@@ -349,10 +352,10 @@ write_sum(const struct status *s, struct proto_output *o)
 }
 
 bool
-status_step(struct status *s, struct proto_output *o, uint64_t usec)
+status_step(struct status *s, struct proto_output *o)
 {
 	const struct pool *pool = supervise_pool();
-	uint64_t now = loop_now(), until = now + usec;
+	uint64_t now = loop_now(), until = now + STATUS_STEP / going;
 	struct pool_worker w;
 
 	if (!s->begun) {
