@@ -5,7 +5,6 @@
  * go, and nothing new is let in; the last worker goes only when, with nobody
  * else left and the worker itself stopped, the queue is seen empty.
  */
-#include <limits.h>
 #include <stddef.h>
 
 #include "slot.h"
@@ -51,8 +50,6 @@ drain_begin(struct pool *p, uint64_t now)
 {
 	p->draining = true;
 	p->drain_failures = 0;	/* what failed before is of no account */
-	p->drain_vain = 0;
-	p->drain_rest = UINT_MAX;
 	/* Until that is known something may wait, and nobody is told. */
 	p->waiting = (struct queue){ .known = true, .depth = 1 };
 	p->shut_by = slot_later(now, p->conf.stop_timeout / 2);
@@ -156,15 +153,13 @@ drain_last(struct pool *p, struct slot *s)
 	return true;
 }
 
-/* Did the one before take none of them? Then another may not, either. */
-static void
-note_progress(struct pool *p)
+void
+drain_gone(struct pool *p, const struct slot *s, enum moved moved)
 {
-	if (p->waiting.depth < p->drain_rest || p->waiting.open)
-		p->drain_vain = 0;
-	else
-		p->drain_vain++;
-	p->drain_rest = p->waiting.depth;
+	if (s->rest && moved == MOVED_NO)
+		p->drain_failures++;
+	else if (s->rest && moved == MOVED_YES)
+		p->drain_failures = 0;
 }
 
 /* Nobody is left to serve what waits: one more, if there is hope. */
@@ -177,12 +172,11 @@ serve_the_rest(struct pool *p, uint64_t now)
 		ask(p);
 		return false;
 	}
-	if (p->drain_failures < POOL_DRAIN_FAILURES &&
-	    p->drain_vain < POOL_DRAIN_FAILURES && now < p->stop_by &&
+	if (p->drain_failures < POOL_DRAIN_FAILURES && now < p->stop_by &&
 	    pool_has_room(p) && (s = pool_empty(p)) != NULL) {
-		note_progress(p);
 		p->asked = false;
 		slot_spawn(p, s);
+		s->rest = true;
 		return false;
 	}
 	if (pool_active(p) > 0)

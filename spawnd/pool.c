@@ -340,7 +340,7 @@ pool_next(struct pool *p, struct pool_action *a)
 bool
 pool_wants_queue(const struct pool *p, unsigned int slot)
 {
-	return p->slots[slot].state == SLOT_STARTING;
+	return p->slots[slot].state == SLOT_STARTING || p->slots[slot].rest;
 }
 
 enum slot_state

@@ -126,7 +126,7 @@ slot_spawn(struct pool *p, struct slot *s)
 	slot_push(p, s, POOL_SPAWN);
 	s->pid = s->late = 0;
 	s->ready = 0;
-	s->timed_out = s->told = false;
+	s->timed_out = s->told = s->rest = false;
 	s->generation = p->generation;
 	s->slow = false;
 	slot_enter(p, s, SLOT_SPAWNING, NEVER);
@@ -299,6 +299,7 @@ on_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	if (s->told && !s->stray)
 		p->counts.retired++;
+	drain_gone(p, s, ev->moved);
 	if (s->slow)
 		start_failed(p, s, ev, now);
 	else if (!slot_vacate(p, s))
@@ -389,7 +390,7 @@ slot_stray(struct pool *p, struct slot *s, pid_t pid, uint64_t now)
 {
 	s->pid = pid;
 	s->spawned = now;
-	s->slow = s->told = s->timed_out = false;
+	s->slow = s->told = s->timed_out = s->rest = false;
 	s->stray = true;
 	s->ready = 0;
 	s->late = 0;

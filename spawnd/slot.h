@@ -29,6 +29,7 @@ struct slot {
 	bool		 timed_out;
 	bool		 expired;	/* to be replaced: too old or large */
 	bool		 stray;
+	bool		 rest;		/* started in a stop, for who waits */
 	bool		 served;	/* of a proof: seen with a connection */
 	uint64_t	 proof;		/* that connection */
 	bool		 settled;	/* its first start has had an outcome */
@@ -98,9 +99,7 @@ struct pool {
 	struct slot	*last;		/* frozen, until the queue is known */
 	uint64_t	 drain_at;	/* when it is asked again; NEVER */
 	uint64_t	 drain_pause;
-	unsigned int	 drain_failures;
-	unsigned int	 drain_vain;	/* in a row served nobody */
-	unsigned int	 drain_rest;	/* what waited when one was started */
+	unsigned int	 drain_failures; /* in a row; or served nobody */
 	struct pool_action *actions;	/* a ring */
 	unsigned int	 nactions;
 	unsigned int	 head;
@@ -151,6 +150,8 @@ bool	 drain_allows(const struct pool *p);
  * asked for, and drain_queue() decides.
  */
 bool	 drain_last(struct pool *p, struct slot *s);
+/* One that had come up is gone; did it take anything of what waited? */
+void	 drain_gone(struct pool *p, const struct slot *s, enum moved moved);
 
 /* retire.c: how a worker goes without a request being lost */
 slot_handler retire_begin, retire_timer, retire_examined;

@@ -13,6 +13,8 @@
 
 #include "control.h"
 
+#define REAP_TURN	UINT64_C(2000)	/* usec, then the others */
+
 static const struct plan *plan;
 static struct pool *pool;
 static int exit_status;
@@ -44,7 +46,6 @@ do_spawn(unsigned int slot)
 		mend_no_spawn();
 	pool_event(pool, &ev, loop_now());
 }
-#define REAP_TURN		UINT64_C(2000)	/* usec, then the others */
 
 static void
 do_look(unsigned int slot, uint64_t age)
@@ -322,7 +323,7 @@ take_child(unsigned int slot, int status, bool halted)
 		ev.exec_failed = worker_failure(slot) != NULL;
 		/* One that starts dies of limits that are too low. */
 		if (ev.exec_failed || (WIFSIGNALED(status) &&
-		    pool_wants_queue(pool, slot)))
+		    pool_state(pool, slot) == SLOT_STARTING))
 			mend_no_spawn();
 		if (pool_wants_queue(pool, slot))
 			ev.moved = observe_moved(worker_sight(slot)->mark);

@@ -300,7 +300,7 @@ gives_up_after_three_failures_and_says_what_is_left(void **arg)
 
 /* They come up, and end before they have taken a connection. */
 static void
-gives_up_after_some_that_served_nobody(void **arg)
+gives_up_after_three_that_served_nobody(void **arg)
 {
 	struct bed *b = one_with(1, 5);
 	unsigned int i;
@@ -309,25 +309,54 @@ gives_up_after_some_that_served_nobody(void **arg)
 	bed_tell(b, EV_STOP);
 	bed_did(b);
 	bed_exit(b, 0, 0);
-	/* One that serves one of them is no failure. */
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < 3; i++) {
 		assert_has(bed_did(b), "spawn0");
 		bed_look(b, 0, LOOK_READY);
-		b->queue.depth--;
-		bed_crash(b, 0);
-	}
-	for (i = 0; i < POOL_DRAIN_FAILURES; i++) {
-		assert_has(bed_did(b), "spawn0");
-		bed_look(b, 0, LOOK_READY);
-		if (i % 2 == 0)
-			bed_crash(b, 0);
-		else
+		assert_true(pool_wants_queue(b->p, 0));
+		if (i == 1)
 			bed_exit_moved(b, 0, MOVED_NO);
+		else
+			bed_crash(b, 0);
+	}
+	assert_has(bed_did(b), "[left 5] [done]");
+	bed_free(b);
+}
+
+/* One came for each that was served: as many wait, and nobody is given up. */
+static void
+goes_on_while_each_serves_one(void **arg)
+{
+	struct bed *b = one_with(1, 5);
+	unsigned int i;
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	for (i = 0; i < 20; i++) {
+		assert_has(bed_did(b), "spawn0");
+		bed_look(b, 0, LOOK_READY);
+		bed_exit_moved(b, 0, i % 3 == 2 ? MOVED_YES : MOVED_NO);
 	}
 	assert_has(bed_did(b), "spawn0");
-	bed_look(b, 0, LOOK_READY);
-	bed_crash(b, 0);
-	assert_has(bed_did(b), "[left 1] [done]");
+	bed_free(b);
+}
+
+/* What those served that were there before says nothing of the next. */
+static void
+those_of_before_the_stop_do_not_count(void **arg)
+{
+	struct bed *b = one_with(4, 5);
+	unsigned int i;
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	for (i = 0; i < 4; i++) {
+		assert_false(pool_wants_queue(b->p, i));
+		bed_exit_moved(b, i, MOVED_NO);
+	}
+	assert_has(bed_did(b), "spawn");
 	bed_free(b);
 }
 
@@ -528,7 +557,9 @@ main(void)
 		cmocka_unit_test(there_must_be_room_for_one_more),
 		cmocka_unit_test(
 		    gives_up_after_three_failures_and_says_what_is_left),
-		cmocka_unit_test(gives_up_after_some_that_served_nobody),
+		cmocka_unit_test(gives_up_after_three_that_served_nobody),
+		cmocka_unit_test(goes_on_while_each_serves_one),
+		cmocka_unit_test(those_of_before_the_stop_do_not_count),
 		cmocka_unit_test(failures_before_the_stop_do_not_count),
 		cmocka_unit_test(starts_nobody_after_the_deadline),
 		cmocka_unit_test(a_start_in_the_stop_ends_with_it),
