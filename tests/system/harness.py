@@ -115,6 +115,19 @@ def measuring(test):
     return test
 
 
+def pass_time(seconds):
+    """A time in which something is counted, or is not to happen. What is to
+    happen is waited for, by wait_for()."""
+    time.sleep(seconds)
+
+
+def share(pid, seconds):
+    """The share of a core that the process uses for so long from now."""
+    before, began = cpu(pid), time.monotonic()
+    pass_time(seconds)
+    return (cpu(pid) - before) / (time.monotonic() - began)
+
+
 def wait_for(predicate, deadline=10.0, what=None, pause=0.01):
     end = time.monotonic() + deadline
     while True:

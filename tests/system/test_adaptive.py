@@ -125,7 +125,7 @@ class Resting(threading.Thread):
         deadline = time.monotonic() + 20
         while True:
             before = [switches(s.pid) for s in self.pools]
-            time.sleep(2)       # it is the rest itself that is looked at
+            h.pass_time(2)
             if before == [switches(s.pid) for s in self.pools]:
                 break
             assert time.monotonic() < deadline, "there is no rest"
@@ -136,7 +136,7 @@ class Resting(threading.Thread):
         for s in self.traced:
             h.wait_for(lambda: h.status(s.pid)["TracerPid"] != "0", 10)
         self.before = [switches(s.pid) for s in self.plain]
-        time.sleep(REST)
+        h.pass_time(REST)
         self.after = [switches(s.pid) for s in self.plain]
         for p in self.straces:
             p.send_signal(signal.SIGINT)
@@ -191,7 +191,7 @@ def switches(pid):
 def wakeups(pid, seconds):
     """How many a second."""
     before, begin = switches(pid), time.monotonic()
-    time.sleep(seconds)         # the load's, of which this is a part
+    h.pass_time(seconds)
     return (switches(pid) - before) / (time.monotonic() - begin)
 
 
@@ -377,9 +377,7 @@ def test_looking_is_cheap_among_10000_sockets(spawnd, place):
         for clients in (16, 3):     # saturated, and with surplus
             popen = load(f"{place}/sock", clients, 3, 20)
             climb(s, 4, 10)
-            before, begin = h.cpu(s.pid), time.monotonic()
-            time.sleep(2)       # the load's, of which this is a part
-            share = (h.cpu(s.pid) - before) / (time.monotonic() - begin)
+            share = h.share(s.pid, 2)
             result(popen)
             print("clients", clients, "share of a core", share)
             assert share < 0.02 * SLOWER, share

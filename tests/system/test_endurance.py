@@ -51,12 +51,6 @@ def recycled(s):
     return int(found.group(1))
 
 
-def timed(call):
-    began = time.monotonic()
-    call()
-    return time.monotonic() - began
-
-
 def test_ten_thousand_recyclings_lose_nothing_and_leave_nothing(spawnd,
                                                                 place):
     """Each worker serves one request and exits."""
@@ -70,7 +64,7 @@ def test_ten_thousand_recyclings_lose_nothing_and_leave_nothing(spawnd,
                 early = memory(s.pid), len(h.fds(s.pid))
             if n >= 10000:
                 break
-            time.sleep(0.05)        # between two looks
+            h.pass_time(0.05)       # between two looks
         late = memory(s.pid), len(h.fds(s.pid))
         load.popen.send_signal(signal.SIGINT)
     assert n >= 10000, (n, load.counts)
@@ -87,14 +81,23 @@ def test_workers_that_end_all_the_time_keep_no_order_waiting(spawnd, place):
     """While one is reaped the next ends: there is no last one to wait for."""
     s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 16, "--name", "p",
                "--", h.app("maxreq"), "max=1")
+
+    def ask(command):
+        began = time.monotonic()
+        assert client.ask(command)[-1] == "end"
+        return time.monotonic() - began
+
     with Load(f"{place}/sock", 32) as load:
+        h.wait_for(lambda: recycled(s) > 100, 10, s.log)
         with c.Raw(c.pool("p") + "/control", 30) as client:
-            h.wait_for(lambda: recycled(s) > 100, 10, s.log)
-            answers = [timed(lambda: client.ask("status"))
-                       for _ in range(20)]
-            reload = timed(lambda: client.ask("reload"))
+            before = recycled(s)
+            answers = [ask("status") for _ in range(20)]
+            assert recycled(s) - before > 100
+            reload = ask("reload")
         assert load.running()
-        stop = timed(s.stop)
+        began = time.monotonic()
+        assert s.stop() == 0
+        stop = time.monotonic() - began
         load.end()
     print("answers, reload, stop:", sorted(answers), reload, stop)
     assert sorted(answers)[10] < 0.1 and max(answers) < 1, answers
@@ -242,8 +245,7 @@ def test_job_of_php_in_the_background_survives_recycling(spawnd, place):
     s.signal(signal.SIGHUP)
     s.wait_log("all workers are new")
     # Whoever retires is gone by the deadline.
-    began = time.monotonic()
-    h.wait_for(lambda: time.monotonic() - began > 1.5)
+    h.pass_time(1.5)
     assert h.alive(job), s.log()
     assert s.stop() == 0
     h.wait_for(lambda: not h.alive(job), 5)

@@ -64,11 +64,8 @@ class Pool:
 
     def idles(self):
         """The supervisor does not spin."""
-        before, began = h.cpu(self.s.pid), time.monotonic()
-        h.wait_for(lambda: time.monotonic() - began >= WINDOW)
-        used = h.cpu(self.s.pid) - before
-        assert used < SHARE * (time.monotonic() - began), \
-            f"{used} s of cpu\n{self.s.log()[-3000:]}"
+        share = h.share(self.s.pid, WINDOW)
+        assert share < SHARE, f"{share}\n{self.s.log()[-3000:]}"
 
     def stops(self):
         """It ends, in time, and nothing is left of it."""
