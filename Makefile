@@ -35,7 +35,7 @@ SRCS =		adapt.c capture.c command.c control.c daemon.c drain.c \
 		place.c plan.c plan_control.c pool.c preflight.c prefiles.c \
 		preprint.c presocket.c program.c proto.c renew.c report.c \
 		retire.c sample.c scale.c signame.c slot.c start.c status.c \
-		strays.c supervise.c syslog.c trail.c worker.c
+		strays.c supervise.c syslog.c terminal.c trail.c worker.c
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c parse_linux.c \
 		diag_linux.c load_linux.c netlink_linux.c queue_linux.c \
 		quiet_linux.c refuse_linux.c request_linux.c usage_linux.c

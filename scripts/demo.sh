@@ -121,7 +121,8 @@ build/spawnd "$@" 2>"$dir/spawnd.log" &
 pool=$!
 wait_for "$pool" spawnd test -S "$dir/app.sock"
 
-lighttpd -D -f "$dir/lighttpd.conf" >"$dir/lighttpd.log" 2>&1 &
+# A session of its own: the terminal may be root's, and it is not to have it.
+setsid lighttpd -D -f "$dir/lighttpd.conf" >"$dir/lighttpd.log" 2>&1 &
 web=$!
 wait_for "$web" lighttpd fetch
 # Another server on that port would have answered, too.

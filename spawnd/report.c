@@ -42,7 +42,9 @@ report_exec(const struct plan *p, const struct exec_failure *f, char *buf,
     size_t size)
 {
 	static const char *const steps[] = {
-		[STEP_PARENT] = "start", [STEP_LIMIT] = "--rlimit",
+		[STEP_PARENT] = "start",
+		[STEP_TERMINAL] = "leave the terminal for",
+		[STEP_LIMIT] = "--rlimit",
 		[STEP_NICE] = "--nice", [STEP_CHDIR] = "chdir",
 		[STEP_EXEC] = "exec",
 	};

@@ -110,6 +110,7 @@ replace(void)
 	struct exec_failure f = { 0 };
 	struct err e;
 
+	terminal_open();
 	if (listen_open(&plan, &e) == -1 ||
 	    jail_enter(&plan, &guarantees, &e) == -1)
 		e.status = err_exit(&conf, e.status);

@@ -304,7 +304,10 @@ struct exec_failure {
 	int		 error;			/* errno; 0: exec succeeded */
 };
 
-enum exec_step { STEP_PARENT, STEP_LIMIT, STEP_NICE, STEP_CHDIR, STEP_EXEC };
+enum exec_step {
+	STEP_PARENT, STEP_TERMINAL, STEP_LIMIT, STEP_NICE, STEP_CHDIR,
+	STEP_EXEC
+};
 
 /* spawnd.c has main(). */
 
@@ -1069,6 +1072,24 @@ void	 supervise_stop(bool fast);
 int	 signame_number(const char *name);
 /* "TERM", or NULL for a number that has no name here. */
 const char *signame_name(int signo);
+
+/* terminal.c */
+/*
+ * Looks for our controlling terminal, before the jail: the descriptor is kept
+ * for terminal_leave(). Most often there is none.
+ */
+void	 terminal_open(void);
+/*
+ * In a new child, which does not lead the session: gives up the controlling
+ * terminal and reads that back. Async-signal-safe. Returns 0, or -1 with
+ * errno set: it still has one.
+ */
+int	 terminal_leave(void);
+/*
+ * The same for a process that may lead the session, whose other processes
+ * then lose the terminal, too. We are not ended by the SIGHUP that follows.
+ */
+int	 terminal_leave_session(void);
 
 /* trail.c */
 /*

@@ -100,6 +100,7 @@ worker_init(const struct plan *p, unsigned int n, struct err *e)
 {
 	plan = p;
 	jail_adopt();
+	terminal_open();
 	if (raise_open_files(n, e) == -1 || raise_limits(p->conf, e) == -1)
 		return -1;
 	workers = calloc(n, sizeof(*workers));
@@ -171,6 +172,8 @@ become(pid_t parent, int output, struct exec_failure *f)
 	setpgid(0, 0);
 	if (jail_tie(parent) == -1)
 		_exit(127);
+	if (terminal_leave() == -1)
+		give_up(f, STEP_TERMINAL);
 	if (plan->conf->umask != UMASK_KEEP)
 		umask((mode_t)plan->conf->umask);
 	apply_limits(f);
@@ -207,6 +210,11 @@ make_child(int output, struct exec_failure *f)
 void
 worker_replace(const struct plan *p, struct exec_failure *f)
 {
+	f->step = STEP_TERMINAL;
+	if (terminal_leave_session() == -1) {
+		f->error = errno;
+		return;
+	}
 	f->step = STEP_CHDIR;
 	if (p->cwd_fd == -1 && chdir(p->chdir) == -1) {
 		f->error = errno;
