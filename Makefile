@@ -28,14 +28,14 @@ NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
 SRCS =		adapt.c capture.c command.c control.c daemon.c drain.c \
-		elf.c env.c err.c findings.c history.c ident.c inspect.c \
+		elf.c env.c err.c exposure.c findings.c history.c ident.c inspect.c \
 		jail.c library.c limit.c listen.c lockfile.c log.c loop.c \
 		mend.c names.c names_kfcgi.c names_multiwatch.c \
-		names_spawn_fcgi.c notify.c option.c options.c pidfile.c \
+		names_spawn_fcgi.c notify.c option.c options.c path.c pidfile.c \
 		place.c plan.c plan_control.c pool.c preflight.c prefiles.c \
 		preprint.c presocket.c program.c proto.c renew.c report.c \
 		retire.c sample.c scale.c signame.c slot.c start.c status.c \
-		strays.c supervise.c syslog.c terminal.c trail.c worker.c
+		strays.c supervise.c syslog.c terminal.c worker.c
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c parse_linux.c \
 		diag_linux.c load_linux.c netlink_linux.c queue_linux.c \
 		quiet_linux.c refuse_linux.c request_linux.c usage_linux.c
@@ -241,7 +241,7 @@ LIBS_static.app = -static
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o proto.o trail.o ${CTL_OBJS} ${MAIN_${SANITIZE}}
+CTL_ALL =	spawnctl.o err.o path.o proto.o ${CTL_OBJS} ${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
 

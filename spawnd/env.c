@@ -192,10 +192,11 @@ open_file(const char *path, struct err *e)
 	int fd;
 
 	/* O_NONBLOCK: a FIFO must not hold up the start. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	fd = path_open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
 	if (fd == -1)
-		return err_set(e, err_status(errno, EX_NOINPUT),
-		    "--env-file: %s: %s", path, strerror(errno));
+		return err_set(e, errno == EXDEV ? EX_NOPERM :
+		    err_status(errno, EX_NOINPUT), "--env-file: %s: %s", path,
+		    path_reason(errno));
 	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
 		err_set(e, EX_CONFIG, "--env-file: %s: not a regular file",
 		    path);

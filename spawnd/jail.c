@@ -46,39 +46,6 @@ verify_groups(const struct ident *id, struct err *e)
 	return 0;
 }
 
-/*
- * Each step is taken by hand, and a link on the way is refused rather than
- * followed: who made it could not be known.
- */
-int
-jail_walk(int root, const char *path)
-{
-	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-	char *copy, *rest, *name;
-	int fd, next, saved;
-
-	if ((copy = rest = strdup(path)) == NULL)
-		return -1;
-	fd = openat(root, ".", flags);
-	while (fd != -1 && (name = strsep(&rest, "/")) != NULL) {
-		if (name[0] == '\0' || strcmp(name, ".") == 0)
-			continue;
-		if (strcmp(name, "..") == 0) {
-			next = -1;
-			errno = EXDEV;
-		} else
-			next = openat(fd, name, flags | O_NOFOLLOW);
-		saved = errno;
-		close(fd);
-		errno = saved;
-		fd = next;
-	}
-	saved = errno;
-	free(copy);
-	errno = saved;
-	return fd;
-}
-
 static int
 change_root(struct plan *p, struct err *e)
 {

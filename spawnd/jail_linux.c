@@ -5,7 +5,6 @@
 #include <sys/syscall.h>
 
 #include <linux/mount.h>
-#include <linux/openat2.h>
 
 #include <cap-ng.h>
 #include <errno.h>
@@ -138,27 +137,6 @@ jail_tie(pid_t parent)
 		return -1;
 	/* Had it died before the call, nobody would ever tell. */
 	return getppid() == parent ? 0 : -1;
-}
-
-int
-jail_opendir(int root, const char *path)
-{
-	struct open_how how = {
-		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
-	};
-	int fd, tries = 32;
-
-	if (root == -1)
-		return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* EAGAIN: something was renamed while the kernel walked. */
-	do
-		fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
-	while (fd == -1 && errno == EAGAIN && --tries > 0);
-	/* An old kernel, or a system call filter that does not know it. */
-	if (fd == -1 && errno == ENOSYS)
-		return jail_walk(root, path);
-	return fd;
 }
 
 int

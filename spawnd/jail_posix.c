@@ -58,14 +58,6 @@ jail_tie(pid_t parent)
 	return getppid() == parent ? 0 : -1;
 }
 
-int
-jail_opendir(int root, const char *path)
-{
-	if (root == -1)
-		return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return jail_walk(root, path);
-}
-
 /*
  * A socket cannot be opened without O_PATH, so its name has to be trusted;
  * that is safe only where nobody else may rename in its directory.

@@ -254,17 +254,32 @@ make_unix(const struct plan *p, int dir, struct err *e)
 	return fd;
 }
 
+/* The directory of the socket; one that is open for reading can be locked. */
+static int
+open_directory(const struct plan *p)
+{
+	int way, dir, saved;
+
+	way = path_open_dir(p->socket_in_jail ? p->jail_fd : -1,
+	    p->socket_dir);
+	if (way == -1)
+		return -1;
+	dir = openat(way, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	saved = errno;
+	close(way);
+	errno = saved;
+	return dir;
+}
+
 static int
 open_unix(const struct plan *p, struct err *e)
 {
 	int dir, fd = -1;
 
-	dir = jail_opendir(p->socket_in_jail ? p->jail_fd : -1,
-	    p->socket_dir);
-	if (dir == -1)
+	if ((dir = open_directory(p)) == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "socket: %s: its directory: %s", p->where,
-		    strerror(errno));
+		    path_reason(errno));
 	if (lock_directory(p, dir, e) == 0) {
 		if (fchdir(dir) == -1)
 			err_set(e, err_status(errno, EX_OSERR),
@@ -373,7 +388,7 @@ listen_remove(const struct plan *p)
 	if (p->addr.ss_family != AF_UNIX || bound.st_ino == 0 ||
 	    (jailed && !p->socket_in_jail))
 		return;
-	dir = jail_opendir(p->socket_in_jail ? p->jail_fd : -1,
+	dir = path_open_dir(p->socket_in_jail ? p->jail_fd : -1,
 	    p->socket_dir);
 	if (dir == -1)
 		return;

@@ -114,10 +114,10 @@ open_file(const struct plan *p, struct err *e)
 	bool detached;
 
 	path = p->log;
-	dir = jail_detach(trail_open_above(path, &name), &detached);
+	dir = jail_detach(path_open_above(path, &name), &detached);
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "--log: %s: its directory: %s", path, trail_reason(errno));
+		    "--log: %s: its directory: %s", path, path_reason(errno));
 	if ((file = open_by_name(O_CREAT)) == -1) {
 		file = STDERR_FILENO;
 		return err_set(e, err_status(errno, EX_CANTCREAT),

@@ -49,10 +49,10 @@ pidfile_lock(const struct plan *p, struct err *e)
 
 	if (path == NULL)
 		return 0;
-	dir = jail_detach(trail_open_above(path, &name), &detached);
+	dir = jail_detach(path_open_above(path, &name), &detached);
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "-P: %s: its directory: %s", path, trail_reason(errno));
+		    "-P: %s: its directory: %s", path, path_reason(errno));
 	file = lockfile_open(dir, name, !public);
 	if (file == -1 && errno == EWOULDBLOCK)
 		return err_set(e, EX_CANTCREAT, "-P: %s: in use by %s", path,

@@ -95,12 +95,12 @@ open_below(int parent, const char *name, bool *created, struct err *e)
 static int
 open_parent(const char *path, const char **name, struct err *e)
 {
-	int fd = trail_open_above(path, name);
+	int fd = path_open_above(path, name);
 
 	if (fd == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "control: %s: its directory: %s", where,
-		    trail_reason(errno));
+		    path_reason(errno));
 	return fd;
 }
 

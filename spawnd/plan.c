@@ -43,6 +43,15 @@ plan_absolute(const char *path, bool in_jail)
 	return s;
 }
 
+bool
+plan_needs_root(const struct plan *p)
+{
+	const struct conf *c = p->conf;
+
+	return p->jail != NULL || p->ident.change || c->socket_outside ||
+	    c->socket_user != NULL || c->user != NULL || c->group != NULL;
+}
+
 /* What only root may ask for: the error names all of it. */
 static int
 check_root(struct plan *p, struct err *e)
@@ -102,9 +111,9 @@ open_jail(struct plan *p, struct err *e)
 {
 	if (p->jail == NULL)
 		return 0;
-	if ((p->jail_fd = jail_opendir(-1, p->jail)) == -1)
+	if ((p->jail_fd = path_open_dir(-1, p->jail)) == -1)
 		return err_set(e, err_status(errno, EX_CONFIG), "chroot: %s: "
-		    "%s%s", p->jail, strerror(errno), p->note);
+		    "%s%s", p->jail, path_reason(errno), p->note);
 	return 0;
 }
 
@@ -139,7 +148,7 @@ plan_owner(struct plan *p, struct err *e)
 	if (c->socket_group != NULL && ident_group("-G", c->socket_group,
 	    &p->socket_gid, e) == -1)
 		return -1;
-	if (!p->root && !preflight_needs_root(p) &&
+	if (!p->root && !plan_needs_root(p) &&
 	    !ident_member(&p->ident, p->socket_gid))
 		return err_set(e, EX_NOPERM, "-G: %s: you are not in this "
 		    "group (only root may name another)", c->socket_group);
@@ -291,7 +300,7 @@ plan_program(struct plan *p, struct err *e)
 	    "/", p->jail != NULL);
 	/* Its path may be of no use to whom we become. */
 	if (stays)
-		p->cwd_fd = jail_opendir(-1, ".");
+		p->cwd_fd = path_open_dir(-1, ".");
 	if (p->argv[0] == NULL || p->argv[n - 1] == NULL || p->chdir == NULL)
 		return no_memory(e);
 	return 0;
@@ -377,7 +386,7 @@ check_limits(struct plan *p, struct err *e)
 	struct rlimit now;
 	size_t i;
 
-	if (p->root || preflight_needs_root(p))
+	if (p->root || plan_needs_root(p))
 		return 0;
 	for (i = 0; i < c->nlimits; i++) {
 		const struct limit *l = &c->limits[i];
@@ -458,6 +467,7 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 			findings_add(f, FINDING_ERROR, e.status, "%s",
 			    e.text);
 	}
+	exposure_check_start(p, f);
 }
 
 void

@@ -221,9 +221,9 @@ pools_open_log(const char *path, struct err *e)
 	struct stat st;
 	int dir, fd, error;
 
-	if ((dir = trail_open_above(path, &name)) == -1)
+	if ((dir = path_open_above(path, &name)) == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT), "%s: its "
-		    "directory: %s", path, trail_reason(errno));
+		    "directory: %s", path, path_reason(errno));
 	fd = openat(dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW |
 	    O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 	error = errno;

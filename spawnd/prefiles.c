@@ -43,9 +43,9 @@ check_path(const char *opt, const char *path, struct findings *f)
 	const char *name;
 	int dir;
 
-	if ((dir = trail_open_above(path, &name)) == -1) {
+	if ((dir = path_open_above(path, &name)) == -1) {
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: its "
-		    "directory: %s", opt, path, trail_reason(errno));
+		    "directory: %s", opt, path, path_reason(errno));
 		return;
 	}
 	check_file(opt, path, dir, name, f);

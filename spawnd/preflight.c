@@ -188,22 +188,13 @@ send_scout(struct plan *p, struct findings *f, struct guarantees *g)
 	return false;
 }
 
-bool
-preflight_needs_root(const struct plan *p)
-{
-	const struct conf *c = p->conf;
-
-	return p->jail != NULL || p->ident.change || c->socket_outside ||
-	    c->socket_user != NULL || c->user != NULL || c->group != NULL;
-}
-
 /* Can a child become what the workers will be? Else says what that costs. */
 static bool
 check_inside(struct plan *p, struct findings *f, struct guarantees *g)
 {
 	const char *why = NULL;
 
-	if (!p->root && preflight_needs_root(p))
+	if (!p->root && plan_needs_root(p))
 		why = "only root can become another user or enter a jail";
 	else if (p->ident.user == NULL)
 		why = "the user is not known";
@@ -359,6 +350,7 @@ preflight_run(struct plan *p, struct findings *f, bool strict)
 	fflush(stdout);
 	presocket_check(p, f);
 	prefiles_check(p, f);
+	exposure_check_files(p, f);
 	if (p->root && p->ident.change && p->ident.user != NULL)
 		note_neighbours(p, f);
 	known = check_inside(p, f, &g);

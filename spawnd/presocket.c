@@ -60,12 +60,14 @@ say_no_directory(const struct plan *p, struct findings *f, int error)
 
 	host_path(p, dir, sizeof(dir));
 	quote(dir, quoted, sizeof(quoted));
-	if (error == ENOENT && p->ident.user != NULL)
-		snprintf(advice, sizeof(advice), " (install -d -o %s -g %s "
-		    "-m 0755 %s)", p->ident.user, p->ident.group, quoted);
+	/* The workers' own would let them lead the web server elsewhere. */
+	if (error == ENOENT)
+		snprintf(advice, sizeof(advice), " (install -d %s-m 0755 %s)",
+		    p->root || plan_needs_root(p) ? "-o root -g root " : "",
+		    quoted);
 	findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its directory "
 	    "%s: %s%s%s", p->where, dir, error == ENOENT ? "does not exist" :
-	    error == ENOTDIR ? "is not a directory" : strerror(error),
+	    error == ENOTDIR ? "is not a directory" : path_reason(error),
 	    advice, p->note);
 }
 
@@ -77,14 +79,14 @@ check_path(const struct plan *p, struct findings *f)
 
 	if (p->socket_in_jail && p->jail_fd == -1)
 		return;
-	dir = jail_opendir(p->socket_in_jail ? p->jail_fd : -1,
+	dir = path_open_dir(p->socket_in_jail ? p->jail_fd : -1,
 	    p->socket_dir);
 	if (dir == -1) {
 		say_no_directory(p, f, errno);
 		return;
 	}
 	/* A plain user who tests root's plan need not be able to write. */
-	if ((p->root || !preflight_needs_root(p)) &&
+	if ((p->root || !plan_needs_root(p)) &&
 	    faccessat(dir, ".", W_OK | X_OK, 0) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its "
 		    "directory: cannot be written: %s", p->where,

@@ -425,6 +425,19 @@ int	 err_exit(const struct conf *c, int status);
 int	 err_worker_exit(const struct conf *c, const struct exec_failure *f,
 	    int status);
 
+/* exposure.c: what the workers could exchange before the next start */
+/*
+ * Adds a warning to *f if the user of the workers may write the directory of
+ * a unix socket that is another user's; where the workers stay root, also if
+ * anybody else could exchange the jail, the program or the working directory.
+ */
+void	 exposure_check_start(const struct plan *p, struct findings *f);
+/*
+ * Adds a warning for the jail, the program, the working directory and each
+ * --env-file that the user of the workers could write or exchange.
+ */
+void	 exposure_check_files(const struct plan *p, struct findings *f);
+
 /* findings.c */
 /* Adds one. Ends the process when there is no memory. */
 void	 findings_add(struct findings *f, int level, int status,
@@ -472,12 +485,6 @@ char	*ident_members(gid_t gid);
  */
 int	 jail_enter(struct plan *p, struct guarantees *g, struct err *e);
 
-/*
- * jail_opendir() below root, where the kernel does not help: it takes no
- * link and no "..".
- */
-int	 jail_walk(int root, const char *path);
-
 /* jail_linux.c, jail_posix.c: the same names on every system */
 /*
  * Drops ids (where id->change) and capabilities, and forbids new ones and
@@ -497,12 +504,6 @@ void	 jail_adopt(void);
  * Returns 0, or -1 when that parent has died already or on failure.
  */
 int	 jail_tie(pid_t parent);
-/*
- * Opens a directory read-only; with root != -1 it is looked up as a process
- * whose root directory that is would see it, and no link leads out of it.
- * Returns a close-on-exec descriptor, or -1 with errno set.
- */
-int	 jail_opendir(int root, const char *path);
 /*
  * Gives the unix socket `name` in directory dir, which this process has just
  * bound with that mode, to uid and gid; never anything else that may have
@@ -964,6 +965,40 @@ int	 lockfile_fill(int fd, mode_t mode);
 const char *lockfile_holder(int dir, const char *name,
 	    char who[HOLDER_SIZE]);
 
+/* path.c */
+/* What an identity could write or exchange of a path's directories. */
+struct exposure {
+	const struct ident *id;		/* NULL: anybody but root */
+	bool		 found;
+	char		 path[ERR_SIZE / 2];	/* the first of them */
+};
+/*
+ * Opens a directory, for looking up names in it, by an absolute path or one
+ * from here; with root != -1 as a process would find it that has root as its
+ * root directory, and nothing leads out of that. As root a link on the way is
+ * only followed if it is root's own. Returns a close-on-exec descriptor
+ * (O_PATH), or -1 with errno set (EXDEV: such a link).
+ */
+int	 path_open_dir(int root, const char *path);
+/* The same, of the directory that path is in; *name is the rest of it. */
+int	 path_open_above(const char *path, const char **name);
+/*
+ * Opens a file, which is not created, with flags as open(2) has them. As root
+ * as above, the last name included; and a file with more than one hard link
+ * is refused (EMLINK) in a directory where others than root may make one.
+ */
+int	 path_open_file(const char *path, int flags);
+/*
+ * Looks whether the identity, or with NULL anybody but root, could write the
+ * file or directory at path, or exchange it or a directory on the way. By
+ * owner and mode: access lists are not read. Returns x->found, false for what
+ * cannot be reached.
+ */
+bool	 path_find_exposure(int root, const char *path,
+	    const struct ident *id, struct exposure *x);
+/* Why it could not be opened, by errno. */
+const char *path_reason(int error);
+
 /* pidfile.c */
 /*
  * Creates, locks and fills the plan's pidfile, before the jail; one that is
@@ -993,6 +1028,8 @@ void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
 void	 plan_make(struct plan *p, const struct conf *c, int inherited,
 	    struct findings *f);
 void	 plan_free(struct plan *p);
+/* Does the plan ask for what only root may do? */
+bool	 plan_needs_root(const struct plan *p);
 
 /* preflight.c */
 /*
@@ -1004,8 +1041,6 @@ void	 plan_free(struct plan *p);
  * warnings; an error of the plan's own keeps its status).
  */
 int	 preflight_run(struct plan *p, struct findings *f, bool strict);
-/* Does the plan ask for what only root may do? */
-bool	 preflight_needs_root(const struct plan *p);
 
 /* program.c */
 /*
@@ -1090,19 +1125,6 @@ int	 terminal_leave(void);
  * then lose the terminal, too. We are not ended by the SIGHUP that follows.
  */
 int	 terminal_leave_session(void);
-
-/* trail.c */
-/*
- * Opens a directory, for looking up names in it, by an absolute path or one
- * from here. As root a link on the way is only followed if it is root's own.
- * Returns a close-on-exec descriptor, or -1 with errno set (EXDEV: such a
- * link).
- */
-int	 trail_open(const char *path);
-/* The same, of the directory that path is in; *name is the rest of it. */
-int	 trail_open_above(const char *path, const char **name);
-/* Why it could not be opened, by errno. */
-const char *trail_reason(int error);
 
 /* worker.c */
 /* Makes room for n slots. Returns 0, or -1 with *e set (71). */

@@ -40,7 +40,8 @@ def compare(program, args, differs, exe, kw):
     for binary in (peers.ORIGINALS[program], f"{names}/{program}"):
         shutil.rmtree(PLACE, ignore_errors=True)
         os.makedirs(PLACE)
-        os.chmod(PLACE, 0o777)
+        # As it should be: what others may write is warned of, by ours only.
+        os.chmod(PLACE, 0o777 if "user" in kw else 0o755)
         argv = [binary, *(a.replace("{}", PLACE) for a in args)]
         both.append(peers.observe(argv, PLACE, exe, **kw))
         shutil.rmtree(PLACE)
@@ -78,7 +79,7 @@ def jail(place):
 
 
 def directory(place):
-    h.own_directory(f"{place}/dir", "www")
+    h.own_directory(f"{place}/dir", "root")
     h.install(ECHO, f"{place}/dir/app")
 
 

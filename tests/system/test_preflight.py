@@ -286,13 +286,13 @@ def file_as_chdir(base):
 
 def no_socket_directory(base):
     return plain(base, sock=f"{base}/new dir/sock"), \
-        rf"\(install -d -o www -g www -m 0755 '{base}/new dir'\)"
+        rf"\(install -d -o root -g root -m 0755 '{base}/new dir'\)"
 
 
 def no_socket_directory_in_jail(base):
     h.install(h.app("static"), f"{base}/fcgi-bin/app")
     os.rmdir(f"{base}/run")
-    return jailed(base), rf"\(install -d -o www -g www -m 0755 {base}/run\)"
+    return jailed(base), rf"\(install -d -o root -g root -m 0755 {base}/run\)"
 
 
 def file_as_socket_directory(base):

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a worker that was broken into could exchange for something else before
+ * root starts the pool again, or under the web server's feet. None of it is
+ * an error: many applications own their files.
+ */
+#include <sys/stat.h>
+
+#include <sysexits.h>
+
+#include "spawnd.h"
+
+/* Is there somebody else's right that the workers could borrow? */
+static bool
+has_boundary(const struct plan *p)
+{
+	return (p->root || plan_needs_root(p)) && p->ident.user != NULL;
+}
+
+/* Where nobody was named, everybody but root is of less rights. */
+static const struct ident *
+judged(const struct plan *p)
+{
+	return p->stays_root ? NULL : &p->ident;
+}
+
+static void
+check_path(const struct plan *p, const char *what, int root,
+    const char *path, struct findings *f)
+{
+	struct exposure x;
+
+	if (path == NULL || !path_find_exposure(root, path, judged(p), &x))
+		return;
+	findings_add(f, FINDING_WARNING, EX_CONFIG, "%s: %s%s%s: %s may write "
+	    "%s%s: whoever breaks into a worker could exchange it before the "
+	    "next start (make root the owner)", what, path,
+	    root != -1 ? " in " : "", root != -1 ? p->jail : "",
+	    p->stays_root ? "others than root" : p->ident.user,
+	    root != -1 ? p->jail : "", x.path);
+}
+
+static void
+check_program(const struct plan *p, struct findings *f)
+{
+	if (p->jail != NULL && p->jail_fd == -1)
+		return;
+	check_path(p, "chroot", -1, p->jail, f);
+	check_path(p, "chdir", p->jail_fd, p->chdir, f);
+	if (p->argv != NULL)
+		check_path(p, "exec", p->jail_fd, p->argv[0], f);
+}
+
+static void
+check_socket(const struct plan *p, struct findings *f)
+{
+	struct exposure x;
+
+	if (p->socket_dir == NULL || p->who == NULL ||
+	    p->socket_uid == p->ident.uid ||
+	    (p->socket_in_jail && p->jail_fd == -1) ||
+	    !path_find_exposure(p->socket_in_jail ? p->jail_fd : -1,
+	    p->socket_dir, judged(p), &x))
+		return;
+	findings_add(f, FINDING_WARNING, EX_CONFIG, "socket: %s: %s may write "
+	    "%s%s: whoever breaks into a worker could lead the web server to "
+	    "another socket (make root the owner, mode 0755)", p->where,
+	    p->ident.user, p->socket_in_jail ? p->jail : "", x.path);
+}
+
+void
+exposure_check_start(const struct plan *p, struct findings *f)
+{
+	if (!has_boundary(p))
+		return;
+	if (p->stays_root)
+		check_program(p, f);
+	else
+		check_socket(p, f);
+}
+
+void
+exposure_check_files(const struct plan *p, struct findings *f)
+{
+	size_t i;
+
+	if (!has_boundary(p))
+		return;
+	if (!p->stays_root)	/* else the plan has said so */
+		check_program(p, f);
+	for (i = 0; i < p->conf->nenv; i++) {
+		if (p->conf->env[i].kind == ENV_FILE)
+			check_path(p, "--env-file", -1, p->conf->env[i].text,
+			    f);
+	}
+}

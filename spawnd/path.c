@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The way to a file that root is to open, walked name by name. Whoever owns a
+ * directory on the way could have put a link there that leads anywhere: root
+ * follows a link only if it is root's own. Below another root directory the
+ * walk also ends up where a process would that has that root directory, for
+ * ".." goes back to the descriptor it came from and never above the first.
+ */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+#define LINKS_MAX	40	/* as the kernel has it */
+#define DEPTH_MAX	128	/* directories, each of them open */
+
+struct walk {
+	int		 root;			/* -1: the system's own */
+	int		 dirs[DEPTH_MAX];
+	int		 depth;			/* of the last one */
+	int		 links;			/* followed so far */
+	char		 rest[PATH_MAX];	/* of the way */
+	struct exposure	*exposure;		/* NULL: nobody asks */
+	size_t		 len;			/* of exposure->path */
+};
+
+static const int dir_flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+
+static int
+leave(struct walk *w)
+{
+	int saved = errno;
+
+	while (w->depth >= 0)
+		close(w->dirs[w->depth--]);
+	errno = saved;
+	return -1;
+}
+
+/* Begins (again) at a root directory, or with a relative path from here. */
+static int
+begin(struct walk *w, bool absolute)
+{
+	int fd;
+
+	leave(w);
+	w->len = 0;
+	if (w->root == -1)
+		fd = open(absolute ? "/" : ".", dir_flags);
+	else
+		fd = openat(w->root, ".", dir_flags);
+	if (fd == -1)
+		return -1;
+	w->dirs[w->depth = 0] = fd;
+	return 0;
+}
+
+/* Takes the last name off the path that is noted. */
+static void
+cut_name(struct walk *w)
+{
+	while (w->len > 0 && w->exposure->path[--w->len] != '/')
+		continue;
+	w->exposure->path[w->len] = '\0';
+}
+
+static int
+up(struct walk *w)
+{
+	int fd;
+
+	if (w->depth > 0) {
+		close(w->dirs[w->depth--]);
+		if (w->exposure != NULL && !w->exposure->found)
+			cut_name(w);
+		return 0;
+	}
+	if (w->root != -1)
+		return 0;
+	if ((fd = openat(w->dirs[0], "..", dir_flags)) == -1)
+		return -1;
+	close(w->dirs[0]);
+	w->dirs[0] = fd;
+	return 0;
+}
+
+/* The next name of the way is taken out of it; false: it has no more. */
+static bool
+next_name(struct walk *w, char name[PATH_MAX])
+{
+	size_t skip = strspn(w->rest, "/");
+	size_t len = strcspn(w->rest + skip, "/");
+
+	memcpy(name, w->rest + skip, len);
+	name[len] = '\0';
+	memmove(w->rest, w->rest + skip + len,
+	    strlen(w->rest + skip + len) + 1);
+	return len > 0;
+}
+
+/*
+ * fd is a link: puts where it leads before the rest of the way. Once it is
+ * open, nobody can exchange it. Without root's rights it does not matter who
+ * has made it, but the way may have to end below another root directory.
+ */
+static int
+follow(struct walk *w, int fd, const struct stat *st)
+{
+	char target[PATH_MAX], whole[PATH_MAX];
+	ssize_t n;
+	int len;
+
+	if (geteuid() == 0 && (st->st_uid != 0 || st->st_nlink != 1)) {
+		errno = EXDEV;
+		return -1;
+	}
+	if (++w->links > LINKS_MAX) {
+		errno = ELOOP;
+		return -1;
+	}
+	if ((n = readlinkat(fd, "", target, sizeof(target))) == -1)
+		return -1;
+	len = snprintf(whole, sizeof(whole), "%.*s/%s", (int)n, target,
+	    w->rest);
+	if (len >= PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(w->rest, whole, sizeof(whole));
+	return n > 0 && target[0] == '/' ? begin(w, true) : 0;
+}
+
+static bool
+has_group(const struct ident *id, gid_t gid)
+{
+	int i;
+
+	for (i = 0; i < id->ngroups; i++) {
+		if (id->groups[i] == gid)
+			return true;
+	}
+	return id->gid == gid;
+}
+
+/* An owner without the permission can give it to himself. */
+static bool
+may_write(const struct stat *st, const struct ident *id)
+{
+	if ((st->st_mode & S_IWOTH) != 0)
+		return true;
+	if (id == NULL)		/* anybody but root */
+		return st->st_uid != 0 || (st->st_gid != 0 &&
+		    (st->st_mode & S_IWGRP) != 0);
+	return st->st_uid == id->uid ||
+	    ((st->st_mode & S_IWGRP) != 0 && has_group(id, st->st_gid));
+}
+
+/* Could an entry of that directory, *entry, be exchanged for another? */
+static bool
+may_replace(const struct stat *dir, const struct stat *entry,
+    const struct ident *id)
+{
+	if (!may_write(dir, id))
+		return false;
+	if ((dir->st_mode & S_ISVTX) == 0)
+		return true;
+	if (id == NULL)
+		return entry->st_uid != 0 || dir->st_uid != 0;
+	return entry->st_uid == id->uid || dir->st_uid == id->uid;
+}
+
+/* Notes the first directory on the way whose entry could be exchanged. */
+static void
+judge(struct walk *w, const char *name, const struct stat *entry)
+{
+	struct exposure *x = w->exposure;
+	struct stat dir;
+	int n;
+
+	if (x == NULL || x->found)
+		return;
+	if (fstat(w->dirs[w->depth], &dir) == 0 &&
+	    may_replace(&dir, entry, x->id)) {
+		x->found = true;
+		if (w->len == 0)
+			strlcpy(x->path, "/", sizeof(x->path));
+		return;
+	}
+	if (S_ISLNK(entry->st_mode))
+		return;
+	n = snprintf(x->path + w->len, sizeof(x->path) - w->len, "/%s", name);
+	if (n > 0 && (size_t)n < sizeof(x->path) - w->len)
+		w->len += (size_t)n;
+}
+
+/* What a way's last step, which need not be a directory, ends at. */
+static int
+arrive(struct walk *w, const char *name, int flags)
+{
+	return openat(w->dirs[w->depth], name, flags | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* One step: a directory is entered, a link is followed. Returns 0 or -1. */
+static int
+step(struct walk *w, const char *name)
+{
+	struct stat st = { 0 };
+	int fd, r = -1, saved;
+
+	if (strcmp(name, ".") == 0)
+		return 0;
+	if (strcmp(name, "..") == 0)
+		return up(w);
+	/* O_DIRECTORY has what is mounted on demand mounted. */
+	fd = openat(w->dirs[w->depth], name, dir_flags | O_NOFOLLOW);
+	if (fd == -1 && (errno == ENOTDIR || errno == ELOOP))
+		fd = arrive(w, name, O_PATH);
+	if (fd == -1 || fstat(fd, &st) == -1)
+		saved = errno;
+	else {
+		judge(w, name, &st);
+		if (S_ISDIR(st.st_mode) && w->depth + 1 < DEPTH_MAX) {
+			w->dirs[++w->depth] = fd;
+			return 0;
+		}
+		if (S_ISLNK(st.st_mode))
+			r = follow(w, fd, &st);
+		else
+			errno = S_ISDIR(st.st_mode) ? ENAMETOOLONG : ENOTDIR;
+		saved = errno;
+	}
+	if (fd != -1)
+		close(fd);
+	errno = saved;
+	return r;
+}
+
+static int
+start(struct walk *w, int root, const char *path)
+{
+	w->root = root;
+	w->depth = -1;
+	w->links = 0;
+	if (strlcpy(w->rest, path, sizeof(w->rest)) >= sizeof(w->rest)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return begin(w, path[0] == '/');
+}
+
+/* Goes all the way. Returns the directory, or -1 with errno set. */
+static int
+walk(struct walk *w, int root, const char *path)
+{
+	char name[PATH_MAX];
+
+	if (start(w, root, path) == -1)
+		return -1;
+	while (next_name(w, name)) {
+		if (step(w, name) == -1)
+			return leave(w);
+	}
+	return w->dirs[w->depth--];
+}
+
+int
+path_open_dir(int root, const char *path)
+{
+	struct walk w = { .exposure = NULL };
+	int fd;
+
+	/* With no more rights than who made the link, it is no matter. */
+	if (geteuid() != 0 && root == -1)
+		return open(path, dir_flags);
+	fd = walk(&w, root, path);
+	leave(&w);
+	return fd;
+}
+
+int
+path_open_above(const char *path, const char **name)
+{
+	const char *slash = strrchr(path, '/');
+	char above[PATH_MAX];
+
+	*name = slash != NULL ? slash + 1 : path;
+	if (slash == NULL)
+		return path_open_dir(-1, ".");
+	if ((size_t)(slash - path) >= sizeof(above)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	snprintf(above, sizeof(above), "%.*s", (int)(slash - path), path);
+	return path_open_dir(-1, slash == path ? "/" : above);
+}
+
+/* Goes on until the name that is left is no link. Returns 0 or -1. */
+static int
+walk_above(struct walk *w, char name[PATH_MAX], struct stat *st)
+{
+	while (next_name(w, name)) {
+		if (w->rest[strspn(w->rest, "/")] == '\0' &&
+		    strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+		    fstatat(w->dirs[w->depth], name, st,
+		    AT_SYMLINK_NOFOLLOW) == 0 && !S_ISLNK(st->st_mode))
+			return 0;
+		if (step(w, name) == -1)
+			return -1;
+	}
+	errno = EISDIR;
+	return -1;
+}
+
+/* Has a file that a link(2) in somebody's own directory may have borrowed. */
+static bool
+is_borrowed(int dir, int fd)
+{
+	struct stat above, st;
+
+	return fstat(dir, &above) == 0 && fstat(fd, &st) == 0 &&
+	    st.st_nlink != 1 && S_ISREG(st.st_mode) && may_write(&above, NULL);
+}
+
+int
+path_open_file(const char *path, int flags)
+{
+	struct walk w = { .exposure = NULL };
+	char name[PATH_MAX];
+	struct stat st;
+	int fd = -1;
+
+	if (geteuid() != 0)
+		return open(path, flags | O_CLOEXEC);
+	if (start(&w, -1, path) == 0 && walk_above(&w, name, &st) == 0) {
+		fd = arrive(&w, name, flags);
+		if (fd == -1 && errno == ELOOP)
+			errno = EXDEV;		/* it has become a link */
+		if (fd != -1 && is_borrowed(w.dirs[w.depth], fd)) {
+			close(fd);
+			fd = -1;
+			errno = EMLINK;
+		}
+	}
+	leave(&w);
+	return fd;
+}
+
+bool
+path_find_exposure(int root, const char *path, const struct ident *id,
+    struct exposure *x)
+{
+	struct walk w = { .exposure = x };
+	char name[PATH_MAX];
+	struct stat st;
+
+	*x = (struct exposure){ .id = id };
+	if (start(&w, root, path) == 0 && walk_above(&w, name, &st) == 0) {
+		judge(&w, name, &st);
+		x->found = x->found || may_write(&st, id);
+	}
+	leave(&w);
+	return x->found;
+}
+
+const char *
+path_reason(int error)
+{
+	if (error == EXDEV)
+		return "a link on the way there is not root's";
+	if (error == EMLINK)
+		return "it has more than one hard link, in a directory that "
+		    "others may write";
+	return strerror(error);
+}
