@@ -51,10 +51,10 @@ RULES = [
      r"ident\.c", "getpwnam(name);"),
     ("environ",
      r"\b(__)?environ\b|\b(putenv|clearenv)\s*\(",
-     r"env\.c|notify\.c", "char *const *e = environ;"),
+     r"environ\.c|notify\.c", "char *const *e = environ;"),
     # log.c asks for TZ, which the C library takes from there too.
     ("getenv", r"\b((secure_)?getenv|setenv|unsetenv)\s*\(",
-     r"env\.c|notify\.c|log\.c|pools\.c", "x = getenv(name);"),
+     r"environ\.c|notify\.c|log\.c|pools\.c", "x = getenv(name);"),
     ("libevent",
      r"\bstruct event\b|\b(event|evtimer|evsignal|evutil|evbuffer)_\w+|"
      r"#\s*include\s*<(event2?/|event\.h|ev\w+\.h)",

@@ -75,49 +75,6 @@ env_forbidden(const char *name, size_t len)
 	return r;
 }
 
-char **
-env_own(void)
-{
-	return environ;
-}
-
-void
-env_keep_time_zone(void)
-{
-	/* Named by its path the file is read once, here, and kept. */
-	if (env_get(environ, "TZ") == NULL)
-		setenv("TZ", ":/etc/localtime", 1);
-	tzset();
-}
-
-void
-env_scrub(void)
-{
-	const char *zone = env_get(environ, "TZ");
-	char *keep = zone != NULL ? strdup(zone) : NULL;
-	char **var;
-
-	/* The kernel shows what was there at the exec, wherever it points. */
-	for (var = environ; var != NULL && *var != NULL; var++)
-		memset(*var, 0, strlen(*var));
-	environ = NULL;
-	if (keep != NULL)
-		setenv("TZ", keep, 1);
-	free(keep);
-}
-
-const char *
-env_get(char *const *envp, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (; envp != NULL && *envp != NULL; envp++) {
-		if (strncmp(*envp, name, len) == 0 && (*envp)[len] == '=')
-			return *envp + len + 1;
-	}
-	return NULL;
-}
-
 /* Adds NAME=VALUE, in place of an earlier one; takes over the memory. */
 static int
 put(struct vars *vars, char *assignment, struct err *e)

@@ -172,7 +172,7 @@ init_next(struct program *next, const struct program *x, const char *role,
 static void
 check_env(struct program *x, const char *name)
 {
-	const char *dirs = env_get(x->p->envp, "PATH");
+	const char *dirs = environ_get(x->p->envp, "PATH");
 	char path[PATH_MAX];
 	size_t len;
 
@@ -350,7 +350,7 @@ check_furniture(const struct plan *p, struct findings *f)
 		{ { "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/pki" },
 		    "no CA certificates: TLS peers cannot be verified" },
 	};
-	const char *tmp = env_get(p->envp, "TMPDIR");
+	const char *tmp = environ_get(p->envp, "TMPDIR");
 	size_t i, j;
 
 	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {

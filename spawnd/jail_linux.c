@@ -4,8 +4,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include <linux/mount.h>
-
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -163,23 +161,4 @@ jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	close(fd);
 	errno = saved;
 	return r;
-}
-
-int
-jail_detach(int dir, bool *detached)
-{
-	int fd = -1;
-
-	/*
-	 * A plain descriptor leads out of a jail by "..". The clone is a
-	 * mount of its own, and ".." stays inside.
-	 */
-	if (dir != -1)
-		fd = (int)syscall(SYS_open_tree, dir, "", AT_EMPTY_PATH |
-		    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	*detached = fd != -1;
-	if (fd == -1)
-		return dir;
-	close(dir);
-	return fd;
 }

@@ -85,10 +85,3 @@ jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	}
 	return fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW);
 }
-
-int
-jail_detach(int dir, bool *detached)
-{
-	*detached = false;
-	return dir;
-}

@@ -288,7 +288,7 @@ static bool
 find(struct search *s, const char *name, size_t parent)
 {
 	struct object o = s->list[parent], program = s->list[0];
-	const char *more = env_get(s->p->envp, "LD_LIBRARY_PATH");
+	const char *more = environ_get(s->p->envp, "LD_LIBRARY_PATH");
 	char path[PATH_MAX];
 
 	if (strchr(name, '/') != NULL)

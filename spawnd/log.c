@@ -50,7 +50,7 @@ static char complaint[256];		/* about a log that is not there */
 static bool
 is_journal(void)
 {
-	const char *s = env_get(env_own(), "JOURNAL_STREAM");
+	const char *s = environ_get(environ_own(), "JOURNAL_STREAM");
 	unsigned long long dev, ino;
 	struct stat st;
 
@@ -114,7 +114,7 @@ open_file(const struct plan *p, struct err *e)
 	bool detached;
 
 	path = p->log;
-	dir = jail_detach(path_open_above(path, &name), &detached);
+	dir = path_detach(path_open_above(path, &name), &detached);
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "--log: %s: its directory: %s", path, path_reason(errno));
@@ -139,7 +139,7 @@ log_open(const struct plan *p, struct err *e)
 	pool = p->name;
 	facility = p->conf->facility;
 	foreground = p->conf->foreground;
-	env_keep_time_zone();
+	environ_keep_time_zone();
 	if (p->log != NULL)
 		return open_file(p, e);
 	journal = is_journal();

@@ -53,7 +53,7 @@ names_begin(int argc, char *argv[])
 	options_defaults(&c);
 	used->defaults(&c);
 	if (c.titled)
-		setproctitle_init(argc, argv, env_own());
+		setproctitle_init(argc, argv, environ_own());
 }
 
 int

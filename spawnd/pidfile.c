@@ -49,7 +49,7 @@ pidfile_lock(const struct plan *p, struct err *e)
 
 	if (path == NULL)
 		return 0;
-	dir = jail_detach(path_open_above(path, &name), &detached);
+	dir = path_detach(path_open_above(path, &name), &detached);
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "-P: %s: its directory: %s", path, path_reason(errno));

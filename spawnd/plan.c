@@ -197,7 +197,7 @@ plan_tcp(struct plan *p, struct err *e)
 	const char *a = c->address != NULL ? c->address : DEFAULT_ADDRESS;
 	const struct sockaddr_in6 *in6 = (const void *)&p->addr;
 
-	p->addrlen = listen_address(a, c->port, &p->addr);
+	p->addrlen = address_parse(a, c->port, &p->addr);
 	if (p->addrlen == 0)
 		return err_set(e, EX_USAGE, "-a: %s: not an IPv4 or IPv6 "
 		    "address (names are not looked up)", a);
@@ -229,7 +229,7 @@ plan_inherited(struct plan *p, struct err *e)
 	if (opt != NULL)
 		return err_set(e, EX_USAGE, "%s: a listen socket was passed "
 		    "in, which is what it is", opt);
-	if (listen_check(p->inherited, &p->addr) == -1)
+	if (address_of_listener(p->inherited, &p->addr) == -1)
 		return err_set(e, EX_CONFIG, "descriptor %d: is not a "
 		    "listening stream socket", p->inherited);
 	if (p->addr.ss_family == AF_UNIX)
@@ -336,7 +336,7 @@ static int
 plan_size(struct plan *p, struct err *e)
 {
 	const struct conf *c = p->conf;
-	const char *children = env_get(p->envp, "PHP_FCGI_CHILDREN");
+	const char *children = environ_get(p->envp, "PHP_FCGI_CHILDREN");
 	const char *why = NULL;
 	struct rlimit r;
 	int most;
@@ -416,7 +416,7 @@ plan_ident(struct plan *p, struct err *e)
 static int
 plan_env(struct plan *p, struct err *e)
 {
-	p->envp = env_build(p->conf, &p->ident, env_own(), e);
+	p->envp = env_build(p->conf, &p->ident, environ_own(), e);
 	return p->envp == NULL ? -1 : 0;
 }
 

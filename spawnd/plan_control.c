@@ -100,7 +100,7 @@ plan_own(struct plan *p, struct err *e)
 int
 plan_control(struct plan *p, struct err *e)
 {
-	const char *own = env_get(env_own(), "XDG_RUNTIME_DIR");
+	const char *own = environ_get(environ_own(), "XDG_RUNTIME_DIR");
 	const char *asked = p->conf->control;
 	int r;
 

@@ -46,7 +46,7 @@ proc_open(bool *detached)
 
 	if (procfd != -1)
 		close(procfd);
-	procfd = jail_detach(path_open_dir(-1, "/proc"), detached);
+	procfd = path_detach(path_open_dir(-1, "/proc"), detached);
 	if (procfd != -1 && check_self() == -1) {
 		error = errno;
 		close(procfd);

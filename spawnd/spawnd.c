@@ -70,7 +70,7 @@ open_all(struct err *e)
 		return -1;
 	notify_open();
 	observe_init(&guarantees);
-	env_scrub();
+	environ_scrub();
 	return 0;
 }
 
@@ -148,7 +148,7 @@ find_inherited(int passed, struct err *e)
 		return -1;
 	}
 	if (passed == 0)
-		return listen_check(STDIN_FILENO, &ss) == 0 ? STDIN_FILENO :
+		return address_of_listener(STDIN_FILENO, &ss) == 0 ? STDIN_FILENO :
 		    -1;
 	plan_name(&conf, name);
 	fd = notify_choose(passed, name, e);

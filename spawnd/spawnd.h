@@ -332,6 +332,19 @@ void	 adapt_step(int more);
 /* The bounds and the saturation, or NULL: the pool has one size. */
 const struct scale *adapt_state(void);
 
+/* address.c */
+/*
+ * Parses a literal IPv4 or IPv6 address and a port into *ss. Returns the
+ * length of the address, or 0 if it is neither.
+ */
+socklen_t address_parse(const char *address, int port,
+	    struct sockaddr_storage *ss);
+/*
+ * Is fd a listening stream socket, unix or TCP? Returns 0 with its address
+ * in *ss, or -1.
+ */
+int	 address_of_listener(int fd, struct sockaddr_storage *ss);
+
 /* capture.c: the workers' output */
 /*
  * Prepares for n slots, and so many workers of which somebody may serve on
@@ -394,18 +407,20 @@ bool	 daemon_starting(void);
  */
 char	**env_build(const struct conf *c, const struct ident *id,
 	    char *const *from, struct err *e);
-/* The value of NAME in envp, or NULL. */
-const char *env_get(char *const *envp, const char *name);
 /* True for names that are never passed on, whatever was asked for. */
 bool	 env_forbidden(const char *name, size_t len);
 /* True if the len bytes at name are [A-Za-z_][A-Za-z0-9_]*. */
 bool	 env_name_ok(const char *name, size_t len);
+
+/* environ.c: what we were started with */
+/* The value of NAME in envp, or NULL. */
+const char *environ_get(char *const *envp, const char *name);
 /* The environment spawnd itself was started with. */
-char	**env_own(void);
+char	**environ_own(void);
 /* Wipes out what we were started with, but for the time zone. */
-void	 env_scrub(void);
+void	 environ_scrub(void);
 /* Lets localtime(3) find its zone from within a jail. */
-void	 env_keep_time_zone(void);
+void	 environ_keep_time_zone(void);
 
 /* err.c */
 /*
@@ -513,14 +528,6 @@ int	 jail_tie(pid_t parent);
 int	 jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	    gid_t gid);
 
-/*
- * Makes a directory that was opened one for use after the jail. *detached: it
- * is a mount of its own, from which no ".." leads out; a plain one must be
- * closed before the jail is entered. Returns a close-on-exec descriptor in
- * place of dir, or -1 if that is -1.
- */
-int	 jail_detach(int dir, bool *detached);
-
 /* limit.c */
 /* Parses --rlimit's NAME=SOFT[:HARD]. Returns 0, or -1 with *e set (64). */
 int	 limit_parse(const char *opt, const char *val, struct limit *l,
@@ -536,17 +543,6 @@ int	 limit_parse(const char *opt, const char *val, struct limit *l,
 bool	 listen_refuse(const struct plan *p);
 /* None at all: a unix socket is shut down. Those that wait can be accepted. */
 void	 listen_shut(const struct plan *p);
-/*
- * Parses a literal IPv4 or IPv6 address and a port into *ss. Returns the
- * length of the address, or 0 if it is neither.
- */
-socklen_t listen_address(const char *address, int port,
-	    struct sockaddr_storage *ss);
-/*
- * Is fd a listening stream socket, unix or TCP? Returns 0 with its address
- * in *ss, or -1.
- */
-int	 listen_check(int fd, struct sockaddr_storage *ss);
 /*
  * Creates, binds and listens on the plan's socket, or takes the inherited
  * one, and puts it on descriptor 0. Returns 0, or -1 with *e set (73, 77, 71)
@@ -998,6 +994,15 @@ bool	 path_find_exposure(int root, const char *path,
 	    const struct ident *id, struct exposure *x);
 /* Why it could not be opened, by errno. */
 const char *path_reason(int error);
+
+/* path_linux.c, path_posix.c: the same name on every system */
+/*
+ * Makes a directory that was opened one for use after the jail. *detached: it
+ * is a mount of its own, from which no ".." leads out; a plain one must be
+ * closed before the jail is entered. Returns a close-on-exec descriptor in
+ * place of dir, or -1 if that is -1.
+ */
+int	 path_detach(int dir, bool *detached);
 
 /* pidfile.c */
 /*

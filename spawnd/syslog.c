@@ -101,7 +101,7 @@ syslog_open(bool jailed)
 	slash = strrchr(path, '/');
 	strlcpy(name, slash + 1, sizeof(name));
 	slash[slash == path ? 1 : 0] = '\0';
-	dir = jail_detach(path_open_dir(-1, path), &detached);
+	dir = path_detach(path_open_dir(-1, path), &detached);
 	free(path);
 	r = reconnect();
 	saved = errno;

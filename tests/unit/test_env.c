@@ -54,8 +54,8 @@ build(char *const *from)
 }
 
 #define assert_var(name, value) \
-	assert_string_equal(env_get(envp, (name)), (value))
-#define assert_no_var(name)	assert_null(env_get(envp, (name)))
+	assert_string_equal(environ_get(envp, (name)), (value))
+#define assert_no_var(name)	assert_null(environ_get(envp, (name)))
 
 /* Builds from an env-file with these contents. */
 static bool
@@ -236,9 +236,9 @@ static void
 a_name_is_found_only_whole(void **arg)
 {
 	(void)arg;
-	assert_string_equal(env_get(FROM(W("AB=1"), W("A=2")), "A"), "2");
-	assert_null(env_get(FROM(W("AB=1"), W("A")), "A"));
-	assert_null(env_get(NULL, "A"));
+	assert_string_equal(environ_get(FROM(W("AB=1"), W("A=2")), "A"), "2");
+	assert_null(environ_get(FROM(W("AB=1"), W("A")), "A"));
+	assert_null(environ_get(NULL, "A"));
 }
 
 static void
@@ -402,7 +402,7 @@ a_file_may_be_64_kb_large_and_no_larger(void **arg)
 	data[0] = 'A';
 	data[1] = '=';
 	assert_true(build_file(data, ENV_FILE_SIZE, 0600));
-	assert_int_equal(strlen(env_get(envp, "A")), ENV_FILE_SIZE - 2);
+	assert_int_equal(strlen(environ_get(envp, "A")), ENV_FILE_SIZE - 2);
 	assert_false(build_file(data, ENV_FILE_SIZE + 1, 0600));
 	assert_int_equal(e.status, EX_CONFIG);
 	assert_has(e.text, "larger than 65536 bytes");

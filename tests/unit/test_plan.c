@@ -228,7 +228,7 @@ one_worker_where_php_has_children(void **arg)
 	planned("-p1", "-C3", "/app");
 	assert_int_equal(p.workers, 1);
 	assert_int_equal(p.children, 3);
-	assert_string_equal(env_get(p.envp, "PHP_FCGI_CHILDREN"), "3");
+	assert_string_equal(environ_get(p.envp, "PHP_FCGI_CHILDREN"), "3");
 	planned("-p1", "-C3", "-F2", "/app");
 	assert_int_equal(p.workers, 2);
 	planned("-p1", "-C0", "/app");

@@ -144,8 +144,8 @@ a_number_without_passwd_entry(void **arg)
 	assert_int_equal(p.ident.groups[0], NOBODY);
 	assert_string_equal(p.ident.user, ID);
 	assert_null(p.ident.home);
-	assert_string_equal(env_get(p.envp, "HOME"), "/");
-	assert_null(env_get(p.envp, "USER"));
+	assert_string_equal(environ_get(p.envp, "HOME"), "/");
+	assert_null(environ_get(p.envp, "USER"));
 }
 
 static void

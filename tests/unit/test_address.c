@@ -14,7 +14,7 @@ check_ipv4(const char *address, int port, in_addr_t want)
 {
 	const struct sockaddr_in *in = (const struct sockaddr_in *)&ss;
 
-	assert_int_equal(listen_address(address, port, &ss), sizeof(*in));
+	assert_int_equal(address_parse(address, port, &ss), sizeof(*in));
 	assert_int_equal(in->sin_family, AF_INET);
 	assert_int_equal(ntohs(in->sin_port), port);
 	assert_int_equal(ntohl(in->sin_addr.s_addr), want);
@@ -34,7 +34,7 @@ check_ipv6(const char *address, int port, const unsigned char want[16])
 {
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&ss;
 
-	assert_int_equal(listen_address(address, port, &ss), sizeof(*in6));
+	assert_int_equal(address_parse(address, port, &ss), sizeof(*in6));
 	assert_int_equal(in6->sin6_family, AF_INET6);
 	assert_int_equal(ntohs(in6->sin6_port), port);
 	assert_memory_equal(&in6->sin6_addr, want, 16);
@@ -75,7 +75,7 @@ everything_else_is_zeroed(void **arg)
 
 	(void)arg;
 	memset(&ss, 0xff, sizeof(ss));
-	assert_int_not_equal(listen_address("127.0.0.1", 9000, &ss), 0);
+	assert_int_not_equal(address_parse("127.0.0.1", 9000, &ss), 0);
 	for (i = sizeof(struct sockaddr_in); i < sizeof(ss); i++)
 		assert_int_equal(bytes[i], 0);
 }
@@ -92,7 +92,7 @@ what_is_no_literal_is_refused(void **arg)
 
 	(void)arg;
 	for (i = 0; i < NITEMS(bad); i++) {
-		if (listen_address(bad[i], 80, &ss) != 0)
+		if (address_parse(bad[i], 80, &ss) != 0)
 			fail_msg("'%s' was taken", bad[i]);
 	}
 }
