@@ -62,7 +62,7 @@ RULES = [
     # A definition has its name in the first column.
     ("fatal after the start",
      r"[ \t(]fatal\s*\(",
-     r"spawnd\.c|daemon\.c", "\tfatal(e);"),
+     r"spawnd\.c", "\tfatal(e);"),
     ("conditional compilation",
      r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif)\b",
      r"compat/.*|\w+_(linux|posix|none|freebsd|openbsd|netbsd)\.c",

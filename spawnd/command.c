@@ -65,7 +65,7 @@ run_history(struct client *c, int n, char **words)
 {
 	(void)n;
 	(void)words;
-	history_write(loop_now(), &c->answer);
+	status_write_history(loop_now(), &c->answer);
 	proto_done(&c->answer);
 }
 

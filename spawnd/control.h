@@ -46,6 +46,15 @@ int	 usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 	    struct usage *u);
 
 /* history.c: the last minutes, pure but for memory */
+#define HISTORY_UNKNOWN	UINT16_MAX
+/* What was seen last in a second, and the most of it; may be unknown. */
+struct history_point {
+	uint32_t	 second;
+	uint16_t	 busy, queue;
+	uint16_t	 peak_busy, peak_queue;
+	uint16_t	 workers;
+	uint16_t	 unused;
+};
 /*
  * Notes what was just seen, at loop_now()'s time, and how many workers are
  * ready. Who looks at the queue notes it here.
@@ -57,8 +66,8 @@ void	 history_workers(uint64_t now, unsigned int workers);
 /* The most that were ever noted; -1: none. */
 int	 history_peak_busy(void);
 int	 history_peak_queue(void);
-/* Writes its points, oldest first, as records. */
-void	 history_write(uint64_t now, struct proto_output *o);
+/* The points, oldest first; NULL: there are no more. */
+const struct history_point *history_at(unsigned int i);
 
 /* sample.c: looks at a pool of one size */
 /* The pool is up, the listen queue can be seen, and nobody else looks. */
@@ -81,6 +90,8 @@ struct status *status_begin(bool full);
  */
 bool	 status_step(struct status *s, struct proto_output *o);
 void	 status_free(struct status *s);
+/* Writes the points of the history as records. */
+void	 status_write_history(uint64_t now, struct proto_output *o);
 /* The state of the pool in one word. */
 const char *status_state(void);
 /* Can requests be served, now or as soon as a worker is free? */
@@ -102,6 +113,9 @@ void	 control_notice(const struct pool_notice *n);
 void	 control_close(void);
 
 /* plan_control.c */
+/* The names of what is in the directory. */
+#define PLAN_CONTROL_FILES	4
+extern const char *const plan_control_files[PLAN_CONTROL_FILES];
 /*
  * Where the sockets of the plan are to be, and for whom: a phase of
  * plan_make(), after those of the identity, the socket and the files.
@@ -109,9 +123,6 @@ void	 control_close(void);
 int	 plan_control(struct plan *p, struct err *e);
 
 /* place.c: where the sockets are */
-/* The names of what is in the directory. */
-#define PLACE_FILES	4
-extern const char *const place_files[PLACE_FILES];
 /*
  * Makes (or takes over) the directory for the pool's sockets, under a name
  * that is free. Returns 0, or -1: with *e set (73, 77, 78), or, with e->status

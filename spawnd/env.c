@@ -15,8 +15,6 @@
 
 #include "spawnd.h"
 
-extern char **environ;
-
 static const char *const allowed[] = {
 	"PATH", "TZ", "TMPDIR", "LANG", "LC_*", "PHPRC", "PHP_INI_SCAN_DIR",
 	"PHP_FCGI_CHILDREN", "PHP_FCGI_MAX_REQUESTS", "FCGI_WEB_SERVER_ADDRS",

@@ -7,6 +7,8 @@
 
 #include "spawnd.h"
 
+extern char **environ;
+
 char **
 environ_own(void)
 {

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* Errors of the start: a status and a line, handed up to main(). */
-#include <sys/wait.h>
-
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -38,23 +36,4 @@ int
 err_status(int error, int dflt)
 {
 	return error == EACCES || error == EPERM ? EX_NOPERM : dflt;
-}
-
-int
-err_exit(const struct conf *c, int status)
-{
-	return c->error_status != 0 ? c->error_status : status;
-}
-
-int
-err_worker_exit(const struct conf *c, const struct exec_failure *f,
-    int status)
-{
-	if (!c->worker_status || (f != NULL && f->step != STEP_EXEC))
-		return err_exit(c, EX_UNAVAILABLE);
-	if (f != NULL)
-		return f->error;
-	/* It has failed, whatever the worker thinks. */
-	return WIFEXITED(status) && WEXITSTATUS(status) != 0 ?
-	    WEXITSTATUS(status) : 1;
 }

@@ -18,10 +18,15 @@ has_boundary(const struct plan *p)
 }
 
 /* Where nobody was named, everybody but root is of less rights. */
-static const struct ident *
-judged(const struct plan *p)
+static bool
+is_exposed(const struct plan *p, int root, const char *path,
+    struct exposure *x)
 {
-	return p->stays_root ? NULL : &p->ident;
+	const struct ident *id = &p->ident;
+	const struct path_user u = { id->uid, id->gid, id->groups,
+	    id->ngroups };
+
+	return path_find_exposure(root, path, p->stays_root ? NULL : &u, x);
 }
 
 static void
@@ -30,7 +35,7 @@ check_path(const struct plan *p, const char *what, int root,
 {
 	struct exposure x;
 
-	if (path == NULL || !path_find_exposure(root, path, judged(p), &x))
+	if (path == NULL || !is_exposed(p, root, path, &x))
 		return;
 	findings_add(f, FINDING_WARNING, EX_CONFIG, "%s: %s%s%s: %s may write "
 	    "%s%s: whoever breaks into a worker could exchange it before the "
@@ -59,8 +64,8 @@ check_socket(const struct plan *p, struct findings *f)
 	if (p->socket_dir == NULL || p->who == NULL ||
 	    p->socket_uid == p->ident.uid ||
 	    (p->socket_in_jail && p->jail_fd == -1) ||
-	    !path_find_exposure(p->socket_in_jail ? p->jail_fd : -1,
-	    p->socket_dir, judged(p), &x))
+	    !is_exposed(p, p->socket_in_jail ? p->jail_fd : -1,
+	    p->socket_dir, &x))
 		return;
 	findings_add(f, FINDING_WARNING, EX_CONFIG, "socket: %s: %s may write "
 	    "%s%s: whoever breaks into a worker could lead the web server to "

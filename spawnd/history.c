@@ -8,23 +8,14 @@
 
 #include "control.h"
 
-#define UNKNOWN		UINT16_MAX
 #define GROW		16
 
-struct point {
-	uint32_t	 second;
-	uint16_t	 busy, queue;		/* when last seen */
-	uint16_t	 peak_busy, peak_queue;	/* within this second */
-	uint16_t	 workers;
-	uint16_t	 unused;
-};
-
-static struct point *points;	/* a ring, grown as it is needed */
+static struct history_point *points;	/* a ring, grown as it is needed */
 static unsigned int room;
 static unsigned int first, count;
 static int peak_busy = -1, peak_queue = -1;
 
-static struct point *
+static struct history_point *
 point(unsigned int i)
 {
 	return &points[(first + i) % room];
@@ -34,7 +25,7 @@ point(unsigned int i)
 static bool
 make_room(uint32_t second)
 {
-	struct point *more;
+	struct history_point *more;
 	unsigned int i;
 
 	/* The last point that is too old still tells what came after it. */
@@ -59,8 +50,9 @@ make_room(uint32_t second)
 static uint16_t
 pack(unsigned int n)
 {
-	return n == LOAD_UNKNOWN ? UNKNOWN : n >= UNKNOWN ? UNKNOWN - 1 :
-	    (uint16_t)n;
+	if (n == LOAD_UNKNOWN)
+		return HISTORY_UNKNOWN;
+	return n >= HISTORY_UNKNOWN ? HISTORY_UNKNOWN - 1 : (uint16_t)n;
 }
 
 static void
@@ -70,16 +62,16 @@ raise_peak(int *peak, unsigned int n)
 		*peak = (int)n;
 }
 
-/* UNKNOWN loses against any number. */
+/* HISTORY_UNKNOWN loses against any number. */
 static uint16_t
 larger(uint16_t a, uint16_t b)
 {
-	return a == UNKNOWN || (b != UNKNOWN && b > a) ? b : a;
+	return a == HISTORY_UNKNOWN || (b != HISTORY_UNKNOWN && b > a) ? b : a;
 }
 
 /* Does the new point say no more than the last one does? */
 static bool
-is_same(const struct point *last, const struct point *new)
+is_same(const struct history_point *last, const struct history_point *new)
 {
 	return last->busy == new->busy && last->queue == new->queue &&
 	    last->workers == new->workers && last->peak_busy == last->busy &&
@@ -89,7 +81,7 @@ is_same(const struct point *last, const struct point *new)
 void
 history_note(uint64_t now, const struct load *l, unsigned int workers)
 {
-	struct point *last = count > 0 ? point(count - 1) : NULL, p = {
+	struct history_point *last = count > 0 ? point(count - 1) : NULL, p = {
 		.second = (uint32_t)(now / USEC), .busy = pack(l->busy),
 		.queue = pack(l->depth), .workers = pack(workers) };
 
@@ -112,13 +104,13 @@ history_note(uint64_t now, const struct load *l, unsigned int workers)
 static unsigned int
 unpack(uint16_t n)
 {
-	return n == UNKNOWN ? LOAD_UNKNOWN : n;
+	return n == HISTORY_UNKNOWN ? LOAD_UNKNOWN : n;
 }
 
 void
 history_workers(uint64_t now, unsigned int workers)
 {
-	const struct point *last = count > 0 ? point(count - 1) : NULL;
+	const struct history_point *last = count > 0 ? point(count - 1) : NULL;
 	struct load l = { 0 };
 
 	if (last == NULL || last->workers == pack(workers))
@@ -140,29 +132,8 @@ history_peak_queue(void)
 	return peak_queue;
 }
 
-static void
-put(struct proto_output *o, const char *key, uint16_t value)
+const struct history_point *
+history_at(unsigned int i)
 {
-	if (value != UNKNOWN)
-		proto_number(o, key, value);
-}
-
-void
-history_write(uint64_t now, struct proto_output *o)
-{
-	uint32_t second = (uint32_t)(now / USEC);
-	unsigned int i;
-
-	for (i = 0; i < count; i++) {
-		const struct point *p = point(i);
-
-		proto_begin(o, "point");
-		proto_number(o, "ago", second - p->second);
-		proto_number(o, "workers", p->workers);
-		put(o, "busy", p->busy);
-		put(o, "busy_peak", p->peak_busy);
-		put(o, "queue", p->queue);
-		put(o, "queue_peak", p->peak_queue);
-		proto_end(o);
-	}
+	return i < count ? point(i) : NULL;
 }

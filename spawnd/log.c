@@ -108,12 +108,12 @@ open_terminal(void)
 }
 
 static int
-open_file(const struct plan *p, struct err *e)
+open_file(const struct log_conf *c, struct err *e)
 {
 	const char *name;
 	bool detached;
 
-	path = p->log;
+	path = c->file;
 	dir = path_detach(path_open_above(path, &name), &detached);
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
@@ -124,7 +124,7 @@ open_file(const struct plan *p, struct err *e)
 		    "--log: %s: %s", path, reason(errno));
 	}
 	target = TO_FILE;
-	if (p->jail != NULL && !detached) {
+	if (c->jailed && !detached) {
 		close(dir);	/* it would lead out of the jail */
 		dir = -1;
 	}
@@ -132,22 +132,20 @@ open_file(const struct plan *p, struct err *e)
 }
 
 int
-log_open(const struct plan *p, struct err *e)
+log_open(const struct log_conf *c, struct err *e)
 {
-	const char *to = p->conf->log;
-
-	pool = p->name;
-	facility = p->conf->facility;
-	foreground = p->conf->foreground;
+	pool = c->name;
+	facility = c->facility;
+	foreground = c->foreground;
 	environ_keep_time_zone();
-	if (p->log != NULL)
-		return open_file(p, e);
+	if (c->to == LOG_TO_FILE)
+		return open_file(c, e);
 	journal = is_journal();
 	open_terminal();
-	if (to == NULL ? p->conf->foreground : strcmp(to, "stderr") == 0)
+	if (c->to == LOG_TO_STDERR)
 		return 0;
 	target = TO_SYSLOG;
-	if (syslog_open(p->jail != NULL) == -1)
+	if (syslog_open(c->jailed) == -1)
 		snprintf(complaint, sizeof(complaint), "syslog: %s: %s (lines "
 		    "are lost until it is there; name a file with --log)",
 		    SYSLOG_SOCKET, strerror(errno));
@@ -500,11 +498,4 @@ log_worker(pid_t pid, const char *text, size_t len, bool split, bool raw)
 	}
 	finish(LOG_INFO, line, n);
 	return n + 1;
-}
-
-void
-fatal(const struct err *e)
-{
-	daemon_outcome(e->status, e->text);
-	exit(e->status);
 }

@@ -137,42 +137,42 @@ follow(struct walk *w, int fd, const struct stat *st)
 }
 
 static bool
-has_group(const struct ident *id, gid_t gid)
+has_group(const struct path_user *u, gid_t gid)
 {
 	int i;
 
-	for (i = 0; i < id->ngroups; i++) {
-		if (id->groups[i] == gid)
+	for (i = 0; i < u->ngroups; i++) {
+		if (u->groups[i] == gid)
 			return true;
 	}
-	return id->gid == gid;
+	return u->gid == gid;
 }
 
 /* An owner without the permission can give it to himself. */
 static bool
-may_write(const struct stat *st, const struct ident *id)
+may_write(const struct stat *st, const struct path_user *u)
 {
 	if ((st->st_mode & S_IWOTH) != 0)
 		return true;
-	if (id == NULL)		/* anybody but root */
+	if (u == NULL)		/* anybody but root */
 		return st->st_uid != 0 || (st->st_gid != 0 &&
 		    (st->st_mode & S_IWGRP) != 0);
-	return st->st_uid == id->uid ||
-	    ((st->st_mode & S_IWGRP) != 0 && has_group(id, st->st_gid));
+	return st->st_uid == u->uid ||
+	    ((st->st_mode & S_IWGRP) != 0 && has_group(u, st->st_gid));
 }
 
 /* Could an entry of that directory, *entry, be exchanged for another? */
 static bool
 may_replace(const struct stat *dir, const struct stat *entry,
-    const struct ident *id)
+    const struct path_user *u)
 {
-	if (!may_write(dir, id))
+	if (!may_write(dir, u))
 		return false;
 	if ((dir->st_mode & S_ISVTX) == 0)
 		return true;
-	if (id == NULL)
+	if (u == NULL)
 		return entry->st_uid != 0 || dir->st_uid != 0;
-	return entry->st_uid == id->uid || dir->st_uid == id->uid;
+	return entry->st_uid == u->uid || dir->st_uid == u->uid;
 }
 
 /* Notes the first directory on the way whose entry could be exchanged. */
@@ -186,7 +186,7 @@ judge(struct walk *w, const char *name, const struct stat *entry)
 	if (x == NULL || x->found)
 		return;
 	if (fstat(w->dirs[w->depth], &dir) == 0 &&
-	    may_replace(&dir, entry, x->id)) {
+	    may_replace(&dir, entry, x->user)) {
 		x->found = true;
 		if (w->len == 0)
 			strlcpy(x->path, "/", sizeof(x->path));
@@ -352,17 +352,17 @@ path_open_file(const char *path, int flags)
 }
 
 bool
-path_find_exposure(int root, const char *path, const struct ident *id,
+path_find_exposure(int root, const char *path, const struct path_user *u,
     struct exposure *x)
 {
 	struct walk w = { .exposure = x };
 	char name[PATH_MAX];
 	struct stat st;
 
-	*x = (struct exposure){ .id = id };
+	*x = (struct exposure){ .user = u };
 	if (start(&w, root, path) == 0 && walk_above(&w, name, &st) == 0) {
 		judge(&w, name, &st);
-		x->found = x->found || may_write(&st, id);
+		x->found = x->found || may_write(&st, u);
 	}
 	leave(&w);
 	return x->found;

@@ -25,10 +25,6 @@ static int lock = -1;
 static const char *made = "";	/* to be removed, below base */
 static const char *where = "";	/* what messages call it */
 
-const char *const place_files[PLACE_FILES] = {
-	"control", "status", "log", "pid"
-};
-
 /* Removes one of them, unless it is something else that only has its name. */
 static int
 remove_own(const char *name)
@@ -308,8 +304,8 @@ place_remove(void)
 	size_t i;
 
 	if (dir != -1 && lock != -1) {
-		for (i = 0; i < PLACE_FILES; i++)
-			remove_own(place_files[i]);
+		for (i = 0; i < PLAN_CONTROL_FILES; i++)
+			remove_own(plan_control_files[i]);
 		if (made[0] != '\0')
 			unlinkat(base, made, AT_REMOVEDIR);
 	}

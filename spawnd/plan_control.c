@@ -10,6 +10,10 @@
 
 #include "control.h"
 
+const char *const plan_control_files[PLAN_CONTROL_FILES] = {
+	"control", "status", "log", "pid"
+};
+
 /* Who else may read: the group must be one that we can give a file to. */
 static int
 plan_group(struct plan *p, struct err *e)
@@ -47,8 +51,8 @@ check_file(const struct plan *p, const char *opt, const char *path,
 {
 	size_t i;
 
-	for (i = 0; i < PLACE_FILES; i++) {
-		if (strcmp(name, place_files[i]) == 0 &&
+	for (i = 0; i < PLAN_CONTROL_FILES; i++) {
+		if (strcmp(name, plan_control_files[i]) == 0 &&
 		    same_directory(p->control, dir))
 			return err_set(e, EX_CONFIG, "%s: %s: has this "
 			    "name in the directory of --control (choose "

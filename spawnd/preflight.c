@@ -180,7 +180,7 @@ send_scout(struct plan *p, struct findings *f, struct guarantees *g)
 	if (n != -1 && take_report(report, (size_t)n, f, g) &&
 	    WIFEXITED(status))
 		return true;
-	report_status(status, why, sizeof(why));
+	signame_wait_status(status, why, sizeof(why));
 	findings_add(f, FINDING_ERROR, EX_CONFIG, "test: the process that "
 	    "looked at the application's files %s (is one of them hostile, "
 	    "or on a file system that hangs?)", n == -1 ?

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "spawnd.h"
@@ -17,24 +18,16 @@ seconds(uint64_t usec, char buf[32])
 	return buf;
 }
 
-void
-report_status(int status, char *buf, size_t size)
+int
+report_exitcode(const struct conf *c, const struct exec_failure *f, int status)
 {
-	const char *name;
-
-	if (WIFEXITED(status)) {
-		snprintf(buf, size, "exited with status %d",
-		    WEXITSTATUS(status));
-		return;
-	}
-	name = signame_name(WTERMSIG(status));
-	if (name != NULL)
-		snprintf(buf, size, "was killed by SIG%s%s", name,
-		    WCOREDUMP(status) ? " (core dumped)" : "");
-	else
-		snprintf(buf, size, "was killed by signal %d%s",
-		    WTERMSIG(status), WCOREDUMP(status) ?
-		    " (core dumped)" : "");
+	if (!c->worker_status || (f != NULL && f->step != STEP_EXEC))
+		return exitcode(c, EX_UNAVAILABLE);
+	if (f != NULL)
+		return f->error;
+	/* It has failed, whatever the worker thinks. */
+	return WIFEXITED(status) && WEXITSTATUS(status) != 0 ?
+	    WEXITSTATUS(status) : 1;
 }
 
 void
@@ -93,7 +86,7 @@ describe_exit(const struct plan *p, const struct pool_notice *n,
 		report_exec(p, f, buf, size);
 		return;
 	}
-	report_status(n->status, status, sizeof(status));
+	signame_wait_status(n->status, status, sizeof(status));
 	snprintf(buf, size, "%s after %s%s", status, seconds(n->age, age),
 	    n->was_ready ? "" : ", before it was ready");
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The names of signals, those every system here has. */
+#include <sys/wait.h>
+
 #include <ctype.h>
 #include <errno.h>
 #include <signal.h>
@@ -57,4 +59,24 @@ signame_name(int signo)
 			return names[i].name;
 	}
 	return NULL;
+}
+
+void
+signame_wait_status(int status, char *buf, size_t size)
+{
+	const char *name;
+
+	if (WIFEXITED(status)) {
+		snprintf(buf, size, "exited with status %d",
+		    WEXITSTATUS(status));
+		return;
+	}
+	name = signame_name(WTERMSIG(status));
+	if (name != NULL)
+		snprintf(buf, size, "was killed by SIG%s%s", name,
+		    WCOREDUMP(status) ? " (core dumped)" : "");
+	else
+		snprintf(buf, size, "was killed by signal %d%s",
+		    WTERMSIG(status), WCOREDUMP(status) ?
+		    " (core dumped)" : "");
 }

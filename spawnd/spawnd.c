@@ -54,6 +54,26 @@ say_guarantees(void)
 		    "no_new_privs makes up for it");
 }
 
+static int
+open_log(struct err *e)
+{
+	struct log_conf c = {
+		.name = plan.name,
+		.to = LOG_TO_SYSLOG,
+		.file = plan.log,
+		.facility = conf.facility,
+		.foreground = conf.foreground,
+		.jailed = plan.jail != NULL,
+	};
+
+	if (plan.log != NULL)
+		c.to = LOG_TO_FILE;
+	else if (conf.log == NULL ? conf.foreground :
+	    strcmp(conf.log, "stderr") == 0)
+		c.to = LOG_TO_STDERR;
+	return log_open(&c, e);
+}
+
 /* What needs a path or a right, before both are given away. */
 static int
 open_all(struct err *e)
@@ -62,7 +82,7 @@ open_all(struct err *e)
 	unsigned int most = plan.max_workers > 0 ? plan.max_workers :
 	    (unsigned int)plan.workers;
 
-	if (log_open(&plan, e) == -1 || pidfile_lock(&plan, e) == -1 ||
+	if (open_log(e) == -1 || pidfile_lock(&plan, e) == -1 ||
 	    worker_init(&plan, slots, e) == -1 ||
 	    capture_init(slots, most, conf.worker_log, e) == -1 ||
 	    listen_open(&plan, e) == -1 || pidfile_publish(&plan, e) == -1 ||
@@ -78,12 +98,15 @@ open_all(struct err *e)
 static int
 start(struct err *e)
 {
+	const struct supervise_hooks hooks = { control_notice,
+	    control_changed };
+
 	/* From here to run() a signal waits: nothing is left half done. */
 	loop_block_signals();
 	if (!conf.foreground && daemon_start(&plan, e) == -1)
 		return -1;
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
-	    loop_init(e) == -1 || supervise_init(&plan, e) == -1 ||
+	    loop_init(e) == -1 || supervise_init(&plan, &hooks, e) == -1 ||
 	    adapt_init(&plan, guarantees.queue, e) == -1 ||
 	    control_start(e) == -1) {
 		control_close();
@@ -96,10 +119,18 @@ start(struct err *e)
 	return 0;
 }
 
+/* While starting: one line on standard error, and the end. */
+static void __attribute__((noreturn))
+fatal(const struct err *e)
+{
+	daemon_outcome(e->status, e->text);
+	exit(e->status);
+}
+
 static void __attribute__((noreturn))
 die(struct err *e)
 {
-	e->status = err_exit(&conf, e->status);
+	e->status = exitcode(&conf, e->status);
 	fatal(e);
 }
 
@@ -113,11 +144,11 @@ replace(void)
 	terminal_open();
 	if (listen_open(&plan, &e) == -1 ||
 	    jail_enter(&plan, &guarantees, &e) == -1)
-		e.status = err_exit(&conf, e.status);
+		e.status = exitcode(&conf, e.status);
 	else {
 		worker_replace(&plan, &f);
 		report_exec(&plan, &f, e.text, sizeof(e.text));
-		e.status = err_worker_exit(&conf, &f, 0);
+		e.status = report_exitcode(&conf, &f, 0);
 	}
 	listen_remove(&plan);
 	fatal(&e);
@@ -148,8 +179,8 @@ find_inherited(int passed, struct err *e)
 		return -1;
 	}
 	if (passed == 0)
-		return address_of_listener(STDIN_FILENO, &ss) == 0 ? STDIN_FILENO :
-		    -1;
+		return address_of_listener(STDIN_FILENO, &ss) == 0 ?
+		    STDIN_FILENO : -1;
 	plan_name(&conf, name);
 	fd = notify_choose(passed, name, e);
 	return fd == -1 ? -2 : fd;

@@ -431,14 +431,10 @@ int	 err_set(struct err *e, int status, const char *fmt, ...)
 	    __attribute__((format(printf, 3, 4)));
 /* The exit status that fits an errno: 77 for EACCES and EPERM, else dflt. */
 int	 err_status(int error, int dflt);
+
+/* exitcode.c */
 /* The status to exit with for one of sysexits.h, by conf. */
-int	 err_exit(const struct conf *c, int status);
-/*
- * That of a start that failed as its last worker did: by not getting to its
- * program (*f, else NULL), or by ending with that wait status.
- */
-int	 err_worker_exit(const struct conf *c, const struct exec_failure *f,
-	    int status);
+int	 exitcode(const struct conf *c, int status);
 
 /* exposure.c: what the workers could exchange before the next start */
 /*
@@ -561,13 +557,21 @@ void	 listen_blocking(void);
 void	 listen_remove(const struct plan *p);
 
 /* log.c */
+struct log_conf {
+	const char	*name;		/* of the pool; may change its bytes */
+	enum { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE } to;
+	const char	*file;		/* an absolute path */
+	int		 facility;	/* LOG_DAEMON ... */
+	bool		 foreground;
+	bool		 jailed;	/* it will be written from a jail */
+};
 /*
  * Takes the time zone while its files can still be read, and opens the log
- * of the plan, before the jail. A syslog that is not there is waited for
+ * before the jail. A syslog that is not there is waited for
  * while lines are lost, see log_complaint(). Returns 0, or -1 with *e set
  * (73, 77).
  */
-int	 log_open(const struct plan *p, struct err *e);
+int	 log_open(const struct log_conf *c, struct err *e);
 /* True if the log goes to standard error, which then must stay open. */
 bool	 log_on_stderr(void);
 /*
@@ -586,11 +590,6 @@ bool	 log_stuck(void);
 void	 log_lost(unsigned long n);
 /* The end: gives a reader a last moment for what it has not taken yet. */
 void	 log_close(void);
-/*
- * While starting: one line on standard error and exit with e->status, by
- * way of daemon_outcome().
- */
-void	 fatal(const struct err *e) __attribute__((noreturn));
 void	 log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void	 log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /*
@@ -962,9 +961,15 @@ const char *lockfile_holder(int dir, const char *name,
 	    char who[HOLDER_SIZE]);
 
 /* path.c */
-/* What an identity could write or exchange of a path's directories. */
+/* What a user could write or exchange of a path's directories. */
+struct path_user {
+	uid_t		 uid;
+	gid_t		 gid;
+	const gid_t	*groups;	/* the supplementary ones */
+	int		 ngroups;
+};
 struct exposure {
-	const struct ident *id;		/* NULL: anybody but root */
+	const struct path_user *user;	/* NULL: anybody but root */
 	bool		 found;
 	char		 path[ERR_SIZE / 2];	/* the first of them */
 };
@@ -985,13 +990,13 @@ int	 path_open_above(const char *path, const char **name);
  */
 int	 path_open_file(const char *path, int flags);
 /*
- * Looks whether the identity, or with NULL anybody but root, could write the
+ * Looks whether that user, or with NULL anybody but root, could write the
  * file or directory at path, or exchange it or a directory on the way. By
  * owner and mode: access lists are not read. Returns x->found, false for what
  * cannot be reached.
  */
 bool	 path_find_exposure(int root, const char *path,
-	    const struct ident *id, struct exposure *x);
+	    const struct path_user *u, struct exposure *x);
 /* Why it could not be opened, by errno. */
 const char *path_reason(int error);
 
@@ -1065,14 +1070,18 @@ void	 program_explain(const char *path, int error, char *buf, size_t size);
 int	 refuse_new(int fd);
 
 /* report.c */
+/*
+ * The status of a start that failed as its last worker did: by not getting to
+ * its program (*f, else NULL), or by ending with that wait status.
+ */
+int	 report_exitcode(const struct conf *c, const struct exec_failure *f,
+	    int status);
 /* Puts what the pool did into one line of the log. */
 void	 report_notice(const struct plan *p, const struct pool_notice *n,
 	    const struct exec_failure *f);
 /* "exec /app in /jail: why: explanation", for a failure of a child. */
 void	 report_exec(const struct plan *p, const struct exec_failure *f,
 	    char *buf, size_t size);
-/* "exited with status 1", "was killed by SIGSEGV (core dumped)". */
-void	 report_status(int status, char *buf, size_t size);
 /* The pool and its workers, in a few lines of the log. */
 void	 report_pool(const struct pool *pool, uint64_t now);
 /* "4 workers ready on unix:/run/app.sock (www:www 0660), ..." */
@@ -1091,11 +1100,17 @@ void	 strays_expect(void);
 void	 strays_all(void);
 
 /* supervise.c: between the pool and the world */
+/* Whom the supervisor tells, without knowing them. */
+struct supervise_hooks {
+	void		(*notice)(const struct pool_notice *n);
+	void		(*changed)(void);	/* the pool has */
+};
 /*
  * Makes the pool of the plan and watches for what it has to know. The jail is
  * entered and the loop is there. Returns 0, or -1 with *e set (71).
  */
-int	 supervise_init(const struct plan *p, struct err *e);
+int	 supervise_init(const struct plan *p, const struct supervise_hooks *h,
+	    struct err *e);
 /* Runs until the pool is done. Returns the exit status. */
 int	 supervise_run(void);
 struct pool *supervise_pool(void);
@@ -1112,6 +1127,8 @@ void	 supervise_stop(bool fast);
 int	 signame_number(const char *name);
 /* "TERM", or NULL for a number that has no name here. */
 const char *signame_name(int signo);
+/* wait(2)'s: "exited with status 1", "was killed by SIGSEGV (core dumped)". */
+void	 signame_wait_status(int status, char *buf, size_t size);
 
 /* terminal.c */
 /*

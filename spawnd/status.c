@@ -376,3 +376,29 @@ status_step(struct status *s, struct proto_output *o)
 	write_sum(s, o);
 	return false;
 }
+
+static void
+put_known(struct proto_output *o, const char *key, uint16_t value)
+{
+	if (value != HISTORY_UNKNOWN)
+		proto_number(o, key, value);
+}
+
+void
+status_write_history(uint64_t now, struct proto_output *o)
+{
+	uint32_t second = (uint32_t)(now / USEC);
+	const struct history_point *p;
+	unsigned int i;
+
+	for (i = 0; (p = history_at(i)) != NULL; i++) {
+		proto_begin(o, "point");
+		proto_number(o, "ago", second - p->second);
+		proto_number(o, "workers", p->workers);
+		put_known(o, "busy", p->busy);
+		put_known(o, "busy_peak", p->peak_busy);
+		put_known(o, "queue", p->queue);
+		put_known(o, "queue_peak", p->peak_queue);
+		proto_end(o);
+	}
+}

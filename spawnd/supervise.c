@@ -16,6 +16,7 @@
 #define REAP_TURN	UINT64_C(2000)	/* usec, then the others */
 
 static const struct plan *plan;
+static struct supervise_hooks hooks;
 static struct pool *pool;
 static int exit_status;
 static bool stopping;
@@ -77,7 +78,7 @@ start_failed(const struct pool_notice *n)
 	char text[OUTCOME_SIZE];
 	size_t len = 0;
 
-	exit_status = err_exit(plan->conf, EX_UNAVAILABLE);
+	exit_status = exitcode(plan->conf, EX_UNAVAILABLE);
 	if (n->why != FAILED_TIME)
 		exit_status = last_status;
 	if (!plan->conf->foreground)	/* else the log has shown it */
@@ -116,7 +117,7 @@ do_notice(const struct pool_notice *n)
 
 	if (n->exec_failed)
 		f = worker_failure(n->slot);
-	control_notice(n);
+	hooks.notice(n);
 	switch (n->what) {
 	case NOTICE_READY:
 		say_ready(n->ready);
@@ -131,13 +132,13 @@ do_notice(const struct pool_notice *n)
 	case NOTICE_EXIT:
 		if (!daemon_starting())
 			break;
-		last_status = err_worker_exit(plan->conf, f, n->status);
+		last_status = report_exitcode(plan->conf, f, n->status);
 		if (f != NULL && pool_count(pool, SLOT_READY) == 0) {
 			/* It ends the start, whose last line this will be. */
 			report_exec(plan, f, last_exit, sizeof(last_exit));
 			return;
 		}
-		report_status(n->status, last_exit, sizeof(last_exit));
+		signame_wait_status(n->status, last_exit, sizeof(last_exit));
 		break;
 	case NOTICE_NOFORK:
 		snprintf(last_exit, sizeof(last_exit), "could not be forked: "
@@ -282,7 +283,7 @@ act(void)
 	loop_timer(TIMER_POOL, pool_deadline(pool), on_timer);
 	if (notify_wanted())
 		say_status();
-	control_changed();
+	hooks.changed();
 }
 
 void
@@ -364,7 +365,7 @@ supervise_stop(bool fast)
 	struct pool_event ev = { .what = fast ? EV_STOP_FAST : EV_STOP };
 
 	if (daemon_starting()) {
-		exit_status = err_exit(plan->conf, EX_UNAVAILABLE);
+		exit_status = exitcode(plan->conf, EX_UNAVAILABLE);
 		daemon_outcome(exit_status, "stopped before it was ready");
 	}
 	stopping = true;
@@ -389,7 +390,7 @@ supervise_end(const char *why)
 	struct pool_event ev = { .what = EV_STOP_FAST };
 
 	log_warn("%s; spawnd ends (to be started anew)", why);
-	exit_status = err_exit(plan->conf, EX_OSERR);
+	exit_status = exitcode(plan->conf, EX_OSERR);
 	if (daemon_starting())
 		daemon_outcome(exit_status, why);
 	stopping = true;
@@ -515,9 +516,11 @@ watch_signals(struct err *e)
 }
 
 int
-supervise_init(const struct plan *p, struct err *e)
+supervise_init(const struct plan *p, const struct supervise_hooks *h,
+    struct err *e)
 {
 	plan = p;
+	hooks = *h;
 	strays_init();
 	if (watch_signals(e) == -1 || make_pool(e) == -1)
 		return -1;
@@ -540,7 +543,7 @@ supervise_run(void)
 	act();
 	if (loop_run() == -1) {
 		log_warn("loop: failed: %s", strerror(errno));
-		exit_status = err_exit(plan->conf, EX_OSERR);
+		exit_status = exitcode(plan->conf, EX_OSERR);
 	}
 	return exit_status;
 }

@@ -244,7 +244,7 @@ a_point_holds_until_the_next(void **arg)
 	note(t + 7 * USEC, LOAD_UNKNOWN, 4, 3);
 	note(t + 7 * USEC, 2, LOAD_UNKNOWN, 3);
 	note(t + 8 * USEC, 70000, 65535, 3);
-	history_write(t + 8 * USEC, &o);
+	status_write_history(t + 8 * USEC, &o);
 	proto_done(&o);
 	o.buf[o.len] = '\0';
 	assert_string_equal(o.buf,
@@ -272,14 +272,14 @@ five_minutes_are_kept(void **arg)
 	for (n = 0; n < 100; n++)
 		note(t + n * USEC, n % 3, 0, 4);
 	/* What was long before, and the first of them. */
-	history_write(t + n * USEC, &o);
+	status_write_history(t + n * USEC, &o);
 	assert_has(o.buf, "point ago=99092 ");
 	assert_has(o.buf, "\npoint ago=100 workers=4 busy=0 busy_peak=0 ");
 	assert_has(o.buf, "\npoint ago=99 workers=4 busy=1 busy_peak=1 ");
 	o.len = 0;
 	for (; n < 5000; n++)
 		note(t + n * USEC, n % 3, 0, 4);
-	history_write(t + n * USEC, &o);
+	status_write_history(t + n * USEC, &o);
 	proto_done(&o);
 	o.buf[o.len] = '\0';
 	rest = o.buf;

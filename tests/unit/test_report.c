@@ -25,7 +25,7 @@ fresh(void **arg)
 static const char *
 status(int s)
 {
-	report_status(s, line, sizeof(line));
+	signame_wait_status(s, line, sizeof(line));
 	return line;
 }
 
