@@ -242,6 +242,13 @@ stream_pause(struct stream *s, uint64_t now)
 	tick_at(now + TICK);
 }
 
+/* Slow log readers hold the workers up, but dead ones do not. */
+static bool
+is_unread(void)
+{
+	return !log_ready() && log_stuck();
+}
+
 /*
  * Reads at most a slice, if the log takes it or `anyway`. Returns false at the
  * end of the pipe.
@@ -257,8 +264,7 @@ read_slice(struct stream *s, bool anyway)
 		s->slice_at = now;
 		s->slice = 0;
 	}
-	/* Slow log readers hold the workers up, but dead ones do not. */
-	dropping = !log_ready() && log_stuck();
+	dropping = is_unread();
 	if (!anyway && (s->slice >= SLICE || (!log_ready() && !dropping))) {
 		stream_pause(s, now);
 		return true;
@@ -291,6 +297,7 @@ on_tick(void)
 	struct stream *s;
 
 	next_tick = NEVER;
+	dropping = is_unread();
 	TAILQ_FOREACH(s, &streams, entry) {
 		say_dropped(s, now);
 		if (s->dropped > 0)
