@@ -338,9 +338,9 @@ int	 capture_init(unsigned int n, unsigned int trees,
 	    enum worker_log mode, struct err *e);
 /*
  * Makes the pipe for a slot's next worker. Returns the end that the worker
- * is to write to, or -1 with errno set.
+ * is to write to, or -1 with errno set and *failed the step that it is of.
  */
-int	 capture_pipe(unsigned int slot);
+int	 capture_pipe(unsigned int slot, const char **failed);
 /*
  * The worker was started with that output, or, with pid -1, was not. Either
  * way the output is not the caller's any more.

@@ -105,16 +105,19 @@ def reload_works(s):
 
 # Processes and pipes
 
-@pytest.mark.parametrize("rules", [
-    ["clone,clone3,fork,vfork:error=EAGAIN"],
-    ["pipe2:error=EMFILE"],
+@pytest.mark.parametrize("rule, what", [
+    ("clone,clone3,fork,vfork:error=EAGAIN",
+     "fork: Resource temporarily unavailable"),
+    ("pipe2:error=EMFILE", "pipe: Too many open files"),
+    ("epoll_ctl:error=ENOSPC", "capture: No space left on device"),
 ])
-def test_pool_is_whole_again_when_processes_can_be_made(start, sock, rules):
+def test_pool_is_whole_again_when_processes_can_be_made(start, sock, rule,
+                                                        what):
     s = start(h.app("bare"))
-    with fault(s, *rules):
+    with fault(s, rule):
         victim = s.workers()[0]
         h.kill(victim)
-        s.wait_log(r"fork: .* \(next try in ")
+        s.wait_log(rf"warning: {what} \(next try in ")
         used, began = h.cpu(s.pid), time.monotonic()
         with Load(sock, seconds=0.5) as load:
             pass
