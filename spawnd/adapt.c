@@ -199,6 +199,13 @@ adapt_start(void)
 		sample_start();
 }
 
+/* Where the queue cannot be seen a pool has one size, whatever -N said. */
+static bool
+has_bounds(void)
+{
+	return on && seen;
+}
+
 /* A pool of one size gets two bounds: it is as it is to begin with. */
 static int
 begin(unsigned int workers)
@@ -214,8 +221,8 @@ adapt_range(unsigned int *min, unsigned int *max)
 {
 	unsigned int n = pool_target(supervise_pool());
 
-	*min = on ? scale.conf.min : n;
-	*max = on ? scale.conf.max : n;
+	*min = has_bounds() ? scale.conf.min : n;
+	*max = has_bounds() ? scale.conf.max : n;
 }
 
 static void
@@ -225,6 +232,9 @@ set_size(unsigned int workers)
 
 	log_info("%u worker%s wanted, was %u", workers,
 	    workers == 1 ? "" : "s", pool_target(supervise_pool()));
+	/* So that a connection that comes later does not undo it. */
+	if (on)
+		scale_bounds(&scale, workers, workers, loop_now());
 	supervise_event(&ev);
 }
 
@@ -233,10 +243,6 @@ set_bounds(unsigned int min, unsigned int max, struct err *e)
 {
 	unsigned int low, high;
 
-	if (!seen)
-		return err_set(e, EX_UNAVAILABLE, "scale: %u-%u: the listen "
-		    "queue cannot be seen here, the pool has one size (a "
-		    "single number sets it)", min, max);
 	adapt_range(&low, &high);
 	if (!on && begin(low) == -1)
 		return err_set(e, EX_OSERR, "loop: out of memory");
@@ -252,7 +258,11 @@ adapt_bounds(unsigned int min, unsigned int max, struct err *e)
 {
 	if (pool_phase(supervise_pool()) >= PHASE_STOP)
 		return 0;
-	if (on || min != max)
+	if (!seen && min != max)
+		return err_set(e, EX_UNAVAILABLE, "scale: %u-%u: the listen "
+		    "queue cannot be seen here, the pool has one size (a "
+		    "single number sets it)", min, max);
+	if (has_bounds() || min != max)
 		return set_bounds(min, max, e);
 	set_size(min);
 	return 0;
@@ -271,7 +281,7 @@ adapt_step(int more)
 		min--;
 	else
 		return;
-	if (!on || min > max)
+	if (!has_bounds() || min > max)
 		max = min;
 	if (adapt_bounds(min, max, &e) == -1)
 		log_warn("%s", e.text);

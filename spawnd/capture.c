@@ -242,6 +242,13 @@ stream_pause(struct stream *s, uint64_t now)
 	tick_at(now + TICK);
 }
 
+/* Slow log readers hold the workers up, but dead ones do not. */
+static bool
+is_unread(void)
+{
+	return !log_ready() && log_stuck();
+}
+
 /*
  * Reads at most a slice, if the log takes it or `anyway`. Returns false at the
  * end of the pipe.
@@ -257,8 +264,7 @@ read_slice(struct stream *s, bool anyway)
 		s->slice_at = now;
 		s->slice = 0;
 	}
-	/* Slow log readers hold the workers up, but dead ones do not. */
-	dropping = !log_ready() && log_stuck();
+	dropping = is_unread();
 	if (!anyway && (s->slice >= SLICE || (!log_ready() && !dropping))) {
 		stream_pause(s, now);
 		return true;
@@ -291,6 +297,7 @@ on_tick(void)
 	struct stream *s;
 
 	next_tick = NEVER;
+	dropping = is_unread();
 	TAILQ_FOREACH(s, &streams, entry) {
 		say_dropped(s, now);
 		if (s->dropped > 0)
@@ -302,28 +309,47 @@ on_tick(void)
 	}
 }
 
+/* A stream that reads from fd, or NULL with errno set. */
+static struct stream *
+stream_new(int fd)
+{
+	struct stream *s = calloc(1, sizeof(*s));
+	int error;
+
+	if (s == NULL)
+		return NULL;
+	if ((s->watch = loop_watch(fd, on_readable, s)) == NULL) {
+		error = errno;
+		free(s);
+		errno = error;
+		return NULL;
+	}
+	s->fd = fd;
+	return s;
+}
+
 int
-capture_pipe(unsigned int slot)
+capture_pipe(unsigned int slot, const char **failed)
 {
 	struct stream *s;
-	int fds[2];
+	int fds[2], error;
 
 	if (mode == WORKER_LOG_NONE || mode == WORKER_LOG_INHERIT)
 		return daemon_null();
-	if (pipe2(fds, O_CLOEXEC) == -1)
-		return -1;
-	/* Only our end: a worker's write shall wait. */
-	fcntl(fds[0], F_SETFL, O_NONBLOCK);
-	s = calloc(1, sizeof(*s));
-	if (s == NULL || (s->watch = loop_watch(fds[0], on_readable,
-	    s)) == NULL) {
-		free(s);
-		close(fds[0]);
-		close(fds[1]);
-		errno = ENOMEM;
+	if (pipe2(fds, O_CLOEXEC) == -1) {
+		*failed = "pipe";
 		return -1;
 	}
-	s->fd = fds[0];
+	/* Only our end: a worker's write shall wait. */
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	if ((s = stream_new(fds[0])) == NULL) {
+		error = errno;
+		*failed = "capture";
+		close(fds[0]);
+		close(fds[1]);
+		errno = error;
+		return -1;
+	}
 	s->slot = (int)slot;
 	s->credit = BURST;
 	s->credited = loop_now();

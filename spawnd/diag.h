@@ -21,9 +21,13 @@ int	 diag_ask_unix(uint64_t inode, uint32_t show, netlink_taker *take,
 /* Asks for all unix sockets that listen, of whomever. */
 int	 diag_ask_listeners(uint32_t show, netlink_taker *take, void *arg);
 /*
- * Asks for all TCP sockets of our port in the given states. Unless it is
- * for LISTEN alone the kernel walks the table of all connections, which takes
- * a third of a millisecond on a quiet host.
+ * Asks for the TCP connections of our listen socket in the given states: not
+ * for those that other sockets on this port, of another address, family or
+ * device, were given. Returns as netlink_ask(); ENOENT: our own socket is not
+ * seen, EADDRINUSE: another one shares its address (SO_REUSEPORT), and whose
+ * they are cannot be told, though take() has had them all. The kernel walks
+ * the table of all connections, which takes a third of a millisecond on a
+ * quiet host.
  */
 int	 diag_ask_tcp(uint32_t states, netlink_taker *take, void *arg);
 /*

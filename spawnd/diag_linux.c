@@ -27,10 +27,11 @@
 
 #define ALL_BUT		(0xfffU & ~(1U << TCP_SYN_RECV | \
 			    1U << TCP_TIME_WAIT | 1U << TCP_LISTEN))
+#define RIVALS_MAX	16
 
 static int family;
 static uint64_t listener;	/* its inode */
-static uint16_t port;		/* TCP: in network byte order */
+static struct inet_diag_sockid bound;	/* TCP: port, address, device */
 
 /* A unix socket's address, and how much nobody has read yet. */
 struct unix_view {
@@ -69,17 +70,108 @@ diag_ask_listeners(uint32_t show, netlink_taker *take, void *arg)
 	return netlink_ask(&r, sizeof(r), true, take, arg);
 }
 
+/* One question about TCP, and who else listens where our connections go. */
+struct tcp_ask {
+	netlink_taker	*take;
+	void		*arg;
+	struct inet_diag_sockid rivals[RIVALS_MAX];
+	unsigned int	 nrivals;
+	bool		 listener;		/* our own was seen */
+	bool		 shared;		/* a rival suits as well */
+};
+
+/* An address of IPv4 on a socket of IPv6. */
+static bool
+is_mapped(const struct inet_diag_sockid *id)
+{
+	return id->idiag_src[0] == 0 && id->idiag_src[1] == 0 &&
+	    id->idiag_src[2] == htonl(0xffff);
+}
+
+/* Does it listen on every address that this one could be? */
+static bool
+is_any(const struct inet_diag_sockid *id, const struct inet_diag_sockid *of)
+{
+	static const struct inet_diag_sockid zero;
+
+	return memcmp(id->idiag_src, zero.idiag_src,
+	    sizeof(zero.idiag_src)) == 0 ||
+	    (is_mapped(id) && id->idiag_src[3] == 0 && is_mapped(of));
+}
+
+/*
+ * How well a socket that listens suits a connection, as the kernel sees it:
+ * an address of its own goes before any, then a device before any. -1: not
+ * at all; 0: only if nobody else does, the device being another.
+ */
+static int
+suit(const struct inet_diag_sockid *id, const struct inet_diag_sockid *c)
+{
+	bool exact = memcmp(id->idiag_src, c->idiag_src,
+	    sizeof(c->idiag_src)) == 0;
+
+	if (!exact && !is_any(id, c))
+		return -1;
+	if (id->idiag_if != 0 && id->idiag_if != c->idiag_if)
+		return 0;
+	return 1 + 2 * exact + (id->idiag_if != 0);
+}
+
+static void
+take_listener(struct tcp_ask *ask, const struct inet_diag_msg *m)
+{
+	if (m->idiag_inode == listener) {
+		ask->listener = true;
+		bound.idiag_if = m->id.idiag_if;
+	} else if (suit(&m->id, &bound) == -1 && !is_any(&bound, &m->id))
+		return;		/* it has no connection that we could have */
+	else if (ask->nrivals == RIVALS_MAX)
+		ask->shared = true;
+	else
+		ask->rivals[ask->nrivals++] = m->id;
+}
+
+/* Was that connection made to our socket? Those who listen come first. */
+static bool
+take_tcp(const struct nlmsghdr *h, void *arg)
+{
+	const struct inet_diag_msg *m = NLMSG_DATA(h);
+	struct tcp_ask *ask = arg;
+	int own, other;
+	unsigned int i;
+
+	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
+		return true;
+	if (m->idiag_state == TCP_LISTEN) {
+		take_listener(ask, m);
+		return true;
+	}
+	if ((own = suit(&bound, &m->id)) == -1)
+		return true;
+	for (i = 0; i < ask->nrivals; i++) {
+		other = suit(&ask->rivals[i], &m->id);
+		if (other > own)
+			return true;
+		ask->shared |= other == own;
+	}
+	return ask->take(h, ask->arg);
+}
+
 int
 diag_ask_tcp(uint32_t states, netlink_taker *take, void *arg)
 {
 	struct inet_diag_req_v2 r = {
 		.sdiag_family = (uint8_t)family,
 		.sdiag_protocol = IPPROTO_TCP,
-		.idiag_states = states,
-		.id.idiag_sport = port,
+		.idiag_states = states | 1U << TCP_LISTEN,
+		.id.idiag_sport = bound.idiag_sport,
 	};
+	struct tcp_ask ask = { .take = take, .arg = arg };
 
-	return netlink_ask(&r, sizeof(r), true, take, arg);
+	if (netlink_ask(&r, sizeof(r), true, take_tcp, &ask) == -1)
+		return -1;
+	errno = ask.listener ? EADDRINUSE : ENOENT;
+	return ask.listener && !ask.shared ? 0 : -1;
 }
 
 int
@@ -207,10 +299,19 @@ diag_open(int fd)
 		return -1;
 	listener = st.st_ino;
 	family = ss.ss_family;
-	if (family == AF_INET)
-		port = ((struct sockaddr_in *)&ss)->sin_port;
-	else if (family == AF_INET6)
-		port = ((struct sockaddr_in6 *)&ss)->sin6_port;
+	bound = (struct inet_diag_sockid){ 0 };
+	if (family == AF_INET) {
+		const struct sockaddr_in *in = (struct sockaddr_in *)&ss;
+
+		bound.idiag_sport = in->sin_port;
+		bound.idiag_src[0] = in->sin_addr.s_addr;
+	} else if (family == AF_INET6) {
+		const struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&ss;
+
+		bound.idiag_sport = in6->sin6_port;
+		memcpy(bound.idiag_src, &in6->sin6_addr,
+		    sizeof(bound.idiag_src));
+	}
 	return netlink_open();
 }
 
@@ -253,7 +354,6 @@ struct search {
 	int		 n;
 	int		 found;
 	struct accepted	 what;
-	bool		 listener;	/* TCP: our own could be seen */
 };
 
 static void
@@ -276,13 +376,8 @@ take_accepted(const struct nlmsghdr *h, void *arg)
 	struct search *s = arg;
 	int i;
 
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
-		return true;
-	if (m->idiag_inode == listener)
-		s->listener = true;
 	for (i = s->found; m->idiag_inode != 0 && i < s->n; i++) {
-		if (s->inodes[i] == m->idiag_inode &&
-		    m->idiag_inode != listener)
+		if (s->inodes[i] == m->idiag_inode)
 			found(s, i, m->idiag_rqueue, m->idiag_state ==
 			    TCP_ESTABLISHED);
 	}
@@ -318,13 +413,9 @@ diag_accepted(uint64_t *inodes, int n, struct accepted *what)
 	if (family == AF_UNIX) {
 		if (find_unix() == -1 || accepted_unix(&s) == -1)
 			return -1;
-	} else if (diag_ask_tcp(ALL_BUT | 1U << TCP_LISTEN, take_accepted,
-	    &s) == -1)
+	} else if (diag_ask_tcp(ALL_BUT, take_accepted, &s) == -1 &&
+	    errno != EADDRINUSE)	/* who has it, has it from us */
 		return -1;
-	else if (!s.listener) {
-		errno = ENOENT;
-		return -1;
-	}
 	*what = s.what;
 	return s.found;
 }
@@ -333,7 +424,7 @@ diag_accepted(uint64_t *inodes, int n, struct accepted *what)
 struct collection {
 	uint64_t	*inodes;
 	int		 n, room;
-	bool		 listener;
+	bool		 listener;	/* a unix socket: ours was seen */
 	bool		 failed;
 };
 
@@ -361,11 +452,7 @@ collect_tcp(const struct nlmsghdr *h, void *arg)
 	const struct inet_diag_msg *m = NLMSG_DATA(h);
 	struct collection *c = arg;
 
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
-		return true;
-	if (m->idiag_inode == listener)
-		c->listener = true;
-	else if (m->idiag_inode != 0)
+	if (m->idiag_inode != 0)
 		collect(c, m->idiag_inode);
 	return true;
 }
@@ -396,15 +483,16 @@ diag_connections(uint64_t **inodes)
 		.udiag_show = UDIAG_SHOW_VFS | UDIAG_SHOW_NAME,
 	};
 	struct collection c = { 0 };
-	int n;
+	bool known;
 
 	if (family == AF_UNIX && find_unix() == -1)
 		return -1;
 	if (family == AF_UNIX)
-		n = netlink_ask(&r, sizeof(r), true, collect_unix, &c);
+		known = netlink_ask(&r, sizeof(r), true, collect_unix,
+		    &c) == 0 && c.listener;
 	else
-		n = diag_ask_tcp(ALL_BUT | 1U << TCP_LISTEN, collect_tcp, &c);
-	if (n == -1 || !c.listener || c.failed) {
+		known = diag_ask_tcp(ALL_BUT, collect_tcp, &c) == 0;
+	if (!known || c.failed) {
 		free(c.inodes);
 		return -1;
 	}

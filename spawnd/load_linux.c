@@ -17,7 +17,8 @@
 #include "diag.h"
 
 #define KEPT		64	/* of those that wait: who they were */
-#define TCP_ACCEPTED	(0xfffU & ~(1U << TCP_SYN_RECV | 1U << TCP_TIME_WAIT))
+#define TCP_ACCEPTED	(0xfffU & ~(1U << TCP_SYN_RECV | \
+			    1U << TCP_TIME_WAIT | 1U << TCP_LISTEN))
 
 /* Some of those in the queue at one look, evenly chosen. */
 struct sample {
@@ -86,19 +87,14 @@ take_unix_listener(const struct nlmsghdr *h, void *arg)
 	return false;
 }
 
-/* All connections, and the listener, which must be among them. */
 static bool
-take_tcp(const struct nlmsghdr *h, void *arg)
+take_connection(const struct nlmsghdr *h, void *arg)
 {
 	const struct inet_diag_msg *m = NLMSG_DATA(h);
 	struct count *c = arg;
 	uint64_t id;
 
-	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(*m)))
-		return true;
-	if (m->idiag_state == TCP_LISTEN)
-		c->listener |= m->idiag_inode == diag_listener();
-	else if (m->idiag_inode != 0)
+	if (m->idiag_inode != 0)
 		c->accepted++;
 	else if (queue_has(m, &id))
 		count_waiting(c, id, 1);
@@ -147,7 +143,7 @@ look_at_connected(struct count *c)
 		c->accepted = (unsigned int)n;
 		return 0;
 	}
-	if (diag_ask_tcp(TCP_ACCEPTED, take_tcp, &all) == -1 || !all.listener)
+	if (diag_ask_tcp(TCP_ACCEPTED, take_connection, &all) == -1)
 		return -1;
 	all.named = true;
 	*c = all;

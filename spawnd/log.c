@@ -214,24 +214,38 @@ log_reopen(int fd, struct err *e)
 	return -1;
 }
 
+/*
+ * Would a write succeed within so many milliseconds? If not, errno is EPIPE
+ * where nobody is left to read: a full pipe then shows that and nothing else.
+ */
 static bool
 writable(int timeout)
 {
 	struct pollfd pfd = { .fd = file, .events = POLLOUT };
-	struct timeval none = { 0, 0 };
+	struct timeval tv = { .tv_usec = (suseconds_t)timeout * 1000 };
 	fd_set fds;
 
-	if (poll(&pfd, 1, timeout) != -1)
+	if (poll(&pfd, 1, timeout) != -1) {
+		if ((pfd.revents & ~POLLOUT) != 0)
+			errno = EPIPE;
 		return (pfd.revents & POLLOUT) != 0;
+	}
 	/* It fails where the limit of open files was lowered to none. */
 	if (errno != EINVAL || file >= FD_SETSIZE)
 		return false;
 	FD_ZERO(&fds);
 	FD_SET(file, &fds);
-	return select(file + 1, NULL, &fds, NULL, &none) == 1;
+	return select(file + 1, NULL, &fds, NULL, &tv) == 1;
 }
 
-/* Writes what can be written now. Returns how much that was. */
+/* Will nobody ever read what is written there? By errno. */
+static bool
+is_abandoned(int error)
+{
+	return error == EPIPE || error == EIO || error == ECONNRESET;
+}
+
+/* Writes what can be written now. Returns how much; errno: why not more. */
 static size_t
 write_some(const char *s, size_t len)
 {
@@ -262,8 +276,7 @@ flush_backlog(void)
 	if (backlog_len == 0)
 		return;
 	n = write_some(backlog, backlog_len);
-	/* Nobody will ever read that pipe again. */
-	if (n == 0 && errno == EPIPE) {
+	if (n == 0 && is_abandoned(errno)) {
 		for (; n < backlog_len; n++)
 			lost += backlog[n] == '\n';
 	}
@@ -290,15 +303,18 @@ static int
 put_stream(const char *s, size_t len)
 {
 	size_t done = 0;
+	int error = 0;
 
 	if (backlog_len > 0)
 		flush_backlog();
-	if (backlog_len == 0)
+	if (backlog_len == 0) {
 		done = write_some(s, len);
+		error = errno;
+	}
 	if (done == len)
 		return 0;
 	/* A full disk is no slow reader: what it had no room for is gone. */
-	if (target == TO_FILE && done == 0)
+	if (done == 0 && (target == TO_FILE || is_abandoned(error)))
 		return -1;
 	if (backlog == NULL) {
 		if ((backlog = malloc(BACKLOG_SIZE)) == NULL)
@@ -342,8 +358,10 @@ log_close(void)
 	uint64_t until = loop_now() + LAST_WAIT;
 
 	while (backlog_len > 0 && loop_now() < until) {
-		if (writable(100))
-			flush_backlog();
+		(void)writable(100);
+		flush_backlog();
+		if (target == TO_FILE)
+			break;	/* it is always writable, however full */
 	}
 }
 

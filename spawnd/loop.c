@@ -205,6 +205,7 @@ watch(int fd, short what, void (*handler)(void *), void *arg)
 	w->event = event_new(base, fd, what, take_ready, w);
 	if (w->event == NULL) {
 		free(w);
+		errno = ENOMEM;
 		return NULL;
 	}
 	return w;
@@ -215,9 +216,12 @@ loop_watch(int fd, void (*handler)(void *), void *arg)
 {
 	struct loop_watch *w = watch(fd, EV_READ | EV_PERSIST, handler,
 	    arg);
+	int error;
 
 	if (w != NULL && event_add(w->event, NULL) == -1) {
+		error = errno;
 		loop_unwatch(w);
+		errno = error;
 		return NULL;
 	}
 	return w;

@@ -18,7 +18,6 @@
 #define LOOK_WHOLE	UINT64_C(10000)	/* younger: the first task alone */
 #define BLIND_STILL	UINT64_C(200000)	/* where no call can be read */
 #define OOM_RAISE	100
-#define SOCKETS_MAX	128		/* of a process or tree */
 #define FAULT_PAUSE	USEC	/* without one: it is over */
 #define LOOK_DEAR	UINT64_C(1000)	/* usec: such a look is not free */
 #define LOOK_SHARE	20		/* of the time, at most, for those */

@@ -112,7 +112,7 @@ enum moved { MOVED_NO, MOVED_YES, MOVED_UNKNOWN };
 struct pool_event {
 	enum {
 		EV_SPAWNED,	/* slot, pid: a POOL_SPAWN was carried out */
-		EV_NOFORK,	/* slot, error: it could not be */
+		EV_NOFORK,	/* slot, failed, error: it could not be */
 		EV_LOOKED,	/* slot, look: a POOL_LOOK was carried out */
 		EV_EXAMINED,	/* slot, exam: a POOL_EXAMINE was */
 		EV_HALTED,	/* slot: its process has stopped */
@@ -132,7 +132,8 @@ struct pool_event {
 	}		 what;
 	unsigned int	 slot;
 	pid_t		 pid;
-	int		 error;
+	const char	*failed;	/* the step; it stays where it is */
+	int		 error;		/* why; errno */
 	enum look	 look;
 	struct exam	 exam;
 	int		 status;	/* of wait(2) */
@@ -149,7 +150,7 @@ enum notice {
 	NOTICE_FAILED,		/* the start has failed; why */
 	NOTICE_DONE,		/* stopped, no process is left */
 	NOTICE_EXIT,		/* pid, status, age, was_ready, delay, ... */
-	NOTICE_NOFORK,		/* error, delay */
+	NOTICE_NOFORK,		/* failed, error, delay */
 	NOTICE_SLOW,		/* pid: not ready in time, is ended */
 	NOTICE_KILL,		/* pid: did not heed its stop signal */
 	NOTICE_LOST,		/* pid, age: killed with a connection */
@@ -158,7 +159,7 @@ enum notice {
 	NOTICE_LATE,		/* pid, holder, age: its request is ended */
 	NOTICE_LEFT,		/* count: still waited when the stop ended */
 	NOTICE_RELOADED,
-	NOTICE_RELOAD_FAILED	/* pid or error of the new worker */
+	NOTICE_RELOAD_FAILED	/* pid, or failed and error, of the new one */
 };
 
 struct pool_notice {
@@ -170,6 +171,7 @@ struct pool_notice {
 	}		 why;
 	unsigned int	 slot;
 	pid_t		 pid;
+	const char	*failed;
 	int		 error;
 	int		 status;
 	bool		 exec_failed;

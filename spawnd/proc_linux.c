@@ -17,10 +17,6 @@
 
 #include "spawnd.h"
 
-#define TREE_MAX	256	/* processes of a worker that are looked at */
-#define TASKS_MAX	2048	/* tasks, of all of them */
-#define FDS_MAX		4096	/* descriptors of a process */
-
 static int procfd = -1;
 
 /* Are its numbers ours? Those of another PID namespace name others. */
@@ -199,7 +195,7 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 		v->readable = false;
 	snprintf(path, sizeof(path), "%d/task/%d/fd/%d", (int)pid, tid,
 	    c.fd);
-	if (c.kind == CALL_READ && v->nreads < READS_MAX &&
+	if (c.kind == CALL_READ && v->nreads < SOCKETS_MAX &&
 	    socket_inode(procfd, path, &of) == 0 && of != 0)
 		v->reads[v->nreads++] = of;
 	else if (c.kind == CALL_EPOLL)

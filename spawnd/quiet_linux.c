@@ -22,7 +22,6 @@
 
 #define PIPES_MAX	32	/* ends of pipes that are looked at */
 #define WATCHED_MAX	4096	/* descriptors of an event loop */
-#define FDS_MAX		4096	/* of a process */
 
 /* The pipes of a process; one with both its ends only wakes itself. */
 struct pipes {
@@ -156,10 +155,10 @@ quiet_reads(const struct view *v, uint64_t inode)
 bool
 quiet_waits(pid_t pid, const struct view *v, const uint64_t *inodes, int n)
 {
-	uint64_t left[QUIET_MAX];
+	uint64_t left[SOCKETS_MAX];
 	int i, nleft = 0;
 
-	if (n <= 0 || n > QUIET_MAX)
+	if (n <= 0 || n > SOCKETS_MAX)
 		return false;
 	for (i = 0; i < n; i++) {
 		if (!quiet_reads(v, inodes[i]))

@@ -258,6 +258,7 @@ renew_failed(struct pool *p, const struct slot *s,
 	p->extra = NULL;
 	p->counts.reloads_failed++;
 	n = slot_notice(p, NOTICE_RELOAD_FAILED, s);
+	n->failed = ev->failed;
 	n->error = ev->error;
 	n->status = ev->status;
 	n->exec_failed = ev->exec_failed;

@@ -192,8 +192,8 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		report_exit(p, n, f);
 		break;
 	case NOTICE_NOFORK:
-		log_warn("fork: %s (next try in %s)", strerror(n->error),
-		    seconds(n->delay, delay));
+		log_warn("%s: %s (next try in %s)", n->failed,
+		    strerror(n->error), seconds(n->delay, delay));
 		break;
 	case NOTICE_SLOW:
 		log_warn("worker %d: not ready within %d s (--start-timeout), "
@@ -226,7 +226,7 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		break;
 	case NOTICE_RELOAD_FAILED:
 		if (n->error != 0)
-			snprintf(what, sizeof(what), "fork: %s",
+			snprintf(what, sizeof(what), "%s: %s", n->failed,
 			    strerror(n->error));
 		else
 			describe_exit(p, n, f, what, sizeof(what));

@@ -15,8 +15,6 @@
 
 #include "spawnd.h"
 
-#define SOCKETS_MAX	256		/* of one process */
-#define TREE_MAX	256		/* processes of a worker */
 #define FORGET		(10 * USEC)	/* connections not seen again */
 #define HELD_MAX	65536		/* that are remembered */
 

@@ -263,9 +263,16 @@ struct sight {
 	bool		 halted;		/* by somebody else */
 };
 
+/*
+ * So much of a worker is looked at, by whoever does: what has more cannot be
+ * known, and must not be known to some and unknown to others.
+ */
+#define TREE_MAX	256	/* processes of a worker */
+#define TASKS_MAX	2048	/* tasks, of all of them */
+#define FDS_MAX		4096	/* descriptors of a process */
+#define SOCKETS_MAX	256	/* sockets of a process, or of all */
+
 /* What /proc shows of a worker at one moment, over its whole tree. */
-#define READS_MAX	64
-#define QUIET_MAX	256	/* connections, at the most */
 struct view {
 	uint64_t	 cpu;			/* ns used so far */
 	bool		 accepting;		/* a task waits for work */
@@ -274,7 +281,7 @@ struct view {
 	bool		 readable;		/* nothing of it was hidden */
 	bool		 stopped;		/* all tasks are */
 	int		 tasks;			/* that have not ended */
-	uint64_t	 reads[READS_MAX];	/* sockets that are read from */
+	uint64_t	 reads[SOCKETS_MAX];	/* that are read from */
 	int		 nreads;
 	bool		 looping;		/* or in epoll_wait(2) */
 	int		 epoll;			/* of that descriptor; -1 */
@@ -354,9 +361,9 @@ int	 capture_init(unsigned int n, unsigned int trees,
 	    enum worker_log mode, struct err *e);
 /*
  * Makes the pipe for a slot's next worker. Returns the end that the worker
- * is to write to, or -1 with errno set.
+ * is to write to, or -1 with errno set and *failed the step that it is of.
  */
-int	 capture_pipe(unsigned int slot);
+int	 capture_pipe(unsigned int slot, const char **failed);
 /*
  * The worker was started with that output, or, with pid -1, was not. Either
  * way the output is not the caller's any more.

@@ -78,6 +78,7 @@ start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
 	    POOL_FAIL_LAST));
 	n = slot_notice(p, ev->what == EV_NOFORK ? NOTICE_NOFORK : NOTICE_EXIT,
 	    s);
+	n->failed = ev->failed;
 	n->error = ev->error;
 	n->status = ev->status;
 	n->exec_failed = ev->exec_failed;

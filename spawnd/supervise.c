@@ -29,13 +29,13 @@ static int last_status = EX_UNAVAILABLE;
 static void
 do_spawn(unsigned int slot)
 {
-	struct pool_event ev = { .slot = slot, .pid = -1 };
+	struct pool_event ev = { .slot = slot, .pid = -1, .failed = "fork" };
 	uint64_t mark = observe_mark();
 	int output;
 
 	listen_blocking();
 	loop_block_signals();
-	if ((output = capture_pipe(slot)) != -1)
+	if ((output = capture_pipe(slot, &ev.failed)) != -1)
 		ev.pid = worker_spawn(slot, output);
 	ev.error = errno;
 	if (output != -1)
@@ -141,8 +141,8 @@ do_notice(const struct pool_notice *n)
 		signame_wait_status(n->status, last_exit, sizeof(last_exit));
 		break;
 	case NOTICE_NOFORK:
-		snprintf(last_exit, sizeof(last_exit), "could not be forked: "
-		    "%s", strerror(n->error));
+		snprintf(last_exit, sizeof(last_exit), "could not be started: "
+		    "%s: %s", n->failed, strerror(n->error));
 		break;
 	case NOTICE_RELOADED:
 	case NOTICE_RELOAD_FAILED:

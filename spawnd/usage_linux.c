@@ -6,9 +6,6 @@
 
 #include "control.h"
 
-#define TREE_MAX	256	/* processes of a worker that are counted */
-#define SOCKETS_MAX	64	/* of a process */
-
 static int
 compare_inodes(const void *a, const void *b)
 {
@@ -98,5 +95,7 @@ usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 		more = proc_children(tree[i], tree + found, TREE_MAX - found);
 		found += more > 0 ? more : 0;
 	}
+	if (found == TREE_MAX)
+		u->counted = false;
 	return 0;
 }

@@ -29,7 +29,7 @@ static const struct plan *plan;
 static struct worker *workers;
 static struct exec_failure *failures;	/* shared with the children */
 static struct worker_pids pids = RB_INITIALIZER(&pids);
-static struct rlimit open_files;	/* as we were started with */
+static struct rlimit open_files;	/* of a worker */
 
 static int
 pid_compare(const struct worker *a, const struct worker *b)
@@ -39,6 +39,18 @@ pid_compare(const struct worker *a, const struct worker *b)
 
 RB_GENERATE_INTERNAL(worker_pids, worker, entry, pid_compare,
     static __attribute__((unused)))
+
+/* What the option makes of a limit. */
+static struct rlimit
+limited(const struct limit *l, struct rlimit r)
+{
+	r.rlim_cur = l->value.rlim_cur;
+	if (l->has_hard)
+		r.rlim_max = l->value.rlim_max;
+	else if (r.rlim_max < r.rlim_cur)
+		r.rlim_max = r.rlim_cur;
+	return r;
+}
 
 /*
  * What the workers may have only with root's help has to be taken before it
@@ -54,12 +66,12 @@ raise_limits(const struct conf *c, struct err *e)
 	for (i = 0; i < c->nlimits; i++) {
 		const struct limit *l = &c->limits[i];
 
-		want = l->value;
-		if (!l->has_hard)
-			want.rlim_max = want.rlim_cur;
+		if (l->resource == RLIMIT_NOFILE)
+			open_files = limited(l, open_files);
 		if (getrlimit(l->resource, &now) == -1)
 			return err_set(e, EX_OSERR, "--rlimit: %s: %s",
 			    l->name, strerror(errno));
+		want = limited(l, now);
 		if (want.rlim_max <= now.rlim_max)
 			continue;
 		now.rlim_max = want.rlim_max;
@@ -130,17 +142,17 @@ apply_limits(struct exec_failure *f)
 	struct rlimit r;
 	size_t i;
 
+	/* Not lower first: nobody here could raise it again. */
 	if (setrlimit(RLIMIT_NOFILE, &open_files) == -1)
 		give_up(f, STEP_LIMIT);
 	for (i = 0; i < c->nlimits; i++) {
 		const struct limit *l = &c->limits[i];
 
+		if (l->resource == RLIMIT_NOFILE)
+			continue;
 		if (getrlimit(l->resource, &r) == -1)
 			give_up(f, STEP_LIMIT);
-		if (l->has_hard || l->value.rlim_cur > r.rlim_max)
-			r.rlim_max = l->has_hard ? l->value.rlim_max :
-			    l->value.rlim_cur;
-		r.rlim_cur = l->value.rlim_cur;
+		r = limited(l, r);
 		if (setrlimit(l->resource, &r) == -1)
 			give_up(f, STEP_LIMIT);
 	}

@@ -254,6 +254,22 @@ def test_who_takes_all_connections_at_once_stays_alone(spawnd, place):
     assert s.workers() == before, s.log()
 
 
+def test_connections_to_another_address_keep_no_worker(spawnd, place):
+    """Somebody else listens on the same port of another address, and has more
+    clients than this pool has workers."""
+    where, listen = listener("tcp", place, 91)
+    s = spawnd(*listen, "-u", "www", "-F", 1, "-N", 8, "-w", IDLE, "--",
+               h.app("bare"))
+    with socket.create_server(("127.0.0.2", address(where)[1])) as other:
+        held = []
+        for _ in range(16):
+            held.append(socket.create_connection(other.getsockname()))
+            held.append(other.accept()[0])
+        Burst(s, where, 8).back(1)
+        for c in held:
+            c.close()
+
+
 def test_fewer_workers_under_load_lose_nothing(spawnd, place):
     where = f"{place}/sock"
     s = spawnd("-s", where, "-u", "www", "-F", 1, "-N", 32, "-w", IDLE, "--",

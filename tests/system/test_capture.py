@@ -4,6 +4,7 @@
 import contextlib
 import os
 import re
+import resource
 import select
 import signal
 import threading
@@ -12,6 +13,7 @@ import time
 import pytest
 
 import harness as h
+from stubs import Disk
 
 MEASURING = True
 
@@ -229,7 +231,7 @@ def test_processes_left_behind_do_not_use_up_descriptors(pool):
     load.start().join()
     assert load.answered == 100, load
     h.wait_for(lambda: len(serving(p.s)) == 2, 10, "two workers")
-    assert "fork:" not in p.s.log()
+    assert "next try" not in p.s.log()
     assert "Too many open files" not in p.s.log()
 
 
@@ -548,6 +550,66 @@ def test_reader_that_is_gone_ends_nothing(fifo):
     f.s.wait_workers(2, other_than=workers[:1])
     assert h.request(f.sock, "pid").status == 200
     assert f.s.stop(signal.SIGTERM) == 0
+
+
+def abandoned(f):
+    """A full pipe whose reader has gone."""
+    f.say("flood=5000", deadline=20)
+    assert f.is_full()
+    os.close(f.fd)
+    f.fd = os.open("/dev/null", os.O_RDONLY)
+
+
+def switches(pid):
+    return sum(int(n) for key, n in h.status(pid).items()
+               if key.endswith("ctxt_switches"))
+
+
+def test_a_full_pipe_that_is_abandoned_wakes_nobody(fifo):
+    """The poll of it says so, and not that it could be written to."""
+    f = fifo()
+    abandoned(f)
+
+    def rests():
+        before = switches(f.s.pid)
+        h.pass_time(2)
+        return switches(f.s.pid) == before
+    h.wait_for(rests, 20, "rest")
+    assert f.s.stop() == 0
+
+
+def cpu_to_stop(s):
+    """Seconds of cpu, its workers' among them."""
+    before = h.cpu(s.pid)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert s.stop() == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = (after.ru_utime + after.ru_stime - children.ru_utime -
+            children.ru_stime - before)
+    print("cpu", used)
+    return used
+
+
+def test_a_full_pipe_that_is_abandoned_is_not_waited_for(fifo):
+    f = fifo()
+    abandoned(f)
+    assert cpu_to_stop(f.s) < 0.25
+
+
+def test_a_full_disk_is_not_waited_for(place, spawnd):
+    """The last line on it is cut, and its rest finds no room."""
+    with Disk("64k") as disk:
+        s = spawnd("-s", f"{place}/sock", "-u", "www", "--log",
+                   f"{disk}/log", "-F", 1, "--", h.app("chatty"),
+                   ready=False)
+        try:
+            h.wait_for(lambda: os.path.exists(f"{place}/sock"), 5)
+            h.request(f"{place}/sock", "pid", params={"SAY": "flood=2000"},
+                      deadline=20)
+            h.wait_for(lambda: os.statvfs(disk).f_bavail == 0, 5, "full")
+            assert cpu_to_stop(s) < 0.25
+        finally:
+            s.end()
 
 
 @pytest.mark.parametrize("what", ["chunks=400000*2", "flood=400000"])

@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+import ctl
 import harness as h
 import test_retire
 
@@ -104,16 +105,19 @@ def reload_works(s):
 
 # Processes and pipes
 
-@pytest.mark.parametrize("rules", [
-    ["clone,clone3,fork,vfork:error=EAGAIN"],
-    ["pipe2:error=EMFILE"],
+@pytest.mark.parametrize("rule, what", [
+    ("clone,clone3,fork,vfork:error=EAGAIN",
+     "fork: Resource temporarily unavailable"),
+    ("pipe2:error=EMFILE", "pipe: Too many open files"),
+    ("epoll_ctl:error=ENOSPC", "capture: No space left on device"),
 ])
-def test_pool_is_whole_again_when_processes_can_be_made(start, sock, rules):
+def test_pool_is_whole_again_when_processes_can_be_made(start, sock, rule,
+                                                        what):
     s = start(h.app("bare"))
-    with fault(s, *rules):
+    with fault(s, rule):
         victim = s.workers()[0]
         h.kill(victim)
-        s.wait_log(r"fork: .* \(next try in ")
+        s.wait_log(rf"warning: {what} \(next try in ")
         used, began = h.cpu(s.pid), time.monotonic()
         with Load(sock, seconds=0.5) as load:
             pass
@@ -304,6 +308,50 @@ def test_listener_of_another_network_namespace(spawnd, sock, args):
     else:
         s.wait_workers(WORKERS - 2)
         assert "killed" not in s.log()
+
+
+def unseen(spawnd, sock, *size):
+    return spawnd("-u", "www", *size, "--", h.app("bare"),
+                  wrap=[sys.executable, "-c", ELSEWHERE, sock])
+
+
+def scale(what):
+    return ctl.ask(f"{ctl.pool('bare')}/control", f"scale {what}")[-1]
+
+
+def test_bounds_of_an_unseen_queue_are_one_size(spawnd, sock):
+    s = unseen(spawnd, sock, "-F", 2, "-N", 6)
+    assert "the pool stays at 2 workers" in s.log()
+    s.wait_workers(2)
+    assert scale("4") == "end"
+    s.wait_log("4 workers wanted, was 2")
+    s.wait_workers(4)
+    s.signal(signal.SIGTTIN)
+    s.wait_log("5 workers wanted, was 4")
+    s.wait_workers(5)
+    s.signal(signal.SIGTTOU)
+    s.wait_log("4 workers wanted, was 5")
+    s.wait_workers(4)
+    assert scale("2-6").endswith("2-6: the listen queue cannot be seen here, "
+                                 "the pool has one size (a single number "
+                                 "sets it)")
+    pool = ctl.figures("bare")["pool"]
+    assert (pool["min"], pool["max"], pool["target"]) == ("4", "4", "4")
+
+
+def test_an_unseen_pool_on_demand_takes_a_size(spawnd, sock):
+    """The first connection, which would start one worker, changes nothing
+    then."""
+    s = unseen(spawnd, sock, "-F", 0, "-N", 6)
+    assert s.workers() == []
+    s.signal(signal.SIGTTIN)
+    s.wait_log("1 worker wanted, was 0")
+    assert scale("3") == "end"
+    workers = s.wait_workers(3)
+    for _ in range(3):
+        assert h.request(sock, "a 0", deadline=8).text.startswith("a ")
+    assert ctl.figures("bare")["pool"]["target"] == "3"
+    assert s.workers() == workers
 
 
 def newest_pid():

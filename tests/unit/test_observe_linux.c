@@ -17,7 +17,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include "spawnd.h"
+#include "control.h"
 #include "tmp.h"
 
 #define IDLE		(5 * USEC)
@@ -309,6 +309,29 @@ sleeps_with_a_crowd(void)
 	pause();
 }
 
+/* One connection, and so many sockets beside it and the listen socket. */
+static void
+has_sockets(int n)
+{
+	while (n-- > 0) {
+		if (socket(AF_UNIX, SOCK_DGRAM, 0) == -1)
+			_exit(1);
+	}
+	reads();
+}
+
+static void
+has_few_sockets(void)
+{
+	has_sockets(200);
+}
+
+static void
+has_too_many_sockets(void)
+{
+	has_sockets(300);
+}
+
 /* Ours */
 
 static void
@@ -453,6 +476,49 @@ unread_bytes_are_not_quiet(void **arg)
 	assert_int_equal(write(clients[0], "x", 1), 1);
 	assert_int_equal(look(now + IDLE).holds, HOLDS_BUSY);
 	finish(&s);
+}
+
+/* What the status counts of it; -1: that is not known. */
+static int
+count_connections(void)
+{
+	uint64_t *inodes = NULL;
+	struct usage u;
+	int n = usage_connections(&inodes);
+
+	assert_int_equal(usage_worker(worker, inodes, n, false, &u), 0);
+	free(inodes);
+	return u.counted ? (int)u.connections : -1;
+}
+
+static void
+whoever_looks_knows_as_much(void **arg)
+{
+	static const struct sleep few = { "few sockets", has_few_sockets, 1,
+	    1, 1, true };
+	static const struct sleep many = { "too many sockets",
+	    has_too_many_sockets, 1, 1, 1, false };
+	uint64_t i;
+	int holds;
+
+	(void)arg;
+	start(few.work, few.clients);
+	await_rest(&few);
+	assert_int_equal(look(7000 * USEC).holds, HOLDS_BUSY);
+	assert_int_equal(look(7001 * USEC).holds, HOLDS_BUSY);
+	assert_int_equal(look(7010 * USEC).holds, HOLDS_QUIET);
+	assert_int_not_equal(observe_connection(worker), 0);
+	assert_int_equal(count_connections(), 1);
+	finish(&few);
+	start(many.work, many.clients);
+	await_rest(&many);
+	for (i = 0; i < 3; i++) {
+		holds = look((8000 + 10 * i) * USEC).holds;
+		assert_int_not_equal(holds, HOLDS_NOTHING);
+		assert_int_not_equal(holds, HOLDS_QUIET);
+	}
+	assert_int_equal(count_connections(), -1);
+	finish(&many);
 }
 
 /* A short request, from its first byte until the worker waits again. */
@@ -650,6 +716,7 @@ main(void)
 		cmocka_unit_test(a_request_that_is_over_is_seen),
 		cmocka_unit_test(a_dear_worker_hides_no_other),
 		cmocka_unit_test(a_young_worker_is_not_known_to_be_unready),
+		cmocka_unit_test(whoever_looks_knows_as_much),
 		cmocka_unit_test(a_long_queue_is_seen_to_move),
 	};
 

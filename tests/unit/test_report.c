@@ -189,14 +189,17 @@ an_exec_failure_in_the_log(void **arg)
 }
 
 static void
-a_failed_fork_in_the_log(void **arg)
+a_spawn_that_failed_in_the_log(void **arg)
 {
-	struct pool_notice n = { .what = NOTICE_NOFORK, .error = EAGAIN,
-	    .delay = 100000 };
+	struct pool_notice n = { .what = NOTICE_NOFORK, .failed = "fork",
+	    .error = EAGAIN, .delay = 100000 };
 
 	(void)arg;
 	assert_has(logged(&n, NULL), "fork: Resource temporarily unavailable "
 	    "(next try in 0.10 s)\n");
+	n.failed = "pipe";
+	n.error = EMFILE;
+	assert_has(logged(&n, NULL), " pipe: Too many open files (next try");
 }
 
 static void
@@ -223,6 +226,7 @@ a_reload_in_the_log(void **arg)
 	n.status = 3 << 8;
 	assert_has(logged(&n, NULL), "the old workers stay");
 	assert_has(line, "exited with status 3");
+	n.failed = "fork";
 	n.error = EAGAIN;
 	assert_has(logged(&n, NULL), "fork: Resource temporarily");
 }
@@ -258,7 +262,7 @@ main(void)
 		TEST(a_crash_in_the_log),
 		TEST(a_failed_start_in_the_log),
 		TEST(an_exec_failure_in_the_log),
-		TEST(a_failed_fork_in_the_log),
+		TEST(a_spawn_that_failed_in_the_log),
 		TEST(a_slow_and_a_stubborn_worker_in_the_log),
 		TEST(a_reload_in_the_log),
 		TEST(start_and_end_are_not_logged_twice),
