@@ -34,14 +34,14 @@ SRCS =		adapt.c address.c capture.c command.c control.c daemon.c \
 		names_kfcgi.c names_multiwatch.c names_spawn_fcgi.c notify.c \
 		option.c options.c path.c pidfile.c place.c plan.c \
 		plan_control.c pool.c preflight.c prefiles.c preprint.c \
-		presocket.c program.c proto.c renew.c report.c retire.c \
+		presocket.c program.c proto.c reap.c renew.c report.c retire.c \
 		sample.c scale.c signame.c slot.c start.c status.c strays.c \
-		supervise.c syslog.c terminal.c worker.c
-SRCS_linux =	jail_linux.c path_linux.c observe_linux.c proc_linux.c \
+		supervise.c syslog.c terminal.c traced.c worker.c
+SRCS_linux =	end_linux.c jail_linux.c path_linux.c observe_linux.c proc_linux.c \
 		parse_linux.c diag_linux.c load_linux.c netlink_linux.c \
 		queue_linux.c quiet_linux.c refuse_linux.c request_linux.c \
 		usage_linux.c
-SRCS_posix =	jail_posix.c path_posix.c observe_none.c refuse_none.c \
+SRCS_posix =	end_none.c jail_posix.c path_posix.c observe_none.c refuse_none.c \
 		usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux

@@ -285,8 +285,15 @@ read_slice(struct stream *s, bool anyway)
 static void
 on_readable(void *arg)
 {
-	if (!read_slice(arg, false))
-		stream_free(arg);
+	struct stream *s = arg;
+	int slot = s->slot;
+
+	if (read_slice(s, false))
+		return;
+	stream_free(s);
+	/* Few close it before they end. */
+	if (slot != -1)
+		traced_suspect((unsigned int)slot, false);
 }
 
 /* A new tick: whoever had its slice may have another. */

@@ -30,6 +30,7 @@ struct usage {
 	unsigned int	 connections;	/* of the listen socket */
 	uint64_t	 connection;	/* the inode of one of them */
 	bool		 counted;	/* connections could be counted */
+	bool		 over;		/* its first process has ended */
 };
 
 /* usage_linux.c, usage_none.c: the same names on every system */

@@ -101,6 +101,7 @@ await(int fd, pid_t pid)
 	struct outcome o = { 0, "" };
 	size_t i, got = 0;
 	ssize_t n;
+	int status;
 
 	child = pid;
 	for (i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
@@ -120,9 +121,8 @@ await(int fd, pid_t pid)
 		    sizeof(o.text));
 	}
 	/* When a failed start is reported, nothing of it is left. */
-	while (o.status != 0 && waitpid(pid, NULL, 0) == -1 &&
-	    errno == EINTR)
-		continue;
+	if (o.status != 0)
+		end_await(pid, &status, -1);
 	say(o.status, o.text);
 	_exit(o.status);
 }

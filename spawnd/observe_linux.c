@@ -113,6 +113,9 @@ observe_init(struct guarantees *g)
 	g->proc_foreign = !g->proc && errno == ESRCH;
 	g->queue = diag_open(STDIN_FILENO) == 0 &&
 	    diag_accepted(NULL, 0, &what) == 0;
+	g->ends = end_init() == 0;
+	if (!g->ends)
+		g->no_ends = strerror(errno);
 	if (!g->queue) {
 		faults[FAULT_SOCKETS].on = true;
 		g->no_queue = explain(FAULT_SOCKETS, errno);
@@ -195,6 +198,10 @@ look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 
 	if (proc_view(pid, listener, true, &v) == -1)
 		return age >= BLIND_STILL ? LOOK_READY : LOOK_UNKNOWN;
+	if (v.tasks == 0) {
+		s->over = true;
+		return LOOK_UNKNOWN;
+	}
 	if (v.accepting || (holds = holds_connection(pid, now)) == LOOK_READY)
 		return LOOK_READY;
 	if (s->still_since == 0 || v.cpu != s->cpu || !v.asleep) {
@@ -328,8 +335,10 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 		fault_met(FAULT_PROC, pid, now);
 		return;
 	}
-	if (v.tasks == 0)
-		return;		/* it has ended already */
+	if (v.tasks == 0) {
+		s->over = true;
+		return;
+	}
 	x->frozen = v.stopped;
 	x->threaded = v.tasks > 1;
 	x->loops = v.looping && !v.accepting;

@@ -12,6 +12,8 @@ observe_init(struct guarantees *g)
 	g->proc_detached = false;
 	g->queue = false;
 	g->no_queue = "not on this system";
+	g->ends = end_init() == 0;
+	g->no_ends = "not on this system";
 }
 
 enum look

@@ -148,6 +148,17 @@ parse_stat(const char *text, char *state, uint64_t *ticks)
 	return 0;
 }
 
+char
+parse_state(const char *text)
+{
+	const char *s = strrchr(text, ')');
+	char state = '\0';
+
+	if (s != NULL && sscanf(s + 1, " %c", &state) != 1)
+		state = '\0';
+	return state;
+}
+
 int
 parse_usage(const char *text, uint64_t *ticks, uint64_t *pages)
 {
@@ -162,6 +173,45 @@ parse_usage(const char *text, uint64_t *ticks, uint64_t *pages)
 	*ticks = (uint64_t)user + sys;
 	*pages = (uint64_t)(rss > 0 ? rss : 0);
 	return 0;
+}
+
+int
+parse_exit(const char *text, int *status)
+{
+	/* Two fields are before it, and this is the last of 52. */
+	const char *s = strrchr(text, ')');
+	char *end;
+	long n;
+	int i;
+
+	for (i = 2; s != NULL && i < 52; i++)
+		s = strchr(s + 1, ' ');
+	if (s == NULL)
+		return -1;
+	n = strtol(s + 1, &end, 10);
+	if (end == s + 1 || n < 0 || n > 0xffff)
+		return -1;
+	*status = (int)n;
+	return 0;
+}
+
+long
+parse_field(const char *text, const char *name)
+{
+	size_t len = strlen(name);
+	const char *s = text;
+	char *end;
+	long n;
+
+	/* The first line is the program's name for itself. */
+	while ((s = strchr(s, '\n')) != NULL) {
+		s++;
+		if (strncmp(s, name, len) != 0 || s[len] != ':')
+			continue;
+		n = strtol(s + len + 1, &end, 10);
+		return end == s + len + 1 || n > INT_MAX ? -1 : n;
+	}
+	return -1;
 }
 
 uint64_t

@@ -369,6 +369,9 @@ plan_size(struct plan *p, struct err *e)
 		    "the limit is %lld (raise it: ulimit -Hn, LimitNOFILE=)",
 		    c->max_workers != -1 ? "-N" : "-F", most,
 		    most + FDS_RESERVED, (long long)r.rlim_max);
+	/* A pipe of each, and what its end is seen by. */
+	p->files = (rlim_t)most * 2 + FDS_RESERVED;
+	p->files_max = r.rlim_max;
 	p->room = (unsigned int)most;
 	if (p->room < SCALE_ROOM)
 		p->room = SCALE_ROOM;
@@ -376,6 +379,12 @@ plan_size(struct plan *p, struct err *e)
 	    p->room + FDS_RESERVED > r.rlim_max)
 		p->room = (unsigned int)(r.rlim_max - FDS_RESERVED);
 	return 0;
+}
+
+bool
+plan_watches(const struct plan *p)
+{
+	return p->files <= p->files_max;
 }
 
 /* Limits and priority that we would not be allowed to set. */

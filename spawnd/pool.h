@@ -17,6 +17,9 @@
 #define NEVER			UINT64_MAX	/* no deadline */
 #define USEC			UINT64_C(1000000)	/* one second */
 
+/* The status of an end that is not known: neither an exit nor a signal. */
+#define STATUS_UNKNOWN		(-1)
+
 #define POOL_FAST_STOP		(2 * USEC)	/* INT: signal to KILL */
 #define POOL_LOOK_FIRST		UINT64_C(1000)	/* first look at a start */
 #define POOL_LOOK_LAST		UINT64_C(50000)	/* pause between the last */
@@ -116,7 +119,8 @@ struct pool_event {
 		EV_LOOKED,	/* slot, look: a POOL_LOOK was carried out */
 		EV_EXAMINED,	/* slot, exam: a POOL_EXAMINE was */
 		EV_HALTED,	/* slot: its process has stopped */
-		EV_EXIT,	/* slot, status, exec_failed, moved */
+		EV_EXIT,	/* slot, status, exec_failed, moved: it has
+				   ended, and may yet have to be reaped */
 		EV_PROVED,	/* slot, exam.connection: of its whole tree */
 		EV_MEASURED,	/* slot, size: a POOL_MEASURE was carried out */
 		EV_OVERDUE,	/* slot, overdue: a POOL_OVERDUE_LOOK was */
@@ -136,7 +140,7 @@ struct pool_event {
 	int		 error;		/* why; errno */
 	enum look	 look;
 	struct exam	 exam;
-	int		 status;	/* of wait(2) */
+	int		 status;	/* of wait(2), or STATUS_UNKNOWN */
 	bool		 exec_failed;	/* it never became its program */
 	enum moved	 moved;		/* asked for by pool_wants_queue() */
 	uint64_t	 size;		/* bytes; 0: unknown */

@@ -23,6 +23,7 @@
 #include "preflight.h"
 
 #define LOOK_SECONDS	20	/* of the child, then it is ended */
+#define REAP_MS		5000	/* until its end, once it has said all */
 #define REPORT_SIZE	65536	/* bytes the child may say */
 #define PROCESSES_MAX	8192	/* that are looked at */
 #define NEIGHBOURS	4	/* of the same user that are named */
@@ -78,8 +79,9 @@ look_inside(struct plan *p, int fd)
 		findings_add(&f, FINDING_ERROR, e.status, "%s", e.text);
 	else
 		inspect_run(p, &f);
-	n = snprintf(line, sizeof(line), "G%d%d%d%d%d\n", g.proc,
-	    g.proc_detached, g.queue, g.bounding_empty, g.no_new_privs);
+	n = snprintf(line, sizeof(line), "G%d%d%d%d%d%d\n", g.proc,
+	    g.proc_detached, g.queue, g.bounding_empty, g.no_new_privs,
+	    g.ends);
 	say(fd, line, (size_t)n);
 	for (i = 0; i < f.n; i++) {
 		const char *text = f.list[i].text;
@@ -121,12 +123,13 @@ take_line(const char *line, struct findings *f, struct guarantees *g)
 {
 	size_t i;
 
-	if (line[0] == 'G' && strlen(line) == 6) {
+	if (line[0] == 'G' && strlen(line) == 7) {
 		g->proc = line[1] == '1';
 		g->proc_detached = line[2] == '1';
 		g->queue = line[3] == '1';
 		g->bounding_empty = line[4] == '1';
 		g->no_new_privs = line[5] == '1';
+		g->ends = line[6] == '1';
 	}
 	for (i = 0; i < sizeof(letters); i++) {
 		if (line[0] == letters[i])
@@ -175,8 +178,7 @@ send_scout(struct plan *p, struct findings *f, struct guarantees *g)
 	if ((n = read_report(fds[0], report, sizeof(report))) == -1)
 		kill(pid, SIGKILL);
 	close(fds[0]);
-	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
-		continue;
+	end_await(pid, &status, REAP_MS);
 	if (n != -1 && take_report(report, (size_t)n, f, g) &&
 	    WIFEXITED(status))
 		return true;
@@ -311,12 +313,14 @@ print_guarantees(const struct plan *p, const struct guarantees *g, bool known)
 	    "guarantees: no new privileges: %s\n"
 	    "guarantees: empty bounding set: %s\n"
 	    "guarantees: processes can be looked at: %s%s\n"
-	    "guarantees: listen queue can be seen: %s\n",
+	    "guarantees: listen queue can be seen: %s\n"
+	    "guarantees: ends of traced workers are seen: %s\n",
 	    g->no_new_privs ? "yes" : "no", g->bounding_empty ? "yes" : "no",
 	    g->proc ? "yes" : "no", !g->proc || p->jail == NULL ? "" :
 	    g->proc_detached ? ", from within the jail only" :
 	    ", but that leaves a way out of the supervisor's own jail",
-	    g->queue ? "yes" : "no");
+	    g->queue ? "yes" : "no",
+	    g->ends && plan_watches(p) ? "yes" : "no");
 }
 
 /* Prints one kind of finding. Returns how many there are. */
@@ -351,6 +355,12 @@ preflight_run(struct plan *p, struct findings *f, bool strict)
 	presocket_check(p, f);
 	prefiles_check(p, f);
 	exposure_check_files(p, f);
+	if (!plan_watches(p))
+		findings_add(f, FINDING_NOTE, 0, "open files: %llu would be "
+		    "needed to see the end of each worker that another "
+		    "process traces, the limit is %llu (raise it: ulimit "
+		    "-Hn, LimitNOFILE=)", (unsigned long long)p->files,
+		    (unsigned long long)p->files_max);
 	if (p->root && p->ident.change && p->ident.user != NULL)
 		note_neighbours(p, f);
 	known = check_inside(p, f, &g);

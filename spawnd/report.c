@@ -136,7 +136,8 @@ report_worker(const struct pool_worker *w, uint64_t now)
 		    seconds(w->due > now ? w->due - now : 0, age));
 	else
 		log_info("status: worker %d: %s%s, for %s", (int)w->pid,
-		    states[w->state], w->stray ? ", left behind" : "",
+		    end_reached(w->pid) ? "ended" : states[w->state],
+		    w->stray ? ", left behind" : "",
 		    seconds(now - w->spawned, age));
 }
 

@@ -66,6 +66,10 @@ signame_wait_status(int status, char *buf, size_t size)
 {
 	const char *name;
 
+	if (status == STATUS_UNKNOWN) {
+		strlcpy(buf, "ended, it is not known how", size);
+		return;
+	}
 	if (WIFEXITED(status)) {
 		snprintf(buf, size, "exited with status %d",
 		    WEXITSTATUS(status));

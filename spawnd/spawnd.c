@@ -40,6 +40,15 @@ say_guarantees(void)
 	if (!g->queue)
 		log_info("the listen queue cannot be seen here: %s",
 		    g->no_queue);
+	if (!plan_watches(&plan))
+		log_info("open files: %llu would be needed to see the end of "
+		    "each worker that another process traces, the limit is "
+		    "%llu (raise it: ulimit -Hn, LimitNOFILE=)",
+		    (unsigned long long)plan.files,
+		    (unsigned long long)plan.files_max);
+	else if (!g->ends)
+		log_info("the end of a worker that another process traces "
+		    "cannot always be seen here: %s", g->no_ends);
 	if (!conf.no_new_privs && guarantees.no_new_privs)
 		log_info("--no-new-privs: no: it was set when we were started, "
 		    "and stays");

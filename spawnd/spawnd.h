@@ -223,6 +223,8 @@ struct plan {
 	int		 workers;
 	unsigned int	 max_workers;		/* 0: it does not adapt */
 	unsigned int	 room;			/* the most there may be */
+	rlim_t		 files;			/* open ones, to watch all */
+	rlim_t		 files_max;		/* the hard limit */
 	int		 children;		/* of each worker, by PHP */
 };
 
@@ -231,6 +233,8 @@ struct guarantees {
 	bool		 proc;			/* /proc can be read */
 	bool		 proc_foreign;		/* another PID namespace's */
 	bool		 proc_detached;
+	bool		 ends;			/* of traced workers are seen */
+	const char	*no_ends;		/* why not */
 	bool		 queue;			/* the queue can be read */
 	const char	*no_queue;		/* why not */
 	bool		 bounding_empty;
@@ -261,6 +265,10 @@ struct sight {
 	bool		 dear;			/* the last look took long */
 	bool		 oom_done;
 	bool		 halted;		/* by somebody else */
+	bool		 over;			/* none of its tasks was left */
+	bool		 suspect;		/* see traced.c */
+	bool		 must_end;		/* it has, or was sent KILL */
+	unsigned int	 looks;			/* since it is suspect */
 };
 
 /*
@@ -403,6 +411,56 @@ void	 daemon_outcome(int status, const char *text);
 int	 daemon_null(void);
 /* True until daemon_outcome() was called: the start is not over. */
 bool	 daemon_starting(void);
+
+/* end_linux.c, end_none.c: the same names on every system */
+#define END_EVENTS	64	/* that are taken at a time */
+#define END_TRACERS	8
+#define END_NAME	32
+/* How a process has ended that waitid(2) does not show. */
+struct end {
+	bool		 over;		/* none of its tasks goes on */
+	bool		 held;		/* one is stopped by a tracer */
+	int		 status;	/* of wait(2), or STATUS_UNKNOWN */
+	pid_t		 tracers[END_TRACERS];
+	int		 ntracers;	/* 0: they cannot be seen */
+};
+/*
+ * Prepares to watch for the ends of processes. Returns 0, or -1 with errno
+ * set: they can only be waited for.
+ */
+int	 end_init(void);
+/* A descriptor that can be read when end_take() has something; or -1. */
+int	 end_events(void);
+/*
+ * Watches for the end of a child that is not reaped. Returns a close-on-exec
+ * descriptor for end_unwatch(), never 0, or -1: it is not watched.
+ */
+int	 end_watch(pid_t pid);
+void	 end_unwatch(int fd);
+/*
+ * Takes at most max of the watched processes that have ended, each only once.
+ * Returns how many.
+ */
+int	 end_take(pid_t *list, int max);
+/* Have all tasks of a process ended? False if it is unknown. */
+bool	 end_reached(pid_t pid);
+/* Looks at a child that was seen to have ended, or was sent KILL. */
+void	 end_look(pid_t pid, struct end *e);
+/*
+ * Sends KILL to a tracer of a child, if it still is that and descends from us,
+ * by a child of ours that is not excepted.
+ */
+enum end_tracer { TRACER_FOREIGN, TRACER_KILLED, TRACER_STAYS };
+enum end_tracer end_kill_tracer(pid_t tracer, pid_t pid,
+	    bool (*excepted)(pid_t));
+/* What a process calls itself; "" if it is gone. */
+void	 end_name(pid_t pid, char name[END_NAME]);
+/*
+ * Waits for the end of a child, at most so many milliseconds (-1: any time)
+ * where that can be known, and reaps it. Returns false with *status unknown
+ * if it cannot be reaped: another process traces it.
+ */
+bool	 end_await(pid_t child, int *status, int ms);
 
 /* env.c */
 /*
@@ -623,7 +681,8 @@ int	 syslog_send(int priority, const char *text, size_t len);
 enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
 	TIMER_STRAYS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
-	TIMER_CONTROL, TIMER_ADAPT, TIMER_SAMPLE, TIMER_RETRY, NTIMERS
+	TIMER_CONTROL, TIMER_ADAPT, TIMER_SAMPLE, TIMER_RETRY, TIMER_TRACED,
+	TIMER_WATCH, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -832,8 +891,14 @@ struct call parse_call(const char *text);
  * 'X' for one that is about to end, too. Returns 0, or -1 if it is none.
  */
 int	 parse_stat(const char *text, char *state, uint64_t *ticks);
+/* The state alone, as it is: 'Z' only when it has ended; 0: it has none. */
+char	 parse_state(const char *text);
 /* The same of its cpu and its resident memory, in pages. */
 int	 parse_usage(const char *text, uint64_t *ticks, uint64_t *pages);
+/* The status of wait(2) there. Returns 0, or -1 if it has none. */
+int	 parse_exit(const char *text, int *status);
+/* The number in a line "name: number" of /proc/PID/status; -1: none. */
+long	 parse_field(const char *text, const char *name);
 /* The proportional memory of an smaps_rollup in bytes; 0: it has none. */
 uint64_t parse_pss(const char *text);
 /*
@@ -1047,6 +1112,8 @@ void	 plan_make(struct plan *p, const struct conf *c, int inherited,
 void	 plan_free(struct plan *p);
 /* Does the plan ask for what only root may do? */
 bool	 plan_needs_root(const struct plan *p);
+/* Are there descriptors to watch for the end of each worker? */
+bool	 plan_watches(const struct plan *p);
 
 /* preflight.c */
 /*
@@ -1075,6 +1142,15 @@ void	 program_explain(const char *path, int error, char *buf, size_t size);
  * Returns 0, or -1 with errno set.
  */
 int	 refuse_new(int fd);
+
+/* reap.c: children that have stopped or ended */
+/* Takes all of them, for some milliseconds at most: then it is called again. */
+void	 reap_children(void);
+/*
+ * A slot's process has ended with that status of wait(2), or STATUS_UNKNOWN,
+ * and worker_forget() was called.
+ */
+void	 reap_ended(unsigned int slot, int status);
 
 /* report.c */
 /*
@@ -1105,6 +1181,10 @@ void	 strays_find(void);
 /* The same soon: many workers may die at once, and one look is enough. */
 void	 strays_expect(void);
 void	 strays_all(void);
+/* Leaves a child alone from now on: its tracer keeps it from ending. */
+void	 strays_give_up(pid_t pid);
+/* Is it one of those that we had at our start? */
+bool	 strays_were_before(pid_t pid);
 
 /* supervise.c: between the pool and the world */
 /* Whom the supervisor tells, without knowing them. */
@@ -1124,6 +1204,8 @@ struct pool *supervise_pool(void);
 /* Tells the pool, and does what it wants done. */
 void	 supervise_event(const struct pool_event *ev);
 void	 supervise_reload(void);
+/* Has the stop begun? */
+bool	 supervise_stops(void);
 /* Only a new start can mend what has happened: stops fast, with 71. */
 void	 supervise_end(const char *why);
 /* Graceful, or with `fast` without regard to requests. */
@@ -1136,6 +1218,19 @@ int	 signame_number(const char *name);
 const char *signame_name(int signo);
 /* wait(2)'s: "exited with status 1", "was killed by SIGSEGV (core dumped)". */
 void	 signame_wait_status(int status, char *buf, size_t size);
+
+/* traced.c: workers that have ended while another process traces them */
+/* Begins to watch for them. Returns 0, or -1 with *e set (71). */
+int	 traced_init(struct err *e);
+/*
+ * A slot's process may have ended; certain: it has, or was sent KILL. If it
+ * is not reaped soon it is looked at.
+ */
+void	 traced_suspect(unsigned int slot, bool certain);
+/* A slot has a new process, whose end is to be watched for in a while. */
+void	 traced_expect(void);
+/* It is gone, or lives. */
+void	 traced_clear(unsigned int slot);
 
 /* terminal.c */
 /*
@@ -1177,8 +1272,19 @@ void	 worker_signal(unsigned int slot, int signo, bool whole);
 void	 worker_replace(const struct plan *p, struct exec_failure *f);
 /* Gives a slot a process that was not started for it, but is our child. */
 void	 worker_adopt(unsigned int slot, pid_t pid);
-/* Is that child the process of a slot? */
-bool	 worker_known(pid_t pid);
+/* The slot whose process that child is, or -1. */
+int	 worker_slot(pid_t pid);
+/*
+ * Begins to watch for the ends of some that have lived for a while, so that
+ * those that come and go cost nothing. Returns when the next is due, or NEVER.
+ */
+uint64_t worker_watch(uint64_t now);
+/* Are ends watched for, so that one that is traced shows at once? */
+bool	 worker_watches(void);
+/* Has the slot's process ended so that worker_reap() will take it? */
+bool	 worker_can_be_reaped(unsigned int slot);
+/* The slot's process is its no more; if it is a child, it may be reaped. */
+void	 worker_forget(unsigned int slot);
 /*
  * Takes one child that has ended (its status in *status) or *stopped. *slot
  * is its slot, -1 if it has none. Returns its pid, 0 if there is no more.

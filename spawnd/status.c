@@ -170,6 +170,7 @@ write_guarantees(struct proto_output *o)
 	proto_truth(o, "proc", guarantees->proc);
 	proto_truth(o, "proc_detached", guarantees->proc_detached);
 	proto_truth(o, "queue", guarantees->queue);
+	proto_truth(o, "traced_ends", guarantees->ends && worker_watches());
 	proto_truth(o, "bounding_empty", guarantees->bounding_empty);
 	proto_truth(o, "no_new_privs", guarantees->no_new_privs);
 	proto_end(o);
@@ -281,48 +282,62 @@ remember(struct memory *m, const struct usage *u, uint64_t now)
 	}
 }
 
-static void
-write_usage(struct status *s, const struct pool_worker *w, uint64_t now,
-    struct proto_output *o)
+/* Returns NULL when it cannot be known, or when *over: it has ended. */
+static struct memory *
+look(struct status *s, const struct pool_worker *w, uint64_t now,
+    struct usage *u, bool *over)
 {
-	struct memory *m = recall(w);
-	struct usage u;
+	struct memory *m = w->pid > 0 ? recall(w) : NULL;
 	bool pss = s->full && m != NULL && (m->pss_at == 0 ||
 	    now - m->pss_at > PSS_AGE);
 
-	if (m == NULL || usage_worker(w->pid, s->inodes, s->n, pss,
-	    &u) == -1) {
-		s->counted = false;
-		return;
-	}
-	remember(m, &u, now);
-	if (u.counted) {
-		proto_number(o, "connections", u.connections);
-		if (u.connections > 0)
+	*over = false;
+	if (m == NULL || usage_worker(w->pid, s->inodes, s->n, pss, u) == -1)
+		return NULL;
+	*over = u->over;
+	remember(m, u, now);
+	return u->over ? NULL : m;
+}
+
+static void
+write_usage(struct status *s, const struct pool_worker *w,
+    const struct usage *u, const struct memory *m, uint64_t now,
+    struct proto_output *o)
+{
+	if (u->counted) {
+		proto_number(o, "connections", u->connections);
+		if (u->connections > 0)
 			proto_time(o, "busy", now - m->since);
-		s->busy += u.connections > 0;
-		s->idle += u.connections == 0 && w->state == SLOT_READY;
+		s->busy += u->connections > 0;
+		s->idle += u->connections == 0 && w->state == SLOT_READY;
 	} else
 		s->counted = false;
-	proto_number(o, "processes", u.processes);
-	proto_time(o, "cpu", u.cpu);
-	proto_number(o, "rss", u.rss);
+	proto_number(o, "processes", u->processes);
+	proto_time(o, "cpu", u->cpu);
+	proto_number(o, "rss", u->rss);
 	if (s->full && m->pss_at != 0) {
 		proto_number(o, "pss", m->pss);
 		proto_time(o, "pss_age", now - m->pss_at);
 	}
-	s->sum.processes += u.processes;
-	s->sum.rss += u.rss;
-	s->sum.cpu += u.cpu;
+	s->sum.processes += u->processes;
+	s->sum.rss += u->rss;
+	s->sum.cpu += u->cpu;
 }
 
 static void
 write_worker(struct status *s, const struct pool_worker *w, uint64_t now,
     struct proto_output *o)
 {
+	struct usage u;
+	bool over;
+	const struct memory *m = look(s, w, now, &u, &over);
+
+	/* Not reaped yet, or kept from us: in no case is it idle. */
+	if (over)
+		traced_suspect(w->slot, false);
 	proto_begin(o, "worker");
 	proto_number(o, "slot", w->slot);
-	proto_text(o, "state", state_name(w->state));
+	proto_text(o, "state", over ? "ended" : state_name(w->state));
 	if (w->pid > 0) {
 		proto_number(o, "pid", (uint64_t)w->pid);
 		proto_time(o, "age", now - w->spawned);
@@ -330,7 +345,10 @@ write_worker(struct status *s, const struct pool_worker *w, uint64_t now,
 			proto_time(o, "ready_after", w->ready - w->spawned);
 		if (w->stray)
 			proto_truth(o, "stray", true);
-		write_usage(s, w, now, o);
+		if (m != NULL)
+			write_usage(s, w, &u, m, now, o);
+		else if (!over)
+			s->counted = false;
 	} else if (w->state == SLOT_BACKOFF)
 		proto_time(o, "start_in", w->due > now ? w->due - now : 0);
 	proto_end(o);

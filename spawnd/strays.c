@@ -13,6 +13,8 @@
 
 static pid_t before[CHILDREN_MAX];	/* whom we had at our start */
 static int nbefore;
+static pid_t given_up[CHILDREN_MAX];	/* that cannot be reaped yet */
+static int ngiven_up;
 static bool everybody;			/* also those that do not serve */
 static bool due;			/* they will be looked for */
 static uint64_t rest = STRAYS_PAUSE;	/* until then */
@@ -25,35 +27,49 @@ strays_init(void)
 	nbefore = n > 0 ? n : 0;
 }
 
+/* Where it is in a list, or -1. */
+static int
+find(pid_t pid, const pid_t *list, int n)
+{
+	while (--n >= 0 && list[n] != pid)
+		continue;
+	return n;
+}
+
 void
 strays_reaped(pid_t pid)
 {
 	int i;
 
-	for (i = 0; i < nbefore; i++) {
-		if (before[i] == pid)
-			before[i] = before[--nbefore];
-	}
+	if ((i = find(pid, before, nbefore)) != -1)
+		before[i] = before[--nbefore];
+	if ((i = find(pid, given_up, ngiven_up)) != -1)
+		given_up[i] = given_up[--ngiven_up];
 }
 
-static bool
-was_before(pid_t pid)
+void
+strays_give_up(pid_t pid)
 {
-	int i;
-
-	for (i = 0; i < nbefore; i++) {
-		if (before[i] == pid)
-			return true;
-	}
-	return false;
+	if (ngiven_up < CHILDREN_MAX)
+		given_up[ngiven_up++] = pid;
 }
 
-/* Who may not be sent a signal would be waited for in vain. */
+bool
+strays_were_before(pid_t pid)
+{
+	return find(pid, before, nbefore) != -1;
+}
+
+/*
+ * An orphan that cannot be sent a signal, or that has ended and is kept by its
+ * tracer, would be waited for in vain.
+ */
 static bool
 is_stray(pid_t pid)
 {
-	if (worker_known(pid) || was_before(pid) ||
-	    (!everybody && !observe_serves(pid)))
+	if (worker_slot(pid) != -1 || strays_were_before(pid) ||
+	    find(pid, given_up, ngiven_up) != -1 ||
+	    (!everybody && !observe_serves(pid)) || end_reached(pid))
 		return false;
 	return kill(pid, 0) == 0 || errno != EPERM;
 }

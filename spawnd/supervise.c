@@ -13,8 +13,6 @@
 
 #include "control.h"
 
-#define REAP_TURN	UINT64_C(2000)	/* usec, then the others */
-
 static const struct plan *plan;
 static struct supervise_hooks hooks;
 static struct pool *pool;
@@ -45,6 +43,8 @@ do_spawn(unsigned int slot)
 	ev.what = ev.pid == -1 ? EV_NOFORK : EV_SPAWNED;
 	if (ev.pid == -1)
 		mend_no_spawn();
+	else
+		traced_expect();
 	pool_event(pool, &ev, loop_now());
 }
 
@@ -56,6 +56,8 @@ do_look(unsigned int slot, uint64_t age)
 
 	ev.look = observe_look(worker_pid(slot), age, now,
 	    worker_sight(slot));
+	if (worker_sight(slot)->over)
+		traced_suspect(slot, false);
 	pool_event(pool, &ev, now);
 }
 
@@ -68,6 +70,8 @@ do_examine(unsigned int slot)
 	observe_examine(worker_pid(slot), plan->conf->stop_signal,
 	    (uint64_t)plan->conf->keep_idle * USEC, now, worker_sight(slot),
 	    &ev.exam);
+	if (worker_sight(slot)->over)
+		traced_suspect(slot, false);
 	pool_event(pool, &ev, now);
 }
 
@@ -238,9 +242,12 @@ do_action(const struct pool_action *a)
 		break;
 	case POOL_SIGNAL:
 		worker_signal(a->slot, a->signo, a->whole);
+		if (a->signo == SIGKILL)
+			traced_suspect(a->slot, true);
 		break;
 	case POOL_ADOPT:
 		worker_adopt(a->slot, a->pid);
+		traced_expect();
 		break;
 	case POOL_PROVE:
 		do_prove(a->slot);
@@ -300,65 +307,6 @@ on_timer(void)
 	act();
 }
 
-/* Is no process but one left in the pool? */
-static bool
-is_last(void)
-{
-	return pool_count(pool, SLOT_EMPTY) + 1 >= pool_slots(pool);
-}
-
-/* One of the pool's has halted, or died with a status. */
-static void
-take_child(unsigned int slot, int status, bool halted)
-{
-	struct pool_event ev = { .what = EV_HALTED, .slot = slot };
-
-	if (halted)
-		mend_stopped(slot);
-	else {
-		if (stopping && is_last())
-			strays_find();	/* they are waited for */
-		capture_end(slot);
-		ev.what = EV_EXIT;
-		ev.status = status;
-		ev.exec_failed = worker_failure(slot) != NULL;
-		/* One that starts dies of limits that are too low. */
-		if (ev.exec_failed || (WIFSIGNALED(status) &&
-		    pool_state(pool, slot) == SLOT_STARTING))
-			mend_no_spawn();
-		if (pool_wants_queue(pool, slot))
-			ev.moved = observe_moved(worker_sight(slot)->mark);
-	}
-	supervise_event(&ev);
-}
-
-/*
- * Workers may end as fast as they are started, for as long as their clients
- * like; so this ends after a time, and goes on once the others had theirs.
- */
-static void
-on_child(int signo)
-{
-	uint64_t until = loop_now() + REAP_TURN;
-	bool halted, died = false;
-	int slot, status;
-	pid_t pid;
-
-	while ((pid = worker_reap(&slot, &status, &halted)) > 0) {
-		if (slot != -1)
-			take_child((unsigned int)slot, status, halted);
-		else if (!halted)
-			strays_reaped(pid);
-		died = died || (slot != -1 && !halted);
-		if (loop_now() >= until) {
-			loop_again(signo);
-			break;
-		}
-	}
-	if (died)
-		strays_expect();
-}
-
 void
 supervise_stop(bool fast)
 {
@@ -375,6 +323,19 @@ supervise_stop(bool fast)
 	strays_all();
 	strays_find();
 	supervise_event(&ev);
+}
+
+bool
+supervise_stops(void)
+{
+	return stopping;
+}
+
+static void
+on_child(int signo)
+{
+	(void)signo;
+	reap_children();
 }
 
 static void
@@ -522,7 +483,8 @@ supervise_init(const struct plan *p, const struct supervise_hooks *h,
 	plan = p;
 	hooks = *h;
 	strays_init();
-	if (watch_signals(e) == -1 || make_pool(e) == -1)
+	if (watch_signals(e) == -1 || make_pool(e) == -1 ||
+	    traced_init(e) == -1)
 		return -1;
 	mend_init();
 	return 0;

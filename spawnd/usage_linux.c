@@ -89,6 +89,8 @@ usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 				return -1;
 			continue;
 		}
+		if (i == 0 && (u->over = end_reached(pid)))
+			return 0;
 		count_connections(tree[i], inodes, n, u);
 		if (pss)
 			read_pss(tree[i], u);

@@ -17,8 +17,14 @@
 
 #include "spawnd.h"
 
+#define WATCH_AGE	USEC	/* a pidfd costs as much as several calls */
+#define WATCH_TURN	64	/* are opened, then the loop's turn */
+#define WATCH_SPENT	16	/* are closed later, not before a spawn */
+
 struct worker {
 	pid_t		 pid;		/* 0: no process */
+	uint64_t	 since;		/* it is here; loop_now() */
+	int		 end;		/* of end_watch(); 0: not yet, or -1 */
 	struct sight	 sight;
 	RB_ENTRY(worker) entry;
 };
@@ -30,6 +36,10 @@ static struct worker *workers;
 static struct exec_failure *failures;	/* shared with the children */
 static struct worker_pids pids = RB_INITIALIZER(&pids);
 static struct rlimit open_files;	/* of a worker */
+static unsigned int nworkers;		/* slots */
+static int watched_below;		/* descriptors for end_watch(); 0 */
+static int spent[WATCH_SPENT];		/* of end_watch(), to be closed */
+static unsigned int nspent;
 
 static int
 pid_compare(const struct worker *a, const struct worker *b)
@@ -90,20 +100,21 @@ raise_limits(const struct conf *c, struct err *e)
 static int
 raise_open_files(unsigned int n, struct err *e)
 {
-	/* Each worker's pipe, and that of one it may have followed. */
-	rlim_t want = (rlim_t)n * 2 + FDS_RESERVED;
+	/* Each worker's pipe and end, and the pipe of one it followed. */
+	rlim_t want = (rlim_t)n * 3 + FDS_RESERVED;
 	struct rlimit r;
 
 	if (getrlimit(RLIMIT_NOFILE, &open_files) == -1)
 		return err_set(e, EX_OSERR, "getrlimit: %s",
 		    strerror(errno));
 	r = open_files;
-	if (r.rlim_cur >= want)
-		return 0;
-	r.rlim_cur = want < r.rlim_max ? want : r.rlim_max;
+	if (r.rlim_cur < want)
+		r.rlim_cur = want < r.rlim_max ? want : r.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &r) == -1)
 		return err_set(e, EX_OSERR, "setrlimit: %s",
 		    strerror(errno));
+	watched_below = r.rlim_cur > INT_MAX ? INT_MAX :
+	    (int)r.rlim_cur - FDS_RESERVED / 2;
 	return 0;
 }
 
@@ -120,7 +131,75 @@ worker_init(const struct plan *p, unsigned int n, struct err *e)
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (workers == NULL || failures == MAP_FAILED)
 		return err_set(e, EX_OSERR, "workers: out of memory");
+	nworkers = n;
+	if (!plan_watches(p))
+		watched_below = 0;
 	return 0;
+}
+
+static void
+unwatch(struct worker *w)
+{
+	if (w->end > 0 && nspent < WATCH_SPENT)
+		spent[nspent++] = w->end;
+	else if (w->end > 0)
+		end_unwatch(w->end);
+	w->end = 0;
+}
+
+static void
+close_spent(void)
+{
+	while (nspent > 0)
+		end_unwatch(spent[--nspent]);
+}
+
+bool
+worker_watches(void)
+{
+	return watched_below > 0;
+}
+
+/*
+ * The pool has grown beyond what there are descriptors for. Without these it
+ * works, and without pipes for its workers it does not.
+ */
+static void
+stop_watching(void)
+{
+	unsigned int i;
+
+	watched_below = 0;
+	for (i = 0; i < nworkers; i++)
+		unwatch(&workers[i]);
+	close_spent();
+	log_warn("open files: few are left below the limit: the end of a "
+	    "worker that another process traces is not always seen from now "
+	    "on (raise it: ulimit -Hn, LimitNOFILE=)");
+}
+
+uint64_t
+worker_watch(uint64_t now)
+{
+	uint64_t next = NEVER;
+	unsigned int i, n = 0;
+
+	close_spent();
+	for (i = 0; i < nworkers && watched_below > 0; i++) {
+		struct worker *w = &workers[i];
+
+		if (w->pid == 0 || w->end != 0)
+			continue;
+		if (now - w->since < WATCH_AGE || ++n > WATCH_TURN) {
+			if (w->since + WATCH_AGE < next)
+				next = w->since + WATCH_AGE;
+			continue;
+		}
+		w->end = end_watch(w->pid);
+		if (w->end >= watched_below)
+			stop_watching();
+	}
+	return next;
 }
 
 static void __attribute__((noreturn))
@@ -252,6 +331,7 @@ worker_spawn(unsigned int slot, int output)
 	/* Only where that was a fork: as in the child, whoever is first. */
 	setpgid(pid, pid);
 	w->pid = pid;
+	w->since = loop_now();
 	RB_INSERT(worker_pids, &pids, w);
 	return pid;
 }
@@ -281,6 +361,7 @@ worker_adopt(unsigned int slot, pid_t pid)
 	memset(w, 0, sizeof(*w));
 	failures[slot].error = 0;
 	w->pid = pid;
+	w->since = loop_now();
 	RB_INSERT(worker_pids, &pids, w);
 }
 
@@ -292,10 +373,31 @@ find(pid_t pid)
 	return RB_FIND(worker_pids, &pids, &key);
 }
 
-bool
-worker_known(pid_t pid)
+int
+worker_slot(pid_t pid)
 {
-	return find(pid) != NULL;
+	const struct worker *w = find(pid);
+
+	return w != NULL ? (int)(w - workers) : -1;
+}
+
+bool
+worker_can_be_reaped(unsigned int slot)
+{
+	siginfo_t info = { 0 };
+
+	return waitid(P_PID, (id_t)workers[slot].pid, &info, WEXITED |
+	    WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
+void
+worker_forget(unsigned int slot)
+{
+	struct worker *w = &workers[slot];
+
+	unwatch(w);
+	RB_REMOVE(worker_pids, &pids, w);
+	w->pid = 0;
 }
 
 pid_t
@@ -316,10 +418,8 @@ worker_reap(int *slot, int *status, bool *stopped)
 		waitid(P_PID, (id_t)info.si_pid, &info, WSTOPPED | WNOHANG);
 		return info.si_pid;
 	}
-	if (w != NULL) {
-		RB_REMOVE(worker_pids, &pids, w);
-		w->pid = 0;
-	}
+	if (w != NULL)
+		worker_forget((unsigned int)*slot);
 	return waitpid(info.si_pid, status, 0);
 }
 

@@ -26,16 +26,25 @@
  *   fds=N          opens N descriptors
  *   threads=N      starts N threads
  *   tree=N         forks N children that only wait
+ *   trace=HOW      a child traces others, and never waits for them: of the
+ *                  supervisor's other children or, with p, of this process
+ *                  the first task (f), the others (o) or all (fo); x: they
+ *                  are stopped once more at their exit; k: it keeps their
+ *                  output open
+ *   leave          exits 0
  *   wait=MS        sleeps in epoll_wait and in recv with a timeout by turns;
  *                  its result is how often one of them was interrupted
  *
  * The result of each is a line "NAME ERRNO" of the answer where it is made
  * before that, and nothing else is said of it.
  *
- * With the argument "leaderless" its first thread ends before another serves.
+ * With the argument "leaderless" its first thread ends before another serves;
+ * with "threaded" it has two threads; with "doomed" it exits 3 at once, traced
+ * by a child of its own.
  */
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -219,6 +228,82 @@ idle(void *arg)
 	return arg;
 }
 
+/* Traces tasks of a process as trace= says; returns an errno. */
+static int
+seize(pid_t pid, const char *how)
+{
+	long opts = strchr(how, 'x') != NULL ? PTRACE_O_TRACEEXIT : 0;
+	struct dirent *de;
+	char path[64];
+	pid_t tid;
+	DIR *d;
+	int r = ESRCH;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/1", (int)pid);
+	if (strchr(how, 'k') != NULL && open(path, O_WRONLY) == -1)
+		return errno;
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	if ((d = opendir(path)) == NULL)
+		return errno;
+	while ((de = readdir(d)) != NULL) {
+		tid = (pid_t)atoi(de->d_name);
+		if (tid > 0 && strchr(how, tid == pid ? 'f' : 'o') != NULL)
+			r = result((int)ptrace(PTRACE_SEIZE, tid, NULL,
+			    opts));
+	}
+	closedir(d);
+	return r;
+}
+
+static int
+seize_siblings(pid_t me, const char *how)
+{
+	struct dirent *de;
+	pid_t pid;
+	DIR *d;
+	int r = ESRCH;
+
+	if ((d = opendir("/proc")) == NULL)
+		return errno;
+	while ((de = readdir(d)) != NULL) {
+		pid = (pid_t)atoi(de->d_name);
+		if (pid > 0 && pid != me && parent_of(pid) == supervisor &&
+		    (r = seize(pid, how)) != 0)
+			break;
+	}
+	closedir(d);
+	return r;
+}
+
+static int
+trace(const char *how)
+{
+	pid_t me = getpid();
+	int ends[2], r = EIO;
+
+	if (pipe(ends) == -1)
+		return errno;
+	switch (fork()) {
+	case -1:
+		return errno;
+	case 0:
+		close(0);
+		r = strchr(how, 'p') != NULL ? seize(me, how) :
+		    seize_siblings(me, how);
+		if (write(ends[1], &r, sizeof(r)) == -1)
+			_exit(1);
+		/* Whose output it has must not be told from its own. */
+		close(1);
+		close(2);
+		idle(NULL);
+	}
+	if (read(ends[0], &r, sizeof(r)) != sizeof(r))
+		r = EIO;
+	close(ends[0]);
+	close(ends[1]);
+	return r;
+}
+
 static int
 start_threads(int n)
 {
@@ -314,6 +399,10 @@ act(const char *cmd, const char *val)
 		return start_threads(n);
 	if (strcmp(cmd, "tree") == 0)
 		return plant_tree(n);
+	if (strcmp(cmd, "trace") == 0)
+		return trace(val);
+	if (strcmp(cmd, "leave") == 0)
+		exit(0);
 	if (strcmp(cmd, "wait") == 0)
 		return wait_in_turns(n);
 	return EINVAL;
@@ -324,7 +413,7 @@ static int
 comes_late(const char *cmd)
 {
 	static const char *const late[] = { "siblings", "parent", "group",
-	    "all", "shut", "flood", "stop" };
+	    "all", "shut", "flood", "stop", "leave" };
 	size_t i;
 
 	for (i = 0; i < sizeof(late) / sizeof(late[0]); i++) {
@@ -396,9 +485,16 @@ main(int argc, char *argv[])
 	pthread_t t;
 
 	supervisor = getppid();
+	/* As where no yama keeps processes of one user from that. */
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
 	if (FCGX_Init() != 0)
 		return 1;
 	signal(SIGTERM, SIG_DFL);
+	if (argc > 1 && strcmp(argv[1], "doomed") == 0)
+		return trace("pf") == 0 ? 3 : 4;
+	if (argc > 1 && strcmp(argv[1], "threaded") == 0 &&
+	    start_threads(1) != 0)
+		return 1;
 	if (argc > 1 && strcmp(argv[1], "leaderless") == 0) {
 		if (pthread_create(&t, NULL, serve, NULL) != 0)
 			return 1;

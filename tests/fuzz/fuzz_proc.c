@@ -10,10 +10,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t ticks, pages, inode;
 	uint32_t events;
 	pid_t list[8];
-	int n = 0;
+	int n = 0, status;
 
 	parse_call(text);
 	parse_stat(text, &state, &ticks);
+	parse_state(text);
+	if (parse_exit(text, &status) == 0 && (status < 0 || status > 0xffff))
+		abort();
+	if (parse_field(text, "TracerPid") > INT_MAX)
+		abort();
 	parse_usage(text, &ticks, &pages);
 	parse_pss(text);
 	if (parse_pids(text, list, &n, 8) > size || n > 8)

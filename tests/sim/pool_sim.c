@@ -605,7 +605,8 @@ random_change(struct proc *p)
 		p->was_hidden |= p->hidden;
 	} else if (!p->stopped) {
 		lose(p);
-		die(p, SIGSEGV);
+		/* One that was traced may not have told how. */
+		die(p, chance(3) ? STATUS_UNKNOWN : SIGSEGV);
 	}
 }
 

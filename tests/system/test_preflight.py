@@ -548,7 +548,8 @@ def test_guarantees_are_looked_at(base):
     report = preflight(*jailed(base))
     for line in ("no new privileges: yes", "empty bounding set: yes",
                  "processes can be looked at: yes, from within the jail only",
-                 "listen queue can be seen: yes"):
+                 "listen queue can be seen: yes",
+                 "ends of traced workers are seen: yes"):
         assert f"guarantees: {line}" in report.lines, report.text
     report = preflight(*jailed(base, "--no-new-privs", "no"))
     assert "guarantees: no new privileges: no" in report.lines

@@ -170,6 +170,61 @@ cpu_and_memory_stand_where_they_stand(void **arg)
 }
 
 static void
+state_of_a_zombie_is_told_from_that_of_one_about_to_end(void **arg)
+{
+	char state;
+	uint64_t ticks;
+
+	(void)arg;
+	assert_int_equal(parse_state("7 (a) S 1) Z 1 7 7 0 -1 4194308 1"),
+	    'Z');
+	assert_int_equal(parse_state("7 (app) S 1 7 7 0 -1 4194308 1"), 'S');
+	assert_int_equal(parse_state("7 (app)"), 0);
+	assert_int_equal(parse_state(""), 0);
+	assert_int_equal(parse_stat("7 (app) Z 1 7 7 0 -1 4194308 1 2 3 4 5 6",
+	    &state, &ticks), 0);
+	assert_int_equal(state, 'X');
+}
+
+static void
+status_of_an_end_is_the_last_field(void **arg)
+{
+	static const char stat[] = "23795 (k) 1) Z 23794 23768 15627 0 -1 "
+	    "4228172 15 0 0 0 0 0 0 0 20 0 1 0 81204 0 0 "
+	    "18446744073709551615 0 0 0 0 0 0 0 0 0 1 0 0 17 1 0 0 0 0 0 0 0 "
+	    "0 0 0 0 0 768\n";
+	char *part;
+	size_t len;
+	int status = -7;
+
+	(void)arg;
+	assert_int_equal(parse_exit(stat, &status), 0);
+	assert_int_equal(status, 768);
+	status = -7;
+	for (len = 0; len < sizeof(stat) - 5; len++) {
+		assert_non_null(part = strndup(stat, len));
+		assert_int_equal(parse_exit(part, &status), -1);
+		free(part);
+	}
+	assert_int_equal(status, -7);
+}
+
+static void
+fields_of_a_status_are_found_by_their_names(void **arg)
+{
+	/* The first is what the program calls itself. */
+	static const char text[] = "Name:\tTracerPid:\t9\nTgid:\t7\n"
+	    "XTracerPid:\t8\nTracerPid:\t12\nUid:\t-\n";
+
+	(void)arg;
+	assert_int_equal(parse_field(text, "TracerPid"), 12);
+	assert_int_equal(parse_field(text, "Tgid"), 7);
+	assert_int_equal(parse_field(text, "Uid"), -1);
+	assert_int_equal(parse_field(text, "PPid"), -1);
+	assert_int_equal(parse_field("", "PPid"), -1);
+}
+
+static void
 pids_are_read_over_the_end_of_a_part(void **arg)
 {
 	pid_t list[4];
@@ -400,6 +455,10 @@ main(void)
 		cmocka_unit_test(name_of_a_program_does_not_hide_its_state),
 		cmocka_unit_test(stat_that_is_cut_off_is_none),
 		cmocka_unit_test(cpu_and_memory_stand_where_they_stand),
+		cmocka_unit_test(
+		    state_of_a_zombie_is_told_from_that_of_one_about_to_end),
+		cmocka_unit_test(status_of_an_end_is_the_last_field),
+		cmocka_unit_test(fields_of_a_status_are_found_by_their_names),
 		cmocka_unit_test(pids_are_read_over_the_end_of_a_part),
 		cmocka_unit_test(what_is_no_pid_ends_the_list),
 		cmocka_unit_test(caught_signals_are_bits_of_a_mask),

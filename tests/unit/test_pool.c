@@ -119,6 +119,21 @@ a_crash_is_reported(void **arg)
 	bed_free(b);
 }
 
+static void
+an_end_that_is_not_known_counts_as_a_crash(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	bed_event(b, (struct pool_event){ .what = EV_EXIT, .slot = 1,
+	    .status = STATUS_UNKNOWN });
+	assert_int_equal(b->notice.what, NOTICE_EXIT);
+	assert_int_equal(b->notice.status, STATUS_UNKNOWN);
+	assert_int_equal(pool_counts(b->p)->crashed, 1);
+	assert_int_equal(pool_state(b->p, 1), SLOT_STARTING);
+	bed_free(b);
+}
+
 /* A pool of two where slot 0 fails to start; slot 1 serves. */
 static struct bed *
 failing(void)
@@ -449,6 +464,7 @@ main(void)
 		cmocka_unit_test(the_burst_is_free_again_after_two_seconds),
 		cmocka_unit_test(recycling_takes_nothing_from_the_burst),
 		cmocka_unit_test(a_crash_is_reported),
+		cmocka_unit_test(an_end_that_is_not_known_counts_as_a_crash),
 		cmocka_unit_test(failed_starts_wait_from_100_ms_to_30_s),
 		cmocka_unit_test(the_jitter_uses_its_range),
 		cmocka_unit_test(slots_that_fail_together_part),

@@ -40,6 +40,8 @@ exits_and_signals(void **arg)
 	assert_string_equal(status(SIGABRT | 0x80),
 	    "was killed by SIGABRT (core dumped)");
 	assert_string_equal(status(SIGRTMIN), "was killed by signal 34");
+	assert_string_equal(status(STATUS_UNKNOWN),
+	    "ended, it is not known how");
 }
 
 static const char *

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The end of a process that another one traces. The kernel keeps it from the
+ * parent until the tracer has waited or gone: no SIGCHLD, and waitid(2) shows
+ * nothing. A pidfd can be read all the same once all threads are gone; of
+ * threads that are traced themselves only /proc tells.
+ */
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <linux/kcmp.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "spawnd.h"
+
+#define TASKS_MAX	2048	/* of a process, that are looked at */
+#define DEPTH_MAX	64	/* from a process up to us */
+
+static int ends = -1;		/* an epoll, of the pidfds */
+
+/* The kernel makes it close-on-exec. */
+static int
+open_pidfd(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+int
+end_init(void)
+{
+	int error, fd = open_pidfd(getpid());
+
+	if (fd == -1)
+		return -1;
+	close(fd);
+	if (ends != -1)
+		return 0;
+	/* A kernel that cannot poll them has no pidfd_open(2) either. */
+	ends = epoll_create1(EPOLL_CLOEXEC);
+	error = errno;
+	if (ends != -1)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+int
+end_events(void)
+{
+	return ends;
+}
+
+int
+end_watch(pid_t pid)
+{
+	/* Once is enough, or one that cannot be reaped would keep us awake. */
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLONESHOT,
+	    .data.u64 = (uint64_t)pid };
+	int fd;
+
+	if (ends == -1 || (fd = open_pidfd(pid)) == -1)
+		return -1;
+	if (epoll_ctl(ends, EPOLL_CTL_ADD, fd, &ev) == -1) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+void
+end_unwatch(int fd)
+{
+	/* A copy in a child that has not come to its exec would keep it. */
+	epoll_ctl(ends, EPOLL_CTL_DEL, fd, NULL);
+	close(fd);
+}
+
+int
+end_take(pid_t *list, int max)
+{
+	struct epoll_event ev[END_EVENTS];
+	int i, n;
+
+	n = epoll_wait(ends, ev, max < END_EVENTS ? max : END_EVENTS, 0);
+	for (i = 0; i < n; i++)
+		list[i] = (pid_t)ev[i].data.u64;
+	return n > 0 ? n : 0;
+}
+
+/* The tasks of a process, at most TASKS_MAX. Returns how many, or -1. */
+static int
+list_tasks(pid_t pid, int *list)
+{
+	struct dirent *de;
+	char path[32];
+	DIR *d = NULL;
+	int fd, n = 0;
+
+	snprintf(path, sizeof(path), "%d/task", (int)pid);
+	if ((fd = proc_at(path, O_RDONLY | O_DIRECTORY)) == -1)
+		return -1;
+	if ((d = fdopendir(fd)) == NULL) {
+		close(fd);
+		return -1;
+	}
+	while (n < TASKS_MAX && (de = readdir(d)) != NULL) {
+		if (de->d_name[0] >= '0' && de->d_name[0] <= '9')
+			list[n++] = atoi(de->d_name);
+	}
+	closedir(d);
+	return n;
+}
+
+/* The state of a task, 0 if it is gone. */
+static char
+task_state(pid_t pid, int tid)
+{
+	char path[64], buf[512];
+
+	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)pid, tid);
+	if (proc_read(path, buf, sizeof(buf)) <= 0)
+		return 0;
+	return parse_state(buf);
+}
+
+static bool
+has_ended(char state)
+{
+	return state == 'Z' || state == 'X' || state == 0;
+}
+
+bool
+end_reached(pid_t pid)
+{
+	int tasks[TASKS_MAX], i, n;
+
+	/* While its first task lives it does, which spares most the rest. */
+	if (!has_ended(task_state(pid, pid)))
+		return false;
+	if ((n = list_tasks(pid, tasks)) == -1)
+		return false;
+	for (i = 0; i < n; i++) {
+		if (!has_ended(task_state(pid, tasks[i])))
+			return false;
+	}
+	return true;
+}
+
+/* A number in the status of a process or task; 0 if it is not there. */
+static pid_t
+read_field(const char *path, const char *field)
+{
+	char buf[4096];
+	long n;
+
+	if (proc_read(path, buf, sizeof(buf)) <= 0)
+		return 0;
+	n = parse_field(buf, field);
+	return n > 0 ? (pid_t)n : 0;
+}
+
+static pid_t
+process_field(pid_t pid, const char *field)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "%d/status", (int)pid);
+	return read_field(path, field);
+}
+
+/* The process that traces a task; 0: none that can be seen. */
+static pid_t
+tracer_of(pid_t pid, int tid)
+{
+	char path[64];
+	pid_t tracer;
+
+	snprintf(path, sizeof(path), "%d/task/%d/status", (int)pid, tid);
+	/* That is the thread which does. */
+	if ((tracer = read_field(path, "TracerPid")) == 0)
+		return 0;
+	return process_field(tracer, "Tgid");
+}
+
+static void
+add_tracer(struct end *e, pid_t tracer)
+{
+	int i;
+
+	for (i = 0; i < e->ntracers; i++) {
+		if (e->tracers[i] == tracer)
+			return;
+	}
+	if (tracer > 0 && tracer != getpid() && e->ntracers < END_TRACERS)
+		e->tracers[e->ntracers++] = tracer;
+}
+
+/*
+ * The kernel shows 0 to whoever may not know it, so a 0 is believed only if
+ * it lets us compare ourselves with the process, which takes the same right.
+ */
+static int
+read_status(pid_t pid)
+{
+	char path[32], buf[1024];
+	int status;
+
+	snprintf(path, sizeof(path), "%d/stat", (int)pid);
+	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	    parse_exit(buf, &status) == -1)
+		return STATUS_UNKNOWN;
+	if (status == 0 && syscall(SYS_kcmp, getpid(), pid, KCMP_VM, 0,
+	    0) == -1)
+		return STATUS_UNKNOWN;
+	return status;
+}
+
+void
+end_look(pid_t pid, struct end *e)
+{
+	int tasks[TASKS_MAX], i, n;
+	char state;
+
+	*e = (struct end){ .status = STATUS_UNKNOWN };
+	if ((n = list_tasks(pid, tasks)) <= 0)
+		return;
+	for (i = 0; i < n; i++) {
+		state = task_state(pid, tasks[i]);
+		if (state == 't')
+			e->held = true;
+		else if (!has_ended(state))
+			return;
+		add_tracer(e, tracer_of(pid, tasks[i]));
+	}
+	e->over = true;
+	e->status = read_status(pid);
+}
+
+/* From a process up to the child of ours; returns its length, 0: none. */
+static int
+find_way(pid_t pid, pid_t way[DEPTH_MAX])
+{
+	int n = 0;
+
+	memset(way, 0, DEPTH_MAX * sizeof(*way));
+	while (pid > 1 && n < DEPTH_MAX) {
+		way[n++] = pid;
+		pid = process_field(pid, "PPid");
+		if (pid == getpid())
+			return n;
+	}
+	return 0;
+}
+
+/*
+ * Twice the same way: had one on it ended, and its number been taken by
+ * another, the one below it would have another parent the second time.
+ */
+static bool
+descends(pid_t pid, bool (*excepted)(pid_t))
+{
+	pid_t way[DEPTH_MAX], again[DEPTH_MAX];
+	int n = find_way(pid, way);
+
+	return n > 0 && !excepted(way[n - 1]) &&
+	    find_way(pid, again) == n && memcmp(way, again,
+	    sizeof(way)) == 0;
+}
+
+static bool
+still_traces(pid_t tracer, pid_t pid)
+{
+	int tasks[TASKS_MAX], i, n = list_tasks(pid, tasks);
+
+	for (i = 0; i < n; i++) {
+		if (tracer_of(pid, tasks[i]) == tracer)
+			return true;
+	}
+	return false;
+}
+
+/* What is found of the number after the open is found of the descriptor's. */
+enum end_tracer
+end_kill_tracer(pid_t tracer, pid_t pid, bool (*excepted)(pid_t))
+{
+	enum end_tracer is = TRACER_FOREIGN;
+	int fd = open_pidfd(tracer);
+
+	if (still_traces(tracer, pid) && descends(tracer, excepted))
+		is = fd != -1 && syscall(SYS_pidfd_send_signal, fd, SIGKILL,
+		    NULL, 0) == 0 ? TRACER_KILLED : TRACER_STAYS;
+	if (fd != -1)
+		close(fd);
+	return is;
+}
+
+void
+end_name(pid_t pid, char name[END_NAME])
+{
+	char path[32], buf[512], *end;
+
+	snprintf(path, sizeof(path), "%d/comm", (int)pid);
+	name[0] = '\0';
+	if (proc_read(path, buf, sizeof(buf)) <= 0)
+		return;
+	if ((end = strrchr(buf, '\n')) != NULL)
+		*end = '\0';
+	strlcpy(name, buf, END_NAME);
+}
+
+bool
+end_await(pid_t child, int *status, int ms)
+{
+	struct pollfd p = { .fd = open_pidfd(child), .events = POLLIN };
+	pid_t pid;
+
+	*status = STATUS_UNKNOWN;
+	if (p.fd != -1) {
+		while (poll(&p, 1, ms) == -1 && errno == EINTR)
+			continue;
+		close(p.fd);
+	}
+	while ((pid = waitpid(child, status, p.fd == -1 ? 0 :
+	    WNOHANG)) == -1 && errno == EINTR)
+		continue;
+	return pid == child;
+}

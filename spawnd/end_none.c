@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: ISC */
+/* Where the end of a process that another one traces is not seen. */
+#include <sys/wait.h>
+
+#include <errno.h>
+
+#include "spawnd.h"
+
+int
+end_init(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
+int
+end_events(void)
+{
+	return -1;
+}
+
+int
+end_watch(pid_t pid)
+{
+	(void)pid;
+	return -1;
+}
+
+void
+end_unwatch(int fd)
+{
+	(void)fd;
+}
+
+int
+end_take(pid_t *list, int max)
+{
+	(void)list;
+	(void)max;
+	return 0;
+}
+
+bool
+end_reached(pid_t pid)
+{
+	(void)pid;
+	return false;
+}
+
+void
+end_look(pid_t pid, struct end *e)
+{
+	(void)pid;
+	*e = (struct end){ .status = STATUS_UNKNOWN };
+}
+
+enum end_tracer
+end_kill_tracer(pid_t tracer, pid_t pid, bool (*excepted)(pid_t))
+{
+	(void)tracer;
+	(void)pid;
+	(void)excepted;
+	return TRACER_FOREIGN;
+}
+
+void
+end_name(pid_t pid, char name[END_NAME])
+{
+	(void)pid;
+	name[0] = '\0';
+}
+
+bool
+end_await(pid_t child, int *status, int ms)
+{
+	pid_t pid;
+
+	(void)ms;
+	*status = STATUS_UNKNOWN;
+	while ((pid = waitpid(child, status, 0)) == -1 && errno == EINTR)
+		continue;
+	return pid == child;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Workers that have ended while another process traces them. The kernel keeps
+ * them from us as zombies until the tracer lets go, which it may never do; so
+ * they count as gone at once, and are reaped whenever that becomes possible.
+ *
+ * What makes one suspect: its output came to an end, its pidfd can be read, it
+ * was sent KILL, or a look found nothing of it alive. The first is free, but
+ * can be kept from happening; so all that live for a second have a pidfd, too.
+ * Ordinary ends show in these ways as well, and are reaped before they are
+ * looked at here.
+ */
+#include <sysexits.h>
+
+#include "spawnd.h"
+
+#define LOOK_FIRST	UINT64_C(20000)	/* usec, from suspicion to a look */
+#define LOOK_LAST	USEC
+#define LOOKS		6		/* at one that may well live on */
+#define LOOKS_SURE	2		/* at what may be only a moment's */
+
+static bool watches;		/* TIMER_WATCH is set */
+static uint64_t look_at = NEVER;
+static uint64_t look_pause;
+static unsigned int nsuspects;
+
+static void on_look(void);
+
+static void
+look_later(uint64_t pause)
+{
+	look_pause = pause;
+	look_at = loop_now() + pause;
+	loop_timer(TIMER_TRACED, look_at, on_look);
+}
+
+void
+traced_suspect(unsigned int slot, bool certain)
+{
+	struct sight *s = worker_sight(slot);
+
+	if (worker_pid(slot) == 0)
+		return;
+	s->must_end |= certain;
+	if (s->suspect)
+		return;
+	s->suspect = true;
+	s->looks = 0;
+	/* Those that come in a row must not put it off. */
+	if (nsuspects++ == 0 || look_at > loop_now() + LOOK_FIRST)
+		look_later(LOOK_FIRST);
+}
+
+void
+traced_clear(unsigned int slot)
+{
+	struct sight *s = worker_sight(slot);
+
+	if (!s->suspect)
+		return;
+	s->suspect = false;
+	if (--nsuspects == 0)
+		loop_timer(TIMER_TRACED, NEVER, on_look);
+}
+
+/* What becomes of a tracer: our own are ended, an administrator's are not. */
+static void
+take_tracer(pid_t worker, pid_t tracer, bool held, const char *next)
+{
+	static const char *const fates[] = {
+		[TRACER_FOREIGN] = "is not a process of this pool and is left "
+		    "alone",
+		[TRACER_KILLED] = "is a process of this pool and was killed",
+		[TRACER_STAYS] = "is a process of this pool, but cannot be "
+		    "killed",
+	};
+	char name[END_NAME];
+
+	end_name(tracer, name);
+	log_warn("worker %d: %s: process %d (%s) traces it (%s; the tracer %s)",
+	    (int)worker, held ? "was killed, but is held at its exit" :
+	    "has ended, but cannot be reaped", (int)tracer, name, next,
+	    fates[end_kill_tracer(tracer, worker, strays_were_before)]);
+}
+
+/* For the pool it is gone from now on. */
+static void
+take_end(unsigned int slot, const struct end *e)
+{
+	bool stops = pool_phase(supervise_pool()) >= PHASE_STOP;
+	const char *next = stops ? "the stop does not wait for it" :
+	    "the pool goes on without it";
+	pid_t pid = worker_pid(slot);
+	int i;
+
+	for (i = 0; i < e->ntracers; i++)
+		take_tracer(pid, e->tracers[i], e->held, next);
+	if (e->ntracers == 0)
+		log_warn("worker %d: has ended, but cannot be reaped: a "
+		    "process that cannot be seen from here traces it (%s)",
+		    (int)pid, next);
+	strays_give_up(pid);
+	worker_forget(slot);
+	reap_ended(slot, e->status);
+	strays_expect();
+}
+
+/*
+ * Its tracer may just be waiting, or have let go: then it is ours to reap, in
+ * a moment. One that is stopped is only dead if it was sent KILL, and still
+ * is stopped after a while.
+ */
+static bool
+is_certain(const struct sight *s, const struct end *e)
+{
+	if (!e->over || (e->held && !s->must_end))
+		return false;
+	return s->looks >= LOOKS_SURE || (!e->held && e->ntracers > 0);
+}
+
+static void
+look(unsigned int slot)
+{
+	struct sight *s = worker_sight(slot);
+	struct end e;
+
+	if (worker_can_be_reaped(slot))
+		return;		/* SIGCHLD has come, or comes */
+	end_look(worker_pid(slot), &e);
+	s->looks++;
+	if (is_certain(s, &e))
+		take_end(slot, &e);
+	else if (!s->must_end && !e.over && s->looks >= LOOKS)
+		traced_clear(slot);	/* it lives */
+}
+
+static void
+on_look(void)
+{
+	unsigned int i, n = pool_slots(supervise_pool());
+
+	for (i = 0; i < n && nsuspects > 0; i++) {
+		if (worker_sight(i)->suspect && worker_pid(i) != 0)
+			look(i);
+	}
+	if (nsuspects > 0)
+		look_later(look_pause * 2 < LOOK_LAST ? look_pause * 2 :
+		    LOOK_LAST);
+}
+
+static void
+on_ends(void *arg)
+{
+	pid_t list[END_EVENTS];
+	int i, n, slot;
+
+	(void)arg;
+	/* An ordinary end shows here, too, and a little earlier. */
+	reap_children();
+	/* More of them wake the loop again. */
+	n = end_take(list, END_EVENTS);
+	for (i = 0; i < n; i++) {
+		slot = worker_slot(list[i]);
+		if (slot == -1 || worker_can_be_reaped((unsigned int)slot))
+			continue;
+		traced_suspect((unsigned int)slot, true);
+		look((unsigned int)slot);
+	}
+}
+
+static void
+on_watch(void)
+{
+	uint64_t now = loop_now(), next = worker_watch(now);
+
+	watches = next != NEVER;
+	/* More than a turn: the others have theirs before. */
+	if (watches)
+		loop_timer(TIMER_WATCH, next > now ? next : now + 1000,
+		    on_watch);
+}
+
+void
+traced_expect(void)
+{
+	if (watches)
+		return;
+	watches = true;
+	loop_timer(TIMER_WATCH, loop_now() + USEC, on_watch);
+}
+
+int
+traced_init(struct err *e)
+{
+	int fd = end_events();
+
+	if (fd != -1 && loop_watch(fd, on_ends, NULL) == NULL)
+		return err_set(e, EX_OSERR, "loop: out of memory");
+	return 0;
+}
