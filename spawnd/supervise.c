@@ -346,8 +346,10 @@ on_child(int signo)
 	while ((pid = worker_reap(&slot, &status, &halted)) > 0) {
 		if (slot != -1)
 			take_child((unsigned int)slot, status, halted);
-		else if (!halted)
+		else if (!halted) {
+			observe_reaped(pid);
 			strays_reaped(pid);
+		}
 		died = died || (slot != -1 && !halted);
 		if (loop_now() >= until) {
 			loop_again(signo);
@@ -542,5 +544,6 @@ supervise_run(void)
 		log_warn("loop: failed: %s", strerror(errno));
 		exit_status = err_exit(plan->conf, EX_OSERR);
 	}
+	observe_close();
 	return exit_status;
 }
