@@ -23,7 +23,6 @@
 
 #include "spawnd.h"
 
-#define TASKS_MAX	2048	/* of a process, that are looked at */
 #define DEPTH_MAX	64	/* from a process up to us */
 
 static int ends = -1;		/* an epoll, of the pidfds */

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "looker.h"
 
 #define POLL_AGE	UINT64_C(200000)	/* usec a poller must live */
 #define POLL_STILL	UINT64_C(50000)		/* and use no cpu */
@@ -178,7 +178,7 @@ holds_connection(pid_t pid, uint64_t now)
 	return n == 0 && whole ? LOOK_NO : LOOK_UNKNOWN;
 }
 
-/* The cpu time we have used, in microseconds. */
+/* The cpu time that was used for us, in microseconds. */
 static uint64_t
 spent(void)
 {
@@ -186,7 +186,8 @@ spent(void)
 
 	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == -1)
 		return 0;
-	return (uint64_t)ts.tv_sec * USEC + (uint64_t)ts.tv_nsec / 1000;
+	return (uint64_t)ts.tv_sec * USEC + (uint64_t)ts.tv_nsec / 1000 +
+	    looker_spent();
 }
 
 static enum look
@@ -404,7 +405,28 @@ observe_load(bool busy, struct load *l)
 int
 observe_children(pid_t *list, int n)
 {
-	return proc_children(getpid(), list, n);
+	int i = 0;
+
+	n = proc_children(getpid(), list, n);
+	while (i < n) {
+		if (looker_is(list[i]))
+			list[i] = list[--n];
+		else
+			i++;
+	}
+	return n;
+}
+
+void
+observe_reaped(pid_t pid)
+{
+	looker_reaped(pid);
+}
+
+void
+observe_close(void)
+{
+	looker_close();
 }
 
 bool

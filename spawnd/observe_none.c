@@ -91,6 +91,17 @@ observe_children(pid_t *list, int n)
 	return -1;
 }
 
+void
+observe_reaped(pid_t pid)
+{
+	(void)pid;
+}
+
+void
+observe_close(void)
+{
+}
+
 bool
 observe_serves(pid_t pid)
 {

@@ -53,6 +53,13 @@ proc_open(bool *detached)
 }
 
 int
+proc_move(int fd)
+{
+	procfd = procfd == -1 ? -1 : dup2(procfd, fd);
+	return procfd == -1 ? -1 : 0;
+}
+
+int
 proc_at(const char *path, int flags)
 {
 	if (procfd == -1) {
@@ -204,10 +211,8 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 		v->engaged = true;
 	if (c.kind == CALL_EPOLL || c.kind == CALL_POLL)
 		v->polling = true;
-	if (c.kind != CALL_ACCEPT)
-		return;
-	if (c.fd == STDIN_FILENO ||
-	    (socket_inode(procfd, path, &of) == 0 && of == inode))
+	if (c.kind == CALL_ACCEPT && (c.fd == STDIN_FILENO ||
+	    (socket_inode(procfd, path, &of) == 0 && of == inode)))
 		v->accepting = true;
 }
 
@@ -231,10 +236,8 @@ view_time(pid_t pid, int tid, struct view *v)
 	if (parse_stat(buf, &state, &ticks) == -1 || state == 'Z' ||
 	    state == 'X')
 		return false;
-	if (state != 'S')
-		v->asleep = false;
-	if (state != 'T' && state != 't')
-		v->stopped = false;
+	v->asleep = v->asleep && state == 'S';
+	v->stopped = v->stopped && (state == 'T' || state == 't');
 	snprintf(path, sizeof(path), "%d/task/%d/schedstat", (int)pid, tid);
 	if (proc_read(path, buf, sizeof(buf)) > 0 &&
 	    sscanf(buf, "%" SCNu64, &ns) == 1)

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "looker.h"
 #include "diag.h"
 
 #define PIPES_MAX	32	/* ends of pipes that are looked at */
@@ -152,23 +152,38 @@ quiet_reads(const struct view *v, uint64_t inode)
 	return proc_is_among(inode, v->reads, v->nreads);
 }
 
+/* In the looker: both can make the reader wait. */
+bool
+quiet_find(const struct looker_question *q, uint64_t *waits)
+{
+	uint64_t left[SOCKETS_MAX];
+
+	memcpy(left, q->inodes, sizeof(left));
+	*waits = find_unwatched(q->pid, q->fd, left, q->nunread) == 0 &&
+	    has_no_other(q->pid, q->inodes, q->n);
+	return true;
+}
+
 bool
 quiet_waits(pid_t pid, const struct view *v, const uint64_t *inodes, int n)
 {
-	uint64_t left[SOCKETS_MAX];
-	int i, nleft = 0;
+	struct looker_question q = { .what = LOOKER_QUIET, .pid = pid,
+	    .fd = v->epoll };
+	uint64_t waits;
+	int i, nread = 0;
 
 	if (n <= 0 || n > SOCKETS_MAX)
 		return false;
 	for (i = 0; i < n; i++) {
-		if (!quiet_reads(v, inodes[i]))
-			left[nleft++] = inodes[i];
+		if (quiet_reads(v, inodes[i]))
+			q.inodes[n - ++nread] = inodes[i];
+		else
+			q.inodes[q.nunread++] = inodes[i];
 	}
-	if (nleft == 0)
+	if (q.nunread == 0)
 		return true;
+	q.n = n;
 	return v->endless && !v->engaged && (v->asleep || v->stopped) &&
-	    v->readable &&
-	    v->child == 0 &&
-	    find_unwatched(pid, v->epoll, left, nleft) == 0 &&
-	    has_no_other(pid, inodes, n);
+	    v->readable && v->child == 0 && looker_ask(&q, &waits) &&
+	    waits != 0;
 }

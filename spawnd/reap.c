@@ -57,9 +57,10 @@ reap_children(void)
 	pid_t pid;
 
 	while ((pid = worker_reap(&slot, &status, &halted)) > 0) {
-		if (slot == -1 && !halted)
+		if (slot == -1 && !halted) {
+			observe_reaped(pid);
 			strays_reaped(pid);
-		else if (slot != -1 && halted)
+		} else if (slot != -1 && halted)
 			take_halted((unsigned int)slot);
 		else if (slot != -1)
 			reap_ended((unsigned int)slot, status);

@@ -682,7 +682,7 @@ enum loop_timer {
 	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
 	TIMER_STRAYS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
 	TIMER_CONTROL, TIMER_ADAPT, TIMER_SAMPLE, TIMER_RETRY, TIMER_TRACED,
-	TIMER_WATCH, NTIMERS
+	TIMER_WATCH, TIMER_LOOKER, NTIMERS
 };
 struct loop_watch;
 /* Prepares the loop. Returns 0, or -1 with *e set (71). */
@@ -806,8 +806,15 @@ void	 observe_waiting(bool half_open, struct queue *q);
  * are many sockets. What is not known is LOAD_UNKNOWN, never none.
  */
 void	 observe_load(bool busy, struct load *l);
-/* The pids of our own children, at most n. Returns how many, or -1. */
+/*
+ * The pids of our own children, at most n, but for processes that only look
+ * for us. Returns how many, or -1.
+ */
 int	 observe_children(pid_t *list, int n);
+/* A child that was in no slot has been reaped: it may have looked for us. */
+void	 observe_reaped(pid_t pid);
+/* The end: what looks for us goes, as far as it can be ended. */
+void	 observe_close(void);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
 /* The listen queue as it is now; 0: nobody waits there; MARK_UNKNOWN. */
@@ -849,6 +856,11 @@ int	 proc_open(bool *detached);
 ssize_t	 proc_read(const char *path, char *buf, size_t size);
 /* Opens one, as openat(2) does. */
 int	 proc_at(const char *path, int flags);
+/*
+ * Uses that number for the descriptor of /proc from now on; the old one stays
+ * open. Returns 0, or -1 with errno set.
+ */
+int	 proc_move(int fd);
 /* Writes a file of /proc. Returns 0, or -1 with errno set. */
 int	 proc_write(const char *path, const char *text);
 /*

@@ -507,5 +507,6 @@ supervise_run(void)
 		log_warn("loop: failed: %s", strerror(errno));
 		exit_status = exitcode(plan->conf, EX_OSERR);
 	}
+	observe_close();
 	return exit_status;
 }

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /* What a worker and its descendants use, as /proc shows it. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "control.h"
+#include "looker.h"
+
+#define PSS_TIME	UINT64_C(100000)	/* usec for a whole tree */
 
 static int
 compare_inodes(const void *a, const void *b)
@@ -40,14 +44,31 @@ read_stat(pid_t pid, struct usage *u)
 	return 0;
 }
 
-static void
-read_pss(pid_t pid, struct usage *u)
+/* In the looker: the file takes the lock of the process's memory map. */
+bool
+usage_find_pss(const struct looker_question *q, uint64_t *pss)
 {
 	char path[40], buf[1024];
 
-	snprintf(path, sizeof(path), "%d/smaps_rollup", (int)pid);
+	*pss = 0;
+	snprintf(path, sizeof(path), "%d/smaps_rollup", (int)q->pid);
 	if (proc_read(path, buf, sizeof(buf)) > 0)
-		u->pss += parse_pss(buf);
+		return (*pss = parse_pss(buf)) > 0;
+	/* One that has ended uses none. */
+	return errno == ENOENT || errno == ESRCH;
+}
+
+/* Adds that of one process; false: the sum would be too small. */
+static bool
+add_pss(pid_t pid, uint64_t until, struct usage *u)
+{
+	const struct looker_question q = { .what = LOOKER_PSS, .pid = pid };
+	uint64_t pss;
+
+	if (loop_now() >= until || !looker_ask(&q, &pss))
+		return false;
+	u->pss += pss;
+	return true;
 }
 
 /* Which of a process's sockets are accepted connections? */
@@ -80,6 +101,8 @@ usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 {
 	pid_t tree[TREE_MAX];
 	int i, more, found = 1;
+	uint64_t until = loop_now() + PSS_TIME;
+	bool known = pss;
 
 	*u = (struct usage){ .counted = true };
 	tree[0] = pid;
@@ -92,12 +115,13 @@ usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 		if (i == 0 && (u->over = end_reached(pid)))
 			return 0;
 		count_connections(tree[i], inodes, n, u);
-		if (pss)
-			read_pss(tree[i], u);
+		known = known && add_pss(tree[i], until, u);
 		more = proc_children(tree[i], tree + found, TREE_MAX - found);
 		found += more > 0 ? more : 0;
 	}
 	if (found == TREE_MAX)
 		u->counted = false;
+	if (!known)
+		u->pss = 0;
 	return 0;
 }

@@ -38,7 +38,7 @@ STATUS = {
 NOT_FILES = {"preprint.c", "frame.c", "writer_table.c", "writer_json.c",
              "writer_openmetrics.c", "writer_fpm.c"}
 NOT_CALLS = {"notify_send", "sscanf", "strftime", "printf", "puts",
-             "_Static_assert"}
+             "prctl", "setproctitle", "_Static_assert"}
 NOT_STRINGS = {
     "exec %",                           # the command of -f
     "status full", "stop now",          # commands of a control socket

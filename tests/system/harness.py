@@ -58,6 +58,8 @@ fixed time to wait for something.
     status(pid), stat(pid), caps(pid), environ(pid), fds(pid), link(pid, what),
     cpu(pid), children(pid), alive(pid), zombies(pid), tree(dir)
                         readers of /proc and of a directory tree
+    lookers(pid)        the children that only look at others, which
+                        children() leaves out
     Stepped(argv)       a process run from one system call to the next
     pidfd_getfd(pid, fd)
                         a copy of another process's descriptor
@@ -238,7 +240,8 @@ def status(pid):
     return fields
 
 
-Stat = collections.namedtuple("Stat", "pid state ppid pgrp session")
+Stat = collections.namedtuple("Stat", "pid state ppid pgrp session comm")
+LOOKER = "spawnd: looker"
 
 
 def stat(pid):
@@ -248,7 +251,8 @@ def stat(pid):
     except (FileNotFoundError, ProcessLookupError):
         return None
     f = text[text.rindex(")") + 2:].split()
-    return Stat(int(pid), f[0], int(f[1]), int(f[2]), int(f[3]))
+    return Stat(int(pid), f[0], int(f[1]), int(f[2]), int(f[3]),
+                text[text.index("(") + 1:text.rindex(")")])
 
 
 def all_stats():
@@ -325,9 +329,16 @@ def alive(pid):
 
 
 def children(pid):
-    """The pids of all live children."""
+    """The pids of all live children but lookers."""
     return sorted(s.pid for s in all_stats()
-                  if s.ppid == pid and s.state not in "ZX")
+                  if s.ppid == pid and s.state not in "ZX" and
+                  s.comm != LOOKER)
+
+
+def lookers(pid):
+    return sorted(s.pid for s in all_stats()
+                  if s.ppid == pid and s.state not in "ZX" and
+                  s.comm == LOOKER)
 
 
 def descendants(pid):

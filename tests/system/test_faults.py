@@ -65,6 +65,23 @@ def fault(s, *rules):
         tracer.wait(10)
 
 
+@contextlib.contextmanager
+def hanging(s, path):
+    """A read of that file of /proc, by the supervisor or one it has forked,
+    takes longer than anybody waits here."""
+    tracer = subprocess.Popen(
+        [STRACE, "-f", "-q", "-o", "/dev/null", "-p", str(s.pid),
+         "-P", path, "-e", "trace=read", "-e", "inject=read:delay_enter=60s"],
+        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        h.wait_for(lambda: h.status(s.pid)["TracerPid"] == str(tracer.pid),
+                   5, "strace is attached")
+        yield
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait(10)
+
+
 @pytest.fixture
 def sock(place):
     return f"{place}/sock"
@@ -448,3 +465,29 @@ def test_survivors_of_a_tree_are_named_by_the_next_start(start, sock):
     h.kill(child)
     h.wait_for(lambda: not h.alive(child), 5)
     start(h.app("bare"))
+
+
+@pytest.mark.parametrize("what", ["an epoll", "the memory"])
+def test_read_that_does_not_return_holds_up_nobody(start, sock, what):
+    s = start(h.app("keeps"), options=["--keep-idle", 1, "--name", "p"])
+    with h.Connection(sock) as c:
+        worker = int(c.request(keep=True).text)
+        epoll = next(n for n, to in h.fds(worker).items() if "eventpoll" in to)
+        path = {"an epoll": f"/{worker}/fdinfo/{epoll}",
+                "the memory": f"/{worker}/smaps_rollup"}[what]
+        with hanging(s, path):
+            full = ctl.ctl("-p", "p", "status", "--full", "--json",
+                           deadline=5).stdout
+            assert (full.count('"pss"') == WORKERS) == \
+                (what == "an epoll"), full
+            s.signal(signal.SIGHUP)
+            for _ in range(20):
+                assert ctl.ctl("-p", "p", "ping", deadline=5).status == 0
+                assert h.request(sock, deadline=5).status == 200
+                h.pass_time(0.1)
+            s.wait_log(r"looker \d+: killed: it did not answer in time, so "
+                       rf"process {worker} ", 15)
+            assert h.alive(worker)
+            c.close()
+            s.wait_log("all workers are new")
+            assert s.stop(deadline=5) == 0

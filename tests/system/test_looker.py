@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: ISC
+"""The process that reads for the supervisor what may not return: there is
+none without need, it has nothing, and one that does not answer holds up
+nobody."""
+
+import os
+import re
+import signal
+import time
+
+import pytest
+
+import ctl
+import harness as h
+
+KEEP_IDLE = 1           # seconds
+LOST = 15               # seconds at the most until one is given up
+SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
+NO_ANSWER = r"looker %d: killed: it did not answer in time, so process " \
+            r"\d+ counts as busy \(a new looker may start in \d+ s\)"
+
+
+@pytest.fixture
+def start(spawnd, place):
+    def go(*options, **kw):
+        s = spawnd("-s", f"{place}/sock", "--name", "p", "-u", "www", "-F", 2,
+                   "--keep-idle", KEEP_IDLE, *options, "--", h.app("keeps"),
+                   **kw)
+        s.sock = f"{place}/sock"
+        return s
+    return go
+
+
+def workers():
+    return ctl.figures("p", "status full")["worker"]
+
+
+def looker(s):
+    """The looker, which is made for the question."""
+    assert all(int(w["pss"]) > 0 for w in workers())
+    found, = h.lookers(s.pid)
+    return found
+
+
+def kept(s):
+    """A connection that is kept open, and its worker."""
+    c = h.Connection(s.sock)
+    return c, int(c.request(keep=True).text)
+
+
+def answers(s):
+    assert ctl.ctl("-p", "p", "ping", deadline=5).status == 0
+    assert ctl.ctl("-p", "p", "status", deadline=5).status == 0
+    assert h.request(s.sock, deadline=5).status == 200
+
+
+class Traced:
+    """A process that we have stopped, and which is gone only when we let it:
+    after a KILL it stays in the table, as one in state D would."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def __enter__(self):
+        assert h._libc.ptrace(SEIZE, self.pid, None, None) == 0
+        assert h._libc.ptrace(INTERRUPT, self.pid, None, None) == 0
+        h.wait_for(lambda: h.stat(self.pid).state == "t", 5, "it is stopped")
+        return self
+
+    def __exit__(self, *exc):
+        h.kill(self.pid)
+        h.wait_for(lambda: h.stat(self.pid) is None or
+                   os.waitpid(self.pid, os.WNOHANG | 0x40000000)[0], 5,
+                   "the traced process is gone")
+
+
+def test_there_is_none_without_need(start):
+    s = start()
+    before = s.workers()
+    answers(s)
+    s.signal(signal.SIGHUP)
+    s.wait_log("all workers are new")
+    assert not set(before) & set(s.workers())
+    assert not h.lookers(s.pid)
+    looker(s)
+
+
+@pytest.mark.parametrize("jail", [False, True], ids=["", "jail"])
+def test_it_has_two_descriptors_and_cannot_be_looked_into(spawnd, place, jail):
+    where = ["-s", f"{place}/sock", "-F", 2, "--", h.app("keeps")]
+    if jail:
+        h.make_jail(place, "static")
+        where = ["-c", place, "-s", "run/sock", "-F", 2, "--", "/fcgi-bin/app"]
+    s = spawnd("--name", "p", "-u", "www", *where)
+    pid = looker(s)
+    found = h.fds(pid)
+    assert len(found) == 2, found
+    assert sorted(v.partition(":")[0] for v in found.values()) == \
+        ["/", "socket"], found
+    assert h.ids(pid, "Uid") == [h.USERS["www"]] * 4
+    assert os.stat(f"/proc/{pid}/fd").st_uid == 0   # it is not dumpable
+    assert set(h.caps(pid).values()) == {0}
+    assert h.link(pid, "root") == h.link(s.pid, "root")
+    # What is sent to all of the pool is not meant for it.
+    for signo in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        h.kill(pid, signo)
+    assert looker(s) == pid
+    assert s.stop() == 0
+    assert not s.processes()
+
+
+def test_it_goes_with_a_supervisor_that_is_killed(start):
+    s = start()
+    pid = looker(s)
+    h.kill(s.pid)
+    h.wait_for(lambda: not h.alive(pid), 5, "the looker has gone")
+
+
+def test_kept_connection_is_seen_to_be_quiet(start):
+    """The control of the next: it does not hold up the reload."""
+    s = start()
+    c, _ = kept(s)
+    s.signal(signal.SIGHUP)
+    s.wait_log("all workers are new")
+    assert len(h.lookers(s.pid)) == 1
+    c.close()
+
+
+def test_one_that_does_not_answer_holds_up_nobody(start):
+    s = start()
+    pid = looker(s)
+    c, worker = kept(s)
+    h.kill(pid, signal.SIGSTOP)
+    s.signal(signal.SIGHUP)
+    end = time.monotonic() + LOST
+    while not re.search(NO_ANSWER % pid, s.log()):
+        assert time.monotonic() < end, s.log()
+        answers(s)
+        assert h.alive(worker), s.log()
+        h.pass_time(0.1)
+    answers(s)
+    assert h.alive(worker), s.log()
+    assert "all workers are new" not in s.log()
+    assert not h.lookers(s.pid)
+    c.close()
+    s.wait_log("all workers are new")
+    assert s.log().count("looker") == 2, s.log()    # one line
+    assert s.stop() == 0
+
+
+def test_pss_is_absent_where_it_is_not_known(start):
+    s = start()
+    h.kill(looker(s), signal.SIGSTOP)
+    s.signal(signal.SIGHUP)
+    s.wait_log("all workers are new")
+    found = workers()
+    s.wait_log(r"has no known pss \(a new looker may start in \d+ s\)",
+               LOST)
+    assert len(found) == 2 and not any("pss" in w for w in found), found
+    shown = ctl.ctl("-p", "p", "status", "--full", "--json").stdout
+    assert '"pss"' not in shown, shown
+
+
+def test_one_that_somebody_kills_is_said(start):
+    s = start()
+    pid = looker(s)
+    h.kill(pid)
+    s.wait_log(rf"looker {pid}: was ended by somebody else \(a new looker may "
+               r"start in \d+ s\)")
+    answers(s)
+    assert not h.lookers(s.pid) and not h.zombies(s.pid)
+
+
+def test_stop_does_not_wait_for_one_that_cannot_be_killed(start):
+    s = start()
+    pid = looker(s)
+    c, worker = kept(s)
+    with Traced(pid):
+        s.signal(signal.SIGHUP)
+        s.wait_log(NO_ANSWER % pid, LOST)
+        assert h.stat(pid).ppid == s.pid
+        answers(s)
+        c.close()
+        s.wait_log("all workers are new")
+        # It would be ended and waited for as what a dead worker has left.
+        h.kill(s.workers()[0])
+        s.wait_workers(2, other_than=[worker])
+        assert s.stop(deadline=5) == 0
+        assert "still there" not in s.log()
+        assert h.stat(pid) is not None
+        assert not s.processes()
