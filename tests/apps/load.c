@@ -19,7 +19,7 @@
  *
  * sent = answered + failed; failed is the sum of the kinds. refused: there was
  * nobody to connect to; connect: it was reset or failed otherwise; cut: the
- * answer ended too soon; wrong: it was another's; late: none within 10 s.
+ * answer ended too soon; wrong: it was another's; late: none within 60 s.
  * gap_us is the longest time without any answer, busy the clients' time in
  * requests, in percent. With "latency" a second line says how long the answers
  * took, and what a request cost here:

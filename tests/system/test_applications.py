@@ -70,7 +70,7 @@ class Load:
         return self.popen.poll() is None
 
     def result(self):
-        words = self.popen.communicate(timeout=SECONDS + 60)[0].split()
+        words = self.popen.communicate(timeout=SECONDS + 120)[0].split()
         return dict(zip(words[::2], map(int, words[1::2])))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import harness as h
 import wire
-from test_retire import Load, PROGRAMS, busy, start
+from test_retire import LONGEST, PROGRAMS, Load, busy, start
 
 WAITING = 50            # clients at once
 TCP = ("127.0.0.1", 9098)
@@ -121,11 +121,13 @@ def test_stop_replaces_those_that_leave_meanwhile(spawnd, place, name):
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 def test_stop_under_load_loses_nothing(spawnd, place, tcp):
     s, where, script = start_at(spawnd, place, "no handler", tcp)
-    load = Load(where if not tcp else f"{TCP[0]}:{TCP[1]}", script)
+    load = Load(where if not tcp else f"{TCP[0]}:{TCP[1]}", script,
+                seconds=LONGEST)
     h.wait_for(lambda: busy(s), 5, s.log)
     h.wait_for(lambda: h.cpu(s.workers()[0]) > 0.05, 10, s.log)
     s.signal(signal.SIGTERM)
     assert s.wait() == 0
+    load.end()
     result = load.result()
     assert result["answered"] > 50, result
     assert result["failed"] == result["refused"], (result, s.log())
