@@ -7,7 +7,6 @@ import re
 import resource
 import signal
 import socket
-import statistics
 import subprocess
 import threading
 import time
@@ -225,7 +224,7 @@ def test_bursts_from_2_to_32_workers(spawnd, place, kind):
     for b in bursts:
         b.back(2)
         assert b.s.stop() == 0
-    assert min(times) < 4 * statistics.median(starts), (times, starts)
+    assert min(times) < 4 * max(starts), (times, starts)
 
 
 # What is started, the script it is asked for, -F, -N and more options.

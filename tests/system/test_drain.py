@@ -82,8 +82,10 @@ def start_at(spawnd, place, name, tcp, *more):
                                   "php-cgi", "php-cgi, children", "perl"])
 def test_stop_serves_those_that_wait(spawnd, place, name, tcp):
     s, where, script = start_at(spawnd, place, name, tcp)
-    # So long that all have come before many are served, whatever else runs.
-    load = crowd(where, script, 600 if "threads" in name else 150)
+    # So many, and so long, that a good deal waits, whatever else runs.
+    many = "threads" in name
+    load = crowd(where, script, 600 if many else 150,
+                 clients=WAITING + 30 * many)
     h.wait_for(lambda: waiting(where) > WAITING - 20, 5, s.log)
     s.signal(signal.SIGTERM)
     result = load.result()
@@ -184,9 +186,9 @@ def test_what_cannot_be_served_in_time_is_said(spawnd, place):
 
 @pytest.mark.parametrize("name", LOOPS)
 def test_event_loops_do_not_spin_while_they_finish(spawnd, place, name):
-    """The cpu of the workers during a drain of two seconds."""
+    """The cpu of the workers during a drain of some seconds."""
     s, script = start(spawnd, place, name)
-    load = crowd(f"{place}/sock", script, 2000, clients=LOOPS[name])
+    load = crowd(f"{place}/sock", script, 4000, clients=LOOPS[name])
     h.wait_for(lambda: accepted(f"{place}/sock") == LOOPS[name], 5, s.log)
     used = dict.fromkeys([s.pid, *h.descendants(s.pid)], 0)
 

@@ -264,7 +264,8 @@ def test_the_figures_are_those_of_the_load(spawnd, place, kind):
                "www", "-F", 4, "--name", "p", "--", h.app("echo"))
     began = time.monotonic()
     clients = busy_load(addr, 10)
-    f = h.wait_for(lambda: (lambda f: f["queue"].get("now") == "6" and f)
+    f = h.wait_for(lambda: (lambda f: f["queue"].get("now") == "6" and
+                            f["connections"]["now"] == "4" and f)
                    (figures("p", "status full")), 2, s.log)
     assert f["connections"] == {"now": "4", "peak": "4"}
     assert (f["sum"]["busy"], f["sum"]["idle"]) == ("4", "0")
