@@ -364,8 +364,9 @@ def test_the_first_request_waits_for_one_start_and_no_longer(spawnd, place,
         alone.append(start_and_ask(f"{place}/alone"))
     print("ms:", *([round(t * 1e3, 1) for t in times]
                    for times in (cold, warm, alone)))
-    # A start and its answer on its own are all there is to it.
-    assert min(cold) < 2 * (min(alone) + min(warm)), (cold, warm, alone)
+    # A start and its answer on its own are all there is to it; other load
+    # makes some of each longer.
+    assert min(cold) < 2 * (max(alone) + max(warm)), (cold, warm, alone)
 
 
 def test_a_busy_pool_is_not_looked_at_more_than_30_times(spawnd, place):
