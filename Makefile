@@ -4,7 +4,8 @@
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
-#   make check | sim | mutate | check-system | fuzz | bench | bench-quick
+#   make check | sim | mutate | check-system | soak | fuzz
+#   make bench | bench-quick
 #   make lint | clean
 #
 # CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come last and win.
@@ -123,10 +124,21 @@ mutate:
 check: units
 	@sh tests/check.sh ${OUT}
 
+# All of them, or TESTS="test_pool.py -k stop"; --short knows no systemd.
+TESTS ?=	-j 4
 check-system: all apps
-	@sh tests/system/root.sh build/systemd-root
+	@case "${TESTS}" in \
+	*--short*) ;; \
+	*) sh tests/system/root.sh build/systemd-root ;; esac
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh ${TESTS}
+
+# Before a release: tests/system/test_soak.py, with so many reloads of each
+# program and as much of the rest; with these, about an hour.
+ROUNDS ?=	1000
+soak: all apps
+	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
+	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py
 
 # In turn, for about twenty minutes; bench-quick shows that it runs.
 bench: all apps
@@ -195,7 +207,7 @@ clean:
 	rm -rf build
 
 .PHONY: all apps bench bench-quick check check-system clean fuzz install \
-	install-compat lint mutate sim \
+	install-compat lint mutate sim soak \
 	sub-apps sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit

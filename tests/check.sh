@@ -17,8 +17,8 @@ unit()
 {
 	name=$(basename "$1" | sed 's/\.[a-z]*$//')
 	status=0
-	CMOCKA_MESSAGE_OUTPUT=TAP timeout 60 "$1" >"$tally_log" 2>&1 \
-	    </dev/null || status=$?
+	CMOCKA_MESSAGE_OUTPUT=TAP timeout --foreground 600 "$1" \
+	    >"$tally_log" 2>&1 </dev/null || status=$?
 	counts=$(awk '
 		/^1\.\.[0-9]+/ { plan += substr($1, 4) }
 		/^ok .*# SKIP/ { skip++; next }

@@ -112,24 +112,46 @@ check(const unsigned char *b, size_t n, const char *token)
 
 static bool half_close;	/* after the request */
 
+#define HURRY	1900000	/* usec that libfcgi waits for a request's first byte */
+
+/*
+ * Connects and sends. Whoever is kept from the cpu between the two for so
+ * long that the worker has closed the connection has sent nothing, and says
+ * it again.
+ */
+static enum kind
+say(int fd, const unsigned char *b, size_t len, bool *again)
+{
+	uint64_t began;
+
+	*again = false;
+	if (connect(fd, (struct sockaddr *)&address, address_len) == -1)
+		return errno == ECONNREFUSED || errno == ENOENT ? REFUSED :
+		    CONNECT;
+	began = now();
+	if (send(fd, b, len, MSG_NOSIGNAL) == (ssize_t)len)
+		return ANSWERED;
+	*again = errno == EPIPE && now() - began > HURRY;
+	return CONNECT;
+}
+
 static enum kind
 ask(const char *token, const char *query)
 {
 	static _Thread_local unsigned char b[140000];
-	struct timeval patience = { .tv_sec = 10 };
-	enum kind kind = CONNECT;
+	struct timeval patience = { .tv_sec = 60 };
+	enum kind kind;
 	size_t len, have = 0;
 	ssize_t n;
+	bool again;
 	int fd;
 
 	fd = socket(address.ss_family, SOCK_STREAM, 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	len = request(b, query);
-	if (connect(fd, (struct sockaddr *)&address, address_len) == -1)
-		kind = errno == ECONNREFUSED || errno == ENOENT ? REFUSED :
-		    CONNECT;
-	else if (send(fd, b, len, MSG_NOSIGNAL) == (ssize_t)len) {
+	kind = say(fd, b, len, &again);
+	if (kind == ANSWERED) {
 		if (half_close)
 			shutdown(fd, SHUT_WR);
 		while ((n = recv(fd, b + have, sizeof(b) - have, 0)) > 0)
@@ -142,7 +164,7 @@ ask(const char *token, const char *query)
 			kind = check(b, have, token);
 	}
 	close(fd);
-	return kind;
+	return again ? ask(token, query) : kind;
 }
 
 /* SOCKET or ADDR:PORT. */

@@ -6,7 +6,7 @@
  *   load SOCKET|ADDR:PORT CLIENTS SECONDS MS
  *       [SIZE [SCRIPT [latency | half | QUERY]]]
  *
- * It ends before that on SIGINT.
+ * Each client sends one request at least. It ends before that on SIGINT.
  *
  * Each request carries a token that the answer must bring back, sleeps MS in
  * the worker and asks for SIZE bytes; SCRIPT is for applications that want a
@@ -19,7 +19,7 @@
  *
  * sent = answered + failed; failed is the sum of the kinds. refused: there was
  * nobody to connect to; connect: it was reset or failed otherwise; cut: the
- * answer ended too soon; wrong: it was another's; late: none within 10 s.
+ * answer ended too soon; wrong: it was another's; late: none within 60 s.
  * gap_us is the longest time without any answer, busy the clients' time in
  * requests, in percent. With "latency" a second line says how long the answers
  * took, and what a request cost here:
@@ -66,7 +66,7 @@ client(void *arg)
 	uint64_t t, spent;
 	enum kind kind;
 
-	for (i = 0; (t = now()) < until && !over; i++) {
+	for (i = 0; ((t = now()) < until || i == 0) && !over; i++) {
 		snprintf(token, sizeof(token), "t%d-%lu-%d", (int)getpid(),
 		    i, (int)(intptr_t)arg);
 		if (own_query != NULL)
@@ -129,6 +129,7 @@ main(int argc, char *argv[])
 	static pthread_t threads[CLIENTS_MAX];
 	unsigned long failed, all;
 	int clients, i;
+	sigset_t interrupt;
 	uint64_t began = now();
 	double seconds;
 	bool latency;
@@ -152,11 +153,16 @@ main(int argc, char *argv[])
 	until = began + (uint64_t)(seconds * 1e6);
 	atomic_store(&last, began);
 	signal(SIGINT, end);
+	/* Not for the clients: a call with a timeout would fail of it. */
+	sigemptyset(&interrupt);
+	sigaddset(&interrupt, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &interrupt, NULL);
 	for (i = 0; i < clients; i++) {
 		if (pthread_create(&threads[i], NULL, client,
 		    (void *)(intptr_t)i) != 0)
 			return 71;
 	}
+	pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
 	for (i = 0; i < clients; i++)
 		pthread_join(threads[i], NULL);
 	failed = counts[CONNECT] + counts[CUT] + counts[WRONG] +

@@ -101,6 +101,24 @@ def bar_start(r):
             f"checks {checks:,.0f} us")
 
 
+def bar_cold(r):
+    a = r.median("cold", "spawnd -F 0", "answer_us")
+    b = r.median("cold", "limit", "answer_us")
+    warm = r.median("cold", "spawnd -F 0", "warm_us")
+    if None in (a, b, warm):
+        return None
+    return (a <= b + warm + 5000,
+            f"{a:,.0f} us; limit {b:,.0f} us, an answer {warm:,.0f} us")
+
+
+def bar_readers(r):
+    a = r.median("status", "spawnctl status", "respawn_us")
+    b = r.median("status", "spawnctl status", "respawn_read_us")
+    if None in (a, b):
+        return None
+    return b <= a + 10000, f"{b:,.0f} us; alone {a:,.0f} us"
+
+
 def bar_no_loss(r):
     lost, seen = [], 0
     for scenario, case in (
@@ -164,6 +182,21 @@ BARS = [
      "does not grow", bar_growth),
     ("status of 1,000 workers", "under 50 ms",
      bar_at_most("status", "spawnctl status", "ms", 50, "ms")),
+    ("a respawn among 1,000 workers while 8 read the status",
+     "at most 10 ms more than alone", bar_readers),
+    *[(f"{what} while workers end all the time", f"under {most:,} ms",
+       bar_at_most("status-recycling", "spawnctl", metric, most, "ms"))
+      for what, metric, most in (("status", "ms", 100),
+                                 ("reload", "reload_ms", 5000),
+                                 ("stop", "stop_ms", 2000))],
+    ("looking at the load among 10,000 sockets", "under 2 % of a core",
+     bar_at_most("among", "10,000", "percent", 2, "%")),
+    ("spawnctl top of 100 workers", "under 1 % of a core",
+     bar_at_most("top", "spawnctl top", "percent", 1, "%")),
+    ("first request of a pool that has no worker, PHP",
+     "a start, an answer and 5 ms", bar_cold),
+    ("a socket in use whose queue is full is refused", "under 1,000 ms",
+     bar_at_most("in-use", "spawnd", "ms", 1000, "ms")),
     ("start to the first answer",
      "1.15 of the limit, and what -t's checks cost", bar_start),
     *[(f"throughput of C workers, a new one every {n} requests, beside the "

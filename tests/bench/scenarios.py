@@ -5,9 +5,14 @@ manager, {metric: value or list of values}; the managers take turns. What a
 manager cannot do is not in its list.
 """
 
+import contextlib
 import os
+import pty
+import resource
 import signal
+import socket
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -63,6 +68,129 @@ def preflight(case, _quick):
     subprocess.run(argv if case[1] == "spawnd" else ["/bin/true"],
                    capture_output=True, check=False)
     return {"ms": (time.monotonic() - began) * 1e3}
+
+
+def in_use(_case, _quick):
+    """Until a socket whose listen queue is full is refused as in use."""
+    path = "/tmp/spawnd-bench-in-use"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    with contextlib.ExitStack() as stack:
+        s = stack.enter_context(socket.socket(socket.AF_UNIX))
+        s.bind(path)
+        stack.callback(os.unlink, path)
+        s.listen(1)
+        for _ in range(2):
+            c = stack.enter_context(socket.socket(socket.AF_UNIX))
+            c.connect(path)
+        began = time.monotonic()
+        run = subprocess.run(
+            [managers.SPAWND, "-n", "-s", path,
+             *(["-u", managers.USER] if managers.ROOT else []), "--",
+             f"{managers.APPS}/worker"], capture_output=True, check=False)
+        took = time.monotonic() - began
+    if b"in use" not in run.stderr:
+        raise RuntimeError(run.stderr.decode())
+    return {"ms": took * 1e3}
+
+
+def cold(case, quick):
+    """The first request of a pool at rest, and the next."""
+    with Pool(case[1], case[2]) as pool:
+        if case[1] != "spawnd":
+            return {"answer_us": pool.times["answer_us"]}
+        first, warm = [], []
+        for _ in range(1 if quick else 3):
+            while pool.workers():
+                time.sleep(0.05)
+            first.append(pool.load(1, 0.0001)["p50_us"])
+            warm.append(pool.load(1, 0.0001)["p50_us"])
+    return {"answer_us": first, "warm_us": warm}
+
+
+def among(case, quick):
+    """The supervisor's share of a core, with so many other sockets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        others = [socket.socketpair()
+                  for _ in range(case[2].options["sockets"] // 2)]
+        with Pool(case[1], case[2]) as pool:
+            popen = pool.load(16, 60, ms=20, background=True)
+            wait_for_children(pool, case[2].most, 20)
+            share = share_of(pool, 0.3 if quick else 2)
+            popen.terminate()
+            popen.wait()
+        for a, b in others:
+            a.close()
+            b.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return {"percent": share}
+
+
+def share_of(pool, seconds):
+    """Of a core, in percent, that the supervisor uses from now."""
+    cpu, began = pool.cpu_ns(), time.monotonic()
+    time.sleep(seconds)
+    return (pool.cpu_ns() - cpu) / 1e7 / (time.monotonic() - began)
+
+
+def top(case, quick):
+    """What spawnctl top takes of the pool that it shows."""
+    with Pool(case[1], case[2]) as pool:
+        settle(pool)
+        own, terminal = pty.openpty()
+        popen = subprocess.Popen(
+            [managers.SPAWNCTL, "-p", f"{pool.place}/control", "top"],
+            stdin=terminal, stdout=terminal, stderr=terminal,
+            env={**os.environ, "TERM": "xterm"})
+        reader = threading.Thread(target=drain, args=(own,), daemon=True)
+        reader.start()
+        time.sleep(0.5)
+        share = share_of(pool, 1 if quick else 5)
+        shown = popen.poll() is None
+        popen.kill()
+        popen.wait()
+        os.close(terminal)
+        reader.join()
+        os.close(own)
+    if not shown:
+        raise RuntimeError("spawnctl top has ended")
+    return {"percent": share}
+
+
+def drain(fd):
+    """Reads a terminal until it is closed."""
+    with contextlib.suppress(OSError):
+        while os.read(fd, 65536):
+            pass
+
+
+def busy_status(case, quick):
+    """Commands while workers end all the time."""
+    ctl = [managers.SPAWNCTL, "-p"]
+    with Pool(case[1], case[2]) as pool:
+        ctl.append(f"{pool.place}/control")
+        popen = pool.load(32, 60, background=True)
+        wait_for_load(popen)
+        found = [timed([*ctl, "status"]) for _ in range(3 if quick else 20)]
+        reload_ms = timed([*ctl, "reload"])
+        stop_ms = timed([*ctl, "stop"])
+        popen.terminate()
+        popen.wait()
+    return {"ms": found, "reload_ms": reload_ms, "stop_ms": stop_ms}
+
+
+def timed(argv):
+    """Runs a command, which must succeed, and returns the ms it took."""
+    began = time.monotonic()
+    run = subprocess.run(argv, check=False, capture_output=True, text=True,
+                         timeout=30)
+    took = (time.monotonic() - began) * 1e3
+    if run.returncode != 0:
+        raise RuntimeError(f"{argv}: {run.stderr}")
+    return took
 
 
 def respawn(case, quick):
@@ -204,12 +332,17 @@ def grow(pool, want, longest):
     """From the first of 64 connections at a time to that many processes."""
     popen = pool.load(64, longest, ms=50, background=True)
     began = time.monotonic()
-    while len(children(pool.pid)) < want and time.monotonic() - began < longest:
-        time.sleep(0.002)
+    wait_for_children(pool, want, longest)
     took = time.monotonic() - began
     popen.terminate()
     popen.wait()
     return took if took < longest else None
+
+
+def wait_for_children(pool, want, longest):
+    until = time.monotonic() + longest
+    while len(children(pool.pid)) < want and time.monotonic() < until:
+        time.sleep(0.002)
 
 
 def burst(case, quick):
@@ -241,13 +374,36 @@ def status(case, quick):
         settle(pool)
         where = f"{pool.place}/control"
         for _ in range(3 if quick else 10):
-            began = time.monotonic()
-            run = subprocess.run([ctl, "-p", where, "status"], check=False,
-                                 capture_output=True, text=True, timeout=10)
-            found.append((time.monotonic() - began) * 1e3)
-            if run.returncode != 0:
-                raise RuntimeError(f"spawnctl status: {run.stderr}")
-    return {"ms": found}
+            found.append(timed([ctl, "-p", where, "status"]))
+        kill = ("kill", pool.accepts, case[2].workers, 3 if quick else 10, 25)
+        alone = pool.probe(*kill)
+        over = threading.Event()
+        readers = [threading.Thread(target=ask_on, args=(where, over))
+                   for _ in range(8)]
+        for t in readers:
+            t.start()
+        try:
+            beside = pool.probe(*kill)
+        finally:
+            over.set()
+            for t in readers:
+                t.join()
+    return {"ms": found, "respawn_us": [float(x) for x in alone],
+            "respawn_read_us": [float(x) for x in beside]}
+
+
+def ask_on(where, over):
+    """Takes one status after another from a pool's control socket."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(f"{where}/control")
+        while not over.is_set():
+            s.sendall(b"status\n")
+            tail = b""
+            while not tail.endswith(b"\nend\n"):
+                data = s.recv(65536)
+                if not data:
+                    return
+                tail = (tail + data)[-8:]
 
 
 def c_cases(names, **job):
@@ -340,6 +496,32 @@ SCENARIOS = [
              "The checks without a start, beside /bin/true.", preflight,
              [("spawnd -t", "spawnd", Job()), ("true", "true", Job())], 15,
              {"ms": ("ms", "lower")}),
+    Scenario("in-use", "A socket in use whose listen queue is full",
+             "Until it is refused, from the fork.", in_use,
+             [("spawnd", "spawnd", Job())], 5, {"ms": ("ms", "lower")}),
+    Scenario("cold", "The first request of a pool that has no worker, PHP",
+             "The limit is a start of php-cgi and its answer.", cold,
+             [("limit", "limit", Job(php=True, workers=1)),
+              ("spawnd -F 0", "spawnd",
+               Job(php=True, workers=0, most=4,
+                   options={"argv": ["-w", "1"]}))], 5,
+             {"answer_us": ("us", "lower"), "warm_us": ("us", "lower")}),
+    Scenario("among", "Looking at the load among other sockets",
+             "16 clients of 20 ms, 1 to 4 workers: the supervisor's share of "
+             "a core.", among,
+             [(f"{n:,}", "spawnd",
+               Job(workers=1, most=4, options={"sockets": n}))
+              for n in (0, 10000)], 3, {"percent": ("%", "lower")}),
+    Scenario("top", "spawnctl top of 100 workers",
+             "The supervisor's share of a core.", top,
+             [("spawnctl top", "spawnd", Job(workers=100))], 3,
+             {"percent": ("%", "lower")}),
+    Scenario("status-recycling", "Commands while workers end all the time",
+             "16 workers that serve one request each, 32 clients.",
+             busy_status,
+             [("spawnctl", "spawnd", Job(workers=16, max_requests=1))], 3,
+             {"ms": ("ms", "lower"), "reload_ms": ("ms", "lower"),
+              "stop_ms": ("ms", "lower")}),
     Scenario("respawn", "Respawn: kill -9 of an idle worker to the next "
              "accept", "4 workers in C, one killed every 25 ms.", respawn,
              c_cases(KEEPERS), 5,
@@ -414,7 +596,9 @@ SCENARIOS = [
              BURST, fewer={"php-fpm dynamic": 2, "php-fpm dynamic, tuned": 3},
              quick=["spawnd -F 2 -N 32", "php-fpm ondemand"]),
     Scenario("status", "Status of 1,000 workers",
-             "One run of spawnctl status.", status,
-             [("spawnctl status", "spawnd", Job(workers=1000))], 2,
-             {"ms": ("ms", "lower")}),
+             "One run of spawnctl status; and a killed worker to the next "
+             "accept, alone and beside 8 who read the status all the time.",
+             status, [("spawnctl status", "spawnd", Job(workers=1000))], 2,
+             {"ms": ("ms", "lower"), "respawn_us": ("us", "lower"),
+              "respawn_read_us": ("us", "lower")}),
 ]

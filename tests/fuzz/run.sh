@@ -36,7 +36,7 @@ find spawnd -name '*.c' ! -name spawnd.c ! -name spawnctl.c \
 run()
 {
 	mkdir -p "$out/$1.corpus"
-	(cd "$out" && timeout "$((seconds + 60))" "./fuzz_$1" \
+	(cd "$out" && timeout --foreground "$((seconds + 60))" "./fuzz_$1" \
 	    -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 \
 	    -max_len=8192 -artifact_prefix="$1-" "$1.corpus" \
 	    "$OLDPWD/tests/fuzz/corpus/$1") >"$out/$1.log" 2>&1

@@ -67,7 +67,8 @@ hunt()
 	edit "spawnd/$1.c" "$2" "$program.c" || return
 	compile "$program.c" "$program.o" || return
 	build "$program" "$1" || return
-	if timeout 60 "$program" -n "$seeds" >"$out/said" 2>&1; then
+	if timeout --foreground 60 "$program" -n "$seeds" >"$out/said" 2>&1
+	then
 		echo "not found within $seeds seeds"
 		return 1
 	fi

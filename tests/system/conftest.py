@@ -10,10 +10,12 @@ import pytest
 
 import harness
 
-TEST_DEADLINE = 150     # seconds; no test may hang the run
+TEST_DEADLINE = 400     # seconds; no test may hang the run
 
 
 def pytest_configure(config):
+    harness.SHORT = config.getoption("--short")
+    harness.SOAK = config.getoption("--soak")
     if not os.path.exists("/run/etc/passwd"):
         raise pytest.UsageError("start the system tests with run.sh")
     for path in (harness.SPAWND, harness.APPS):
@@ -22,43 +24,65 @@ def pytest_configure(config):
     # Whoever started the tests may ignore these, as a shell's background does.
     for signo in (signal.SIGHUP, signal.SIGQUIT):
         signal.signal(signo, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for signo in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signo, signal.default_int_handler)
     # Crashing is part of the tests; core files are not.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+# Which tests are run. A file with LONG = True, or a test that @h.long marks,
+# is left out by --short, with which h.brief() is true besides; those that
+# @h.soak marks are run by --soak N alone, and have N as h.SOAK.
+
 def pytest_addoption(parser):
-    parser.addoption("--measuring", action="store_true",
-                     help="only what needs the machine for itself")
-    parser.addoption("--rest", action="store_true",
-                     help="only the others, which do not mind company")
+    parser.addoption("--short", action="store_true",
+                     help="without what takes long")
+    parser.addoption("--soak", type=int, metavar="N",
+                     help="only what is run before a release, N times each")
 
 
 def pytest_collection_modifyitems(config, items):
-    """A module with PLAIN_ONLY = True is not for the build with sanitizers;
-    one with MEASURING = True, or a test that @h.measuring marks, needs the
-    machine for itself."""
+    """A module with PLAIN_ONLY = True is not for the build with
+    sanitizers."""
+    soak = harness.SOAK
+
     def wanted(item):
-        measuring = getattr(item.module, "MEASURING", False) or \
-            getattr(item.function, "measuring", False)
-        return not (
-            getattr(item.module, "PLAIN_ONLY", False) and
-            harness.sanitized() or
-            config.getoption("--measuring") and not measuring or
-            config.getoption("--rest") and measuring)
+        long = getattr(item.module, "LONG", False) or \
+            getattr(item.function, "long", False)
+        plain = getattr(item.module, "PLAIN_ONLY", False)
+        return getattr(item.function, "soak", False) == bool(soak) and \
+            not (long and harness.SHORT) and \
+            not (plain and harness.sanitized())
     out = [i for i in items if not wanted(i)]
     items[:] = [i for i in items if wanted(i)]
     config.hook.pytest_deselected(items=out)
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
+def pytest_terminal_summary(terminalreporter):
+    """The closing line of all that is counted (see scripts/tally.sh)."""
+    n = {what: len(terminalreporter.getreports(what))
+         for what in ("passed", "failed", "error")}
+    print(f"{n['passed']} passed, {n['failed'] + n['error']} failed, "
+          "0 skipped")
+
+
+def fail_if_skipped(report, nodeid):
     """What is missing fails: a skipped test has shown nothing."""
-    outcome = yield
-    report = outcome.get_result()
     if report.skipped:
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid}: skipped, which counts as failed"
+        report.longrepr = f"{nodeid}: skipped, which counts as failed"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    fail_if_skipped(outcome.get_result(), item.nodeid)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector):
+    outcome = yield
+    fail_if_skipped(outcome.get_result(), collector.nodeid)
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +90,7 @@ def deadline():
     def late(signo, frame):
         raise harness.Late(f"the test took more than {TEST_DEADLINE} s")
     signal.signal(signal.SIGALRM, late)
-    signal.alarm(TEST_DEADLINE)
+    signal.alarm(TEST_DEADLINE + 10 * (harness.SOAK or 0))
     yield
     signal.alarm(0)
 

@@ -4,6 +4,10 @@ What the system tests stand on. Everything has a deadline and nothing sleeps a
 fixed time to wait for something.
 
     SPAWND, APPS        the program under test, the directory of the workers
+    Deadlines are for a machine that does nothing else, and are given
+    PATIENCE times that: they turn a hang into a failure and say nothing of
+    how long something takes, which tests/bench does.
+
     app("echo")         the path of a test application
     USERS               name -> uid (= gid) of the users that run.sh made:
                         www 67, _app 68, web 69 (also in group www),
@@ -93,11 +97,15 @@ SOURCES = os.path.join(_top, "tests", "apps")
 USERS = {"www": 67, "_app": 68, "web": 69, "many": 70}
 PLACES = "/run/t"
 
+PATIENCE = 5            # times a deadline, on a machine with other load
 START_DEADLINE = 20     # seconds, until a pool is ready
 STOP_DEADLINE = 15      # seconds, until it has stopped
 REQUEST_DEADLINE = 10   # seconds, one request
 
 READY = re.compile(r"(\d+) workers?\b.* ready on (\S+)")
+
+SHORT = False           # --short
+SOAK = None             # N of --soak
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count(1)
@@ -111,9 +119,15 @@ class Ended(AssertionError):
     """A spawnd has ended instead of becoming ready."""
 
 
-def measuring(test):
-    """Marks a test that needs the machine for itself."""
-    test.measuring = True
+def long(test):
+    """Marks a test that --short leaves out (see conftest.py)."""
+    test.long = True
+    return test
+
+
+def soak(test):
+    """Marks a test that only --soak N runs, which is SOAK (conftest.py)."""
+    test.soak = True
     return test
 
 
@@ -131,7 +145,7 @@ def share(pid, seconds):
 
 
 def wait_for(predicate, deadline=10.0, what=None, pause=0.01):
-    end = time.monotonic() + deadline
+    end = time.monotonic() + deadline * PATIENCE
     while True:
         value = predicate()
         if value:
@@ -444,6 +458,11 @@ def sanitized():
     return b"__asan_init" in _read(SPAWND)
 
 
+def brief():
+    """Are a few rounds enough: where others do the many, or each is dear?"""
+    return SHORT or sanitized()
+
+
 def sanitizer_env():
     """What a build with sanitizers needs to know; never reaches workers."""
     env = {k: v for k, v in os.environ.items()
@@ -562,7 +581,7 @@ class Spawnd:
     def wait(self, deadline=STOP_DEADLINE):
         """Awaits the end (of the first process); returns its status."""
         try:
-            return self.popen.wait(deadline)
+            return self.popen.wait(deadline * PATIENCE)
         except subprocess.TimeoutExpired:
             raise Late(f"{self.argv}: still there after {deadline} s:\n"
                        f"{self.log()}") from None
@@ -615,7 +634,7 @@ def run_spawnd(*args, env=None, cwd="/", wrap=(), become=None, user=None,
         cwd=cwd, start_new_session=True, pass_fds=pass_fds,
         preexec_fn=become_user(user) if user else become)
     try:
-        out, err = p.communicate(timeout=deadline)
+        out, err = p.communicate(timeout=deadline * PATIENCE)
     except subprocess.TimeoutExpired:
         end_session(p.pid)
         out, err = p.communicate()
@@ -751,7 +770,7 @@ class Connection:
         family = socket.AF_UNIX if not tcp else \
             socket.AF_INET6 if ":" in addr[0] else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
-        self.sock.settimeout(deadline)
+        self.sock.settimeout(deadline * PATIENCE)
         try:
             self.sock.connect(addr)
         except (TimeoutError, OSError) as e:
@@ -808,7 +827,7 @@ class Connection:
             self.out = b""
 
     def receive(self):
-        end = time.monotonic() + self.deadline
+        end = time.monotonic() + self.deadline * PATIENCE
         stdout, stderr = [], []
         while True:
             kind, data = self._next(end)
@@ -878,7 +897,7 @@ class Load:
         self.addr, self.size, self.query = addr, size, query
         self.count, self.deadline = count, deadline
         self.interval = threads / rate if rate else 0
-        self.sent = self.answered = 0
+        self.sent = self.connected = self.answered = 0
         self.failed = collections.Counter()
         self.errors = []            # the first texts
         self.pids = collections.Counter()
@@ -899,7 +918,7 @@ class Load:
 
     def join(self):
         for t in self._threads:
-            t.join(self.deadline + 60)
+            t.join(self.deadline * PATIENCE + 60)
             assert not t.is_alive(), "a thread of the load hangs"
         assert self.sent == self.answered + sum(self.failed.values())
         return self
@@ -933,7 +952,10 @@ class Load:
     def _one(self, token):
         query = f"token={token}&pid&{self.query}&big={self.size}"
         try:
-            answer = request(self.addr, query, deadline=self.deadline)
+            with Connection(self.addr, self.deadline) as c:
+                with self._lock:
+                    self.connected += 1
+                answer = c.request(query)
             self.check(answer, token)
         except FcgiError as e:
             with self._lock:

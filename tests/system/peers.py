@@ -169,7 +169,10 @@ def _look(p, place, app, stays, look, stop, apps, files):
         seen.status = p.wait(RUN_DEADLINE)
 
     def settled():
-        """Started, and waiting for a request: not being loaded any more."""
+        """Started, and waiting for a request: not being loaded any more.
+        What has not got so far is a copy of the program still."""
+        if not stays and any(map(running, ORIGINALS.values())):
+            return False
         now = [h.stat(pid) for pid in running(app)]
         right = len(now) == (apps or 1) if stays else True
         return right and all(s and s.state == "S" for s in now)

@@ -5,9 +5,13 @@
 # their own, with a /run, a /var/www and user tables of their own. Nothing
 # outside is changed, and whatever a test forgets ends with the namespace.
 #
-# usage: run.sh [pytest's arguments]
+# usage: run.sh [-j N] [pytest's arguments]
+#   -j N    every file of tests, N at a time, each in namespaces of its own;
+#           the last line sums up, and what failed is shown before it
 #   SPAWND  the program to test (build/spawnd)
 #   APPS    the directory of the test applications (build/apps)
+#
+# Which tests these are is said in conftest.py: --short, --soak.
 
 set -eu
 
@@ -28,6 +32,51 @@ die()
 	exit 1
 }
 
+# What takes longest begins first.
+first='test_retire.py test_recycle.py test_drain.py test_applications.py
+    test_endurance.py test_faults.py test_adaptive.py test_renew.py'
+
+# together N ARGUMENT...: every file, N at a time. setpriv: whoever ends this
+# script ends all of it, with a signal that nobody can hold back.
+together()
+{
+	jobs=$1
+	shift
+	dir=$(mktemp -d)
+	export dir
+	trap 'rm -rf "$dir"' EXIT
+	trap 'exit 1' HUP INT TERM
+	# shellcheck disable=SC2086
+	(cd "$here" && printf '%s\n' $first test_*.py) | awk '!seen[$0]++' |
+	    setpriv --pdeathsig KILL xargs -P "$jobs" -I FILE \
+	    setpriv --pdeathsig KILL sh "$here/run.sh" --one FILE "$@" &
+	wait $!
+	[ ! -f "$dir/failed" ] || cat "$dir/failed"
+	awk '{ passed += $2; failed += $4 }
+	    END { print passed + 0 " passed, " failed + 0 " failed, 0 skipped"
+	    exit failed > 0 || passed == 0 }' "$dir/said"
+}
+
+# one FILE ARGUMENT...: one of these files, which says how it went.
+one()
+{
+	log=$dir/$1.log
+	began=$(date +%s)
+	status=0
+	setpriv --pdeathsig KILL sh "$here/run.sh" "$@" >"$log" 2>&1 ||
+	    status=$?
+	# 5: none of its tests was wanted.
+	[ "$status" -ne 5 ] || return 0
+	said=$(sed -n 's/^\(.* passed, .* failed\), 0 skipped$/\1/p' "$log")
+	[ "$status" -eq 0 ] || cat "$log" >>"$dir/failed"
+	# What did not come to its end has failed, whatever it said.
+	case $status:${said:=0 passed, 0 failed} in
+	0:*)	;;
+	*", 0 failed")	said="${said%,*}, 1 failed" ;;
+	esac
+	echo "$1: $said ($(($(date +%s) - began)) s)" | tee -a "$dir/said"
+}
+
 if [ "${SPAWND_INSIDE-}" != yes ]; then
 	[ "$(id -u)" -eq 0 ] || die "the system tests need root"
 	for tool in unshare mount ip; do
@@ -38,8 +87,13 @@ if [ "${SPAWND_INSIDE-}" != yes ]; then
 	[ -x "$SPAWND" ] || die "$SPAWND: no such program (make builds it)"
 	[ -d "$APPS" ] || die "$APPS: no such directory"
 	[ -d /var/www ] || die "/var/www: not there (the web servers make it)"
+	export SPAWND APPS
+	case ${1-} in
+	-j)	shift; together "$@"; exit ;;
+	--one)	shift; one "$@"; exit ;;
+	esac
 	SPAWND_INSIDE=yes
-	export SPAWND APPS SPAWND_INSIDE
+	export SPAWND_INSIDE
 	# --kill-child: whoever ends this script ends all of it.
 	exec unshare --mount --propagation private --pid --fork --mount-proc \
 	    --net --kill-child /bin/sh "$here/run.sh" "$@"

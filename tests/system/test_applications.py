@@ -12,7 +12,6 @@ import pytest
 
 import harness as h
 
-MEASURING = True
 PLAIN_ONLY = True       # what it shows is nothing that sanitizers see
 
 CLIENTS = 6
@@ -20,30 +19,28 @@ SECONDS = 3
 STOP_WITHIN = 5         # seconds, of idle workers
 
 # What is started; options of spawnd; what the load generator has to be told
-# (script, query); the least number of requests that is a load.
+# (script, query).
 NODE = ["-e", "NODE_PATH=/usr/share/nodejs", "-e", "NODE_NO_WARNINGS=1"]
 APPLICATIONS = {
     "php-cgi, children": (["/usr/bin/php-cgi", "-n"], ["-F", 2, "-C", 2],
-                          [h.source("php/load.php")], 2000),
-    "perl": ([h.source("load.pl")], ["-F", 4], [], 2000),
+                          [h.source("php/load.php")]),
+    "perl": ([h.source("load.pl")], ["-F", 4], []),
     "plackup": (["/usr/bin/plackup", "-s", "FCGI", "-E", "deployment",
-                 "--manager=", h.source("load.psgi")], ["-F", 4], [], 2000),
-    "ruby": ([h.source("load.rb")], ["-F", 4, "--stop-signal", "USR1"], [],
-             2000),
-    "go": ([os.path.join(h.APPS, "load-go")], ["-F", 4], [], 2000),
-    "node": (["/usr/bin/node", h.source("load.js")], ["-F", 4, *NODE], [],
-             2000),
-    "lua": ([h.source("load.lua")], ["-F", 4], [], 1000),
+                 "--manager=", h.source("load.psgi")], ["-F", 4], []),
+    "ruby": ([h.source("load.rb")], ["-F", 4, "--stop-signal", "USR1"], []),
+    "go": ([os.path.join(h.APPS, "load-go")], ["-F", 4], []),
+    "node": (["/usr/bin/node", h.source("load.js")], ["-F", 4, *NODE], []),
+    "lua": ([h.source("load.lua")], ["-F", 4], []),
     "fcgiwrap": (["/usr/sbin/fcgiwrap", "-c", "3"], ["-F", 2],
-                 [h.app("cgi")], 1000),
+                 [h.app("cgi")]),
     "mapserv": (["/usr/bin/mapserv"], ["-F", 4],
-                ["/", "mode=browse&token="], 2000),
+                ["/", "mode=browse&token="]),
 }
 each = pytest.mark.parametrize("name", APPLICATIONS)
 
 
 def start(spawnd, place, name):
-    argv, options, told, least = APPLICATIONS[name]
+    argv, options, _ = APPLICATIONS[name]
     if name == "mapserv":
         shutil.copytree(h.source("mapserv"), f"{place}/map")
         with open(f"{place}/conf", "w") as f:
@@ -73,7 +70,7 @@ class Load:
         return self.popen.poll() is None
 
     def result(self):
-        words = self.popen.communicate(timeout=SECONDS + 20)[0].split()
+        words = self.popen.communicate(timeout=SECONDS + 120)[0].split()
         return dict(zip(words[::2], map(int, words[1::2])))
 
 
@@ -111,8 +108,8 @@ def test_reloads_under_load_lose_nothing(spawnd, place, name):
             "all workers are new", s.log())) >= done, SECONDS + 20, s.log)
     result = load.result()
     assert result["sent"] == result["answered"] + result["failed"], result
-    assert result["sent"] >= APPLICATIONS[name][3], result
-    assert result["busy"] >= 80, result
+    assert result["sent"] >= done * CLIENTS, (done, result)
+    assert result["busy"] >= 50, result
     assert result["failed"] == 0, (result, s.log())
     # The last one comes to its end, too.
     h.wait_for(lambda: len(re.findall("reload: begun", s.log())) == len(

@@ -15,8 +15,6 @@ import pytest
 import harness as h
 from stubs import Disk
 
-MEASURING = True
-
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
 DROPPED = r"warning: worker (\d+): (\d+) lines of its output dropped"
 LOST = r"warning: log: (\d+) lines were lost"
@@ -324,7 +322,7 @@ def test_flood_of_100_mb(pool):
     p.say("flood=20000")            # what it needs in any case is there
     before = rate(p, 1.5)
     memory = anonymous(p.s.pid)
-    seen = []
+    seen, began = [], time.monotonic()
     t = flood(p, MANY)
     p.s.wait_log(r": #1 ")
     during = rate(p, 3, lambda: seen.append(anonymous(p.s.pid)))
@@ -334,7 +332,8 @@ def test_flood_of_100_mb(pool):
         t.join(0.1)
     after = rate(p, 1.5)
     assert t.pid
-    assert during >= min(before, after) / 2, (before, during, after)
+    # It takes cores from the others, as much as anybody who computes.
+    assert during >= min(before, after) / 4, (before, during, after)
     assert max(seen) - memory < GROWTH, (memory, max(seen))
     # Something was dropped, which is said, but not all the time.
     p.s.wait_log(DROPPED)
@@ -342,8 +341,9 @@ def test_flood_of_100_mb(pool):
             if f"worker {t.pid}: " in x and re.search(DROPPED, x)]
     assert len(said) >= 5
     assert all(b - a > 0.95 for a, b in zip(said, said[1:])), said
-    # And the log itself has grown within reason.
-    assert os.path.getsize(p.s.log_path) < 30 << 20
+    # And the log itself has grown no faster than it may.
+    took = time.monotonic() - began
+    assert os.path.getsize(p.s.log_path) < (6 + took / 2) * (1 << 20)
 
 
 def time_of_day(line):

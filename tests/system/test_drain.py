@@ -7,14 +7,13 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
 import harness as h
 import wire
-from test_retire import Load, PROGRAMS, busy, start
-
-MEASURING = True
+from test_retire import LONGEST, PROGRAMS, Load, busy, start
 
 WAITING = 50            # clients at once
 TCP = ("127.0.0.1", 9098)
@@ -83,7 +82,10 @@ def start_at(spawnd, place, name, tcp, *more):
                                   "php-cgi", "php-cgi, children", "perl"])
 def test_stop_serves_those_that_wait(spawnd, place, name, tcp):
     s, where, script = start_at(spawnd, place, name, tcp)
-    load = crowd(where, script, 50)
+    # So many, and so long, that a good deal waits, whatever else runs.
+    many = "threads" in name
+    load = crowd(where, script, 600 if many else 150,
+                 clients=WAITING + 30 * many)
     h.wait_for(lambda: waiting(where) > WAITING - 20, 5, s.log)
     s.signal(signal.SIGTERM)
     result = load.result()
@@ -121,13 +123,15 @@ def test_stop_replaces_those_that_leave_meanwhile(spawnd, place, name):
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 def test_stop_under_load_loses_nothing(spawnd, place, tcp):
     s, where, script = start_at(spawnd, place, "no handler", tcp)
-    load = Load(where if not tcp else f"{TCP[0]}:{TCP[1]}", script)
+    load = Load(where if not tcp else f"{TCP[0]}:{TCP[1]}", script,
+                seconds=LONGEST)
     h.wait_for(lambda: busy(s), 5, s.log)
     h.wait_for(lambda: h.cpu(s.workers()[0]) > 0.05, 10, s.log)
     s.signal(signal.SIGTERM)
     assert s.wait() == 0
+    load.end()
     result = load.result()
-    assert result["answered"] > 500, result
+    assert result["answered"] > 50, result
     assert result["failed"] == result["refused"], (result, s.log())
 
 
@@ -182,9 +186,9 @@ def test_what_cannot_be_served_in_time_is_said(spawnd, place):
 
 @pytest.mark.parametrize("name", LOOPS)
 def test_event_loops_do_not_spin_while_they_finish(spawnd, place, name):
-    """The cpu of the workers during a drain of two seconds."""
+    """The cpu of the workers during a drain of some seconds."""
     s, script = start(spawnd, place, name)
-    load = crowd(f"{place}/sock", script, 2000, clients=LOOPS[name])
+    load = crowd(f"{place}/sock", script, 4000, clients=LOOPS[name])
     h.wait_for(lambda: accepted(f"{place}/sock") == LOOPS[name], 5, s.log)
     used = dict.fromkeys([s.pid, *h.descendants(s.pid)], 0)
 
@@ -196,11 +200,12 @@ def test_event_loops_do_not_spin_while_they_finish(spawnd, place, name):
                 pass
         return s.popen.poll() is not None
     measure()
-    before = sum(used.values())
+    before, began = sum(used.values()), time.monotonic()
     s.signal(signal.SIGTERM)
     h.wait_for(measure, 10, s.log)
+    took = time.monotonic() - began
     result = load.result()
     assert result["answered"] == LOOPS[name], (result, s.log())
     # A tenth of a core.
-    assert sum(used.values()) - before < 0.2, (used, before)
+    assert sum(used.values()) - before < 0.1 * took, (used, before, took)
     assert s.wait() == 0

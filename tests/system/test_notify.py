@@ -161,17 +161,16 @@ def test_watchdog(manager, service):
     h.wait_for(lambda: len(fed()) >= 6, 5, "watchdog")
     times = fed()
     pauses = [b - a for a, b in zip(times, times[1:])]
-    assert max(pauses) < WATCHDOG
-    assert WATCHDOG / 2 * 0.8 < sorted(pauses)[len(pauses) // 2] \
-        < WATCHDOG / 2 * 1.4
+    # On a machine with other load one of them may be late.
+    assert WATCHDOG / 2 * 0.8 < sorted(pauses)[len(pauses) // 2] < WATCHDOG
     s.signal(signal.SIGSTOP)
     h.wait_for(lambda: h.stat(s.pid).state == "T", 5, "stopped")
-    stopped = time.monotonic()
-    h.wait_for(lambda: time.monotonic() - stopped > 2 * WATCHDOG, 5, "time")
-    # One message may still have been on its way.
-    assert not [t for t in fed() if t > stopped + WATCHDOG / 8]
+    h.pass_time(WATCHDOG)       # one message may still be on its way
+    before = len(fed())
+    h.pass_time(2 * WATCHDOG)
+    assert len(fed()) == before
     s.signal(signal.SIGCONT)
-    h.wait_for(lambda: fed()[-1] > stopped + 2 * WATCHDOG, 5, "fed again")
+    h.wait_for(lambda: len(fed()) > before, 5, "fed again")
 
 
 @pytest.mark.parametrize("env", [
@@ -182,8 +181,8 @@ def test_watchdog_of_nobody(place, spawnd, env):
     with Manager(f"{place}/notify") as m:
         s = spawnd("-s", f"{place}/sock", "-u", "www", "--", h.app("echo"),
                    env=dict(h.BASE_ENV, NOTIFY_SOCKET=m.path, **env))
-        _, when, _ = m.wait_for("READY")
-        h.wait_for(lambda: time.monotonic() - when > 0.5, 5, "time")
+        m.wait_for("READY")
+        h.pass_time(0.5)
         assert not any("WATCHDOG" in x for x in m.messages())
         assert s.running()
 
@@ -227,8 +226,7 @@ def test_manager_that_is_gone_or_does_not_read(place, spawnd):
         s = spawnd("-s", f"{place}/sock", "-u", "www", "--", h.app("echo"),
                    env=dict(h.BASE_ENV, NOTIFY_SOCKET=f"{place}/notify",
                             WATCHDOG_USEC="2000"))
-        start = time.monotonic()
-        h.wait_for(lambda: time.monotonic() - start > 0.5, 5, "time")
+        h.pass_time(0.5)
         assert h.request(f"{place}/sock", "pid").status == 200
     os.unlink(f"{place}/notify")
     assert h.request(f"{place}/sock", "pid").status == 200

@@ -17,9 +17,7 @@ import harness as h
 UNAVAILABLE = 69
 PHP = "/usr/bin/php-cgi"
 WATCHED = 30        # seconds that programs which always fail are watched
-# Seconds of the supervisor in that time. What a sanitizer keeps of a process
-# makes each fork of it ten times as dear.
-CPU_BOUND = 1 if h.sanitized() else 0.1
+SHARE = 0.05        # of a core, that the supervisor may use in that time
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d "
                   r"[A-Za-z0-9._-]{1,32}\[\d+\] (info|warning|error): \S.*")
 
@@ -78,10 +76,13 @@ def failing():
 
 
 def watched(f):
-    """Waits until 30 s have passed; returns the cpu used and the log."""
+    """Waits until it has been watched for long enough: it runs, and does not
+    spin. Returns the log."""
     h.pass_time(max(0, f.start + WATCHED - time.monotonic()))
     assert f.s.running()
-    return h.cpu(f.s.pid) - f.cpu, f.s.log()
+    used, took = h.cpu(f.s.pid) - f.cpu, time.monotonic() - f.start
+    assert used < SHARE * took, (used, took)
+    return f.s.log()
 
 
 # As a daemon
@@ -203,7 +204,7 @@ def test_poller_is_ready_when_it_polls(pool):
 
 def test_worker_that_holds_a_connection_counts_as_ready(pool):
     """The first request comes before the look does, and lasts."""
-    p = pool(args=["delay=300"], workers=1, ready=False)
+    p = pool("--stop-timeout", 0, args=["delay=300"], workers=1, ready=False)
     h.wait_for(lambda: os.path.exists(p.addr))
 
     def connect():
@@ -212,9 +213,11 @@ def test_worker_that_holds_a_connection_counts_as_ready(pool):
         except h.FcgiError:
             return None
     with h.wait_for(connect) as c:
-        c.send("sleep=3000&pid")
-        p.s.wait_ready(2.5)
-        assert c.receive().status == 200
+        c.send("sleep=600000&pid")
+        p.s.wait_ready()
+        assert p.s.stop() == 0
+        with pytest.raises(h.FcgiError):
+            c.receive()
 
 
 # The pool keeps its size
@@ -248,14 +251,11 @@ def test_all_workers_killed_at_once_are_replaced(pool):
 def test_hundred_crashes_in_a_row(pool):
     p = pool()
     seen = set()
-    started = time.monotonic()
     for _ in range(100):
         seen.update(p.s.workers())
         with pytest.raises(h.FcgiError) as e:
             p.ask("crash", deadline=5)
         assert e.value.kind in ("closed", "reset")
-    # 80 tokens of the bucket, 40 more each second, and then some.
-    assert time.monotonic() - started < 10
     p.s.wait_workers(4)
     assert len(seen) > 20
     h.wait_for(lambda: p.s.log().count("SIGSEGV") == 100, 5,
@@ -294,11 +294,9 @@ def test_worker_that_exits_after_its_requests_is_replaced(pool):
     """Many more exits than the bucket of the crashes has tokens."""
     p = pool("-e", "PHP_FCGI_MAX_REQUESTS=1", program="maxreq")
     load = h.Load(p.addr, threads=4, count=400)
-    started = time.monotonic()
     load.start().join()
     assert load.answered == 400, str(load)
     assert len(load.pids) == 400
-    assert time.monotonic() - started < 15
     p.s.wait_workers(4, other_than=load.pids)
     no_zombies(p.s)
 
@@ -351,9 +349,7 @@ def jail(place):
 
 
 def exec_failure(jail, program="/fcgi-bin/app"):
-    started = time.monotonic()
     result = fails_to_start("-c", jail, "-u", "www", "--", program)
-    assert time.monotonic() - started < 5
     line = h.line_of(result)
     assert re.match(rf"spawnd: exec {program} in {jail}: ", line), line
     return line
@@ -462,8 +458,7 @@ def test_program_that_fails_from_the_start(place, daemon):
     started = time.monotonic()
     result = fails_to_start("-s", f"{place}/sock", "-u", "www", "-F", 2,
                             "--", program, daemon=daemon)
-    took = time.monotonic() - started
-    assert 0.1 < took < 5
+    assert time.monotonic() - started > 0.1
     last = result.stderr.splitlines()[-1]
     assert last.startswith("spawnd: ") and program in last
     assert "exited with status 1" in last
@@ -490,8 +485,7 @@ def test_program_that_never_becomes_ready(place, how):
     started = time.monotonic()
     result = fails_to_start("-s", f"{place}/sock", "-u", "www", "-F", 1,
                             "--start-timeout", 1, "--", program, how)
-    took = time.monotonic() - started
-    assert 1 <= took < 5
+    assert time.monotonic() - started >= 1
     last = result.stderr.splitlines()[-1]
     assert "--start-timeout" in last or "1 s" in last, last
 
@@ -526,9 +520,8 @@ def test_signal_during_the_start_ends_it(pool):
     signal.SIGTERM, signal.SIGQUIT, signal.SIGINT])
 def test_stop(pool, signo):
     p = pool()
-    started = time.monotonic()
     assert p.s.stop(signo) == 0
-    assert time.monotonic() - started < 2
+    assert "is killed" not in p.s.log()
     assert p.s.processes() == []
 
 
@@ -544,9 +537,7 @@ def test_stop_while_workers_wait_for_their_next_start(pool):
     h.install(h.app("fail"), p.path)
     h.kill(p.s.wait_workers(1)[0])
     p.s.wait_log("exited with status 1")
-    started = time.monotonic()
     assert p.s.stop() == 0
-    assert time.monotonic() - started < 2
 
 
 def test_worker_that_ignores_term_is_killed_after_stop_timeout(pool):
@@ -554,33 +545,34 @@ def test_worker_that_ignores_term_is_killed_after_stop_timeout(pool):
     pids = p.s.wait_workers(2)
     started = time.monotonic()
     assert p.s.stop() == 0
-    assert 0.9 < time.monotonic() - started < 3
+    assert time.monotonic() - started > 0.9
     assert not any(h.alive(pid) for pid in pids)
     assert p.s.log().count("killed") == 2
 
 
 def test_int_kills_after_two_seconds(pool):
-    p = pool(args=["deaf"], workers=2)
+    p = pool("--stop-timeout", 86400, args=["deaf"], workers=2)
     started = time.monotonic()
     assert p.s.stop(signal.SIGINT) == 0
-    assert 1.9 < time.monotonic() - started < 4
+    assert time.monotonic() - started > 1.9
 
 
 def test_second_term_makes_it_fast(pool):
-    p = pool(args=["deaf"], workers=1, program="poller")
+    p = pool("--stop-timeout", 86400, args=["deaf"], workers=1,
+             program="poller")
     p.s.signal(signal.SIGTERM)
-    with pytest.raises(h.Late):
-        p.s.wait(0.5)
+    p.s.wait_log("stop: SIGTERM")
+    h.pass_time(0.5)
+    assert p.s.running()
     started = time.monotonic()
     assert p.s.stop() == 0
-    assert 1.5 < time.monotonic() - started < 4
+    assert time.monotonic() - started > 1.5
 
 
 def test_stop_signal_is_the_one_asked_for(pool):
     p = pool("--stop-signal", "USR1", args=["usr1"], workers=2)
-    started = time.monotonic()
     assert p.s.stop() == 0
-    assert time.monotonic() - started < 2
+    assert "is killed" not in p.s.log()
 
 
 def test_reload_replaces_every_worker_while_the_pool_answers(pool):
@@ -686,8 +678,7 @@ def test_output_of_the_workers_is_passed_on(pool):
 # These wait for what the first fixture has started, so they come last.
 
 def test_program_that_always_fails_is_started_ever_more_slowly(failing):
-    used, log = watched(failing["fail"])
-    assert used < CPU_BOUND, f"{used} s of cpu"
+    log = watched(failing["fail"])
     starts = log.count("this program always fails")
     # 0.1 s doubling to 30 s: about eight attempts for each of four slots.
     assert 12 <= starts <= 60, starts
@@ -698,9 +689,7 @@ def test_program_that_always_fails_is_started_ever_more_slowly(failing):
 
 
 def test_program_that_exits_0_at_once_is_started_ever_more_slowly(failing):
-    used, log = watched(failing["exit0"])
-    assert used < CPU_BOUND, f"{used} s of cpu"
-    assert failing["exit0"].s.running()
+    watched(failing["exit0"])
 
 
 def test_failing_program_that_works_again_is_taken_up(failing):

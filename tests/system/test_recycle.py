@@ -10,11 +10,9 @@ import pytest
 import harness
 import web
 
-MEASURING = True
-
 PHP = "/usr/bin/php-cgi"
 WORKERS = 4
-REQUESTS = 500 if harness.sanitized() else 2000
+REQUESTS = 500 if harness.brief() else 2000
 THREADS = 8
 # Each takes 2 ms, so that THREADS of them keep all workers busy.
 PATH = "/token.php?us=2000&token=%s"

@@ -10,11 +10,9 @@ import time
 import pytest
 
 import harness as h
-from test_retire import Load, busy, enough, start
+from test_retire import LONGEST, Load, busy, enough, start
 
-MEASURING = True
-
-LONG = 5 if h.sanitized() else 12       # seconds
+STARTS = 8 if h.brief() else 20
 
 
 def count(s, text):
@@ -56,17 +54,18 @@ def test_reload_waits_for_a_request_or_two_seconds(spawnd, place):
     began = time.monotonic()
     s.signal(signal.SIGHUP)
     s.wait_log("all workers are new")
-    assert 1.9 < time.monotonic() - began < 4
+    assert time.monotonic() - began > 1.9
     assert not before & set(s.workers())
     with h.Load(f"{place}/sock", threads=2, rate=50, query="sleep=10") as load:
         h.wait_for(lambda: load.answered > 20, 5, s.log)
         took = []
-        for n in (2, 3, 4):     # a loaded machine may be slow once
+        for n in range(2, 7):
             began = time.monotonic()
             s.signal(signal.SIGHUP)
             h.wait_for(lambda: count(s, "all workers are new") == n, 5, s.log)
             took.append(time.monotonic() - began)
-        assert min(took) < 1.5, took
+        # Less than what a reload without requests is waited for.
+        assert min(took) < 1.9, took
     assert not load.failed, load
 
 
@@ -97,18 +96,19 @@ def test_renewals_under_load_lose_nothing(spawnd, place, options):
     s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 4, *options, "--",
                h.app("bare"), "1" if options[0] == "--max-rss" else "0")
     before = set(s.workers())
-    load = Load(f"{place}/sock", seconds=LONG)
+    load = Load(f"{place}/sock", seconds=LONGEST)
     seen = 0
-    while load.running():
-        assert len(s.workers()) <= 5, s.workers()
-        seen = max(seen, len(s.workers()))
-        time.sleep(0.02)
+    # One that grows fast is kept for longer each time.
+    while starts(s) < STARTS or seen < 5:
+        for _ in range(10):
+            assert len(s.workers()) <= 5, s.workers()
+            seen = max(seen, len(s.workers()))
+            h.pass_time(0.02)       # between two looks
+        assert load.running(), s.log()
+    load.end()
     result = load.result()
     enough(result)
     assert result["failed"] == 0, (result, s.log())
-    # One that grows fast is kept for longer each time.
-    assert starts(s) >= (LONG if options[0] == "--max-age" else 8)
-    assert seen == 5
     assert not before & set(s.workers())
     if options[0] == "--max-rss":
         assert count(s, r"has grown to \d+ MB \(--max-rss\)") >= 4
@@ -129,10 +129,9 @@ def test_idle_pool_is_renewed_by_age_one_after_another(spawnd, place):
 
 def test_more_and_fewer_workers_under_load(spawnd, place):
     s, _ = start(spawnd, place, "no handler", "-F", 2)
-    load = Load(f"{place}/sock", seconds=LONG)
+    load = Load(f"{place}/sock", seconds=LONGEST)
     h.wait_for(lambda: busy(s), 5, s.log)
-    rounds = 0
-    while load.running():
+    for _ in range(2 if h.brief() else 10):
         for n in (3, 4, 5):
             s.signal(signal.SIGTTIN)
             h.wait_for(lambda: len(s.workers()) == n, 5, s.log)
@@ -145,8 +144,8 @@ def test_more_and_fewer_workers_under_load(spawnd, place):
         starts(s)
         s.signal(signal.SIGTTIN)
         h.wait_for(lambda: len(s.workers()) == 2, 5, s.log)
-        rounds += 1
-    assert rounds > 1
+    assert load.running()
+    load.end()
     result = load.result()
     enough(result)
     assert result["failed"] == 0, (result, s.log())
@@ -163,8 +162,8 @@ def test_old_request_is_ended_and_the_others_go_on(spawnd, place):
         assert c.request("b 500").text.startswith("b ")
     with pytest.raises(h.FcgiError):
         slow.receive()
-    assert 0.9 < time.monotonic() - began < 3
-    assert re.search(r"worker \d+: has been at one request for 1\.\d+ s, "
+    assert time.monotonic() - began > 0.9
+    assert re.search(r"worker \d+: has been at one request for \d+\.\d+ s, "
                      r"more than 1 s \(--request-timeout\), and is ended",
                      s.log()), s.log()
     s.wait_workers(2)
@@ -182,7 +181,7 @@ def test_old_request_of_a_tree_ends_its_process_alone(spawnd, place):
     slow.send("a 60000", params=params)
     # Its stop signal wakes it up, and it finishes.
     assert slow.receive().text.startswith("a ")
-    assert 0.9 < time.monotonic() - began < 3
+    assert time.monotonic() - began > 0.9
     assert s.workers() == [leader]
     assert re.search(rf"worker {leader}: its process \d+ has been at one "
                      "request", s.log()), s.log()
@@ -197,8 +196,7 @@ def test_kept_open_connection_is_no_old_request(spawnd, place):
     worker = s.workers()
     with h.Connection(f"{place}/sock") as c:
         assert c.request("a", keep=True).text.startswith("a ")
-        end = time.monotonic() + 2.5
-        h.wait_for(lambda: time.monotonic() > end, 5)
+        h.pass_time(2.5)
         assert c.request("b", keep=True).text.startswith("b ")
     assert s.workers() == worker
     assert "request-timeout" not in s.log()

@@ -15,7 +15,7 @@ import harness
 import machine
 import units
 
-MEASURING = True
+LONG = True             # its root has to be made first
 
 SAMPLES = os.path.join(harness._top, "tests", "scripts")
 WWW_DATA = 33

@@ -22,10 +22,10 @@ import time
 
 import harness
 
-START = 10.0    # seconds until a server listens
+START = 10.0 * harness.PATIENCE     # seconds until a server listens
 STOP = 5.0      # seconds until it has ended
-ANSWER = 10.0   # seconds for one answer
-RUN = 100.0     # seconds for many of them
+ANSWER = 10.0 * harness.PATIENCE    # seconds for one answer
+RUN = 60.0 * harness.PATIENCE       # seconds for many of them
 
 
 def free_port():
