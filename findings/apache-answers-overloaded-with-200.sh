@@ -1,0 +1,293 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+#
+# An application that ends a request as FCGI_OVERLOADED or FCGI_UNKNOWN_ROLE, or
+# with an exit status and text on stderr, and sends nothing on stdout.
+#
+# Guess: mod_proxy_fcgi makes it 503, as it does for a closed connection.
+# Seen: 200 with an empty body; for FCGI_OVERLOADED nothing is in the error log.
+# HAProxy answers 502 if it does not keep the connection; if it keeps it, its
+# default, it does not take the end of the request for an end and waits for its
+# own time limit (504). nginx: 502.
+#
+# A process manager must not refuse work, or let an application refuse it, by
+# the protocol's own word for it: behind Apache the visitor gets an empty page
+# that counts as served, and caches and monitors see 200. Closing the connection
+# without a word is what all three take for a failure.
+#
+# Needs root, mmdebstrap and a Debian mirror ($MIRROR).
+
+set -eu
+
+packages='apache2-bin=2.4.68-1~deb12u1
+    haproxy=2.6.12-1+deb12u3
+    nginx=1.22.1-9+deb12u9
+    python3=3.11.2-1+b1'
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# shellcheck disable=SC2086	# one word a package
+mmdebstrap --quiet --variant=extract \
+    --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+    --include="$(printf '%s,' $packages)" \
+    bookworm "$tmp/root" "${MIRROR:-http://deb.debian.org/debian}"
+
+cd "$tmp/root"
+mkdir -p proc tmp run
+chmod 1777 tmp
+printf '%s\n' root:x:0:0::/:/bin/sh www-data:x:33:33::/:/bin/sh \
+    nobody:x:65534:65534::/:/bin/sh >etc/passwd
+printf '%s\n' root:x:0: www-data:x:33: nogroup:x:65534: >etc/group
+
+cat >try.py <<'EOF'
+import fcntl
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+LIMIT = 5
+FAILED = []
+WAIT = 1
+CASES = {
+    "closed": (False, 0, 0, b""),
+    "overloaded": (True, 2, 0, b""),
+    "unknown role": (True, 3, 0, b""),
+    "exit status 1, text on stderr": (True, 0, 1, b"no database\n"),
+}
+
+
+def record(kind, rid, data=b""):
+    return struct.pack(">BBHHBx", 1, kind, rid, len(data), 0) + data
+
+
+def read(sock, size):
+    data = b""
+    while len(data) < size:
+        more = sock.recv(size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def read_record(sock):
+    _, kind, rid, size, pad = struct.unpack(">BBHHBx", read(sock, 8))
+    return kind, rid, read(sock, size + pad)[:size]
+
+
+def read_request(sock, body=True):
+    """The request's id and whether the web server keeps the connection."""
+    keep = 0
+    while True:
+        kind, rid, data = read_record(sock)
+        if kind == 1:
+            keep = data[2]
+        if kind == (5 if body else 4) and not data:
+            return rid, keep
+
+
+def end_request(rid, status=0, protocol=0):
+    return record(3, rid, struct.pack(">IB3x", status, protocol))
+
+
+def application(path, serve):
+    """A FastCGI application: serve(connection) for each connection."""
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(16)
+    os.chmod(path, 0o666)
+
+    def one(conn):
+        try:
+            serve(conn)
+        except (EOFError, OSError):
+            pass
+        conn.close()
+
+    def loop():
+        while True:
+            conn = listener.accept()[0]
+            threading.Thread(target=one, args=(conn,), daemon=True).start()
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def loopback():
+    """The network namespace is ours: its loopback is down at first."""
+    with socket.socket() as sock:
+        fcntl.ioctl(sock, 0x8914, struct.pack("16sH22x", b"lo", 1))
+
+
+def http(port, method="GET", body=b"", more=b""):
+    with socket.create_connection(("127.0.0.1", port), LIMIT) as sock:
+        sock.sendall(method.encode() + b" /x HTTP/1.1\r\nHost: x\r\n" +
+                     b"Connection: close\r\n" + more + b"\r\n" + body)
+        data = b""
+        try:
+            while True:
+                part = sock.recv(65536)
+                if not part:
+                    return data
+                data += part
+        except TimeoutError:
+            return data + b"<silent>"
+
+
+def web_server(argv, port):
+    log = open("/tmp/log%d" % port, "w+")
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log,
+                               stderr=log)
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return process
+        except OSError:
+            time.sleep(0.05)
+    log.seek(0)
+    sys.exit("%s did not start:\n%s" % (argv[0], log.read()))
+
+
+def end(process):
+    os.kill(process.pid, signal.SIGTERM)
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def status(reply):
+    return reply[9:12].decode() if reply.startswith(b"HTTP/") else "none"
+
+
+def apache(port, path, more=""):
+    os.makedirs("/tmp/apache%d" % port)
+    with open("/tmp/apache.conf", "w") as f:
+        f.write("""ServerRoot /tmp/apache%(port)d
+%(modules)s
+ServerName x
+User www-data
+Group www-data
+Listen 127.0.0.1:%(port)d
+DefaultRuntimeDir .
+PidFile pid
+Mutex posixsem
+ErrorLog error.log
+ProxyTimeout %(limit)d
+%(more)s
+ProxyPass / %(path)s
+""" % {"port": port, "path": path, "more": more, "limit": LIMIT,
+       "modules": "\n".join(
+           "LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so" % (m, m)
+           for m in ("mpm_event", "proxy", "proxy_fcgi", "authz_core"))})
+    return web_server(["/usr/sbin/apache2", "-DFOREGROUND", "-f",
+                       "/tmp/apache.conf"], port)
+
+
+def haproxy(port, path, more=""):
+    with open("/tmp/haproxy.cfg", "w") as f:
+        f.write("""defaults
+ mode http
+ timeout client %(limit)ds
+ timeout server %(wait)ds
+ timeout connect 1s
+fcgi-app app
+ docroot /tmp
+ %(more)s
+frontend web
+ bind 127.0.0.1:%(port)d
+ default_backend pool
+backend pool
+ use-fcgi-app app
+ server s unix@%(path)s proto fcgi
+""" % {"port": port, "path": path, "more": more, "limit": LIMIT,
+       "wait": WAIT})
+    return web_server(["/usr/sbin/haproxy", "-db", "-f", "/tmp/haproxy.cfg"],
+                      port)
+
+
+def nginx(port, path, more="", upstream=""):
+    os.makedirs("/tmp/nginx%d" % port)
+    os.chmod("/tmp/nginx%d" % port, 0o777)
+    with open("/tmp/nginx.conf", "w") as f:
+        f.write("""daemon off; master_process off; pid pid; events {}
+error_log error.log;
+http { access_log off; client_max_body_size 9m;
+%(temp)s
+upstream app { server unix:%(path)s; %(upstream)s }
+server { listen 127.0.0.1:%(port)d; location / {
+fastcgi_pass app; fastcgi_param REQUEST_METHOD $request_method;
+fastcgi_param CONTENT_LENGTH $content_length; %(more)s } } }
+""" % {"port": port, "path": path, "more": more, "upstream": upstream,
+       "temp": "\n".join("%s_temp_path %s;" % (n, n) for n in
+                         ("client_body", "proxy", "fastcgi", "uwsgi",
+                          "scgi"))})
+    return web_server(["/usr/sbin/nginx", "-p", "/tmp/nginx%d" % port, "-e",
+                       "error.log", "-c", "/tmp/nginx.conf"], port)
+
+
+def check(what, expected, seen):
+    good = expected == seen
+    print("%s %s: %s" % ("ok     " if good else "CHANGED", what, seen if good
+                         else "%r, was %r" % (seen, expected)), flush=True)
+    FAILED.extend([] if good else [what])
+
+
+how = {}
+
+
+def serve(conn):
+    while True:
+        rid, keep = read_request(conn)
+        if how["stderr"]:
+            conn.sendall(record(7, rid, how["stderr"]) + record(7, rid))
+        if how["word"]:
+            conn.sendall(end_request(rid, how["exit"], how["protocol"]))
+        if not (how["word"] and keep):
+            return
+
+
+def try_all(server, port, *more):
+    process = server(port, *more)
+    for case in sorted(CASES):
+        how.update(zip(("word", "protocol", "exit", "stderr"), CASES[case]))
+        reply = http(port)
+        empty = reply.endswith(b"Content-Length: 0\r\nConnection: close"
+                               b"\r\n\r\n")
+        yield case, status(reply) + (" empty" if empty else "")
+    end(process)
+
+
+loopback()
+subprocess.run(["/usr/sbin/apache2", "-v"])
+subprocess.run(["/usr/sbin/haproxy", "-v"])
+subprocess.run(["/usr/sbin/nginx", "-v"])
+application("/tmp/app", serve)
+for case, seen in try_all(apache, 8001, "unix:/tmp/app|fcgi://x/"):
+    check("Apache, " + case, "503" if case == "closed" else "200 empty", seen)
+with open("/tmp/apache8001/error.log") as f:
+    log = f.read().splitlines()
+    print("\n".join(log))
+    check("Apache's lines on FastCGI: stderr's one, and two for the closed",
+          3, sum("[proxy_fcgi:" in line for line in log))
+for case, seen in try_all(haproxy, 8002, "/tmp/app", "no option keep-conn"):
+    check("HAProxy, not keeping, " + case, "502", seen)
+for case, seen in try_all(haproxy, 8003, "/tmp/app"):
+    check("HAProxy, keeping, " + case,
+          "502" if case == "closed" else "504", seen)
+for case, seen in try_all(nginx, 8004, "/tmp/app"):
+    check("nginx, " + case, "502", seen)
+
+if FAILED:
+    sys.exit("changed: " + ", ".join(FAILED))
+EOF
+
+printf '%s\n' "$packages"
+timeout 120 unshare --net --pid --fork --kill-child --mount-proc="$PWD/proc" \
+    env -i LC_ALL=C PATH=/usr/sbin:/usr/bin chroot . /usr/bin/python3 /try.py
