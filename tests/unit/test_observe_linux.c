@@ -409,28 +409,43 @@ static const struct sleep sleeps_known[] = {
 	{ "loops beside a thread", loops_beside_a_thread, 1, 2, 0, false },
 };
 
+/* Is it quiet after that time, and never before? */
+static bool
+becomes_quiet(uint64_t *now)
+{
+	bool quiet;
+
+	assert_int_equal(look(*now).holds, HOLDS_BUSY);
+	assert_int_equal(look(++*now).holds, HOLDS_BUSY);
+	assert_int_equal(look(*now + IDLE - 1).holds, HOLDS_BUSY);
+	*now += IDLE;
+	quiet = look(*now).holds == HOLDS_QUIET;
+	*now += USEC;
+	sight = (struct sight){ .connection = 0 };
+	return quiet;
+}
+
+/* On a loaded host a look may be late, and then it is not known. */
 static void
 only_who_waits_for_its_clients_alone_is_quiet(void **arg)
 {
 	const struct sleep *s;
-	uint64_t now = USEC;
-	struct exam x;
+	uint64_t now = USEC, end;
 	size_t i;
+	bool quiet;
 
 	(void)arg;
 	for (i = 0; i < NITEMS(sleeps_known); i++) {
 		s = &sleeps_known[i];
 		start(s->work, s->clients);
 		await_rest(s);
-		now += USEC;
-		assert_int_equal(look(now).holds, HOLDS_BUSY);
-		assert_int_equal(look(++now).holds, HOLDS_BUSY);
-		assert_int_equal(look(now + IDLE - 1).holds, HOLDS_BUSY);
-		x = look(now + IDLE);
-		if (x.holds != (s->quiet ? HOLDS_QUIET : HOLDS_BUSY))
-			fail_msg("%s: %d", s->name, (int)x.holds);
+		end = loop_now() + PATIENCE;
+		do
+			quiet = becomes_quiet(&now);
+		while (s->quiet && !quiet && loop_now() < end);
+		if (quiet != s->quiet)
+			fail_msg("%s: quiet: %d", s->name, (int)quiet);
 		finish(s);
-		now += IDLE;
 	}
 }
 
