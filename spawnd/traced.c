@@ -16,6 +16,8 @@
 
 #define LOOK_FIRST	UINT64_C(20000)	/* usec, from suspicion to a look */
 #define LOOK_LAST	USEC
+#define WATCH_PAUSE	(USEC / 10)	/* so that many are due together */
+#define WATCH_YIELD	UINT64_C(1000)
 #define LOOKS		6		/* at one that may well live on */
 #define LOOKS_SURE	2		/* at what may be only a moment's */
 
@@ -174,10 +176,11 @@ on_watch(void)
 	uint64_t now = loop_now(), next = worker_watch(now);
 
 	watches = next != NEVER;
-	/* More than a turn: the others have theirs before. */
-	if (watches)
-		loop_timer(TIMER_WATCH, next > now ? next : now + 1000,
-		    on_watch);
+	if (!watches)
+		return;
+	/* Past already: more than a turn, and the others have theirs before. */
+	next = next > now ? next + WATCH_PAUSE : now + WATCH_YIELD;
+	loop_timer(TIMER_WATCH, next, on_watch);
 }
 
 void
@@ -186,7 +189,7 @@ traced_expect(void)
 	if (watches)
 		return;
 	watches = true;
-	loop_timer(TIMER_WATCH, loop_now() + USEC, on_watch);
+	loop_timer(TIMER_WATCH, loop_now() + USEC + WATCH_PAUSE, on_watch);
 }
 
 int

@@ -28,8 +28,9 @@ usage_connections(uint64_t **inodes)
 	return n;
 }
 
+/* Returns 0 with *u added to and *state set, or -1 if it cannot be seen. */
 static int
-read_stat(pid_t pid, struct usage *u)
+read_stat(pid_t pid, struct usage *u, char *state)
 {
 	uint64_t ticks, pages;
 	char path[32], buf[512];
@@ -38,6 +39,7 @@ read_stat(pid_t pid, struct usage *u)
 	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
 	    parse_usage(buf, &ticks, &pages) == -1)
 		return -1;
+	*state = parse_state(buf);
 	u->processes++;
 	u->cpu += ticks * USEC / (uint64_t)sysconf(_SC_CLK_TCK);
 	u->rss += pages * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -103,16 +105,19 @@ usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 	int i, more, found = 1;
 	uint64_t until = loop_now() + PSS_TIME;
 	bool known = pss;
+	char state;
 
 	*u = (struct usage){ .counted = true };
 	tree[0] = pid;
 	for (i = 0; i < found; i++) {
-		if (read_stat(tree[i], u) == -1) {
+		if (read_stat(tree[i], u, &state) == -1) {
 			if (i == 0)
 				return -1;
 			continue;
 		}
-		if (i == 0 && (u->over = end_reached(pid)))
+		/* Its first thread may have ended before the others. */
+		u->over = i == 0 && state == 'Z' && end_reached(pid);
+		if (u->over)
 			return 0;
 		count_connections(tree[i], inodes, n, u);
 		known = known && add_pss(tree[i], until, u);

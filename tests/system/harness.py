@@ -33,6 +33,7 @@ fixed time to wait for something.
       s.log()           all it wrote to stdout and stderr so far
       s.wait_log(text)  until the log has it
       s.workers()       pids of its children; s.wait_workers(n) for n of them
+      s.wait_watched()  until the supervisor has a pidfd of each of them
       s.signal(SIG)     to the supervisor
       s.stop()          TERM, returns the exit status
       s.wait(deadline)  awaits its end, returns the exit status
@@ -565,6 +566,13 @@ class Spawnd:
         return wait_for(right, deadline,
                         lambda: f"{count} workers other than {other_than}: "
                                 f"{self.workers()}\n{self.log()}")
+
+    def wait_watched(self, deadline=5):
+        """Until each worker has its pidfd, a second after its start. Then the
+        supervisor of an idle pool does nothing more by itself."""
+        wait_for(lambda: sum("pidfd" in link for link in
+                             fds(self.pid).values()) == len(self.workers()),
+                 deadline, lambda: f"pidfds: {fds(self.pid)}")
 
     def processes(self):
         return sorted(s.pid for s in all_stats()

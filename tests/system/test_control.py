@@ -113,6 +113,7 @@ def drip(c, deadline):
 
 
 def test_who_is_slow_is_given_up(echo):
+    echo.wait_watched()
     before = len(h.fds(echo.pid))
     bits = never_read(echo.read)
     dripping = threading.Thread(target=drip, args=(bits, 150))
@@ -315,6 +316,7 @@ def test_idle_with_a_client_makes_no_wake_ups(echo):
         return int(h.status(echo.pid)["voluntary_ctxt_switches"])
     with Raw(echo.control) as c:
         c.ask("status")
+        echo.wait_watched()
         h.wait_for(lambda: h.stat(echo.pid).state == "S", 5)
         before = switches()
         h.pass_time(3)
