@@ -38,7 +38,8 @@ SRCS =		adapt.c capture.c command.c control.c daemon.c drain.c \
 		strays.c supervise.c syslog.c trail.c worker.c
 SRCS_linux =	jail_linux.c observe_linux.c proc_linux.c parse_linux.c \
 		diag_linux.c load_linux.c netlink_linux.c queue_linux.c \
-		quiet_linux.c refuse_linux.c request_linux.c usage_linux.c
+		quiet_linux.c refuse_linux.c request_linux.c traced_linux.c \
+		usage_linux.c
 SRCS_posix =	jail_posix.c observe_none.c refuse_none.c usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux

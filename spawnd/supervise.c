@@ -313,7 +313,7 @@ take_child(unsigned int slot, int status, bool halted)
 	struct pool_event ev = { .what = EV_HALTED, .slot = slot };
 
 	if (halted)
-		mend_stopped(slot);
+		mend_stopped(slot, status);
 	else {
 		if (stopping && is_last())
 			strays_find();	/* they are waited for */
