@@ -38,10 +38,10 @@ SRCS =		adapt.c address.c capture.c command.c control.c daemon.c \
 		presocket.c program.c proto.c reap.c renew.c report.c retire.c \
 		sample.c scale.c signame.c slot.c start.c status.c strays.c \
 		supervise.c syslog.c terminal.c traced.c worker.c
-SRCS_linux =	diag_linux.c end_linux.c jail_linux.c load_linux.c \
-		looker_linux.c netlink_linux.c observe_linux.c parse_linux.c \
-		path_linux.c proc_linux.c queue_linux.c quiet_linux.c \
-		refuse_linux.c request_linux.c usage_linux.c
+SRCS_linux =	diag_linux.c end_linux.c inspected_linux.c jail_linux.c \
+		load_linux.c looker_linux.c netlink_linux.c observe_linux.c \
+		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
+		quiet_linux.c refuse_linux.c request_linux.c usage_linux.c
 SRCS_posix =	end_none.c jail_posix.c observe_none.c path_posix.c \
 		refuse_none.c usage_none.c
 FOREIGN_linux =	posix

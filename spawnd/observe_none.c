@@ -109,6 +109,13 @@ observe_serves(pid_t pid)
 	return false;
 }
 
+bool
+observe_inspected(pid_t pid)
+{
+	(void)pid;
+	return false;
+}
+
 uint64_t
 observe_mark(void)
 {

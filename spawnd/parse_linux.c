@@ -253,6 +253,35 @@ parse_caught(const char *text, int signo)
 	return (mask >> (signo - 1) & 1) != 0;
 }
 
+pid_t
+parse_tracer(const char *text)
+{
+	static const char key[] = "\nTracerPid:";
+	const char *s = strstr(text, key);
+	int pid;
+
+	return s != NULL && sscanf(s + sizeof(key) - 1, "%d", &pid) == 1 ?
+	    (pid_t)pid : 0;
+}
+
+bool
+parse_has_uid(const char *text, uid_t uid)
+{
+	static const char key[] = "\nUid:";
+	const char *s = strstr(text, key);
+	unsigned int u[4];
+	size_t i;
+
+	if (s == NULL || sscanf(s + sizeof(key) - 1, "%u %u %u %u", &u[0],
+	    &u[1], &u[2], &u[3]) != 4)
+		return true;	/* what cannot be known is nobody else's */
+	for (i = 0; i < 4; i++) {
+		if (u[i] == uid)
+			return true;
+	}
+	return false;
+}
+
 bool
 parse_watched(const char *line, uint64_t *inode, uint32_t *events)
 {

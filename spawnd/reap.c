@@ -36,11 +36,11 @@ reap_ended(unsigned int slot, int status)
 }
 
 static void
-take_halted(unsigned int slot)
+take_halted(unsigned int slot, int signo)
 {
 	struct pool_event ev = { .what = EV_HALTED, .slot = slot };
 
-	mend_stopped(slot);
+	mend_stopped(slot, signo);
 	supervise_event(&ev);
 }
 
@@ -61,7 +61,7 @@ reap_children(void)
 			observe_reaped(pid);
 			strays_reaped(pid);
 		} else if (slot != -1 && halted)
-			take_halted((unsigned int)slot);
+			take_halted((unsigned int)slot, status);
 		else if (slot != -1)
 			reap_ended((unsigned int)slot, status);
 		died = died || (slot != -1 && !halted);

@@ -264,7 +264,8 @@ struct sight {
 	bool		 examined;		/* it still may stand */
 	bool		 dear;			/* the last look took long */
 	bool		 oom_done;
-	bool		 halted;		/* by somebody else */
+	int		 halted;		/* by that signal, not ours */
+	bool		 left;			/* and stays so for now */
 	bool		 over;			/* none of its tasks was left */
 	bool		 suspect;		/* see traced.c */
 	bool		 must_end;		/* it has, or was sent KILL */
@@ -732,8 +733,11 @@ void	 mend_init(void);
  * lowered its limits.
  */
 void	 mend_no_spawn(void);
-/* A slot's process has stopped. If that was not us, it will be continued. */
-void	 mend_stopped(unsigned int slot);
+/*
+ * A slot's process has stopped, by that signal. If that was not us, it will be
+ * continued, at once or after a while.
+ */
+void	 mend_stopped(unsigned int slot, int signo);
 
 /* notify.c: the protocols of systemd, sd_listen_fds(3) and sd_notify(3) */
 /*
@@ -817,6 +821,8 @@ void	 observe_reaped(pid_t pid);
 void	 observe_close(void);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
+/* Is it traced by a process of another user, as root's debugger is? */
+bool	 observe_inspected(pid_t pid);
 /* The listen queue as it is now; 0: nobody waits there; MARK_UNKNOWN. */
 #define MARK_UNKNOWN	UINT64_MAX
 uint64_t observe_mark(void);
@@ -920,6 +926,10 @@ uint64_t parse_pss(const char *text);
 size_t	 parse_pids(const char *text, pid_t *list, int *n, int max);
 /* Does the SigCgt line of /proc/PID/status have that signal? */
 bool	 parse_caught(const char *text, int signo);
+/* The process that traces it, of its status; 0: none. */
+pid_t	 parse_tracer(const char *text);
+/* Is one of its four user ids that one, or not to be seen? */
+bool	 parse_has_uid(const char *text, uid_t uid);
 /* A line of an epoll's fdinfo; false: it tells of no descriptor. */
 bool	 parse_watched(const char *line, uint64_t *inode, uint32_t *events);
 
@@ -1298,10 +1308,13 @@ bool	 worker_can_be_reaped(unsigned int slot);
 /* The slot's process is its no more; if it is a child, it may be reaped. */
 void	 worker_forget(unsigned int slot);
 /*
- * Takes one child that has ended (its status in *status) or *stopped. *slot
- * is its slot, -1 if it has none. Returns its pid, 0 if there is no more.
+ * Takes one child that has ended (its status in *status) or *stopped (by the
+ * signal in *status). *slot is its slot, -1 if it has none. Returns its pid,
+ * 0 if there is no more.
  */
 pid_t	 worker_reap(int *slot, int *status, bool *stopped);
+/* Has a slot's process been continued since it stopped? True once for each. */
+bool	 worker_continued(unsigned int slot);
 /* Why the last process of a slot did not reach its program; NULL: it did. */
 const struct exec_failure *worker_failure(unsigned int slot);
 /* What a look at the slot's process remembers. */

@@ -415,12 +415,23 @@ worker_reap(int *slot, int *status, bool *stopped)
 		*slot = (int)(w - workers);
 	*stopped = info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED;
 	if (*stopped) {
+		*status = info.si_status;
 		waitid(P_PID, (id_t)info.si_pid, &info, WSTOPPED | WNOHANG);
 		return info.si_pid;
 	}
 	if (w != NULL)
 		worker_forget((unsigned int)*slot);
 	return waitpid(info.si_pid, status, 0);
+}
+
+bool
+worker_continued(unsigned int slot)
+{
+	siginfo_t info = { 0 };
+
+	return workers[slot].pid != 0 && waitid(P_PID,
+	    (id_t)workers[slot].pid, &info, WCONTINUED | WNOHANG) == 0 &&
+	    info.si_pid != 0;
 }
 
 const struct exec_failure *

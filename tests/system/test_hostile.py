@@ -4,7 +4,9 @@ or spawnd ends with 71 for a service manager to start it anew: without a hang,
 and without using the cpu."""
 
 import os
+import re
 import signal
+import subprocess
 import time
 
 import pytest
@@ -105,21 +107,133 @@ def test_siblings_that_are_killed_are_replaced(pool, signo):
     p.stops()
 
 
-def test_siblings_that_are_stopped_go_on(pool):
+STAYS = r"worker (\d+): was stopped by another process: it stays so"
+CONTINUED = r"worker (\d+): was stopped by another process: it is continued"
+
+
+def is_stopped(pid):
+    return h.stat(pid).state in "Tt"
+
+
+def test_siblings_that_are_stopped_go_on_but_for_one(pool):
+    """Who has stopped them cannot be seen: it may be an administrator."""
     p = pool()
-    p.attack(f"siblings={int(signal.SIGSTOP)}")
-    p.whole()
+    attacker, _ = p.attack(f"siblings={int(signal.SIGSTOP)}")
+    pid = int(p.s.wait_log(STAYS).group(1))
+    h.wait_for(lambda: len(re.findall(CONTINUED, p.s.log())) == WORKERS - 2,
+               5, p.s.log)
+    assert [w for w in p.first if is_stopped(w)] == [pid] != [attacker]
+    for _ in range(20):
+        assert p.answers()
     p.idles()
-    p.stops()
-
-
-def test_worker_that_stops_itself_goes_on(pool):
-    p = pool()
-    pid, _ = p.attack("stop")
-    p.s.wait_log(f"worker {pid}: was stopped by somebody else; it is "
-                 "continued")
+    assert is_stopped(pid)
+    os.kill(pid, signal.SIGCONT)
+    p.s.wait_log(f"worker {pid}: was continued by another process")
     p.whole()
     p.stops()
+
+
+def test_worker_that_stops_itself_ends_with_the_pool(pool):
+    p = pool()
+    with h.Connection(p.addr) as c:
+        c.send("stop")
+        pid = int(p.s.wait_log(STAYS).group(1))
+        assert is_stopped(pid) and p.answers()
+        p.s.signal(signal.SIGTERM)
+        assert c.receive().status == 200
+    assert p.s.wait(6) == 0
+
+
+@pytest.mark.parametrize("signo", [signal.SIGTSTP, signal.SIGTTOU])
+def test_what_a_terminal_stops_goes_on(pool, signo):
+    p = pool()
+    os.kill(p.first[0], signo)
+    assert int(p.s.wait_log(CONTINUED).group(1)) == p.first[0]
+    p.stops()
+
+
+def test_stopped_worker_is_left_so_for_a_time(pool):
+    p = pool()
+    os.kill(p.first[0], signal.SIGSTOP)
+    p.s.wait_log(STAYS)
+    # Others meanwhile are not.
+    os.kill(p.first[1], signal.SIGSTOP)
+    assert int(p.s.wait_log(CONTINUED).group(1)) == p.first[1]
+    assert is_stopped(p.first[0])
+    p.s.wait_log(rf"worker {p.first[0]}: was .* it is continued", deadline=90)
+    # Nor is it again, so soon after.
+    os.kill(p.first[0], signal.SIGSTOP)
+    h.wait_for(lambda: len(re.findall(CONTINUED, p.s.log())) == 3, 5, p.s.log)
+    p.whole()
+    p.stops()
+
+
+def test_stopped_worker_does_not_hold_up_a_reload(pool):
+    p = pool()
+    os.kill(p.first[0], signal.SIGSTOP)
+    p.s.wait_log(STAYS)
+    p.s.signal(signal.SIGHUP)
+    p.s.wait_log("all workers are new", deadline=20)
+    assert not set(p.s.workers()) & set(p.first)
+    assert "killed" not in p.s.log()
+    p.stops()
+
+
+def test_last_worker_that_is_stopped_goes_on(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
+               h.app("hostile"))
+    os.kill(s.workers()[0], signal.SIGSTOP)
+    s.wait_log(CONTINUED)
+    assert h.request(f"{place}/sock", deadline=5).status == 200
+
+
+def test_worker_that_root_traces_is_left_alone(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
+               h.app("hostile"))
+    pid = s.workers()[0]
+    tracer = subprocess.Popen(["strace", "-q", "-o", "/dev/null", "-p",
+                               str(pid)], stderr=subprocess.DEVNULL)
+    try:
+        h.wait_for(lambda: h.status(pid)["TracerPid"] == str(tracer.pid), 5)
+        os.kill(pid, signal.SIGSTOP)
+        s.wait_log(f"worker {pid}: is stopped, and traced by a process of "
+                   "another user: it is left alone until that ends")
+        h.pass_time(2)
+        assert is_stopped(pid) and not re.search(CONTINUED, s.log())
+    finally:
+        tracer.terminate()
+        tracer.wait(10)
+    s.wait_log(CONTINUED)
+    assert h.request(f"{place}/sock", deadline=5).status == 200
+
+
+def test_worker_that_the_pools_user_traces_goes_on(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
+               h.app("hostile"))
+    pid = s.workers()[0]
+    tracer = subprocess.Popen(
+        ["strace", "-q", "-o", "/dev/null", "-p", str(pid)],
+        stderr=subprocess.DEVNULL, preexec_fn=h.become_user("www"))
+    try:
+        h.wait_for(lambda: h.status(pid)["TracerPid"] == str(tracer.pid), 5)
+        os.kill(pid, signal.SIGSTOP)
+        s.wait_log(CONTINUED)
+    finally:
+        tracer.terminate()
+        tracer.wait(10)
+    assert h.request(f"{place}/sock", deadline=5).status == 200
+
+
+def test_core_of_a_running_worker(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
+               h.app("hostile"))
+    pid = s.workers()[0]
+    done = subprocess.run(["gcore", "-o", f"{place}/core", str(pid)],
+                          stdin=subprocess.DEVNULL, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert os.path.getsize(f"{place}/core.{pid}") > 0, done.stdout
+    assert h.request(f"{place}/sock", deadline=5).status == 200
+    assert "stopped" not in s.log() and s.workers() == [pid]
 
 
 def test_supervisor_that_is_killed_takes_all_along(pool, hidden):

@@ -275,6 +275,28 @@ caught_signals_are_bits_of_a_mask(void **arg)
 	assert_false(parse_caught("", SIGTERM));
 }
 
+static void
+who_traces_and_whose_it_is(void **arg)
+{
+	static const char text[] = "Name:\tx\\nUid:\t9 9 9 9\nPid:\t7\n"
+	    "TracerPid:\t4711\nUid:\t1000\t0\t33\t34\nGid:\t5\t5\t5\t5\n";
+
+	(void)arg;
+	assert_int_equal(parse_tracer(text), 4711);
+	assert_int_equal(parse_tracer("Name:\tx\nTracerPid:\t0\n"), 0);
+	assert_int_equal(parse_tracer("TracerPid:\t1"), 0);
+	assert_int_equal(parse_tracer(""), 0);
+	assert_true(parse_has_uid(text, 1000));
+	assert_true(parse_has_uid(text, 0));
+	assert_true(parse_has_uid(text, 33));
+	assert_true(parse_has_uid(text, 34));
+	assert_false(parse_has_uid(text, 5));
+	assert_false(parse_has_uid(text, 9));
+	/* Unknown is not another's. */
+	assert_true(parse_has_uid("Name:\tx\nUid:\t1\t1\n", 5));
+	assert_true(parse_has_uid("", 5));
+}
+
 /* A datagram that is put together. */
 struct datagram {
 	_Alignas(struct nlmsghdr) char bytes[1024];
@@ -462,6 +484,7 @@ main(void)
 		cmocka_unit_test(pids_are_read_over_the_end_of_a_part),
 		cmocka_unit_test(what_is_no_pid_ends_the_list),
 		cmocka_unit_test(caught_signals_are_bits_of_a_mask),
+		cmocka_unit_test(who_traces_and_whose_it_is),
 		cmocka_unit_test(dump_ends_with_its_last_message),
 		cmocka_unit_test(single_answer_is_all),
 		cmocka_unit_test(answer_to_another_question_is_left_out),
