@@ -30,7 +30,8 @@ PURE = {"pool.c", "slot.c", "start.c", "retire.c", "renew.c", "drain.c",
 PURE_HEADERS = {
     "assert.h", "errno.h", "inttypes.h", "limits.h", "signal.h", "stdbool.h",
     "stddef.h", "stdint.h", "stdlib.h", "string.h", "sys/queue.h",
-    "sys/tree.h", "sys/types.h", "sys/wait.h", "pool.h", "slot.h", "scale.h"}
+    "sys/tree.h", "sys/types.h", "sys/wait.h", "base/units.h", "pool.h",
+    "slot.h", "scale.h", "pool/pool.h", "pool/slot.h", "pool/scale.h"}
 
 # rule, what to find in the code (comments and literals blanked), where it may
 # stand, and a line that breaks the rule
@@ -96,10 +97,10 @@ def files(tree):
 
 
 def sources(tree):
-    """(path, path within spawnd/, its code), of all C of spawnd/."""
+    """(path, name, its code), of all C of spawnd/. No two have one name."""
     for path in files(tree):
         if path.startswith("spawnd/") and path.endswith((".c", ".h")):
-            yield path, path[len("spawnd/"):], code(read(tree, path))
+            yield path, os.path.basename(path), code(read(tree, path))
 
 
 def check_layers(tree):
@@ -201,26 +202,26 @@ def check(tree):
 def plants():
     """(rule, path, text to append) that break each rule."""
     for rule, _, _, line in RULES:
-        path = "spawnd/err.c"
+        path = "err.c"
         if rule == "exec where only a fork is":
-            yield rule, "spawnd/looker_linux.c", line + "\n"
-            path = "spawnd/daemon.c"
+            yield rule, "looker_linux.c", line + "\n"
+            path = "daemon.c"
         yield rule, path, line + "\n"
-    yield "fork and exec", "spawnd/loop.c", "\tpid = fork();\n"
-    yield "libevent", "spawnd/worker.c", "#include <event2/event.h>\n"
-    yield "conditional compilation", "spawnd/spawnd.h", "#if 0\n#endif\n"
-    yield "headers of the pool", "spawnd/pool.c", "#include <unistd.h>\n"
-    yield "system calls", "spawnd/pool.c", "\tkill(pid, 9);\n"
-    yield ("length of a function", "spawnd/err.c",
+    yield "fork and exec", "loop.c", "\tpid = fork();\n"
+    yield "libevent", "worker.c", "#include <event2/event.h>\n"
+    yield "conditional compilation", "pool.h", "#if 0\n#endif\n"
+    yield "headers of the pool", "pool.c", "#include <unistd.h>\n"
+    yield "system calls", "pool.c", "\tkill(pid, 9);\n"
+    yield ("length of a function", "err.c",
            "static void\nf(void)\n{\n" + "\tg();\n" * FUNCTION_MAX + "}\n")
-    yield "length of a file", "spawnd/err.c", "\n" * FILE_MAX
-    yield ("goto", "spawnd/err.c",
+    yield "length of a file", "err.c", "\n" * FILE_MAX
+    yield ("goto", "err.c",
            "static void\nf(void)\n{\nagain:\n\tgoto again;\n}\n")
-    yield ("goto", "spawnd/err.c", "static void\nf(void)\n{\n\tgoto a;\na:\n"
+    yield ("goto", "err.c", "static void\nf(void)\n{\n\tgoto a;\na:\n"
            "\tgoto b;\nb:\n\treturn;\n}\n")
-    yield "columns", "spawnd/err.c", "/* " + "x" * COLUMNS + " */\n"
-    yield "blanks at the end", "spawnd/err.c", "int x; \n"
-    yield "tabs", "spawnd/err.c", "        int x;\n"
+    yield "columns", "err.c", "/* " + "x" * COLUMNS + " */\n"
+    yield "blanks at the end", "err.c", "int x; \n"
+    yield "tabs", "err.c", "        int x;\n"
     yield "layout", "misc.txt", LICENSE + "\n"
     yield "license", "tests/planted.c", "int x;\n"
 
@@ -231,7 +232,10 @@ def self_test(tree):
         copy = os.path.join(tmp, "tree")
         shutil.copytree(tree, copy, ignore=shutil.ignore_patterns(*OURS))
         known = set(check(copy))
+        where = {os.path.basename(p): p for p in files(copy)
+                 if p.startswith("spawnd/")}
         for rule, path, text in plants():
+            path = where.get(path, path)
             full = os.path.join(copy, path)
             old = read(copy, path) if os.path.exists(full) else None
             with open(full, "a", encoding="utf-8") as f:

@@ -69,7 +69,8 @@ def normal(text):
 def read_macros():
     """The #define'd strings, which may stand between two literals."""
     macros = {"PRIu64": "llu"}
-    for path in glob.glob(os.path.join(TOP, "spawnd", "*.[ch]")):
+    for path in glob.glob(os.path.join(TOP, "spawnd/**/*.[ch]"),
+                          recursive=True):
         with open(path, encoding="utf-8") as f:
             for m in re.finditer(r'^#define\s+(\w+)\s+"([^"]*)"$', f.read(),
                                  re.MULTILINE):
@@ -144,7 +145,8 @@ def read_sources():
     """{message: statuses} and {part: file}."""
     macros = read_macros()
     messages, parts = {}, {}
-    for path in sorted(glob.glob(os.path.join(TOP, "spawnd", "*.c"))):
+    for path in sorted(glob.glob(os.path.join(TOP, "spawnd/**/*.c"),
+                                 recursive=True)):
         base = os.path.basename(path)
         if base in NOT_FILES:
             continue

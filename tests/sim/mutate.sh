@@ -64,7 +64,7 @@ edit()
 hunt()
 {
 	program=$out/$1-bug
-	edit "spawnd/$1.c" "$2" "$program.c" || return
+	edit "$(find spawnd -name "$1.c")" "$2" "$program.c" || return
 	compile "$program.c" "$program.o" || return
 	build "$program" "$1" || return
 	if timeout --foreground 60 "$program" -n "$seeds" >"$out/said" 2>&1
@@ -90,7 +90,7 @@ plant()
 
 compile tests/sim/pool_sim.c "$out/pool_sim.o"
 for i in $core; do
-	compile "spawnd/$i.c" "$out/$i.o"
+	compile "$(find spawnd -name "$i.c")" "$out/$i.o"
 done
 build "$out/pool_sim"
 tally_run "the pool as it is, $seeds seeds" "$out/pool_sim" -n "$seeds"
