@@ -28,16 +28,22 @@ PKG_CONFIG ?=	pkg-config
 NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
-SRCS =		adapt.c address.c capture.c command.c control.c daemon.c \
-		drain.c elf.c env.c environ.c err.c exitcode.c exposure.c \
-		findings.c history.c ident.c inspect.c jail.c library.c \
-		limit.c listen.c lockfile.c log.c loop.c mend.c names.c \
-		names_kfcgi.c names_multiwatch.c names_spawn_fcgi.c notify.c \
-		option.c options.c path.c pidfile.c place.c plan.c \
-		plan_control.c pool.c preflight.c prefiles.c preprint.c \
-		presocket.c program.c proto.c reap.c renew.c report.c retire.c \
-		sample.c scale.c signame.c slot.c start.c status.c strays.c \
-		supervise.c syslog.c terminal.c traced.c worker.c
+# By folder; what only one system has comes by the name of the system.
+BASE =		environ.c err.c findings.c lockfile.c log.c loop.c path.c \
+		signame.c syslog.c
+CONFIG =	address.c env.c exitcode.c exposure.c ident.c limit.c \
+		names.c names_kfcgi.c names_multiwatch.c names_spawn_fcgi.c \
+		option.c options.c plan.c plan_control.c
+PRIVILEGE =	daemon.c jail.c listen.c pidfile.c terminal.c
+POOL =		drain.c pool.c renew.c retire.c scale.c slot.c start.c
+RUN =		adapt.c capture.c history.c mend.c notify.c program.c reap.c \
+		report.c sample.c strays.c supervise.c traced.c worker.c
+CONTROL =	command.c control.c place.c status.c
+PREFLIGHT =	elf.c inspect.c library.c prefiles.c preflight.c preprint.c \
+		presocket.c
+PROTO =		proto.c
+SRCS =		${BASE} ${CONFIG} ${PRIVILEGE} ${POOL} ${RUN} ${CONTROL} \
+		${PREFLIGHT} ${PROTO}
 SRCS_linux =	diag_linux.c end_linux.c inspected_linux.c jail_linux.c \
 		load_linux.c looker_linux.c netlink_linux.c observe_linux.c \
 		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
@@ -48,8 +54,10 @@ FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 
 # The client, which shares nothing with the daemon but its language.
-CTL_SRCS =	answer.c frame.c pools.c talk.c top.c writer_fpm.c \
-		writer_json.c writer_openmetrics.c writer_table.c
+CLIENT =	answer.c pools.c talk.c writer_fpm.c writer_json.c \
+		writer_openmetrics.c writer_table.c
+CTL =		frame.c top.c
+CTL_SRCS =	${CLIENT} ${CTL}
 
 PKGS_linux =	libbsd-overlay libcap-ng libevent_core
 PKGS_posix =	libbsd-overlay libevent_core
@@ -68,6 +76,12 @@ UP_posix_ =	/..
 UP_posix_1 =	/..
 OUT =		build${SUB_${OTHER}_${SANITIZE}}
 UP =		../..${UP_${OTHER}_${SANITIZE}}
+
+# No two files have one name, so their objects need no folders.
+IN =		${UP}/spawnd
+IN_DAEMON =	${IN}/base:${IN}/config:${IN}/privilege:${IN}/pool:${IN}/observe
+IN_REST =	${IN}/run:${IN}/control:${IN}/preflight:${IN}/proto
+FOLDERS =	${IN}:${IN_DAEMON}:${IN_REST}:${IN}/client:${IN}/ctl
 
 WARNINGS =	-Wall -Wextra -Wpedantic -Wshadow -Wconversion
 WERROR_1 =	-Werror
@@ -93,14 +107,14 @@ LINK =		${LINK_${SANITIZE}} ${CFLAGS} ${LDFLAGS}
 all:
 	@mkdir -p ${OUT}/obj
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
-	    VPATH=${UP}/spawnd:${UP}/tests spawnd.prog spawnctl.prog)
+	    VPATH=${FOLDERS}:${UP}/tests spawnd.prog spawnctl.prog)
 	@for prog in spawnd spawnctl; do \
 	    cmp -s ${OUT}/obj/$$prog.prog ${OUT}/$$prog || \
 	    ln -f ${OUT}/obj/$$prog.prog ${OUT}/$$prog || exit; done
 
 units: all
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
-	    VPATH=${UP}/spawnd:${UP}/tests/unit:${UP}/tests/sim sub-units)
+	    VPATH=${FOLDERS}:${UP}/tests/unit:${UP}/tests/sim sub-units)
 
 apps:
 	@mkdir -p build/apps/obj
@@ -237,8 +251,8 @@ LIBS_static.app = -static
 .SUFFIXES: .c .o .unit .sim .app
 
 .c.o:
-	${COMPILE} ${MODE} ${DEPEND} ${PKG_CFLAGS} ${CPPFLAGS} ${CFLAGS} \
-	    -c -o ${@} $<
+	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} \
+	    ${CPPFLAGS} ${CFLAGS} -c -o ${@} $<
 
 .c.unit:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
