@@ -4,7 +4,7 @@
 #define CONTROL_H
 
 #include "proto.h"
-#include "scale.h"
+#include "pool/scale.h"
 #include "spawnd.h"
 
 #define CONTROL_CLIENTS	8	/* of root or the invoker, at a time */

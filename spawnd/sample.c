@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "control.h"
-#include "scale.h"
+#include "pool/scale.h"
 
 #define PAUSE		USEC		/* from one look to the next */
 #define PAUSE_MAX	(16 * USEC)	/* where nothing changes */

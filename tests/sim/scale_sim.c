@@ -7,8 +7,8 @@
  */
 #include <inttypes.h>
 
-#include "pool.h"
-#include "scale.h"
+#include "pool/pool.h"
+#include "pool/scale.h"
 #include "sim.h"
 
 #define MS		UINT64_C(1000)

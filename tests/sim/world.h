@@ -13,7 +13,7 @@
 #include <inttypes.h>
 #include <signal.h>
 
-#include "pool.h"
+#include "pool/pool.h"
 #include "sim.h"
 
 #define MS		UINT64_C(1000)

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "pool.h"
+#include "pool/pool.h"
 #include "unit.h"
 
 #define MSEC		UINT64_C(1000)

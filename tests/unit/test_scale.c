@@ -2,8 +2,8 @@
 /* The size of an adaptive pool, one rule at a time. */
 #include "unit.h"
 
-#include "pool.h"
-#include "scale.h"
+#include "pool/pool.h"
+#include "pool/scale.h"
 
 #define START		(100 * USEC)
 

@@ -6,19 +6,15 @@
  * out through pool_next(). The caller carries each action out before it
  * passes the next event in.
  */
-#ifndef POOL_H
-#define POOL_H
+#ifndef POOL_POOL_H
+#define POOL_POOL_H
 
 #include <sys/types.h>
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define NEVER			UINT64_MAX	/* no deadline */
-#define USEC			UINT64_C(1000000)	/* one second */
-
-/* The status of an end that is not known: neither an exit nor a signal. */
-#define STATUS_UNKNOWN		(-1)
+#include "base/units.h"
 
 #define POOL_FAST_STOP		(2 * USEC)	/* INT: signal to KILL */
 #define POOL_LOOK_FIRST		UINT64_C(1000)	/* first look at a start */

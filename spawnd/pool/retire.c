@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <stddef.h>
 
-#include "slot.h"
+#include "pool/slot.h"
 
 static uint64_t
 smaller(uint64_t a, uint64_t b)

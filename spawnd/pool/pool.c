@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "slot.h"
+#include "pool/slot.h"
 
 unsigned int
 pool_active(const struct pool *p)

@@ -18,8 +18,8 @@
  */
 #include <string.h>
 
-#include "pool.h"
-#include "scale.h"
+#include "pool/pool.h"
+#include "pool/scale.h"
 
 static uint64_t
 larger(uint64_t a, uint64_t b)

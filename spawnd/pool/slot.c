@@ -10,7 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include "slot.h"
+#include "pool/slot.h"
 
 static int
 time_compare(const struct slot *a, const struct slot *b)

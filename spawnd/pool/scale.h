@@ -8,8 +8,8 @@
  * A look follows when the listen socket can be read (the watch), or at the
  * time that the last one named, whichever is first.
  */
-#ifndef SCALE_H
-#define SCALE_H
+#ifndef POOL_SCALE_H
+#define POOL_SCALE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -7,7 +7,7 @@
  */
 #include <stddef.h>
 
-#include "slot.h"
+#include "pool/slot.h"
 
 /*
  * How many could still take a connection. Told ones do not count, nor do those

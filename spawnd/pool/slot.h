@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* What slot.c and pool.c share of the pool, and nobody else sees. */
-#ifndef SLOT_H
-#define SLOT_H
+#ifndef POOL_SLOT_H
+#define POOL_SLOT_H
 
 #include <sys/queue.h>
 #include <sys/tree.h>
 
-#include "pool.h"
+#include "pool/pool.h"
 
 struct slot {
 	enum slot_state	 state;

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: ISC */
+/* What everybody counts in, the pool as well. */
+#ifndef BASE_UNITS_H
+#define BASE_UNITS_H
+
+#include <stdint.h>
+
+#define NEVER			UINT64_MAX	/* no deadline */
+#define USEC			UINT64_C(1000000)	/* one second */
+
+/* The status of an end that is not known: neither an exit nor a signal. */
+#define STATUS_UNKNOWN		(-1)
+
+#endif
