@@ -3,7 +3,7 @@
 #ifndef CONTROL_H
 #define CONTROL_H
 
-#include "proto.h"
+#include "proto/proto.h"
 #include "pool/scale.h"
 #include "spawnd.h"
 

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "proto.h"
+#include "proto/proto.h"
 #include "spawnd.h"
 
 #define ANSWER_RECORDS	100000		/* of one answer */

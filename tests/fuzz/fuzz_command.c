@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What a client sends to the daemon, in pieces of any size. */
 #include "fuzz.h"
-#include "proto.h"
+#include "proto/proto.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -2,7 +2,7 @@
 /* The language of the control sockets, at both ends. */
 #include <stdlib.h>
 
-#include "proto.h"
+#include "proto/proto.h"
 #include "unit.h"
 
 static char buf[PROTO_COMMAND], line[PROTO_COMMAND];

@@ -11,8 +11,8 @@
  * Within a value a blank, a backslash and any control byte is \xNN. Who reads
  * ignores kinds and keys it does not know; what is not known is left out.
  */
-#ifndef PROTO_H
-#define PROTO_H
+#ifndef PROTO_PROTO_H
+#define PROTO_PROTO_H
 
 #include <stdbool.h>
 #include <stddef.h>
