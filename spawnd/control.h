@@ -113,16 +113,6 @@ void	 control_notice(const struct pool_notice *n);
 /* The end: tells who waits, removes what may be removed. */
 void	 control_close(void);
 
-/* plan_control.c */
-/* The names of what is in the directory. */
-#define PLAN_CONTROL_FILES	4
-extern const char *const plan_control_files[PLAN_CONTROL_FILES];
-/*
- * Where the sockets of the plan are to be, and for whom: a phase of
- * plan_make(), after those of the identity, the socket and the files.
- */
-int	 plan_control(struct plan *p, struct err *e);
-
 /* place.c: where the sockets are */
 /*
  * Makes (or takes over) the directory for the pool's sockets, under a name

@@ -17,196 +17,29 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "config/config.h"
 #include "base/base.h"
 #include "pool/pool.h"
 
-#define SPAWND_VERSION		"0.1"
 
-#define WORKERS_DEFAULT		4
-#define WORKERS_MAX		65535
-#define BACKLOG_DEFAULT		1024
-#define BACKLOG_MAX		65535
-#define MODE_DEFAULT		0660
-#define UMASK_DEFAULT		022
-#define UMASK_KEEP		(-1)	/* as we were started with */
-#define START_TIMEOUT		60	/* seconds */
-#define STOP_TIMEOUT		30	/* seconds */
-#define IDLE_TIMEOUT		10	/* seconds */
-#define KEEP_IDLE		5	/* seconds */
-#define SCALE_ROOM		1024	/* workers, for a later scale */
 #define STATUS_LINES		32	/* workers that USR2 logs */
-#define TIMEOUT_MAX		86400	/* seconds */
-#define AGE_MAX			31536000	/* seconds */
-#define NAME_SIZE		33	/* of a pool, with the NUL */
 #define OUTCOME_SIZE		3072	/* of all lines about the start */
-#define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
-#define RLIMITS_MAX		16	/* --rlimit options */
-#define FDS_RESERVED		80	/* descriptors for spawnd itself */
 #define DIR_LOCK_MS		5000	/* wait for a directory's lock */
 #define CHILDREN_MAX		4096	/* looked at for strays */
 #define HANDSHAKE		UINT64_C(1000000) /* usec, of TCP, at a stop */
 #define STRAYS_PAUSE		UINT64_C(10000)	/* usec, before that */
 
 
-#define DEFAULT_JAIL		"/var/www"
-#define DEFAULT_SOCKET		"run/httpd.sock"
-#define DEFAULT_ADDRESS		"127.0.0.1"
-#define DEFAULT_PATH		"/usr/local/bin:/usr/bin:/bin"
 
 
 
-/* What becomes of the workers' output. */
-enum worker_log {
-	WORKER_LOG_PREFIX, WORKER_LOG_RAW, WORKER_LOG_NONE,
-	WORKER_LOG_INHERIT	/* it goes where ours does */
-};
-
-/* What the workers' environment is made of, before -e and the like. */
-enum env_base {
-	ENV_ALLOWED,		/* the allowlist, and who the worker is */
-	ENV_WHOLE,		/* ours, but for what is never passed on */
-	ENV_EXACT		/* ours, for one who takes our place */
-};
 
 
-/* One -e or --env-file, kept in the order of the command line. */
-struct env_rule {
-	enum {
-		ENV_PASS,		/* text: a name or shell pattern */
-		ENV_SET,		/* text: NAME=VALUE */
-		ENV_FILE		/* text: a path */
-	}		 kind;
-	const char	*text;
-};
 
-struct limit {
-	int		 resource;	/* RLIMIT_* */
-	const char	*name;
-	struct rlimit	 value;
-	bool		 has_hard;
-};
 
-/* What the command line said; nothing is resolved yet. */
-struct conf {
-	const char	*socket;
-	bool		 socket_outside;
-	int		 socket_mode;		/* -1: not given */
-	const char	*socket_user;
-	const char	*socket_group;
-	int		 port;			/* 0: not given */
-	const char	*address;
-	int		 backlog;
-	const char	*chroot;
-	const char	*user;
-	const char	*group;
-	const char	*chdir;
-	int		 workers;		/* -1: not given */
-	int		 max_workers;		/* -1: not given */
-	int		 idle_timeout;		/* seconds; -1: not given */
-	int		 php_children;		/* -1: not given */
-	struct env_rule	*env;
-	size_t		 nenv;
-	bool		 foreground;
-	const char	*command;
-	const char	*name;
-	int		 umask;
-	int		 nice;
-	bool		 nice_given;
-	struct limit	 limits[RLIMITS_MAX];
-	size_t		 nlimits;
-	bool		 no_new_privs;
-	int		 start_timeout;		/* seconds */
-	int		 stop_timeout;		/* seconds */
-	int		 stop_signal;
-	int		 keep_idle;		/* seconds; 0: never */
-	int		 max_age;		/* seconds; 0: none */
-	uint64_t	 max_rss;		/* bytes; 0: none */
-	int		 request_timeout;	/* seconds; 0: none */
-	const char	*pidfile;
-	const char	*control;		/* NULL: not given */
-	const char	*status_group;
-	const char	*log;			/* NULL: not given */
-	int		 facility;		/* LOG_DAEMON ... */
-	enum worker_log	 worker_log;
-	enum {
-		TEST_NO, TEST_YES, TEST_STRICT
-	}		 test;
-	bool		 help;
-	bool		 version;
-	char		**argv;			/* the operands */
-	int		 argc;
 
-	/* No option of spawnd's sets these; see names.h. */
-	enum env_base	 env_base;
-	bool		 inherited_only;	/* a socket must be passed in */
-	bool		 inherits_none;		/* one that is means nothing */
-	bool		 mode_by_umask;		/* of the socket, without -M */
-	bool		 both_families;		/* "::" takes IPv4 too */
-	bool		 root_stays;		/* without -u, and its rights */
-	bool		 cwd_stays;		/* where there is no jail */
-	bool		 replace;		/* become the application */
-	bool		 pidfile_public;	/* readable, so not locked */
-	bool		 titled;		/* ps shows whose pool it is */
-	bool		 stop_by_any;		/* HUP and USR1 stop, too */
-	bool		 worker_status;		/* of a start that fails */
-	int		 error_status;		/* of all others; 0: theirs */
-	const char	*outcome;		/* of a start: this and a pid */
-	const char	*letters;		/* see names_letters() */
-};
 
-/* Who the supervisor and the workers become. */
-struct ident {
-	uid_t		 uid;
-	gid_t		 gid;
-	gid_t		*groups;		/* the supplementary ones */
-	int		 ngroups;
-	bool		 change;		/* false: we stay who we are */
-	char		*user;			/* passwd's name, or digits */
-	char		*group;
-	char		*home;			/* NULL: no passwd entry */
-	char		*shell;
-};
 
-/* What will be done: every name, path and address resolved. */
-struct plan {
-	const struct conf *conf;
-	char		 name[NAME_SIZE];
-	bool		 root;			/* we have uid 0 */
-	bool		 stays_root;		/* and nothing changes that */
-	const char	*note;			/* "", or why the jail */
-	char		*jail;			/* NULL: no chroot */
-	int		 jail_fd;		/* -1: no chroot */
-
-	int		 inherited;		/* its descriptor; -1: none */
-	struct sockaddr_storage addr;		/* TCP: ss_family not AF_UNIX */
-	socklen_t	 addrlen;
-	char		*socket_dir;		/* unix: as its owner sees it */
-	char		*socket_name;
-	bool		 socket_in_jail;
-	mode_t		 socket_mode;
-	uid_t		 socket_uid;
-	gid_t		 socket_gid;
-	char		*where;			/* unix:PATH, tcp:ADDR:PORT */
-	char		*who;			/* unix: "user:group mode" */
-
-	struct ident	 ident;
-	char		*chdir;
-	int		 cwd_fd;		/* -1: not where we stay */
-	char		*pidfile;		/* NULL: none */
-	char		*control;		/* NULL: none; a directory */
-	bool		 control_own;		/* of this pool alone */
-	gid_t		 status_gid;		/* (gid_t)-1: nobody else */
-	char		*log;			/* NULL: not a file */
-	int		 backlog;
-	char		**argv;
-	char		**envp;
-	int		 workers;
-	unsigned int	 max_workers;		/* 0: it does not adapt */
-	unsigned int	 room;			/* the most there may be */
-	rlim_t		 files;			/* open ones, to watch all */
-	rlim_t		 files_max;		/* the hard limit */
-	int		 children;		/* of each worker, by PHP */
-};
 
 /* Which of the promised things hold on this system. */
 struct guarantees {
@@ -328,19 +161,6 @@ void	 adapt_step(int more);
 /* The bounds and the saturation, or NULL: the pool has one size. */
 const struct scale *adapt_state(void);
 
-/* address.c */
-/*
- * Parses a literal IPv4 or IPv6 address and a port into *ss. Returns the
- * length of the address, or 0 if it is neither.
- */
-socklen_t address_parse(const char *address, int port,
-	    struct sockaddr_storage *ss);
-/*
- * Is fd a listening stream socket, unix or TCP? Returns 0 with its address
- * in *ss, or -1.
- */
-int	 address_of_listener(int fd, struct sockaddr_storage *ss);
-
 /* capture.c: the workers' output */
 /*
  * Prepares for n slots, and so many workers of which somebody may serve on
@@ -443,67 +263,6 @@ void	 end_name(pid_t pid, char name[END_NAME]);
  */
 bool	 end_await(pid_t child, int *status, int ms);
 
-/* env.c */
-/*
- * Builds the workers' environment from `from` (environ) by the allowlist,
- * the identity and the rules of conf, later ones winning; PATH is always
- * there. Reads each --env-file. Returns a NULL-terminated array, or NULL
- * with *e set (78 for bad contents, 66 or 77 for a file that cannot be
- * read, 71 for no memory).
- */
-char	**env_build(const struct conf *c, const struct ident *id,
-	    char *const *from, struct err *e);
-/* True for names that are never passed on, whatever was asked for. */
-bool	 env_forbidden(const char *name, size_t len);
-/* True if the len bytes at name are [A-Za-z_][A-Za-z0-9_]*. */
-bool	 env_name_ok(const char *name, size_t len);
-
-/* exitcode.c */
-/* The status to exit with for one of sysexits.h, by conf. */
-int	 exitcode(const struct conf *c, int status);
-
-/* exposure.c: what the workers could exchange before the next start */
-/*
- * Adds a warning to *f if the user of the workers may write the directory of
- * a unix socket that is another user's; where the workers stay root, also if
- * anybody else could exchange the jail, the program or the working directory.
- */
-void	 exposure_check_start(const struct plan *p, struct findings *f);
-/*
- * Adds a warning for the jail, the program, the working directory and each
- * --env-file that the user of the workers could write or exchange.
- */
-void	 exposure_check_files(const struct plan *p, struct findings *f);
-
-/* ident.c */
-/*
- * Resolves -u and -g into *id, or, where -u is not given, describes the
- * caller. Looks names and numbers up in passwd(5) and group(5), so it must
- * run before the jail. Refuses uid and gid 0. Returns 0, or -1 with *e set
- * (64, 67, 71).
- */
-int	 ident_resolve(const char *user, const char *group, struct ident *id,
-	    struct err *e);
-/*
- * Resolves a user or group for the socket's owner; opt names the option.
- * *gid of ident_user is the user's primary group, or (gid_t)-1 for a number
- * without passwd entry. Returns 0, or -1 with *e set (67).
- */
-int	 ident_user(const char *opt, const char *name, uid_t *uid, gid_t *gid,
-	    struct err *e);
-int	 ident_group(const char *opt, const char *name, gid_t *gid,
-	    struct err *e);
-/* Is that one of its groups? */
-bool	 ident_member(const struct ident *id, gid_t gid);
-/* The name of an id, or its digits; in malloc'd memory, NULL without any. */
-char	*ident_user_name(uid_t uid);
-char	*ident_group_name(gid_t gid);
-/*
- * Who is in a group, by group(5) and as the primary one of passwd(5): "a, b",
- * long lists cut; in malloc'd memory, NULL without any.
- */
-char	*ident_members(gid_t gid);
-
 /* jail.c */
 /*
  * Gives up every privilege: supplementary groups, root directory, ids and
@@ -541,11 +300,6 @@ int	 jail_tie(pid_t parent);
  */
 int	 jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	    gid_t gid);
-
-/* limit.c */
-/* Parses --rlimit's NAME=SOFT[:HARD]. Returns 0, or -1 with *e set (64). */
-int	 limit_parse(const char *opt, const char *val, struct limit *l,
-	    struct err *e);
 
 /* listen.c */
 /*
@@ -855,38 +609,9 @@ void	 netlink_parse(struct netlink_answer *a, const void *buf, size_t len);
 int	 netlink_ask(const void *body, size_t size, bool dump,
 	    netlink_taker *take, void *arg);
 
-/* names.c: the other names of the program, see names.h */
-/*
- * Before anything looks at argv or the environment: where the name asks for
- * a title, they are moved away from where that is to be.
- */
-void	 names_begin(int argc, char *argv[]);
-/*
- * Parses a command line into *c by the name that argv[0] has, which messages
- * begin with from now on. As options_parse().
- */
-int	 names_parse(struct conf *c, int argc, char *argv[], struct err *e);
-/* Prints options or version. Return 0, or -1 when that cannot be written. */
-int	 names_help(void);
-int	 names_version(void);
-/* Makes a message about spawnd's options one about this name's. */
-void	 names_letters(const struct conf *c, char *text);
-
 /* load_linux.c: counting, by way of diag_linux.c */
 /* As observe_load(). */
 void	 load_look(bool busy, struct load *l);
-
-/* options.c */
-/* A conf as it is without any option. */
-void	 options_defaults(struct conf *c);
-/*
- * Parses a command line into *c. Pure but for memory. Returns 0, or -1 with
- * *e set (64; 71 for no memory).
- */
-int	 options_parse(struct conf *c, int argc, char *argv[], struct err *e);
-/* Prints usage and options. Returns 0, or -1 when it could not be written. */
-int	 options_help(void);
-void	 options_free(struct conf *c);
 
 /* pidfile.c */
 /*
@@ -902,25 +627,6 @@ int	 pidfile_lock(const struct plan *p, struct err *e);
 int	 pidfile_publish(const struct plan *p, struct err *e);
 /* Empties it and, where that is still possible, removes it. */
 void	 pidfile_clear(const struct plan *p);
-
-/* plan.c */
-/* path as it will be once "/" is the working directory; malloc'd or NULL. */
-char	*plan_absolute(const char *path, bool in_jail);
-/* The pool's name: --name, or made of the application's. */
-void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
-/*
- * Resolves names, paths and addresses and checks what can be checked without
- * creating anything. inherited is the descriptor of a listen socket that was
- * passed in, or -1. Adds all it has to say to *f; where that holds an error
- * the plan is not to be carried out, and members of it may be unset.
- */
-void	 plan_make(struct plan *p, const struct conf *c, int inherited,
-	    struct findings *f);
-void	 plan_free(struct plan *p);
-/* Does the plan ask for what only root may do? */
-bool	 plan_needs_root(const struct plan *p);
-/* Are there descriptors to watch for the end of each worker? */
-bool	 plan_watches(const struct plan *p);
 
 /* preflight.c */
 /*

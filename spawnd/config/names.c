@@ -6,7 +6,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "names.h"
+#include "config/option.h"
 
 static const struct name *const names[] = {
 	&names_spawn_fcgi, &names_kfcgi, &names_multiwatch,

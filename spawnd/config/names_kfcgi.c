@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "names.h"
+#include "config/option.h"
 
 #define KFCGI_WORKERS	5
 #define KFCGI_IDLE	300	/* seconds */

@@ -8,7 +8,7 @@
 #include <sysexits.h>
 #include <syslog.h>
 
-#include "option.h"
+#include "config/option.h"
 
 static int
 set_nice(struct conf *c, const struct option *o, const char *opt,

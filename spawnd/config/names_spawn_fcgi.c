@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "names.h"
+#include "config/option.h"
 
 static const struct option table[] = {
 	{ 'f', NULL, "STRING", option_string, MEMBER(command), 0, 0,

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "names.h"
+#include "config/option.h"
 
 static const struct option table[] = {
 	{ 'f', "forks", "N", option_number, MEMBER(workers), 1, WORKERS_MAX,

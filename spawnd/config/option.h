@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Command lines as tables: of spawnd, and of the other names it has. */
-#ifndef OPTION_H
-#define OPTION_H
+#ifndef CONFIG_OPTION_H
+#define CONFIG_OPTION_H
 
 #include "spawnd.h"
 
@@ -46,5 +46,18 @@ int	 option_help(const struct options *os);
  */
 setter	 option_string, option_true, option_number, option_octal,
 	    option_yesno, option_signal, option_unused;
+
+/* One of the other names of the program: a file of its own for each. */
+struct name {
+	const char	*name;
+	struct options	 options;
+	/* What differs from options_defaults(), before the command line. */
+	void		(*defaults)(struct conf *);
+	/* What follows from it. Returns 0, or -1 with *e set (64, 71). */
+	int		(*finish)(struct conf *, struct err *);
+};
+
+/* names_*.c */
+extern const struct name names_spawn_fcgi, names_kfcgi, names_multiwatch;
 
 #endif

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "option.h"
+#include "config/option.h"
 
 static void *
 member(struct conf *c, const struct option *o)
