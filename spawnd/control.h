@@ -21,31 +21,6 @@
 #define PSS_AGE		(30 * USEC)	/* a pss is not asked for again */
 #define HISTORY_SPAN	300	/* seconds that are kept */
 
-/* What the processes of one worker use. */
-struct usage {
-	uint64_t	 cpu;		/* usec, as far as they still live */
-	uint64_t	 rss;		/* bytes */
-	uint64_t	 pss;		/* bytes; 0: not asked for, unknown */
-	unsigned int	 processes;
-	unsigned int	 connections;	/* of the listen socket */
-	uint64_t	 connection;	/* the inode of one of them */
-	bool		 counted;	/* connections could be counted */
-	bool		 over;		/* its first process has ended */
-};
-
-/* usage_linux.c, usage_none.c: the same names on every system */
-/*
- * The accepted connections of the listen socket, sorted, in malloc'd memory.
- * Returns how many, or -1: unknown.
- */
-int	 usage_connections(uint64_t **inodes);
-/*
- * Adds up a worker's processes. inodes are the n accepted connections, -1:
- * unknown. Returns 0, or -1 if the process cannot be seen.
- */
-int	 usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
-	    struct usage *u);
-
 /* history.c: the last minutes, pure but for memory */
 #define HISTORY_UNKNOWN	UINT16_MAX
 /* What was seen last in a second, and the most of it; may be unknown. */

@@ -6,7 +6,7 @@
 
 #include "fuzz.h"
 #include "spawnd.h"
-#include "diag.h"
+#include "observe/linux.h"
 
 static unsigned int sum;
 

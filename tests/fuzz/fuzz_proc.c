@@ -2,6 +2,7 @@
 /* What the kernel says in files of /proc, where workers choose names. */
 #include "fuzz.h"
 #include "spawnd.h"
+#include "observe/linux.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "spawnd.h"
+#include "observe/linux.h"
 #include "unit.h"
 
 #define OURS		2	/* connections to our listen socket */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "spawnd.h"
+#include "observe/linux.h"
 #include "unit.h"
 
 static pid_t child, tracer;

@@ -5,7 +5,8 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "looker.h"
+#include "observe/linux.h"
+#include "observe/looker.h"
 #include "unit.h"
 
 static void

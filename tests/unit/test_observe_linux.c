@@ -18,6 +18,7 @@
 #include <signal.h>
 
 #include "control.h"
+#include "observe/linux.h"
 #include "tmp.h"
 
 #define IDLE		(5 * USEC)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "spawnd.h"
+#include "observe/linux.h"
 #include "unit.h"
 
 static struct call

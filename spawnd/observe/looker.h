@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /* looker_linux.c: another process reads what could block whoever reads it. */
-#ifndef LOOKER_H
-#define LOOKER_H
+#ifndef OBSERVE_LOOKER_H
+#define OBSERVE_LOOKER_H
 
 #include <sys/types.h>
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "spawnd.h"
+#include "observe/linux.h"
 
 #define LOOKER_TIME	UINT64_C(20000)	/* usec: the supervisor waits */
 #define LOOKER_PATIENCE	(5 * USEC)	/* for an answer, then it is lost */

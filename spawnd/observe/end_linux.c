@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "spawnd.h"
+#include "observe/linux.h"
 
 #define DEPTH_MAX	64	/* from a process up to us */
 

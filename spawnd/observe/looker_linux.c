@@ -30,7 +30,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "looker.h"
+#include "observe/linux.h"
+#include "observe/looker.h"
 
 /* What the looker sends back. */
 struct reply {

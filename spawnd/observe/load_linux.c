@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "spawnd.h"
-#include "diag.h"
+#include "observe/linux.h"
 
 #define KEPT		64	/* of those that wait: who they were */
 #define TCP_ACCEPTED	(0xfffU & ~(1U << TCP_SYN_RECV | \

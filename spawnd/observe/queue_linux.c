@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "spawnd.h"
-#include "diag.h"
+#include "observe/linux.h"
 
 #define FRESH		UINT64_C(1000)	/* usec */
 #define KEPT		64		/* of those that wait */

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "control.h"
-#include "looker.h"
+#include "observe/linux.h"
+#include "observe/linux.h"
+#include "observe/looker.h"
 
 #define PSS_TIME	UINT64_C(100000)	/* usec for a whole tree */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Where nothing can be seen, nothing is told. */
-#include "control.h"
+#include "observe/observe.h"
 
 int
 usage_connections(uint64_t **inodes)

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "spawnd.h"
-#include "diag.h"
+#include "observe/linux.h"
 
 #define ALL_BUT		(0xfffU & ~(1U << TCP_SYN_RECV | \
 			    1U << TCP_TIME_WAIT | 1U << TCP_LISTEN))

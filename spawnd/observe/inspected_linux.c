@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "spawnd.h"
+#include "observe/linux.h"
 
 bool
 observe_inspected(pid_t pid)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "spawnd.h"
+#include "observe/linux.h"
 
 static int procfd = -1;
 

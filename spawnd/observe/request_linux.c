@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "spawnd.h"
+#include "observe/linux.h"
 
 #define FORGET		(10 * USEC)	/* connections not seen again */
 #define HELD_MAX	65536		/* that are remembered */

@@ -11,7 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "looker.h"
+#include "observe/linux.h"
+#include "observe/looker.h"
 
 #define POLL_AGE	UINT64_C(200000)	/* usec a poller must live */
 #define POLL_STILL	UINT64_C(50000)		/* and use no cpu */

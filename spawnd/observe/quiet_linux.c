@@ -17,8 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "looker.h"
-#include "diag.h"
+#include "observe/linux.h"
+#include "observe/looker.h"
+#include "observe/linux.h"
 
 #define PIPES_MAX	32	/* ends of pipes that are looked at */
 #define WATCHED_MAX	4096	/* descriptors of an event loop */

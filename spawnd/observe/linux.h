@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files for Linux share: /proc, sock_diag(7), and who may wait. */
+#ifndef OBSERVE_LINUX_H
+#define OBSERVE_LINUX_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "observe/observe.h"
+
+/*
+ * So much of a worker is looked at, by whoever does: what has more cannot be
+ * known, and must not be known to some and unknown to others.
+ */
+#define TREE_MAX	256	/* processes of a worker */
+#define TASKS_MAX	2048	/* tasks, of all of them */
+#define FDS_MAX		4096	/* descriptors of a process */
+#define SOCKETS_MAX	256	/* sockets of a process, or of all */
+
+/* What /proc shows of a worker at one moment, over its whole tree. */
+struct view {
+	uint64_t	 cpu;			/* ns used so far */
+	bool		 accepting;		/* a task waits for work */
+	bool		 polling;		/* a task sleeps in a poll */
+	bool		 asleep;		/* no task runs */
+	bool		 readable;		/* nothing of it was hidden */
+	bool		 stopped;		/* all tasks are */
+	int		 tasks;			/* that have not ended */
+	uint64_t	 reads[SOCKETS_MAX];	/* that are read from */
+	int		 nreads;
+	bool		 looping;		/* or in epoll_wait(2) */
+	int		 epoll;			/* of that descriptor; -1 */
+	bool		 endless;		/* with no time limit */
+	bool		 engaged;		/* a task waits otherwise */
+	pid_t		 child;			/* one of its children; 0 */
+};
+
+/* What a task sleeps in. */
+struct call {
+	enum {
+		CALL_NONE,		/* it runs */
+		CALL_FOREIGN,		/* it cannot be known */
+		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_POLL, CALL_EPOLL,
+		CALL_FUTEX
+	}		 kind;
+	int		 fd;			/* the first argument; or -1 */
+	bool		 endless;		/* epoll: no time limit */
+};
+
+/* proc_linux.c: reading /proc through a descriptor that outlives the jail */
+/*
+ * Opens /proc. Returns 0 with *detached set, or -1 with errno set: there is
+ * none (ESRCH: it is of another PID namespace).
+ */
+int	 proc_open(bool *detached);
+/*
+ * Reads a small file of /proc as a string. Returns its length, or -1 with
+ * errno set.
+ */
+ssize_t	 proc_read(const char *path, char *buf, size_t size);
+/* Opens one, as openat(2) does. */
+int	 proc_at(const char *path, int flags);
+/*
+ * Uses that number for the descriptor of /proc from now on; the old one stays
+ * open. Returns 0, or -1 with errno set.
+ */
+int	 proc_move(int fd);
+/* Writes a file of /proc. Returns 0, or -1 with errno set. */
+int	 proc_write(const char *path, const char *text);
+/*
+ * Looks at a process and, with `tree`, all its descendants. inode is the
+ * listen socket's.
+ * Returns 0 with *v filled, or -1 with errno set if not even the first could
+ * be seen.
+ */
+int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
+/*
+ * A process and its descendants, at most n, itself first. Returns how many,
+ * 0 if it cannot be seen.
+ */
+int	 proc_tree(pid_t pid, pid_t *list, int n);
+/* Does the first task of a process wait in accept? For much less. */
+bool	 proc_accepts(pid_t pid, uint64_t inode);
+/* Does the process catch that signal? */
+bool	 proc_catches(pid_t pid, int signo);
+/* The children of a process, at most n. Returns how many, or -1. */
+int	 proc_children(pid_t pid, pid_t *list, int n);
+/*
+ * Collects the inodes of the sockets a process (or tree) holds, at most max;
+ * *n is how many. Returns 0, or -1 with errno set: there may be more
+ * (EACCES: part of it is hidden; E2BIG: they are too many).
+ */
+int	 proc_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n,
+	    int max);
+/* Is it one of those? */
+bool	 proc_is_among(uint64_t inode, const uint64_t *inodes, int n);
+/* A process that holds the socket, if possible the likely one; or -1. */
+pid_t	 proc_holder(uint64_t inode, pid_t likely);
+/* Is that descriptor of the process a pipe? */
+bool	 proc_is_pipe(pid_t pid, int fd);
+
+/* parse_linux.c: the texts of /proc */
+/* What /proc/PID/syscall says. */
+struct call parse_call(const char *text);
+/*
+ * The state and the cpu time, in clock ticks, of /proc/PID/stat; a state of
+ * 'X' for one that is about to end, too. Returns 0, or -1 if it is none.
+ */
+int	 parse_stat(const char *text, char *state, uint64_t *ticks);
+/* The state alone, as it is: 'Z' only when it has ended; 0: it has none. */
+char	 parse_state(const char *text);
+/* The same of its cpu and its resident memory, in pages. */
+int	 parse_usage(const char *text, uint64_t *ticks, uint64_t *pages);
+/* The status of wait(2) there. Returns 0, or -1 if it has none. */
+int	 parse_exit(const char *text, int *status);
+/* The number in a line "name: number" of /proc/PID/status; -1: none. */
+long	 parse_field(const char *text, const char *name);
+/* The proportional memory of an smaps_rollup in bytes; 0: it has none. */
+uint64_t parse_pss(const char *text);
+/*
+ * Adds pids, each with a blank behind it, to the list of *n, at most max.
+ * Returns how many bytes it took: the last pid may be cut off.
+ */
+size_t	 parse_pids(const char *text, pid_t *list, int *n, int max);
+/* Does the SigCgt line of /proc/PID/status have that signal? */
+bool	 parse_caught(const char *text, int signo);
+/* The process that traces it, of its status; 0: none. */
+pid_t	 parse_tracer(const char *text);
+/* Is one of its four user ids that one, or not to be seen? */
+bool	 parse_has_uid(const char *text, uid_t uid);
+/* A line of an epoll's fdinfo; false: it tells of no descriptor. */
+bool	 parse_watched(const char *line, uint64_t *inode, uint32_t *events);
+
+/* quiet_linux.c: whose turn it is */
+/*
+ * Can it be proven that the process waits for its clients alone, on each of
+ * these n connections? v is what proc_view() has found just now.
+ */
+bool	 quiet_waits(pid_t pid, const struct view *v, const uint64_t *inodes,
+	    int n);
+/* Does it read from that one? */
+bool	 quiet_reads(const struct view *v, uint64_t inode);
+
+/* netlink_linux.c: questions to NETLINK_SOCK_DIAG */
+/* Opens it. Returns 0, or -1 with errno set. */
+int	 netlink_open(void);
+/* Takes one message; returns false to see no more. */
+struct nlmsghdr;
+typedef bool netlink_taker(const struct nlmsghdr *h, void *arg);
+/* The answer to a request, of which datagrams are read until it is done. */
+struct netlink_answer {
+	uint32_t	 sequence;		/* of the request */
+	netlink_taker	*take;
+	void		*arg;
+	bool		 enough;		/* take() wants no more */
+	bool		 done;
+	int		 error;			/* it is not whole; errno */
+};
+/*
+ * What comes behind a message or attribute of that length, or NULL. The
+ * kernel's own macros go past the end where the last one is not padded.
+ */
+const void *netlink_next(const void *p, size_t len, size_t *left);
+/* Takes the messages of one datagram. */
+void	 netlink_parse(struct netlink_answer *a, const void *buf, size_t len);
+/*
+ * Asks, with a request of SOCK_DIAG_BY_FAMILY, for one socket or, with dump,
+ * all that fit. Returns 0, or -1 with errno set: the answer is not whole.
+ */
+int	 netlink_ask(const void *body, size_t size, bool dump,
+	    netlink_taker *take, void *arg);
+
+/* diag_linux.c: what NETLINK_SOCK_DIAG knows of the listen socket */
+/* Opens it for the listen socket fd, before the jail. Returns 0 or -1. */
+int	 diag_open(int fd);
+/* Of the connections that were found, at least one ... */
+struct accepted {
+	bool		 unread;		/* has bytes nobody has read */
+	bool		 alive;			/* has a client still */
+};
+/*
+ * Which of these socket inodes are accepted connections of the listen
+ * socket? They are moved to the front. Returns how many, or -1 with errno
+ * set: unknown (ENOENT: our own listen socket is not seen).
+ */
+int	 diag_accepted(uint64_t *inodes, int n, struct accepted *what);
+/*
+ * All accepted connections, in malloc'd memory (NULL for none). Returns how
+ * many, or -1: unknown.
+ */
+int	 diag_connections(uint64_t **inodes);
+/* The inode of the unix socket that listens at that file, or 0. */
+uint64_t diag_bound(const struct stat *file);
+
+/* queue_linux.c: who waits to be accepted */
+/* This is cheap to ask; where it cannot be known it is not. */
+bool	 queue_is_empty(void);
+/* As observe_mark() and observe_moved(). */
+uint64_t queue_mark(void);
+enum moved queue_moved(uint64_t mark);
+/* As observe_queue(), with half_open as observe_waiting(). */
+int	 queue_depth(bool half_open, unsigned int *depth, unsigned int *limit);
+/* Is it a TCP connection that waits? Then *id is set, never to 0. */
+struct inet_diag_msg;
+bool	 queue_has(const struct inet_diag_msg *m, uint64_t *id);
+
+/* load_linux.c: counting, by way of diag_linux.c */
+/* As observe_load(). */
+void	 load_look(bool busy, struct load *l);
+
+/* diag_linux.c, for load_linux.c and queue_linux.c */
+struct inet_diag_sockid;
+
+/* The listen socket, as diag_open() has found it. */
+bool	 diag_is_unix(void);
+uint64_t diag_listener(void);			/* its inode */
+/*
+ * Asks for one unix socket, by its inode. show: UDIAG_SHOW_*. As
+ * netlink_ask().
+ */
+int	 diag_ask_unix(uint64_t inode, uint32_t show, netlink_taker *take,
+	    void *arg);
+/* Asks for all unix sockets that listen, of whomever. */
+int	 diag_ask_listeners(uint32_t show, netlink_taker *take, void *arg);
+/*
+ * Asks for the TCP connections of our listen socket in the given states: not
+ * for those that other sockets on this port, of another address, family or
+ * device, were given. Returns as netlink_ask(); ENOENT: our own socket is not
+ * seen, EADDRINUSE: another one shares its address (SO_REUSEPORT), and whose
+ * they are cannot be told, though take() has had them all. The kernel walks
+ * the table of all connections, which takes a third of a millisecond on a
+ * quiet host.
+ */
+int	 diag_ask_tcp(uint32_t states, netlink_taker *take, void *arg);
+/*
+ * Asks for one TCP connection, which costs next to nothing. Fails with ENOENT
+ * or ESTALE where it is gone.
+ */
+int	 diag_ask_connection(const struct inet_diag_sockid *id,
+	    netlink_taker *take, void *arg);
+/* The attribute of that type behind a unix_diag_msg, or NULL. */
+const void *diag_attribute(const struct nlmsghdr *h, int type, size_t *len);
+
+#endif
