@@ -19,39 +19,6 @@
 #define STATUS_SHARE	10	/* and after that a tenth of the time */
 #define STATUS_STEP	UINT64_C(2000)	/* usec for all, then the loop's turn */
 #define PSS_AGE		(30 * USEC)	/* a pss is not asked for again */
-#define HISTORY_SPAN	300	/* seconds that are kept */
-
-/* history.c: the last minutes, pure but for memory */
-#define HISTORY_UNKNOWN	UINT16_MAX
-/* What was seen last in a second, and the most of it; may be unknown. */
-struct history_point {
-	uint32_t	 second;
-	uint16_t	 busy, queue;
-	uint16_t	 peak_busy, peak_queue;
-	uint16_t	 workers;
-	uint16_t	 unused;
-};
-/*
- * Notes what was just seen, at loop_now()'s time, and how many workers are
- * ready. Who looks at the queue notes it here.
- */
-void	 history_note(uint64_t now, const struct load *l,
-	    unsigned int workers);
-/* That many are ready now; of the load nothing new is known. */
-void	 history_workers(uint64_t now, unsigned int workers);
-/* The most that were ever noted; -1: none. */
-int	 history_peak_busy(void);
-int	 history_peak_queue(void);
-/* The points, oldest first; NULL: there are no more. */
-const struct history_point *history_at(unsigned int i);
-
-/* sample.c: looks at a pool of one size */
-/* The pool is up, the listen queue can be seen, and nobody else looks. */
-void	 sample_start(void);
-/* Somebody else does from now on. */
-void	 sample_stop(void);
-/* The saturation it has seen, or NULL: it was never started. */
-const struct scale *sample_state(void);
 
 /* status.c: the pool as records */
 /* Remembers what does not change. Before the loop. */
