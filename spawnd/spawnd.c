@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "control.h"
+#include "control/control.h"
 
 static struct conf conf;
 static struct plan plan;

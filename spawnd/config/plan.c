@@ -17,7 +17,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "control.h"
+#include "control/control.h"
 
 static int
 no_memory(struct err *e)

@@ -8,7 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "control.h"
+#include "control/control.h"
 
 const char *const plan_control_files[PLAN_CONTROL_FILES] = {
 	"control", "status", "log", "pid"

@@ -8,7 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "control.h"
+#include "control/control.h"
 
 static struct scale scale;
 static struct loop_watch *watch;

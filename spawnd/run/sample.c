@@ -6,7 +6,7 @@
  */
 #include <unistd.h>
 
-#include "control.h"
+#include "control/control.h"
 #include "pool/scale.h"
 
 #define PAUSE		USEC		/* from one look to the next */

@@ -11,7 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "control.h"
+#include "control/control.h"
 
 static const struct plan *plan;
 static struct supervise_hooks hooks;

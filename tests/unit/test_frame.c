@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The picture of top, and the history it shows. */
 #include "answers.h"
-#include "control.h"
+#include "control/control.h"
 
 static struct answer a, history;
 static char picture[200000];

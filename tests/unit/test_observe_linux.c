@@ -17,7 +17,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include "control.h"
+#include "control/control.h"
 #include "observe/linux.h"
 #include "tmp.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* How a running pool is seen and steered: sockets, figures, history. */
-#ifndef CONTROL_H
-#define CONTROL_H
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
 
 #include "proto/proto.h"
 #include "pool/scale.h"

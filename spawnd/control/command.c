@@ -7,7 +7,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "client.h"
+#include "control/server.h"
 
 #define PROGRESS	(USEC / 10)	/* between two lines of it */
 

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control.h"
+#include "control/control.h"
 
 /* What is remembered of a worker from one look to the next. */
 struct memory {

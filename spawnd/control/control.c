@@ -15,7 +15,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "client.h"
+#include "control/server.h"
 
 #define AHEAD	16384		/* bytes written before they are taken */
 #define ACCEPTS		16		/* in one turn of the loop */

@@ -15,7 +15,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "control.h"
+#include "control/control.h"
 
 #define NUMBER_MAX	999	/* of NAME-2, NAME-3, ... */
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* What control.c and command.c share of a client, and nobody else sees. */
-#ifndef CLIENT_H
-#define CLIENT_H
+#ifndef CONTROL_SERVER_H
+#define CONTROL_SERVER_H
 
 #include <sys/queue.h>
 
-#include "control.h"
+#include "control/control.h"
 
 /* Which socket it came by, and so what it may do. */
 enum right { CONTROLS, READS_ONLY };
