@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "preflight/preflight.h"
 #include "run/run.h"
 #include "privilege/privilege.h"
 #include "observe/observe.h"
@@ -48,16 +49,5 @@
 
 
 /* spawnd.c has main(). */
-
-/* preflight.c */
-/*
- * -t: looks at all the plan rests on, as the workers will see it: a child
- * enters the jail and gives up all rights as the supervisor would, and looks
- * from there. Creates nothing and connects to nothing. Adds to *f, prints
- * the plan, the guarantees that hold here and every finding on standard
- * output, and returns the exit status (0, or 78; with strict also for
- * warnings; an error of the plan's own keeps its status).
- */
-int	 preflight_run(struct plan *p, struct findings *f, bool strict);
 
 #endif

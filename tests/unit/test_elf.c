@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "preflight.h"
+#include "preflight/inspect.h"
 
 #define ROUNDS		20000
 #define BASE		0x400000

@@ -17,7 +17,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "preflight.h"
+#include "preflight/inspect.h"
 
 #define OBJECTS_MAX	1024		/* files that are read */
 #define FILE_SIZE_MAX	(16 << 20)	/* of the loader, and of its cache */

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "preflight.h"
+#include "preflight/inspect.h"
 
 #define PHDR_MAX	64	/* program headers */
 #define DYN_MAX		4096	/* entries of the dynamic section */

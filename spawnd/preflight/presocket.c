@@ -18,7 +18,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "preflight.h"
+#include "preflight/inspect.h"
 
 /* A path as a shell would take it; buf has room for every byte quoted. */
 static void

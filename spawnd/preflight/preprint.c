@@ -4,7 +4,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "preflight.h"
+#include "preflight/inspect.h"
 
 static bool
 is_c1(unsigned char c)

@@ -8,7 +8,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "preflight.h"
+#include "preflight/inspect.h"
 
 static void
 check_file(const char *opt, const char *path, int dir, const char *name,

@@ -16,7 +16,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "preflight.h"
+#include "preflight/inspect.h"
 
 #define HEAD_SIZE	256	/* what the kernel reads of a #! line */
 #define SCRIPT_DEPTH	4	/* interpreters that are scripts themselves */

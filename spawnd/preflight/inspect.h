@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What the files of the preflight (-t) share, and nobody else sees. */
-#ifndef PREFLIGHT_H
-#define PREFLIGHT_H
+#ifndef PREFLIGHT_INSPECT_H
+#define PREFLIGHT_INSPECT_H
 
 #include "spawnd.h"
 

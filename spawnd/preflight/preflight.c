@@ -20,7 +20,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "preflight.h"
+#include "preflight/inspect.h"
 
 #define LOOK_SECONDS	20	/* of the child, then it is ended */
 #define REAP_MS		5000	/* until its end, once it has said all */
