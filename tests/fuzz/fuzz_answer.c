@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "fuzz.h"
-#include "spawnctl.h"
+#include "ctl/ctl.h"
 
 static void
 check(const char *text, size_t len)

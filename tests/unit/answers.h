@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "spawnctl.h"
+#include "client/client.h"
 #include "unit.h"
 
 static struct err e;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The picture of top, and the history it shows. */
 #include "answers.h"
+#include "ctl/ctl.h"
 #include "control/control.h"
 
 static struct answer a, history;

@@ -9,7 +9,7 @@
 #include <sysexits.h>
 #include <time.h>
 
-#include "spawnctl.h"
+#include "client/client.h"
 
 #define ITEMS_MAX	16
 

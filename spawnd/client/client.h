@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The client's map: spawnctl(1). What the daemon says is never trusted. */
-#ifndef SPAWNCTL_H
-#define SPAWNCTL_H
+#ifndef CLIENT_CLIENT_H
+#define CLIENT_CLIENT_H
 
 #include <stdio.h>
 
@@ -121,23 +121,5 @@ int	 writer_openmetrics(FILE *f, const struct answer *a, bool full,
 int	 writer_fpm_form(const char *name);
 int	 writer_fpm(FILE *f, const struct answer *a, const char *form,
 	    bool full, struct err *e);
-
-/* top.c */
-/* Shows the pool until q is pressed. Returns 0, or -1 with *e set. */
-int	 top_run(struct talk *t, struct err *e);
-
-/* frame.c: one picture of top, pure */
-struct frame {
-	int		 rows, columns;
-	bool		 utf8;
-	int		 first;		/* the worker at the top */
-};
-
-/*
- * Draws into buf, at most `rows` lines of `columns` cells. history has the
- * points. Returns the length.
- */
-size_t	 frame_draw(const struct frame *v, const struct answer *status,
-	    const struct answer *history, char *buf, size_t size);
 
 #endif

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "spawnctl.h"
+#include "client/client.h"
 
 /* Kinds of which there are many, and the names of their lists. */
 static const char *const lists[][2] = {

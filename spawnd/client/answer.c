@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "spawnctl.h"
+#include "client/client.h"
 
 /* One block holds the fields, then the text they point to. */
 static int

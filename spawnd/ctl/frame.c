@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "spawnctl.h"
+#include "ctl/ctl.h"
 
 #define SPAN		300		/* seconds of history */
 #define HEAD		7		/* lines above the workers */

@@ -9,7 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnctl.h"
+#include "ctl/ctl.h"
 
 #define READY_PAUSE	50		/* ms between two looks of wait-ready */
 

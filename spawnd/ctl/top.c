@@ -17,7 +17,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "spawnctl.h"
+#include "ctl/ctl.h"
 
 #define PERIOD		1000		/* ms from one picture to the next */
 #define ROWS_MAX	300

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "spawnctl.h"
+#include "client/client.h"
 
 #define RETRY	20		/* ms, where the queue of a socket is full */
 #define SLICE	100		/* ms, for who may give up meanwhile */

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "spawnctl.h"
+#include "client/client.h"
 
 /* A count, or "?" for what is not known. */
 static const char *

@@ -12,7 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnctl.h"
+#include "client/client.h"
 
 /* Is it nobody's who could lead us astray? */
 static bool

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "spawnctl.h"
+#include "client/client.h"
 
 struct metric {
 	const char	*kind;		/* of the record */
