@@ -33,12 +33,12 @@ BASE =		environ.c err.c findings.c lockfile.c log.c loop.c path.c \
 		signame.c syslog.c
 CONFIG =	address.c env.c exitcode.c exposure.c ident.c limit.c \
 		names.c names_kfcgi.c names_multiwatch.c names_spawn_fcgi.c \
-		option.c options.c plan.c plan_control.c
+		option.c options.c plan.c plan_control.c rights.c
 PRIVILEGE =	daemon.c jail.c listen.c pidfile.c terminal.c
 POOL =		drain.c pool.c renew.c retire.c scale.c slot.c start.c
 RUN =		adapt.c capture.c history.c mend.c notify.c program.c reap.c \
 		report.c sample.c strays.c supervise.c traced.c worker.c
-CONTROL =	command.c control.c place.c status.c
+CONTROL =	budget.c command.c control.c place.c status.c
 PREFLIGHT =	elf.c inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
@@ -231,7 +231,7 @@ TOP =		.
 OBJS =		${SRCS:.c=.o} ${SRCS_${OS}:.c=.o}
 CTL_OBJS =	${CTL_SRCS:.c=.o}
 MAIN_1 =	sanitize.o
-MAIN =		spawnd.o ${MAIN_${SANITIZE}}
+MAIN =		main.o ${MAIN_${SANITIZE}}
 UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
 		ls ${TOP}/tests/unit | sed -n -e '/_${FOREIGN_${OS}}\.c$$/d' \
 		-e 's/^\(test_.*\)\.c$$/\1.unit/p'; :

@@ -33,6 +33,38 @@ PURE_HEADERS = {
     "sys/tree.h", "sys/types.h", "sys/wait.h", "base/units.h", "pool.h",
     "slot.h", "scale.h", "pool/pool.h", "pool/slot.h", "pool/scale.h"}
 
+# Which folders of spawnd/ a folder may include from and call; main.c is above
+# all of the daemon's. A folder has one public header of its own name, and
+# these besides; all others are private to it.
+WALLS = {
+    "base": set(), "pool": set(), "proto": set(),
+    "config": {"base"},
+    "observe": {"base", "pool"},
+    "privilege": {"base", "config", "observe"},
+    "run": {"base", "config", "observe", "pool", "privilege"},
+    "control": {"base", "config", "observe", "pool", "proto", "run"},
+    "preflight": {"base", "config", "observe", "privilege"},
+    "main.c": {"base", "config", "control", "observe", "pool", "preflight",
+               "privilege", "run"},
+    "client": {"base", "proto"},
+    "ctl": {"base", "client", "proto"},
+}
+PUBLIC = {"base/units.h", "pool/scale.h"}
+EVERYWHERE = {"base/units.h"}       # it has no code
+
+# Files of one folder that call each other in a circle, and why they do.
+CIRCLES = [
+    ({"pool.c", "slot.c", "drain.c", "renew.c", "retire.c", "start.c"},
+     "a slot's event may change what the pool wants, and the other way round"),
+    ({"supervise.c", "adapt.c", "capture.c", "mend.c", "reap.c", "sample.c",
+      "strays.c", "traced.c"},
+     "each tells the pool by supervise.c, which calls them for its actions"),
+    ({"looker_linux.c", "quiet_linux.c", "usage_linux.c"},
+     "who asks the looker has the answer that the looker's process calls"),
+    ({"control.c", "command.c"},
+     "a command answers by the server that has read it"),
+]
+
 # rule, what to find in the code (comments and literals blanked), where it may
 # stand, and a line that breaks the rule
 RULES = [
@@ -65,7 +97,7 @@ RULES = [
     # A definition has its name in the first column.
     ("fatal after the start",
      r"[ \t(]fatal\s*\(",
-     r"spawnd\.c", "\tfatal(e);"),
+     r"main\.c", "\tfatal(e);"),
     ("conditional compilation",
      r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif)\b",
      r"compat/.*|\w+_(linux|posix|none|freebsd|openbsd|netbsd)\.c",
@@ -128,6 +160,101 @@ def check_pure(tree):
         for m in re.finditer(r"\b(wait\w*|kill\w*|sig\w+|raise|random|getpid|"
                              r"arc4random\w*|abort|exit)\s*\(", text):
             yield "system calls", f"{path}: {m.group()}"
+
+
+def folder(path):
+    """The folder of a file within spawnd/, or the name of one above them."""
+    return path.split("/")[1]
+
+
+def is_public(header):
+    top, name = header.split("/")
+    return name == top + ".h" or header in PUBLIC
+
+
+def check_includes(tree):
+    for path, _, _ in sources(tree):
+        for m in re.finditer(r'#\s*include\s*"([^"]+)"', read(tree, path)):
+            header, own = m.group(1), folder(path)
+            if "/" not in header:
+                yield "headers by folder", f"{path}: {header}"
+                continue
+            other = header.split("/")[0]
+            if other == own or header in EVERYWHERE:
+                continue
+            if other not in WALLS.get(own, set()):
+                yield "walls", f"{path}: includes {header}"
+            elif not is_public(header):
+                yield "private headers", f"{path}: {header}"
+
+
+def declared(tree):
+    """{public function: the file that has it}."""
+    names = set()
+    for path, _, text in sources(tree):
+        if path.endswith(".h"):
+            names |= set(re.findall(r"\b([a-z]\w+)\([^;{]*\)\s*"
+                                    r"(?:__attribute__[^;]*)?;", text))
+            for m in re.finditer(r"^(?:slot_handler|setter|looker_answer)\s"
+                                 r"([^;]*);", text, re.MULTILINE):
+                names |= set(re.findall(r"\w+", m.group(1)))
+    found = {}
+    for path, _, text in sources(tree):
+        for m in re.finditer(r"^(\w+)\([^;{]*\)\n\{", text, re.MULTILINE):
+            if m.group(1) in names:
+                found.setdefault(m.group(1), path)
+    return found
+
+
+def calls(tree):
+    """(file, file that it calls, function)."""
+    where = declared(tree)
+    for path, _, text in sources(tree):
+        if path.endswith(".c"):
+            for name in sorted(set(re.findall(r"\b[a-z]\w+\b", text))):
+                if where.get(name, path) != path:
+                    yield path, where[name], name
+
+
+def circles(arrows):
+    """The sets of files that reach each other."""
+    def reach(start):
+        seen, todo = set(), [start]
+        while todo:
+            for other in arrows.get(todo.pop(), ()):
+                if other not in seen:
+                    seen.add(other)
+                    todo.append(other)
+        return seen
+    reached = {path: reach(path) for path in arrows}
+    for path in sorted(arrows):
+        ring = {o for o in reached[path] if path in reached.get(o, ())}
+        if ring and min(ring | {path}) == path:
+            yield ring
+
+
+def check_calls(tree):
+    arrows = {}
+    for path, other, name in calls(tree):
+        own, to = folder(path), folder(other)
+        arrows.setdefault(path, set()).add(other)
+        if own != to and to not in WALLS.get(own, set()):
+            yield "walls", f"{path}: calls {name} of {other}"
+    known = [names for names, _ in CIRCLES]
+    for ring in circles(arrows):
+        names = {os.path.basename(path) for path in ring}
+        if not any(names <= k for k in known):
+            yield "circles", f"{' '.join(sorted(ring))}"
+
+
+def check_predicates(tree):
+    """What asks changes nothing that it was handed."""
+    for path, _, text in sources(tree):
+        for m in re.finditer(r"^((?:is|has|may)_\w+)\(([^)]*)\)\n\{", text,
+                             re.MULTILINE):
+            if any("*" in p and "const" not in p
+                   for p in m.group(2).split(",")):
+                yield "predicates", f"{path}: {m.group(1)}"
 
 
 def functions(tree, paths):
@@ -194,8 +321,8 @@ def check_tree(tree):
 
 
 def check(tree):
-    for part in (check_layers, check_pure, check_shape, check_text,
-                 check_tree):
+    for part in (check_layers, check_pure, check_includes, check_calls,
+                 check_predicates, check_shape, check_text, check_tree):
         yield from part(tree)
 
 
@@ -210,6 +337,14 @@ def plants():
     yield "fork and exec", "loop.c", "\tpid = fork();\n"
     yield "libevent", "worker.c", "#include <event2/event.h>\n"
     yield "conditional compilation", "pool.h", "#if 0\n#endif\n"
+    yield "walls", "err.c", '#include "config/config.h"\n'
+    yield ("walls", "slot.c",
+           "int\nf(void)\n{\n\treturn supervise_run();\n}\n")
+    yield "private headers", "supervise.c", '#include "observe/linux.h"\n'
+    yield "headers by folder", "err.c", '#include "base.h"\n'
+    yield "circles", "path.c", "void\nf(void)\n{\n\tlog_lost(0);\n}\n"
+    yield ("predicates", "err.c",
+           "static bool\nis_x(int *p)\n{\n\treturn *p;\n}\n")
     yield "headers of the pool", "pool.c", "#include <unistd.h>\n"
     yield "system calls", "pool.c", "\tkill(pid, 9);\n"
     yield ("length of a function", "err.c",

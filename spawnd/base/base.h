@@ -13,6 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SPAWND_VERSION		"0.1"
+#define NAME_SIZE		33	/* of a pool, with the NUL */
+#define WORKERS_MAX		65535
+#define TIMEOUT_MAX		86400	/* seconds */
 #define ERR_SIZE		1024	/* of an error's line, with the NUL */
 #define SYSLOG_SOCKET		"/dev/log"
 
@@ -198,6 +202,8 @@ bool	 path_find_exposure(int root, const char *path,
 	    const struct path_user *u, struct exposure *x);
 /* Why it could not be opened, by errno. */
 const char *path_reason(int error);
+/* path as it will be once "/" is the working directory; malloc'd or NULL. */
+char	*path_absolute(const char *path, bool in_jail);
 
 /* path_linux.c, path_posix.c: the same name on every system */
 /*

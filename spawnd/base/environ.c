@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
 
 extern char **environ;
 

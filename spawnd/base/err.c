@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "spawnd.h"
+#include "base/base.h"
 
 int
 err_set(struct err *e, int status, const char *fmt, ...)

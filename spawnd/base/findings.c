@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
-#include "spawnd.h"
+#include "base/base.h"
 
 /* Nothing has been started yet. */
 static void __attribute__((noreturn))

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
 
 #define FLAGS	(O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | \
 		    O_NOCTTY)

@@ -19,7 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "base/units.h"
 
 #define HEAD_SIZE	128		/* time, pool, pid and level */
 #define ESCAPED_SIZE	32768		/* 8 KiB, every byte a \xNN */

@@ -13,7 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "base/units.h"
 
 #define RETRY_PAUSE	UINT64_C(1000000)	/* usec */
 

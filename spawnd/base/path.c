@@ -12,10 +12,11 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
 
 #define LINKS_MAX	40	/* as the kernel has it */
 #define DEPTH_MAX	128	/* directories, each of them open */
@@ -377,4 +378,22 @@ path_reason(int error)
 		return "it has more than one hard link, in a directory that "
 		    "others may write";
 	return strerror(error);
+}
+
+char *
+path_absolute(const char *path, bool in_jail)
+{
+	char *cwd, *s = NULL;
+
+	if (path[0] == '/')
+		return strdup(path);
+	if (in_jail)
+		return asprintf(&s, "/%s", path) == -1 ? NULL : s;
+	if ((cwd = getcwd(NULL, 0)) == NULL)
+		return NULL;
+	if (asprintf(&s, "%s/%s", strcmp(cwd, "/") == 0 ? "" : cwd,
+	    path) == -1)
+		s = NULL;
+	free(cwd);
+	return s;
 }

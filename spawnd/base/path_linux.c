@@ -7,7 +7,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
 
 int
 path_detach(int dir, bool *detached)

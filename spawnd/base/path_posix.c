@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Directories that outlive the jail, where there are no detached mounts. */
-#include "spawnd.h"
+#include "base/base.h"
 
 int
 path_detach(int dir, bool *detached)

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "base/units.h"
 
 static const struct {
 	int		 number;

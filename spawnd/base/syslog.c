@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
 
 static const struct {
 	const char	*name;

@@ -5,7 +5,9 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/base.h"
 #include "client/client.h"
+#include "proto/proto.h"
 
 /* One block holds the fields, then the text they point to. */
 static int

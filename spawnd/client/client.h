@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
+#include "base/base.h"
 #include "proto/proto.h"
-#include "spawnd.h"
 
 #define ANSWER_RECORDS	100000		/* of one answer */
 #define TALK_TIMEOUT	10000		/* ms without a word */

@@ -12,6 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "client/client.h"
 
 /* Is it nobody's who could lead us astray? */
@@ -79,7 +80,7 @@ compare(const void *a, const void *b)
 
 /* Does anybody answer there? Whoever may not ask cannot know. */
 static bool
-is_alive(struct pools *p, const char *dir)
+ask_alive(struct pools *p, const char *dir)
 {
 	struct talk t;
 	struct err e;
@@ -108,7 +109,7 @@ scan(struct pools *p, const char *base, struct err *e)
 			continue;
 		if (asprintf(&path, "%s/%s", base, de->d_name) == -1)
 			continue;
-		if (is_directory(path) && is_alive(p, path))
+		if (is_directory(path) && ask_alive(p, path))
 			r = add(p, base, de->d_name, e);
 		free(path);
 	}

@@ -16,7 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "client/client.h"
+#include "proto/proto.h"
 
 #define RETRY	20		/* ms, where the queue of a socket is full */
 #define SLICE	100		/* ms, for who may give up meanwhile */

@@ -9,7 +9,9 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "base/base.h"
 #include "client/client.h"
+#include "proto/proto.h"
 
 #define ITEMS_MAX	16
 

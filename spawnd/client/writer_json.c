@@ -5,7 +5,9 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/base.h"
 #include "client/client.h"
+#include "proto/proto.h"
 
 /* Kinds of which there are many, and the names of their lists. */
 static const char *const lists[][2] = {

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/base.h"
 #include "client/client.h"
+#include "proto/proto.h"
 
 struct metric {
 	const char	*kind;		/* of the record */

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/base.h"
 #include "client/client.h"
+#include "proto/proto.h"
 
 /* A count, or "?" for what is not known. */
 static const char *

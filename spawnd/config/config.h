@@ -16,9 +16,7 @@
 
 #include "base/base.h"
 
-#define SPAWND_VERSION		"0.1"
 #define WORKERS_DEFAULT		4
-#define WORKERS_MAX		65535
 #define BACKLOG_DEFAULT		1024
 #define BACKLOG_MAX		65535
 #define MODE_DEFAULT		0660
@@ -29,9 +27,7 @@
 #define IDLE_TIMEOUT		10	/* seconds */
 #define KEEP_IDLE		5	/* seconds */
 #define SCALE_ROOM		1024	/* workers, for a later scale */
-#define TIMEOUT_MAX		86400	/* seconds */
 #define AGE_MAX			31536000	/* seconds */
-#define NAME_SIZE		33	/* of a pool, with the NUL */
 #define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
 #define RLIMITS_MAX		16	/* --rlimit options */
 #define FDS_RESERVED		80	/* descriptors for spawnd itself */
@@ -284,8 +280,6 @@ socklen_t address_parse(const char *address, int port,
 int	 address_of_listener(int fd, struct sockaddr_storage *ss);
 
 /* plan.c */
-/* path as it will be once "/" is the working directory; malloc'd or NULL. */
-char	*plan_absolute(const char *path, bool in_jail);
 /* The pool's name: --name, or made of the application's. */
 void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
 /*
@@ -297,8 +291,6 @@ void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
 void	 plan_make(struct plan *p, const struct conf *c, int inherited,
 	    struct findings *f);
 void	 plan_free(struct plan *p);
-/* Does the plan ask for what only root may do? */
-bool	 plan_needs_root(const struct plan *p);
 /* Are there descriptors to watch for the end of each worker? */
 bool	 plan_watches(const struct plan *p);
 
@@ -328,5 +320,9 @@ void	 exposure_check_files(const struct plan *p, struct findings *f);
 /* exitcode.c */
 /* The status to exit with for one of sysexits.h, by conf. */
 int	 exitcode(const struct conf *c, int status);
+
+/* rights.c */
+/* Does the plan ask for what only root may do? */
+bool	 rights_need_root(const struct plan *p);
 
 #endif

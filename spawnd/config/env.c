@@ -13,7 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
 
 static const char *const allowed[] = {
 	"PATH", "TZ", "TMPDIR", "LANG", "LC_*", "PHPRC", "PHP_INI_SCAN_DIR",

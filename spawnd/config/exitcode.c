@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The status to exit with: by sysexits.h, or as another name has it. */
-#include "spawnd.h"
+#include "config/config.h"
 
 int
 exitcode(const struct conf *c, int status)

@@ -8,18 +8,19 @@
 
 #include <sysexits.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
 
 /* Is there somebody else's right that the workers could borrow? */
 static bool
 has_boundary(const struct plan *p)
 {
-	return (p->root || plan_needs_root(p)) && p->ident.user != NULL;
+	return (p->root || rights_need_root(p)) && p->ident.user != NULL;
 }
 
 /* Where nobody was named, everybody but root is of less rights. */
 static bool
-is_exposed(const struct plan *p, int root, const char *path,
+find_exposure(const struct plan *p, int root, const char *path,
     struct exposure *x)
 {
 	const struct ident *id = &p->ident;
@@ -35,7 +36,7 @@ check_path(const struct plan *p, const char *what, int root,
 {
 	struct exposure x;
 
-	if (path == NULL || !is_exposed(p, root, path, &x))
+	if (path == NULL || !find_exposure(p, root, path, &x))
 		return;
 	findings_add(f, FINDING_WARNING, EX_CONFIG, "%s: %s%s%s: %s may write "
 	    "%s%s: whoever breaks into a worker could exchange it before the "
@@ -64,7 +65,7 @@ check_socket(const struct plan *p, struct findings *f)
 	if (p->socket_dir == NULL || p->who == NULL ||
 	    p->socket_uid == p->ident.uid ||
 	    (p->socket_in_jail && p->jail_fd == -1) ||
-	    !is_exposed(p, p->socket_in_jail ? p->jail_fd : -1,
+	    !find_exposure(p, p->socket_in_jail ? p->jail_fd : -1,
 	    p->socket_dir, &x))
 		return;
 	findings_add(f, FINDING_WARNING, EX_CONFIG, "socket: %s: %s may write "

@@ -11,7 +11,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
 
 bool
 ident_member(const struct ident *id, gid_t gid)

@@ -6,7 +6,8 @@
 #include <strings.h>
 #include <sysexits.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
 
 static const struct {
 	const char	*name;

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/base.h"
+#include "config/config.h"
 #include "config/option.h"
 
 #define KFCGI_WORKERS	5

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/base.h"
+#include "config/config.h"
 #include "config/option.h"
 
 static const struct option table[] = {

@@ -3,7 +3,8 @@
 #ifndef CONFIG_OPTION_H
 #define CONFIG_OPTION_H
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
 
 struct option {
 	int		 flag;		/* 0: it has a long name only */

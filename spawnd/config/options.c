@@ -8,6 +8,8 @@
 #include <sysexits.h>
 #include <syslog.h>
 
+#include "base/base.h"
+#include "config/config.h"
 #include "config/option.h"
 
 static int

@@ -17,39 +17,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "control/control.h"
+#include "base/base.h"
+#include "config/config.h"
 
 static int
 no_memory(struct err *e)
 {
 	return err_set(e, EX_OSERR, "out of memory");
-}
-
-char *
-plan_absolute(const char *path, bool in_jail)
-{
-	char *cwd, *s = NULL;
-
-	if (path[0] == '/')
-		return strdup(path);
-	if (in_jail)
-		return asprintf(&s, "/%s", path) == -1 ? NULL : s;
-	if ((cwd = getcwd(NULL, 0)) == NULL)
-		return NULL;
-	if (asprintf(&s, "%s/%s", strcmp(cwd, "/") == 0 ? "" : cwd,
-	    path) == -1)
-		s = NULL;
-	free(cwd);
-	return s;
-}
-
-bool
-plan_needs_root(const struct plan *p)
-{
-	const struct conf *c = p->conf;
-
-	return p->jail != NULL || p->ident.change || c->socket_outside ||
-	    c->socket_user != NULL || c->user != NULL || c->group != NULL;
 }
 
 /* What only root may ask for: the error names all of it. */
@@ -101,7 +75,7 @@ choose_jail(struct plan *p, struct err *e)
 		jail = DEFAULT_JAIL;
 		p->note = " (neither -s nor -p given: jail " DEFAULT_JAIL ")";
 	}
-	if (jail != NULL && (p->jail = plan_absolute(jail, false)) == NULL)
+	if (jail != NULL && (p->jail = path_absolute(jail, false)) == NULL)
 		return no_memory(e);
 	return 0;
 }
@@ -148,7 +122,7 @@ plan_owner(struct plan *p, struct err *e)
 	if (c->socket_group != NULL && ident_group("-G", c->socket_group,
 	    &p->socket_gid, e) == -1)
 		return -1;
-	if (!p->root && !plan_needs_root(p) &&
+	if (!p->root && !rights_need_root(p) &&
 	    !ident_member(&p->ident, p->socket_gid))
 		return err_set(e, EX_NOPERM, "-G: %s: you are not in this "
 		    "group (only root may name another)", c->socket_group);
@@ -169,7 +143,7 @@ plan_unix(struct plan *p, struct err *e)
 	char *slash;
 
 	p->socket_in_jail = p->jail != NULL && !c->socket_outside;
-	if ((p->socket_dir = plan_absolute(path, p->socket_in_jail)) == NULL)
+	if ((p->socket_dir = path_absolute(path, p->socket_in_jail)) == NULL)
 		return no_memory(e);
 	if (strlen(p->socket_dir) >= sizeof(((struct sockaddr_un *)0)->
 	    sun_path))
@@ -270,10 +244,10 @@ plan_files(struct plan *p, struct err *e)
 	const struct conf *c = p->conf;
 
 	if (c->pidfile != NULL &&
-	    (p->pidfile = plan_absolute(c->pidfile, false)) == NULL)
+	    (p->pidfile = path_absolute(c->pidfile, false)) == NULL)
 		return no_memory(e);
 	if (c->log != NULL && strchr(c->log, '/') != NULL &&
-	    (p->log = plan_absolute(c->log, false)) == NULL)
+	    (p->log = path_absolute(c->log, false)) == NULL)
 		return no_memory(e);
 	return 0;
 }
@@ -292,11 +266,11 @@ plan_program(struct plan *p, struct err *e)
 	for (i = 0; i < n; i++)
 		p->argv[i] = c->command != NULL ? shell[i] : c->argv[i];
 	if (c->command == NULL)
-		p->argv[0] = plan_absolute(c->argv[0], p->jail != NULL);
+		p->argv[0] = path_absolute(c->argv[0], p->jail != NULL);
 	else if (asprintf(&p->argv[2], "exec %s", c->command) == -1)
 		p->argv[2] = NULL;
 	stays = c->cwd_stays && c->chdir == NULL && p->jail == NULL;
-	p->chdir = plan_absolute(c->chdir != NULL ? c->chdir : stays ? "." :
+	p->chdir = path_absolute(c->chdir != NULL ? c->chdir : stays ? "." :
 	    "/", p->jail != NULL);
 	/* Its path may be of no use to whom we become. */
 	if (stays)
@@ -395,7 +369,7 @@ check_limits(struct plan *p, struct err *e)
 	struct rlimit now;
 	size_t i;
 
-	if (p->root || plan_needs_root(p))
+	if (p->root || rights_need_root(p))
 		return 0;
 	for (i = 0; i < c->nlimits; i++) {
 		const struct limit *l = &c->limits[i];

@@ -8,7 +8,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "control/control.h"
+#include "base/base.h"
+#include "config/config.h"
 
 const char *const plan_control_files[PLAN_CONTROL_FILES] = {
 	"control", "status", "log", "pid"
@@ -25,7 +26,7 @@ plan_group(struct plan *p, struct err *e)
 		return 0;
 	if (ident_group("--status-group", name, &p->status_gid, e) == -1)
 		return -1;
-	if (!p->root && !plan_needs_root(p) &&
+	if (!p->root && !rights_need_root(p) &&
 	    !ident_member(&p->ident, p->status_gid))
 		return err_set(e, EX_NOPERM, "--status-group: %s: you are "
 		    "not in this group (only root may name another)", name);
@@ -86,7 +87,7 @@ plan_own(struct plan *p, struct err *e)
 {
 	size_t len;
 
-	if ((p->control = plan_absolute(p->conf->control, false)) == NULL)
+	if ((p->control = path_absolute(p->conf->control, false)) == NULL)
 		return err_set(e, EX_OSERR, "out of memory");
 	len = strlen(p->control);
 	while (len > 1 && p->control[len - 1] == '/')

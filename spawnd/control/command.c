@@ -7,7 +7,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "base/units.h"
+#include "control/control.h"
 #include "control/server.h"
+#include "pool/pool.h"
+#include "proto/proto.h"
+#include "run/run.h"
 
 #define PROGRESS	(USEC / 10)	/* between two lines of it */
 
@@ -70,7 +76,7 @@ run_history(struct client *c, int n, char **words)
 }
 
 static bool
-is_stopping(struct client *c)
+refuse_stopping(struct client *c)
 {
 	if (pool_phase(supervise_pool()) < PHASE_STOP)
 		return false;
@@ -83,7 +89,7 @@ run_reload(struct client *c, int n, char **words)
 {
 	(void)n;
 	(void)words;
-	if (is_stopping(c))
+	if (refuse_stopping(c))
 		return;
 	say(c, "reload");
 	c->wait = WAIT_RELOAD;
@@ -99,7 +105,7 @@ run_scale(struct client *c, int n, char **words)
 	struct err e;
 
 	(void)n;
-	if (is_stopping(c))
+	if (refuse_stopping(c))
 		return;
 	if (proto_range(words[0], most, &min, &max) == -1) {
 		snprintf(why, sizeof(why), "scale: N or N-M, from 0 to %u",

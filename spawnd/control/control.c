@@ -15,7 +15,15 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
+#include "control/control.h"
 #include "control/server.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "proto/proto.h"
+#include "run/run.h"
 
 #define AHEAD	16384		/* bytes written before they are taken */
 #define ACCEPTS		16		/* in one turn of the loop */
@@ -33,8 +41,6 @@ static struct listener {
 
 static struct client_list clients = TAILQ_HEAD_INITIALIZER(clients);
 static uid_t owner;		/* who started us */
-static int64_t credit = (int64_t)STATUS_BURST;
-static uint64_t credited;
 static bool inside;		/* a command is being carried out */
 
 struct client_list *
@@ -69,7 +75,7 @@ smaller(uint64_t a, uint64_t b)
 static uint64_t
 client_deadline(const struct client *c)
 {
-	if (c->saving)
+	if (c->throttled)
 		return NEVER;
 	if (c->answering)
 		return c->wait != WAIT_NO && c->sent == c->answer.len ?
@@ -80,33 +86,11 @@ client_deadline(const struct client *c)
 	return c->since + CONTROL_IDLE;
 }
 
-/* Until there is credit again; a tenth of the time gives it. */
-static uint64_t
-credit_at(uint64_t now)
-{
-	return credit > 0 ? now : now + (uint64_t)(1 - credit) * STATUS_SHARE;
-}
-
-static void
-earn(uint64_t now)
-{
-	if (now - credited > STATUS_BURST * STATUS_SHARE)
-		credit = (int64_t)STATUS_BURST;
-	else
-		credit += (int64_t)((now - credited) / STATUS_SHARE);
-	if (credit > (int64_t)STATUS_BURST)
-		credit = (int64_t)STATUS_BURST;
-	credited = now;
-}
-
-/* Does this one have to wait until there is credit again? */
+/* Does this one have to wait until there is a budget again? */
 static bool
-is_spent(enum right right)
+must_wait(enum right right)
 {
-	if (right != READS_ONLY)
-		return false;
-	earn(loop_now());
-	return credit <= 0;
+	return right == READS_ONLY && !budget_fill(loop_now());
 }
 
 /* Takes the cpu that was used since `before`. */
@@ -114,7 +98,7 @@ static void
 charge(enum right right, uint64_t before)
 {
 	if (right == READS_ONLY)
-		credit -= (int64_t)(loop_cpu() - before + TURN);
+		budget_spend(loop_cpu() - before + TURN);
 }
 
 static void on_timer(void);
@@ -127,7 +111,7 @@ set_timer(void)
 	size_t i;
 
 	TAILQ_FOREACH(c, &clients, entry)
-		when = smaller(when, c->saving ? credit_at(now) :
+		when = smaller(when, c->throttled ? budget_time(now) :
 		    client_deadline(c));
 	for (i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++)
 		when = smaller(when, listeners[i].pause);
@@ -139,12 +123,12 @@ on_timer(void)
 {
 	struct client *c, *next;
 	uint64_t now = loop_now();
+	bool enough = budget_fill(now);
 	size_t i;
 
-	earn(now);
 	TAILQ_FOREACH_SAFE(c, &clients, entry, next) {
-		if (c->saving && credit > 0) {
-			c->saving = false;
+		if (c->throttled && enough) {
+			c->throttled = false;
 			c->began += now - c->since;
 			c->since = now;
 			loop_resume(c->answering ? c->out : c->in);
@@ -249,9 +233,9 @@ receive(struct client *c)
 static bool
 save(struct client *c, struct loop_watch *w)
 {
-	if (!is_spent(c->right))
+	if (!must_wait(c->right))
 		return false;
-	c->saving = true;
+	c->throttled = true;
 	c->since = loop_now();
 	loop_pause(w);
 	set_timer();
@@ -437,9 +421,9 @@ on_connect(void *arg)
 	uint64_t before = loop_cpu();
 	int fd, i;
 
-	if (is_spent(right)) {
+	if (must_wait(right)) {
 		loop_pause(l->watch);
-		l->pause = credit_at(loop_now());
+		l->pause = budget_time(loop_now());
 	}
 	for (i = 0; i < ACCEPTS && l->pause == NEVER; i++) {
 		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);

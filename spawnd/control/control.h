@@ -3,9 +3,12 @@
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
 
+#include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
 #include "proto/proto.h"
-#include "pool/scale.h"
-#include "spawnd.h"
 
 #define CONTROL_CLIENTS	8	/* of root or the invoker, at a time */
 #define STATUS_CLIENTS	16	/* of the socket for reading */

@@ -15,6 +15,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "config/config.h"
 #include "control/control.h"
 
 #define NUMBER_MAX	999	/* of NAME-2, NAME-3, ... */

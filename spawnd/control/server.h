@@ -5,7 +5,8 @@
 
 #include <sys/queue.h>
 
-#include "control/control.h"
+#include "base/base.h"
+#include "proto/proto.h"
 
 /* Which socket it came by, and so what it may do. */
 enum right { CONTROLS, READS_ONLY };
@@ -24,7 +25,7 @@ struct client {
 	uint64_t	 began;		/* when what is answered came */
 	bool		 answering;	/* and no other command is read */
 	bool		 closing;	/* after this answer */
-	bool		 saving;	/* it waits for credit */
+	bool		 throttled;	/* it waits for the budget */
 	struct proto_output answer;
 	size_t		 sent;		/* of that */
 	struct status	*status;	/* what of it is still to come */
@@ -42,6 +43,13 @@ struct client_list *control_clients(void);
 void	 control_answer(struct client *c);
 /* There is more of an answer that waited. */
 void	 control_more(struct client *c);
+
+/* budget.c: cpu for those who only read */
+/* When there is some again, now or later. */
+uint64_t budget_time(uint64_t now);
+/* Adds what has come since the last call. Returns false: there is none. */
+bool	 budget_fill(uint64_t now);
+void	 budget_spend(uint64_t usec);
 
 /* command.c */
 /* Carries out a command, and begins to answer it. */

@@ -8,7 +8,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
 #include "control/control.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "pool/scale.h"
+#include "proto/proto.h"
+#include "run/run.h"
 
 /* What is remembered of a worker from one look to the next. */
 struct memory {

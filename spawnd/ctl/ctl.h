@@ -3,6 +3,7 @@
 #ifndef CTL_CTL_H
 #define CTL_CTL_H
 
+#include "base/base.h"
 #include "client/client.h"
 
 /* frame.c: one picture of top, pure */

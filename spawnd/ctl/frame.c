@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base.h"
+#include "client/client.h"
 #include "ctl/ctl.h"
+#include "proto/proto.h"
 
 #define SPAN		300		/* seconds of history */
 #define HEAD		7		/* lines above the workers */

@@ -9,7 +9,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "client/client.h"
 #include "ctl/ctl.h"
+#include "proto/proto.h"
 
 #define READY_PAUSE	50		/* ms between two looks of wait-ready */
 

@@ -17,6 +17,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "client/client.h"
 #include "ctl/ctl.h"
 
 #define PERIOD		1000		/* ms from one picture to the next */

@@ -22,7 +22,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spawnd.h"
 #include "observe/linux.h"
 
 #define ALL_BUT		(0xfffU & ~(1U << TCP_SYN_RECV | \

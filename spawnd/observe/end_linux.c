@@ -21,8 +21,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/units.h"
 #include "observe/linux.h"
+#include "observe/observe.h"
 
 #define DEPTH_MAX	64	/* from a process up to us */
 

@@ -4,7 +4,8 @@
 
 #include <errno.h>
 
-#include "spawnd.h"
+#include "base/units.h"
+#include "observe/observe.h"
 
 int
 end_init(void)

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "spawnd.h"
 #include "observe/linux.h"
+#include "observe/observe.h"
 
 bool
 observe_inspected(pid_t pid)

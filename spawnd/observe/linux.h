@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "observe/observe.h"
+#include "pool/pool.h"
 
 /*
  * So much of a worker is looked at, by whoever does: what has more cannot be

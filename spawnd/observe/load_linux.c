@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "spawnd.h"
 #include "observe/linux.h"
+#include "observe/observe.h"
 
 #define KEPT		64	/* of those that wait: who they were */
 #define TCP_ACCEPTED	(0xfffU & ~(1U << TCP_SYN_RECV | \

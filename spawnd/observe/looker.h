@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/units.h"
 #include "observe/linux.h"
 
 #define LOOKER_TIME	UINT64_C(20000)	/* usec: the supervisor waits */

@@ -30,6 +30,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "base/units.h"
 #include "observe/linux.h"
 #include "observe/looker.h"
 

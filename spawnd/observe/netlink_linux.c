@@ -14,7 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spawnd.h"
 #include "observe/linux.h"
 
 #define REPLY_SIZE	32768	/* one message of the kernel's, at least */

@@ -14,7 +14,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/base.h"
 #include "pool/pool.h"
 
 /* Which of the promised things hold on this system. */

@@ -11,8 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "base/units.h"
 #include "observe/linux.h"
 #include "observe/looker.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
 
 #define POLL_AGE	UINT64_C(200000)	/* usec a poller must live */
 #define POLL_STILL	UINT64_C(50000)		/* and use no cpu */
@@ -256,7 +260,7 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
  * is the clients' turn.
  */
 static bool
-is_quiet(const struct view *v, bool waits, uint64_t keep_idle, uint64_t now,
+note_quiet(const struct view *v, bool waits, uint64_t keep_idle, uint64_t now,
     struct sight *s)
 {
 	bool still = v->stopped ? waits && s->quiet_since != 0 : waits &&
@@ -294,7 +298,7 @@ connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
 	waits = !unread && quiet_waits(pid, v, inodes, n);
 	x->served = waits && !v->stopped && keep_idle != 0 &&
 	    s->quiet_cpu != ANY_CPU && s->quiet_cpu != v->cpu;
-	x->holds = is_quiet(v, waits, keep_idle, now, s) ? HOLDS_QUIET :
+	x->holds = note_quiet(v, waits, keep_idle, now, s) ? HOLDS_QUIET :
 	    HOLDS_BUSY;
 	x->waits = x->holds == HOLDS_QUIET;
 	x->connection = s->connection;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Where nothing can be observed, time has to do. */
-#include "spawnd.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
 
 #define READY_AGE	UINT64_C(200000)	/* usec */
 

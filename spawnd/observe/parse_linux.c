@@ -12,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spawnd.h"
 #include "observe/linux.h"
 
 #define EXITING		0x4U	/* of the flags of proc(5): it is ending */

@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
 #include "observe/linux.h"
 
 static int procfd = -1;

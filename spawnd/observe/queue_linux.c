@@ -14,8 +14,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
 #include "observe/linux.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
 
 #define FRESH		UINT64_C(1000)	/* usec */
 #define KEPT		64		/* of those that wait */

@@ -19,7 +19,6 @@
 
 #include "observe/linux.h"
 #include "observe/looker.h"
-#include "observe/linux.h"
 
 #define PIPES_MAX	32	/* ends of pipes that are looked at */
 #define WATCHED_MAX	4096	/* descriptors of an event loop */
@@ -50,7 +49,7 @@ is_whole(const struct pipes *p)
 
 /* Can it wake the process, and is none of its connections? */
 static bool
-is_foreign(int dir, const char *name, const uint64_t *inodes, int n,
+take_descriptor(int dir, const char *name, const uint64_t *inodes, int n,
     struct pipes *p)
 {
 	char link[64];
@@ -104,8 +103,8 @@ has_no_other(pid_t pid, const uint64_t *inodes, int n)
 	}
 	while (!other && (de = readdir(d)) != NULL) {
 		if (de->d_name[0] != '.')
-			other = ++fds > FDS_MAX || is_foreign(fd, de->d_name,
-			    inodes, n, &p);
+			other = ++fds > FDS_MAX || take_descriptor(fd,
+			    de->d_name, inodes, n, &p);
 	}
 	closedir(d);
 	return !other && is_whole(&p);

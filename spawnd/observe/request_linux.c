@@ -13,8 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/units.h"
 #include "observe/linux.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
 
 #define FORGET		(10 * USEC)	/* connections not seen again */
 #define HELD_MAX	65536		/* that are remembered */

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "observe/linux.h"
+#include "base/base.h"
+#include "base/units.h"
 #include "observe/linux.h"
 #include "observe/looker.h"
+#include "observe/observe.h"
 
 #define PSS_TIME	UINT64_C(100000)	/* usec for a whole tree */
 

@@ -7,6 +7,7 @@
  */
 #include <stddef.h>
 
+#include "pool/pool.h"
 #include "pool/slot.h"
 
 /*

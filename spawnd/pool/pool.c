@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/units.h"
+#include "pool/pool.h"
 #include "pool/slot.h"
 
 unsigned int

@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stddef.h>
 
+#include "base/units.h"
+#include "pool/pool.h"
 #include "pool/slot.h"
 
 static uint64_t
@@ -207,7 +209,7 @@ renew_proved(struct pool *p, struct slot *s, const struct pool_event *ev,
 
 /* Did the reload's program serve a request, or was it given the time to? */
 static bool
-is_proven(struct pool *p, uint64_t now)
+ask_proof(struct pool *p, uint64_t now)
 {
 	struct slot *s = p->extra;
 
@@ -321,7 +323,7 @@ reload_done(struct pool *p)
 
 /* Is there something to replace, and nothing that has to come first? */
 static bool
-is_due(struct pool *p, uint64_t now)
+take_turn(struct pool *p, uint64_t now)
 {
 	if (p->phase != PHASE_UP || p->going != NULL ||
 	    (!p->reloading && p->nexpired == 0 && p->extra == NULL))
@@ -330,7 +332,7 @@ is_due(struct pool *p, uint64_t now)
 	    p->extra->generation != p->generation)
 		p->extra = NULL;	/* a second reload overtook it */
 	if (p->extra != NULL && (p->extra->state != SLOT_READY ||
-	    !is_proven(p, now)))
+	    !ask_proof(p, now)))
 		return false;
 	if (p->extra != NULL) {
 		p->renewals = 0;
@@ -345,7 +347,7 @@ renew_step(struct pool *p, uint64_t now)
 {
 	struct slot *old;
 
-	if (!is_due(p, now))
+	if (!take_turn(p, now))
 		return;
 	if ((old = renew_find_old(p)) == NULL)
 		reload_done(p);

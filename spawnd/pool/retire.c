@@ -11,6 +11,8 @@
 #include <signal.h>
 #include <stddef.h>
 
+#include "base/units.h"
+#include "pool/pool.h"
 #include "pool/slot.h"
 
 static uint64_t

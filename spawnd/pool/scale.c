@@ -18,7 +18,7 @@
  */
 #include <string.h>
 
-#include "pool/pool.h"
+#include "base/units.h"
 #include "pool/scale.h"
 
 static uint64_t

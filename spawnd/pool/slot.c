@@ -10,6 +10,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "base/units.h"
+#include "pool/pool.h"
 #include "pool/slot.h"
 
 static int

@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#include "base/units.h"
+#include "pool/pool.h"
 #include "pool/slot.h"
 
 static uint64_t

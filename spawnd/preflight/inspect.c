@@ -16,6 +16,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "config/config.h"
 #include "preflight/inspect.h"
 
 #define HEAD_SIZE	256	/* what the kernel reads of a #! line */
@@ -131,7 +133,7 @@ say(struct program *x, int level, const char *text)
 
 /* There, a regular file and executable? */
 static bool
-may_execute(struct program *x)
+check_executable(struct program *x)
 {
 	const mode_t all = S_IXUSR | S_IXGRP | S_IXOTH;
 	struct stat st;
@@ -224,7 +226,7 @@ check_script(struct program *x, char *line)
 		return;
 	}
 	init_next(&next, x, ": its interpreter ", line);
-	if (may_execute(&next))
+	if (check_executable(&next))
 		look_into(&next);
 	base = strrchr(line, '/');
 	if (strcmp(base != NULL ? base + 1 : line, "env") == 0)
@@ -253,7 +255,7 @@ check_elf(struct program *x, int fd)
 		if (x->p->jail != NULL)
 			loader.advice = " (link it statically, or copy its "
 			    "loader and libraries into the jail)";
-		if (may_execute(&loader))
+		if (check_executable(&loader))
 			library_check(x->p, x->f, x->path, &e);
 	}
 	elf_free(&e);
@@ -325,7 +327,7 @@ check_application(const struct plan *p, struct findings *f)
 	struct program x;
 
 	init_first(&x, p, f, "exec", p->argv[0]);
-	if (may_execute(&x))
+	if (check_executable(&x))
 		look_into(&x);
 	if (p->conf->command != NULL)
 		findings_add(f, FINDING_NOTE, 0, "not checked: -f: only "

@@ -3,7 +3,8 @@
 #ifndef PREFLIGHT_INSPECT_H
 #define PREFLIGHT_INSPECT_H
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
 
 /* What the headers of an ELF file say; NULL: it does not. */
 struct elf {

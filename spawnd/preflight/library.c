@@ -17,6 +17,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "config/config.h"
 #include "preflight/inspect.h"
 
 #define OBJECTS_MAX	1024		/* files that are read */

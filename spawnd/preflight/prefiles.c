@@ -8,6 +8,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "config/config.h"
 #include "preflight/inspect.h"
 
 static void

@@ -20,7 +20,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
+#include "observe/observe.h"
 #include "preflight/inspect.h"
+#include "preflight/preflight.h"
+#include "privilege/privilege.h"
 
 #define LOOK_SECONDS	20	/* of the child, then it is ended */
 #define REAP_MS		5000	/* until its end, once it has said all */
@@ -196,7 +202,7 @@ check_inside(struct plan *p, struct findings *f, struct guarantees *g)
 {
 	const char *why = NULL;
 
-	if (!p->root && plan_needs_root(p))
+	if (!p->root && rights_need_root(p))
 		why = "only root can become another user or enter a jail";
 	else if (p->ident.user == NULL)
 		why = "the user is not known";

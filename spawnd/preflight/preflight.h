@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "base/base.h"
 #include "config/config.h"
 
 /* preflight.c */

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "base/base.h"
+#include "config/config.h"
 #include "preflight/inspect.h"
 
 static bool

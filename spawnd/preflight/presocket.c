@@ -18,6 +18,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "config/config.h"
+#include "observe/observe.h"
 #include "preflight/inspect.h"
 
 /* A path as a shell would take it; buf has room for every byte quoted. */
@@ -63,7 +66,7 @@ say_no_directory(const struct plan *p, struct findings *f, int error)
 	/* The workers' own would let them lead the web server elsewhere. */
 	if (error == ENOENT)
 		snprintf(advice, sizeof(advice), " (install -d %s-m 0755 %s)",
-		    p->root || plan_needs_root(p) ? "-o root -g root " : "",
+		    p->root || rights_need_root(p) ? "-o root -g root " : "",
 		    quoted);
 	findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its directory "
 	    "%s: %s%s%s", p->where, dir, error == ENOENT ? "does not exist" :
@@ -86,7 +89,7 @@ check_path(const struct plan *p, struct findings *f)
 		return;
 	}
 	/* A plain user who tests root's plan need not be able to write. */
-	if ((p->root || !plan_needs_root(p)) &&
+	if ((p->root || !rights_need_root(p)) &&
 	    faccessat(dir, ".", W_OK | X_OK, 0) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its "
 		    "directory: cannot be written: %s", p->where,

@@ -12,7 +12,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "privilege/privilege.h"
 
 /* What the supervisor tells the first process. */
 struct outcome {

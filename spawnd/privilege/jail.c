@@ -13,7 +13,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "privilege/privilege.h"
 
 static int
 compare_gid(const void *a, const void *b)

@@ -12,7 +12,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "privilege/privilege.h"
 
 /* The three sets as the kernel gives them, without the help of /proc. */
 static int

@@ -9,7 +9,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "privilege/privilege.h"
 
 int
 jail_drop(const struct plan *p, struct err *e)

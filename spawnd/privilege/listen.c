@@ -22,7 +22,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "privilege/privilege.h"
 
 static struct stat bound;	/* the unix socket we made */
 

@@ -9,7 +9,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
+#include "privilege/privilege.h"
 
 static int file = -1;
 static int dir = -1;

@@ -6,9 +6,11 @@
 #ifndef PRIVILEGE_PRIVILEGE_H
 #define PRIVILEGE_PRIVILEGE_H
 
+#include "base/base.h"
 #include "config/config.h"
 #include "observe/observe.h"
 
+#define OUTCOME_SIZE		3072	/* of all lines about the start */
 #define DIR_LOCK_MS		5000	/* wait for a directory's lock */
 
 /* daemon.c */

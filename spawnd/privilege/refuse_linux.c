@@ -10,7 +10,7 @@
 
 #include <limits.h>
 
-#include "spawnd.h"
+#include "privilege/privilege.h"
 
 int
 refuse_new(int fd)

@@ -2,7 +2,7 @@
 /* Where a listening TCP socket cannot refuse: it lets in whoever comes. */
 #include <errno.h>
 
-#include "spawnd.h"
+#include "privilege/privilege.h"
 
 int
 refuse_new(int fd)

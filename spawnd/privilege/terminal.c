@@ -13,7 +13,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "privilege/privilege.h"
 
 static int terminal = -1;
 

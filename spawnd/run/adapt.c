@@ -8,7 +8,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "control/control.h"
+#include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "pool/scale.h"
+#include "run/run.h"
 
 static struct scale scale;
 static struct loop_watch *watch;

@@ -16,7 +16,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
+#include "privilege/privilege.h"
+#include "run/run.h"
 
 #define SLICE		65536			/* bytes read in a TICK */
 #define TICK		UINT64_C(10000)		/* usec */

@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/control.h"
+#include "base/units.h"
+#include "observe/observe.h"
+#include "run/run.h"
 
 #define GROW		16
 

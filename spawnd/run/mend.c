@@ -8,7 +8,11 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "base/units.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "run/run.h"
 
 #define STOPPED_PAUSE	UINT64_C(100000)	/* usec, to continue them */
 #define STOPPED_LEFT	(60 * USEC)	/* that one may stay so, in all */

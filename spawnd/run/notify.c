@@ -16,7 +16,9 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "base/units.h"
+#include "run/run.h"
 
 #define FIRST_FD	3
 #define LISTEN_MAX	1024

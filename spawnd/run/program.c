@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "run/run.h"
 
 #define HEAD_SIZE	4096
 #define INTERP_SIZE	256

@@ -4,7 +4,10 @@
 
 #include <signal.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "run/run.h"
 
 #define REAP_TURN	UINT64_C(2000)	/* usec, then the others */
 

@@ -8,7 +8,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "run/run.h"
 
 static const char *
 seconds(uint64_t usec, char buf[32])

@@ -6,13 +6,13 @@
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
 
+#include "base/base.h"
 #include "config/config.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
 #include "pool/scale.h"
 
 #define STATUS_LINES		32	/* workers that USR2 logs */
-#define OUTCOME_SIZE		3072	/* of all lines about the start */
 #define CHILDREN_MAX		4096	/* looked at for strays */
 #define HANDSHAKE		UINT64_C(1000000) /* usec, of TCP, at a stop */
 #define STRAYS_PAUSE		UINT64_C(10000)	/* usec, before that */

@@ -6,8 +6,12 @@
  */
 #include <unistd.h>
 
-#include "control/control.h"
+#include "base/base.h"
+#include "base/units.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
 #include "pool/scale.h"
+#include "run/run.h"
 
 #define PAUSE		USEC		/* from one look to the next */
 #define PAUSE_MAX	(16 * USEC)	/* where nothing changes */

@@ -7,7 +7,10 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "run/run.h"
 
 #define LOOK_SHARE	20	/* looking may take that part of the time */
 

@@ -11,7 +11,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "control/control.h"
+#include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "privilege/privilege.h"
+#include "run/run.h"
 
 static const struct plan *plan;
 static struct supervise_hooks hooks;

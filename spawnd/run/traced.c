@@ -12,7 +12,11 @@
  */
 #include <sysexits.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "base/units.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "run/run.h"
 
 #define LOOK_FIRST	UINT64_C(20000)	/* usec, from suspicion to a look */
 #define LOOK_LAST	USEC

@@ -15,7 +15,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "privilege/privilege.h"
+#include "run/run.h"
 
 #define WATCH_AGE	USEC	/* a pidfd costs as much as several calls */
 #define WATCH_TURN	64	/* are opened, then the loop's turn */

@@ -6,7 +6,10 @@
 #include <stdio.h>
 
 #include "fuzz.h"
+#include "base/base.h"
+#include "client/client.h"
 #include "ctl/ctl.h"
+#include "proto/proto.h"
 
 static void
 check(const char *text, size_t len)

@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include "fuzz.h"
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

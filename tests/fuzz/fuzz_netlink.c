@@ -5,7 +5,6 @@
 #include <linux/unix_diag.h>
 
 #include "fuzz.h"
-#include "spawnd.h"
 #include "observe/linux.h"
 
 static unsigned int sum;

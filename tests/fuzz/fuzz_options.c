@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* A command line, a word a line; the first is the name it is started by. */
 #include "fuzz.h"
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
 
 #define WORDS	64
 

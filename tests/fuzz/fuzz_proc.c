@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What the kernel says in files of /proc, where workers choose names. */
 #include "fuzz.h"
-#include "spawnd.h"
 #include "observe/linux.h"
 
 int

@@ -25,7 +25,7 @@ libs=$(pkg-config --libs libbsd-overlay libcap-ng libevent_core jansson)
 
 # Everything but the two main()s and other systems' files.
 # shellcheck disable=SC2016	# the inner shell expands it
-find spawnd -name '*.c' ! -name spawnd.c ! -name spawnctl.c \
+find spawnd -name '*.c' ! -name main.c ! -name spawnctl.c \
     ! -name '*_none.c' ! -name '*_posix.c' -print0 |
     FLAGS="$flags" OUT="$out" xargs -0 -P 2 -n 1 sh -c '
 	# shellcheck disable=SC2086

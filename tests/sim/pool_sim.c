@@ -606,7 +606,7 @@ random_change(struct proc *p)
 	} else if (!p->stopped) {
 		lose(p);
 		/* One that was traced may not have told how. */
-		die(p, chance(3) ? STATUS_UNKNOWN : SIGSEGV);
+		die(p, p->pid % 3 == 0 ? STATUS_UNKNOWN : SIGSEGV);
 	}
 }
 

@@ -7,7 +7,7 @@
  */
 #include <inttypes.h>
 
-#include "pool/pool.h"
+#include "base/units.h"
 #include "pool/scale.h"
 #include "sim.h"
 

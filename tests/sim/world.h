@@ -13,7 +13,9 @@
 #include <inttypes.h>
 #include <signal.h>
 
+#include "base/units.h"
 #include "pool/pool.h"
+#include "pool/slot.h"
 #include "sim.h"
 
 #define MS		UINT64_C(1000)

@@ -5,7 +5,9 @@
 
 #include <stdlib.h>
 
+#include "base/base.h"
 #include "client/client.h"
+#include "proto/proto.h"
 #include "unit.h"
 
 static struct err e;

@@ -19,7 +19,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "base/units.h"
 #include "pool/pool.h"
+#include "pool/slot.h"
 #include "unit.h"
 
 #define MSEC		UINT64_C(1000)

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "spawnd.h"
 #include "observe/linux.h"
 #include "unit.h"
 

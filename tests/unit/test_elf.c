@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "config/option.h"
 #include "preflight/inspect.h"
 
 #define ROUNDS		20000

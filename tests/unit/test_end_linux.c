@@ -7,8 +7,9 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/units.h"
 #include "observe/linux.h"
+#include "observe/observe.h"
 #include "unit.h"
 
 static pid_t child, tracer;

@@ -2,7 +2,8 @@
 /* The workers' environment: what passes, what is set, and what never is. */
 #include <sysexits.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
 #include "tmp.h"
 
 static struct conf c;

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <sysexits.h>
 
-#include "spawnd.h"
+#include "base/base.h"
 #include "unit.h"
 
 static struct err e;

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /* The picture of top, and the history it shows. */
 #include "answers.h"
-#include "ctl/ctl.h"
+#include "base/units.h"
+#include "client/client.h"
 #include "control/control.h"
+#include "ctl/ctl.h"
+#include "observe/observe.h"
+#include "proto/proto.h"
+#include "run/run.h"
 
 static struct answer a, history;
 static char picture[200000];

@@ -5,8 +5,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "base/units.h"
 #include "observe/linux.h"
 #include "observe/looker.h"
+#include "observe/observe.h"
 #include "unit.h"
 
 static void

@@ -17,8 +17,11 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include "control/control.h"
+#include "base/base.h"
+#include "base/units.h"
 #include "observe/linux.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
 #include "tmp.h"
 
 #define IDLE		(5 * USEC)

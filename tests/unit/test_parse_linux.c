@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "spawnd.h"
 #include "observe/linux.h"
 #include "unit.h"
 

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "spawnd.h"
+#include "base/base.h"
 #include "tmp.h"
 
 static int root = -1;

@@ -3,7 +3,11 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
+#include "pool/pool.h"
+#include "run/run.h"
 #include "tmp.h"
 
 static struct conf c = { .start_timeout = 60 };

@@ -2,7 +2,7 @@
 /* The size of an adaptive pool, one rule at a time. */
 #include "unit.h"
 
-#include "pool/pool.h"
+#include "base/units.h"
 #include "pool/scale.h"
 
 #define START		(100 * USEC)

@@ -2,7 +2,7 @@
 /* Signals by name and number. */
 #include <signal.h>
 
-#include "spawnd.h"
+#include "base/base.h"
 #include "unit.h"
 
 static void

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
+#include "run/run.h"
 #include "unit.h"
 
 #define SOFT	256

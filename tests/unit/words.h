@@ -3,7 +3,8 @@
 #ifndef WORDS_H
 #define WORDS_H
 
-#include "spawnd.h"
+#include "base/base.h"
+#include "config/config.h"
 #include "unit.h"
 
 #define WORDS	32

@@ -12,7 +12,14 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/base.h"
+#include "config/config.h"
 #include "control/control.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "preflight/preflight.h"
+#include "privilege/privilege.h"
+#include "run/run.h"
 
 static struct conf conf;
 static struct plan plan;
