@@ -78,7 +78,9 @@ def test_mode_is_right_from_the_first_instant(spawnd, addr, program):
     seen = set()
     s = spawnd("-s", addr, "-u", "www", "-M", "0600", "-F", 1, "--", program,
                ready=False, become=lambda: os.umask(0))
-    while not h.READY.search(s.log()):
+    ready = False
+    while not ready:
+        ready = h.READY.search(s.log())     # and then once more
         try:
             seen.add(stat.S_IMODE(os.lstat(addr).st_mode))
         except FileNotFoundError:
