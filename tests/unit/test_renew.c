@@ -255,6 +255,72 @@ the_new_one_is_ready_before_one_that_is_too_old_goes(void **arg)
 	bed_free(b);
 }
 
+/* The size that the program needs holds nothing up but sizes. */
+static void
+one_that_is_too_old_waits_for_no_pause_of_the_size(void **arg)
+{
+	struct pool_conf c = bed_conf(2);
+	unsigned int i, slot, spawns;
+	struct bed *b;
+	pid_t old;
+
+	(void)arg;
+	c.max_rss = 1000;
+	c.max_age = 100 * USEC;
+	b = ready_with(&c);
+	old = b->w[1].pid;
+	/* Pauses of 1, 2, 4, 8, 16 and 32 s: a minute's begins at 63. */
+	for (i = 0; i < 80; i++) {
+		for (slot = 0; slot < pool_slots(b->p); slot++) {
+			if (pool_state(b->p, slot) == SLOT_READY &&
+			    b->w[slot].pid != old)
+				measured(b, slot, 2000);
+		}
+		bed_pass(b, USEC);
+		let_go(b);
+	}
+	assert_int_equal(pool_counts(b->p)->aged, 0);
+	spawns = b->spawns;
+	for (i = 0; i < 20 && pool_counts(b->p)->aged == 0; i++) {
+		assert_int_equal(b->spawns, spawns);
+		bed_pass(b, USEC);
+	}
+	assert_int_equal(pool_counts(b->p)->aged, 1);
+	assert_int_equal(b->spawns, spawns + 1);
+	let_go(b);
+	for (slot = 0; slot < pool_slots(b->p); slot++)
+		assert_int_not_equal(pool_state(b->p, slot) == SLOT_READY ?
+		    b->w[slot].pid : 0, old);
+	bed_free(b);
+}
+
+/* Nor is one that has become too old since. */
+static void
+one_that_is_too_large_and_then_too_old_waits_no_longer(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+	unsigned int i, slot, spawns;
+
+	(void)arg;
+	c.max_rss = 1000;
+	c.max_age = 40 * USEC;
+	b = ready_with(&c);
+	for (i = 0; i < 70; i++) {
+		for (slot = 0; slot < pool_slots(b->p); slot++) {
+			if (pool_state(b->p, slot) == SLOT_READY)
+				measured(b, slot, 2000);
+		}
+		bed_pass(b, USEC);
+		let_go(b);
+	}
+	/* That is for a minute, as far as its size goes. */
+	spawns = b->spawns;
+	bed_pass(b, 41 * USEC);
+	assert_int_equal(b->spawns, spawns + 1);
+	bed_free(b);
+}
+
 static void
 sizes_are_measured_once_a_second(void **arg)
 {
@@ -459,6 +525,10 @@ main(void)
 		cmocka_unit_test(ages_are_spread),
 		cmocka_unit_test(
 		    the_new_one_is_ready_before_one_that_is_too_old_goes),
+		cmocka_unit_test(
+		    one_that_is_too_old_waits_for_no_pause_of_the_size),
+		cmocka_unit_test(
+		    one_that_is_too_large_and_then_too_old_waits_no_longer),
 		cmocka_unit_test(sizes_are_measured_once_a_second),
 		cmocka_unit_test(
 		    a_limit_below_the_need_is_said_once_and_makes_no_storm),
