@@ -227,7 +227,8 @@ is_proven(struct pool *p, uint64_t now)
 
 	if (!p->reloading || p->proven || p->conf.proof == 0)
 		return true;
-	if (p->prove_by == NEVER) {
+	/* Not asked yet, or of another one, which is in question no more. */
+	if (s->prove_at == NEVER) {
 		p->prove_by = slot_later(now, p->conf.proof);
 		s->served = false;
 		s->pause = POOL_LOOK_FIRST;

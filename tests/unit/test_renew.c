@@ -209,6 +209,35 @@ one_that_crashes_before_its_proof_ends_the_reload(void **arg)
 	bed_free(b);
 }
 
+/* The first one stays for an old one that died, and is no witness any more. */
+static void
+a_second_new_one_must_serve_if_the_first_did_not(void **arg)
+{
+	struct pool_conf c = bed_conf(2);
+	struct bed *b;
+
+	(void)arg;
+	c.proof = POOL_PROOF;
+	b = ready_with(&c);
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 2, LOOK_READY);
+	assert_did(b, "spawn2");
+	b->sees = LOOK_NO;
+	bed_crash(b, 0);
+	assert_did(b, "[exit 0] spawn0");
+	bed_pass(b, POOL_PROOF);
+	b->proofs = 0;
+	bed_look(b, 0, LOOK_READY);
+	assert_did(b, "");
+	bed_pass(b, POOL_PROOF / 2);
+	assert_in_range(b->proofs, 40, 60);
+	assert_did(b, "");
+	proved(b, 0, 77);
+	proved(b, 0, 0);
+	assert_did(b, "TERM>1");
+	bed_free(b);
+}
+
 static void
 ages_are_spread(void **arg)
 {
@@ -522,6 +551,8 @@ main(void)
 		cmocka_unit_test(a_request_that_was_served_is_the_proof),
 		cmocka_unit_test(
 		    one_that_crashes_before_its_proof_ends_the_reload),
+		cmocka_unit_test(
+		    a_second_new_one_must_serve_if_the_first_did_not),
 		cmocka_unit_test(ages_are_spread),
 		cmocka_unit_test(
 		    the_new_one_is_ready_before_one_that_is_too_old_goes),
