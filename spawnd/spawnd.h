@@ -41,6 +41,8 @@
 #define OUTCOME_SIZE		3072	/* of all lines about the start */
 #define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
 #define RLIMITS_MAX		16	/* --rlimit options */
+#define CALLED_MAX		48	/* options that set a member */
+#define CALLED_SIZE		24	/* "--socket-before-chroot" */
 #define FDS_RESERVED		80	/* descriptors for spawnd itself */
 #define DIR_LOCK_MS		5000	/* wait for a directory's lock */
 #define CHILDREN_MAX		4096	/* looked at for strays */
@@ -108,6 +110,12 @@ struct limit {
 
 /* What the command line said; nothing is resolved yet. */
 struct conf {
+	/* What messages call an option, by the member that it sets. */
+	struct {
+		size_t	 member;
+		char	 as[CALLED_SIZE];
+	}		 called[CALLED_MAX];
+	size_t		 ncalled;
 	const char	*socket;
 	bool		 socket_outside;
 	int		 socket_mode;		/* -1: not given */
@@ -171,7 +179,6 @@ struct conf {
 	bool		 worker_status;		/* of a start that fails */
 	int		 error_status;		/* of all others; 0: theirs */
 	const char	*outcome;		/* of a start: this and a pid */
-	const char	*letters;		/* see names_letters() */
 };
 
 /* Who the supervisor and the workers become. */
@@ -445,8 +452,7 @@ void	 findings_free(struct findings *f);
  * run before the jail. Refuses uid and gid 0. Returns 0, or -1 with *e set
  * (64, 67, 71).
  */
-int	 ident_resolve(const char *user, const char *group, struct ident *id,
-	    struct err *e);
+int	 ident_resolve(const struct conf *c, struct ident *id, struct err *e);
 /*
  * Resolves a user or group for the socket's owner; opt names the option.
  * *gid of ident_user is the user's primary group, or (gid_t)-1 for a number
@@ -944,12 +950,18 @@ int	 names_parse(struct conf *c, int argc, char *argv[], struct err *e);
 /* Prints options or version. Return 0, or -1 when that cannot be written. */
 int	 names_help(void);
 int	 names_version(void);
-/* Makes a message about spawnd's options one about this name's. */
-void	 names_letters(const struct conf *c, char *text);
 
 /* load_linux.c: counting, by way of diag_linux.c */
 /* As observe_load(). */
 void	 load_look(bool busy, struct load *l);
+
+/* option.c: what messages call an option */
+/*
+ * The option that sets this member of *c: as it was typed last, or, if it was
+ * not, as the name that the program has been started by calls it.
+ */
+const char *option_called(const struct conf *c, size_t member);
+#define OPT(c, member)	option_called((c), offsetof(struct conf, member))
 
 /* options.c */
 /* A conf as it is without any option. */
