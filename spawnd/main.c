@@ -214,10 +214,8 @@ make_plan(int passed, struct findings *f, struct err *e)
 	plan_make(&plan, &conf, fd, f);
 	if (conf.test != TEST_NO)
 		exit(preflight_run(&plan, f, conf.test == TEST_STRICT));
-	if ((error = findings_error(f)) != NULL) {
-		names_letters(&conf, error->text);
+	if ((error = findings_error(f)) != NULL)
 		return err_set(e, error->status, "%s", error->text);
-	}
 	for (i = 0; i < f->n; i++)
 		fprintf(stderr, "%s: %s\n", getprogname(), f->list[i].text);
 	findings_free(f);

@@ -10,7 +10,8 @@ In the sources a message is the format of a call in CALLS, or any other
 string of two words or more: what a message is composed of. In the manual it
 is the head of an item below DIAGNOSTICS, or, for parts, quoted text as well;
 items without a text share that of the next. Both are compared with a "%" for
-what varies.
+what varies; the letter of an option does, as messages call an option what it
+was typed as.
 """
 
 import glob
@@ -58,6 +59,7 @@ PHRASE = re.compile(r"[A-Za-z]{2,}\W* \W*[A-Za-z]{2,}")
 
 def squeeze(text):
     """Blanks as one, and none around what varies: it may be nothing."""
+    text = re.sub(r"(?<![^\s(])-[A-Za-z](?![\w-])", "%", text)
     return re.sub(r"(\s*%)+\s*", "%", re.sub(r"\s+", " ", text)).strip()
 
 
@@ -205,7 +207,7 @@ def head(line):
 
 def read_manual():
     """{head: statuses}, the quoted text, and what is wrong in itself."""
-    heads, waiting, quotes, errors = {}, [], "", []
+    heads, waiting, quotes, errors, lines = {}, [], "", [], set()
     inside = False
     with open(MANUAL, encoding="utf-8") as f:
         for line in f.read().split("\n"):
@@ -213,16 +215,17 @@ def read_manual():
                 inside = line == ".Sh DIAGNOSTICS"
             elif line.startswith(".It ") and inside:
                 text = head(line[4:])
-                if text in heads:
+                if line in lines:
                     errors.append("%s: twice in the manual" % text)
-                heads[text] = set()
+                lines.add(line)
+                heads.setdefault(text, set())
                 waiting.append(text)
             elif line and waiting and not line.startswith((".El", ".Bl")):
                 m = re.match(r"\[([0-9, ]+)\]", line)
                 status = {int(n) for n in m.group(1).split(",")} if m \
                     else set()
                 for text in waiting:
-                    heads[text] = status
+                    heads[text] = heads[text] | status
                 waiting = []
             if line.startswith((".Ql ", ".Dq ")):
                 quotes += " | " + head(line[4:])
@@ -245,7 +248,8 @@ def check():
         if text not in messages and text not in everything:
             errors.append("%s: not in the manual (%s)" % (text, base))
     for text in sorted(heads):
-        if text not in messages and text not in parts:
+        if re.search("[A-Za-z]", text) and \
+                text not in messages and text not in parts:
             errors.append("%s: not in the sources" % text)
     print("\n".join(errors), end="\n" if errors else "")
     return 1 if errors else 0

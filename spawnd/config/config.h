@@ -30,6 +30,8 @@
 #define AGE_MAX			31536000	/* seconds */
 #define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
 #define RLIMITS_MAX		16	/* --rlimit options */
+#define CALLED_MAX		48	/* options that set a member */
+#define CALLED_SIZE		24	/* "--socket-before-chroot" */
 #define FDS_RESERVED		80	/* descriptors for spawnd itself */
 #define DEFAULT_JAIL		"/var/www"
 #define DEFAULT_SOCKET		"run/httpd.sock"
@@ -68,6 +70,12 @@ struct limit {
 
 /* What the command line said; nothing is resolved yet. */
 struct conf {
+	/* What messages call an option, by the member that it sets. */
+	struct {
+		size_t	 member;
+		char	 as[CALLED_SIZE];
+	}		 called[CALLED_MAX];
+	size_t		 ncalled;
 	const char	*socket;
 	bool		 socket_outside;
 	int		 socket_mode;		/* -1: not given */
@@ -131,7 +139,6 @@ struct conf {
 	bool		 worker_status;		/* of a start that fails */
 	int		 error_status;		/* of all others; 0: theirs */
 	const char	*outcome;		/* of a start: this and a pid */
-	const char	*letters;		/* see names_letters() */
 };
 
 /* Who the supervisor and the workers become. */
@@ -188,6 +195,14 @@ struct plan {
 	int		 children;		/* of each worker, by PHP */
 };
 
+/* option.c: what messages call an option */
+/*
+ * The option that sets this member of *c: as it was typed last, or, if it was
+ * not, as the name that the program has been started by calls it.
+ */
+const char *option_called(const struct conf *c, size_t member);
+#define OPT(c, member)	option_called((c), offsetof(struct conf, member))
+
 /* options.c */
 /* A conf as it is without any option. */
 void	 options_defaults(struct conf *c);
@@ -214,8 +229,6 @@ int	 names_parse(struct conf *c, int argc, char *argv[], struct err *e);
 /* Prints options or version. Return 0, or -1 when that cannot be written. */
 int	 names_help(void);
 int	 names_version(void);
-/* Makes a message about spawnd's options one about this name's. */
-void	 names_letters(const struct conf *c, char *text);
 
 /* limit.c */
 /* Parses --rlimit's NAME=SOFT[:HARD]. Returns 0, or -1 with *e set (64). */
@@ -244,8 +257,7 @@ bool	 env_name_ok(const char *name, size_t len);
  * run before the jail. Refuses uid and gid 0. Returns 0, or -1 with *e set
  * (64, 67, 71).
  */
-int	 ident_resolve(const char *user, const char *group, struct ident *id,
-	    struct err *e);
+int	 ident_resolve(const struct conf *c, struct ident *id, struct err *e);
 /*
  * Resolves a user or group for the socket's owner; opt names the option.
  * *gid of ident_user is the user's primary group, or (gid_t)-1 for a number

@@ -168,7 +168,7 @@ set_names(struct ident *id, const struct passwd *pw, struct err *e)
 
 /* The groups that group(5) gives the user, with -g's; nobody else's. */
 static int
-set_groups(struct ident *id, bool named, struct err *e)
+set_groups(const struct conf *c, struct ident *id, bool named, struct err *e)
 {
 	int i, room = 16;
 
@@ -191,9 +191,9 @@ set_groups(struct ident *id, bool named, struct err *e)
 	}
 	for (i = 0; i < id->ngroups; i++) {
 		if (id->groups[i] == 0)
-			return err_set(e, EX_CONFIG, "-u: %s: is in a group "
+			return err_set(e, EX_CONFIG, "%s: %s: is in a group "
 			    "with gid 0, which the workers must not have",
-			    id->user);
+			    OPT(c, user), id->user);
 	}
 	return 0;
 }
@@ -217,9 +217,9 @@ self(struct ident *id, struct err *e)
 }
 
 int
-ident_resolve(const char *user, const char *group, struct ident *id,
-    struct err *e)
+ident_resolve(const struct conf *c, struct ident *id, struct err *e)
 {
+	const char *user = c->user, *group = c->group;
 	struct passwd *pw;
 	bool number;
 
@@ -229,23 +229,27 @@ ident_resolve(const char *user, const char *group, struct ident *id,
 	id->change = true;
 	pw = find_user(user, &id->uid, &number);
 	if (pw == NULL && !number)
-		return err_set(e, EX_NOUSER, "-u: %s: no such user", user);
+		return err_set(e, EX_NOUSER, "%s: %s: no such user",
+		    OPT(c, user), user);
 	if (id->uid == 0)
-		return err_set(e, EX_USAGE, "-u: %s: has uid 0 (name a user "
-		    "without privileges)", user);
+		return err_set(e, EX_USAGE, "%s: %s: has uid 0 (name a user "
+		    "without privileges)", OPT(c, user), user);
 	if (group == NULL && pw == NULL)
-		return err_set(e, EX_USAGE, "-u: %s: has no passwd entry, so "
-		    "its group is not known (add -g)", user);
+		return err_set(e, EX_USAGE, "%s: %s: has no passwd entry, so "
+		    "its group is not known (add %s)", OPT(c, user), user,
+		    OPT(c, group));
 	if (group == NULL)
 		id->gid = pw->pw_gid;
-	else if (ident_group("-g", group, &id->gid, e) == -1)
+	else if (ident_group(OPT(c, group), group, &id->gid, e) == -1)
 		return -1;
+	if (id->gid == 0 && group != NULL)
+		return err_set(e, EX_USAGE, "%s: %s: has gid 0 (name a group "
+		    "without privileges)", OPT(c, group), group);
 	if (id->gid == 0)
 		return err_set(e, EX_USAGE, "%s: %s: has gid 0 (name a group "
-		    "without privileges%s)", group != NULL ? "-g" : "-u",
-		    group != NULL ? group : user,
-		    group != NULL ? "" : " with -g");
+		    "without privileges with %s)", OPT(c, user), user,
+		    OPT(c, group));
 	if (set_names(id, pw, e) == -1)
 		return -1;
-	return set_groups(id, pw != NULL, e);
+	return set_groups(c, id, pw != NULL, e);
 }

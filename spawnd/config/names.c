@@ -89,30 +89,3 @@ names_version(void)
 	    used->name : "", used != NULL ? " of " : "");
 	return fflush(stdout) == EOF ? -1 : 0;
 }
-
-/*
- * The pairs of c->letters: spawnd's letter, then this name's. A letter that
- * a message names stands behind a dash at a word's beginning and before what
- * cannot be a part of one.
- */
-void
-names_letters(const struct conf *c, char *text)
-{
-	const char *pair;
-	size_t i;
-
-	if (c->letters == NULL)
-		return;
-	for (i = 0; text[i] != '\0'; i++) {
-		if (text[i] != '-' || (i > 0 && strchr(" (", text[i - 1]) ==
-		    NULL) || text[i + 1] == '\0' || strchr(":, );",
-		    text[i + 2]) == NULL)
-			continue;
-		for (pair = c->letters; pair[0] != '\0'; pair += 2) {
-			if (pair[0] == text[i + 1]) {
-				text[i + 1] = pair[1];
-				break;
-			}
-		}
-	}
-}

@@ -76,7 +76,8 @@ defaults(struct conf *c)
 	c->inherits_none = true;
 	c->umask = UMASK_KEEP;
 	c->no_new_privs = false;
-	c->letters = "uUUucpFnbldsSs";
+	/* Where it is belongs to the socket's own option. */
+	option_call(c, MEMBER(socket_outside), "-s");
 	c->error_status = 1;
 }
 

@@ -87,13 +87,16 @@ static int
 finish(struct conf *c, struct err *e)
 {
 	if (c->socket != NULL && c->port != 0)
-		return err_set(e, EX_USAGE, "-p: %d: a pool has one listen "
-		    "socket, and -s %s names another", c->port, c->socket);
+		return err_set(e, EX_USAGE, "%s: %d: a pool has one listen "
+		    "socket, and %s %s names another", OPT(c, port), c->port,
+		    OPT(c, socket), c->socket);
 	if (c->socket == NULL && c->port == 0)
-		return err_set(e, EX_USAGE, "no socket given (-s or -p)");
+		return err_set(e, EX_USAGE, "no socket given (%s or %s)",
+		    OPT(c, socket), OPT(c, port));
 	if (c->group != NULL && c->user == NULL)
-		return err_set(e, EX_USAGE, "-g: %s: needs a user (-u): root "
-		    "in another group is root", c->group);
+		return err_set(e, EX_USAGE, "%s: %s: needs a user (%s): root "
+		    "in another group is root", OPT(c, group), c->group,
+		    OPT(c, user));
 	if (c->argc > 0)
 		c->command = NULL;
 	/* What is about the other kind of socket has no effect. */

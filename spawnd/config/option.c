@@ -115,6 +115,50 @@ option_unused(struct conf *c, const struct option *o, const char *opt,
 	return option_number(&away, &copy, opt, val, e);
 }
 
+void
+option_call(struct conf *c, size_t member, const char *as)
+{
+	size_t i;
+
+	for (i = 0; i < c->ncalled && c->called[i].member != member; i++)
+		continue;
+	if (member == 0 || i == CALLED_MAX)
+		return;
+	if (i == c->ncalled)
+		c->ncalled++;
+	c->called[i].member = member;
+	strlcpy(c->called[i].as, as, sizeof(c->called[i].as));
+}
+
+void
+option_call_all(struct conf *c, const struct options *os)
+{
+	char as[CALLED_SIZE];
+	size_t i;
+
+	for (i = 0; i < os->n; i++) {
+		const struct option *o = &os->list[i];
+
+		if (o->flag != 0)
+			snprintf(as, sizeof(as), "-%c", o->flag);
+		else
+			snprintf(as, sizeof(as), "--%s", o->name);
+		option_call(c, o->member, as);
+	}
+}
+
+const char *
+option_called(const struct conf *c, size_t member)
+{
+	size_t i;
+
+	for (i = 0; i < c->ncalled; i++) {
+		if (c->called[i].member == member)
+			return c->called[i].as;
+	}
+	return "option";	/* of no table: there is none */
+}
+
 static const struct option *
 find_letter(const struct options *os, char c)
 {
@@ -165,6 +209,7 @@ parse_long(struct conf *c, const struct options *os, char *const word[],
 			return err_set(e, EX_USAGE, "%s: needs a value (%s)",
 			    opt, o->arg);
 	}
+	option_call(c, o->member, opt);
 	return o->set(c, o, opt, val, e) == -1 ? -1 : used;
 }
 
@@ -192,6 +237,7 @@ parse_letters(struct conf *c, const struct options *os, char *const word[],
 				return err_set(e, EX_USAGE, "%s: needs a "
 				    "value (%s)", opt, o->arg);
 		}
+		option_call(c, o->member, opt);
 		if (o->set(c, o, opt, val, e) == -1)
 			return -1;
 		if (val != NULL)
@@ -206,6 +252,7 @@ option_parse(struct conf *c, const struct options *os, int argc,
 {
 	int i = 1, used, n = 1;
 
+	option_call_all(c, os);
 	while (i < argc && strcmp(argv[i], "--") != 0) {
 		if (argv[i][0] != '-' || argv[i][1] == '\0') {
 			if (!os->anywhere)

@@ -37,6 +37,10 @@ typedef int setter(struct conf *, const struct option *, const char *,
  */
 int	 option_parse(struct conf *c, const struct options *os, int argc,
 	    char *argv[], struct err *e);
+/* From now on that is what messages call the option of this member. */
+void	 option_call(struct conf *c, size_t member, const char *as);
+/* The same for all of a table: by their letters, or else their names. */
+void	 option_call_all(struct conf *c, const struct options *os);
 /* Prints usage and options. Returns 0, or -1 when it could not be written. */
 int	 option_help(const struct options *os);
 /*

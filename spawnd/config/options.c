@@ -287,31 +287,38 @@ static int
 check_together(const struct conf *c, struct err *e)
 {
 	if (c->workers == 0 && c->max_workers == -1)
-		return err_set(e, EX_USAGE, "-F: 0: needs an upper bound (-N; "
-		    "the workers are then started on demand)");
+		return err_set(e, EX_USAGE, "%s: 0: needs an upper bound (%s; "
+		    "the workers are then started on demand)",
+		    OPT(c, workers), OPT(c, max_workers));
 	if (c->workers > c->max_workers && c->max_workers != -1)
-		return err_set(e, EX_USAGE, "-N: %d: is below -F (%d)",
-		    c->max_workers, c->workers);
+		return err_set(e, EX_USAGE, "%s: %d: is below %s (%d)",
+		    OPT(c, max_workers), c->max_workers, OPT(c, workers),
+		    c->workers);
 	if (c->idle_timeout != -1 && c->max_workers == -1)
-		return err_set(e, EX_USAGE, "-w: %d: needs an upper bound "
-		    "(-N)", c->idle_timeout);
+		return err_set(e, EX_USAGE, "%s: %d: needs an upper bound "
+		    "(%s)", OPT(c, idle_timeout), c->idle_timeout,
+		    OPT(c, max_workers));
 	if (c->socket != NULL && c->port != 0)
-		return err_set(e, EX_USAGE, "-p: %d: a pool has one listen "
-		    "socket, and -s %s names another", c->port, c->socket);
+		return err_set(e, EX_USAGE, "%s: %d: a pool has one listen "
+		    "socket, and %s %s names another", OPT(c, port), c->port,
+		    OPT(c, socket), c->socket);
 	if (c->address != NULL && c->port == 0)
-		return err_set(e, EX_USAGE, "-a: %s: needs a port (-p)",
-		    c->address);
+		return err_set(e, EX_USAGE, "%s: %s: needs a port (%s)",
+		    OPT(c, address), c->address, OPT(c, port));
 	if (c->port != 0 && (c->socket_mode != -1 || c->socket_user != NULL ||
 	    c->socket_group != NULL || c->socket_outside))
-		return err_set(e, EX_USAGE, "%s: a TCP socket (-p) has no "
-		    "owner, mode or place", c->socket_mode != -1 ? "-M" :
-		    c->socket_user != NULL ? "-U" :
-		    c->socket_group != NULL ? "-G" : "-S");
+		return err_set(e, EX_USAGE, "%s: a TCP socket (%s) has no "
+		    "owner, mode or place", c->socket_mode != -1 ?
+		    OPT(c, socket_mode) : c->socket_user != NULL ?
+		    OPT(c, socket_user) : c->socket_group != NULL ?
+		    OPT(c, socket_group) : OPT(c, socket_outside),
+		    OPT(c, port));
 	if (c->socket_outside && c->socket == NULL)
-		return err_set(e, EX_USAGE, "-S: needs a socket (-s)");
+		return err_set(e, EX_USAGE, "%s: needs a socket (%s)",
+		    OPT(c, socket_outside), OPT(c, socket));
 	if (c->command != NULL && c->argc > 0)
 		return err_set(e, EX_USAGE, "%s: an application is given with "
-		    "-f already", c->argv[0]);
+		    "%s already", c->argv[0], OPT(c, command));
 	if (c->command == NULL && c->argc == 0)
 		return err_set(e, EX_USAGE, "no application given (spawnd "
 		    "[options] -- /path/to/application [argument ...])");
@@ -322,6 +329,9 @@ check_together(const struct conf *c, struct err *e)
 		    "(PATH is not searched)", c->argv[0]);
 	return 0;
 }
+
+_Static_assert(sizeof(table) / sizeof(table[0]) <= CALLED_MAX,
+    "every option can be called something");
 
 static const struct options options = {
 	.list = table, .n = sizeof(table) / sizeof(table[0]),
@@ -337,6 +347,7 @@ options_defaults(struct conf *c)
 	    .no_new_privs = true, .start_timeout = START_TIMEOUT,
 	    .stop_timeout = STOP_TIMEOUT, .stop_signal = SIGTERM,
 	    .keep_idle = KEEP_IDLE };
+	option_call_all(c, &options);
 }
 
 int

@@ -26,37 +26,45 @@ no_memory(struct err *e)
 	return err_set(e, EX_OSERR, "out of memory");
 }
 
+static void
+add_option(char *list, size_t size, const char *opt)
+{
+	if (list[0] != '\0')
+		strlcat(list, ", ", size);
+	strlcat(list, opt, size);
+}
+
 /* What only root may ask for: the error names all of it. */
 static int
 check_root(struct plan *p, struct err *e)
 {
 	const struct conf *c = p->conf;
-	char list[64] = "";
+	char list[6 * CALLED_SIZE] = "";
 
 	if (getuid() != geteuid() || getgid() != getegid())
 		return err_set(e, EX_NOPERM, "spawnd is not to be run "
 		    "set-user-id or set-group-id");
 	if (p->root) {
 		if (c->user == NULL && !c->root_stays)
-			return err_set(e, EX_USAGE, "-u: is required as root "
-			    "(name the user of the workers)");
+			return err_set(e, EX_USAGE, "%s: is required as root "
+			    "(name the user of the workers)", OPT(c, user));
 		return 0;
 	}
 	if (c->chroot != NULL)
-		strlcat(list, ", -c", sizeof(list));
+		add_option(list, sizeof(list), OPT(c, chroot));
 	if (c->socket_outside)
-		strlcat(list, ", -S", sizeof(list));
+		add_option(list, sizeof(list), OPT(c, socket_outside));
 	if (c->user != NULL)
-		strlcat(list, ", -u", sizeof(list));
+		add_option(list, sizeof(list), OPT(c, user));
 	if (c->group != NULL)
-		strlcat(list, ", -g", sizeof(list));
+		add_option(list, sizeof(list), OPT(c, group));
 	if (c->socket_user != NULL)
-		strlcat(list, ", -U", sizeof(list));
+		add_option(list, sizeof(list), OPT(c, socket_user));
 	if (c->test != TEST_NO)
 		return 0;	/* the preflight says what it cannot check */
 	if (list[0] != '\0')
 		return err_set(e, EX_NOPERM, "%s: only root may ask for this "
-		    "(start spawnd as root, or leave it out)", list + 2);
+		    "(start spawnd as root, or leave it out)", list);
 	if (p->jail != NULL)
 		return err_set(e, EX_NOPERM, "chroot: %s: only root may do "
 		    "this%s", p->jail, p->note);
@@ -113,19 +121,20 @@ plan_owner(struct plan *p, struct err *e)
 	p->socket_uid = p->ident.uid;
 	p->socket_gid = p->ident.gid;
 	if (c->socket_user != NULL) {
-		if (ident_user("-U", c->socket_user, &p->socket_uid, &gid,
-		    e) == -1)
+		if (ident_user(OPT(c, socket_user), c->socket_user,
+		    &p->socket_uid, &gid, e) == -1)
 			return -1;
 		if (gid != (gid_t)-1)
 			p->socket_gid = gid;
 	}
-	if (c->socket_group != NULL && ident_group("-G", c->socket_group,
-	    &p->socket_gid, e) == -1)
+	if (c->socket_group != NULL && ident_group(OPT(c, socket_group),
+	    c->socket_group, &p->socket_gid, e) == -1)
 		return -1;
 	if (!p->root && !rights_need_root(p) &&
 	    !ident_member(&p->ident, p->socket_gid))
-		return err_set(e, EX_NOPERM, "-G: %s: you are not in this "
-		    "group (only root may name another)", c->socket_group);
+		return err_set(e, EX_NOPERM, "%s: %s: you are not in this "
+		    "group (only root may name another)",
+		    OPT(c, socket_group), c->socket_group);
 	user = ident_user_name(p->socket_uid);
 	group = ident_group_name(p->socket_gid);
 	r = user == NULL || group == NULL ? -1 : asprintf(&p->who,
@@ -140,16 +149,16 @@ plan_unix(struct plan *p, struct err *e)
 {
 	const struct conf *c = p->conf;
 	const char *path = c->socket != NULL ? c->socket : DEFAULT_SOCKET;
+	const size_t size = sizeof(((struct sockaddr_un *)0)->sun_path);
 	char *slash;
 
 	p->socket_in_jail = p->jail != NULL && !c->socket_outside;
 	if ((p->socket_dir = path_absolute(path, p->socket_in_jail)) == NULL)
 		return no_memory(e);
-	if (strlen(p->socket_dir) >= sizeof(((struct sockaddr_un *)0)->
-	    sun_path))
-		return err_set(e, EX_USAGE, "-s: %s: longer than %zu bytes, "
-		    "no web server could connect to it", p->socket_dir,
-		    sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+	if (strlen(p->socket_dir) >= size)
+		return err_set(e, EX_USAGE, "%s: %s: longer than %zu bytes, "
+		    "no web server could connect to it", OPT(c, socket),
+		    p->socket_dir, size - 1);
 	if (asprintf(&p->where, "unix:%s%s", p->socket_in_jail ? p->jail : "",
 	    p->socket_dir) == -1)
 		return no_memory(e);
@@ -158,7 +167,8 @@ plan_unix(struct plan *p, struct err *e)
 		return no_memory(e);
 	if (p->socket_name[0] == '\0' || strcmp(p->socket_name, ".") == 0 ||
 	    strcmp(p->socket_name, "..") == 0)
-		return err_set(e, EX_USAGE, "-s: %s: names no file", path);
+		return err_set(e, EX_USAGE, "%s: %s: names no file",
+		    OPT(c, socket), path);
 	slash[slash == p->socket_dir ? 1 : 0] = '\0';
 	p->addr.ss_family = AF_UNIX;
 	return 0;
@@ -173,13 +183,14 @@ plan_tcp(struct plan *p, struct err *e)
 
 	p->addrlen = address_parse(a, c->port, &p->addr);
 	if (p->addrlen == 0)
-		return err_set(e, EX_USAGE, "-a: %s: not an IPv4 or IPv6 "
-		    "address (names are not looked up)", a);
+		return err_set(e, EX_USAGE, "%s: %s: not an IPv4 or IPv6 "
+		    "address (names are not looked up)", OPT(c, address), a);
 	if (p->addr.ss_family == AF_INET6 &&
 	    (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ||
 	    IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr)))
-		return err_set(e, EX_USAGE, "-a: %s: cannot be listened on "
-		    "(IPv4 in its own form; no address of one link only)", a);
+		return err_set(e, EX_USAGE, "%s: %s: cannot be listened on "
+		    "(IPv4 in its own form; no address of one link only)",
+		    OPT(c, address), a);
 	if (asprintf(&p->where, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
 	    "tcp:%s:%d", a, c->port) == -1)
 		return no_memory(e);
@@ -191,9 +202,12 @@ static int
 plan_inherited(struct plan *p, struct err *e)
 {
 	const struct conf *c = p->conf;
-	const char *opt = c->socket != NULL ? "-s" : c->port != 0 ? "-p" :
-	    c->socket_user != NULL ? "-U" : c->socket_group != NULL ? "-G" :
-	    c->socket_mode != -1 ? "-M" : c->backlog != 0 ? "-b" : NULL;
+	const char *opt = c->socket != NULL ? OPT(c, socket) :
+	    c->port != 0 ? OPT(c, port) :
+	    c->socket_user != NULL ? OPT(c, socket_user) :
+	    c->socket_group != NULL ? OPT(c, socket_group) :
+	    c->socket_mode != -1 ? OPT(c, socket_mode) :
+	    c->backlog != 0 ? OPT(c, backlog) : NULL;
 	const struct sockaddr_un *un = (const void *)&p->addr;
 	const struct sockaddr_in *in = (const void *)&p->addr;
 	const struct sockaddr_in6 *in6 = (const void *)&p->addr;
@@ -326,10 +340,12 @@ plan_size(struct plan *p, struct err *e)
 	    WORKERS_DEFAULT;
 	if (c->max_workers != -1 && c->max_workers < p->workers) {
 		if (c->workers != -1)
-			return err_set(e, EX_USAGE, "-N: %d: is below -F "
-			    "(%d)", c->max_workers, p->workers);
-		return err_set(e, EX_USAGE, "-N: %d: is below -F (%d, as it "
-		    "is not given)", c->max_workers, p->workers);
+			return err_set(e, EX_USAGE, "%s: %d: is below %s "
+			    "(%d)", OPT(c, max_workers), c->max_workers,
+			    OPT(c, workers), p->workers);
+		return err_set(e, EX_USAGE, "%s: %d: is below %s (%d, as it "
+		    "is not given)", OPT(c, max_workers), c->max_workers,
+		    OPT(c, workers), p->workers);
 	}
 	p->max_workers = c->max_workers != -1 ? (unsigned int)c->max_workers :
 	    0;
@@ -341,7 +357,8 @@ plan_size(struct plan *p, struct err *e)
 	    (rlim_t)most + FDS_RESERVED > r.rlim_max)
 		return err_set(e, EX_CONFIG, "%s: %d: needs %d open files, "
 		    "the limit is %lld (raise it: ulimit -Hn, LimitNOFILE=)",
-		    c->max_workers != -1 ? "-N" : "-F", most,
+		    c->max_workers != -1 ? OPT(c, max_workers) :
+		    OPT(c, workers), most,
 		    most + FDS_RESERVED, (long long)r.rlim_max);
 	/* A pipe of each, and what its end is seen by. */
 	p->files = (rlim_t)most * 2 + FDS_RESERVED;
@@ -393,7 +410,7 @@ check_limits(struct plan *p, struct err *e)
 static int
 plan_ident(struct plan *p, struct err *e)
 {
-	return ident_resolve(p->conf->user, p->conf->group, &p->ident, e);
+	return ident_resolve(p->conf, &p->ident, e);
 }
 
 static int

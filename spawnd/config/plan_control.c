@@ -93,13 +93,13 @@ plan_own(struct plan *p, struct err *e)
 	while (len > 1 && p->control[len - 1] == '/')
 		p->control[--len] = '\0';
 	p->control_own = true;
-	if (check_path(p, "-P", p->pidfile, e) == -1 ||
+	if (check_path(p, OPT(p->conf, pidfile), p->pidfile, e) == -1 ||
 	    check_path(p, "--log", p->log, e) == -1)
 		return -1;
 	if (p->socket_name == NULL || p->socket_in_jail)
 		return 0;
-	return check_file(p, "-s", p->where, p->socket_dir, p->socket_name,
-	    e);
+	return check_file(p, OPT(p->conf, socket), p->where, p->socket_dir,
+	    p->socket_name, e);
 }
 
 int

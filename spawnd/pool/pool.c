@@ -99,7 +99,7 @@ pool_empty(struct pool *p)
 
 /* The newest that has not much to lose goes first, and what is old before. */
 static struct slot *
-find_surplus(const struct pool *p)
+find_surplus(const struct pool *p, uint64_t now)
 {
 	static const enum slot_state states[] = { SLOT_BACKOFF, SLOT_STARTING,
 	    SLOT_READY };
@@ -108,7 +108,7 @@ find_surplus(const struct pool *p)
 
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		if (states[i] == SLOT_READY &&
-		    (s = renew_find_old(p)) != NULL)
+		    (s = renew_find_old(p, now)) != NULL)
 			return s;
 		TAILQ_FOREACH_REVERSE(s, &p->lists[states[i]], slot_list,
 		    by_state) {
@@ -146,7 +146,7 @@ fit_step(struct pool *p, uint64_t now)
 	while (pool_staying(p) < p->target && add_one(p, now))
 		continue;
 	while (pool_staying(p) > p->target + (p->extra != NULL) &&
-	    (s = find_surplus(p)) != NULL)
+	    (s = find_surplus(p, now)) != NULL)
 		slot_end(p, s, now);
 	p->unfit = pool_staying(p) != p->target + (p->extra != NULL);
 }

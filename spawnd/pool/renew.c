@@ -80,7 +80,9 @@ renew_forget(struct pool *p, struct slot *s)
 {
 	if (s->expired)
 		p->nexpired--;
-	s->expired = false;
+	if (s->oversize)
+		p->noversize--;
+	s->expired = s->oversize = false;
 }
 
 /* Without a pause a new worker that ends at once would be a loop. */
@@ -101,6 +103,16 @@ expire(struct pool *p, struct slot *s, uint64_t *count)
 	(*count)++;
 }
 
+/* Its age is a reason of its own, and waits for nothing. */
+static void
+expire_old(struct pool *p, struct slot *s)
+{
+	expire(p, s, &p->counts.aged);
+	if (s->oversize)
+		p->noversize--;
+	s->oversize = false;
+}
+
 void
 renew_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -108,7 +120,7 @@ renew_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	(void)ev;
 	if (now >= s->expires) {
 		s->expires = NEVER;
-		expire(p, s, &p->counts.aged);
+		expire_old(p, s);
 	}
 	if (now >= s->measure_at) {
 		s->measure_at = slot_later(now, POOL_MEASURE);
@@ -140,12 +152,12 @@ grown_soon(struct pool *p, const struct slot *s, uint64_t now)
 	if (now - s->ready >= POOL_SOON ||
 	    now - p->soon_at > 2 * POOL_SOON_LAST)
 		p->soon = 0;
-	if (now - s->ready >= POOL_SOON || now < p->renew_after)
+	if (now - s->ready >= POOL_SOON || now < p->resize_after)
 		return;
 	p->soon++;
 	p->soon_at = now;
 	pause = doubled(POOL_SOON_FIRST, p->soon, POOL_SOON_LAST);
-	p->renew_after = slot_later(now, pause);
+	p->resize_after = slot_later(now, pause);
 	if (p->soon == POOL_SOON_MAX)
 		slot_notice(p, NOTICE_TOO_SMALL, NULL)->delay = POOL_SOON_LAST;
 }
@@ -157,6 +169,8 @@ renew_measured(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (p->conf.max_rss == 0 || ev->size <= p->conf.max_rss || s->expired)
 		return;
 	expire(p, s, &p->counts.grown);
+	s->oversize = true;
+	p->noversize++;
 	slot_notice(p, NOTICE_GROWN, s)->size = ev->size;
 	grown_soon(p, s, now);
 }
@@ -215,7 +229,8 @@ ask_proof(struct pool *p, uint64_t now)
 
 	if (!p->reloading || p->proven || p->conf.proof == 0)
 		return true;
-	if (p->prove_by == NEVER) {
+	/* Not asked yet, or of another one, which is in question no more. */
+	if (s->prove_at == NEVER) {
 		p->prove_by = slot_later(now, p->conf.proof);
 		s->served = false;
 		s->pause = POOL_LOOK_FIRST;
@@ -238,6 +253,7 @@ renew_reload(struct pool *p)
 	p->prove_by = NEVER;
 	p->generation++;
 	p->soon = 0;	/* of the old program */
+	p->resize_after = 0;
 	/* What is quiet now need not be waited for when its turn comes. */
 	TAILQ_FOREACH(s, &p->lists[SLOT_READY], by_state)
 		slot_push(p, s, POOL_EXAMINE);
@@ -275,22 +291,42 @@ is_old(const struct pool *p, const struct slot *s)
 	    (p->reloading && s->generation != p->generation));
 }
 
-struct slot *
-renew_find_old(const struct pool *p)
+static uint64_t
+larger(uint64_t a, uint64_t b)
 {
-	struct slot *s;
+	return a > b ? a : b;
+}
+
+/* When a replacement may begin; those that are too large may have to wait. */
+static uint64_t
+due_after(const struct pool *p, bool oversize)
+{
+	if (p->reloading)
+		return 0;
+	return oversize ? larger(p->renew_after, p->resize_after) :
+	    p->renew_after;
+}
+
+struct slot *
+renew_find_old(const struct pool *p, uint64_t now)
+{
+	static const enum slot_state states[] = { SLOT_STARTING, SLOT_READY };
+	struct slot *s, *later = NULL;
+	size_t i;
 
 	if (!p->reloading && p->nexpired == 0)
 		return NULL;
-	TAILQ_FOREACH(s, &p->lists[SLOT_STARTING], by_state) {
-		if (is_old(p, s))
-			return s;
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		TAILQ_FOREACH(s, &p->lists[states[i]], by_state) {
+			if (!is_old(p, s))
+				continue;
+			if (now >= due_after(p, s->oversize))
+				return s;
+			if (later == NULL)
+				later = s;
+		}
 	}
-	TAILQ_FOREACH(s, &p->lists[SLOT_READY], by_state) {
-		if (is_old(p, s))
-			return s;
-	}
-	return NULL;
+	return later;
 }
 
 /* Is there a slot that no worker of this reload was ever ready in? */
@@ -349,12 +385,12 @@ renew_step(struct pool *p, uint64_t now)
 
 	if (!take_turn(p, now))
 		return;
-	if ((old = renew_find_old(p)) == NULL)
+	if ((old = renew_find_old(p, now)) == NULL)
 		reload_done(p);
 	else if (pool_staying(p) > p->target) {
 		p->going = old;
 		slot_end(p, old, now);
-	} else if ((p->reloading || now >= p->renew_after) &&
+	} else if (now >= due_after(p, old->oversize) &&
 	    pool_has_room(p) && (p->extra = pool_empty(p)) != NULL)
 		slot_spawn(p, p->extra);
 }
@@ -369,5 +405,6 @@ renew_deadline(const struct pool *p)
 	if (p->extra != NULL)
 		return p->reloading && !p->proven &&
 		    p->extra->state == SLOT_READY ? p->prove_by : NEVER;
-	return !p->reloading && p->nexpired > 0 ? p->renew_after : NEVER;
+	return !p->reloading && p->nexpired > 0 ?
+	    due_after(p, p->nexpired == p->noversize) : NEVER;
 }

@@ -28,6 +28,7 @@ struct slot {
 	pid_t		 late;		/* who was told for its old request */
 	bool		 timed_out;
 	bool		 expired;	/* to be replaced: too old or large */
+	bool		 oversize;	/* only for that, which may wait */
 	bool		 stray;
 	bool		 rest;		/* started in a stop, for who waits */
 	bool		 served;	/* of a proof: seen with a connection */
@@ -81,10 +82,12 @@ struct pool {
 	bool		 proven;	/* the reload's program has served */
 	uint64_t	 prove_by;	/* or is taken to; NEVER: not asked */
 	unsigned int	 nexpired;
+	unsigned int	 noversize;	/* of them */
 	unsigned int	 renewals;	/* of them that failed in a row */
 	unsigned int	 soon;		/* in a row too large at once */
 	uint64_t	 soon_at;	/* the last of them */
 	uint64_t	 renew_after;	/* for the next try */
+	uint64_t	 resize_after;	/* and for one of those too large */
 	unsigned int	 generation;
 	struct slot	*extra;		/* the new worker of a renewal */
 	struct slot	*going;		/* the one it replaces */
@@ -130,8 +133,8 @@ void	 renew_reload(struct pool *p);
 /* The reload's new program has failed, and the reload with it. */
 void	 renew_failed(struct pool *p, const struct slot *s,
 	    const struct pool_event *ev, uint64_t now);
-/* One that is to be replaced, or NULL. */
-struct slot *renew_find_old(const struct pool *p);
+/* One that is to be replaced, now if there is such a one, or NULL. */
+struct slot *renew_find_old(const struct pool *p, uint64_t now);
 /* One step of replacing what is old, if it is time for one. */
 void	 renew_step(struct pool *p, uint64_t now);
 /* When the next is due; NEVER: an event brings it. */

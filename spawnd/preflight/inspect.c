@@ -330,8 +330,9 @@ check_application(const struct plan *p, struct findings *f)
 	if (check_executable(&x))
 		look_into(&x);
 	if (p->conf->command != NULL)
-		findings_add(f, FINDING_NOTE, 0, "not checked: -f: only "
-		    "/bin/sh was, not the command it will run");
+		findings_add(f, FINDING_NOTE, 0, "not checked: %s: only "
+		    "/bin/sh was, not the command it will run",
+		    OPT(p->conf, command));
 }
 
 /* What applications commonly open. Several paths: any of them will do. */

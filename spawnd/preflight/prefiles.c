@@ -58,7 +58,7 @@ void
 prefiles_check(const struct plan *p, struct findings *f)
 {
 	if (p->pidfile != NULL)
-		check_path("-P", p->pidfile, f);
+		check_path(OPT(p->conf, pidfile), p->pidfile, f);
 	if (p->log != NULL)
 		check_path("--log", p->log, f);
 }

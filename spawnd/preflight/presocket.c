@@ -157,7 +157,8 @@ note_connect(const struct plan *p, struct findings *f)
 		    "system");
 	else if ((mode & (S_IWUSR | S_IWGRP)) == 0)
 		findings_add(f, FINDING_WARNING, EX_CONFIG, "connect: nobody "
-		    "but root (-M %04o)", (unsigned int)mode);
+		    "but root (%s %04o)", OPT(p->conf, socket_mode),
+		    (unsigned int)mode);
 	else if ((mode & S_IWGRP) == 0)
 		findings_add(f, FINDING_NOTE, 0, "connect: user %s only",
 		    user);

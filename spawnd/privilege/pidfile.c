@@ -18,26 +18,26 @@ static int dir = -1;
 static bool filled;
 
 static int
-check(const char *path, struct err *e)
+check(const char *opt, const char *path, struct err *e)
 {
 	struct stat st;
 
 	if (fstat(file, &st) == -1 || !S_ISREG(st.st_mode) ||
 	    st.st_nlink != 1)
-		return err_set(e, EX_CANTCREAT, "-P: %s: is not a file of "
-		    "its own", path);
+		return err_set(e, EX_CANTCREAT, "%s: %s: is not a file of "
+		    "its own", opt, path);
 	if (!lockfile_is_pid(file))
-		return err_set(e, EX_CANTCREAT, "-P: %s: is not a pidfile: "
-		    "there is something else in it", path);
+		return err_set(e, EX_CANTCREAT, "%s: %s: is not a pidfile: "
+		    "there is something else in it", opt, path);
 	return 0;
 }
 
 static int
-fill(const char *path, mode_t mode, struct err *e)
+fill(const struct plan *p, mode_t mode, struct err *e)
 {
 	if (lockfile_fill(file, mode) == -1)
-		return err_set(e, EX_CANTCREAT, "-P: %s: %s", path,
-		    strerror(errno));
+		return err_set(e, EX_CANTCREAT, "%s: %s: %s",
+		    OPT(p->conf, pidfile), p->pidfile, strerror(errno));
 	filled = true;
 	return 0;
 }
@@ -46,6 +46,7 @@ int
 pidfile_lock(const struct plan *p, struct err *e)
 {
 	const char *path = p->pidfile, *name;
+	const char *opt = OPT(p->conf, pidfile);
 	char who[HOLDER_SIZE];
 	bool detached, public = p->conf->pidfile_public;
 
@@ -54,17 +55,18 @@ pidfile_lock(const struct plan *p, struct err *e)
 	dir = path_detach(path_open_above(path, &name), &detached);
 	if (dir == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "-P: %s: its directory: %s", path, path_reason(errno));
+		    "%s: %s: its directory: %s", opt, path,
+		    path_reason(errno));
 	file = lockfile_open(dir, name, !public);
 	if (file == -1 && errno == EWOULDBLOCK)
-		return err_set(e, EX_CANTCREAT, "-P: %s: in use by %s", path,
-		    lockfile_holder(dir, name, who));
+		return err_set(e, EX_CANTCREAT, "%s: %s: in use by %s", opt,
+		    path, lockfile_holder(dir, name, who));
 	if (file == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "-P: %s: %s", path, errno == ELOOP ? "is a link" :
+		    "%s: %s: %s", opt, path, errno == ELOOP ? "is a link" :
 		    strerror(errno));
-	if (check(path, e) == -1 ||
-	    (!public && fill(path, 0600, e) == -1)) {
+	if (check(opt, path, e) == -1 ||
+	    (!public && fill(p, 0600, e) == -1)) {
 		close(file);
 		file = -1;
 		return -1;
@@ -81,7 +83,7 @@ pidfile_publish(const struct plan *p, struct err *e)
 {
 	if (p->pidfile == NULL || !p->conf->pidfile_public)
 		return 0;
-	return fill(p->pidfile, 0644, e);
+	return fill(p, 0644, e);
 }
 
 /*
@@ -110,7 +112,8 @@ pidfile_clear(const struct plan *p)
 	if (is_ours()) {
 		/* Whoever reads it from now on learns nothing wrong. */
 		if (ftruncate(file, 0) == -1)
-			log_warn("-P: %s: %s", p->pidfile, strerror(errno));
+			log_warn("%s: %s: %s", OPT(p->conf, pidfile),
+			    p->pidfile, strerror(errno));
 		name = strrchr(p->pidfile, '/') + 1;
 		if (dir != -1 && fstat(file, &st) == 0 && fstatat(dir, name,
 		    &there, AT_SYMLINK_NOFOLLOW) == 0 &&

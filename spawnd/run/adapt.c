@@ -19,6 +19,7 @@
 static struct scale scale;
 static struct loop_watch *watch;
 static struct scale_conf conf;		/* as the plan has it */
+static const char *most;		/* the option that bounds it */
 static bool on;				/* the pool adapts */
 static bool seen;			/* the queue can be */
 static bool watching;
@@ -114,7 +115,7 @@ say(const struct scale_next *n)
 
 	if (n->notice == SCALE_FULL)
 		log_warn("all %u workers are busy and connections wait: no "
-		    "more may be started (--max-workers)", scale.conf.max);
+		    "more may be started (%s)", scale.conf.max, most);
 	else if (n->notice == SCALE_RELIEVED) {
 		snprintf(length, sizeof(length), "%llu.%02llu s",
 		    hundredths / 100, hundredths % 100);
@@ -181,17 +182,18 @@ adapt_init(const struct plan *p, bool queue_seen, struct err *e)
 	};
 
 	conf = c;
+	most = OPT(p->conf, max_workers);
 	seen = queue_seen;
 	if (c.max > 0 && turn_on(&c) == -1)
 		return err_set(e, EX_OSERR, "loop: out of memory");
 	if (on && !seen && c.min > 0)
 		log_warn("the listen queue cannot be seen here: the pool "
-		    "stays at %u worker%s (--max-workers has no effect)",
-		    c.min, c.min == 1 ? "" : "s");
+		    "stays at %u worker%s (%s has no effect)", c.min,
+		    c.min == 1 ? "" : "s", most);
 	else if (on && !seen)
 		log_warn("the listen queue cannot be seen here: the first "
-		    "connection starts one worker, which stays (--max-workers "
-		    "has no effect)");
+		    "connection starts one worker, which stays (%s has no "
+		    "effect)", most);
 	return 0;
 }
 

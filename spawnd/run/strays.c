@@ -77,12 +77,28 @@ is_stray(pid_t pid)
 	return kill(pid, 0) == 0 || errno != EPERM;
 }
 
+/* So many found no place in the pool. Each gets one when another has gone. */
+static void
+say_waiting(unsigned int waiting)
+{
+	static bool said;
+
+	if (waiting > 0 && !said)
+		log_warn("orphans: %u more processes of dead workers than the "
+		    "%d that can be ended at a time: they wait for these",
+		    waiting, POOL_STRAYS);
+	else if (waiting == 0 && said)
+		log_info("orphans: none waits any more");
+	said = waiting > 0;
+}
+
 void
 strays_find(void)
 {
 	static pid_t list[CHILDREN_MAX];
 	struct pool_event ev = { .what = EV_STRAY };
 	uint64_t began = loop_now(), cost;
+	unsigned int waiting = 0;
 	int i, n;
 
 	due = false;
@@ -92,7 +108,10 @@ strays_find(void)
 			continue;
 		ev.pid = list[i];
 		supervise_event(&ev);
+		waiting += worker_slot(list[i]) == -1;
 	}
+	if (n >= 0)
+		say_waiting(waiting);
 	cost = loop_now() - began;
 	rest = cost * LOOK_SHARE > STRAYS_PAUSE ? cost * LOOK_SHARE :
 	    STRAYS_PAUSE;

@@ -126,7 +126,7 @@ plant retire "the deadline is not kept" \
 plant renew "an extra worker is forgotten" \
     's/p->nexpired == 0 && p->extra == NULL))$/p->nexpired == 0))/'
 plant renew "the age is looked at once, and in vain" \
-    's/^		expire(p, s, &p->counts\.aged);$//'
+    's/^		expire_old(p, s);$//'
 plant renew "old requests are looked for once" \
     '/^renew_look_overdue/,/^}/s/overdue_at = slot.*/overdue_at = NEVER;/'
 plant drain "one more is started when nothing waits" \

@@ -274,6 +274,28 @@ def test_what_a_plain_user_may_not_ask_for(site, options, pattern):
            "^spawnd: " + pattern, become=become)
 
 
+@pytest.mark.parametrize("options, status, text", [
+    (["-u", "nosuch"], NOUSER, "-u: nosuch: no such user"),
+    (["--user", "nosuch"], NOUSER, "--user: nosuch: no such user"),
+    (["-uwww", "--user=nosuch"], NOUSER, "--user: nosuch: no such user"),
+    (["--user=www", "-unosuch"], NOUSER, "-u: nosuch: no such user"),
+    (["-u", "www", "--group", "nosuch"], 67, "--group: nosuch: no such"),
+    (["-u", "www", "--socket", "/tmp/"], USAGE, "--socket: /tmp/: names no"),
+    (["-u", "www", "--address=x", "-p", "80"], USAGE, "--address: x: not an"),
+    (["-u", "www", "-p", "80", "--socket-mode", "600"], USAGE,
+     "--socket-mode: a TCP socket (-p) has no owner"),
+    (["-u", "www", "-F2", "--max-workers", "1"], USAGE,
+     "--max-workers: 1: is below -F (2)"),
+    (["-u", "www", "--pidfile", "/nosuch/pid", "-s", "/run/t/sock"],
+     CANTCREAT, "--pidfile: /nosuch/pid: its directory: No such file"),
+])
+def test_message_names_the_option_as_it_was_typed(site, options, status,
+                                                  text):
+    result = h.run_spawnd("-n", *options, "--", f"{site}/app")
+    assert result.status == status
+    assert h.line_of(result).startswith(f"spawnd: {text}")
+
+
 @pytest.mark.parametrize("args", [
     ["-n", "-u", "a\nb\033[1m"], ["-n", "-u", "www", "-c", "/no\nsuch"],
     ["-n", "-u", "www", "-s", "/no\nsuch/dir/sock"],

@@ -397,6 +397,19 @@ def test_supervisor_with_the_least_of_the_cpu_still_acts(pool):
     p.stops()
 
 
+def test_more_orphans_than_can_be_ended_at_a_time_are_told(pool, hidden):
+    p = pool()
+    pid, _ = p.attack("tree=100")
+    h.kill(pid)
+    p.s.wait_workers(WORKERS + 100, other_than=[pid])
+    p.s.signal(signal.SIGTERM)
+    p.s.wait_log(r"warning: orphans: \d+ more processes of dead workers than "
+                 "the 64 that can be ended at a time: they wait for these")
+    p.s.wait_log("info: orphans: none waits any more")
+    assert p.s.wait(6) == 0
+    assert hidden() == []
+
+
 @pytest.mark.parametrize("how", ["fds=5000", "threads=1500", "tree=300"])
 def test_worker_of_any_size_costs_little(pool, how):
     """It may be more than is looked at, but is not taken for idle, nor does

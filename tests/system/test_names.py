@@ -538,6 +538,8 @@ def test_kfcgi_grows_and_shrinks(www):
     (["-u", "www", "-U", "nosuch"], 1, "kfcgi: -U: nosuch: no such user"),
     (["-u", "nosuch", "-U", "www"], 1, "kfcgi: -u: nosuch: no such user"),
     (["-u", "www"], 1, "kfcgi: -U: is required as root"),
+    (["-U", "www", "-s", "/tmp/a -u: b -c:/"], 1,
+     "kfcgi: -s: /tmp/a -u: b -c:/: names no file"),
     (["-r", "-n4", "-N2", "-U", "www"], 1, "kfcgi: -N: 2: "),
     (["-p", "/nothing", "-U", "www"], 1, "kfcgi: chroot: /nothing: No such"),
 ])

@@ -338,19 +338,48 @@ help_and_version_need_no_application(void **arg)
 	assert_true(c.help);
 }
 
+/* Typed or not. */
 static void
-a_message_has_the_letters_of_the_name(void **arg)
+messages_call_an_option_as_the_name_does(void **arg)
 {
-	char text[] = "-u: www: -Ux -c, -U (-S), -c";
-	char same[] = "-u: x";
-
 	(void)arg;
-	accepted("kfcgi", "/app");
-	names_letters(&c, text);
-	assert_string_equal(text, "-U: www: -Ux -p, -u (-s), -p");
+	accepted("kfcgi", "-U", "app", "-u", "www", "-p", "/jail", "/app");
+	assert_string_equal(OPT(&c, user), "-U");
+	assert_string_equal(OPT(&c, socket_user), "-u");
+	assert_string_equal(OPT(&c, chroot), "-p");
+	assert_string_equal(OPT(&c, workers), "-n");
+	assert_string_equal(OPT(&c, backlog), "-l");
+	assert_string_equal(OPT(&c, socket), "-s");
+	assert_string_equal(OPT(&c, socket_outside), "-s");
 	accepted("spawn-fcgi", "-s/x", "/app");
-	names_letters(&c, same);
-	assert_string_equal(same, "-u: x");
+	assert_string_equal(OPT(&c, user), "-u");
+	assert_string_equal(OPT(&c, workers), "-F");
+	accepted("multiwatch", "/app");
+	assert_string_equal(OPT(&c, workers), "-f");
+}
+
+static void
+messages_call_an_option_as_it_was_typed_last(void **arg)
+{
+	(void)arg;
+	accepted("multiwatch", "--forks=2", "/app");
+	assert_string_equal(OPT(&c, workers), "--forks");
+	accepted("spawnd", "--user", "a", "-vuroot", "/app");
+	assert_string_equal(OPT(&c, user), "-u");
+	assert_string_equal(OPT(&c, group), "-g");
+	accepted("spawnd", "-ua", "--user=b", "--socket", "/run/s",
+	    "--socket-before-chroot", "/app");
+	assert_string_equal(OPT(&c, user), "--user");
+	assert_string_equal(OPT(&c, socket), "--socket");
+	assert_string_equal(OPT(&c, socket_outside),
+	    "--socket-before-chroot");
+	refused("--port: 80: a pool has one listen socket, and -s /run/s "
+	    "names another", "spawnd", "-s", "/run/s", "--port", "80",
+	    "/app");
+	refused("--max-workers: 1: is below -F (2)", "spawnd", "-F2",
+	    "--max-workers=1", "/app");
+	refused("-g: 5: needs a user (-u)", "spawn-fcgi", "-s/x", "-g5",
+	    "/app");
 }
 
 #define TEST(f)	cmocka_unit_test_teardown(f, forget)
@@ -375,7 +404,8 @@ main(void)
 		TEST(multiwatch_is_as_it_was),
 		TEST(multiwatch_refuses),
 		TEST(help_and_version_need_no_application),
-		TEST(a_message_has_the_letters_of_the_name),
+		TEST(messages_call_an_option_as_the_name_does),
+		TEST(messages_call_an_option_as_it_was_typed_last),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -209,6 +209,35 @@ one_that_crashes_before_its_proof_ends_the_reload(void **arg)
 	bed_free(b);
 }
 
+/* The first one stays for an old one that died, and is no witness any more. */
+static void
+a_second_new_one_must_serve_if_the_first_did_not(void **arg)
+{
+	struct pool_conf c = bed_conf(2);
+	struct bed *b;
+
+	(void)arg;
+	c.proof = POOL_PROOF;
+	b = ready_with(&c);
+	bed_tell(b, EV_RELOAD);
+	bed_look(b, 2, LOOK_READY);
+	assert_did(b, "spawn2");
+	b->sees = LOOK_NO;
+	bed_crash(b, 0);
+	assert_did(b, "[exit 0] spawn0");
+	bed_pass(b, POOL_PROOF);
+	b->proofs = 0;
+	bed_look(b, 0, LOOK_READY);
+	assert_did(b, "");
+	bed_pass(b, POOL_PROOF / 2);
+	assert_in_range(b->proofs, 40, 60);
+	assert_did(b, "");
+	proved(b, 0, 77);
+	proved(b, 0, 0);
+	assert_did(b, "TERM>1");
+	bed_free(b);
+}
+
 static void
 ages_are_spread(void **arg)
 {
@@ -252,6 +281,72 @@ the_new_one_is_ready_before_one_that_is_too_old_goes(void **arg)
 	assert_did(b, "");
 	bed_look(b, 1, LOOK_READY);
 	assert_did(b, "TERM>0");
+	bed_free(b);
+}
+
+/* The size that the program needs holds nothing up but sizes. */
+static void
+one_that_is_too_old_waits_for_no_pause_of_the_size(void **arg)
+{
+	struct pool_conf c = bed_conf(2);
+	unsigned int i, slot, spawns;
+	struct bed *b;
+	pid_t old;
+
+	(void)arg;
+	c.max_rss = 1000;
+	c.max_age = 100 * USEC;
+	b = ready_with(&c);
+	old = b->w[1].pid;
+	/* Pauses of 1, 2, 4, 8, 16 and 32 s: a minute's begins at 63. */
+	for (i = 0; i < 80; i++) {
+		for (slot = 0; slot < pool_slots(b->p); slot++) {
+			if (pool_state(b->p, slot) == SLOT_READY &&
+			    b->w[slot].pid != old)
+				measured(b, slot, 2000);
+		}
+		bed_pass(b, USEC);
+		let_go(b);
+	}
+	assert_int_equal(pool_counts(b->p)->aged, 0);
+	spawns = b->spawns;
+	for (i = 0; i < 20 && pool_counts(b->p)->aged == 0; i++) {
+		assert_int_equal(b->spawns, spawns);
+		bed_pass(b, USEC);
+	}
+	assert_int_equal(pool_counts(b->p)->aged, 1);
+	assert_int_equal(b->spawns, spawns + 1);
+	let_go(b);
+	for (slot = 0; slot < pool_slots(b->p); slot++)
+		assert_int_not_equal(pool_state(b->p, slot) == SLOT_READY ?
+		    b->w[slot].pid : 0, old);
+	bed_free(b);
+}
+
+/* Nor is one that has become too old since. */
+static void
+one_that_is_too_large_and_then_too_old_waits_no_longer(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+	unsigned int i, slot, spawns;
+
+	(void)arg;
+	c.max_rss = 1000;
+	c.max_age = 40 * USEC;
+	b = ready_with(&c);
+	for (i = 0; i < 70; i++) {
+		for (slot = 0; slot < pool_slots(b->p); slot++) {
+			if (pool_state(b->p, slot) == SLOT_READY)
+				measured(b, slot, 2000);
+		}
+		bed_pass(b, USEC);
+		let_go(b);
+	}
+	/* That is for a minute, as far as its size goes. */
+	spawns = b->spawns;
+	bed_pass(b, 41 * USEC);
+	assert_int_equal(b->spawns, spawns + 1);
 	bed_free(b);
 }
 
@@ -456,9 +551,15 @@ main(void)
 		cmocka_unit_test(a_request_that_was_served_is_the_proof),
 		cmocka_unit_test(
 		    one_that_crashes_before_its_proof_ends_the_reload),
+		cmocka_unit_test(
+		    a_second_new_one_must_serve_if_the_first_did_not),
 		cmocka_unit_test(ages_are_spread),
 		cmocka_unit_test(
 		    the_new_one_is_ready_before_one_that_is_too_old_goes),
+		cmocka_unit_test(
+		    one_that_is_too_old_waits_for_no_pause_of_the_size),
+		cmocka_unit_test(
+		    one_that_is_too_large_and_then_too_old_waits_no_longer),
 		cmocka_unit_test(sizes_are_measured_once_a_second),
 		cmocka_unit_test(
 		    a_limit_below_the_need_is_said_once_and_makes_no_storm),
