@@ -251,6 +251,9 @@ proc_start(struct proc *p)
 	proc_kind(p);
 	p->ready_at = w.now + sim_between(w.sim, 1, chance(6) ? 4 * USEC :
 	    100 * MS);
+	/* One that is started in a stop may hang: it has the stop's time. */
+	if (w.stopping && p->pid % 8 == 0)
+		p->ready_at = NEVER;
 	if (chance(12)) {
 		p->status = chance(3) ? 0 : 1 << 8;
 		p->die_at = w.now + sim_between(w.sim, 1, 50 * MS);
