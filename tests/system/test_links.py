@@ -14,7 +14,7 @@ import peers
 
 APP = h.USERS["_app"]
 ECHO = h.app("echo")
-STARTS = 200
+STARTS = 30 if h.brief() else 200
 OTHERS = "SECRET=of-another\n"
 LINK = "a link on the way there is not root's"
 SYS_RENAMEAT2, AT_FDCWD, RENAME_EXCHANGE = 316, -100, 2

@@ -6,6 +6,7 @@
  */
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -31,6 +32,9 @@ static struct limits *limits;
 int
 getrlimit(__rlimit_resource_t resource, struct rlimit *r)
 {
+	/* A sanitizer asks before main() does. */
+	if (limits == NULL)
+		return (int)syscall(SYS_prlimit64, 0, resource, NULL, r);
 	*r = limits->of[resource];
 	return 0;
 }
@@ -38,8 +42,11 @@ getrlimit(__rlimit_resource_t resource, struct rlimit *r)
 int
 setrlimit(__rlimit_resource_t resource, const struct rlimit *r)
 {
-	struct rlimit *now = &limits->of[resource];
+	struct rlimit *now;
 
+	if (limits == NULL)
+		return (int)syscall(SYS_prlimit64, 0, resource, r, NULL);
+	now = &limits->of[resource];
 	errno = r->rlim_cur > r->rlim_max ? EINVAL : EPERM;
 	if (r->rlim_cur > r->rlim_max ||
 	    (r->rlim_max > now->rlim_max && !limits->root))
