@@ -38,7 +38,7 @@ check_c()
 	    --enable=warning,performance,portability \
 	    --suppress='*:/usr/include/*' --suppress=varFuncNullUB \
 	    --suppress='uninitvar:tests/unit/*' -D_GNU_SOURCE -D__GNUC__ \
-	    -DLIBBSD_OVERLAY -I/usr/include/bsd spawnd \
+	    -DLIBBSD_OVERLAY -Ispawnd -I/usr/include/bsd spawnd \
 	    $(find tests -name '*.c')
 }
 
