@@ -29,16 +29,17 @@ NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
 # By folder; what only one system has comes by the name of the system.
-BASE =		environ.c err.c findings.c lockfile.c log.c loop.c path.c \
+BASE =		environ.c err.c findings.c log.c loop.c path.c pidlock.c \
 		signame.c syslog.c
 CONFIG =	address.c env.c exitcode.c exposure.c ident.c limit.c \
 		names.c names_kfcgi.c names_multiwatch.c names_spawn_fcgi.c \
 		option.c options.c plan.c plan_control.c rights.c
-PRIVILEGE =	daemon.c jail.c listen.c pidfile.c terminal.c
+PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
 POOL =		drain.c pool.c renew.c retire.c scale.c slot.c start.c
-RUN =		adapt.c capture.c history.c mend.c notify.c program.c reap.c \
-		report.c sample.c strays.c supervise.c traced.c worker.c
-CONTROL =	budget.c command.c control.c place.c status.c
+RUN =		adapt.c exec_error.c history.c orphans.c output.c reap.c \
+		report.c sample.c sdnotify.c selfcheck.c supervise.c \
+		traced.c worker.c
+CONTROL =	budget.c command.c control.c rundir.c status.c
 PREFLIGHT =	elf.c inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
@@ -54,9 +55,9 @@ FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 
 # The client, which shares nothing with the daemon but its language.
-CLIENT =	answer.c pools.c talk.c writer_fpm.c writer_json.c \
+CLIENT =	conn.c pools.c reply.c writer_fpm.c writer_json.c \
 		writer_openmetrics.c writer_table.c
-CTL =		frame.c top.c
+CTL =		top.c top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
 
 PKGS_linux =	libbsd-overlay libcap-ng libevent_core

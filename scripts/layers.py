@@ -56,8 +56,8 @@ EVERYWHERE = {"base/units.h"}       # it has no code
 CIRCLES = [
     ({"pool.c", "slot.c", "drain.c", "renew.c", "retire.c", "start.c"},
      "a slot's event may change what the pool wants, and the other way round"),
-    ({"supervise.c", "adapt.c", "capture.c", "mend.c", "reap.c", "sample.c",
-      "strays.c", "traced.c"},
+    ({"supervise.c", "adapt.c", "output.c", "selfcheck.c", "reap.c", "sample.c",
+      "orphans.c", "traced.c"},
      "each tells the pool by supervise.c, which calls them for its actions"),
     ({"looker_linux.c", "quiet_linux.c", "usage_linux.c"},
      "who asks the looker has the answer that the looker's process calls"),
@@ -71,11 +71,11 @@ RULES = [
     ("fork and exec",
      r"\b(v?fork|clone3?|posix_spawnp?|exec[lv]p?e?|execvpe|fexecve|execveat|"
      r"daemon|system|popen)\s*\(|\bSYS_(v?fork|clone3?|execve(at)?)\b",
-     r"worker\.c|daemon\.c|preflight\.c|looker_linux\.c",
+     r"worker\.c|daemonize\.c|preflight\.c|looker_linux\.c",
      "execv(path, argv);"),
     ("exec where only a fork is",
      r"\b(exec[lv]p?e?|execvpe|fexecve|execveat)\s*\(",
-     r"(?!daemon\.c|preflight\.c|looker_linux\.c).*", "execv(path, argv);"),
+     r"(?!daemonize\.c|preflight\.c|looker_linux\.c).*", "execv(path, argv);"),
     ("ids and root directory",
      r"\b(set(e|re|res|fs)?[ug]id|setgroups|initgroups|chroot|pivot_root|"
      r"capng_\w+)\s*\(",
@@ -86,10 +86,10 @@ RULES = [
      r"ident\.c", "getpwnam(name);"),
     ("environ",
      r"\b(__)?environ\b|\b(putenv|clearenv)\s*\(",
-     r"environ\.c|notify\.c", "char *const *e = environ;"),
+     r"environ\.c|sdnotify\.c", "char *const *e = environ;"),
     # log.c asks for TZ, which the C library takes from there too.
     ("getenv", r"\b((secure_)?getenv|setenv|unsetenv)\s*\(",
-     r"environ\.c|notify\.c|log\.c|pools\.c", "x = getenv(name);"),
+     r"environ\.c|sdnotify\.c|log\.c|pools\.c", "x = getenv(name);"),
     ("libevent",
      r"\bstruct event\b|\b(event|evtimer|evsignal|evutil|evbuffer)_\w+|"
      r"#\s*include\s*<(event2?/|event\.h|ev\w+\.h)",
@@ -332,7 +332,7 @@ def plants():
         path = "err.c"
         if rule == "exec where only a fork is":
             yield rule, "looker_linux.c", line + "\n"
-            path = "daemon.c"
+            path = "daemonize.c"
         yield rule, path, line + "\n"
     yield "fork and exec", "loop.c", "\tpid = fork();\n"
     yield "libevent", "worker.c", "#include <event2/event.h>\n"

@@ -94,17 +94,17 @@ open_log(struct err *e)
 static int
 open_all(struct err *e)
 {
-	unsigned int slots = plan.room + 1 + POOL_STRAYS;
+	unsigned int slots = plan.room + 1 + POOL_ORPHANS;
 	unsigned int most = plan.max_workers > 0 ? plan.max_workers :
 	    (unsigned int)plan.workers;
 
 	if (open_log(e) == -1 || pidfile_lock(&plan, e) == -1 ||
 	    worker_init(&plan, slots, e) == -1 ||
-	    capture_init(slots, most, conf.worker_log, e) == -1 ||
+	    output_init(slots, most, conf.worker_log, e) == -1 ||
 	    listen_open(&plan, e) == -1 || pidfile_publish(&plan, e) == -1 ||
 	    control_open(&plan, e) == -1)
 		return -1;
-	notify_open();
+	sdnotify_open();
 	observe_init(&guarantees);
 	environ_scrub();
 	return 0;
@@ -119,7 +119,7 @@ start(struct err *e)
 
 	/* From here to run() a signal waits: nothing is left half done. */
 	loop_block_signals();
-	if (!conf.foreground && daemon_start(&plan, e) == -1)
+	if (!conf.foreground && daemonize_start(&plan, e) == -1)
 		return -1;
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
 	    loop_init(e) == -1 || supervise_init(&plan, &hooks, e) == -1 ||
@@ -139,7 +139,7 @@ start(struct err *e)
 static void __attribute__((noreturn))
 fatal(const struct err *e)
 {
-	daemon_outcome(e->status, e->text);
+	daemonize_outcome(e->status, e->text);
 	exit(e->status);
 }
 
@@ -191,14 +191,14 @@ find_inherited(int passed, struct err *e)
 	int fd;
 
 	if (conf.inherits_none) {
-		notify_close(passed);
+		sdnotify_close(passed);
 		return -1;
 	}
 	if (passed == 0)
 		return address_of_listener(STDIN_FILENO, &ss) == 0 ?
 		    STDIN_FILENO : -1;
 	plan_name(&conf, name);
-	fd = notify_choose(passed, name, e);
+	fd = sdnotify_choose(passed, name, e);
 	return fd == -1 ? -2 : fd;
 }
 
@@ -233,8 +233,8 @@ main(int argc, char *argv[])
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	names_begin(argc, argv);
-	if ((passed = notify_listen_fds(&e)) == -1 ||
-	    daemon_sanitize(passed, &e) == -1 ||
+	if ((passed = sdnotify_listen_fds(&e)) == -1 ||
+	    daemonize_sanitize(passed, &e) == -1 ||
 	    names_parse(&conf, argc, argv, &e) == -1)
 		die(&e);
 	if (conf.version)

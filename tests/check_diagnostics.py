@@ -36,9 +36,9 @@ STATUS = {
 }
 # Strings of these files or calls that are no messages.
 # The plan: "key: value"; and what shows figures.
-NOT_FILES = {"preprint.c", "frame.c", "writer_table.c", "writer_json.c",
+NOT_FILES = {"preprint.c", "top_draw.c", "writer_table.c", "writer_json.c",
              "writer_openmetrics.c", "writer_fpm.c"}
-NOT_CALLS = {"notify_send", "sscanf", "strftime", "printf", "puts",
+NOT_CALLS = {"sdnotify_send", "sscanf", "strftime", "printf", "puts",
              "prctl", "setproctitle", "_Static_assert"}
 NOT_STRINGS = {
     "exec %",                           # the command of -f

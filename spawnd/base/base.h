@@ -118,8 +118,8 @@ int	 syslog_send(int priority, const char *text, size_t len);
 
 /* loop.c */
 enum loop_timer {
-	TIMER_POOL, TIMER_CAPTURE, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
-	TIMER_STRAYS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
+	TIMER_POOL, TIMER_OUTPUT, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
+	TIMER_ORPHANS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
 	TIMER_CONTROL, TIMER_ADAPT, TIMER_SAMPLE, TIMER_RETRY, TIMER_TRACED,
 	TIMER_WATCH, TIMER_LOOKER, NTIMERS
 };
@@ -214,19 +214,19 @@ char	*path_absolute(const char *path, bool in_jail);
  */
 int	 path_detach(int dir, bool *detached);
 
-/* lockfile.c: a file with our pid, which nobody else has */
+/* pidlock.c: a file with our pid, which nobody else has */
 #define HOLDER_SIZE	40
 /*
  * Opens or makes it in a directory; a link or somebody else's lock is an
  * error (ELOOP, EWOULDBLOCK). Returns a descriptor, or -1 with errno set.
  */
-int	 lockfile_open(int dir, const char *name, bool locked);
+int	 pidlock_open(int dir, const char *name, bool locked);
 /* Is it a file of its own with a pid in it, or nothing? */
-bool	 lockfile_is_pid(int fd);
+bool	 pidlock_is_pid(int fd);
 /* Puts our pid into it. Returns 0, or -1 with errno set. */
-int	 lockfile_fill(int fd, mode_t mode);
+int	 pidlock_fill(int fd, mode_t mode);
 /* Whose it is, as far as it tells: "pid 12", "another process". */
-const char *lockfile_holder(int dir, const char *name,
+const char *pidlock_holder(int dir, const char *name,
 	    char who[HOLDER_SIZE]);
 
 /* environ.c: what we were started with */

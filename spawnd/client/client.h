@@ -8,22 +8,22 @@
 #include "base/base.h"
 #include "proto/proto.h"
 
-#define ANSWER_RECORDS	100000		/* of one answer */
-#define TALK_TIMEOUT	10000		/* ms without a word */
-#define TALK_WHOLE	60000		/* ms for an answer that is no wait */
+#define REPLY_RECORDS	100000		/* of one answer */
+#define CONN_TIMEOUT	10000		/* ms without a word */
+#define CONN_WHOLE	60000		/* ms for an answer that is no wait */
 #define READY_TIMEOUT	60		/* s of wait-ready */
 #define POOLS_MAX	1000
 #define STATE_SIZE	20		/* of a state as it is shown */
 #define SHOW_SIZE	(4 * PROTO_LINE) /* of a value as it is shown */
 
 /* All records of an answer. */
-struct answer {
+struct reply {
 	struct proto_record *list;
 	size_t		 n;
 };
 
 /* A connection to a daemon. */
-struct talk {
+struct conn {
 	int		 fd;		/* -1: none */
 	bool		 greeted;	/* it has said which version */
 	long long	 until;		/* ms of the monotonic clock */
@@ -61,65 +61,65 @@ char	*pools_log(const char *dir, struct err *e);
 /* Opens a log as the daemon would. Returns a descriptor or -1 with *e set. */
 int	 pools_open_log(const char *path, struct err *e);
 
-/* talk.c: one daemon */
+/* conn.c: one daemon */
 /*
  * Connects to a pool's control socket, or, where that may not be and `read`
  * will do, to its status socket. Returns 0, or -1 with *e set (69, 77).
  */
-int	 talk_open(struct talk *t, const char *dir, bool read, struct err *e);
-void	 talk_close(struct talk *t);
+int	 conn_open(struct conn *t, const char *dir, bool read, struct err *e);
+void	 conn_close(struct conn *t);
 /* Sends a command, with a descriptor unless that is -1. */
-int	 talk_send(struct talk *t, const char *command, int fd, struct err *e);
+int	 conn_send(struct conn *t, const char *command, int fd, struct err *e);
 /*
  * The next record of the answer; it lasts until the next call. With `patient`
  * it may take any time. Returns 1, 0 at the end, or -1 with *e set: what the
  * daemon refused, or 76 for what is no answer.
  */
-int	 talk_next(struct talk *t, bool patient, struct proto_record *r,
+int	 conn_next(struct conn *t, bool patient, struct proto_record *r,
 	    struct err *e);
 /* Sends a command and collects the answer. Returns 0, or -1 with *e set. */
-int	 talk_ask(struct talk *t, const char *command, struct answer *a,
+int	 conn_ask(struct conn *t, const char *command, struct reply *a,
 	    struct err *e);
 /* Milliseconds of the monotonic clock. */
-long long talk_clock(void);
+long long conn_clock(void);
 
-/* answer.c: what is in one */
+/* reply.c: what is in one */
 /* Copies a record. Returns 0, or -1 with *e set (71, 76). */
-int	 answer_add(struct answer *a, const struct proto_record *r,
+int	 reply_add(struct reply *a, const struct proto_record *r,
 	    struct err *e);
-void	 answer_free(struct answer *a);
+void	 reply_free(struct reply *a);
 /* The first record of a kind; one without fields if there is none. */
-const struct proto_record *answer_find(const struct answer *a,
+const struct proto_record *reply_find(const struct reply *a,
 	    const char *kind);
 /* The next record of a kind from *i on, which is moved; NULL: no more. */
-const struct proto_record *answer_next(const struct answer *a,
+const struct proto_record *reply_next(const struct reply *a,
 	    const char *kind, size_t *i);
 /* A number of the first record of a kind; false: it is not known. */
-bool	 answer_number(const struct answer *a, const char *kind,
+bool	 reply_number(const struct reply *a, const char *kind,
 	    const char *key, double *value);
 /* The same, or `otherwise`. */
-double	 answer_value(const struct answer *a, const char *kind,
+double	 reply_value(const struct reply *a, const char *kind,
 	    const char *key, double otherwise);
 /* A value made harmless for a terminal, "" if there is none. */
-const char *answer_show(const struct proto_record *r, const char *key,
+const char *reply_show(const struct proto_record *r, const char *key,
 	    char buf[SHOW_SIZE]);
 /* The same, as many whole characters as fit into `size` bytes. */
-const char *answer_cut(const struct proto_record *r, const char *key,
+const char *reply_cut(const struct proto_record *r, const char *key,
 	    char *buf, size_t size);
 /* The state of a worker; of one that is ready whether it is busy. */
-const char *answer_state(const struct proto_record *r, char buf[STATE_SIZE]);
+const char *reply_state(const struct proto_record *r, char buf[STATE_SIZE]);
 /* Seconds as "12.3 s", "4:05", "3 d 4:05"; bytes as "13.4M". */
-const char *answer_span(double seconds, char buf[32]);
-const char *answer_size(double bytes, char buf[32]);
+const char *reply_span(double seconds, char buf[32]);
+const char *reply_size(double bytes, char buf[32]);
 
 /* writer_*.c: a status in each form. They return 0, or -1 with *e set. */
-int	 writer_table(FILE *f, const struct answer *a, struct err *e);
-int	 writer_json(FILE *f, const struct answer *a, struct err *e);
-int	 writer_openmetrics(FILE *f, const struct answer *a, bool full,
+int	 writer_table(FILE *f, const struct reply *a, struct err *e);
+int	 writer_json(FILE *f, const struct reply *a, struct err *e);
+int	 writer_openmetrics(FILE *f, const struct reply *a, bool full,
 	    struct err *e);
 /* php-fpm's forms, "text", "json", "xml" and "openmetrics"; -1: none. */
 int	 writer_fpm_form(const char *name);
-int	 writer_fpm(FILE *f, const struct answer *a, const char *form,
+int	 writer_fpm(FILE *f, const struct reply *a, const char *form,
 	    bool full, struct err *e);
 
 #endif

@@ -82,14 +82,14 @@ compare(const void *a, const void *b)
 static bool
 ask_alive(struct pools *p, const char *dir)
 {
-	struct talk t;
+	struct conn t;
 	struct err e;
 
-	if (talk_open(&t, dir, true, &e) == -1) {
+	if (conn_open(&t, dir, true, &e) == -1) {
 		p->denied += e.status == EX_NOPERM;
 		return false;
 	}
-	talk_close(&t);
+	conn_close(&t);
 	return true;
 }
 

@@ -50,12 +50,12 @@ add_time(struct page *p, double when)
 
 /* What is not known is not added. */
 static void
-add_known(struct page *p, const char *key, const struct answer *a,
+add_known(struct page *p, const char *key, const struct reply *a,
     const char *kind, const char *field)
 {
 	double n;
 
-	if (answer_number(a, kind, field, &n))
+	if (reply_number(a, kind, field, &n))
 		add_number(p, key, n);
 }
 
@@ -64,20 +64,20 @@ add_known(struct page *p, const char *key, const struct answer *a,
  * beside itself; each holds one connection.
  */
 static double
-count_processes(const struct answer *a)
+count_processes(const struct reply *a)
 {
-	double children = answer_value(a, "pool", "children", 0);
+	double children = reply_value(a, "pool", "children", 0);
 
-	return answer_value(a, "workers", "total", 0) *
+	return reply_value(a, "workers", "total", 0) *
 	    (children > 0 ? children : 1);
 }
 
 static void
-add_processes(struct page *p, const struct answer *a)
+add_processes(struct page *p, const struct reply *a)
 {
 	double total = count_processes(a), active;
 
-	if (answer_number(a, "connections", "now", &active)) {
+	if (reply_number(a, "connections", "now", &active)) {
 		active = active < total ? active : total;
 		add_number(p, "idle processes", total - active);
 		add_number(p, "active processes", active);
@@ -88,18 +88,18 @@ add_processes(struct page *p, const struct answer *a)
 }
 
 static void
-fill_pool(struct page *p, const struct answer *a, char name[SHOW_SIZE])
+fill_pool(struct page *p, const struct reply *a, char name[SHOW_SIZE])
 {
-	double min = answer_value(a, "pool", "min", 0);
-	double max = answer_value(a, "pool", "max", 0);
+	double min = reply_value(a, "pool", "min", 0);
+	double max = reply_value(a, "pool", "max", 0);
 
 	p->n = 0;
-	add_text(p, "pool", answer_show(answer_find(a, "pool"), "name",
+	add_text(p, "pool", reply_show(reply_find(a, "pool"), "name",
 	    name));
 	add_text(p, "process manager", min == max ? "static" :
 	    min == 0 ? "ondemand" : "dynamic");
-	add_time(p, answer_value(a, "pool", "started", 0));
-	add_number(p, "start since", answer_value(a, "pool", "uptime", 0));
+	add_time(p, reply_value(a, "pool", "started", 0));
+	add_number(p, "start since", reply_value(a, "pool", "uptime", 0));
 	add_known(p, "listen queue", a, "queue", "now");
 	add_known(p, "max listen queue", a, "queue", "peak");
 	add_known(p, "listen queue len", a, "queue", "limit");
@@ -107,11 +107,11 @@ fill_pool(struct page *p, const struct answer *a, char name[SHOW_SIZE])
 }
 
 static void
-fill_worker(struct page *p, const struct answer *a,
+fill_worker(struct page *p, const struct reply *a,
     const struct proto_record *r)
 {
-	double now = answer_value(a, "pool", "started", 0) +
-	    answer_value(a, "pool", "uptime", 0);
+	double now = reply_value(a, "pool", "started", 0) +
+	    reply_value(a, "pool", "uptime", 0);
 	double pid = 0, age = 0, n;
 
 	p->n = 0;
@@ -240,7 +240,7 @@ put_page(FILE *f, const struct page *p, enum form form)
 }
 
 static void
-put_workers(FILE *f, const struct answer *a, enum form form)
+put_workers(FILE *f, const struct reply *a, enum form form)
 {
 	static const char *const before[] = {
 		[TEXT] = "\n************************\n", [JSON] = "{",
@@ -254,7 +254,7 @@ put_workers(FILE *f, const struct answer *a, enum form form)
 	bool first = true;
 	size_t i = 0;
 
-	while ((r = answer_next(a, "worker", &i)) != NULL) {
+	while ((r = reply_next(a, "worker", &i)) != NULL) {
 		if (proto_get(r, "pid") == NULL)
 			continue;
 		if (!first && form == JSON)
@@ -284,7 +284,7 @@ writer_fpm_form(const char *name)
 }
 
 int
-writer_fpm(FILE *f, const struct answer *a, const char *name, bool full,
+writer_fpm(FILE *f, const struct reply *a, const char *name, bool full,
     struct err *e)
 {
 	static const char *const begin[] = {

@@ -121,7 +121,7 @@ add(json_t *top, const struct proto_record *r)
 }
 
 int
-writer_json(FILE *f, const struct answer *a, struct err *e)
+writer_json(FILE *f, const struct reply *a, struct err *e)
 {
 	json_t *top = json_object();
 	int r = top == NULL ? -1 : 0;

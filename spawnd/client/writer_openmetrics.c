@@ -142,10 +142,10 @@ put_value(FILE *f, const struct proto_record *r, const char *key)
 }
 
 static void
-put_metric(FILE *f, const struct answer *a, const struct metric *m,
+put_metric(FILE *f, const struct reply *a, const struct metric *m,
     const char *pool)
 {
-	const struct proto_record *r = answer_find(a, m->kind);
+	const struct proto_record *r = reply_find(a, m->kind);
 	double n;
 
 	if (!proto_get_number(r, m->key, &n))
@@ -156,7 +156,7 @@ put_metric(FILE *f, const struct answer *a, const struct metric *m,
 }
 
 static void
-put_each(FILE *f, const struct answer *a, const struct metric *m,
+put_each(FILE *f, const struct reply *a, const struct metric *m,
     const char *pool)
 {
 	const struct proto_record *r;
@@ -165,7 +165,7 @@ put_each(FILE *f, const struct answer *a, const struct metric *m,
 	size_t i = 0;
 	double n;
 
-	while ((r = answer_next(a, m->kind, &i)) != NULL) {
+	while ((r = reply_next(a, m->kind, &i)) != NULL) {
 		if ((slot = proto_get(r, "slot")) == NULL ||
 		    !proto_get_number(r, m->key, &n))
 			continue;
@@ -181,13 +181,13 @@ put_each(FILE *f, const struct answer *a, const struct metric *m,
 
 /* How many workers are in each state. */
 static void
-put_states(FILE *f, const struct answer *a, const char *pool)
+put_states(FILE *f, const struct reply *a, const char *pool)
 {
 	static const struct metric m = { "workers", "", "workers", "gauge",
 	    "", "Workers by state." };
 	static const char *const states[] = { "starting", "ready",
 	    "retiring", "stopping", "backoff" };
-	const struct proto_record *r = answer_find(a, m.kind);
+	const struct proto_record *r = reply_find(a, m.kind);
 	size_t i;
 	double n;
 
@@ -204,11 +204,11 @@ put_states(FILE *f, const struct answer *a, const char *pool)
 
 /* What holds on this system. */
 static void
-put_guarantees(FILE *f, const struct answer *a, const char *pool)
+put_guarantees(FILE *f, const struct reply *a, const char *pool)
 {
 	static const struct metric m = { "guarantees", "", "guarantee",
 	    "gauge", "", "Whether it is in force, 1 or 0." };
-	const struct proto_record *r = answer_find(a, m.kind);
+	const struct proto_record *r = reply_find(a, m.kind);
 	int i;
 
 	if (r->n > 0)
@@ -222,10 +222,10 @@ put_guarantees(FILE *f, const struct answer *a, const char *pool)
 }
 
 static void
-put_info(FILE *f, const struct answer *a, const char *pool)
+put_info(FILE *f, const struct reply *a, const char *pool)
 {
 	static const char *const keys[] = { "version", "listen", "state" };
-	const struct proto_record *r = answer_find(a, "pool");
+	const struct proto_record *r = reply_find(a, "pool");
 	const char *value;
 	size_t i;
 
@@ -242,9 +242,9 @@ put_info(FILE *f, const struct answer *a, const char *pool)
 }
 
 int
-writer_openmetrics(FILE *f, const struct answer *a, bool full, struct err *e)
+writer_openmetrics(FILE *f, const struct reply *a, bool full, struct err *e)
 {
-	const char *pool = proto_get(answer_find(a, "pool"), "name");
+	const char *pool = proto_get(reply_find(a, "pool"), "name");
 	size_t i;
 
 	pool = pool != NULL ? pool : "";

@@ -10,11 +10,11 @@
 
 /* A count, or "?" for what is not known. */
 static const char *
-count(const struct answer *a, const char *kind, const char *key, char buf[32])
+count(const struct reply *a, const char *kind, const char *key, char buf[32])
 {
 	double n;
 
-	if (answer_number(a, kind, key, &n))
+	if (reply_number(a, kind, key, &n))
 		snprintf(buf, 32, "%.0f", n);
 	else
 		snprintf(buf, 32, "?");
@@ -22,35 +22,35 @@ count(const struct answer *a, const char *kind, const char *key, char buf[32])
 }
 
 static void
-write_pool(FILE *f, const struct answer *a)
+write_pool(FILE *f, const struct reply *a)
 {
-	const struct proto_record *p = answer_find(a, "pool");
+	const struct proto_record *p = reply_find(a, "pool");
 	char text[SHOW_SIZE], span[32];
 
-	fprintf(f, "%s: ", answer_show(p, "name", text));
-	fprintf(f, "%s for ", answer_show(p, "state", text));
-	fprintf(f, "%s", answer_span(answer_value(a, "pool", "uptime", 0),
+	fprintf(f, "%s: ", reply_show(p, "name", text));
+	fprintf(f, "%s for ", reply_show(p, "state", text));
+	fprintf(f, "%s", reply_span(reply_value(a, "pool", "uptime", 0),
 	    span));
-	fprintf(f, ", pid %s", answer_show(p, "pid", text));
-	fprintf(f, ", spawnd %s\n", answer_show(p, "version", text));
-	fprintf(f, "  listens      %s", answer_show(p, "listen", text));
-	if (answer_show(p, "owner", text)[0] != '\0')
+	fprintf(f, ", pid %s", reply_show(p, "pid", text));
+	fprintf(f, ", spawnd %s\n", reply_show(p, "version", text));
+	fprintf(f, "  listens      %s", reply_show(p, "listen", text));
+	if (reply_show(p, "owner", text)[0] != '\0')
 		fprintf(f, " (%s)", text);
-	fprintf(f, "\n  application  %s", answer_show(p, "application",
+	fprintf(f, "\n  application  %s", reply_show(p, "application",
 	    text));
-	fprintf(f, " as %s", answer_show(p, "user", text));
-	if (answer_show(p, "jail", text)[0] != '\0')
+	fprintf(f, " as %s", reply_show(p, "user", text));
+	if (reply_show(p, "jail", text)[0] != '\0')
 		fprintf(f, " in %s", text);
 	fputc('\n', f);
 }
 
 static void
-write_workers(FILE *f, const struct answer *a)
+write_workers(FILE *f, const struct reply *a)
 {
 	static const char *const states[] = { "starting", "retiring",
 	    "stopping", "backoff" };
-	double min = answer_value(a, "pool", "min", 0);
-	double max = answer_value(a, "pool", "max", 0), n;
+	double min = reply_value(a, "pool", "min", 0);
+	double max = reply_value(a, "pool", "max", 0), n;
 	char x[32], y[32];
 	size_t i;
 
@@ -58,13 +58,13 @@ write_workers(FILE *f, const struct answer *a)
 	    count(a, "pool", "target", y));
 	if (min < max)
 		fprintf(f, " (%.0f to %.0f)", min, max);
-	if (answer_number(a, "sum", "busy", &n))
+	if (reply_number(a, "sum", "busy", &n))
 		fprintf(f, " ready: %s busy, %s idle", count(a, "sum",
 		    "busy", x), count(a, "sum", "idle", y));
 	else
 		fputs(" ready", f);
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
-		n = answer_value(a, "workers", states[i], 0);
+		n = reply_value(a, "workers", states[i], 0);
 		if (n > 0)
 			fprintf(f, ", %.0f %s", n, states[i]);
 	}
@@ -72,7 +72,7 @@ write_workers(FILE *f, const struct answer *a)
 }
 
 static void
-write_load(FILE *f, const struct answer *a)
+write_load(FILE *f, const struct reply *a)
 {
 	char x[32], y[32], z[32];
 
@@ -85,9 +85,9 @@ write_load(FILE *f, const struct answer *a)
 }
 
 static void
-write_counts(FILE *f, const struct answer *a)
+write_counts(FILE *f, const struct reply *a)
 {
-	const struct proto_record *r = answer_find(a, "count");
+	const struct proto_record *r = reply_find(a, "count");
 	char key[SHOW_SIZE], span[32];
 	double n;
 	int i;
@@ -99,7 +99,7 @@ write_counts(FILE *f, const struct answer *a)
 		    strcmp(key, "started") != 0))
 			continue;
 		if (strcmp(key, "saturated") == 0)
-			fprintf(f, " saturated for %s", answer_span(n, span));
+			fprintf(f, " saturated for %s", reply_span(n, span));
 		else
 			fprintf(f, " %s %.0f", key, n);
 	}
@@ -108,9 +108,9 @@ write_counts(FILE *f, const struct answer *a)
 
 /* What was promised and does not hold. */
 static void
-write_guarantees(FILE *f, const struct answer *a)
+write_guarantees(FILE *f, const struct reply *a)
 {
-	const struct proto_record *r = answer_find(a, "guarantees");
+	const struct proto_record *r = reply_find(a, "guarantees");
 	char key[SHOW_SIZE];
 	bool any = false;
 	int i;
@@ -134,7 +134,7 @@ cell(FILE *f, const struct proto_record *r, const char *key, int width,
 	char text[41], buf[32];
 	double n;
 
-	answer_cut(r, key, text, sizeof(text));
+	reply_cut(r, key, text, sizeof(text));
 	if (text[0] == '\0')
 		fprintf(f, " %*s", width, "-");
 	else if (show == NULL || !proto_get_number(r, key, &n))
@@ -150,27 +150,27 @@ write_worker(FILE *f, const struct proto_record *r, bool full)
 
 	cell(f, r, "slot", 5, NULL);
 	cell(f, r, "pid", 7, NULL);
-	answer_state(r, state);
-	if (proto_get(r, "stray") != NULL)
+	reply_state(r, state);
+	if (proto_get(r, "orphan") != NULL)
 		strlcat(state, "*", sizeof(state));
 	fprintf(f, " %-9s", state);
 	cell(f, r, proto_get(r, "start_in") != NULL ? "start_in" : "age", 10,
-	    answer_span);
-	cell(f, r, "ready_after", 8, answer_span);
-	cell(f, r, "busy", 8, answer_span);
+	    reply_span);
+	cell(f, r, "ready_after", 8, reply_span);
+	cell(f, r, "busy", 8, reply_span);
 	cell(f, r, "connections", 5, NULL);
 	cell(f, r, "processes", 5, NULL);
-	cell(f, r, "cpu", 8, answer_span);
-	cell(f, r, "rss", 6, answer_size);
+	cell(f, r, "cpu", 8, reply_span);
+	cell(f, r, "rss", 6, reply_size);
 	if (full) {
-		cell(f, r, "pss", 6, answer_size);
-		cell(f, r, "pss_age", 8, answer_span);
+		cell(f, r, "pss", 6, reply_size);
+		cell(f, r, "pss_age", 8, reply_span);
 	}
 	fputc('\n', f);
 }
 
 int
-writer_table(FILE *f, const struct answer *a, struct err *e)
+writer_table(FILE *f, const struct reply *a, struct err *e)
 {
 	const struct proto_record *r;
 	bool full = false;
@@ -181,15 +181,15 @@ writer_table(FILE *f, const struct answer *a, struct err *e)
 	write_load(f, a);
 	write_counts(f, a);
 	write_guarantees(f, a);
-	while ((r = answer_next(a, "worker", &i)) != NULL)
+	while ((r = reply_next(a, "worker", &i)) != NULL)
 		full = full || proto_get(r, "pss") != NULL;
 	i = 0;
-	if ((r = answer_next(a, "worker", &i)) != NULL)
+	if ((r = reply_next(a, "worker", &i)) != NULL)
 		fprintf(f, "\n %5s %7s %-9s %10s %8s %8s %5s %5s %8s %6s%s\n",
 		    "SLOT", "PID", "STATE", "AGE", "READY-IN", "BUSY-FOR",
 		    "CONNS", "PROCS", "CPU", "RSS",
 		    full ? "    PSS   OF-AGO" : "");
-	for (; r != NULL; r = answer_next(a, "worker", &i))
+	for (; r != NULL; r = reply_next(a, "worker", &i))
 		write_worker(f, r, full);
 	return fflush(f) == EOF || ferror(f) ? err_set(e, EX_IOERR,
 	    "cannot write") : 0;

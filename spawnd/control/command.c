@@ -239,7 +239,7 @@ count_new(void)
 	struct pool_worker w;
 
 	for (i = 0; i < pool_slots(p); i++) {
-		if (!pool_worker(p, i, &w) || w.stray)
+		if (!pool_worker(p, i, &w) || w.orphan)
 			continue;
 		if (w.generation > generation) {
 			generation = w.generation;

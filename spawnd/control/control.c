@@ -451,12 +451,12 @@ control_open(struct plan *p, struct err *e)
 	mode_t mode = p->status_gid != (gid_t)-1 ? 0660 : 0600;
 
 	owner = getuid();
-	if (place_open(p, e) == 0 &&
-	    (listeners[CONTROLS].fd = place_socket("control", 0600,
+	if (rundir_open(p, e) == 0 &&
+	    (listeners[CONTROLS].fd = rundir_socket("control", 0600,
 	    (gid_t)-1, e)) != -1 &&
-	    (listeners[READS_ONLY].fd = place_socket("status", mode,
+	    (listeners[READS_ONLY].fd = rundir_socket("status", mode,
 	    p->status_gid, e)) != -1) {
-		place_done(p);
+		rundir_done(p);
 		return 0;
 	}
 	control_close();
@@ -526,5 +526,5 @@ control_close(void)
 		listeners[i].watch = NULL;
 		listeners[i].fd = -1;
 	}
-	place_remove();
+	rundir_remove();
 }

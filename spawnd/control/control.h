@@ -58,22 +58,22 @@ void	 control_notice(const struct pool_notice *n);
 /* The end: tells who waits, removes what may be removed. */
 void	 control_close(void);
 
-/* place.c: where the sockets are */
+/* rundir.c: where the sockets are */
 /*
  * Makes (or takes over) the directory for the pool's sockets, under a name
  * that is free. Returns 0, or -1: with *e set (73, 77, 78), or, with e->status
  * 0, because there is to be none.
  */
-int	 place_open(struct plan *p, struct err *e);
+int	 rundir_open(struct plan *p, struct err *e);
 /*
  * Makes a listening socket in it, of that mode and, unless it is (gid_t)-1,
  * group. Returns its descriptor, or -1 with *e set.
  */
-int	 place_socket(const char *name, mode_t mode, gid_t gid,
+int	 rundir_socket(const char *name, mode_t mode, gid_t gid,
 	    struct err *e);
 /* Gives away, before the jail, what would be of no use or lead out of it. */
-void	 place_done(const struct plan *p);
+void	 rundir_done(const struct plan *p);
 /* Removes what was made, as far as our rights go. */
-void	 place_remove(void);
+void	 rundir_remove(void);
 
 #endif

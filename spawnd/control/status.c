@@ -349,10 +349,10 @@ write_worker(struct status *s, const struct pool_worker *w, uint64_t now,
 	if (w->pid > 0) {
 		proto_number(o, "pid", (uint64_t)w->pid);
 		proto_time(o, "age", now - w->spawned);
-		if (w->ready != 0 && !w->stray)
+		if (w->ready != 0 && !w->orphan)
 			proto_time(o, "ready_after", w->ready - w->spawned);
-		if (w->stray)
-			proto_truth(o, "stray", true);
+		if (w->orphan)
+			proto_truth(o, "orphan", true);
 		if (m != NULL)
 			write_usage(s, w, &u, m, now, o);
 		else if (!over)

@@ -6,7 +6,7 @@
 #include "base/base.h"
 #include "client/client.h"
 
-/* frame.c: one picture of top, pure */
+/* top_draw.c: one picture of top, pure */
 struct frame {
 	int		 rows, columns;
 	bool		 utf8;
@@ -17,11 +17,11 @@ struct frame {
  * Draws into buf, at most `rows` lines of `columns` cells. history has the
  * points. Returns the length.
  */
-size_t	 frame_draw(const struct frame *v, const struct answer *status,
-	    const struct answer *history, char *buf, size_t size);
+size_t	 top_draw_draw(const struct frame *v, const struct reply *status,
+	    const struct reply *history, char *buf, size_t size);
 
 /* top.c */
 /* Shows the pool until q is pressed. Returns 0, or -1 with *e set. */
-int	 top_run(struct talk *t, struct err *e);
+int	 top_run(struct conn *t, struct err *e);
 
 #endif

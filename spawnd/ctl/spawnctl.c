@@ -32,20 +32,20 @@ struct command {
 	int		 min, max;	/* words behind it */
 	bool		 read;		/* the socket for reading will do */
 	bool		 status;	/* it takes the options of status */
-	int		(*run)(struct talk *, const char *, struct err *);
+	int		(*run)(struct conn *, const char *, struct err *);
 	const char	*help;
 };
 
 static int
-run_status(struct talk *t, const char *dir, struct err *e)
+run_status(struct conn *t, const char *dir, struct err *e)
 {
-	struct answer a = { NULL, 0 };
+	struct reply a = { NULL, 0 };
 	int r;
 
 	(void)dir;
-	r = talk_ask(t, opt.full ? "status full" : "status", &a, e);
+	r = conn_ask(t, opt.full ? "status full" : "status", &a, e);
 	if (r == 0 && opt.form == JSON)
-		r = talk_ask(t, "history", &a, e);
+		r = conn_ask(t, "history", &a, e);
 	if (r == 0) {
 		switch (opt.form) {
 		case TABLE:
@@ -62,25 +62,25 @@ run_status(struct talk *t, const char *dir, struct err *e)
 			break;
 		}
 	}
-	answer_free(&a);
+	reply_free(&a);
 	return r;
 }
 
 static int
-run_top(struct talk *t, const char *dir, struct err *e)
+run_top(struct conn *t, const char *dir, struct err *e)
 {
 	(void)dir;
 	return top_run(t, e);
 }
 
 static int
-run_ping(struct talk *t, const char *dir, struct err *e)
+run_ping(struct conn *t, const char *dir, struct err *e)
 {
-	struct answer a = { NULL, 0 };
-	int r = talk_ask(t, "ping", &a, e);
+	struct reply a = { NULL, 0 };
+	int r = conn_ask(t, "ping", &a, e);
 
 	(void)dir;
-	answer_free(&a);
+	reply_free(&a);
 	return r;
 }
 
@@ -95,26 +95,26 @@ show_progress(const struct proto_record *r)
 		return;
 	if (proto_get(r, "left") != NULL)
 		fprintf(stderr, "%s%s left%s", tty ? "\r\033[K" : "",
-		    answer_show(r, "left", text), tty ? "" : "\n");
+		    reply_show(r, "left", text), tty ? "" : "\n");
 	else {
 		fprintf(stderr, "%s%s of ", tty ? "\r\033[K" : "",
-		    answer_show(r, "new", text));
-		fprintf(stderr, "%s new%s", answer_show(r, "of", text),
+		    reply_show(r, "new", text));
+		fprintf(stderr, "%s new%s", reply_show(r, "of", text),
 		    tty ? "" : "\n");
 	}
 }
 
 /* Sends a command and waits for its outcome, however long that takes. */
 static int
-await(struct talk *t, const char *command, struct err *e)
+await(struct conn *t, const char *command, struct err *e)
 {
 	struct proto_record r;
 	bool shown = false;
 	int more;
 
-	if (talk_send(t, command, -1, e) == -1)
+	if (conn_send(t, command, -1, e) == -1)
 		return -1;
-	while ((more = talk_next(t, true, &r, e)) == 1) {
+	while ((more = conn_next(t, true, &r, e)) == 1) {
 		show_progress(&r);
 		shown = true;
 	}
@@ -124,23 +124,23 @@ await(struct talk *t, const char *command, struct err *e)
 }
 
 static int
-run_reload(struct talk *t, const char *dir, struct err *e)
+run_reload(struct conn *t, const char *dir, struct err *e)
 {
 	(void)dir;
 	return await(t, "reload", e);
 }
 
 static int
-run_stop(struct talk *t, const char *dir, struct err *e)
+run_stop(struct conn *t, const char *dir, struct err *e)
 {
 	(void)dir;
 	return await(t, opt.now ? "stop now" : "stop", e);
 }
 
 static int
-run_scale(struct talk *t, const char *dir, struct err *e)
+run_scale(struct conn *t, const char *dir, struct err *e)
 {
-	struct answer a = { NULL, 0 };
+	struct reply a = { NULL, 0 };
 	unsigned int from, to;
 	char line[64];
 	int r;
@@ -148,38 +148,38 @@ run_scale(struct talk *t, const char *dir, struct err *e)
 	(void)dir;
 	proto_range(opt.words[0], WORKERS_MAX, &from, &to);
 	snprintf(line, sizeof(line), "scale %u-%u", from, to);
-	r = talk_ask(t, line, &a, e);
-	answer_free(&a);
+	r = conn_ask(t, line, &a, e);
+	reply_free(&a);
 	return r;
 }
 
 /* Opens the log for a daemon that cannot, and passes it on. */
 static int
-pass_log(struct talk *t, const char *path, struct err *e)
+pass_log(struct conn *t, const char *path, struct err *e)
 {
 	struct proto_record r;
 	int fd, more;
 
 	if ((fd = pools_open_log(path, e)) == -1)
 		return -1;
-	more = talk_send(t, "log-reopen", fd, e);
-	while (more != -1 && (more = talk_next(t, false, &r, e)) == 1)
+	more = conn_send(t, "log-reopen", fd, e);
+	while (more != -1 && (more = conn_next(t, false, &r, e)) == 1)
 		continue;
 	close(fd);
 	return more;
 }
 
 static int
-run_log_reopen(struct talk *t, const char *dir, struct err *e)
+run_log_reopen(struct conn *t, const char *dir, struct err *e)
 {
-	struct answer a = { NULL, 0 };
+	struct reply a = { NULL, 0 };
 	char *path;
 	int r;
 
 	if (opt.nwords == 1)
 		return pass_log(t, opt.words[0], e);
-	r = talk_ask(t, "log-reopen", &a, e);
-	answer_free(&a);
+	r = conn_ask(t, "log-reopen", &a, e);
+	reply_free(&a);
 	/* Where it is no daemon is asked: it could name any file. */
 	if (r == 0 || (e->status != EX_CANTCREAT && e->status != EX_NOPERM))
 		return r;
@@ -209,7 +209,7 @@ say_pools(const struct pools *p, struct err *e)
 
 /* Connects to the pool that is meant; *dir is malloc'd. */
 static int
-open_pool(struct talk *t, bool read, char **dir, struct err *e)
+open_pool(struct conn *t, bool read, char **dir, struct err *e)
 {
 	struct pools p;
 	int r;
@@ -224,7 +224,7 @@ open_pool(struct talk *t, bool read, char **dir, struct err *e)
 		    "one in another place)");
 	else if (p.n > 1)
 		r = say_pools(&p, e);
-	else if ((r = talk_open(t, p.list[0].dir, read, e)) == 0)
+	else if ((r = conn_open(t, p.list[0].dir, read, e)) == 0)
 		*dir = strdup(p.list[0].dir);
 	pools_free(&p);
 	if (r == 0 && *dir == NULL)
@@ -235,26 +235,26 @@ open_pool(struct talk *t, bool read, char **dir, struct err *e)
 static void
 list_one(const struct found *p)
 {
-	struct answer a = { NULL, 0 };
+	struct reply a = { NULL, 0 };
 	char name[SHOW_SIZE], state[20], listen[SHOW_SIZE];
 	const struct proto_record *r;
-	struct talk t;
+	struct conn t;
 	struct err e;
 
 	proto_show(p->name, name, sizeof(name));
-	if (talk_open(&t, p->dir, true, &e) == -1 ||
-	    talk_ask(&t, "status", &a, &e) == -1) {
+	if (conn_open(&t, p->dir, true, &e) == -1 ||
+	    conn_ask(&t, "status", &a, &e) == -1) {
 		printf("%-20s %-10s %9s  %s\n", name, "?", "-", e.text);
 	} else {
-		r = answer_find(&a, "pool");
+		r = reply_find(&a, "pool");
 		printf("%-20s %-10s %4.0f/%-4.0f  %s\n", name,
-		    answer_cut(r, "state", state, sizeof(state)),
-		    answer_value(&a, "workers", "ready", 0),
-		    answer_value(&a, "pool", "target", 0),
-		    answer_show(r, "listen", listen));
+		    reply_cut(r, "state", state, sizeof(state)),
+		    reply_value(&a, "workers", "ready", 0),
+		    reply_value(&a, "pool", "target", 0),
+		    reply_show(r, "listen", listen));
 	}
-	talk_close(&t);
-	answer_free(&a);
+	conn_close(&t);
+	reply_free(&a);
 }
 
 static int
@@ -281,7 +281,7 @@ run_wait_ready(struct err *e)
 {
 	long long until, seconds = READY_TIMEOUT;
 	const char *why = NULL;
-	struct talk t = { .fd = -1 };
+	struct conn t = { .fd = -1 };
 	char *dir = NULL;
 	int r;
 
@@ -290,18 +290,18 @@ run_wait_ready(struct err *e)
 	if (why != NULL)
 		return err_set(e, EX_USAGE, "wait-ready: %s: %s (a number of "
 		    "seconds)", opt.words[0], why);
-	until = talk_clock() + seconds * 1000;
+	until = conn_clock() + seconds * 1000;
 	for (;;) {
 		r = open_pool(&t, true, &dir, e);
 		if (r == 0)
 			r = run_ping(&t, dir, e);
-		talk_close(&t);
+		conn_close(&t);
 		free(dir);
 		dir = NULL;
 		if (r == 0 || (e->status != EX_UNAVAILABLE &&
 		    e->status != EX_TEMPFAIL))
 			return r;
-		if (talk_clock() >= until)
+		if (conn_clock() >= until)
 			break;
 		poll(NULL, 0, READY_PAUSE);
 	}
@@ -445,7 +445,7 @@ static int
 run(struct err *e)
 {
 	const struct command *c;
-	struct talk t = { .fd = -1 };
+	struct conn t = { .fd = -1 };
 	char *dir = NULL;
 	int r;
 
@@ -465,7 +465,7 @@ run(struct err *e)
 		return run_wait_ready(e);
 	if ((r = open_pool(&t, c->read, &dir, e)) == 0)
 		r = c->run(&t, dir, e);
-	talk_close(&t);
+	conn_close(&t);
 	free(dir);
 	return r;
 }

@@ -111,12 +111,12 @@ measure(void)
 
 /* Puts a picture in place of the last one, without a moment of nothing. */
 static void
-show(const struct answer *status, const struct answer *history, char *text,
+show(const struct reply *status, const struct reply *history, char *text,
     char *screen)
 {
 	size_t i, len, n;
 
-	len = frame_draw(&view, status, history, text, FRAME_SIZE);
+	len = top_draw_draw(&view, status, history, text, FRAME_SIZE);
 	n = strlcpy(screen, "\033[H", 2 * FRAME_SIZE);
 	for (i = 0; i < len; i++) {
 		if (text[i] == '\n') {
@@ -161,7 +161,7 @@ pause_until(long long when)
 	int r;
 
 	while (ended == 0 && resized == 0) {
-		left = when - talk_clock();
+		left = when - conn_clock();
 		if (left <= 0)
 			return true;
 		r = poll(&pfd, 1, (int)left);
@@ -185,33 +185,33 @@ gives_up(void)
 }
 
 static int
-ask(struct talk *t, struct answer *status, struct answer *history,
+ask(struct conn *t, struct reply *status, struct reply *history,
     struct err *e)
 {
-	answer_free(status);
-	answer_free(history);
-	if (talk_ask(t, "status", status, e) == -1)
+	reply_free(status);
+	reply_free(history);
+	if (conn_ask(t, "status", status, e) == -1)
 		return -1;
-	return talk_ask(t, "history", history, e);
+	return conn_ask(t, "history", history, e);
 }
 
 static int
-run(struct talk *t, char *text, char *screen, struct err *e)
+run(struct conn *t, char *text, char *screen, struct err *e)
 {
-	struct answer status = { NULL, 0 }, history = { NULL, 0 };
-	long long due = talk_clock();
+	struct reply status = { NULL, 0 }, history = { NULL, 0 };
+	long long due = conn_clock();
 	int r = 0;
 
 	view.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	t->gives_up = gives_up;
 	for (;;) {
-		if (talk_clock() >= due) {
+		if (conn_clock() >= due) {
 			r = ask(t, &status, &history, e);
 			if (ended != 0)
 				r = 0;
 			if (r == -1 || ended != 0)
 				break;
-			due = talk_clock() + PERIOD;
+			due = conn_clock() + PERIOD;
 		}
 		resized = 0;
 		measure();
@@ -219,13 +219,13 @@ run(struct talk *t, char *text, char *screen, struct err *e)
 		if (!pause_until(due))
 			break;
 	}
-	answer_free(&status);
-	answer_free(&history);
+	reply_free(&status);
+	reply_free(&history);
 	return r;
 }
 
 int
-top_run(struct talk *t, struct err *e)
+top_run(struct conn *t, struct err *e)
 {
 	char *text = malloc(FRAME_SIZE), *screen = malloc(2 * FRAME_SIZE);
 	int r;

@@ -28,7 +28,7 @@ pool_staying(const struct pool *p)
 bool
 pool_has_room(const struct pool *p)
 {
-	return pool_active(p) - p->nstrays <= p->conf.max;
+	return pool_active(p) - p->norphans <= p->conf.max;
 }
 
 uint64_t
@@ -153,13 +153,13 @@ fit_step(struct pool *p, uint64_t now)
 
 /* Who gets no slot now is found again. */
 static void
-take_stray(struct pool *p, pid_t pid, uint64_t now)
+take_orphan(struct pool *p, pid_t pid, uint64_t now)
 {
 	struct slot *s;
 
-	if (p->nstrays < POOL_STRAYS && p->phase != PHASE_DONE &&
+	if (p->norphans < POOL_ORPHANS && p->phase != PHASE_DONE &&
 	    (s = pool_empty(p)) != NULL)
-		slot_stray(p, s, pid, now);
+		slot_orphan(p, s, pid, now);
 }
 
 static void
@@ -214,7 +214,7 @@ pool_new(const struct pool_conf *c, uint64_t now)
 	p->conf = *c;
 	if (p->conf.max < c->workers)
 		p->conf.max = c->workers;
-	p->nslots = p->conf.max + 1 + POOL_STRAYS;
+	p->nslots = p->conf.max + 1 + POOL_ORPHANS;
 	p->nactions = 4 * p->nslots + 16;
 	p->slots = calloc(p->nslots, sizeof(*p->slots));
 	p->actions = calloc(p->nactions, sizeof(*p->actions));
@@ -279,8 +279,8 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 	case EV_QUEUE:
 		drain_queue(p, &ev->queue, now);
 		break;
-	case EV_STRAY:
-		take_stray(p, ev->pid, now);
+	case EV_ORPHAN:
+		take_orphan(p, ev->pid, now);
 		break;
 	case EV_STOP:
 	case EV_STOP_FAST:
@@ -397,6 +397,6 @@ pool_worker(const struct pool *p, unsigned int slot, struct pool_worker *w)
 	*w = (struct pool_worker){ .slot = slot, .state = s->state,
 	    .pid = s->pid, .spawned = s->spawned, .ready = s->ready,
 	    .due = s->state == SLOT_BACKOFF ? s->deadline : 0,
-	    .generation = s->generation, .stray = s->stray };
+	    .generation = s->generation, .orphan = s->orphan };
 	return true;
 }

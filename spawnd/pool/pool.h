@@ -34,7 +34,7 @@
 #define POOL_FREEZE_AGAIN	UINT64_C(50000)	/* after one that did not */
 #define POOL_CONSTANT		USEC		/* busy so long: told anyway */
 #define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */
-#define POOL_STRAYS		64		/* slots for them */
+#define POOL_ORPHANS		64		/* slots for them */
 #define POOL_PROOF		(2 * USEC)	/* a reload waits so long */
 #define POOL_PROOF_LAST		UINT64_C(20000)	/* pause between its looks */
 #define POOL_MEASURE		USEC		/* between two measurements */
@@ -123,7 +123,7 @@ struct pool_event {
 		EV_TIMER,	/* slot: its deadline (pool_tick() only) */
 		EV_END,		/* slot: must go (within the pool only) */
 		EV_NSLOT,	/* above: of one slot; below: of the pool */
-		EV_STRAY,	/* pid: a process a dead worker left behind */
+		EV_ORPHAN,	/* pid: a process a dead worker left behind */
 		EV_TARGET,	/* workers: so many are wanted from now on */
 		EV_QUEUE,	/* queue: a POOL_QUEUE was carried out */
 		EV_RELOAD,
@@ -191,7 +191,7 @@ struct pool_action {
 		POOL_LOOK,	/* EV_LOOKED */
 		POOL_EXAMINE,	/* EV_EXAMINED, of the first process alone */
 		POOL_SIGNAL,	/* slot, signo, whole */
-		POOL_ADOPT,	/* slot, pid: of an EV_STRAY */
+		POOL_ADOPT,	/* slot, pid: of an EV_ORPHAN */
 		POOL_MEASURE_SIZE, /* EV_MEASURED */
 		POOL_PROVE,	/* EV_PROVED */
 		POOL_OVERDUE_LOOK, /* EV_OVERDUE */
@@ -248,7 +248,7 @@ struct pool_worker {
 	uint64_t	 ready;		/* when it was; 0: not yet */
 	uint64_t	 due;		/* SLOT_BACKOFF: its next start */
 	unsigned int	 generation;	/* the reload it was started in */
-	bool		 stray;		/* left behind by a dead worker */
+	bool		 orphan;	/* left behind by a dead worker */
 };
 
 enum pool_phase { PHASE_START, PHASE_UP, PHASE_STOP, PHASE_DONE };
@@ -257,7 +257,7 @@ struct pool;
 
 /*
  * A pool that wants its first workers at `now`; it has pool_slots() slots,
- * one more than conf.max for a reload, and some for strays. NULL when there is
+ * one more than conf.max for a reload, and some for orphans. NULL when there is
  * no memory: that is the only allocation it ever makes.
  */
 struct pool *pool_new(const struct pool_conf *c, uint64_t now);

@@ -6,7 +6,7 @@
  * stop signal, which it meets before accept(2) can return, and continued.
  *
  * The unit is the process. One that only watches over others goes the same
- * way; what it leaves behind comes back as strays, each of which does, too.
+ * way; what it leaves behind comes back as orphans, each of which does, too.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -150,7 +150,7 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 static bool
 idles(const struct slot *s, const struct exam *x)
 {
-	return s->stray && x->holds == HOLDS_NOTHING && !x->waits &&
+	return s->orphan && x->holds == HOLDS_NOTHING && !x->waits &&
 	    !x->threaded && !x->loops && !x->leads;
 }
 
@@ -226,7 +226,7 @@ retire_forget(struct pool *p, const struct slot *s)
 bool
 retire_undo(struct pool *p, struct slot *s, uint64_t now)
 {
-	if (!s->leaving || s->told || s->stray || s == p->going)
+	if (!s->leaving || s->told || s->orphan || s == p->going)
 		return false;
 	s->leaving = false;
 	p->nleaving--;

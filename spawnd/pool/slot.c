@@ -165,11 +165,11 @@ slot_vacate(struct pool *p, struct slot *s)
 			renew_in_vain(p, s);
 		p->extra = NULL;
 	}
-	if (s->stray)
-		p->nstrays--;
+	if (s->orphan)
+		p->norphans--;
 	if (p->going == s)
 		p->going = NULL;
-	s->leaving = s->stray = false;
+	s->leaving = s->orphan = false;
 	s->pid = 0;
 	s->failures = s->quick = 0;
 	slot_enter(p, s, SLOT_EMPTY, NEVER);
@@ -299,7 +299,7 @@ static void
 on_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	if (s->told && !s->stray)
+	if (s->told && !s->orphan)
 		p->counts.retired++;
 	drain_gone(p, s, ev->moved);
 	if (s->slow)
@@ -388,15 +388,15 @@ slot_event(struct pool *p, struct slot *s, const struct pool_event *ev,
 }
 
 void
-slot_stray(struct pool *p, struct slot *s, pid_t pid, uint64_t now)
+slot_orphan(struct pool *p, struct slot *s, pid_t pid, uint64_t now)
 {
 	s->pid = pid;
 	s->spawned = now;
 	s->slow = s->told = s->timed_out = s->rest = false;
-	s->stray = true;
+	s->orphan = true;
 	s->ready = 0;
 	s->late = 0;
-	p->nstrays++;
+	p->norphans++;
 	slot_push(p, s, POOL_ADOPT)->pid = pid;
 	slot_enter(p, s, SLOT_READY, NEVER);
 	slot_end(p, s, now);

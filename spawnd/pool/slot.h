@@ -29,7 +29,7 @@ struct slot {
 	bool		 timed_out;
 	bool		 expired;	/* to be replaced: too old or large */
 	bool		 oversize;	/* only for that, which may wait */
-	bool		 stray;
+	bool		 orphan;
 	bool		 rest;		/* started in a stop, for who waits */
 	bool		 served;	/* of a proof: seen with a connection */
 	uint64_t	 proof;		/* that connection */
@@ -41,7 +41,7 @@ struct slot {
 	bool		 busy;		/* when last examined */
 	bool		 turn;		/* idle, and waits to be stopped */
 	bool		 threads;	/* then: several wait in accept */
-	unsigned int	 idles;		/* looks at a stray that did nothing */
+	unsigned int	 idles;		/* looks at a orphan that did nothing */
 	bool		 constant;	/* other requests at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
@@ -73,7 +73,7 @@ struct pool {
 	unsigned int	 unsettled;	/* slots whose first start runs */
 	unsigned int	 given_up;	/* slots that failed too often */
 	unsigned int	 nleaving;
-	unsigned int	 nstrays;
+	unsigned int	 norphans;
 	bool		 fast;
 	int64_t		 tokens;	/* millionths; below 0: owed */
 	uint64_t	 refilled;
@@ -184,7 +184,7 @@ void	 slot_signal(struct pool *p, const struct slot *s, int signo,
 void	 slot_event(struct pool *p, struct slot *s,
 	    const struct pool_event *ev, uint64_t now);
 /* Takes an empty slot for a process that a dead worker left behind. */
-void	 slot_stray(struct pool *p, struct slot *s, pid_t pid, uint64_t now);
+void	 slot_orphan(struct pool *p, struct slot *s, pid_t pid, uint64_t now);
 /* Makes its worker leave, for good. */
 void	 slot_end(struct pool *p, struct slot *s, uint64_t now);
 /* The stop signal now, and KILL when it is not heeded in time. */

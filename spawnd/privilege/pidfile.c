@@ -26,7 +26,7 @@ check(const char *opt, const char *path, struct err *e)
 	    st.st_nlink != 1)
 		return err_set(e, EX_CANTCREAT, "%s: %s: is not a file of "
 		    "its own", opt, path);
-	if (!lockfile_is_pid(file))
+	if (!pidlock_is_pid(file))
 		return err_set(e, EX_CANTCREAT, "%s: %s: is not a pidfile: "
 		    "there is something else in it", opt, path);
 	return 0;
@@ -35,7 +35,7 @@ check(const char *opt, const char *path, struct err *e)
 static int
 fill(const struct plan *p, mode_t mode, struct err *e)
 {
-	if (lockfile_fill(file, mode) == -1)
+	if (pidlock_fill(file, mode) == -1)
 		return err_set(e, EX_CANTCREAT, "%s: %s: %s",
 		    OPT(p->conf, pidfile), p->pidfile, strerror(errno));
 	filled = true;
@@ -57,10 +57,10 @@ pidfile_lock(const struct plan *p, struct err *e)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "%s: %s: its directory: %s", opt, path,
 		    path_reason(errno));
-	file = lockfile_open(dir, name, !public);
+	file = pidlock_open(dir, name, !public);
 	if (file == -1 && errno == EWOULDBLOCK)
 		return err_set(e, EX_CANTCREAT, "%s: %s: in use by %s", opt,
-		    path, lockfile_holder(dir, name, who));
+		    path, pidlock_holder(dir, name, who));
 	if (file == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "%s: %s: %s", opt, path, errno == ELOOP ? "is a link" :

@@ -13,32 +13,32 @@
 #define OUTCOME_SIZE		3072	/* of all lines about the start */
 #define DIR_LOCK_MS		5000	/* wait for a directory's lock */
 
-/* daemon.c */
+/* daemonize.c */
 /*
  * Makes descriptors 0 to 2 open (on /dev/null where they are not) and
  * closes all others but the `keep` first ones, so that nothing inherited
  * leaks into a worker. Returns 0, or -1 with *e set.
  */
-int	 daemon_sanitize(int keep, struct err *e);
+int	 daemonize_sanitize(int keep, struct err *e);
 /*
  * Takes the plan's pool into the background: forks, starts a session, moves
  * to "/", takes its title. Returns 0 in the child. The first process does not
- * return: it waits until the child calls daemon_outcome() or ends, prints the
- * line and exits with the status. Returns -1 with *e set when no child could
- * be made.
+ * return: it waits until the child calls daemonize_outcome() or ends, prints
+ * the line and exits with the status. Returns -1 with *e set when no child
+ * could be made.
  */
-int	 daemon_start(const struct plan *p, struct err *e);
+int	 daemonize_start(const struct plan *p, struct err *e);
 /*
  * Reports how the start went, in one or more lines. With status 0 and in the
  * background, standard output and (unless it is the log) error go to
  * /dev/null after that. In the foreground a success is only logged. At most
  * the first call has an effect.
  */
-void	 daemon_outcome(int status, const char *text);
+void	 daemonize_outcome(int status, const char *text);
 /* /dev/null, for a worker whose output nobody wants. */
-int	 daemon_null(void);
-/* True until daemon_outcome() was called: the start is not over. */
-bool	 daemon_starting(void);
+int	 daemonize_null(void);
+/* True until daemonize_outcome() was called: the start is not over. */
+bool	 daemonize_starting(void);
 
 /* pidfile.c */
 /*

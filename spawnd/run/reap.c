@@ -27,12 +27,12 @@ reap_ended(unsigned int slot, int status)
 
 	traced_clear(slot);
 	if (supervise_stops() && is_last(pool))
-		strays_find();	/* they are waited for */
-	capture_end(slot);
+		orphans_find();	/* they are waited for */
+	output_end(slot);
 	/* One that starts dies of limits that are too low. */
 	if (ev.exec_failed || (WIFSIGNALED(status) &&
 	    pool_state(pool, slot) == SLOT_STARTING))
-		mend_no_spawn();
+		selfcheck_no_spawn();
 	if (pool_wants_queue(pool, slot))
 		ev.moved = observe_moved(worker_sight(slot)->mark);
 	supervise_event(&ev);
@@ -43,7 +43,7 @@ take_halted(unsigned int slot, int signo)
 {
 	struct pool_event ev = { .what = EV_HALTED, .slot = slot };
 
-	mend_stopped(slot, signo);
+	selfcheck_stopped(slot, signo);
 	supervise_event(&ev);
 }
 
@@ -62,7 +62,7 @@ reap_children(void)
 	while ((pid = worker_reap(&slot, &status, &halted)) > 0) {
 		if (slot == -1 && !halted) {
 			observe_reaped(pid);
-			strays_reaped(pid);
+			orphans_reaped(pid);
 		} else if (slot != -1 && halted)
 			take_halted((unsigned int)slot, status);
 		else if (slot != -1)
@@ -74,5 +74,5 @@ reap_children(void)
 		}
 	}
 	if (died)
-		strays_expect();
+		orphans_expect();
 }

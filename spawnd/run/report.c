@@ -50,7 +50,7 @@ report_exec(const struct plan *p, const struct exec_failure *f, char *buf,
 	char why[512] = "";
 
 	if (f->step == STEP_EXEC)
-		program_explain(p->argv[0], f->error, why, sizeof(why));
+		exec_error_explain(p->argv[0], f->error, why, sizeof(why));
 	snprintf(buf, size, "%s %s%s%s: %s%s%s%s", steps[f->step], what,
 	    p->jail != NULL ? " in " : "", p->jail != NULL ? p->jail : "",
 	    strerror(f->error), why[0] != '\0' ? ": " : "", why, p->note);
@@ -142,7 +142,7 @@ report_worker(const struct pool_worker *w, uint64_t now)
 	else
 		log_info("status: worker %d: %s%s, for %s", (int)w->pid,
 		    end_reached(w->pid) ? "ended" : states[w->state],
-		    w->stray ? ", left behind" : "",
+		    w->orphan ? ", left behind" : "",
 		    seconds(now - w->spawned, age));
 }
 

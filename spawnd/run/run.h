@@ -13,9 +13,9 @@
 #include "pool/scale.h"
 
 #define STATUS_LINES		32	/* workers that USR2 logs */
-#define CHILDREN_MAX		4096	/* looked at for strays */
+#define CHILDREN_MAX		4096	/* looked at for orphans */
 #define HANDSHAKE		UINT64_C(1000000) /* usec, of TCP, at a stop */
-#define STRAYS_PAUSE		UINT64_C(10000)	/* usec, before that */
+#define ORPHANS_PAUSE		UINT64_C(10000)	/* usec, before that */
 
 /*
  * Why a child never reached its program. It lives in memory that child and
@@ -130,30 +130,30 @@ void	 traced_expect(void);
 /* It is gone, or lives. */
 void	 traced_clear(unsigned int slot);
 
-/* capture.c: the workers' output */
+/* output.c: the workers' output */
 /*
  * Prepares for n slots, and so many workers of which somebody may serve on
  * when they have ended. Returns 0, or -1 with *e set (71).
  */
-int	 capture_init(unsigned int n, unsigned int trees,
+int	 output_init(unsigned int n, unsigned int trees,
 	    enum worker_log mode, struct err *e);
 /*
  * Makes the pipe for a slot's next worker. Returns the end that the worker
  * is to write to, or -1 with errno set and *failed the step that it is of.
  */
-int	 capture_pipe(unsigned int slot, const char **failed);
+int	 output_pipe(unsigned int slot, const char **failed);
 /*
  * The worker was started with that output, or, with pid -1, was not. Either
  * way the output is not the caller's any more.
  */
-void	 capture_start(unsigned int slot, int output, pid_t pid);
+void	 output_start(unsigned int slot, int output, pid_t pid);
 /*
  * The slot's process has ended: logs what it still said. What it left
  * behind may hold the pipe open, and is read on.
  */
-void	 capture_end(unsigned int slot);
+void	 output_end(unsigned int slot);
 /* The last lines that were read during the start; "" if there are none. */
-const char *capture_tail(void);
+const char *output_tail(void);
 
 /* adapt.c: scale.c at work */
 /*
@@ -208,60 +208,60 @@ int	 history_peak_queue(void);
 /* The points, oldest first; NULL: there are no more. */
 const struct history_point *history_at(unsigned int i);
 
-/* strays.c: whom dead workers left behind */
+/* orphans.c: whom dead workers left behind */
 /* Notes whom this process has as children already: they are left alone. */
-void	 strays_init(void);
+void	 orphans_init(void);
 /* One of those, or of nobody's, has ended: its number may be another's next. */
-void	 strays_reaped(pid_t pid);
-/* Adds to the pool those that serve, after strays_all() all that there are. */
-void	 strays_find(void);
+void	 orphans_reaped(pid_t pid);
+/* Adds to the pool those that serve, after orphans_all() all that there are. */
+void	 orphans_find(void);
 /* The same soon: many workers may die at once, and one look is enough. */
-void	 strays_expect(void);
-void	 strays_all(void);
+void	 orphans_expect(void);
+void	 orphans_all(void);
 /* Leaves a child alone from now on: its tracer keeps it from ending. */
-void	 strays_give_up(pid_t pid);
+void	 orphans_give_up(pid_t pid);
 /* Is it one of those that we had at our start? */
-bool	 strays_were_before(pid_t pid);
+bool	 orphans_were_before(pid_t pid);
 
-/* mend.c: what others of our user have done */
+/* selfcheck.c: what others of our user have done */
 /* Takes note of the limits as they are to be. */
-void	 mend_init(void);
+void	 selfcheck_init(void);
 /*
  * No process could be made. Ends spawnd if that is because somebody has
  * lowered its limits.
  */
-void	 mend_no_spawn(void);
+void	 selfcheck_no_spawn(void);
 /*
  * A slot's process has stopped, by that signal. If that was not us, it will be
  * continued, at once or after a while.
  */
-void	 mend_stopped(unsigned int slot, int signo);
+void	 selfcheck_stopped(unsigned int slot, int signo);
 
-/* notify.c: the protocols of systemd, sd_listen_fds(3) and sd_notify(3) */
+/* sdnotify.c: the protocols of systemd, sd_listen_fds(3) and sd_notify(3) */
 /*
  * How many listen sockets were passed in from descriptor 3 on: LISTEN_FDS, if
  * LISTEN_PID is ours. Returns -1 with *e set when they make no sense.
  */
-int	 notify_listen_fds(struct err *e);
+int	 sdnotify_listen_fds(struct err *e);
 /*
  * The one of them that is meant: the only one, or that which LISTEN_FDNAMES
  * calls `name`. Closes the others. Returns it, or -1 with *e set (78).
  */
-int	 notify_choose(int n, const char *name, struct err *e);
+int	 sdnotify_choose(int n, const char *name, struct err *e);
 /* None of those n is wanted: closes them. */
-void	 notify_close(int n);
+void	 sdnotify_close(int n);
 /* Connects to NOTIFY_SOCKET, if there is one, before the jail. */
-void	 notify_open(void);
+void	 sdnotify_open(void);
 /*
  * Sends assignments, as "READY=1\nSTATUS=...". What a full queue does not
  * take is sent later; any other failure is no matter.
  */
-void	 notify_send(const char *fmt, ...)
+void	 sdnotify_send(const char *fmt, ...)
 	    __attribute__((format(printf, 1, 2)));
 /* Is there a manager that wants to know? */
-bool	 notify_wanted(void);
+bool	 sdnotify_wanted(void);
 /* How often WATCHDOG=1 is due, in microseconds; 0: never. */
-uint64_t notify_watchdog(void);
+uint64_t sdnotify_watchdog(void);
 
 /* report.c */
 /*
@@ -282,13 +282,14 @@ void	 report_pool(const struct pool *pool, uint64_t now);
 void	 report_ready(const struct plan *p, unsigned int ready, char *buf,
 	    size_t size);
 
-/* program.c */
+/* exec_error.c */
 /*
  * Says in plain words why exec of path failed with `error`, as far as the
  * file's first bytes tell: a missing loader or interpreter, a wrong
  * architecture, no execute permission. Must run with the rights and root
  * directory of the worker. Writes a line, "" if there is nothing to add.
  */
-void	 program_explain(const char *path, int error, char *buf, size_t size);
+void	 exec_error_explain(const char *path, int error, char *buf,
+	    size_t size);
 
 #endif

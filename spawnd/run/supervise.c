@@ -39,16 +39,16 @@ do_spawn(unsigned int slot)
 
 	listen_blocking();
 	loop_block_signals();
-	if ((output = capture_pipe(slot, &ev.failed)) != -1)
+	if ((output = output_pipe(slot, &ev.failed)) != -1)
 		ev.pid = worker_spawn(slot, output);
 	ev.error = errno;
 	if (output != -1)
-		capture_start(slot, output, ev.pid);
+		output_start(slot, output, ev.pid);
 	loop_unblock_signals();
 	worker_sight(slot)->mark = mark;
 	ev.what = ev.pid == -1 ? EV_NOFORK : EV_SPAWNED;
 	if (ev.pid == -1)
-		mend_no_spawn();
+		selfcheck_no_spawn();
 	else
 		traced_expect();
 	pool_event(pool, &ev, loop_now());
@@ -92,7 +92,7 @@ start_failed(const struct pool_notice *n)
 	if (n->why != FAILED_TIME)
 		exit_status = last_status;
 	if (!plan->conf->foreground)	/* else the log has shown it */
-		len = strlcpy(text, capture_tail(), sizeof(text));
+		len = strlcpy(text, output_tail(), sizeof(text));
 	if (n->why == FAILED_EXEC)
 		strlcpy(text + len, last_exit, sizeof(text) - len);
 	else if (n->why == FAILED_TIME && last_exit[0] == '\0')
@@ -103,7 +103,7 @@ start_failed(const struct pool_notice *n)
 		snprintf(text + len, sizeof(text) - len, "%s: no worker "
 		    "became ready: the last one %s", plan->argv[0],
 		    last_exit);
-	daemon_outcome(exit_status, text);
+	daemonize_outcome(exit_status, text);
 }
 
 /* The pool is ready, for the first time or again after a reload. */
@@ -112,11 +112,11 @@ say_ready(unsigned int ready)
 {
 	char line[ERR_SIZE];
 
-	if (daemon_starting()) {
+	if (daemonize_starting()) {
 		report_ready(plan, ready, line, sizeof(line));
-		daemon_outcome(0, line);
+		daemonize_outcome(0, line);
 	}
-	notify_send("READY=1\nSTATUS=%u of %u workers ready\nMAINPID=%d",
+	sdnotify_send("READY=1\nSTATUS=%u of %u workers ready\nMAINPID=%d",
 	    ready, pool_target(pool), (int)getpid());
 }
 
@@ -140,7 +140,7 @@ do_notice(const struct pool_notice *n)
 		loop_end();
 		return;
 	case NOTICE_EXIT:
-		if (!daemon_starting())
+		if (!daemonize_starting())
 			break;
 		last_status = report_exitcode(plan->conf, f, n->status);
 		if (f != NULL && pool_count(pool, SLOT_READY) == 0) {
@@ -173,7 +173,7 @@ say_status(void)
 	unsigned int ready = pool_count(pool, SLOT_READY);
 	uint64_t now = loop_now();
 
-	if (ready == said || stopping || daemon_starting())
+	if (ready == said || stopping || daemonize_starting())
 		return;
 	if (now - said_at < USEC) {
 		loop_timer(TIMER_STATUS, said_at + USEC, say_status);
@@ -181,7 +181,8 @@ say_status(void)
 	}
 	said = ready;
 	said_at = now;
-	notify_send("STATUS=%u of %u workers ready", ready, pool_target(pool));
+	sdnotify_send("STATUS=%u of %u workers ready", ready,
+	    pool_target(pool));
 }
 
 static void
@@ -294,7 +295,7 @@ act(void)
 	while (pool_next(pool, &a))
 		do_action(&a);
 	loop_timer(TIMER_POOL, pool_deadline(pool), on_timer);
-	if (notify_wanted())
+	if (sdnotify_wanted())
 		say_status();
 	hooks.changed();
 }
@@ -318,16 +319,16 @@ supervise_stop(bool fast)
 {
 	struct pool_event ev = { .what = fast ? EV_STOP_FAST : EV_STOP };
 
-	if (daemon_starting()) {
+	if (daemonize_starting()) {
 		exit_status = exitcode(plan->conf, EX_UNAVAILABLE);
-		daemon_outcome(exit_status, "stopped before it was ready");
+		daemonize_outcome(exit_status, "stopped before it was ready");
 	}
 	stopping = true;
 	/* The manager's own deadline must not be shorter than ours. */
-	notify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
+	sdnotify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
 	    ((unsigned long long)plan->conf->stop_timeout + 10) * USEC);
-	strays_all();
-	strays_find();
+	orphans_all();
+	orphans_find();
 	supervise_event(&ev);
 }
 
@@ -358,8 +359,8 @@ supervise_end(const char *why)
 
 	log_warn("%s; spawnd ends (to be started anew)", why);
 	exit_status = exitcode(plan->conf, EX_OSERR);
-	if (daemon_starting())
-		daemon_outcome(exit_status, why);
+	if (daemonize_starting())
+		daemonize_outcome(exit_status, why);
 	stopping = true;
 	supervise_event(&ev);
 }
@@ -382,7 +383,7 @@ supervise_reload(void)
 	if (stopping)
 		return;
 	log_info("reload: begun");
-	notify_send("RELOADING=1\nSTATUS=reloading\nMONOTONIC_USEC=%llu",
+	sdnotify_send("RELOADING=1\nSTATUS=reloading\nMONOTONIC_USEC=%llu",
 	    (unsigned long long)loop_now());
 	supervise_event(&ev);
 }
@@ -422,8 +423,8 @@ on_reopen(int signo)
 static void
 on_watchdog(void)
 {
-	notify_send("WATCHDOG=1");
-	loop_timer(TIMER_WATCHDOG, loop_now() + notify_watchdog(),
+	sdnotify_send("WATCHDOG=1");
+	loop_timer(TIMER_WATCHDOG, loop_now() + sdnotify_watchdog(),
 	    on_watchdog);
 }
 
@@ -488,11 +489,11 @@ supervise_init(const struct plan *p, const struct supervise_hooks *h,
 {
 	plan = p;
 	hooks = *h;
-	strays_init();
+	orphans_init();
 	if (watch_signals(e) == -1 || make_pool(e) == -1 ||
 	    traced_init(e) == -1)
 		return -1;
-	mend_init();
+	selfcheck_init();
 	return 0;
 }
 
@@ -506,7 +507,7 @@ int
 supervise_run(void)
 {
 	loop_unblock_signals();
-	if (notify_watchdog() != 0)
+	if (sdnotify_watchdog() != 0)
 		on_watchdog();
 	act();
 	if (loop_run() == -1) {

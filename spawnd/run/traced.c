@@ -86,7 +86,7 @@ take_tracer(pid_t worker, pid_t tracer, bool held, const char *next)
 	log_warn("worker %d: %s: process %d (%s) traces it (%s; the tracer %s)",
 	    (int)worker, held ? "was killed, but is held at its exit" :
 	    "has ended, but cannot be reaped", (int)tracer, name, next,
-	    fates[end_kill_tracer(tracer, worker, strays_were_before)]);
+	    fates[end_kill_tracer(tracer, worker, orphans_were_before)]);
 }
 
 /* For the pool it is gone from now on. */
@@ -105,10 +105,10 @@ take_end(unsigned int slot, const struct end *e)
 		log_warn("worker %d: has ended, but cannot be reaped: a "
 		    "process that cannot be seen from here traces it (%s)",
 		    (int)pid, next);
-	strays_give_up(pid);
+	orphans_give_up(pid);
 	worker_forget(slot);
 	reap_ended(slot, e->status);
-	strays_expect();
+	orphans_expect();
 }
 
 /*

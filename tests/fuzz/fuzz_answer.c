@@ -29,7 +29,7 @@ check(const char *text, size_t len)
 }
 
 static void
-show(const struct answer *a, int form)
+show(const struct reply *a, int form)
 {
 	static const char *const forms[] = { "text", "json", "xml",
 	    "openmetrics" };
@@ -52,12 +52,12 @@ show(const struct answer *a, int form)
 }
 
 static void
-draw(const struct answer *a)
+draw(const struct reply *a)
 {
 	struct frame v = { .rows = 24, .columns = 80, .utf8 = true };
 	static char picture[24 * (4 * 80 + 8)];
 
-	check(picture, frame_draw(&v, a, a, picture, sizeof(picture)));
+	check(picture, top_draw_draw(&v, a, a, picture, sizeof(picture)));
 }
 
 int
@@ -66,7 +66,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = fuzz_string(data, size), *rest = text, *line;
 	struct proto_field fields[PROTO_FIELDS];
 	struct proto_record r = { .fields = fields };
-	struct answer a = { NULL, 0 };
+	struct reply a = { NULL, 0 };
 	struct err e;
 	int form;
 
@@ -76,13 +76,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		if (strlen(line) < PROTO_LINE && proto_parse(line, &r) == 0 &&
 		    a.n < 200)
-			answer_add(&a, &r, &e);
+			reply_add(&a, &r, &e);
 	}
 	if (form == 7)
 		draw(&a);
 	else
 		show(&a, form);
-	answer_free(&a);
+	reply_free(&a);
 	free(text);
 	return 0;
 }

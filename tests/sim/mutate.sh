@@ -64,8 +64,8 @@ edit()
 hunt()
 {
 	program=$out/$1-bug
-	edit "$(find spawnd -name "$1.c")" "$2" "$program.c" || return
-	compile "$program.c" "$program.o" || return
+	edit "$(find spawnd -name "$1.c")" "$2" "$exec_error.c" || return
+	compile "$exec_error.c" "$program.o" || return
 	build "$program" "$1" || return
 	if timeout --foreground 60 "$program" -n "$seeds" >"$out/said" 2>&1
 	then
@@ -96,7 +96,7 @@ build "$out/pool_sim"
 tally_run "the pool as it is, $seeds seeds" "$out/pool_sim" -n "$seeds"
 
 plant pool "one worker too many" \
-    's/p->nstrays <= p->conf\.max;$/p->nstrays <= p->conf.max + 1;/'
+    's/p->norphans <= p->conf\.max;$/p->norphans <= p->conf.max + 1;/'
 plant pool "a stop that lets the starting go on" \
     's/^	end_all(p, now);$//'
 plant slot "a leaving worker is counted twice" \

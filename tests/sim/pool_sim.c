@@ -48,7 +48,7 @@ check_spawn(unsigned int slot)
 	for (i = 0; i < SLOTS; i++) {
 		struct pool_worker x;
 
-		n += pool_worker(w.p, i, &x) && !x.stray;
+		n += pool_worker(w.p, i, &x) && !x.orphan;
 		untold += w.procs[i].pid != 0 && !w.procs[i].told &&
 		    !w.procs[i].job && w.procs[i].die_at == NEVER;
 	}
@@ -452,7 +452,7 @@ report(struct proc *p)
 {
 	p->report_at = w.now + 50 * MS;
 	if (!p->job || w.stopping)
-		tell((struct pool_event){ .what = EV_STRAY, .pid = p->pid });
+		tell((struct pool_event){ .what = EV_ORPHAN, .pid = p->pid });
 }
 
 static void

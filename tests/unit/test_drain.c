@@ -491,7 +491,7 @@ a_job_that_is_left_serves_nobody(void **arg)
 
 	(void)arg;
 	bed_tell(b, EV_STOP);
-	bed_event(b, (struct pool_event){ .what = EV_STRAY, .pid = 4711 });
+	bed_event(b, (struct pool_event){ .what = EV_ORPHAN, .pid = 4711 });
 	b->w[1].exam.waits = false;
 	bed_did(b);
 	bed_exit(b, 0, 0);
@@ -507,7 +507,7 @@ a_child_that_is_left_serves(void **arg)
 
 	(void)arg;
 	bed_tell(b, EV_STOP);
-	bed_event(b, (struct pool_event){ .what = EV_STRAY, .pid = 4711 });
+	bed_event(b, (struct pool_event){ .what = EV_ORPHAN, .pid = 4711 });
 	bed_did(b);
 	bed_exit(b, 0, 0);
 	bed_pass(b, 5 * USEC);

@@ -2,15 +2,15 @@
 /* Each form in full: no key, no figure and no escape may be another. */
 #include <jansson.h>
 
-#include "answers.h"
+#include "replies.h"
 
-static struct answer a;
+static struct reply a;
 
 static int
 begin(void **arg)
 {
 	(void)arg;
-	a = (struct answer){ NULL, 0 };
+	a = (struct reply){ NULL, 0 };
 	return setenv("TZ", "UTC", 1);
 }
 
@@ -18,7 +18,7 @@ static int
 end(void **arg)
 {
 	(void)arg;
-	answer_free(&a);
+	reply_free(&a);
 	free(shown);
 	shown = NULL;
 	return 0;
@@ -75,7 +75,7 @@ fpm_as_json(void **arg)
 	    "\"start since\":5,\"request duration\":750000},"
 	    "{\"pid\":12,\"state\":\"Idle\",\"start time\":1700093720,"
 	    "\"start since\":65}]}\n");
-	answer_free(&a);
+	reply_free(&a);
 	answers_add(&a, BAD);
 	show(writer_fpm(f, &a, "json", true, &e));
 	assert_non_null(j = json_loads(shown, 0, NULL));
@@ -110,7 +110,7 @@ fpm_as_xml(void **arg)
 	    "<start-time>1700093720</start-time>\n"
 	    "<start-since>65</start-since>\n</process>\n"
 	    "</processes>\n</status>\n");
-	answer_free(&a);
+	reply_free(&a);
 	answers_add(&a, BAD);
 	show(writer_fpm(f, &a, "xml", false, &e));
 	assert_has(shown, "<pool>&#60;a&#38;b&#62;\"\\</pool>\n");
@@ -166,7 +166,7 @@ fpm_tells_how_the_pool_is_managed(void **arg)
 		snprintf(want, sizeof(want), "process manager:      %s\n",
 		    pools[i][1]);
 		assert_has(shown, want);
-		answer_free(&a);
+		reply_free(&a);
 	}
 }
 
@@ -283,7 +283,7 @@ the_table_in_full(void **arg)
 {
 	(void)arg;
 	answers_add(&a, POOL LOAD WORKERS "worker slot=3 state=ready pid=13 "
-	    "stray=yes connections=1\n");
+	    "orphan=yes connections=1\n");
 	show(writer_table(f, &a, &e));
 	assert_string_equal(shown,
 	    "php: up for 1 d 2:03, pid 7, spawnd 0.1\n"
@@ -307,7 +307,7 @@ the_table_in_full(void **arg)
 	    "    -        -      -      -        -\n"
 	    "     3      13 busy*              -        -        -     1 "
 	    "    -        -      -      -        -\n");
-	answer_free(&a);
+	reply_free(&a);
 	answers_add(&a, "pool name=x state=up jail=/j user=u "
 	    "application=/a min=3 max=3 target=3\nworkers ready=2 starting=1 "
 	    "retiring=2 stopping=3\ncount started=0 crashed=0\n"

@@ -176,7 +176,7 @@ random_event(struct world *w)
 		bed_pass(b, roll(w, 100) * MSEC);
 		break;
 	case 6:
-		bed_event(b, (struct pool_event){ .what = EV_STRAY,
+		bed_event(b, (struct pool_event){ .what = EV_ORPHAN,
 		    .pid = 4711 });
 		break;
 	case 7:

@@ -142,13 +142,13 @@ what_is_written_is_read_back(void **arg)
 	proto_text(&o, "none", "");
 	proto_number(&o, "rss", UINT64_MAX);
 	proto_time(&o, "age", 12345678);
-	proto_truth(&o, "stray", true);
+	proto_truth(&o, "orphan", true);
 	proto_end(&o);
 	assert_int_equal(o.buf[o.len - 1], '\n');
 	o.buf[o.len - 1] = '\0';
 	assert_string_equal(o.buf, "worker name=a\\x20b\\x5cc\\x0a\\x1b="
 	    "\xc3\xa9\\x20 none= rss=18446744073709551615 age=12.345 "
-	    "stray=yes");
+	    "orphan=yes");
 	assert_int_equal(proto_parse(o.buf, &r), 0);
 	assert_string_equal(r.kind, "worker");
 	assert_string_equal(proto_get(&r, "name"), hard);
@@ -157,7 +157,7 @@ what_is_written_is_read_back(void **arg)
 	assert_string_equal(proto_get(&r, "age"), "12.345");
 	assert_true(proto_get_number(&r, "age", &n));
 	assert_true(n > 12.344 && n < 12.346);
-	assert_string_equal(proto_get(&r, "stray"), "yes");
+	assert_string_equal(proto_get(&r, "orphan"), "yes");
 	assert_null(proto_get(&r, "other"));
 	proto_free(&o);
 }

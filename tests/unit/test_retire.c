@@ -389,18 +389,18 @@ a_leader_is_stopped_and_told(void **arg)
 }
 
 static void
-stray(struct bed *b, pid_t pid)
+orphan(struct bed *b, pid_t pid)
 {
-	bed_event(b, (struct pool_event){ .what = EV_STRAY, .pid = pid });
+	bed_event(b, (struct pool_event){ .what = EV_ORPHAN, .pid = pid });
 }
 
 static void
-a_stray_is_adopted_and_retires(void **arg)
+an_orphan_is_adopted_and_retires(void **arg)
 {
 	struct bed *b = one();
 
 	(void)arg;
-	stray(b, 4711);
+	orphan(b, 4711);
 	assert_did(b, "adopt1 exam1 STOP>1 exam1 TERM>1 CONT>1");
 	assert_int_equal(bed_staying(b), 1);
 	bed_exit(b, 1, 0);
@@ -411,18 +411,18 @@ a_stray_is_adopted_and_retires(void **arg)
 }
 
 static void
-strays_leave_one_slot_for_a_reload(void **arg)
+orphans_leave_one_slot_for_a_reload(void **arg)
 {
 	struct bed *b = bed_ready(1);
 	pid_t i;
 
 	(void)arg;
-	for (i = 0; i < 2 * POOL_STRAYS; i++)
-		stray(b, 1000 + i);
+	for (i = 0; i < 2 * POOL_ORPHANS; i++)
+		orphan(b, 1000 + i);
 	assert_int_equal(pool_count(b->p, SLOT_EMPTY), 1);
 	bed_did(b);
 	bed_tell(b, EV_RELOAD);
-	bed_look(b, 1 + POOL_STRAYS, LOOK_READY);
+	bed_look(b, 1 + POOL_ORPHANS, LOOK_READY);
 	bed_pass(b, 2 * MSEC);
 	bed_exit(b, 0, 0);
 	assert_did(b, "spawn65 TERM>0 [reloaded]");
@@ -430,12 +430,12 @@ strays_leave_one_slot_for_a_reload(void **arg)
 }
 
 static void
-a_stop_waits_for_strays(void **arg)
+a_stop_waits_for_orphans(void **arg)
 {
 	struct bed *b = bed_ready(1);
 
 	(void)arg;
-	stray(b, 4711);
+	orphan(b, 4711);
 	bed_stop(b);
 	bed_exit(b, 0, 0);
 	assert_has_not(bed_did(b), "[done]");
@@ -508,7 +508,7 @@ a_slot_used_again_remembers_no_connection(void **arg)
 	bed_look(b, 1, LOOK_READY);
 	bed_pass(b, 31 * USEC);
 	bed_exit(b, 0, 1);
-	for (i = 0; i < 2 * POOL_STRAYS && slot == 0; i++) {
+	for (i = 0; i < 2 * POOL_ORPHANS && slot == 0; i++) {
 		bed_tell(b, EV_RELOAD);
 		if (pool_state(b->p, 0) == SLOT_STARTING)
 			break;
@@ -590,9 +590,9 @@ main(void)
 		cmocka_unit_test(an_event_loop_with_threads_is_killed_too),
 		cmocka_unit_test(one_told_that_does_something_else_is_left),
 		cmocka_unit_test(a_leader_is_stopped_and_told),
-		cmocka_unit_test(a_stray_is_adopted_and_retires),
-		cmocka_unit_test(strays_leave_one_slot_for_a_reload),
-		cmocka_unit_test(a_stop_waits_for_strays),
+		cmocka_unit_test(an_orphan_is_adopted_and_retires),
+		cmocka_unit_test(orphans_leave_one_slot_for_a_reload),
+		cmocka_unit_test(a_stop_waits_for_orphans),
 		cmocka_unit_test(an_exit_while_stopped_lets_the_next_one_in),
 		cmocka_unit_test(a_fast_stop_leaves_nothing_stopped),
 		cmocka_unit_test(

@@ -11,7 +11,7 @@ asks_for_every_worker_at_once(void **arg)
 	(void)arg;
 	bed_take(b);
 	assert_did(b, "spawn0 spawn1 spawn2 spawn3");
-	assert_int_equal(pool_slots(b->p), 5 + POOL_STRAYS);
+	assert_int_equal(pool_slots(b->p), 5 + POOL_ORPHANS);
 	assert_state(b, 4, SLOT_EMPTY);
 	bed_free(b);
 }

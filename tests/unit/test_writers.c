@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <sys/wait.h>
 
-#include "answers.h"
+#include "replies.h"
 
 #define HOSTILE								\
 	"pool name=\\x1b]0;x\\x07\"\\x5c<&>\\x0a listen=\\xff\\x9b2J "	\
@@ -15,13 +15,13 @@
 #define FOUR "\303\251\303\251\303\251\303\251"
 #define LONG FOUR FOUR FOUR FOUR FOUR FOUR FOUR
 
-static struct answer a;
+static struct reply a;
 
 static int
 begin(void **arg)
 {
 	(void)arg;
-	a = (struct answer){ NULL, 0 };
+	a = (struct reply){ NULL, 0 };
 	return 0;
 }
 
@@ -29,7 +29,7 @@ static int
 end(void **arg)
 {
 	(void)arg;
-	answer_free(&a);
+	reply_free(&a);
 	free(shown);
 	shown = NULL;
 	return 0;
@@ -169,7 +169,7 @@ xml_is_well_formed(void **arg)
 	answers_add(&a, POOL LOAD WORKERS);
 	show(writer_fpm(f, &a, "xml", true, &e));
 	assert_int_equal(answers_pipe("xmllint --noout -"), 0);
-	answer_free(&a);
+	reply_free(&a);
 	answers_add(&a, HOSTILE);
 	show(writer_fpm(f, &a, "xml", true, &e));
 	assert_int_equal(answers_pipe("xmllint --noout -"), 0);

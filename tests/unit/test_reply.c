@@ -2,7 +2,7 @@
 /* What a client keeps of an answer, and how it writes figures. */
 #include <sysexits.h>
 
-#include "answers.h"
+#include "replies.h"
 
 static void
 spans_have_the_unit_that_fits(void **arg)
@@ -22,7 +22,7 @@ spans_have_the_unit_that_fits(void **arg)
 
 	(void)arg;
 	for (i = 0; i < NITEMS(all); i++)
-		assert_string_equal(answer_span(all[i].seconds, buf),
+		assert_string_equal(reply_span(all[i].seconds, buf),
 		    all[i].text);
 }
 
@@ -43,13 +43,13 @@ sizes_have_three_digits(void **arg)
 
 	(void)arg;
 	for (i = 0; i < NITEMS(all); i++) {
-		answer_size(all[i].bytes, buf);
+		reply_size(all[i].bytes, buf);
 		assert_in_range(strlen(buf), 1, sizeof(buf) - 1);
 		if (all[i].text != NULL)
 			assert_string_equal(buf, all[i].text);
 	}
-	assert_string_equal(answer_size(1e20, buf), "87E");
-	assert_string_equal(answer_size(1e17, buf), "89P");
+	assert_string_equal(reply_size(1e20, buf), "87E");
+	assert_string_equal(reply_size(1e17, buf), "89P");
 }
 
 static void
@@ -64,17 +64,17 @@ a_ready_worker_is_busy_or_idle(void **arg)
 		{ "worker state=aaaaaaaaaabbbbbbbbbbccc",
 		    "aaaaaaaaaabbbbbbbbb" },
 	};
-	struct answer a = { NULL, 0 };
+	struct reply a = { NULL, 0 };
 	char state[STATE_SIZE];
 	size_t i;
 
 	(void)arg;
 	for (i = 0; i < NITEMS(pairs); i++) {
 		answers_add(&a, pairs[i][0]);
-		assert_string_equal(answer_state(&a.list[i], state),
+		assert_string_equal(reply_state(&a.list[i], state),
 		    pairs[i][1]);
 	}
-	answer_free(&a);
+	reply_free(&a);
 }
 
 static void
@@ -82,38 +82,38 @@ an_answer_without_end_is_given_up(void **arg)
 {
 	struct proto_field field = { "a", "b" };
 	struct proto_record r = { "worker", 1, &field };
-	struct answer a = { NULL, 0 };
+	struct reply a = { NULL, 0 };
 	size_t i;
 
 	(void)arg;
-	for (i = 0; i < ANSWER_RECORDS; i++)
-		assert_int_equal(answer_add(&a, &r, &e), 0);
-	assert_int_equal(answer_add(&a, &r, &e), -1);
+	for (i = 0; i < REPLY_RECORDS; i++)
+		assert_int_equal(reply_add(&a, &r, &e), 0);
+	assert_int_equal(reply_add(&a, &r, &e), -1);
 	assert_int_equal(e.status, EX_PROTOCOL);
 	assert_string_equal(proto_get(&a.list[i - 1], "a"), "b");
-	assert_int_equal(a.n, ANSWER_RECORDS);
-	answer_free(&a);
+	assert_int_equal(a.n, REPLY_RECORDS);
+	reply_free(&a);
 	assert_null(a.list);
 }
 
 static void
 the_first_record_of_a_kind_counts(void **arg)
 {
-	struct answer a = { NULL, 0 };
+	struct reply a = { NULL, 0 };
 	const struct proto_record *r;
 	size_t i = 0;
 
 	(void)arg;
 	answers_add(&a, "x n=1\ny n=2\nx n=3\n");
-	assert_true(answer_value(&a, "x", "n", 0) < 1.5);
-	assert_true(answer_value(&a, "y", "n", 0) > 1.5);
-	assert_true(answer_value(&a, "z", "n", 7) > 6.5);
-	assert_int_equal(answer_find(&a, "z")->n, 0);
-	assert_non_null(answer_next(&a, "x", &i));
-	assert_non_null(r = answer_next(&a, "x", &i));
+	assert_true(reply_value(&a, "x", "n", 0) < 1.5);
+	assert_true(reply_value(&a, "y", "n", 0) > 1.5);
+	assert_true(reply_value(&a, "z", "n", 7) > 6.5);
+	assert_int_equal(reply_find(&a, "z")->n, 0);
+	assert_non_null(reply_next(&a, "x", &i));
+	assert_non_null(r = reply_next(&a, "x", &i));
 	assert_string_equal(proto_get(r, "n"), "3");
-	assert_null(answer_next(&a, "x", &i));
-	answer_free(&a);
+	assert_null(reply_next(&a, "x", &i));
+	reply_free(&a);
 }
 
 int

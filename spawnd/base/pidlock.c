@@ -18,7 +18,7 @@
 		    O_NOCTTY)
 
 int
-lockfile_open(int dir, const char *name, bool locked)
+pidlock_open(int dir, const char *name, bool locked)
 {
 	/* Whoever may read it may lock it, and so prevent the next start. */
 	return locked ? flopenat(dir, name, FLAGS, 0600) :
@@ -26,7 +26,7 @@ lockfile_open(int dir, const char *name, bool locked)
 }
 
 bool
-lockfile_is_pid(int fd)
+pidlock_is_pid(int fd)
 {
 	char buf[16];
 	struct stat st;
@@ -42,14 +42,14 @@ lockfile_is_pid(int fd)
 }
 
 int
-lockfile_fill(int fd, mode_t mode)
+pidlock_fill(int fd, mode_t mode)
 {
 	return fchmod(fd, mode) == -1 || ftruncate(fd, 0) == -1 ||
 	    dprintf(fd, "%d\n", (int)getpid()) < 0 ? -1 : 0;
 }
 
 const char *
-lockfile_holder(int dir, const char *name, char who[HOLDER_SIZE])
+pidlock_holder(int dir, const char *name, char who[HOLDER_SIZE])
 {
 	char buf[16] = "";
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC |

@@ -34,7 +34,7 @@ static const struct {
 static struct rlimit at_first[sizeof(needed) / sizeof(needed[0])];
 
 void
-mend_init(void)
+selfcheck_init(void)
 {
 	size_t i;
 
@@ -76,7 +76,7 @@ on_crippled(void)
 }
 
 void
-mend_no_spawn(void)
+selfcheck_no_spawn(void)
 {
 	/* Not from within what the pool wants done. */
 	if (find_lowered() != NULL)
@@ -231,7 +231,7 @@ go_on(void)
 }
 
 void
-mend_stopped(unsigned int slot, int signo)
+selfcheck_stopped(unsigned int slot, int signo)
 {
 	if (pool_state(supervise_pool(), slot) == SLOT_FREEZING)
 		return;		/* that was us */

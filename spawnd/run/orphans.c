@@ -20,10 +20,10 @@ static pid_t given_up[CHILDREN_MAX];	/* that cannot be reaped yet */
 static int ngiven_up;
 static bool everybody;			/* also those that do not serve */
 static bool due;			/* they will be looked for */
-static uint64_t rest = STRAYS_PAUSE;	/* until then */
+static uint64_t rest = ORPHANS_PAUSE;	/* until then */
 
 void
-strays_init(void)
+orphans_init(void)
 {
 	int n = observe_children(before, CHILDREN_MAX);
 
@@ -40,7 +40,7 @@ find(pid_t pid, const pid_t *list, int n)
 }
 
 void
-strays_reaped(pid_t pid)
+orphans_reaped(pid_t pid)
 {
 	int i;
 
@@ -51,14 +51,14 @@ strays_reaped(pid_t pid)
 }
 
 void
-strays_give_up(pid_t pid)
+orphans_give_up(pid_t pid)
 {
 	if (ngiven_up < CHILDREN_MAX)
 		given_up[ngiven_up++] = pid;
 }
 
 bool
-strays_were_before(pid_t pid)
+orphans_were_before(pid_t pid)
 {
 	return find(pid, before, nbefore) != -1;
 }
@@ -68,9 +68,9 @@ strays_were_before(pid_t pid)
  * tracer, would be waited for in vain.
  */
 static bool
-is_stray(pid_t pid)
+is_orphan(pid_t pid)
 {
-	if (worker_slot(pid) != -1 || strays_were_before(pid) ||
+	if (worker_slot(pid) != -1 || orphans_were_before(pid) ||
 	    find(pid, given_up, ngiven_up) != -1 ||
 	    (!everybody && !observe_serves(pid)) || end_reached(pid))
 		return false;
@@ -86,17 +86,17 @@ say_waiting(unsigned int waiting)
 	if (waiting > 0 && !said)
 		log_warn("orphans: %u more processes of dead workers than the "
 		    "%d that can be ended at a time: they wait for these",
-		    waiting, POOL_STRAYS);
+		    waiting, POOL_ORPHANS);
 	else if (waiting == 0 && said)
 		log_info("orphans: none waits any more");
 	said = waiting > 0;
 }
 
 void
-strays_find(void)
+orphans_find(void)
 {
 	static pid_t list[CHILDREN_MAX];
-	struct pool_event ev = { .what = EV_STRAY };
+	struct pool_event ev = { .what = EV_ORPHAN };
 	uint64_t began = loop_now(), cost;
 	unsigned int waiting = 0;
 	int i, n;
@@ -104,7 +104,7 @@ strays_find(void)
 	due = false;
 	n = observe_children(list, CHILDREN_MAX);
 	for (i = 0; i < n; i++) {
-		if (!is_stray(list[i]))
+		if (!is_orphan(list[i]))
 			continue;
 		ev.pid = list[i];
 		supervise_event(&ev);
@@ -113,21 +113,21 @@ strays_find(void)
 	if (n >= 0)
 		say_waiting(waiting);
 	cost = loop_now() - began;
-	rest = cost * LOOK_SHARE > STRAYS_PAUSE ? cost * LOOK_SHARE :
-	    STRAYS_PAUSE;
+	rest = cost * LOOK_SHARE > ORPHANS_PAUSE ? cost * LOOK_SHARE :
+	    ORPHANS_PAUSE;
 }
 
 void
-strays_expect(void)
+orphans_expect(void)
 {
 	if (due)
 		return;
 	due = true;
-	loop_timer(TIMER_STRAYS, loop_now() + rest, strays_find);
+	loop_timer(TIMER_ORPHANS, loop_now() + rest, orphans_find);
 }
 
 void
-strays_all(void)
+orphans_all(void)
 {
 	everybody = true;
 }

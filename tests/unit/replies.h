@@ -15,7 +15,7 @@ static char *shown;
 
 /* Adds lines, each one record. */
 static inline void
-answers_add(struct answer *a, const char *lines)
+answers_add(struct reply *a, const char *lines)
 {
 	struct proto_field fields[PROTO_FIELDS];
 	struct proto_record r = { .fields = fields };
@@ -25,7 +25,7 @@ answers_add(struct answer *a, const char *lines)
 		if (line[0] == '\0')
 			continue;
 		assert_int_equal(proto_parse(line, &r), 0);
-		assert_int_equal(answer_add(a, &r, &e), 0);
+		assert_int_equal(reply_add(a, &r, &e), 0);
 	}
 	free(copy);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The picture of top, and the history it shows. */
-#include "answers.h"
+#include "replies.h"
 #include "base/units.h"
 #include "client/client.h"
 #include "control/control.h"
@@ -9,7 +9,7 @@
 #include "proto/proto.h"
 #include "run/run.h"
 
-static struct answer a, history;
+static struct reply a, history;
 static char picture[200000];
 static int first;		/* of the workers */
 
@@ -17,8 +17,8 @@ static int
 end(void **arg)
 {
 	(void)arg;
-	answer_free(&a);
-	answer_free(&history);
+	reply_free(&a);
+	reply_free(&history);
 	return 0;
 }
 
@@ -31,7 +31,7 @@ draw(int rows, int columns, bool utf8)
 	int lines = 1, cells = 0;
 	char *s;
 
-	frame_draw(&v, &a, &history, picture, sizeof(picture));
+	top_draw_draw(&v, &a, &history, picture, sizeof(picture));
 	for (s = picture; *s != '\0'; s++) {
 		if (*s == '\n') {
 			lines++;
@@ -157,25 +157,25 @@ the_bar_is_full_only_when_all_are_busy(void **arg)
 	    "pool name=x min=1000 max=1000\n");
 	draw(9, 40, false);
 	assert_has(picture, "[#######.] 999 of 1000\n");
-	answer_free(&a);
+	reply_free(&a);
 	answers_add(&a, "workers ready=1000\nsum busy=1000\n");
 	draw(9, 40, false);
 	assert_has(picture, "[########] 1000 of 1000\n");
-	answer_free(&a);
+	reply_free(&a);
 	answers_add(&a, "workers ready=1000\nsum busy=1\n");
 	draw(9, 40, false);
 	assert_has(picture, "[#.......] 1 of 1000\n");
-	answer_free(&a);
+	reply_free(&a);
 	answers_add(&a, "workers ready=0\nsum busy=0\n");
 	draw(9, 40, false);
 	assert_has(picture, "[........] 0 of 0\n");
-	answer_free(&a);
+	reply_free(&a);
 	/* With children of php-cgi's own it is they that serve. */
 	answers_add(&a, "pool children=4\nworkers ready=2\nsum busy=2\n"
 	    "connections now=4\n");
 	draw(9, 40, false);
 	assert_has(picture, "[####....] 4 of 8\n");
-	answer_free(&a);
+	reply_free(&a);
 	answers_add(&a, "workers ready=2\n");
 	draw(9, 40, false);
 	assert_has(picture, "busy   ? of 2\nqueue  [        ] ?, peak 0");

@@ -15,7 +15,7 @@ static const char *
 explain(const char *path, int error)
 {
 	strcpy(said, "untouched");
-	program_explain(path, error, said, sizeof(said));
+	exec_error_explain(path, error, said, sizeof(said));
 	return said;
 }
 
@@ -314,7 +314,7 @@ garbage_is_survived(void **arg)
 		assert_int_equal(pwrite(fd, buf, n - (x >> 40) % n, 0),
 		    (ssize_t)(n - (x >> 40) % n));
 		memset(small, 'g', sizeof(small));
-		program_explain(tmp_path("app"), errors[i % 3], small,
+		exec_error_explain(tmp_path("app"), errors[i % 3], small,
 		    sizeof(small) - 4);
 		assert_non_null(memchr(small, '\0', sizeof(small) - 4));
 		assert_memory_equal(small + sizeof(small) - 4, "gggg", 4);

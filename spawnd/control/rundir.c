@@ -109,19 +109,19 @@ open_parent(const char *path, const char **name, struct err *e)
 static int
 take_lock(char who[HOLDER_SIZE], struct err *e)
 {
-	lock = lockfile_open(dir, "pid", true);
-	if (lock != -1 && !lockfile_is_pid(lock)) {
+	lock = pidlock_open(dir, "pid", true);
+	if (lock != -1 && !pidlock_is_pid(lock)) {
 		close(lock);
 		lock = -1;
 		return err_set(e, EX_CANTCREAT, "control: %s: pid: is not "
 		    "a pidfile of spawnd's", where);
 	}
-	if (lock != -1 && lockfile_fill(lock, 0600) == 0)
+	if (lock != -1 && pidlock_fill(lock, 0600) == 0)
 		return 1;
 	if (lock != -1 || errno != EWOULDBLOCK)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "control: %s: pid: %s", where, strerror(errno));
-	lockfile_holder(dir, "pid", who);
+	pidlock_holder(dir, "pid", who);
 	return 0;
 }
 
@@ -214,7 +214,7 @@ leave_log(const struct plan *p)
 }
 
 int
-place_open(struct plan *p, struct err *e)
+rundir_open(struct plan *p, struct err *e)
 {
 	const char *name = "";
 	bool created;
@@ -263,7 +263,7 @@ bind_here(int fd, const char *name, mode_t mode, gid_t gid)
 }
 
 int
-place_socket(const char *name, mode_t mode, gid_t gid, struct err *e)
+rundir_socket(const char *name, mode_t mode, gid_t gid, struct err *e)
 {
 	int fd, r, error;
 
@@ -293,7 +293,7 @@ close_directories(void)
 }
 
 void
-place_done(const struct plan *p)
+rundir_done(const struct plan *p)
 {
 	/* Whose rights it takes to write there is gone then, too. */
 	if (p->ident.change || p->jail != NULL)
@@ -301,7 +301,7 @@ place_done(const struct plan *p)
 }
 
 void
-place_remove(void)
+rundir_remove(void)
 {
 	size_t i;
 

@@ -37,11 +37,11 @@ copy(struct proto_record *to, const struct proto_record *r)
 }
 
 int
-answer_add(struct answer *a, const struct proto_record *r, struct err *e)
+reply_add(struct reply *a, const struct proto_record *r, struct err *e)
 {
 	struct proto_record *list;
 
-	if (a->n >= ANSWER_RECORDS)
+	if (a->n >= REPLY_RECORDS)
 		return err_set(e, EX_PROTOCOL, "the answer is too long");
 	/* Room is doubled: the counts that it is full at are powers of 2. */
 	if ((a->n & (a->n - 1)) == 0) {
@@ -58,18 +58,18 @@ answer_add(struct answer *a, const struct proto_record *r, struct err *e)
 }
 
 void
-answer_free(struct answer *a)
+reply_free(struct reply *a)
 {
 	size_t i;
 
 	for (i = 0; i < a->n; i++)
 		free(a->list[i].fields);
 	free(a->list);
-	*a = (struct answer){ NULL, 0 };
+	*a = (struct reply){ NULL, 0 };
 }
 
 const struct proto_record *
-answer_next(const struct answer *a, const char *kind, size_t *i)
+reply_next(const struct reply *a, const char *kind, size_t *i)
 {
 	while (*i < a->n) {
 		const struct proto_record *r = &a->list[(*i)++];
@@ -81,41 +81,41 @@ answer_next(const struct answer *a, const char *kind, size_t *i)
 }
 
 const struct proto_record *
-answer_find(const struct answer *a, const char *kind)
+reply_find(const struct reply *a, const char *kind)
 {
 	static const struct proto_record none = { "", 0, NULL };
 	const struct proto_record *r;
 	size_t i = 0;
 
-	r = answer_next(a, kind, &i);
+	r = reply_next(a, kind, &i);
 	return r != NULL ? r : &none;
 }
 
 bool
-answer_number(const struct answer *a, const char *kind, const char *key,
+reply_number(const struct reply *a, const char *kind, const char *key,
     double *value)
 {
-	return proto_get_number(answer_find(a, kind), key, value);
+	return proto_get_number(reply_find(a, kind), key, value);
 }
 
 double
-answer_value(const struct answer *a, const char *kind, const char *key,
+reply_value(const struct reply *a, const char *kind, const char *key,
     double otherwise)
 {
 	double value;
 
-	return answer_number(a, kind, key, &value) ? value : otherwise;
+	return reply_number(a, kind, key, &value) ? value : otherwise;
 }
 
 const char *
-answer_show(const struct proto_record *r, const char *key,
+reply_show(const struct proto_record *r, const char *key,
     char buf[SHOW_SIZE])
 {
-	return answer_cut(r, key, buf, SHOW_SIZE);
+	return reply_cut(r, key, buf, SHOW_SIZE);
 }
 
 const char *
-answer_cut(const struct proto_record *r, const char *key, char *buf,
+reply_cut(const struct proto_record *r, const char *key, char *buf,
     size_t size)
 {
 	const char *value = proto_get(r, key);
@@ -125,11 +125,11 @@ answer_cut(const struct proto_record *r, const char *key, char *buf,
 }
 
 const char *
-answer_state(const struct proto_record *r, char buf[STATE_SIZE])
+reply_state(const struct proto_record *r, char buf[STATE_SIZE])
 {
 	double n;
 
-	answer_cut(r, "state", buf, STATE_SIZE);
+	reply_cut(r, "state", buf, STATE_SIZE);
 	if (strcmp(buf, "ready") == 0 &&
 	    proto_get_number(r, "connections", &n))
 		strlcpy(buf, n > 0 ? "busy" : "idle", STATE_SIZE);
@@ -137,7 +137,7 @@ answer_state(const struct proto_record *r, char buf[STATE_SIZE])
 }
 
 const char *
-answer_span(double seconds, char buf[32])
+reply_span(double seconds, char buf[32])
 {
 	long long s;
 
@@ -162,7 +162,7 @@ answer_span(double seconds, char buf[32])
 }
 
 const char *
-answer_size(double bytes, char buf[32])
+reply_size(double bytes, char buf[32])
 {
 	static const char units[] = "KMGTPE";
 	size_t i = 0;

@@ -198,7 +198,7 @@ explain_contents(int fd, int error, char *buf, size_t size)
 }
 
 void
-program_explain(const char *path, int error, char *buf, size_t size)
+exec_error_explain(const char *path, int error, char *buf, size_t size)
 {
 	struct stat st;
 	int fd;

@@ -62,7 +62,7 @@ static char *tail;		/* during the start: whole lines */
 static size_t tail_len;
 
 int
-capture_init(unsigned int n, unsigned int trees, enum worker_log how,
+output_init(unsigned int n, unsigned int trees, enum worker_log how,
     struct err *e)
 {
 	struct rlimit r;
@@ -82,7 +82,7 @@ capture_init(unsigned int n, unsigned int trees, enum worker_log how,
 }
 
 const char *
-capture_tail(void)
+output_tail(void)
 {
 	return tail != NULL ? tail : "";
 }
@@ -95,7 +95,7 @@ keep_tail(const char *line, size_t len)
 
 	if (tail == NULL)
 		return;
-	if (!daemon_starting()) {
+	if (!daemonize_starting()) {
 		free(tail);
 		tail = NULL;
 		return;
@@ -235,7 +235,7 @@ tick_at(uint64_t when)
 	if (when >= next_tick)
 		return;
 	next_tick = when;
-	loop_timer(TIMER_CAPTURE, when, on_tick);
+	loop_timer(TIMER_OUTPUT, when, on_tick);
 }
 
 static void
@@ -340,13 +340,13 @@ stream_new(int fd)
 }
 
 int
-capture_pipe(unsigned int slot, const char **failed)
+output_pipe(unsigned int slot, const char **failed)
 {
 	struct stream *s;
 	int fds[2], error;
 
 	if (mode == WORKER_LOG_NONE || mode == WORKER_LOG_INHERIT)
-		return daemon_null();
+		return daemonize_null();
 	if (pipe2(fds, O_CLOEXEC) == -1) {
 		*failed = "pipe";
 		return -1;
@@ -370,7 +370,7 @@ capture_pipe(unsigned int slot, const char **failed)
 }
 
 void
-capture_start(unsigned int slot, int output, pid_t pid)
+output_start(unsigned int slot, int output, pid_t pid)
 {
 	struct stream *s = by_slot[slot];
 
@@ -384,7 +384,7 @@ capture_start(unsigned int slot, int output, pid_t pid)
 }
 
 void
-capture_end(unsigned int slot)
+output_end(unsigned int slot)
 {
 	struct stream *s = by_slot[slot];
 

@@ -31,7 +31,7 @@ static bool told;
 static volatile sig_atomic_t child;	/* of the first process */
 
 int
-daemon_sanitize(int keep, struct err *e)
+daemonize_sanitize(int keep, struct err *e)
 {
 	int fd;
 
@@ -141,7 +141,7 @@ take_title(const struct conf *c)
 }
 
 int
-daemon_start(const struct plan *p, struct err *e)
+daemonize_start(const struct plan *p, struct err *e)
 {
 	int fds[2];
 	pid_t pid;
@@ -169,7 +169,7 @@ daemon_start(const struct plan *p, struct err *e)
 }
 
 bool
-daemon_starting(void)
+daemonize_starting(void)
 {
 	return !told;
 }
@@ -187,7 +187,7 @@ log_outcome(int status, const char *text)
 }
 
 void
-daemon_outcome(int status, const char *text)
+daemonize_outcome(int status, const char *text)
 {
 	struct outcome o = { .status = status };
 	ssize_t r;
@@ -222,7 +222,7 @@ daemon_outcome(int status, const char *text)
 }
 
 int
-daemon_null(void)
+daemonize_null(void)
 {
 	return null;
 }

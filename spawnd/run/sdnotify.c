@@ -45,7 +45,7 @@ number(const char *name)
 }
 
 int
-notify_listen_fds(struct err *e)
+sdnotify_listen_fds(struct err *e)
 {
 	long long n;
 
@@ -76,7 +76,7 @@ named(const char *list, int i, const char *name)
 }
 
 int
-notify_choose(int n, const char *name, struct err *e)
+sdnotify_choose(int n, const char *name, struct err *e)
 {
 	const char *names = getenv("LISTEN_FDNAMES");
 	int i, chosen = n == 1 ? FIRST_FD : -1;
@@ -108,7 +108,7 @@ notify_choose(int n, const char *name, struct err *e)
 }
 
 void
-notify_close(int n)
+sdnotify_close(int n)
 {
 	int i;
 
@@ -117,7 +117,7 @@ notify_close(int n)
 }
 
 void
-notify_open(void)
+sdnotify_open(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -190,7 +190,7 @@ put_line(const char *line, size_t len)
 }
 
 void
-notify_send(const char *fmt, ...)
+sdnotify_send(const char *fmt, ...)
 {
 	char text[LINES_SIZE], *rest = text, *line;
 	va_list ap;
@@ -221,13 +221,13 @@ notify_send(const char *fmt, ...)
 }
 
 bool
-notify_wanted(void)
+sdnotify_wanted(void)
 {
 	return sock != -1;
 }
 
 uint64_t
-notify_watchdog(void)
+sdnotify_watchdog(void)
 {
 	return sock != -1 ? watchdog : 0;
 }

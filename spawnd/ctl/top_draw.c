@@ -76,16 +76,16 @@ next(struct paper *p)
 }
 
 static void
-draw_title(struct paper *p, const struct answer *a)
+draw_title(struct paper *p, const struct reply *a)
 {
-	const struct proto_record *r = answer_find(a, "pool");
+	const struct proto_record *r = reply_find(a, "pool");
 	char text[SHOW_SIZE], span[32];
 
-	put_format(p, "%.*s  ", NAME_SIZE, answer_show(r, "name", text));
-	put(p, answer_show(r, "state", text));
-	put_format(p, " %s  pid %s  ", answer_span(answer_value(a, "pool",
-	    "uptime", 0), span), answer_show(r, "pid", text));
-	put(p, answer_show(r, "listen", text));
+	put_format(p, "%.*s  ", NAME_SIZE, reply_show(r, "name", text));
+	put(p, reply_show(r, "state", text));
+	put_format(p, " %s  pid %s  ", reply_span(reply_value(a, "pool",
+	    "uptime", 0), span), reply_show(r, "pid", text));
+	put(p, reply_show(r, "listen", text));
 }
 
 /* A bar of `width` cells, `part` of `whole` of it full. */
@@ -109,16 +109,16 @@ draw_bar(struct paper *p, const struct frame *v, double part, double whole,
 
 /* Connections and the processes that could hold one. */
 static void
-draw_workers(struct paper *p, const struct frame *v, const struct answer *a)
+draw_workers(struct paper *p, const struct frame *v, const struct reply *a)
 {
-	double children = answer_value(a, "pool", "children", 0);
-	double total = answer_value(a, "workers", "ready", 0), busy;
-	double min = answer_value(a, "pool", "min", 0);
-	double max = answer_value(a, "pool", "max", 0);
-	bool known = answer_number(a, "sum", "busy", &busy);
+	double children = reply_value(a, "pool", "children", 0);
+	double total = reply_value(a, "workers", "ready", 0), busy;
+	double min = reply_value(a, "pool", "min", 0);
+	double max = reply_value(a, "pool", "max", 0);
+	bool known = reply_number(a, "sum", "busy", &busy);
 
 	if (children > 0) {
-		known = answer_number(a, "connections", "now", &busy);
+		known = reply_number(a, "connections", "now", &busy);
 		total *= children;
 	}
 	put(p, "busy   ");
@@ -134,14 +134,14 @@ draw_workers(struct paper *p, const struct frame *v, const struct answer *a)
 
 /* The most that waited in each of the last seconds, latest first. */
 static void
-read_history(const struct answer *history, double seconds[SPAN])
+read_history(const struct reply *history, double seconds[SPAN])
 {
 	const struct proto_record *r;
 	double ago, now, peak, last = -1;
 	int s = SPAN - 1, at;
 	size_t i = 0;
 
-	while ((r = answer_next(history, "point", &i)) != NULL) {
+	while ((r = reply_next(history, "point", &i)) != NULL) {
 		if (!proto_get_number(r, "ago", &ago))
 			continue;
 		at = ago < SPAN ? (int)ago : SPAN;
@@ -189,23 +189,23 @@ draw_spark(struct paper *p, const struct frame *v, const double *seconds,
 }
 
 static void
-draw_queue(struct paper *p, const struct frame *v, const struct answer *a,
-    const struct answer *history)
+draw_queue(struct paper *p, const struct frame *v, const struct reply *a,
+    const struct reply *history)
 {
 	double seconds[SPAN], now;
 	char x[24] = "?";
 
 	read_history(history, seconds);
-	if (answer_number(a, "queue", "now", &now))
+	if (reply_number(a, "queue", "now", &now))
 		snprintf(x, sizeof(x), "%.0f", now);
 	put(p, "queue  [");
 	draw_spark(p, v, seconds, p->columns - 32);
-	put_format(p, "] %s, peak %.0f of %.0f", x, answer_value(a, "queue",
-	    "peak", 0), answer_value(a, "queue", "limit", 0));
+	put_format(p, "] %s, peak %.0f of %.0f", x, reply_value(a, "queue",
+	    "peak", 0), reply_value(a, "queue", "limit", 0));
 }
 
 static void
-draw_counts(struct paper *p, const struct answer *a)
+draw_counts(struct paper *p, const struct reply *a)
 {
 	static const char *const keys[] = { "started", "recycled", "crashed",
 	    "failed", "retired", "killed", "lost", "saturated" };
@@ -213,7 +213,7 @@ draw_counts(struct paper *p, const struct answer *a)
 	double n;
 
 	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		if (answer_number(a, "count", keys[i], &n) &&
+		if (reply_number(a, "count", keys[i], &n) &&
 		    (n > 0 || i == 0))
 			put_format(p, "%s%s %.0f", i > 0 ? "  " : "",
 			    keys[i], n);
@@ -244,7 +244,7 @@ cell(struct paper *p, const struct proto_record *r, const char *key,
 	double n;
 
 	if (proto_get_number(r, key, &n))
-		s = show != NULL ? show(n, buf) : answer_show(r, key, text);
+		s = show != NULL ? show(n, buf) : reply_show(r, key, text);
 	put_format(p, " %*.20s", width, s);
 }
 
@@ -255,17 +255,17 @@ draw_worker(struct paper *p, const struct proto_record *r)
 
 	cell(p, r, "slot", 5, NULL);
 	cell(p, r, "pid", 7, NULL);
-	put_format(p, " %-9s", answer_state(r, state));
-	cell(p, r, "age", 10, answer_span);
-	cell(p, r, "busy", 9, answer_span);
+	put_format(p, " %-9s", reply_state(r, state));
+	cell(p, r, "age", 10, reply_span);
+	cell(p, r, "busy", 9, reply_span);
 	cell(p, r, "connections", 5, NULL);
 	cell(p, r, "processes", 5, NULL);
-	cell(p, r, "cpu", 9, answer_span);
-	cell(p, r, "rss", 6, answer_size);
+	cell(p, r, "cpu", 9, reply_span);
+	cell(p, r, "rss", 6, reply_size);
 }
 
 static void
-draw_list(struct paper *p, const struct frame *v, const struct answer *a)
+draw_list(struct paper *p, const struct frame *v, const struct reply *a)
 {
 	const struct proto_record **list, *r;
 	int n = 0, i, room = p->rows - p->row - 1, first;
@@ -274,7 +274,7 @@ draw_list(struct paper *p, const struct frame *v, const struct answer *a)
 	/* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers it is */
 	if ((list = calloc(a->n + 1, sizeof(*list))) == NULL)
 		return;
-	while ((r = answer_next(a, "worker", &at)) != NULL)
+	while ((r = reply_next(a, "worker", &at)) != NULL)
 		list[n++] = r;
 	/* NOLINTNEXTLINE(bugprone-sizeof-expression) */
 	qsort(list, (size_t)n, sizeof(*list), compare);
@@ -295,8 +295,8 @@ draw_list(struct paper *p, const struct frame *v, const struct answer *a)
 }
 
 size_t
-frame_draw(const struct frame *v, const struct answer *status,
-    const struct answer *history, char *buf, size_t size)
+top_draw_draw(const struct frame *v, const struct reply *status,
+    const struct reply *history, char *buf, size_t size)
 {
 	struct paper p = { .buf = buf, .size = size, .columns = v->columns,
 	    .rows = v->rows };

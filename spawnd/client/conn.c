@@ -24,7 +24,7 @@
 #define SLICE	100		/* ms, for who may give up meanwhile */
 
 long long
-talk_clock(void)
+conn_clock(void)
 {
 	struct timespec ts;
 
@@ -37,7 +37,7 @@ static int
 connect_here(const char *name)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	long long until = talk_clock() + TALK_TIMEOUT;
+	long long until = conn_clock() + CONN_TIMEOUT;
 	int fd, saved;
 
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -45,7 +45,7 @@ connect_here(const char *name)
 		return -1;
 	strlcpy(un.sun_path, name, sizeof(un.sun_path));
 	while (connect(fd, (struct sockaddr *)&un, sizeof(un)) == -1) {
-		if (errno == EAGAIN && talk_clock() < until) {
+		if (errno == EAGAIN && conn_clock() < until) {
 			poll(NULL, 0, RETRY);
 			continue;
 		}
@@ -109,7 +109,7 @@ connect_in(const char *dir, bool read)
 }
 
 int
-talk_open(struct talk *t, const char *dir, bool read, struct err *e)
+conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 {
 	t->greeted = false;
 	t->gives_up = NULL;
@@ -126,7 +126,7 @@ talk_open(struct talk *t, const char *dir, bool read, struct err *e)
 }
 
 void
-talk_close(struct talk *t)
+conn_close(struct conn *t)
 {
 	if (t->fd != -1)
 		close(t->fd);
@@ -135,15 +135,15 @@ talk_close(struct talk *t)
 
 /* Waits for the socket. Returns 0, or -1 with *e set. */
 static int
-await(struct talk *t, short events, bool patient, struct err *e)
+await(struct conn *t, short events, bool patient, struct err *e)
 {
 	struct pollfd pfd = { .fd = t->fd, .events = events };
-	long long until = talk_clock() + TALK_TIMEOUT, left = -1;
+	long long until = conn_clock() + CONN_TIMEOUT, left = -1;
 	int r, slice;
 
 	until = t->until < until ? t->until : until;
 	for (;;) {
-		if (!patient && (left = until - talk_clock()) < 0)
+		if (!patient && (left = until - conn_clock()) < 0)
 			left = 0;
 		slice = t->gives_up != NULL && (patient || left > SLICE) ?
 		    SLICE : (int)left;
@@ -183,7 +183,7 @@ send_with(int sock, const char *text, size_t len, int fd)
 }
 
 int
-talk_send(struct talk *t, const char *command, int fd, struct err *e)
+conn_send(struct conn *t, const char *command, int fd, struct err *e)
 {
 	char line[PROTO_COMMAND];
 	size_t len, done = 0;
@@ -193,7 +193,7 @@ talk_send(struct talk *t, const char *command, int fd, struct err *e)
 	if (len >= sizeof(line))
 		return err_set(e, EX_USAGE, "%s: too long", command);
 	t->greeted = false;
-	t->until = talk_clock() + TALK_WHOLE;
+	t->until = conn_clock() + CONN_WHOLE;
 	while (done < len) {
 		if (await(t, POLLOUT, false, e) == -1)
 			return -1;
@@ -213,7 +213,7 @@ talk_send(struct talk *t, const char *command, int fd, struct err *e)
 }
 
 static int
-receive(struct talk *t, bool patient, struct err *e)
+receive(struct conn *t, bool patient, struct err *e)
 {
 	ssize_t n;
 
@@ -240,7 +240,7 @@ refused(const struct proto_record *r, struct err *e)
 	if (!proto_get_number(r, "status", &status) || status < EX__BASE ||
 	    status > EX__MAX)
 		status = EX_PROTOCOL;
-	return err_set(e, (int)status, "%s", answer_cut(r, "text",
+	return err_set(e, (int)status, "%s", reply_cut(r, "text",
 	    text, sizeof(text)));
 }
 
@@ -253,7 +253,7 @@ not_an_answer(struct err *e)
 
 /* A line that was received. Returns 2 if there is nothing to say of it. */
 static int
-take(struct talk *t, struct proto_record *r, struct err *e)
+take(struct conn *t, struct proto_record *r, struct err *e)
 {
 	static const char greeting[] = "spawnd ";
 	size_t len = sizeof(greeting) - 1;
@@ -276,7 +276,7 @@ take(struct talk *t, struct proto_record *r, struct err *e)
 }
 
 int
-talk_next(struct talk *t, bool patient, struct proto_record *r,
+conn_next(struct conn *t, bool patient, struct proto_record *r,
     struct err *e)
 {
 	int got;
@@ -298,16 +298,16 @@ talk_next(struct talk *t, bool patient, struct proto_record *r,
 }
 
 int
-talk_ask(struct talk *t, const char *command, struct answer *a,
+conn_ask(struct conn *t, const char *command, struct reply *a,
     struct err *e)
 {
 	struct proto_record r;
 	int more;
 
-	if (talk_send(t, command, -1, e) == -1)
+	if (conn_send(t, command, -1, e) == -1)
 		return -1;
-	while ((more = talk_next(t, false, &r, e)) == 1) {
-		if (answer_add(a, &r, e) == -1)
+	while ((more = conn_next(t, false, &r, e)) == 1) {
+		if (reply_add(a, &r, e) == -1)
 			return -1;
 	}
 	return more;
