@@ -115,9 +115,9 @@ static bool half_close;	/* after the request */
 #define HURRY	1900000	/* usec that libfcgi waits for a request's first byte */
 
 /*
- * Connects and sends. Whoever is kept from the cpu between the two for so
- * long that the worker has closed the connection has sent nothing, and says
- * it again.
+ * Connects and sends. Whoever is kept from the cpu for so long, once the
+ * kernel has connected it, that the worker has closed the connection has sent
+ * nothing, and says it again.
  */
 static enum kind
 say(int fd, const unsigned char *b, size_t len, bool *again)
@@ -125,10 +125,10 @@ say(int fd, const unsigned char *b, size_t len, bool *again)
 	uint64_t began;
 
 	*again = false;
+	began = now();
 	if (connect(fd, (struct sockaddr *)&address, address_len) == -1)
 		return errno == ECONNREFUSED || errno == ENOENT ? REFUSED :
 		    CONNECT;
-	began = now();
 	if (send(fd, b, len, MSG_NOSIGNAL) == (ssize_t)len)
 		return ANSWERED;
 	*again = errno == EPIPE && now() - began > HURRY;

@@ -92,7 +92,10 @@ def test_workers_that_end_all_the_time_keep_no_order_waiting(spawnd, place):
             for _ in range(20):
                 assert client.ask("status")[-1] == "end"
             assert recycled(s) - before > 20
-            assert client.ask("reload")[-1] == "end"
+            # A new worker that has served and gone before anybody saw it can
+            # count as failed, if the machine is slow enough: also an answer.
+            answer = client.ask("reload")[-1]
+            assert answer == "end" or answer.startswith("error 69 reload: ")
         assert load.running()
         assert s.stop() == 0
         load.end()

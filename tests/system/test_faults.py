@@ -121,7 +121,6 @@ def reload_works(s):
     ("clone,clone3,fork,vfork:error=EAGAIN",
      "fork: Resource temporarily unavailable"),
     ("pipe2:error=EMFILE", "pipe: Too many open files"),
-    ("epoll_ctl:error=ENOSPC", "capture: No space left on device"),
 ])
 def test_pool_is_whole_again_when_processes_can_be_made(start, sock, rule,
                                                         what):
@@ -137,6 +136,16 @@ def test_pool_is_whole_again_when_processes_can_be_made(start, sock, rule,
         # It waits, ever longer: it does not try all the time.
         h.wait_for(lambda: len(re.findall("next try", s.log())) >= 3, 5)
         assert h.cpu(s.pid) - used < 0.2 * (time.monotonic() - began)
+    s.wait_workers(WORKERS, other_than=[victim])
+
+
+def test_output_that_cannot_be_watched_is_what_the_log_says(start):
+    """Not the lack of memory that it is like."""
+    s = start(h.app("bare"))
+    with fault(s, "epoll_ctl:error=ENOSPC"):
+        victim = s.workers()[0]
+        h.kill(victim)
+        s.wait_log(r"warning: capture: No space left on device \(next try")
     s.wait_workers(WORKERS, other_than=[victim])
 
 
@@ -471,8 +480,8 @@ def test_read_that_does_not_return_holds_up_nobody(start, sock, what):
         with hanging(s, path):
             full = ctl.ctl("-p", "p", "status", "--full", "--json",
                            deadline=5).stdout
-            assert (full.count('"pss"') == WORKERS) == \
-                (what == "an epoll"), full
+            # Of the others it is known only if the looker has its time.
+            assert what == "an epoll" or full.count('"pss"') < WORKERS, full
             s.signal(signal.SIGHUP)
             for _ in range(20):
                 assert ctl.ctl("-p", "p", "ping", deadline=5).status == 0
