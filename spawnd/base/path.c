@@ -364,6 +364,12 @@ path_find_exposure(int root, const char *path, const struct path_user *u,
 	if (start(&w, root, path) == 0 && walk_above(&w, name, &st) == 0) {
 		judge(&w, name, &st);
 		x->found = x->found || may_write(&st, u);
+	} else if (w.depth >= 0 && errno == EISDIR && !x->found &&
+	    fstat(w.dirs[w.depth], &st) == 0) {
+		/* It ends at a directory that it is already in: "/", "x/." */
+		x->found = may_write(&st, u);
+		if (w.len == 0)
+			strlcpy(x->path, "/", sizeof(x->path));
 	}
 	leave(&w);
 	return x->found;

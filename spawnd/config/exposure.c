@@ -6,6 +6,7 @@
  */
 #include <sys/stat.h>
 
+#include <string.h>
 #include <sysexits.h>
 
 #include "base/base.h"
@@ -52,7 +53,9 @@ check_program(const struct plan *p, struct findings *f)
 	if (p->jail != NULL && p->jail_fd == -1)
 		return;
 	check_path(p, "chroot", -1, p->jail, f);
-	check_path(p, "chdir", p->jail_fd, p->chdir, f);
+	if (p->jail == NULL || (p->chdir != NULL &&
+	    strcmp(p->chdir, "/") != 0))	/* that is the jail itself */
+		check_path(p, "chdir", p->jail_fd, p->chdir, f);
 	if (p->argv != NULL)
 		check_path(p, "exec", p->jail_fd, p->argv[0], f);
 }

@@ -14,7 +14,7 @@
  * The supervisor itself reads the rest, which takes spin locks, RCU or a lock
  * of the whole system that nobody sleeps with: statm, status, schedstat, task,
  * task/T/children and, with a wait at an exec, stat, syscall and the names of
- * fd/N; it writes oom_score_adj. Two waits are left, and both take a file
+ * fd/N; it writes oom_score_adj. Two waits are left here, and both take a file
  * system that does not answer: an exec closes files with a lock held that those
  * three take (seen on Linux 6.18; syscall always did, and that only an ancestor
  * may read where Yama is), which KILL ends; and a directory of /proc waits for

@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "privilege/privilege.h"
 
 static int terminal = -1;
@@ -33,10 +35,16 @@ find_inherited(void)
 void
 terminal_open(void)
 {
+	int error;
+
 	terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_NONBLOCK |
 	    O_CLOEXEC);
-	if (terminal == -1)
-		terminal = find_inherited();
+	if (terminal != -1 || errno == ENXIO)	/* ENXIO: there is none */
+		return;
+	error = errno;
+	if ((terminal = find_inherited()) == -1 && error != ENOENT)
+		log_warn("terminal: /dev/tty: %s (if there is one, the workers "
+		    "keep it: start spawnd by setsid)", strerror(error));
 }
 
 int

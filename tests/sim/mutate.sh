@@ -64,8 +64,8 @@ edit()
 hunt()
 {
 	program=$out/$1-bug
-	edit "$(find spawnd -name "$1.c")" "$2" "$exec_error.c" || return
-	compile "$exec_error.c" "$program.o" || return
+	edit "$(find spawnd -name "$1.c")" "$2" "$program.c" || return
+	compile "$program.c" "$program.o" || return
 	build "$program" "$1" || return
 	if timeout --foreground 60 "$program" -n "$seeds" >"$out/said" 2>&1
 	then

@@ -251,6 +251,22 @@ def test_socket_directory_that_the_workers_may_write_is_a_warning(
     assert not any(text in w for w in warnings(*args))
 
 
+@pytest.mark.parametrize("args", [
+    ["-s", "{}/./a.sock"], ["-s", "{}/run/../a.sock"],
+    ["-c", "{}/jail", "-s", "/a.sock"], ["-c", "{}/jail/.", "-s", "a.sock"]])
+def test_directory_by_another_spelling_is_warned_of(site, args):
+    h.own_directory(f"{site.base}/srv/jail", APP)
+    args = [a.replace("{}", f"{site.base}/srv") for a in args]
+    found = warnings(*args, "-U", "www", "-u", "_app", ECHO)
+    assert any("lead the web server to another socket" in w for w in found)
+
+
+def test_working_directory_that_is_here_is_warned_of(site):
+    r = h.run_spawnd("-t", "-s", f"{site.base}/s", "-u", "_app", "-d", ".",
+                     ECHO, cwd=f"{site.base}/srv/work")
+    assert "_app may write " in r.stdout and "warning: chdir:" in r.stdout
+
+
 def test_advice_for_the_sockets_directory_is_roots(site):
     r = h.run_spawnd("-t", "-s", f"{site.base}/new/a.sock", "-U", "www", "-u",
                      "_app", ECHO)

@@ -145,6 +145,13 @@ def test_who_takes_the_place_of_spawn_fcgi_has_no_terminal(typed, place,
     assert h.signals(pid, "SigIgn") == set()
 
 
+def test_terminal_that_cannot_be_opened_is_said(spawnd, place):
+    s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, ECHO, wrap=[
+        "strace", "-f", "-qq", "-o", "/dev/null", "-P", "/dev/tty", "-e",
+        "inject=openat:error=EMFILE:when=1"])
+    assert "terminal: /dev/tty: Too many open files" in s.log()
+
+
 @pytest.mark.parametrize("shell", [True, False])
 def test_keys_cannot_be_pushed(typed, place, shell):
     h.own_directory(f"{place}/out", "www")
