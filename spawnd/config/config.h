@@ -124,7 +124,7 @@ struct conf {
 	char		**argv;			/* the operands */
 	int		 argc;
 
-	/* No option of spawnd's sets these; see names.h. */
+	/* No option of spawnd's sets these; see option.h. */
 	enum env_base	 env_base;
 	bool		 inherited_only;	/* a socket must be passed in */
 	bool		 inherits_none;		/* one that is means nothing */
@@ -215,7 +215,7 @@ int	 options_parse(struct conf *c, int argc, char *argv[], struct err *e);
 int	 options_help(void);
 void	 options_free(struct conf *c);
 
-/* names.c: the other names of the program, see names.h */
+/* names.c: the other names of the program, see option.h */
 /*
  * Before anything looks at argv or the environment: where the name asks for
  * a title, they are moved away from where that is to be.
