@@ -14,7 +14,7 @@ observe_inspected(pid_t pid)
 
 	snprintf(path, sizeof(path), "%d/status", (int)pid);
 	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
-	    (tracer = parse_tracer(buf)) <= 0)
+	    (tracer = (pid_t)parse_field(buf, "TracerPid")) <= 0)
 		return false;
 	/* Another user's may be hidden, our own never is. */
 	snprintf(path, sizeof(path), "%d/status", (int)tracer);

@@ -128,8 +128,6 @@ uint64_t parse_pss(const char *text);
 size_t	 parse_pids(const char *text, pid_t *list, int *n, int max);
 /* Does the SigCgt line of /proc/PID/status have that signal? */
 bool	 parse_caught(const char *text, int signo);
-/* The process that traces it, of its status; 0: none. */
-pid_t	 parse_tracer(const char *text);
 /* Is one of its four user ids that one, or not to be seen? */
 bool	 parse_has_uid(const char *text, uid_t uid);
 /* A line of an epoll's fdinfo; false: it tells of no descriptor. */

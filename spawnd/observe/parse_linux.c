@@ -253,17 +253,6 @@ parse_caught(const char *text, int signo)
 	return (mask >> (signo - 1) & 1) != 0;
 }
 
-pid_t
-parse_tracer(const char *text)
-{
-	static const char key[] = "\nTracerPid:";
-	const char *s = strstr(text, key);
-	int pid;
-
-	return s != NULL && sscanf(s + sizeof(key) - 1, "%d", &pid) == 1 ?
-	    (pid_t)pid : 0;
-}
-
 bool
 parse_has_uid(const char *text, uid_t uid)
 {

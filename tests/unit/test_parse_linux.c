@@ -282,10 +282,11 @@ who_traces_and_whose_it_is(void **arg)
 	    "TracerPid:\t4711\nUid:\t1000\t0\t33\t34\nGid:\t5\t5\t5\t5\n";
 
 	(void)arg;
-	assert_int_equal(parse_tracer(text), 4711);
-	assert_int_equal(parse_tracer("Name:\tx\nTracerPid:\t0\n"), 0);
-	assert_int_equal(parse_tracer("TracerPid:\t1"), 0);
-	assert_int_equal(parse_tracer(""), 0);
+	assert_int_equal(parse_field(text, "TracerPid"), 4711);
+	assert_int_equal(parse_field("Name:\tx\nTracerPid:\t0\n",
+	    "TracerPid"), 0);
+	assert_int_equal(parse_field("TracerPid:\t1", "TracerPid"), -1);
+	assert_int_equal(parse_field("", "TracerPid"), -1);
 	assert_true(parse_has_uid(text, 1000));
 	assert_true(parse_has_uid(text, 0));
 	assert_true(parse_has_uid(text, 33));
