@@ -317,10 +317,10 @@ def test_closed_connections_are_nobody_who_waits(spawnd, place):
 
 
 def ask(where):
-    """Seconds to an answer."""
-    begin = time.monotonic()
-    assert h.request(where, "x 0 0").body.startswith(b"x ")
-    return time.monotonic() - begin
+    """The pid that answers."""
+    word, pid = h.request(where, "x 0 0").body.split()
+    assert word == b"x"
+    return int(pid)
 
 
 def none_left(s):
@@ -334,8 +334,9 @@ def test_cold_starts_in_a_row_lose_nothing(spawnd, place):
     for _ in range(COLD // POOLS):
         for i, s in enumerate(pools):
             assert s.workers() == []
-            ask(f"{place}/{i}")
-            assert len(s.workers()) == 1
+            pid = ask(f"{place}/{i}")
+            # It may be gone by now, where this test had to wait for its turn.
+            assert s.workers() in ([pid], [])
         for s in pools:
             none_left(s)
     for s in pools:

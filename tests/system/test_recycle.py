@@ -64,11 +64,9 @@ def test_the_same_run_with_killed_workers_loses_some(pool):
     over = threading.Event()
 
     def killer():
-        # No more than that: where readiness is only guessed, each counts as
+        # No faster than that: where readiness is only guessed, each counts as
         # a failed start, and the pool would slow down.
-        for _ in range(20):
-            if over.wait(0.05):
-                return
+        while not over.wait(0.05):
             for pid in s.workers()[:1]:
                 harness.kill(pid, signal.SIGKILL)
 
@@ -76,12 +74,16 @@ def test_the_same_run_with_killed_workers_loses_some(pool):
     with nginx:
         thread.start()
         try:
-            tally = web.request_many(nginx.port, PATH, check, REQUESTS,
-                                     THREADS)
+            # Each kill may happen to come between two requests.
+            for _ in range(10):
+                tally = web.request_many(nginx.port, PATH, check, REQUESTS,
+                                         THREADS)
+                assert tally.sent == tally.answered + tally.lost
+                if tally.lost > 0:
+                    break
         finally:
             over.set()
             thread.join()
-        assert tally.sent == REQUESTS == tally.answered + tally.lost
         assert tally.lost > 0, "the load is too weak to show a loss"
         # nginx passes an answer that breaks off after its headers on as a
         # whole one: it takes the check of its end to see that.
