@@ -360,8 +360,8 @@ plan_size(struct plan *p, struct err *e)
 		    c->max_workers != -1 ? OPT(c, max_workers) :
 		    OPT(c, workers), most,
 		    most + FDS_RESERVED, (long long)r.rlim_max);
-	/* A pipe of each, and what its end is seen by. */
-	p->files = (rlim_t)most * 2 + FDS_RESERVED;
+	/* As worker_init() wants them: for each two pipes and its end. */
+	p->files = (rlim_t)most * 3 + FDS_RESERVED;
 	p->files_max = r.rlim_max;
 	p->room = (unsigned int)most;
 	if (p->room < SCALE_ROOM)

@@ -22,6 +22,7 @@
 #define STATUS_SHARE	10	/* and after that a tenth of the time */
 #define STATUS_STEP	UINT64_C(2000)	/* usec for all, then the loop's turn */
 #define PSS_AGE		(30 * USEC)	/* a pss is not asked for again */
+#define PSS_WHOLE	USEC	/* asking takes so long for one answer */
 
 /* status.c: the pool as records */
 /* Remembers what does not change. Before the loop. */

@@ -33,6 +33,7 @@ struct status {
 	unsigned int	 slot;		/* the next one */
 	uint64_t	*inodes;	/* the accepted connections */
 	int		 n;		/* of them; -1: unknown */
+	uint64_t	 asked;		/* usec of waiting for what pss is */
 	unsigned int	 busy, idle;	/* workers, as far as counted */
 	bool		 counted;
 	struct usage	 sum;
@@ -297,10 +298,15 @@ look(struct status *s, const struct pool_worker *w, uint64_t now,
 {
 	struct memory *m = w->pid > 0 ? recall(w) : NULL;
 	bool pss = s->full && m != NULL && (m->pss_at == 0 ||
-	    now - m->pss_at > PSS_AGE);
+	    now - m->pss_at > PSS_AGE) && s->asked < PSS_WHOLE;
+	bool seen;
 
 	*over = false;
-	if (m == NULL || usage_worker(w->pid, s->inodes, s->n, pss, u) == -1)
+	seen = m != NULL && usage_worker(w->pid, s->inodes, s->n, pss,
+	    u) == 0;
+	if (pss)
+		s->asked += loop_now() - now;
+	if (!seen)
 		return NULL;
 	*over = u->over;
 	remember(m, u, now);
