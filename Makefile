@@ -45,10 +45,10 @@ PREFLIGHT =	elf.c inspect.c library.c prefiles.c preflight.c preprint.c \
 PROTO =		proto.c
 SRCS =		${BASE} ${CONFIG} ${PRIVILEGE} ${POOL} ${RUN} ${CONTROL} \
 		${PREFLIGHT} ${PROTO}
-SRCS_linux =	diag_linux.c end_linux.c inspected_linux.c jail_linux.c \
+SRCS_linux =	diag_linux.c end_linux.c jail_linux.c \
 		load_linux.c looker_linux.c netlink_linux.c observe_linux.c \
 		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
-		quiet_linux.c refuse_linux.c request_linux.c usage_linux.c
+		keepalive_linux.c refuse_linux.c slow_linux.c usage_linux.c
 SRCS_posix =	end_none.c jail_posix.c observe_none.c path_posix.c \
 		refuse_none.c usage_none.c
 FOREIGN_linux =	posix

@@ -59,7 +59,7 @@ CIRCLES = [
     ({"supervise.c", "adapt.c", "output.c", "selfcheck.c", "reap.c", "sample.c",
       "orphans.c", "traced.c"},
      "each tells the pool by supervise.c, which calls them for its actions"),
-    ({"looker_linux.c", "quiet_linux.c", "usage_linux.c"},
+    ({"looker_linux.c", "keepalive_linux.c", "usage_linux.c"},
      "who asks the looker has the answer that the looker's process calls"),
     ({"control.c", "command.c"},
      "a command answers by the server that has read it"),

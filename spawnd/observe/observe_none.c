@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Where nothing can be observed, time has to do. */
+/* Systems where nothing can be observed: readiness goes by time. */
 #include "observe/observe.h"
 #include "pool/pool.h"
 
@@ -35,7 +35,7 @@ observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	(void)keep_idle;
 	(void)now;
 	(void)s;
-	/* Whether it catches the signal is not known either: it is sent. */
+	/* Nor is it known whether the worker catches the signal: send it. */
 	*x = (struct exam){ .holds = HOLDS_UNKNOWN, .catches = true };
 }
 

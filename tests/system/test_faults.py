@@ -25,7 +25,7 @@ WORKERS = 3
 STRACE = "/usr/bin/strace"
 RECOVERY = 1.0          # seconds without a fault, until that is said
 CANNOT_SEE = "listen socket: its connections cannot be seen: "
-CANNOT_LOOK = r"worker \d+: cannot be looked into: "
+CANNOT_LOOK = r"worker \d+: cannot be inspected: "
 
 
 class Load(test_retire.Load):

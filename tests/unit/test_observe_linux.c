@@ -624,7 +624,7 @@ a_dear_worker_hides_no_other(void **arg)
 	const struct sleep crowd = { "crowd", sleeps_with_a_crowd, 0, CROWD,
 	    0, false };
 	const struct sleep s = { "polls", polls, 1, 1, 0, false };
-	struct sight dear = { .cpu = 0 };
+	struct sight large = { .cpu = 0 };
 	uint64_t now = 5000 * USEC, end = loop_now() + PATIENCE;
 	pid_t other;
 	struct view v;
@@ -638,9 +638,9 @@ a_dear_worker_hides_no_other(void **arg)
 	}
 	start(s.work, s.clients);
 	await_rest(&s);
-	assert_int_equal(observe_look(other, USEC, now, &dear), LOOK_NO);
-	assert_true(dear.dear);
-	assert_int_equal(observe_look(other, USEC, now + 1, &dear),
+	assert_int_equal(observe_look(other, USEC, now, &large), LOOK_NO);
+	assert_true(large.expensive);
+	assert_int_equal(observe_look(other, USEC, now + 1, &large),
 	    LOOK_UNKNOWN);
 	assert_int_equal(observe_look(worker, USEC, now + 1, &sight),
 	    LOOK_READY);
