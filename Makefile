@@ -30,7 +30,7 @@ OS =		${NATIVE}
 
 # By folder; what only one system has comes by the name of the system.
 BASE =		environ.c err.c findings.c log.c loop.c path.c pidlock.c \
-		signame.c syslog.c
+		signame.c syslog.c text.c
 CONFIG =	address.c env.c exitcode.c exposure.c ident.c limit.c \
 		names.c names_kfcgi.c names_multiwatch.c names_spawn_fcgi.c \
 		option.c options.c plan.c plan_control.c rights.c
@@ -271,7 +271,8 @@ LIBS_static.app = -static
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o path.o proto.o ${CTL_OBJS} ${MAIN_${SANITIZE}}
+CTL_ALL =	spawnctl.o err.o path.o text.o proto.o ${CTL_OBJS} \
+		${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
 

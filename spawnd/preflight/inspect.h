@@ -30,8 +30,6 @@ void	 presocket_check(const struct plan *p, struct findings *f);
 void	 prefiles_check(const struct plan *p, struct findings *f);
 
 /* preprint.c */
-/* Prints text on standard output, control bytes in it as \xNN. */
-void	 preprint_text(const char *text);
 /* Prints the plan as "key: value" lines, leaving out what is not known. */
 void	 preprint_plan(const struct plan *p);
 
