@@ -29,8 +29,8 @@ NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
 # By folder; what only one system has comes by the name of the system.
-BASE =		environ.c err.c findings.c log.c loop.c path.c pidlock.c \
-		signame.c syslog.c
+BASE =		elf.c environ.c err.c findings.c log.c loop.c path.c pidlock.c \
+		script.c signame.c syslog.c text.c
 CONFIG =	address.c env.c exitcode.c exposure.c ident.c limit.c \
 		names.c names_kfcgi.c names_multiwatch.c names_spawn_fcgi.c \
 		option.c options.c plan.c plan_control.c rights.c
@@ -40,7 +40,7 @@ RUN =		adapt.c exec_error.c history.c orphans.c output.c reap.c \
 		report.c sample.c sdnotify.c selfcheck.c supervise.c \
 		traced.c worker.c
 CONTROL =	budget.c command.c control.c rundir.c status.c
-PREFLIGHT =	elf.c inspect.c library.c prefiles.c preflight.c preprint.c \
+PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
 SRCS =		${BASE} ${CONFIG} ${PRIVILEGE} ${POOL} ${RUN} ${CONTROL} \
@@ -271,7 +271,8 @@ LIBS_static.app = -static
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o path.o proto.o ${CTL_OBJS} ${MAIN_${SANITIZE}}
+CTL_ALL =	spawnctl.o err.o path.o text.o proto.o ${CTL_OBJS} \
+		${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
 

@@ -49,7 +49,7 @@ WALLS = {
     "client": {"base", "proto"},
     "ctl": {"base", "client", "proto"},
 }
-PUBLIC = {"base/units.h", "pool/scale.h"}
+PUBLIC = {"base/program.h", "base/units.h", "pool/scale.h"}
 EVERYWHERE = {"base/units.h"}       # it has no code
 
 # Files of one folder that call each other in a circle, and why they do.

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define SPAWND_VERSION		"0.1"
 #define NAME_SIZE		33	/* of a pool, with the NUL */
@@ -44,16 +45,41 @@ struct findings {
 
 /* err.c */
 /*
- * Sets *e to the status and the formatted line, any byte below 0x20 in it
- * shown as \xNN. Returns -1, so that a caller can return its result.
+ * Sets *e to the status and the formatted line, its control characters shown
+ * as \xNN. Returns -1, so that a caller can return its result.
  */
 int	 err_set(struct err *e, int status, const char *fmt, ...)
 	    __attribute__((format(printf, 3, 4)));
 /* The exit status that fits an errno: 77 for EACCES and EPERM, else dflt. */
 int	 err_status(int error, int dflt);
 
+/* text.c: text that others have written */
+/* How many of the len bytes at s are one UTF-8 character; 0: they are none. */
+size_t	 text_utf8(const char *s, size_t len);
+/*
+ * Copies len bytes of s to buf with every control character, U+0080 to U+009F
+ * among them, as \xNN for each of its bytes. With `strict` so are bytes that
+ * are not UTF-8, and characters that hide others or change the direction of
+ * writing. What does not fit in `size` bytes with a NUL is left out, whole
+ * characters at a time. Returns the length of the copy.
+ */
+size_t	 text_escape(char *buf, size_t size, const char *s, size_t len,
+	    bool strict);
+/* Writes the strict form to f. */
+void	 text_print(FILE *f, const char *s, size_t len);
+/* A word as a shell takes it, in malloc'd memory; NULL without memory. */
+char	*text_quote(const char *word);
+/*
+ * Reads the len bytes at s as a number, with K, M or G (powers of 1024)
+ * behind it or nothing, below 2^63. Returns 0 with *value set, or -1.
+ */
+int	 text_size(const char *s, size_t len, uint64_t *value);
+
 /* findings.c */
-/* Adds one. Ends the process when there is no memory. */
+/*
+ * Adds one, its text escaped as err_set() does it. Ends the process when there
+ * is no memory.
+ */
 void	 findings_add(struct findings *f, int level, int status,
 	    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* The first error, or NULL. */

@@ -6,7 +6,6 @@
 #include <sys/select.h>
 #include <sys/stat.h>
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -400,39 +399,6 @@ begin(char *buf, int priority, pid_t pid, const char *level)
 	return n;
 }
 
-/* The controls that a terminal obeys: C0, and C1 in UTF-8. */
-static size_t
-count_control(const unsigned char *s, size_t len)
-{
-	if (s[0] < 0x20 || s[0] == 0x7f)
-		return 1;
-	return len > 1 && s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0 ? 2 : 0;
-}
-
-/* Copies bytes, control ones as \xNN, as long as there is room for them. */
-static size_t
-escape(char *to, size_t room, const char *s, size_t len)
-{
-	static const char hex[] = "0123456789abcdef";
-	const unsigned char *c = (const unsigned char *)s;
-	size_t i, n = 0, control = 0;
-
-	for (i = 0; i < len && n + 4 <= room; i++) {
-		if (control == 0)
-			control = count_control(c + i, len - i);
-		if (control == 0) {
-			to[n++] = s[i];
-			continue;
-		}
-		control--;
-		to[n++] = '\\';
-		to[n++] = 'x';
-		to[n++] = hex[c[i] >> 4];
-		to[n++] = hex[c[i] & 15];
-	}
-	return n;
-}
-
 /* line has room for a newline behind its len bytes. */
 static int
 put(int priority, char *line, size_t len)
@@ -474,7 +440,8 @@ put_own(int priority, const char *level, const char *fmt, va_list ap)
 
 	n = begin(line, priority, getpid(), level);
 	vsnprintf(text, sizeof(text), fmt, ap);
-	n += escape(line + n, sizeof(line) - n - 1, text, strlen(text));
+	n += text_escape(line + n, sizeof(line) - n, text, strlen(text),
+	    false);
 	finish(priority, line, n);
 }
 
@@ -511,7 +478,7 @@ log_worker(pid_t pid, const char *text, size_t len, bool split, bool raw)
 		memcpy(line + n, text, len);
 		n += len;
 	} else {
-		n += escape(line + n, ESCAPED_SIZE, text, len);
+		n += text_escape(line + n, ESCAPED_SIZE + 1, text, len, false);
 		if (split)
 			line[n++] = '\\';
 	}

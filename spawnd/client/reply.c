@@ -120,7 +120,8 @@ reply_cut(const struct proto_record *r, const char *key, char *buf,
 {
 	const char *value = proto_get(r, key);
 
-	proto_show(value != NULL ? value : "", buf, size);
+	value = value != NULL ? value : "";
+	text_escape(buf, size, value, strlen(value), true);
 	return buf;
 }
 

@@ -46,7 +46,7 @@ text(const char *value)
 		j = json_string(value);
 	if (j != NULL)
 		return j;
-	proto_show(value, buf, sizeof(buf));
+	text_escape(buf, sizeof(buf), value, strlen(value), true);
 	return json_string(buf);
 }
 

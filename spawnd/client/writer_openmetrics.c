@@ -106,7 +106,7 @@ put_label(FILE *f, const char *name, const char *value)
 	char buf[SHOW_SIZE];
 	const char *s;
 
-	proto_show(value, buf, sizeof(buf));
+	text_escape(buf, sizeof(buf), value, strlen(value), true);
 	fprintf(f, "%s=\"", name);
 	for (s = buf; *s != '\0'; s++) {
 		if (*s == '\\' || *s == '"')

@@ -88,14 +88,15 @@ static void
 write_counts(FILE *f, const struct reply *a)
 {
 	const struct proto_record *r = reply_find(a, "count");
-	char key[SHOW_SIZE], span[32];
+	const char *key;
+	char span[32];
 	double n;
 	int i;
 
 	fputs("  so far      ", f);
 	for (i = 0; i < r->n; i++) {
-		proto_show(r->fields[i].key, key, sizeof(key));
-		if (!proto_get_number(r, r->fields[i].key, &n) || (n == 0 &&
+		key = r->fields[i].key;
+		if (!proto_get_number(r, key, &n) || (n == 0 &&
 		    strcmp(key, "started") != 0))
 			continue;
 		if (strcmp(key, "saturated") == 0)
@@ -111,15 +112,14 @@ static void
 write_guarantees(FILE *f, const struct reply *a)
 {
 	const struct proto_record *r = reply_find(a, "guarantees");
-	char key[SHOW_SIZE];
 	bool any = false;
 	int i;
 
 	for (i = 0; i < r->n; i++) {
 		if (strcmp(r->fields[i].value, "no") != 0)
 			continue;
-		proto_show(r->fields[i].key, key, sizeof(key));
-		fprintf(f, "%s%s", any ? ", " : "  not in force ", key);
+		fprintf(f, "%s%s", any ? ", " : "  not in force ",
+		    r->fields[i].key);
 		any = true;
 	}
 	if (any)

@@ -20,31 +20,15 @@ set_nice(struct conf *c, const struct option *o, const char *opt,
 	return option_number(c, o, opt, val, e);
 }
 
-/* Bytes, or with K, M or G behind it. */
 static int
 set_size(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
-	static const char units[] = "KMG";
-	const char *why = "invalid", *unit;
-	size_t len = strspn(val, "0123456789");
-	char digits[24];
-	long long n = 0;
-	int shift = 0;
+	uint64_t *size = (uint64_t *)((char *)c + o->member);
 
-	unit = val[len] != '\0' ? strchr(units, val[len]) : NULL;
-	if (unit != NULL)
-		shift = 10 * (int)(unit - units + 1);
-	if (len > 0 && len < sizeof(digits) &&
-	    val[len + (unit != NULL)] == '\0') {
-		memcpy(digits, val, len);
-		digits[len] = '\0';
-		n = strtonum(digits, 0, INT64_MAX >> shift, &why);
-	}
-	if (why != NULL)
-		return err_set(e, EX_USAGE, "%s: %s: %s (a number of bytes, "
-		    "or with K, M or G behind it)", opt, val, why);
-	*(uint64_t *)((char *)c + o->member) = (uint64_t)n << shift;
+	if (text_size(val, strlen(val), size) == -1)
+		return err_set(e, EX_USAGE, "%s: %s: not a size (digits, then "
+		    "K, M, G or nothing)", opt, val);
 	return 0;
 }
 

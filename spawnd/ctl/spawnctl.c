@@ -241,7 +241,7 @@ list_one(const struct found *p)
 	struct conn t;
 	struct err e;
 
-	proto_show(p->name, name, sizeof(name));
+	text_escape(name, sizeof(name), p->name, strlen(p->name), true);
 	if (conn_open(&t, p->dir, true, &e) == -1 ||
 	    conn_ask(&t, "status", &a, &e) == -1) {
 		printf("%-20s %-10s %9s  %s\n", name, "?", "-", e.text);

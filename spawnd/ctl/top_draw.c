@@ -36,7 +36,7 @@ put(struct paper *p, const char *s)
 	int cells;
 
 	for (; *s != '\0'; s += len) {
-		if ((len = proto_utf8(s)) == 0)
+		if ((len = text_utf8(s, strlen(s))) == 0)
 			return;
 		cells = width_of(s, len);
 		if (p->cells + cells > p->columns ||

@@ -6,7 +6,6 @@
  */
 #include <sys/stat.h>
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,7 +19,6 @@
 #include "config/config.h"
 #include "preflight/inspect.h"
 
-#define HEAD_SIZE	256	/* what the kernel reads of a #! line */
 #define SCRIPT_DEPTH	4	/* interpreters that are scripts themselves */
 
 /* A file that is to be executed, or the working directory. */
@@ -192,64 +190,50 @@ check_env(struct program *x, const char *name)
 	    strchr(name, '\r') != NULL ? " (its lines end in CR LF)" : "");
 }
 
-/* line: what follows #! up to the end of the line. */
 static void
-check_script(struct program *x, char *line)
+check_script(struct program *x, struct script *s)
 {
 	struct program next;
 	const char *base;
-	char *arg;
-	bool crlf = line[0] != '\0' && line[strlen(line) - 1] == '\r';
 
-	line += strspn(line, " \t");
-	arg = line + strcspn(line, " \t");
-	if (*arg != '\0')
-		*arg++ = '\0';
-	arg += strspn(arg, " \t");
-	arg[strcspn(arg, " \t")] = '\0';
-	if (line[0] == '\0' || strcmp(line, "\r") == 0) {
+	if (s->interp[0] == '\0' || strcmp(s->interp, "\r") == 0) {
 		say(x, FINDING_ERROR, "its #! line names no interpreter");
 		return;
 	}
-	if (crlf && *arg == '\0' && access(line, F_OK) == -1) {
-		line[strcspn(line, "\r")] = '\0';
+	if (s->crlf && s->arg[0] == '\0' && access(s->interp, F_OK) == -1) {
+		s->interp[strcspn(s->interp, "\r")] = '\0';
 		findings_add(x->f, FINDING_ERROR, EX_CONFIG, "%s: its lines "
 		    "end in CR LF, so its interpreter %s is not found "
-		    "(convert it)", x->what, line);
+		    "(convert it)", x->what, s->interp);
 		return;
 	}
-	if (crlf)
+	if (s->crlf)
 		say(x, FINDING_WARNING, "its lines end in CR LF");
 	if (x->depth >= SCRIPT_DEPTH) {
 		say(x, FINDING_ERROR, "too many interpreters that are scripts "
 		    "themselves");
 		return;
 	}
-	init_next(&next, x, ": its interpreter ", line);
+	init_next(&next, x, ": its interpreter ", s->interp);
 	if (check_executable(&next))
 		look_into(&next);
-	base = strrchr(line, '/');
-	if (strcmp(base != NULL ? base + 1 : line, "env") == 0)
-		check_env(x, arg);
+	base = strrchr(s->interp, '/');
+	if (strcmp(base != NULL ? base + 1 : s->interp, "env") == 0)
+		check_env(x, s->arg);
 }
 
 static void
 check_elf(struct program *x, int fd)
 {
 	struct program loader;
+	char why[128];
 	struct elf e;
-	const char *why = elf_read(fd, &e);
+	const char *unfit = elf_read(fd, &e);
 
-	if (why != NULL) {
-		say(x, FINDING_ERROR, why);
-		return;
-	}
-	if (!elf_runs_here(e.machine))
-		findings_add(x->f, FINDING_ERROR, EX_CONFIG, "%s: it is built "
-		    "for %s (ELF number %u), not for this machine", x->what,
-		    elf_machine(e.machine), e.machine);
-	else if (e.type != ET_EXEC && e.type != ET_DYN)
-		say(x, FINDING_ERROR, "it is an ELF file, but not a program");
+	if (unfit == NULL)
+		unfit = elf_unfit(&e, why, sizeof(why));
+	if (unfit != NULL)
+		say(x, FINDING_ERROR, unfit);
 	else if (e.interp != NULL) {
 		init_next(&loader, x, ": its loader ", e.interp);
 		if (x->p->jail != NULL)
@@ -265,8 +249,7 @@ check_elf(struct program *x, int fd)
 static void
 look_into(struct program *x)
 {
-	char head[HEAD_SIZE + 1];
-	ssize_t n;
+	struct script s;
 	int fd;
 
 	fd = open(x->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -276,17 +259,21 @@ look_into(struct program *x)
 		    x->path, x->p->ident.user);
 		return;
 	}
-	if ((n = pread(fd, head, sizeof(head) - 1, 0)) < 0)
-		n = 0;
-	head[n] = '\0';
-	if (n >= 2 && memcmp(head, "#!", 2) == 0) {
-		head[strcspn(head, "\n")] = '\0';
-		check_script(x, head + 2);
-	} else if (n >= SELFMAG && memcmp(head, ELFMAG, SELFMAG) == 0)
+	switch (script_read(fd, &s)) {
+	case SCRIPT_EMPTY:
+		say(x, FINDING_ERROR, "it is empty");
+		break;
+	case SCRIPT_LINES:
+		check_script(x, &s);
+		break;
+	case SCRIPT_ELF:
 		check_elf(x, fd);
-	else
-		say(x, FINDING_ERROR, n == 0 ? "it is empty" : "it is neither "
-		    "a program nor a script with a #! line");
+		break;
+	case SCRIPT_NEITHER:
+		say(x, FINDING_ERROR, "it is neither a program nor a script "
+		    "with a #! line");
+		break;
+	}
 	close(fd);
 }
 

@@ -4,19 +4,8 @@
 #define PREFLIGHT_INSPECT_H
 
 #include "base/base.h"
+#include "base/program.h"
 #include "config/config.h"
-
-/* What the headers of an ELF file say; NULL: it does not. */
-struct elf {
-	bool		 wide;		/* 64 bits */
-	unsigned int	 machine, type;	/* EM_*, ET_* */
-	char		*interp;	/* the loader */
-	char		*soname;
-	char		*rpath, *runpath;
-	char		**needed;	/* libraries */
-	size_t		 nneeded;
-	bool		 nodefault;	/* not from the default directories */
-};
 
 /* presocket.c */
 /*
@@ -30,8 +19,6 @@ void	 presocket_check(const struct plan *p, struct findings *f);
 void	 prefiles_check(const struct plan *p, struct findings *f);
 
 /* preprint.c */
-/* Prints text on standard output, control bytes in it as \xNN. */
-void	 preprint_text(const char *text);
 /* Prints the plan as "key: value" lines, leaving out what is not known. */
 void	 preprint_plan(const struct plan *p);
 
@@ -50,17 +37,5 @@ void	 inspect_run(const struct plan *p, struct findings *f);
  */
 void	 library_check(const struct plan *p, struct findings *f,
 	    const char *path, const struct elf *e);
-
-/* elf.c */
-/*
- * Reads the headers of the regular file fd, which may hold anything. Returns
- * NULL with *e filled (to be freed), or in words what is wrong with it.
- */
-const char *elf_read(int fd, struct elf *e);
-void	 elf_free(struct elf *e);
-/* The name of a machine number. */
-const char *elf_machine(unsigned int machine);
-/* Could this kernel run programs for that machine? True if unknown. */
-bool	 elf_runs_here(unsigned int machine);
 
 #endif

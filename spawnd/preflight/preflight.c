@@ -38,17 +38,6 @@ static const char letters[] = {
 	[FINDING_ERROR] = 'E', [FINDING_WARNING] = 'W', [FINDING_NOTE] = 'N',
 };
 
-static void
-say(int fd, const char *text, size_t len)
-{
-	ssize_t n;
-
-	for (; len > 0; text += n, len -= (size_t)n) {
-		if ((n = write(fd, text, len)) <= 0)
-			_exit(1);
-	}
-}
-
 /*
  * A listening socket shows whether the kernel would tell of its queue. Without
  * an address Linux gives it a name that is no file and ends with it.
@@ -70,10 +59,9 @@ look_inside(struct plan *p, int fd)
 {
 	struct guarantees g = { 0 };
 	struct findings f = { 0 };
-	char line[2 * ERR_SIZE];
 	struct err e;
-	size_t i, j;
-	int n, s;
+	size_t i;
+	int r, s;
 
 	signal(SIGALRM, SIG_DFL);
 	alarm(LOOK_SECONDS);
@@ -85,21 +73,13 @@ look_inside(struct plan *p, int fd)
 		findings_add(&f, FINDING_ERROR, e.status, "%s", e.text);
 	else
 		inspect_run(p, &f);
-	n = snprintf(line, sizeof(line), "G%d%d%d%d%d%d\n", g.proc,
-	    g.proc_detached, g.queue, g.bounding_empty, g.no_new_privs,
-	    g.ends);
-	say(fd, line, (size_t)n);
-	for (i = 0; i < f.n; i++) {
-		const char *text = f.list[i].text;
-
-		line[0] = letters[f.list[i].level];
-		for (j = 0; text != NULL && text[j] != '\0' &&
-		    j < sizeof(line) - 2; j++)
-			line[j + 1] = (char)(text[j] == '\n' ? ' ' : text[j]);
-		line[j + 1] = '\n';
-		say(fd, line, j + 2);
-	}
-	say(fd, "Z\n", 2);
+	r = dprintf(fd, "G%d%d%d%d%d%d\n", g.proc, g.proc_detached, g.queue,
+	    g.bounding_empty, g.no_new_privs, g.ends);
+	for (i = 0; i < f.n && r > 0; i++)
+		r = dprintf(fd, "%c%s\n", letters[f.list[i].level],
+		    f.list[i].text);
+	if (r > 0)
+		dprintf(fd, "Z\n");
 	_exit(0);
 }
 
@@ -340,10 +320,7 @@ print_findings(const struct findings *f, int level, const char *name)
 		if ((int)f->list[i].level != level)
 			continue;
 		n++;
-		printf("%s: ", name);
-		preprint_text(f->list[i].text != NULL ? f->list[i].text :
-		    "out of memory");
-		putchar('\n');
+		printf("%s: %s\n", name, f->list[i].text);
 	}
 	return n;
 }

@@ -23,27 +23,6 @@
 #include "observe/observe.h"
 #include "preflight/inspect.h"
 
-/* A path as a shell would take it; buf has room for every byte quoted. */
-static void
-quote(const char *path, char *buf, size_t size)
-{
-	size_t n = 0;
-
-	if (strpbrk(path, " \t\n'\"\\$`*?;&|<>()#~[") == NULL) {
-		strlcpy(buf, path, size);
-		return;
-	}
-	buf[n++] = '\'';
-	for (; *path != '\0' && n + 6 < size; path++) {
-		if (*path == '\'')
-			n += strlcpy(buf + n, "'\\''", size - n);
-		else
-			buf[n++] = *path;
-	}
-	buf[n++] = '\'';
-	buf[n] = '\0';
-}
-
 /* The directory the socket is to be in, as the host sees it. */
 static void
 host_path(const struct plan *p, char *buf, size_t size)
@@ -59,15 +38,16 @@ host_path(const struct plan *p, char *buf, size_t size)
 static void
 say_no_directory(const struct plan *p, struct findings *f, int error)
 {
-	char dir[ERR_SIZE / 2], quoted[ERR_SIZE], advice[2 * ERR_SIZE] = "";
+	char dir[ERR_SIZE / 2], advice[2 * ERR_SIZE] = "", *quoted;
 
 	host_path(p, dir, sizeof(dir));
-	quote(dir, quoted, sizeof(quoted));
+	quoted = text_quote(dir);
 	/* The workers' own would let them lead the web server elsewhere. */
-	if (error == ENOENT)
+	if (error == ENOENT && quoted != NULL)
 		snprintf(advice, sizeof(advice), " (install -d %s-m 0755 %s)",
 		    p->root || rights_need_root(p) ? "-o root -g root " : "",
 		    quoted);
+	free(quoted);
 	findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its directory "
 	    "%s: %s%s%s", p->where, dir, error == ENOENT ? "does not exist" :
 	    error == ENOTDIR ? "is not a directory" : path_reason(error),

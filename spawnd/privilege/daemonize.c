@@ -2,7 +2,6 @@
 /* The first moments of the process, and its way into the background. */
 #include <sys/wait.h>
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -64,16 +63,6 @@ forward(int signo)
 	errno = saved;
 }
 
-/* C1 control characters are two bytes in UTF-8, and terminals heed them. */
-static bool
-is_control(const char *text, size_t i)
-{
-	unsigned char c = (unsigned char)text[i];
-
-	return iscntrl(c) || (i > 0 && text[i - 1] == '\xc2' && c >= 0x80 &&
-	    c < 0xa0);
-}
-
 /*
  * Paths and workers' words may hold anything; a terminal gets to see plain
  * lines, each under our name.
@@ -82,13 +71,12 @@ static void
 say(int status, const char *text)
 {
 	FILE *f = status == 0 ? stdout : stderr;
-	size_t i, len;
+	size_t len;
 
 	for (; *text != '\0'; text += len + (text[len] == '\n')) {
 		len = strcspn(text, "\n");
 		fprintf(f, "%s: ", getprogname());
-		for (i = 0; i < len; i++)
-			fputc(is_control(text, i) ? '?' : text[i], f);
+		text_print(f, text, len);
 		fputc('\n', f);
 	}
 	fflush(f);

@@ -109,13 +109,4 @@ const char *proto_get(const struct proto_record *r, const char *key);
 bool	 proto_get_number(const struct proto_record *r, const char *key,
 	    double *value);
 
-/*
- * Copies text for a terminal: control characters, bytes that are no UTF-8
- * and marks that change the direction of writing become \xNN. Returns its
- * length; what does not fit is left out whole.
- */
-size_t	 proto_show(const char *text, char *buf, size_t size);
-/* How many bytes the UTF-8 character at s has; 0: it is none. */
-size_t	 proto_utf8(const char *s);
-
 #endif
