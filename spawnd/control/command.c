@@ -49,9 +49,9 @@ run_ping(struct client *c, int n, char **words)
 		proto_text(&c->answer, "state", status_state());
 		proto_end(&c->answer);
 		proto_done(&c->answer);
-	} else if (pool_phase(supervise_pool()) == PHASE_START)
+	} else if (pool_phase(actor_pool()) == PHASE_START)
 		fail(c, EX_TEMPFAIL, "the pool is starting");
-	else if (pool_phase(supervise_pool()) == PHASE_UP)
+	else if (pool_phase(actor_pool()) == PHASE_UP)
 		fail(c, EX_UNAVAILABLE, "no worker is ready");
 	else
 		fail(c, EX_UNAVAILABLE, "the pool is stopping");
@@ -78,7 +78,7 @@ run_history(struct client *c, int n, char **words)
 static bool
 refuse_stopping(struct client *c)
 {
-	if (pool_phase(supervise_pool()) < PHASE_STOP)
+	if (pool_phase(actor_pool()) < PHASE_STOP)
 		return false;
 	fail(c, EX_TEMPFAIL, "the pool is stopping");
 	return true;
@@ -94,13 +94,13 @@ run_reload(struct client *c, int n, char **words)
 	say(c, "reload");
 	c->wait = WAIT_RELOAD;
 	c->told = UINT_MAX;
-	supervise_reload();
+	lifecycle_reload();
 }
 
 static void
 run_scale(struct client *c, int n, char **words)
 {
-	unsigned int min, max, most = pool_max(supervise_pool());
+	unsigned int min, max, most = pool_max(actor_pool());
 	char why[ERR_SIZE];
 	struct err e;
 
@@ -121,7 +121,7 @@ run_scale(struct client *c, int n, char **words)
 	proto_begin(&c->answer, "scaled");
 	proto_number(&c->answer, "min", min);
 	proto_number(&c->answer, "max", max);
-	proto_number(&c->answer, "target", pool_target(supervise_pool()));
+	proto_number(&c->answer, "target", pool_target(actor_pool()));
 	proto_end(&c->answer);
 	proto_done(&c->answer);
 }
@@ -137,8 +137,8 @@ run_stop(struct client *c, int n, char **words)
 	c->wait = WAIT_STOP;
 	c->told = UINT_MAX;
 	/* Who comes second waits along; only signals count. */
-	if (n == 1 || pool_phase(supervise_pool()) < PHASE_STOP)
-		supervise_stop(n == 1);
+	if (n == 1 || pool_phase(actor_pool()) < PHASE_STOP)
+		lifecycle_stop(n == 1);
 }
 
 static void
@@ -234,7 +234,7 @@ command_left(const struct client *c)
 static unsigned int
 count_new(void)
 {
-	const struct pool *p = supervise_pool();
+	const struct pool *p = actor_pool();
 	unsigned int i, n = 0, generation = 0;
 	struct pool_worker w;
 
@@ -253,7 +253,7 @@ count_new(void)
 static void
 tell(struct client *c, uint64_t now)
 {
-	const struct pool *p = supervise_pool();
+	const struct pool *p = actor_pool();
 	unsigned int n = c->wait == WAIT_RELOAD ? count_new() :
 	    pool_slots(p) - pool_count(p, SLOT_EMPTY);
 
@@ -272,7 +272,7 @@ tell(struct client *c, uint64_t now)
 void
 command_progress(void)
 {
-	bool over = pool_phase(supervise_pool()) >= PHASE_STOP;
+	bool over = pool_phase(actor_pool()) >= PHASE_STOP;
 	uint64_t now = loop_now();
 	struct client *c;
 

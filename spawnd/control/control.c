@@ -489,7 +489,7 @@ control_start(struct err *e)
 void
 control_changed(void)
 {
-	history_workers(loop_now(), pool_count(supervise_pool(), SLOT_READY));
+	history_workers(loop_now(), pool_count(actor_pool(), SLOT_READY));
 	if (TAILQ_EMPTY(&clients) || inside)
 		return;
 	command_progress();

@@ -58,7 +58,7 @@ status_init(const struct plan *p, const struct guarantees *g)
 const char *
 status_state(void)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 
 	switch (pool_phase(pool)) {
 	case PHASE_START:
@@ -75,7 +75,7 @@ status_state(void)
 bool
 status_serves(void)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 
 	return pool_phase(pool) == PHASE_UP &&
 	    (pool_target(pool) == 0 || pool_count(pool, SLOT_READY) > 0 ||
@@ -86,7 +86,7 @@ status_serves(void)
 static void
 write_pool(struct proto_output *o)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 	unsigned int min, max;
 
 	adapt_range(&min, &max);
@@ -142,7 +142,7 @@ write_saturation(struct proto_output *o)
 static void
 write_counts(struct proto_output *o)
 {
-	const struct pool *p = supervise_pool();
+	const struct pool *p = actor_pool();
 	const struct pool_counts *c = pool_counts(p);
 
 	proto_begin(o, "workers");
@@ -196,7 +196,7 @@ write_load(struct status *s, struct proto_output *o)
 		l.depth = LOAD_UNKNOWN;
 	if (s->n != -1)
 		l.busy = (unsigned int)s->n;
-	history_note(loop_now(), &l, pool_count(supervise_pool(),
+	history_note(loop_now(), &l, pool_count(actor_pool(),
 	    SLOT_READY));
 	proto_begin(o, "queue");
 	if (known) {
@@ -342,7 +342,7 @@ write_worker(struct status *s, const struct pool_worker *w, uint64_t now,
 
 	/* Not reaped yet, or kept from us: in no case is it idle. */
 	if (over)
-		traced_suspect(w->slot, false);
+		suspects_add(w->slot, false);
 	proto_begin(o, "worker");
 	proto_number(o, "slot", w->slot);
 	proto_text(o, "state", over ? "ended" : state_name(w->state));
@@ -380,7 +380,7 @@ write_sum(const struct status *s, struct proto_output *o)
 bool
 status_step(struct status *s, struct proto_output *o)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 	uint64_t now = loop_now(), until = now + STATUS_STEP / going;
 	struct pool_worker w;
 
