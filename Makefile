@@ -39,7 +39,7 @@ POOL =		drain.c pool.c renew.c retire.c scale.c slot.c start.c
 RUN =		actor.c adapt.c exec_error.c history.c lifecycle.c orphans.c \
 		output.c reap.c report.c sample.c sdnotify.c selfcheck.c \
 		signals.c suspects.c traced.c worker.c
-CONTROL =	budget.c command.c control.c rundir.c status.c
+CONTROL =	budget.c clients.c command.c control.c rundir.c status.c
 PREFLIGHT =	elf.c inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c

@@ -58,8 +58,6 @@ CIRCLES = [
      "a slot's event may change what the pool wants, and the other way round"),
     ({"looker_linux.c", "quiet_linux.c", "usage_linux.c"},
      "who asks the looker has the answer that the looker's process calls"),
-    ({"control.c", "command.c"},
-     "a command answers by the server that has read it"),
 ]
 
 # rule, what to find in the code (comments and literals blanked), where it may

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What clients may ask for: one table, with the right that each needs. */
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -219,15 +218,7 @@ command_run(struct client *c, char *line)
 		fail(c, EX_USAGE, "wrong number of words (help lists them)");
 	else
 		cmd->run(c, n - 1, words + 1);
-	control_answer(c);
-}
-
-bool
-command_left(const struct client *c)
-{
-	struct pollfd pfd = { .fd = c->fd };
-
-	return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR));
+	clients_answer(c);
 }
 
 /* How many workers are there that the last reload has started? */
@@ -266,7 +257,7 @@ tell(struct client *c, uint64_t now)
 	if (c->wait == WAIT_RELOAD)
 		proto_number(&c->answer, "of", pool_target(p));
 	proto_end(&c->answer);
-	control_more(c);
+	clients_more(c);
 }
 
 void
@@ -276,13 +267,13 @@ command_progress(void)
 	uint64_t now = loop_now();
 	struct client *c;
 
-	TAILQ_FOREACH(c, control_clients(), entry) {
+	TAILQ_FOREACH(c, clients_list(), entry) {
 		if (c->wait == WAIT_NO)
 			continue;
 		if (c->wait == WAIT_RELOAD && over) {
 			c->wait = WAIT_NO;
 			fail(c, EX_TEMPFAIL, "reload: the pool is stopping");
-			control_more(c);
+			clients_more(c);
 		} else if (c->sent == c->answer.len &&
 		    now - c->told_at >= PROGRESS)
 			tell(c, now);
@@ -294,7 +285,7 @@ command_reloaded(bool done)
 {
 	struct client *c;
 
-	TAILQ_FOREACH(c, control_clients(), entry) {
+	TAILQ_FOREACH(c, clients_list(), entry) {
 		if (c->wait != WAIT_RELOAD)
 			continue;
 		c->wait = WAIT_NO;
@@ -303,6 +294,6 @@ command_reloaded(bool done)
 		else
 			fail(c, EX_UNAVAILABLE, "reload: the new workers "
 			    "failed, the old ones stay (the log says why)");
-		control_more(c);
+		clients_more(c);
 	}
 }

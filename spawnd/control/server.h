@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What control.c and command.c share of a client, and nobody else sees. */
+/* A client of the sockets, private to this folder. */
 #ifndef CONTROL_SERVER_H
 #define CONTROL_SERVER_H
 
@@ -37,12 +37,17 @@ struct client {
 
 TAILQ_HEAD(client_list, client);
 
-/* control.c */
-struct client_list *control_clients(void);
+/* clients.c */
+struct client_list *clients_list(void);
+/* A new client, without its watches; NULL: there is no place or no memory. */
+struct client *clients_add(int fd, uid_t uid, enum right right);
+void	 clients_drop(struct client *c);
+/* When it will have been too slow. */
+uint64_t clients_deadline(const struct client *c);
 /* From now on an answer is sent. */
-void	 control_answer(struct client *c);
+void	 clients_answer(struct client *c);
 /* There is more of an answer that waited. */
-void	 control_more(struct client *c);
+void	 clients_more(struct client *c);
 
 /* budget.c: cpu for those who only read */
 /* When there is some again, now or later. */
@@ -54,8 +59,6 @@ void	 budget_spend(uint64_t usec);
 /* command.c */
 /* Carries out a command, and begins to answer it. */
 void	 command_run(struct client *c, char *line);
-/* Has it closed its end, with what it asked for still to come? */
-bool	 command_left(const struct client *c);
 /* Tells those who wait how far it is. */
 void	 command_progress(void);
 /* Tells them that the reload is over. */
