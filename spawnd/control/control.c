@@ -22,9 +22,9 @@
 #include "proto/proto.h"
 #include "run/run.h"
 
-#define AHEAD	16384		/* bytes written before they are taken */
+#define AHEAD	16384		/* bytes written before they are sent */
 #define ACCEPTS		16		/* in one turn of the loop */
-#define TURN		20		/* usec of cpu, the loop itself, each */
+#define TURN		20		/* usec of cpu that the loop itself takes */
 
 static struct listener {
 	int		 fd;
@@ -47,7 +47,7 @@ is_over_budget(enum right right)
 	return right == READS_ONLY && !budget_fill(loop_now());
 }
 
-/* Takes the cpu that was used since `before`. */
+/* Charges the cpu that was used since `before` to the budget. */
 static void
 charge(enum right right, uint64_t before)
 {
@@ -151,7 +151,7 @@ read_input(struct client *c)
 	struct cmsghdr *h;
 	ssize_t n;
 
-	/* Room for one and no more, CMSG_SPACE() would take two. */
+	/* Room for one descriptor: CMSG_SPACE() would let two in. */
 	if (c->right == CONTROLS) {
 		m.msg_control = u.buf;
 		m.msg_controllen = CMSG_LEN(sizeof(int));
@@ -345,7 +345,7 @@ control_open(struct plan *p, struct err *e)
 	control_close();
 	if (e->status == 0)
 		return 0;
-	/* A name that is taken is not passed over, either. */
+	/* A name that was asked for must not be replaced, either. */
 	if (asked || p->conf->name != NULL)
 		return -1;
 	log_warn("%s (no control sockets; --control names another place)",
