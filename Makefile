@@ -36,10 +36,10 @@ CONFIG =	address.c env.c exitcode.c exposure.c ident.c limit.c \
 		option.c options.c plan.c plan_control.c rights.c
 PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
 POOL =		drain.c pool.c renew.c retire.c scale.c slot.c start.c
-RUN =		adapt.c exec_error.c history.c orphans.c output.c reap.c \
-		report.c sample.c sdnotify.c selfcheck.c supervise.c \
-		traced.c worker.c
-CONTROL =	budget.c command.c control.c rundir.c status.c
+RUN =		actor.c adapt.c exec_error.c history.c lifecycle.c orphans.c \
+		output.c reap.c report.c sample.c sdnotify.c selfcheck.c \
+		signals.c suspects.c traced.c worker.c
+CONTROL =	budget.c clients.c command.c control.c rundir.c status.c
 PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c

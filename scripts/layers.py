@@ -56,13 +56,8 @@ EVERYWHERE = {"base/units.h"}       # it has no code
 CIRCLES = [
     ({"pool.c", "slot.c", "drain.c", "renew.c", "retire.c", "start.c"},
      "a slot's event may change what the pool wants, and the other way round"),
-    ({"supervise.c", "adapt.c", "output.c", "selfcheck.c", "reap.c", "sample.c",
-      "orphans.c", "traced.c"},
-     "each tells the pool by supervise.c, which calls them for its actions"),
     ({"looker_linux.c", "keepalive_linux.c", "usage_linux.c"},
      "who asks the looker has the answer that the looker's process calls"),
-    ({"control.c", "command.c"},
-     "a command answers by the server that has read it"),
 ]
 
 # rule, what to find in the code (comments and literals blanked), where it may
@@ -339,8 +334,8 @@ def plants():
     yield "conditional compilation", "pool.h", "#if 0\n#endif\n"
     yield "walls", "err.c", '#include "config/config.h"\n'
     yield ("walls", "slot.c",
-           "int\nf(void)\n{\n\treturn supervise_run();\n}\n")
-    yield "private headers", "supervise.c", '#include "observe/linux.h"\n'
+           "int\nf(void)\n{\n\treturn lifecycle_run();\n}\n")
+    yield "private headers", "actor.c", '#include "observe/linux.h"\n'
     yield "headers by folder", "err.c", '#include "base.h"\n'
     yield "circles", "path.c", "void\nf(void)\n{\n\tlog_lost(0);\n}\n"
     yield ("predicates", "err.c",

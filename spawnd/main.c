@@ -110,21 +110,49 @@ open_all(struct err *e)
 	return 0;
 }
 
+static void
+on_notice(const struct pool_notice *n)
+{
+	control_notice(n);
+	selfcheck_notice(n);
+	lifecycle_notice(n);
+	if (n->what == NOTICE_READY)
+		adapt_start();
+}
+
+static void
+on_change(void)
+{
+	lifecycle_changed();
+	control_changed();
+}
+
+/* All that runs by the loop, in the jail. */
+static int
+init_run(struct err *e)
+{
+	const struct actor_hooks hooks = { on_notice, on_change };
+
+	orphans_init();
+	selfcheck_init();
+	lifecycle_init(&plan);
+	if (loop_init(e) == -1 || actor_init(&plan, &hooks, e) == -1 ||
+	    signals_init(&conf, e) == -1 || traced_init(e) == -1 ||
+	    adapt_init(&plan, guarantees.queue, e) == -1)
+		return -1;
+	return control_start(e);
+}
+
 /* Everything from the plan to a jailed process with nothing running yet. */
 static int
 start(struct err *e)
 {
-	const struct supervise_hooks hooks = { control_notice,
-	    control_changed };
-
 	/* From here to run() a signal waits: nothing is left half done. */
 	loop_block_signals();
 	if (!conf.foreground && daemonize_start(&plan, e) == -1)
 		return -1;
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
-	    loop_init(e) == -1 || supervise_init(&plan, &hooks, e) == -1 ||
-	    adapt_init(&plan, guarantees.queue, e) == -1 ||
-	    control_start(e) == -1) {
+	    init_run(e) == -1) {
 		control_close();
 		listen_remove(&plan);
 		pidfile_clear(&plan);
@@ -173,7 +201,7 @@ replace(void)
 static int
 run(void)
 {
-	int status = supervise_run();
+	int status = lifecycle_run();
 
 	control_close();
 	listen_remove(&plan);

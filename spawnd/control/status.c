@@ -18,7 +18,7 @@
 #include "proto/proto.h"
 #include "run/run.h"
 
-/* What is remembered of a worker from one look to the next. */
+/* What is remembered of a worker from one status to the next. */
 struct memory {
 	pid_t		 pid;
 	uint64_t	 connection;	/* one that it held */
@@ -41,11 +41,11 @@ struct status {
 
 static const struct plan *plan;
 static const struct guarantees *guarantees;
-static struct memory *memory;	/* of the first slots, once somebody asks */
+static struct memory *memory;	/* of the first slots, once it is asked for */
 static unsigned int remembered;	/* how many those are */
-static unsigned int going;	/* how many are taken stock of at a time */
-static uint64_t began;		/* loop_now()'s time */
-static time_t began_at;		/* and that of the clock on the wall */
+static unsigned int going;	/* statuses that are being written */
+static uint64_t began;		/* by loop_now() */
+static time_t began_at;		/* by the wall clock */
 
 void
 status_init(const struct plan *p, const struct guarantees *g)
@@ -59,7 +59,7 @@ status_init(const struct plan *p, const struct guarantees *g)
 const char *
 status_state(void)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 
 	switch (pool_phase(pool)) {
 	case PHASE_START:
@@ -76,7 +76,7 @@ status_state(void)
 bool
 status_serves(void)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 
 	return pool_phase(pool) == PHASE_UP &&
 	    (pool_target(pool) == 0 || pool_count(pool, SLOT_READY) > 0 ||
@@ -85,9 +85,9 @@ status_serves(void)
 }
 
 static void
-write_pool(struct proto_output *o)
+record_pool(struct proto_output *o)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 	unsigned int min, max;
 
 	adapt_range(&min, &max);
@@ -113,14 +113,14 @@ write_pool(struct proto_output *o)
 }
 
 static unsigned int
-count(const struct pool *p, enum slot_state a, enum slot_state b)
+count_two(const struct pool *p, enum slot_state a, enum slot_state b)
 {
-	return pool_count(p, a) + (a != b ? pool_count(p, b) : 0);
+	return pool_count(p, a) + pool_count(p, b);
 }
 
 /* A pool of one size may have got bounds since. */
 static void
-write_saturation(struct proto_output *o)
+record_saturation(struct proto_output *o)
 {
 	const struct scale *list[] = { sample_state(), adapt_state() };
 	uint64_t times = 0, length = 0;
@@ -141,18 +141,18 @@ write_saturation(struct proto_output *o)
 }
 
 static void
-write_counts(struct proto_output *o)
+record_counts(struct proto_output *o)
 {
-	const struct pool *p = supervise_pool();
+	const struct pool *p = actor_pool();
 	const struct pool_counts *c = pool_counts(p);
 
 	proto_begin(o, "workers");
 	proto_number(o, "total", pool_slots(p) - pool_count(p, SLOT_EMPTY) -
 	    pool_count(p, SLOT_BACKOFF));
-	proto_number(o, "starting", count(p, SLOT_SPAWNING, SLOT_STARTING));
+	proto_number(o, "starting", count_two(p, SLOT_SPAWNING, SLOT_STARTING));
 	proto_number(o, "ready", pool_count(p, SLOT_READY));
-	proto_number(o, "retiring", count(p, SLOT_RETIRING, SLOT_FREEZING));
-	proto_number(o, "stopping", count(p, SLOT_STOPPING, SLOT_KILLED));
+	proto_number(o, "retiring", count_two(p, SLOT_RETIRING, SLOT_FREEZING));
+	proto_number(o, "stopping", count_two(p, SLOT_STOPPING, SLOT_KILLED));
 	proto_number(o, "backoff", pool_count(p, SLOT_BACKOFF));
 	proto_end(o);
 	proto_begin(o, "count");
@@ -168,12 +168,12 @@ write_counts(struct proto_output *o)
 	proto_number(o, "grown", c->grown);
 	proto_number(o, "reloads", c->reloads);
 	proto_number(o, "reloads_failed", c->reloads_failed);
-	write_saturation(o);
+	record_saturation(o);
 	proto_end(o);
 }
 
 static void
-write_guarantees(struct proto_output *o)
+record_guarantees(struct proto_output *o)
 {
 	proto_begin(o, "guarantees");
 	proto_truth(o, "proc", guarantees->proc);
@@ -185,9 +185,9 @@ write_guarantees(struct proto_output *o)
 	proto_end(o);
 }
 
-/* What is known of the load at this moment; notes it for later. */
+/* The load at this moment, as far as it is known. */
 static void
-write_load(struct status *s, struct proto_output *o)
+record_load(struct status *s, struct proto_output *o)
 {
 	unsigned int limit;
 	struct load l = { LOAD_UNKNOWN, LOAD_UNKNOWN, LOAD_UNKNOWN };
@@ -197,7 +197,7 @@ write_load(struct status *s, struct proto_output *o)
 		l.depth = LOAD_UNKNOWN;
 	if (s->n != -1)
 		l.busy = (unsigned int)s->n;
-	history_note(loop_now(), &l, pool_count(supervise_pool(),
+	history_note(loop_now(), &l, pool_count(actor_pool(),
 	    SLOT_READY));
 	proto_begin(o, "queue");
 	if (known) {
@@ -258,7 +258,7 @@ state_name(enum slot_state state)
 	}
 }
 
-/* What is remembered of a worker; of another process nothing. NULL: no room. */
+/* What is remembered of a worker; NULL without memory. */
 static struct memory *
 recall(const struct pool_worker *w)
 {
@@ -291,9 +291,9 @@ remember(struct memory *m, const struct usage *u, uint64_t now)
 	}
 }
 
-/* Returns NULL when it cannot be known, or when *over: it has ended. */
+/* Returns NULL if the worker cannot be seen or, *over set, has ended. */
 static struct memory *
-look(struct status *s, const struct pool_worker *w, uint64_t now,
+measure(struct status *s, const struct pool_worker *w, uint64_t now,
     struct usage *u, bool *over)
 {
 	struct memory *m = w->pid > 0 ? recall(w) : NULL;
@@ -314,7 +314,7 @@ look(struct status *s, const struct pool_worker *w, uint64_t now,
 }
 
 static void
-write_usage(struct status *s, const struct pool_worker *w,
+record_usage(struct status *s, const struct pool_worker *w,
     const struct usage *u, const struct memory *m, uint64_t now,
     struct proto_output *o)
 {
@@ -339,16 +339,16 @@ write_usage(struct status *s, const struct pool_worker *w,
 }
 
 static void
-write_worker(struct status *s, const struct pool_worker *w, uint64_t now,
+record_worker(struct status *s, const struct pool_worker *w, uint64_t now,
     struct proto_output *o)
 {
 	struct usage u;
 	bool over;
-	const struct memory *m = look(s, w, now, &u, &over);
+	const struct memory *m = measure(s, w, now, &u, &over);
 
-	/* Not reaped yet, or kept from us: in no case is it idle. */
+	/* Not reaped yet, or kept from us by a tracer; but never idle. */
 	if (over)
-		traced_suspect(w->slot, false);
+		suspects_add(w->slot, false);
 	proto_begin(o, "worker");
 	proto_number(o, "slot", w->slot);
 	proto_text(o, "state", over ? "ended" : state_name(w->state));
@@ -360,7 +360,7 @@ write_worker(struct status *s, const struct pool_worker *w, uint64_t now,
 		if (w->orphan)
 			proto_truth(o, "orphan", true);
 		if (m != NULL)
-			write_usage(s, w, &u, m, now, o);
+			record_usage(s, w, &u, m, now, o);
 		else if (!over)
 			s->counted = false;
 	} else if (w->state == SLOT_BACKOFF)
@@ -368,9 +368,9 @@ write_worker(struct status *s, const struct pool_worker *w, uint64_t now,
 	proto_end(o);
 }
 
-/* What only who has seen all workers knows. */
+/* What is known once all workers were seen. */
 static void
-write_sum(const struct status *s, struct proto_output *o)
+record_sum(const struct status *s, struct proto_output *o)
 {
 	proto_begin(o, "sum");
 	if (s->counted) {
@@ -386,31 +386,31 @@ write_sum(const struct status *s, struct proto_output *o)
 bool
 status_step(struct status *s, struct proto_output *o)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 	uint64_t now = loop_now(), until = now + STATUS_STEP / going;
 	struct pool_worker w;
 
 	if (!s->begun) {
-		write_pool(o);
-		write_counts(o);
-		write_guarantees(o);
-		write_load(s, o);
+		record_pool(o);
+		record_counts(o);
+		record_guarantees(o);
+		record_load(s, o);
 		s->begun = true;
 	}
 	for (; s->slot < pool_slots(pool) && now < until; s->slot++) {
 		if (!pool_worker(pool, s->slot, &w))
 			continue;
-		write_worker(s, &w, now, o);
+		record_worker(s, &w, now, o);
 		now = loop_now();
 	}
 	if (s->slot < pool_slots(pool))
 		return true;
-	write_sum(s, o);
+	record_sum(s, o);
 	return false;
 }
 
 static void
-put_known(struct proto_output *o, const char *key, uint16_t value)
+record_known(struct proto_output *o, const char *key, uint16_t value)
 {
 	if (value != HISTORY_UNKNOWN)
 		proto_number(o, key, value);
@@ -427,10 +427,10 @@ status_write_history(uint64_t now, struct proto_output *o)
 		proto_begin(o, "point");
 		proto_number(o, "ago", second - p->second);
 		proto_number(o, "workers", p->workers);
-		put_known(o, "busy", p->busy);
-		put_known(o, "busy_peak", p->peak_busy);
-		put_known(o, "queue", p->queue);
-		put_known(o, "queue_peak", p->peak_queue);
+		record_known(o, "busy", p->busy);
+		record_known(o, "busy_peak", p->peak_busy);
+		record_known(o, "queue", p->queue);
+		record_known(o, "queue_peak", p->peak_queue);
 		proto_end(o);
 	}
 }

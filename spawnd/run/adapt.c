@@ -99,7 +99,7 @@ observe(struct scale_view *v)
 	v->queue = l.depth;
 	v->waited = l.waited;
 	v->busy = l.busy;
-	history_note(v->now, &l, pool_count(supervise_pool(), SLOT_READY));
+	history_note(v->now, &l, pool_count(actor_pool(), SLOT_READY));
 	v->cost = loop_cpu() - before;
 	if (l.busy != LOAD_UNKNOWN) {
 		busy_cost = v->cost;
@@ -129,7 +129,7 @@ static void
 look(bool fired)
 {
 	struct pool_event ev = { .what = EV_TARGET };
-	struct pool *pool = supervise_pool();
+	struct pool *pool = actor_pool();
 	struct scale_view v = { .now = loop_now(), .fired = fired };
 	struct scale_next n;
 
@@ -154,7 +154,7 @@ look(bool fired)
 	}
 	if (n.target != pool_target(pool)) {
 		ev.workers = n.target;
-		supervise_event(&ev);
+		actor_event(&ev);
 	}
 }
 
@@ -227,7 +227,7 @@ begin(unsigned int workers)
 void
 adapt_range(unsigned int *min, unsigned int *max)
 {
-	unsigned int n = pool_target(supervise_pool());
+	unsigned int n = pool_target(actor_pool());
 
 	*min = has_bounds() ? scale.conf.min : n;
 	*max = has_bounds() ? scale.conf.max : n;
@@ -239,11 +239,11 @@ set_size(unsigned int workers)
 	struct pool_event ev = { .what = EV_TARGET, .workers = workers };
 
 	log_info("%u worker%s wanted, was %u", workers,
-	    workers == 1 ? "" : "s", pool_target(supervise_pool()));
+	    workers == 1 ? "" : "s", pool_target(actor_pool()));
 	/* So that a connection that comes later does not undo it. */
 	if (on)
 		scale_bounds(&scale, workers, workers, loop_now());
-	supervise_event(&ev);
+	actor_event(&ev);
 }
 
 static int
@@ -264,7 +264,7 @@ set_bounds(unsigned int min, unsigned int max, struct err *e)
 int
 adapt_bounds(unsigned int min, unsigned int max, struct err *e)
 {
-	if (pool_phase(supervise_pool()) >= PHASE_STOP)
+	if (pool_phase(actor_pool()) >= PHASE_STOP)
 		return 0;
 	if (!seen && min != max)
 		return err_set(e, EX_UNAVAILABLE, "scale: %u-%u: the listen "
@@ -283,7 +283,7 @@ adapt_step(int more)
 	struct err e;
 
 	adapt_range(&min, &max);
-	if (more > 0 && min < pool_max(supervise_pool()))
+	if (more > 0 && min < pool_max(actor_pool()))
 		min++;
 	else if (more < 0 && min > 1)
 		min--;

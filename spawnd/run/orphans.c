@@ -107,7 +107,7 @@ orphans_find(void)
 		if (!is_orphan(list[i]))
 			continue;
 		ev.pid = list[i];
-		supervise_event(&ev);
+		actor_event(&ev);
 		waiting += worker_slot(list[i]) == -1;
 	}
 	if (n >= 0)

@@ -297,7 +297,7 @@ on_readable(void *arg)
 	stream_free(s);
 	/* Few close it before they end. */
 	if (slot != -1)
-		traced_suspect((unsigned int)slot, false);
+		suspects_add((unsigned int)slot, false);
 }
 
 /* A new tick: whoever had its slice may have another. */

@@ -21,21 +21,17 @@ is_last(const struct pool *pool)
 void
 reap_ended(unsigned int slot, int status)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 	struct pool_event ev = { .what = EV_EXIT, .slot = slot,
 	    .status = status, .exec_failed = worker_failure(slot) != NULL };
 
-	traced_clear(slot);
-	if (supervise_stops() && is_last(pool))
+	suspects_remove(slot);
+	if (actor_stops() && is_last(pool))
 		orphans_find();	/* they are waited for */
 	output_end(slot);
-	/* One that starts dies of limits that are too low. */
-	if (ev.exec_failed || (WIFSIGNALED(status) &&
-	    pool_state(pool, slot) == SLOT_STARTING))
-		selfcheck_no_spawn();
 	if (pool_wants_queue(pool, slot))
 		ev.moved = observe_moved(worker_sight(slot)->mark);
-	supervise_event(&ev);
+	actor_event(&ev);
 }
 
 static void
@@ -44,7 +40,7 @@ take_halted(unsigned int slot, int signo)
 	struct pool_event ev = { .what = EV_HALTED, .slot = slot };
 
 	selfcheck_stopped(slot, signo);
-	supervise_event(&ev);
+	actor_event(&ev);
 }
 
 /*

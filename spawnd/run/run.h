@@ -33,30 +33,42 @@ enum exec_step {
 
 #define HISTORY_SPAN	300	/* seconds that are kept */
 
-/* supervise.c: between the pool and the world */
-/* Whom the supervisor tells, without knowing them. */
-struct supervise_hooks {
-	void		(*notice)(const struct pool_notice *n);
-	void		(*changed)(void);	/* the pool has */
+/* actor.c: between the pool and the world */
+struct actor_hooks {
+	void		(*on_notice)(const struct pool_notice *n);
+	void		(*on_change)(void);	/* the pool may have changed */
 };
 /*
- * Makes the pool of the plan and watches for what it has to know. The jail is
- * entered and the loop is there. Returns 0, or -1 with *e set (71).
+ * Makes the pool of the plan. The loop is there. Returns 0, or -1 with *e set
+ * (71).
  */
-int	 supervise_init(const struct plan *p, const struct supervise_hooks *h,
+int	 actor_init(const struct plan *p, const struct actor_hooks *h,
 	    struct err *e);
-/* Runs until the pool is done. Returns the exit status. */
-int	 supervise_run(void);
-struct pool *supervise_pool(void);
-/* Tells the pool, and does what it wants done. */
-void	 supervise_event(const struct pool_event *ev);
-void	 supervise_reload(void);
+/* Carries out what the pool wants done, and sets its next deadline. */
+void	 actor_act(void);
+/* Tells the pool, and carries out what follows. */
+void	 actor_event(const struct pool_event *ev);
+struct pool *actor_pool(void);
 /* Has the stop begun? */
-bool	 supervise_stops(void);
-/* Only a new start can mend what has happened: stops fast, with 71. */
-void	 supervise_end(const char *why);
+bool	 actor_stops(void);
+
+/* lifecycle.c: start, reload and stop as the outside sees them */
+void	 lifecycle_init(const struct plan *p);
+/* Runs until the pool is done. Returns the exit status. */
+int	 lifecycle_run(void);
+/* Logs what the pool did, and tells whom it concerns. */
+void	 lifecycle_notice(const struct pool_notice *n);
+/* Keeps the service manager's status true, once a second at most. */
+void	 lifecycle_changed(void);
+void	 lifecycle_reload(void);
 /* Graceful, or with `fast` without regard to requests. */
-void	 supervise_stop(bool fast);
+void	 lifecycle_stop(bool fast);
+/* Only a new start can repair what has happened: stops fast, with 71. */
+void	 lifecycle_restart(const char *why);
+
+/* signals.c: what comes from outside, other than commands */
+/* Begins to heed it. Returns 0, or -1 with *e set (71). */
+int	 signals_init(const struct conf *c, struct err *e);
 
 /* worker.c */
 /* Makes room for n slots. Returns 0, or -1 with *e set (71). */
@@ -82,11 +94,6 @@ void	 worker_replace(const struct plan *p, struct exec_failure *f);
 void	 worker_adopt(unsigned int slot, pid_t pid);
 /* The slot whose process that child is, or -1. */
 int	 worker_slot(pid_t pid);
-/*
- * Begins to watch for the ends of some that have lived for a while, so that
- * those that come and go cost nothing. Returns when the next is due, or NEVER.
- */
-uint64_t worker_watch(uint64_t now);
 /* Are ends watched for, so that one that is traced shows at once? */
 bool	 worker_watches(void);
 /* Has the slot's process ended so that worker_reap() will take it? */
@@ -117,18 +124,17 @@ void	 reap_children(void);
  */
 void	 reap_ended(unsigned int slot, int status);
 
+/* suspects.c: workers that may have ended without a SIGCHLD */
+/* Prepares for n slots; handler looks at the suspect in one. */
+void	 suspects_init(unsigned int n, void (*handler)(unsigned int slot));
+/* certain: it has ended, or was sent KILL. */
+void	 suspects_add(unsigned int slot, bool certain);
+/* It is gone, or lives. */
+void	 suspects_remove(unsigned int slot);
+
 /* traced.c: workers that have ended while another process traces them */
 /* Begins to watch for them. Returns 0, or -1 with *e set (71). */
 int	 traced_init(struct err *e);
-/*
- * A slot's process may have ended; certain: it has, or was sent KILL. If it
- * is not reaped soon it is looked at.
- */
-void	 traced_suspect(unsigned int slot, bool certain);
-/* A slot has a new process, whose end is to be watched for in a while. */
-void	 traced_expect(void);
-/* It is gone, or lives. */
-void	 traced_clear(unsigned int slot);
 
 /* output.c: the workers' output */
 /*
@@ -227,10 +233,10 @@ bool	 orphans_were_before(pid_t pid);
 /* Takes note of the limits as they are to be. */
 void	 selfcheck_init(void);
 /*
- * No process could be made. Ends spawnd if that is because somebody has
- * lowered its limits.
+ * Restarts spawnd if a worker could not be started because another process
+ * has lowered our limits.
  */
-void	 selfcheck_no_spawn(void);
+void	 selfcheck_notice(const struct pool_notice *n);
 /*
  * A slot's process has stopped, by that signal. If that was not us, it will be
  * continued, at once or after a while.

@@ -31,7 +31,7 @@ static void on_time(void);
 static void
 note_saturation(uint64_t now, const struct load *l)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 	unsigned int n = pool_target(pool);
 	struct scale_view v = {
 		.now = now,
@@ -55,7 +55,7 @@ look(uint64_t now, struct load *l)
 	uint64_t before = loop_cpu();
 
 	observe_load(true, l);
-	history_note(now, l, pool_count(supervise_pool(), SLOT_READY));
+	history_note(now, l, pool_count(actor_pool(), SLOT_READY));
 	note_saturation(now, l);
 	return loop_cpu() - before;
 }
@@ -98,7 +98,7 @@ on_time(void)
 	struct load l;
 
 	loop_pause(watch);
-	if (pool_phase(supervise_pool()) != PHASE_UP)
+	if (pool_phase(actor_pool()) != PHASE_UP)
 		return;
 	cost = look(now, &l);
 	again = !again && l.depth > 0 && l.depth != LOAD_UNKNOWN;
@@ -112,8 +112,8 @@ void
 sample_start(void)
 {
 	struct scale_conf c = {
-		.min = pool_target(supervise_pool()),
-		.max = pool_target(supervise_pool()),
+		.min = pool_target(actor_pool()),
+		.max = pool_target(actor_pool()),
 		.idle = USEC,
 	};
 

@@ -4,6 +4,7 @@
  * each other signals and lower each other's limits: mended where that can be.
  */
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include <signal.h>
 #include <stdio.h>
@@ -72,14 +73,23 @@ on_crippled(void)
 	snprintf(why, sizeof(why), "limits: %s: has been lowered by a worker "
 	    "or another process of this user, and no worker can be started",
 	    name);
-	supervise_end(why);
+	lifecycle_restart(why);
+}
+
+/* Limits that are too low let a spawn fail, or kill the worker at once. */
+static bool
+may_be_limits(const struct pool_notice *n)
+{
+	return n->what == NOTICE_NOFORK || n->exec_failed ||
+	    (n->what == NOTICE_EXIT && WIFSIGNALED(n->status) &&
+	    !n->was_ready);
 }
 
 void
-selfcheck_no_spawn(void)
+selfcheck_notice(const struct pool_notice *n)
 {
-	/* Not from within what the pool wants done. */
-	if (find_lowered() != NULL)
+	/* The pool's actions come first. */
+	if (may_be_limits(n) && find_lowered() != NULL)
 		loop_timer(TIMER_CRIPPLED, loop_now(), on_crippled);
 }
 
@@ -212,7 +222,7 @@ look_later(uint64_t pause)
 static void
 go_on(void)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 	unsigned int i, n = pool_slots(pool);
 	bool there = false, stays = false;
 
@@ -233,7 +243,7 @@ go_on(void)
 void
 selfcheck_stopped(unsigned int slot, int signo)
 {
-	if (pool_state(supervise_pool(), slot) == SLOT_FREEZING)
+	if (pool_state(actor_pool(), slot) == SLOT_FREEZING)
 		return;		/* that was us */
 	worker_sight(slot)->halted = signo;
 	look_later(STOPPED_PAUSE);

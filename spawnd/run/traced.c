@@ -18,56 +18,8 @@
 #include "pool/pool.h"
 #include "run/run.h"
 
-#define LOOK_FIRST	UINT64_C(20000)	/* usec, from suspicion to a look */
-#define LOOK_LAST	USEC
-#define WATCH_PAUSE	(USEC / 10)	/* so that many are due together */
-#define WATCH_YIELD	UINT64_C(1000)
 #define LOOKS		6		/* at one that may well live on */
 #define LOOKS_SURE	2		/* at what may be only a moment's */
-
-static bool watches;		/* TIMER_WATCH is set */
-static uint64_t look_at = NEVER;
-static uint64_t look_pause;
-static unsigned int nsuspects;
-
-static void on_look(void);
-
-static void
-look_later(uint64_t pause)
-{
-	look_pause = pause;
-	look_at = loop_now() + pause;
-	loop_timer(TIMER_TRACED, look_at, on_look);
-}
-
-void
-traced_suspect(unsigned int slot, bool certain)
-{
-	struct sight *s = worker_sight(slot);
-
-	if (worker_pid(slot) == 0)
-		return;
-	s->must_end |= certain;
-	if (s->suspect)
-		return;
-	s->suspect = true;
-	s->looks = 0;
-	/* Those that come in a row must not put it off. */
-	if (nsuspects++ == 0 || look_at > loop_now() + LOOK_FIRST)
-		look_later(LOOK_FIRST);
-}
-
-void
-traced_clear(unsigned int slot)
-{
-	struct sight *s = worker_sight(slot);
-
-	if (!s->suspect)
-		return;
-	s->suspect = false;
-	if (--nsuspects == 0)
-		loop_timer(TIMER_TRACED, NEVER, on_look);
-}
 
 /* What becomes of a tracer: our own are ended, an administrator's are not. */
 static void
@@ -93,7 +45,7 @@ take_tracer(pid_t worker, pid_t tracer, bool held, const char *next)
 static void
 take_end(unsigned int slot, const struct end *e)
 {
-	bool stops = pool_phase(supervise_pool()) >= PHASE_STOP;
+	bool stops = actor_stops();
 	const char *next = stops ? "the stop does not wait for it" :
 	    "the pool goes on without it";
 	pid_t pid = worker_pid(slot);
@@ -137,21 +89,7 @@ look(unsigned int slot)
 	if (is_certain(s, &e))
 		take_end(slot, &e);
 	else if (!s->must_end && !e.over && s->looks >= LOOKS)
-		traced_clear(slot);	/* it lives */
-}
-
-static void
-on_look(void)
-{
-	unsigned int i, n = pool_slots(supervise_pool());
-
-	for (i = 0; i < n && nsuspects > 0; i++) {
-		if (worker_sight(i)->suspect && worker_pid(i) != 0)
-			look(i);
-	}
-	if (nsuspects > 0)
-		look_later(look_pause * 2 < LOOK_LAST ? look_pause * 2 :
-		    LOOK_LAST);
+		suspects_remove(slot);	/* it lives */
 }
 
 static void
@@ -169,31 +107,9 @@ on_ends(void *arg)
 		slot = worker_slot(list[i]);
 		if (slot == -1 || worker_can_be_reaped((unsigned int)slot))
 			continue;
-		traced_suspect((unsigned int)slot, true);
+		suspects_add((unsigned int)slot, true);
 		look((unsigned int)slot);
 	}
-}
-
-static void
-on_watch(void)
-{
-	uint64_t now = loop_now(), next = worker_watch(now);
-
-	watches = next != NEVER;
-	if (!watches)
-		return;
-	/* Past already: more than a turn, and the others have theirs before. */
-	next = next > now ? next + WATCH_PAUSE : now + WATCH_YIELD;
-	loop_timer(TIMER_WATCH, next, on_watch);
-}
-
-void
-traced_expect(void)
-{
-	if (watches)
-		return;
-	watches = true;
-	loop_timer(TIMER_WATCH, loop_now() + USEC + WATCH_PAUSE, on_watch);
 }
 
 int
@@ -201,6 +117,7 @@ traced_init(struct err *e)
 {
 	int fd = end_events();
 
+	suspects_init(pool_slots(actor_pool()), look);
 	if (fd != -1 && loop_watch(fd, on_ends, NULL) == NULL)
 		return err_set(e, EX_OSERR, "loop: out of memory");
 	return 0;

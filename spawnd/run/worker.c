@@ -25,6 +25,8 @@
 #define WATCH_AGE	USEC	/* a pidfd costs as much as several calls */
 #define WATCH_TURN	64	/* are opened, then the loop's turn */
 #define WATCH_SPENT	16	/* are closed later, not before a spawn */
+#define WATCH_PAUSE	(USEC / 10)	/* so that many are due together */
+#define WATCH_YIELD	UINT64_C(1000)
 
 struct worker {
 	pid_t		 pid;		/* 0: no process */
@@ -45,6 +47,7 @@ static unsigned int nworkers;		/* slots */
 static int watched_below;		/* descriptors for end_watch(); 0 */
 static int spent[WATCH_SPENT];		/* of end_watch(), to be closed */
 static unsigned int nspent;
+static bool watch_due;			/* TIMER_WATCH is set */
 
 static int
 pid_compare(const struct worker *a, const struct worker *b)
@@ -183,8 +186,9 @@ stop_watching(void)
 	    "on (raise it: ulimit -Hn, LimitNOFILE=)");
 }
 
-uint64_t
-worker_watch(uint64_t now)
+/* Watches those that are old enough. Returns when the next is, or NEVER. */
+static uint64_t
+watch_ends(uint64_t now)
 {
 	uint64_t next = NEVER;
 	unsigned int i, n = 0;
@@ -205,6 +209,32 @@ worker_watch(uint64_t now)
 			stop_watching();
 	}
 	return next;
+}
+
+static void
+on_watch(void)
+{
+	uint64_t now = loop_now(), next = watch_ends(now);
+
+	watch_due = next != NEVER;
+	if (!watch_due)
+		return;
+	/* Past already: more than a turn, and the others have theirs before. */
+	next = next > now ? next + WATCH_PAUSE : now + WATCH_YIELD;
+	loop_timer(TIMER_WATCH, next, on_watch);
+}
+
+/* The slot has a process from now on. */
+static void
+occupy(struct worker *w, pid_t pid)
+{
+	w->pid = pid;
+	w->since = loop_now();
+	RB_INSERT(worker_pids, &pids, w);
+	if (watch_due)
+		return;
+	watch_due = true;
+	loop_timer(TIMER_WATCH, w->since + WATCH_AGE + WATCH_PAUSE, on_watch);
 }
 
 static void __attribute__((noreturn))
@@ -335,9 +365,7 @@ worker_spawn(unsigned int slot, int output)
 		return -1;
 	/* Only where that was a fork: as in the child, whoever is first. */
 	setpgid(pid, pid);
-	w->pid = pid;
-	w->since = loop_now();
-	RB_INSERT(worker_pids, &pids, w);
+	occupy(w, pid);
 	return pid;
 }
 
@@ -365,9 +393,7 @@ worker_adopt(unsigned int slot, pid_t pid)
 
 	memset(w, 0, sizeof(*w));
 	failures[slot].error = 0;
-	w->pid = pid;
-	w->since = loop_now();
-	RB_INSERT(worker_pids, &pids, w);
+	occupy(w, pid);
 }
 
 static struct worker *
