@@ -163,7 +163,7 @@ take_orphan(struct pool *p, pid_t pid, uint64_t now)
 }
 
 static void
-give_up(struct pool *p, int why, uint64_t now)
+give_up(struct pool *p, enum start_failure why, uint64_t now)
 {
 	slot_notice(p, NOTICE_FAILED, NULL)->why = why;
 	stop_all(p, true, now);

@@ -44,7 +44,7 @@ push(struct pool *p)
 }
 
 struct pool_action *
-slot_push(struct pool *p, const struct slot *s, int what)
+slot_push(struct pool *p, const struct slot *s, enum pool_action_kind what)
 {
 	struct pool_action *a = push(p);
 

@@ -176,7 +176,8 @@ void	 slot_enter(struct pool *p, struct slot *s, enum slot_state state,
 	    uint64_t when);
 void	 slot_deadline(struct pool *p, struct slot *s, uint64_t when);
 /* Queues an action for the slot. */
-struct pool_action *slot_push(struct pool *p, const struct slot *s, int what);
+struct pool_action *slot_push(struct pool *p, const struct slot *s,
+	    enum pool_action_kind what);
 /* Queues a signal: to the process group (whole), or the process alone. */
 void	 slot_signal(struct pool *p, const struct slot *s, int signo,
 	    bool whole);

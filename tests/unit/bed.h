@@ -181,8 +181,9 @@ static inline void
 bed_worker(struct bed *b, unsigned int slot, pid_t pid)
 {
 	bed_runs(b, slot);
-	b->w[slot] = (struct bed_worker){ .pid = pid, .exam = {
-	    .holds = HOLDS_NOTHING, .catches = true, .waits = true } };
+	b->w[slot] = (struct bed_worker){ .pid = pid,
+	    .exam = { .holds = HOLDS_NOTHING, .catches = true, .waits = true },
+	    .last.holds = HOLDS_NOTHING };
 }
 
 /* What no worker may ever be sent, whatever the test. */
@@ -400,7 +401,7 @@ static inline void
 bed_exit(struct bed *b, unsigned int slot, int code)
 {
 	bed_event(b, (struct pool_event){ .what = EV_EXIT, .slot = slot,
-	    .status = BED_STATUS(code) });
+	    .status = BED_STATUS(code), .moved = MOVED_NO });
 }
 
 static inline void
@@ -414,7 +415,7 @@ static inline void
 bed_crash(struct bed *b, unsigned int slot)
 {
 	bed_event(b, (struct pool_event){ .what = EV_EXIT, .slot = slot,
-	    .status = SIGSEGV });
+	    .status = SIGSEGV, .moved = MOVED_NO });
 }
 
 static inline void

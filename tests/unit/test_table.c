@@ -159,7 +159,8 @@ static struct cell cells[] = {
 	    "retiring_examined_unknown_that_catches_is_told",
 	    .holds = HOLDS_UNKNOWN, .catches = true),
 	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_EXAM_FIRST, "STOP>0",
-	    "retiring_examined_leader_is_stopped", .leads = true),
+	    "retiring_examined_leader_is_stopped", .holds = HOLDS_NOTHING,
+	    .leads = true),
 	EXIT(SLOT_RETIRING, LEAVING, 0, false, SLOT_EMPTY, NEVER, NEVER, "",
 	    "retiring_exit_is_not_replaced"),
 	EXIT(SLOT_RETIRING, LEAVING, SIGSEGV, false, SLOT_EMPTY, NEVER,
@@ -180,7 +181,8 @@ static struct cell cells[] = {
 	    "freezing_examined_running_and_busy_waits_on",
 	    .holds = HOLDS_BUSY),
 	EXAM(SLOT_FREEZING, SLOT_STOPPING, POOL_HEED, "TERM>0 CONT>0",
-	    "freezing_examined_idle_is_told", .frozen = true),
+	    "freezing_examined_idle_is_told", .frozen = true,
+	    .holds = HOLDS_NOTHING),
 	EXAM(SLOT_FREEZING, SLOT_STOPPING, POOL_HEED, "TERM>0 CONT>0",
 	    "freezing_examined_quiet_is_told", .frozen = true,
 	    .holds = HOLDS_QUIET),
@@ -287,7 +289,8 @@ reach(enum slot_state state, enum path path)
 	if (path == LEAVING && state != SLOT_RETIRING)
 		examined(b, 0, (struct exam){ .holds = HOLDS_NOTHING });
 	if (path == LEAVING && state > SLOT_FREEZING)
-		examined(b, 0, (struct exam){ .frozen = true });
+		examined(b, 0, (struct exam){ .frozen = true,
+		    .holds = HOLDS_NOTHING });
 	if (state == SLOT_READY)
 		bed_look(b, 0, LOOK_READY);
 	else if (state == SLOT_BACKOFF || state == SLOT_SPAWNING)
