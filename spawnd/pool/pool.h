@@ -3,8 +3,8 @@
  * The pool: which worker is to be started, looked at, signalled, and when.
  * It is pure. Time comes in as an argument (microseconds of one monotonic
  * clock), events come in through pool_event(), and what has to be done goes
- * out through pool_next(). The caller carries each action out before it
- * passes the next event in.
+ * out through pool_next(). The caller carries each action out, in their order,
+ * and passes its answer in at once; other events only once no action is left.
  */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
@@ -169,7 +169,9 @@ enum notice {
 	NOTICE_LATE,		/* pid, holder, age: its request is ended */
 	NOTICE_LEFT,		/* count: still waited when the stop ended */
 	NOTICE_RELOADED,
-	NOTICE_RELOAD_FAILED	/* pid, or failed and error, of the new one */
+	NOTICE_RELOAD_FAILED,	/* pid, or failed and error, of the new one */
+	NOTICE_NEVER,		/* slot, state, event: cannot be; once a pool */
+	NOTICE_OVERFLOW		/* an action was lost; once a pool */
 };
 
 /* Why a start has failed. */
@@ -196,6 +198,8 @@ struct pool_notice {
 	unsigned int	 count;
 	uint64_t	 size;		/* bytes */
 	pid_t		 holder;	/* of the pid's processes, the one */
+	enum slot_state	 state;
+	enum pool_event_kind event;
 };
 
 enum pool_action_kind {
@@ -252,6 +256,9 @@ struct pool_counts {
 	uint64_t	 grown;		/* --max-rss */
 	uint64_t	 reloads;
 	uint64_t	 reloads_failed;
+	/* Both stay 0, or there is a bug in the pool. */
+	uint64_t	 nevers;	/* events that cannot be */
+	uint64_t	 overflows;	/* actions that were lost */
 };
 
 /* A slot with something in it, as others may see it. */
@@ -299,5 +306,8 @@ bool	 pool_worker(const struct pool *p, unsigned int slot,
 	    struct pool_worker *w);
 enum slot_state pool_state(const struct pool *p, unsigned int slot);
 unsigned int pool_count(const struct pool *p, enum slot_state state);
+/* What they are called: a word. */
+const char *pool_state_name(enum slot_state state);
+const char *pool_event_name(enum pool_event_kind event);
 
 #endif
