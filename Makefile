@@ -35,7 +35,8 @@ CONFIG =	address.c env.c exitcode.c exposure.c ident.c limit.c \
 		names.c names_kfcgi.c names_multiwatch.c names_spawn_fcgi.c \
 		option.c options.c plan.c plan_control.c rights.c
 PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
-POOL =		drain.c pool.c renew.c retire.c scale.c slot.c start.c
+POOL =		drain.c pool.c renew.c retire.c scale.c slot.c start.c \
+		table.c
 RUN =		actor.c adapt.c exec_error.c history.c lifecycle.c orphans.c \
 		output.c reap.c report.c sample.c sdnotify.c selfcheck.c \
 		signals.c suspects.c traced.c worker.c

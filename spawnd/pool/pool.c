@@ -5,7 +5,6 @@
  */
 #include <sys/wait.h>
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "base/units.h"
@@ -163,7 +162,7 @@ take_orphan(struct pool *p, pid_t pid, uint64_t now)
 }
 
 static void
-give_up(struct pool *p, int why, uint64_t now)
+give_up(struct pool *p, enum start_failure why, uint64_t now)
 {
 	slot_notice(p, NOTICE_FAILED, NULL)->why = why;
 	stop_all(p, true, now);
@@ -287,8 +286,10 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 		stop(p, ev->what == EV_STOP_FAST, now);
 		break;
 	default:
-		assert(ev->what < EV_NSLOT && ev->slot < p->nslots);
-		slot_event(p, &p->slots[ev->slot], ev, now);
+		if (ev->slot < p->nslots)
+			table_event(p, &p->slots[ev->slot], ev, now);
+		else
+			table_never(p, NULL, ev, now);
 		break;
 	}
 	step(p, ev, now);

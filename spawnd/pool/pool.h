@@ -3,8 +3,8 @@
  * The pool: which worker is to be started, looked at, signalled, and when.
  * It is pure. Time comes in as an argument (microseconds of one monotonic
  * clock), events come in through pool_event(), and what has to be done goes
- * out through pool_next(). The caller carries each action out before it
- * passes the next event in.
+ * out through pool_next(). The caller carries each action out, in their order,
+ * and passes its answer in at once; other events only once no action is left.
  */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
@@ -63,21 +63,29 @@ enum slot_state {
 	SLOT_NSTATES
 };
 
+/*
+ * In all that decides whether a worker may be ended 0 is "unknown": an answer
+ * that somebody forgot to fill in ends nobody.
+ */
+
 /* What a look at a starting worker found. */
 enum look {
+	LOOK_UNKNOWN,		/* it cannot be seen */
 	LOOK_NO,		/* it can be seen, and is not ready */
-	LOOK_READY,
-	LOOK_UNKNOWN		/* it cannot be seen */
+	LOOK_READY
+};
+
+/* What a process holds of the listen socket's connections. */
+enum holds {
+	HOLDS_UNKNOWN,		/* it cannot be seen; never taken for idle */
+	HOLDS_NOTHING,
+	HOLDS_QUIET,		/* one that was kept open and is not used */
+	HOLDS_BUSY
 };
 
 /* What an examination of a process found. */
 struct exam {
-	enum {
-		HOLDS_NOTHING,	/* no connection of the listen socket */
-		HOLDS_QUIET,	/* one that was kept open and is not used */
-		HOLDS_BUSY,
-		HOLDS_UNKNOWN	/* it cannot be seen; never taken for idle */
-	}		 holds;
+	enum holds	 holds;
 	bool		 frozen;	/* all its tasks are stopped */
 	bool		 catches;	/* it handles the stop signal */
 	bool		 threaded;	/* it has more than one task */
@@ -106,30 +114,32 @@ struct queue {
 };
 
 /* Whether the listen queue moved since it was last looked at. */
-enum moved { MOVED_NO, MOVED_YES, MOVED_UNKNOWN };
+enum moved { MOVED_UNKNOWN, MOVED_NO, MOVED_YES };
+
+enum pool_event_kind {
+	EV_SPAWNED,	/* slot, pid: a POOL_SPAWN was carried out */
+	EV_NOFORK,	/* slot, failed, error: it could not be */
+	EV_LOOKED,	/* slot, look: a POOL_LOOK was carried out */
+	EV_EXAMINED,	/* slot, exam: a POOL_EXAMINE was */
+	EV_HALTED,	/* slot: its process has stopped */
+	EV_EXIT,	/* slot, status, exec_failed, moved: it has
+			   ended, and may yet have to be reaped */
+	EV_PROVED,	/* slot, exam.connection: of its whole tree */
+	EV_MEASURED,	/* slot, size: a POOL_MEASURE was carried out */
+	EV_OVERDUE,	/* slot, overdue: a POOL_OVERDUE_LOOK was */
+	EV_TIMER,	/* slot: its deadline (pool_tick() only) */
+	EV_END,		/* slot: must go (within the pool only) */
+	EV_NSLOT,	/* above: of one slot; below: of the pool */
+	EV_ORPHAN,	/* pid: a process a dead worker left behind */
+	EV_TARGET,	/* workers: so many are wanted from now on */
+	EV_QUEUE,	/* queue: a POOL_QUEUE was carried out */
+	EV_RELOAD,
+	EV_STOP,	/* a second one is EV_STOP_FAST */
+	EV_STOP_FAST
+};
 
 struct pool_event {
-	enum {
-		EV_SPAWNED,	/* slot, pid: a POOL_SPAWN was carried out */
-		EV_NOFORK,	/* slot, failed, error: it could not be */
-		EV_LOOKED,	/* slot, look: a POOL_LOOK was carried out */
-		EV_EXAMINED,	/* slot, exam: a POOL_EXAMINE was */
-		EV_HALTED,	/* slot: its process has stopped */
-		EV_EXIT,	/* slot, status, exec_failed, moved: it has
-				   ended, and may yet have to be reaped */
-		EV_PROVED,	/* slot, exam.connection: of its whole tree */
-		EV_MEASURED,	/* slot, size: a POOL_MEASURE was carried out */
-		EV_OVERDUE,	/* slot, overdue: a POOL_OVERDUE_LOOK was */
-		EV_TIMER,	/* slot: its deadline (pool_tick() only) */
-		EV_END,		/* slot: must go (within the pool only) */
-		EV_NSLOT,	/* above: of one slot; below: of the pool */
-		EV_ORPHAN,	/* pid: a process a dead worker left behind */
-		EV_TARGET,	/* workers: so many are wanted from now on */
-		EV_QUEUE,	/* queue: a POOL_QUEUE was carried out */
-		EV_RELOAD,
-		EV_STOP,	/* a second one is EV_STOP_FAST */
-		EV_STOP_FAST
-	}		 what;
+	enum pool_event_kind what;
 	unsigned int	 slot;
 	pid_t		 pid;
 	const char	*failed;	/* the step; it stays where it is */
@@ -159,16 +169,21 @@ enum notice {
 	NOTICE_LATE,		/* pid, holder, age: its request is ended */
 	NOTICE_LEFT,		/* count: still waited when the stop ended */
 	NOTICE_RELOADED,
-	NOTICE_RELOAD_FAILED	/* pid, or failed and error, of the new one */
+	NOTICE_RELOAD_FAILED,	/* pid, or failed and error, of the new one */
+	NOTICE_NEVER,		/* slot, state, event: cannot be; once a pool */
+	NOTICE_OVERFLOW		/* an action was lost; once a pool */
+};
+
+/* Why a start has failed. */
+enum start_failure {
+	FAILED_EXEC,	/* the program could not be executed */
+	FAILED_TRIES,	/* every slot has failed too often */
+	FAILED_TIME	/* nothing was ready in time */
 };
 
 struct pool_notice {
 	enum notice	 what;
-	enum {
-		FAILED_EXEC,	/* the program could not be executed */
-		FAILED_TRIES,	/* every slot has failed too often */
-		FAILED_TIME	/* nothing was ready in time */
-	}		 why;
+	enum start_failure why;
 	unsigned int	 slot;
 	pid_t		 pid;
 	const char	*failed;
@@ -183,24 +198,28 @@ struct pool_notice {
 	unsigned int	 count;
 	uint64_t	 size;		/* bytes */
 	pid_t		 holder;	/* of the pid's processes, the one */
+	enum slot_state	 state;
+	enum pool_event_kind event;
+};
+
+enum pool_action_kind {
+	POOL_SPAWN,	/* answer: EV_SPAWNED or EV_NOFORK */
+	POOL_LOOK,	/* EV_LOOKED */
+	POOL_EXAMINE,	/* EV_EXAMINED, of the first process alone */
+	POOL_SIGNAL,	/* slot, signo, whole */
+	POOL_ADOPT,	/* slot, pid: of an EV_ORPHAN */
+	POOL_MEASURE_SIZE, /* EV_MEASURED */
+	POOL_PROVE,	/* EV_PROVED */
+	POOL_OVERDUE_LOOK, /* EV_OVERDUE */
+	POOL_SIGNAL_HOLDER, /* slot, pid: of EV_OVERDUE, signo */
+	POOL_REFUSE,	/* no new connections, where no harm is done */
+	POOL_SHUT,	/* none at all; those that wait stay */
+	POOL_QUEUE,	/* EV_QUEUE */
+	POOL_NOTICE
 };
 
 struct pool_action {
-	enum {
-		POOL_SPAWN,	/* answer: EV_SPAWNED or EV_NOFORK */
-		POOL_LOOK,	/* EV_LOOKED */
-		POOL_EXAMINE,	/* EV_EXAMINED, of the first process alone */
-		POOL_SIGNAL,	/* slot, signo, whole */
-		POOL_ADOPT,	/* slot, pid: of an EV_ORPHAN */
-		POOL_MEASURE_SIZE, /* EV_MEASURED */
-		POOL_PROVE,	/* EV_PROVED */
-		POOL_OVERDUE_LOOK, /* EV_OVERDUE */
-		POOL_SIGNAL_HOLDER, /* slot, pid: of EV_OVERDUE, signo */
-		POOL_REFUSE,	/* no new connections, where no harm is done */
-		POOL_SHUT,	/* none at all; those that wait stay */
-		POOL_QUEUE,	/* EV_QUEUE */
-		POOL_NOTICE
-	}		 what;
+	enum pool_action_kind what;
 	unsigned int	 slot;
 	int		 signo;		/* of POOL_SIGNAL */
 	bool		 whole;		/* to its process group, not it alone */
@@ -237,6 +256,9 @@ struct pool_counts {
 	uint64_t	 grown;		/* --max-rss */
 	uint64_t	 reloads;
 	uint64_t	 reloads_failed;
+	/* Both stay 0, or there is a bug in the pool. */
+	uint64_t	 nevers;	/* events that cannot be */
+	uint64_t	 overflows;	/* actions that were lost */
 };
 
 /* A slot with something in it, as others may see it. */
@@ -284,5 +306,8 @@ bool	 pool_worker(const struct pool *p, unsigned int slot,
 	    struct pool_worker *w);
 enum slot_state pool_state(const struct pool *p, unsigned int slot);
 unsigned int pool_count(const struct pool *p, enum slot_state state);
+/* What they are called: a word. */
+const char *pool_state_name(enum slot_state state);
+const char *pool_event_name(enum pool_event_kind event);
 
 #endif

@@ -49,11 +49,9 @@ await_turn(struct pool *p, struct slot *s, uint64_t now)
 	    s->end_by));
 }
 
-void
-retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
+static void
+retire_begin(struct pool *p, struct slot *s, uint64_t now)
 {
-	(void)ev;
 	s->told = s->constant = s->busy = s->turn = false;
 	s->connection = s->age = s->unknown = 0;
 	s->idles = 0;
@@ -70,6 +68,61 @@ retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	examine_later(p, s, now);
 	slot_push(p, s, POOL_EXAMINE);
+}
+
+/*
+ * A spawn that was handed out already is ended once it is there, and there
+ * is nothing stronger than KILL.
+ */
+void
+retire_leave(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	(void)ev;
+	(void)now;
+	if (s->leaving)
+		return;
+	renew_forget(p, s);
+	if (p->extra == s)
+		p->extra = NULL;
+	s->leaving = true;
+	p->nleaving++;
+}
+
+void
+retire_end(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	retire_leave(p, s, ev, now);
+	if (p->fast) {
+		retire_forget(p, s);
+		slot_stop(p, s, ev, now);
+		/* Should it be stopped: a pending signal is met at once. */
+		slot_signal(p, s, SIGCONT, true);
+	} else
+		retire_begin(p, s, now);
+}
+
+void
+retire_end_again(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	retire_leave(p, s, ev, now);
+	if (p->fast)
+		retire_end(p, s, ev, now);
+}
+
+void
+retire_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	if (s->told && !s->orphan)
+		p->counts.retired++;
+	drain_gone(p, s, ev->moved);
+	if (s->slow)
+		start_failed(p, s, ev, now);
+	else if (!slot_vacate(p, s))
+		slot_spawn(p, s);
 }
 
 /* The deadline has passed: nothing is waited for any more. */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One slot of the pool. Everything it can go through stands in one table,
- * [state][event]; a handler changes the slot, sets its deadline and queues
- * what the caller has to do. No system call is made here.
+ * One slot of the pool: its state and deadline, the actions that are queued
+ * for it, and what becomes of it once its process is gone. No system call is
+ * made here.
  */
 #include <sys/wait.h>
 
-#include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -31,20 +30,33 @@ slot_number(const struct pool *p, const struct slot *s)
 	return (unsigned int)(s - p->slots);
 }
 
-/* Queues an action; the ring holds more than one event can ever cause. */
+/* The ring holds more than one event can ever cause, or one is lost. */
+static struct pool_action *
+overflow(struct pool *p)
+{
+	p->counts.overflows++;
+	p->spilt = (struct pool_action){ .what = POOL_NOTICE };
+	return &p->spilt;
+}
+
+/* Queues an action; the last place of the ring is for that none is left. */
 static struct pool_action *
 push(struct pool *p)
 {
 	struct pool_action *a;
 
-	assert(p->queued < p->nactions);
+	if (p->queued >= p->nactions - 1 && p->counts.overflows > 0)
+		return overflow(p);
 	a = &p->actions[(p->head + p->queued++) % p->nactions];
 	*a = (struct pool_action){ .what = POOL_NOTICE };
-	return a;
+	if (p->queued < p->nactions)
+		return a;
+	a->notice.what = NOTICE_OVERFLOW;
+	return overflow(p);
 }
 
 struct pool_action *
-slot_push(struct pool *p, const struct slot *s, int what)
+slot_push(struct pool *p, const struct slot *s, enum pool_action_kind what)
 {
 	struct pool_action *a = push(p);
 
@@ -196,55 +208,6 @@ slot_stop(struct pool *p, struct slot *s, const struct pool_event *ev,
 	slot_enter(p, s, SLOT_STOPPING, when);
 }
 
-static void
-leave(struct pool *p, struct slot *s)
-{
-	if (s->leaving)
-		return;
-	renew_forget(p, s);
-	if (p->extra == s)
-		p->extra = NULL;
-	s->leaving = true;
-	p->nleaving++;
-}
-
-/*
- * A spawn that was handed out already is ended once it is there, and there
- * is nothing stronger than KILL.
- */
-static void
-on_leave(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	(void)ev;
-	(void)now;
-	leave(p, s);
-}
-
-static void
-on_end_leaving(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	leave(p, s);
-	if (p->fast) {
-		retire_forget(p, s);
-		slot_stop(p, s, ev, now);
-		/* Should it be stopped: a pending signal is met at once. */
-		slot_signal(p, s, SIGCONT, true);
-	} else
-		retire_begin(p, s, ev, now);
-}
-
-/* Once on its way only a fast stop makes a difference. */
-static void
-on_end_again(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	leave(p, s);
-	if (p->fast)
-		on_end_leaving(p, s, ev, now);
-}
-
 /* A worker has served and exits 0, as it should now and then. */
 void
 slot_recycle(struct pool *p, struct slot *s)
@@ -295,98 +258,6 @@ slot_ready_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	slot_spawn_after(p, s, now, delay);
 }
 
-static void
-on_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	if (s->told && !s->orphan)
-		p->counts.retired++;
-	drain_gone(p, s, ev->moved);
-	if (s->slow)
-		start_failed(p, s, ev, now);
-	else if (!slot_vacate(p, s))
-		slot_spawn(p, s);
-}
-
-static void
-on_backoff_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	(void)ev;
-	(void)now;
-	slot_spawn(p, s);
-}
-
-static void
-on_backoff_end(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	(void)ev;
-	(void)now;
-	leave(p, s);
-	slot_vacate(p, s);
-}
-
-/* What is not in the table cannot happen or has no effect. */
-static slot_handler *const table[SLOT_NSTATES][EV_NSLOT] = {
-	[SLOT_SPAWNING] = {
-		[EV_SPAWNED] = start_spawned,
-		[EV_NOFORK] = start_nofork,
-		[EV_END] = on_leave,
-	},
-	[SLOT_STARTING] = {
-		[EV_LOOKED] = start_looked,
-		[EV_EXIT] = start_exit,
-		[EV_TIMER] = start_timer,
-		[EV_END] = on_end_leaving,
-	},
-	[SLOT_READY] = {
-		[EV_TIMER] = renew_timer,
-		[EV_PROVED] = renew_proved,
-		[EV_MEASURED] = renew_measured,
-		[EV_OVERDUE] = renew_overdue,
-		[EV_EXIT] = slot_ready_exit,
-		[EV_END] = on_end_leaving,
-	},
-	[SLOT_RETIRING] = {
-		[EV_EXAMINED] = retire_examined,
-		[EV_OVERDUE] = renew_overdue,
-		[EV_EXIT] = on_gone,
-		[EV_TIMER] = retire_timer,
-		[EV_END] = on_end_again,
-	},
-	[SLOT_FREEZING] = {
-		[EV_HALTED] = retire_halted,
-		[EV_EXAMINED] = retire_freeze_examined,
-		[EV_EXIT] = on_gone,
-		[EV_TIMER] = retire_freeze_timer,
-		[EV_END] = on_end_again,
-	},
-	[SLOT_STOPPING] = {
-		[EV_EXIT] = on_gone,
-		[EV_TIMER] = retire_stop_timer,
-		[EV_END] = on_end_again,
-	},
-	[SLOT_KILLED] = {
-		[EV_EXIT] = on_gone,
-		[EV_END] = on_leave,
-	},
-	[SLOT_BACKOFF] = {
-		[EV_TIMER] = on_backoff_timer,
-		[EV_END] = on_backoff_end,
-	},
-};
-
-void
-slot_event(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	slot_handler *h = table[s->state][ev->what];
-
-	if (h != NULL)
-		h(p, s, ev, now);
-}
-
 void
 slot_orphan(struct pool *p, struct slot *s, pid_t pid, uint64_t now)
 {
@@ -407,7 +278,7 @@ slot_end(struct pool *p, struct slot *s, uint64_t now)
 {
 	struct pool_event ev = { .what = EV_END };
 
-	slot_event(p, s, &ev, now);
+	table_event(p, s, &ev, now);
 }
 
 struct slot *
@@ -425,5 +296,5 @@ slot_fall_due(struct pool *p, struct slot *s, uint64_t now)
 	struct pool_event ev = { .what = EV_TIMER };
 
 	slot_deadline(p, s, NEVER);
-	slot_event(p, s, &ev, now);
+	table_event(p, s, &ev, now);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What slot.c and pool.c share of the pool, and nobody else sees. */
+/* What the files of the pool share of it, and nobody else sees. */
 #ifndef POOL_SLOT_H
 #define POOL_SLOT_H
 
@@ -107,14 +107,24 @@ struct pool {
 	unsigned int	 nactions;
 	unsigned int	 head;
 	unsigned int	 queued;
+	struct pool_action spilt;	/* one that found no place in it */
 };
 
 typedef void slot_handler(struct pool *, struct slot *,
     const struct pool_event *, uint64_t);
 
+/* table.c: what each event does in each state */
+void	 table_event(struct pool *p, struct slot *s,
+	    const struct pool_event *ev, uint64_t now);
+/* An event that cannot be is counted; a slot of NULL: there is none such. */
+slot_handler table_never;
+/* Has the event an effect in that state? If not: can it come there? */
+bool	 table_acts(enum slot_state state, enum pool_event_kind event);
+bool	 table_ignores(enum slot_state state, enum pool_event_kind event);
+
 /* start.c: a worker until it is ready */
 slot_handler start_spawned, start_nofork, start_looked, start_timer;
-slot_handler start_exit;
+slot_handler start_exit, start_backoff_timer, start_backoff_end;
 /* Its start was in vain, whatever the event; sets the next one. */
 slot_handler start_failed;
 
@@ -157,9 +167,14 @@ bool	 drain_last(struct pool *p, struct slot *s);
 void	 drain_gone(struct pool *p, const struct slot *s, enum moved moved);
 
 /* retire.c: how a worker goes without a request being lost */
-slot_handler retire_begin, retire_timer, retire_examined;
-slot_handler retire_halted, retire_freeze_timer, retire_freeze_examined;
-slot_handler retire_stop_timer;
+slot_handler retire_timer, retire_examined, retire_halted;
+slot_handler retire_freeze_timer, retire_freeze_examined, retire_stop_timer;
+/* It is to leave for good, once its process is there or is gone. */
+slot_handler retire_leave;
+/* It is to leave: it begins to; or it does so already, and may hurry. */
+slot_handler retire_end, retire_end_again;
+/* Its process is gone. */
+slot_handler retire_gone;
 /* The frozen worker holds nothing: it goes. */
 void	 retire_tell_frozen(struct pool *p, struct slot *s, uint64_t now);
 /* It is continued and looked at again later. */
@@ -176,13 +191,11 @@ void	 slot_enter(struct pool *p, struct slot *s, enum slot_state state,
 	    uint64_t when);
 void	 slot_deadline(struct pool *p, struct slot *s, uint64_t when);
 /* Queues an action for the slot. */
-struct pool_action *slot_push(struct pool *p, const struct slot *s, int what);
+struct pool_action *slot_push(struct pool *p, const struct slot *s,
+	    enum pool_action_kind what);
 /* Queues a signal: to the process group (whole), or the process alone. */
 void	 slot_signal(struct pool *p, const struct slot *s, int signo,
 	    bool whole);
-/* Tells one slot of an event, by the table. */
-void	 slot_event(struct pool *p, struct slot *s,
-	    const struct pool_event *ev, uint64_t now);
 /* Takes an empty slot for a process that a dead worker left behind. */
 void	 slot_orphan(struct pool *p, struct slot *s, pid_t pid, uint64_t now);
 /* Makes its worker leave, for good. */

@@ -214,3 +214,20 @@ start_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	} else
 		start_failed(p, s, ev, now);
 }
+
+void
+start_backoff_timer(struct pool *p, struct slot *s,
+    const struct pool_event *ev, uint64_t now)
+{
+	(void)ev;
+	(void)now;
+	slot_spawn(p, s);
+}
+
+void
+start_backoff_end(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	retire_leave(p, s, ev, now);
+	slot_vacate(p, s);
+}

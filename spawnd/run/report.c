@@ -187,6 +187,26 @@ report_size(const struct pool_notice *n)
 		    seconds(n->delay, delay));
 }
 
+static void
+report_left(const struct pool_notice *n)
+{
+	log_warn("stop: %u connection%s still waited, and %s not served",
+	    n->count, n->count == 1 ? "" : "s",
+	    n->count == 1 ? "was" : "were");
+}
+
+static void
+report_bug(const struct pool_notice *n)
+{
+	if (n->what == NOTICE_NEVER)
+		log_warn("pool: slot %u: event %s cannot happen in state %s "
+		    "and is ignored (a bug: please report it)", n->slot,
+		    pool_event_name(n->event), pool_state_name(n->state));
+	else
+		log_warn("pool: an action was dropped: too many were queued "
+		    "(a bug: please report it)");
+}
+
 void
 report_notice(const struct plan *p, const struct pool_notice *n,
     const struct exec_failure *f)
@@ -223,9 +243,7 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		report_late(p, n);
 		break;
 	case NOTICE_LEFT:
-		log_warn("stop: %u connection%s still waited, and %s not "
-		    "served", n->count, n->count == 1 ? "" : "s",
-		    n->count == 1 ? "was" : "were");
+		report_left(n);
 		break;
 	case NOTICE_RELOADED:
 		log_info("reload: all workers are new");
@@ -238,6 +256,10 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 			describe_exit(p, n, f, what, sizeof(what));
 		log_warn("reload: ended, the old workers stay: the new one: "
 		    "%s", what);
+		break;
+	case NOTICE_NEVER:
+	case NOTICE_OVERFLOW:
+		report_bug(n);
 		break;
 	case NOTICE_READY:
 	case NOTICE_FAILED:

@@ -14,7 +14,7 @@ out=$1
 cd "$(dirname "$0")/../.."
 . scripts/tally.sh
 
-core="pool slot start retire renew drain"
+core="pool slot table start retire renew drain"
 flags="-std=c11 -D_GNU_SOURCE -O1 -Ispawnd $(pkg-config --cflags \
     libbsd-overlay)"
 libs=$(pkg-config --libs libbsd-overlay)
@@ -99,7 +99,7 @@ plant pool "one worker too many" \
     's/p->norphans <= p->conf\.max;$/p->norphans <= p->conf.max + 1;/'
 plant pool "a stop that lets the starting go on" \
     's/^	end_all(p, now);$//'
-plant slot "a leaving worker is counted twice" \
+plant retire "a leaving worker is counted twice" \
     's/^	p->nleaving++;$/	p->nleaving += 2;/'
 plant slot "a number that is not of the seed" \
     's/^	uint64_t x = p->random;$/	static uint64_t x = 1;/'

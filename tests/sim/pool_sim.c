@@ -431,6 +431,8 @@ check_always(void)
 {
 	unsigned int i;
 
+	if (pool_counts(w.p)->nevers > 0 || pool_counts(w.p)->overflows > 0)
+		sim_fail(w.sim, "what cannot be has happened");
 	if (w.done)
 		return;
 	check_surplus();

@@ -298,7 +298,7 @@ leads_now(const struct proc *p)
 static inline struct exam
 examine(const struct proc *p)
 {
-	struct exam x = { .catches = p->catches,
+	struct exam x = { .holds = HOLDS_NOTHING, .catches = p->catches,
 	    .frozen = !runs(p) };
 	unsigned int i;
 

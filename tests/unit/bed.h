@@ -89,7 +89,8 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 	    [NOTICE_NOFORK] = "nofork", [NOTICE_SLOW] = "slow",
 	    [NOTICE_KILL] = "kill", [NOTICE_LOST] = "lost",
 	    [NOTICE_GROWN] = "grown", [NOTICE_LATE] = "late",
-	    [NOTICE_RELOAD_FAILED] = "reload-failed" };
+	    [NOTICE_RELOAD_FAILED] = "reload-failed",
+	    [NOTICE_NEVER] = "never" };
 
 	b->notice = *n;
 	if (n->what == NOTICE_READY)
@@ -104,6 +105,8 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 		bed_put(b, "[left %u]", n->count);
 	else if (n->what == NOTICE_TOO_SMALL)
 		bed_put(b, "[too small]");
+	else if (n->what == NOTICE_OVERFLOW)
+		bed_put(b, "[overflow]");
 	else
 		bed_put(b, "[%s %u]", words[n->what], n->slot);
 }
@@ -181,8 +184,9 @@ static inline void
 bed_worker(struct bed *b, unsigned int slot, pid_t pid)
 {
 	bed_runs(b, slot);
-	b->w[slot] = (struct bed_worker){ .pid = pid, .exam = {
-	    .holds = HOLDS_NOTHING, .catches = true, .waits = true } };
+	b->w[slot] = (struct bed_worker){ .pid = pid,
+	    .exam = { .holds = HOLDS_NOTHING, .catches = true, .waits = true },
+	    .last.holds = HOLDS_NOTHING };
 }
 
 /* What no worker may ever be sent, whatever the test. */
@@ -390,17 +394,26 @@ bed_ready(unsigned int workers)
 }
 
 static inline void
-bed_free(struct bed *b)
+bed_free_with_bugs(struct bed *b)
 {
 	pool_free(b->p);
 	free(b);
+}
+
+/* Whatever a test has done, it must not have been more than can be. */
+static inline void
+bed_free(struct bed *b)
+{
+	assert_int_equal(pool_counts(b->p)->nevers, 0);
+	assert_int_equal(pool_counts(b->p)->overflows, 0);
+	bed_free_with_bugs(b);
 }
 
 static inline void
 bed_exit(struct bed *b, unsigned int slot, int code)
 {
 	bed_event(b, (struct pool_event){ .what = EV_EXIT, .slot = slot,
-	    .status = BED_STATUS(code) });
+	    .status = BED_STATUS(code), .moved = MOVED_NO });
 }
 
 static inline void
@@ -414,7 +427,7 @@ static inline void
 bed_crash(struct bed *b, unsigned int slot)
 {
 	bed_event(b, (struct pool_event){ .what = EV_EXIT, .slot = slot,
-	    .status = SIGSEGV });
+	    .status = SIGSEGV, .moved = MOVED_NO });
 }
 
 static inline void

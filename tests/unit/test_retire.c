@@ -187,6 +187,33 @@ an_unknown_one_that_does_not_is_left_until_the_deadline(void **arg)
 	bed_free(b);
 }
 
+/* An answer that somebody forgot to fill in must not end a busy worker. */
+static void
+a_zeroed_answer_is_unknown(void **arg)
+{
+	struct bed *b = bed_ready(1);
+	struct pool_event ev = { .what = EV_EXAMINED };
+	struct pool_event frozen = { .what = EV_EXAMINED,
+	    .exam.frozen = true };
+
+	(void)arg;
+	pool_event(b->p, &(struct pool_event){ .what = EV_STOP }, b->now);
+	bed_take(b);
+	pool_event(b->p, &ev, b->now);
+	bed_take(b);
+	assert_state(b, 0, SLOT_RETIRING);
+	bed_act(b);
+	b->w[0].slow_stop = true;
+	bed_pass(b, MSEC);
+	assert_state(b, 0, SLOT_FREEZING);
+	bed_did(b);
+	pool_event(b->p, &frozen, b->now);
+	bed_take(b);
+	assert_did(b, "");
+	assert_state(b, 0, SLOT_RETIRING);
+	bed_free(b);
+}
+
 static void
 a_quiet_connection_does_not_count(void **arg)
 {
@@ -381,8 +408,8 @@ a_leader_is_stopped_and_told(void **arg)
 	struct bed *b = one();
 
 	(void)arg;
-	b->w[0].exam = (struct exam){ .leads = true, .threaded = true,
-	    .catches = true };
+	b->w[0].exam = (struct exam){ .holds = HOLDS_NOTHING,
+	    .leads = true, .threaded = true, .catches = true };
 	bed_tell(b, EV_STOP);
 	assert_did(b, "exam0 STOP>0 exam0 TERM>0 CONT>0");
 	bed_free(b);
@@ -571,6 +598,7 @@ main(void)
 		    an_unknown_one_with_threads_is_told_after_a_second_of_that),
 		cmocka_unit_test(
 		    an_unknown_one_that_does_not_is_left_until_the_deadline),
+		cmocka_unit_test(a_zeroed_answer_is_unknown),
 		cmocka_unit_test(a_quiet_connection_does_not_count),
 		cmocka_unit_test(only_one_is_stopped_at_a_time),
 		cmocka_unit_test(

@@ -475,6 +475,36 @@ a_worker_that_cannot_be_seen_is_never_ended(void **arg)
 	bed_free(b);
 }
 
+/* An answer that somebody forgot to fill in is neither ready nor slow. */
+static void
+a_zeroed_look_is_unknown(void **arg)
+{
+	struct bed *b = one_late(LOOK_UNKNOWN);
+
+	(void)arg;
+	bed_pass(b, 60 * USEC);
+	bed_event(b, (struct pool_event){ .what = EV_LOOKED });
+	assert_did(b, "");
+	assert_state(b, 0, SLOT_STARTING);
+	bed_free(b);
+}
+
+/* Nor does such an exit say that the queue stood still, or that it moved. */
+static void
+a_zeroed_exit_says_nothing_of_the_queue(void **arg)
+{
+	struct bed *b = one_late(LOOK_UNKNOWN);
+	unsigned int i;
+
+	(void)arg;
+	for (i = 0; i < 5; i++) {
+		bed_event(b, (struct pool_event){ .what = EV_EXIT });
+		assert_in_range(bed_next(b), 1, POOL_QUICK_FIRST);
+		bed_pass(b, POOL_QUICK_FIRST);
+	}
+	bed_free(b);
+}
+
 static void
 a_worker_that_comes_into_sight_late_is_ended_then(void **arg)
 {
@@ -523,6 +553,8 @@ main(void)
 		cmocka_unit_test(having_been_slow_once_is_forgotten),
 		cmocka_unit_test(a_late_loop_ends_a_hundred_slow_workers),
 		cmocka_unit_test(a_worker_that_cannot_be_seen_is_never_ended),
+		cmocka_unit_test(a_zeroed_look_is_unknown),
+		cmocka_unit_test(a_zeroed_exit_says_nothing_of_the_queue),
 		cmocka_unit_test(
 		    a_worker_that_comes_into_sight_late_is_ended_then),
 	};

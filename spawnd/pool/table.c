@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Everything that a slot can go through: one table, [state][event]. A handler
+ * changes the slot, sets its deadline and queues what the caller has to do.
+ */
+#include <stddef.h>
+
+#include "pool/pool.h"
+#include "pool/slot.h"
+
+/* Nothing follows from that event in that state. */
+static void
+ignore(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	(void)p;
+	(void)s;
+	(void)ev;
+	(void)now;
+}
+
+void
+table_never(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	struct pool_notice *n;
+
+	(void)now;
+	if (p->counts.nevers++ > 0)
+		return;
+	n = slot_notice(p, NOTICE_NEVER, s);
+	n->event = ev->what;
+	if (s != NULL)
+		n->state = s->state;
+	else
+		n->slot = ev->slot;
+}
+
+/*
+ * An answer may come when the slot has moved on, and a process can be stopped
+ * by anybody: where there is a process that is ignored. Never is an event of
+ * a process where there is none, the answer to what is not asked in a state
+ * nor in one before it, and a deadline where there is none.
+ *
+ * The state of a slot is changed without an event of its own only where the
+ * pool as a whole decides, by slot_enter() in these:
+ *
+ *	slot_spawn	an empty slot is to have a worker, or a reload ends
+ *			the pause after a failure
+ *	slot_orphan	an empty slot takes a process in
+ *	retire_undo	a retiring worker is wanted again
+ *	drain_queue	the answer about the queue decides over the last
+ *			worker of a stop, which is frozen until then
+ */
+static slot_handler *const table[SLOT_NSTATES][EV_NSLOT] = {
+	[SLOT_EMPTY] = {
+		[EV_SPAWNED] = table_never,
+		[EV_NOFORK] = table_never,
+		[EV_LOOKED] = table_never,
+		[EV_EXAMINED] = table_never,
+		[EV_HALTED] = table_never,
+		[EV_EXIT] = table_never,
+		[EV_PROVED] = table_never,
+		[EV_MEASURED] = table_never,
+		[EV_OVERDUE] = table_never,
+		[EV_TIMER] = table_never,
+		[EV_END] = ignore,
+	},
+	[SLOT_SPAWNING] = {
+		[EV_SPAWNED] = start_spawned,
+		[EV_NOFORK] = start_nofork,
+		[EV_LOOKED] = table_never,
+		[EV_EXAMINED] = table_never,
+		[EV_HALTED] = table_never,
+		[EV_EXIT] = table_never,
+		[EV_PROVED] = table_never,
+		[EV_MEASURED] = table_never,
+		[EV_OVERDUE] = table_never,
+		[EV_TIMER] = table_never,
+		[EV_END] = retire_leave,
+	},
+	[SLOT_STARTING] = {
+		[EV_SPAWNED] = table_never,
+		[EV_NOFORK] = table_never,
+		[EV_LOOKED] = start_looked,
+		[EV_EXAMINED] = table_never,
+		[EV_HALTED] = ignore,
+		[EV_EXIT] = start_exit,
+		[EV_PROVED] = table_never,
+		[EV_MEASURED] = table_never,
+		[EV_OVERDUE] = table_never,
+		[EV_TIMER] = start_timer,
+		[EV_END] = retire_end,
+	},
+	[SLOT_READY] = {
+		[EV_SPAWNED] = table_never,
+		[EV_NOFORK] = table_never,
+		[EV_LOOKED] = ignore,
+		[EV_EXAMINED] = ignore,
+		[EV_HALTED] = ignore,
+		[EV_EXIT] = slot_ready_exit,
+		[EV_PROVED] = renew_proved,
+		[EV_MEASURED] = renew_measured,
+		[EV_OVERDUE] = renew_overdue,
+		[EV_TIMER] = renew_timer,
+		[EV_END] = retire_end,
+	},
+	[SLOT_RETIRING] = {
+		[EV_SPAWNED] = table_never,
+		[EV_NOFORK] = table_never,
+		[EV_LOOKED] = ignore,
+		[EV_EXAMINED] = retire_examined,
+		[EV_HALTED] = ignore,
+		[EV_EXIT] = retire_gone,
+		[EV_PROVED] = ignore,
+		[EV_MEASURED] = ignore,
+		[EV_OVERDUE] = renew_overdue,
+		[EV_TIMER] = retire_timer,
+		[EV_END] = retire_end_again,
+	},
+	[SLOT_FREEZING] = {
+		[EV_SPAWNED] = table_never,
+		[EV_NOFORK] = table_never,
+		[EV_LOOKED] = ignore,
+		[EV_EXAMINED] = retire_freeze_examined,
+		[EV_HALTED] = retire_halted,
+		[EV_EXIT] = retire_gone,
+		[EV_PROVED] = ignore,
+		[EV_MEASURED] = ignore,
+		[EV_OVERDUE] = ignore,
+		[EV_TIMER] = retire_freeze_timer,
+		[EV_END] = retire_end_again,
+	},
+	[SLOT_STOPPING] = {
+		[EV_SPAWNED] = table_never,
+		[EV_NOFORK] = table_never,
+		[EV_LOOKED] = ignore,
+		[EV_EXAMINED] = ignore,
+		[EV_HALTED] = ignore,
+		[EV_EXIT] = retire_gone,
+		[EV_PROVED] = ignore,
+		[EV_MEASURED] = ignore,
+		[EV_OVERDUE] = ignore,
+		[EV_TIMER] = retire_stop_timer,
+		[EV_END] = retire_end_again,
+	},
+	[SLOT_KILLED] = {
+		[EV_SPAWNED] = table_never,
+		[EV_NOFORK] = table_never,
+		[EV_LOOKED] = ignore,
+		[EV_EXAMINED] = ignore,
+		[EV_HALTED] = ignore,
+		[EV_EXIT] = retire_gone,
+		[EV_PROVED] = ignore,
+		[EV_MEASURED] = ignore,
+		[EV_OVERDUE] = ignore,
+		[EV_TIMER] = table_never,
+		[EV_END] = retire_leave,
+	},
+	[SLOT_BACKOFF] = {
+		[EV_SPAWNED] = table_never,
+		[EV_NOFORK] = table_never,
+		[EV_LOOKED] = table_never,
+		[EV_EXAMINED] = table_never,
+		[EV_HALTED] = table_never,
+		[EV_EXIT] = table_never,
+		[EV_PROVED] = table_never,
+		[EV_MEASURED] = table_never,
+		[EV_OVERDUE] = table_never,
+		[EV_TIMER] = start_backoff_timer,
+		[EV_END] = start_backoff_end,
+	},
+};
+
+void
+table_event(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	if (ev->what < EV_NSLOT)
+		table[s->state][ev->what](p, s, ev, now);
+	else
+		table_never(p, s, ev, now);
+}
+
+bool
+table_acts(enum slot_state state, enum pool_event_kind event)
+{
+	slot_handler *h = table[state][event];
+
+	return h != ignore && h != table_never;
+}
+
+bool
+table_ignores(enum slot_state state, enum pool_event_kind event)
+{
+	return table[state][event] == ignore;
+}
+
+const char *
+pool_state_name(enum slot_state state)
+{
+	static const char *const names[] = {
+		[SLOT_EMPTY] = "empty", [SLOT_SPAWNING] = "spawning",
+		[SLOT_STARTING] = "starting", [SLOT_READY] = "ready",
+		[SLOT_RETIRING] = "retiring", [SLOT_FREEZING] = "freezing",
+		[SLOT_STOPPING] = "stopping", [SLOT_KILLED] = "killed",
+		[SLOT_BACKOFF] = "backoff",
+	};
+
+	_Static_assert(sizeof(names) / sizeof(names[0]) == SLOT_NSTATES,
+	    "each state has a name");
+	return names[state];
+}
+
+const char *
+pool_event_name(enum pool_event_kind event)
+{
+	static const char *const names[] = {
+		[EV_SPAWNED] = "spawned", [EV_NOFORK] = "nofork",
+		[EV_LOOKED] = "looked", [EV_EXAMINED] = "examined",
+		[EV_HALTED] = "halted", [EV_EXIT] = "exit",
+		[EV_PROVED] = "proved", [EV_MEASURED] = "measured",
+		[EV_OVERDUE] = "overdue", [EV_TIMER] = "timer",
+		[EV_END] = "end", [EV_NSLOT] = "", [EV_ORPHAN] = "orphan",
+		[EV_TARGET] = "target", [EV_QUEUE] = "queue",
+		[EV_RELOAD] = "reload", [EV_STOP] = "stop",
+		[EV_STOP_FAST] = "stop_fast",
+	};
+
+	_Static_assert(sizeof(names) / sizeof(names[0]) == EV_STOP_FAST + 1,
+	    "each event has a name");
+	return names[event];
+}
