@@ -24,7 +24,7 @@
 
 #define AHEAD	16384		/* bytes of an answer, still unsent */
 #define ACCEPTS		16		/* in one turn of the loop */
-#define TURN		20		/* usec of cpu that the loop itself takes */
+#define TURN		20		/* usec of cpu, the loop itself, each */
 
 static struct listener {
 	int		 fd;
