@@ -111,7 +111,7 @@ bool	 worker_continued(unsigned int slot);
 /* Why the last process of a slot did not reach its program; NULL: it did. */
 const struct exec_failure *worker_failure(unsigned int slot);
 /* What a look at the slot's process remembers. */
-struct sight *worker_sight(unsigned int slot);
+struct probe_state *worker_probe_state(unsigned int slot);
 /* The process of a slot, 0: none. */
 pid_t	 worker_pid(unsigned int slot);
 
