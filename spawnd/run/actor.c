@@ -62,8 +62,8 @@ act_examine(unsigned int slot)
 	uint64_t now = loop_now();
 
 	observe_examine(worker_pid(slot), plan->conf->stop_signal,
-	    (uint64_t)plan->conf->keep_idle * USEC, now, worker_probe_state(slot),
-	    &ev.exam);
+	    (uint64_t)plan->conf->keep_idle * USEC, now,
+	    worker_probe_state(slot), &ev.exam);
 	if (worker_probe_state(slot)->over)
 		suspects_add(slot, false);
 	pool_event(pool, &ev, now);
