@@ -206,11 +206,11 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		log_warn("worker %d: not ready within %d s (--start-timeout), "
 		    "is ended", (int)n->pid, p->conf->start_timeout);
 		break;
-	case NOTICE_KILL:
+	case NOTICE_KILLED_IDLE:
 		log_warn("worker %d: still there after its stop signal, is "
 		    "killed", (int)n->pid);
 		break;
-	case NOTICE_LOST:
+	case NOTICE_KILLED_BUSY:
 		log_warn("worker %d: still there after %d s (--stop-timeout), "
 		    "is killed with a connection it has held for %s",
 		    (int)n->pid, p->conf->stop_timeout,
@@ -223,7 +223,7 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 	case NOTICE_LATE:
 		report_late(p, n);
 		break;
-	case NOTICE_LEFT:
+	case NOTICE_QUEUE_ABANDONED:
 		log_warn("stop: %u connection%s still waited, and %s not "
 		    "served", n->count, n->count == 1 ? "" : "s",
 		    n->count == 1 ? "was" : "were");

@@ -216,7 +216,7 @@ a_slow_and_a_stubborn_worker_in_the_log(void **arg)
 	(void)arg;
 	assert_has(logged(&n, NULL), "worker 4711: not ready within 60 s "
 	    "(--start-timeout)");
-	n.what = NOTICE_KILL;
+	n.what = NOTICE_KILLED_IDLE;
 	assert_has(logged(&n, NULL), "worker 4711: ");
 	assert_has(line, "killed");
 }
