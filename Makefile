@@ -35,10 +35,10 @@ CONFIG =	address.c env.c exitcode.c exposure.c ident.c limit.c \
 		names.c names_kfcgi.c names_multiwatch.c names_spawn_fcgi.c \
 		option.c options.c plan.c plan_control.c rights.c
 PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
-POOL =		drain.c pool.c renew.c retire.c scale.c slot.c start.c \
-		table.c
-RUN =		actor.c adapt.c exec_error.c history.c lifecycle.c orphans.c \
-		output.c reap.c report.c sample.c sdnotify.c selfcheck.c \
+POOL =		drain.c pool.c renew.c retire.c sampler.c scale.c slot.c \
+		start.c table.c
+RUN =		actor.c autoscale.c exec_error.c history.c lifecycle.c \
+		orphans.c output.c reap.c report.c sdnotify.c selfcheck.c \
 		signals.c suspects.c traced.c worker.c
 CONTROL =	budget.c clients.c command.c control.c rundir.c status.c
 PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \

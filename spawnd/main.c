@@ -117,7 +117,7 @@ on_notice(const struct pool_notice *n)
 	selfcheck_notice(n);
 	lifecycle_notice(n);
 	if (n->what == NOTICE_READY)
-		adapt_start();
+		autoscale_start();
 }
 
 static void
@@ -138,7 +138,7 @@ init_run(struct err *e)
 	lifecycle_init(&plan);
 	if (loop_init(e) == -1 || actor_init(&plan, &hooks, e) == -1 ||
 	    signals_init(&conf, e) == -1 || traced_init(e) == -1 ||
-	    adapt_init(&plan, guarantees.queue, e) == -1)
+	    autoscale_init(&plan, guarantees.queue, e) == -1)
 		return -1;
 	return control_start(e);
 }

@@ -160,7 +160,7 @@ struct plan {
 	char		 name[NAME_SIZE];
 	bool		 root;			/* we have uid 0 */
 	bool		 stays_root;		/* and nothing changes that */
-	const char	*note;			/* "", or why the jail */
+	const char	*jail_reason;		/* "", or why the jail */
 	char		*jail;			/* NULL: no chroot */
 	int		 jail_fd;		/* -1: no chroot */
 
@@ -173,8 +173,8 @@ struct plan {
 	mode_t		 socket_mode;
 	uid_t		 socket_uid;
 	gid_t		 socket_gid;
-	char		*where;			/* unix:PATH, tcp:ADDR:PORT */
-	char		*who;			/* unix: "user:group mode" */
+	char		*endpoint;		/* unix:PATH, tcp:ADDR:PORT */
+	char		*socket_owner;		/* unix: "user:group mode" */
 
 	struct ident	 ident;
 	char		*chdir;

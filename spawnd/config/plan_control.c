@@ -98,7 +98,7 @@ plan_own(struct plan *p, struct err *e)
 		return -1;
 	if (p->socket_name == NULL || p->socket_in_jail)
 		return 0;
-	return check_file(p, OPT(p->conf, socket), p->where, p->socket_dir,
+	return check_file(p, OPT(p->conf, socket), p->endpoint, p->socket_dir,
 	    p->socket_name, e);
 }
 

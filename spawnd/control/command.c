@@ -113,7 +113,7 @@ cmd_scale(struct client *c, int n, char **words)
 		return;
 	}
 	log_asker(c, "scale");
-	if (adapt_bounds(min, max, &e) == -1) {
+	if (autoscale_bounds(min, max, &e) == -1) {
 		cmd_fail(c, e.status, e.text);
 		return;
 	}

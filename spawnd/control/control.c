@@ -22,9 +22,9 @@
 #include "proto/proto.h"
 #include "run/run.h"
 
-#define AHEAD	16384		/* bytes written before they are sent */
+#define AHEAD	16384		/* bytes of an answer, still unsent */
 #define ACCEPTS		16		/* in one turn of the loop */
-#define TURN		20		/* usec of cpu for the loop itself */
+#define TURN		20		/* usec of cpu, the loop itself, each */
 
 static struct listener {
 	int		 fd;

@@ -90,7 +90,7 @@ record_pool(struct proto_output *o)
 	const struct pool *pool = actor_pool();
 	unsigned int min, max;
 
-	adapt_range(&min, &max);
+	autoscale_range(&min, &max);
 	proto_begin(o, "pool");
 	proto_text(o, "name", plan->name);
 	proto_number(o, "pid", (uint64_t)getpid());
@@ -98,9 +98,9 @@ record_pool(struct proto_output *o)
 	proto_text(o, "state", status_state());
 	proto_number(o, "started", (uint64_t)began_at);
 	proto_time(o, "uptime", loop_now() - began);
-	proto_text(o, "listen", plan->where);
-	if (plan->who != NULL)
-		proto_text(o, "owner", plan->who);
+	proto_text(o, "listen", plan->endpoint);
+	if (plan->socket_owner != NULL)
+		proto_text(o, "owner", plan->socket_owner);
 	if (plan->jail != NULL)
 		proto_text(o, "jail", plan->jail);
 	proto_text(o, "user", plan->ident.user);
@@ -118,33 +118,12 @@ count_two(const struct pool *p, enum slot_state a, enum slot_state b)
 	return pool_count(p, a) + pool_count(p, b);
 }
 
-/* A pool of one size may have got bounds since. */
-static void
-record_saturation(struct proto_output *o)
-{
-	const struct scale *list[] = { sample_state(), adapt_state() };
-	uint64_t times = 0, length = 0;
-	bool known = false;
-	size_t i;
-
-	for (i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
-		if (list[i] == NULL)
-			continue;
-		known = true;
-		times += list[i]->full_times;
-		length += scale_full_time(list[i]);
-	}
-	if (!known)
-		return;
-	proto_number(o, "saturations", times);
-	proto_time(o, "saturated", length);
-}
-
 static void
 record_counts(struct proto_output *o)
 {
 	const struct pool *p = actor_pool();
 	const struct pool_counts *c = pool_counts(p);
+	const struct scale *scale = autoscale_state();
 
 	proto_begin(o, "workers");
 	proto_number(o, "total", pool_slots(p) - pool_count(p, SLOT_EMPTY) -
@@ -168,7 +147,10 @@ record_counts(struct proto_output *o)
 	proto_number(o, "grown", c->grown);
 	proto_number(o, "reloads", c->reloads);
 	proto_number(o, "reloads_failed", c->reloads_failed);
-	record_saturation(o);
+	if (scale != NULL) {
+		proto_number(o, "saturations", scale->full_times);
+		proto_time(o, "saturated", scale_full_time(scale));
+	}
 	proto_end(o);
 }
 

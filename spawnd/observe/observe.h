@@ -39,7 +39,7 @@ struct load {
 };
 
 /* What one look at a worker remembers for the next; zeroed at its start. */
-struct sight {
+struct probe_state {
 	uint64_t	 cpu;			/* ns, of its whole tree */
 	uint64_t	 still_since;		/* usec; 0: never looked */
 	uint64_t	 mark;			/* the queue's, at its spawn */
@@ -85,14 +85,14 @@ void	 observe_init(struct guarantees *g);
  * zeroed for a new worker.
  */
 enum look observe_look(pid_t pid, uint64_t age, uint64_t now,
-	    struct sight *s);
+	    struct probe_state *s);
 /*
  * What does this one process, without its descendants, hold? keep_idle: after
  * so many microseconds without a request a kept-open connection counts as
  * quiet; 0: never. signo is the stop signal.
  */
 void	 observe_examine(pid_t pid, int signo, uint64_t keep_idle,
-	    uint64_t now, struct sight *s, struct exam *x);
+	    uint64_t now, struct probe_state *s, struct exam *x);
 /* A connection that the process or one of its descendants holds; or 0. */
 uint64_t observe_connection(pid_t pid);
 /* The resident memory of its whole tree in bytes; 0: unknown. */

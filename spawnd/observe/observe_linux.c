@@ -137,7 +137,7 @@ observe_init(struct guarantees *g)
  * Until its exec the child is not ours to write to, so a look does this.
  */
 static void
-raise_oom(pid_t pid, struct sight *s)
+raise_oom(pid_t pid, struct probe_state *s)
 {
 	char path[64];
 
@@ -196,7 +196,7 @@ spent(void)
 }
 
 static enum look
-look_at_tree(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
+look_at_tree(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 {
 	enum look holds = LOOK_NO;
 	uint64_t still;
@@ -228,7 +228,7 @@ look_at_tree(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
  * is not looked at is unknown, since it may have become ready meanwhile.
  */
 enum look
-observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
+observe_look(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 {
 	static uint64_t again;
 	uint64_t before, cost;
@@ -261,7 +261,7 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
  */
 static bool
 note_quiet(const struct view *v, bool waits, uint64_t keep_idle, uint64_t now,
-    struct sight *s)
+    struct probe_state *s)
 {
 	bool still = v->stopped ? waits && s->quiet_since != 0 : waits &&
 	    (s->quiet_cpu == ANY_CPU || s->quiet_cpu == v->cpu);
@@ -277,7 +277,7 @@ note_quiet(const struct view *v, bool waits, uint64_t keep_idle, uint64_t now,
 /* The worker holds n connections: since when, and are they in use? */
 static void
 connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
-    bool unread, uint64_t keep_idle, uint64_t now, struct sight *s,
+    bool unread, uint64_t keep_idle, uint64_t now, struct probe_state *s,
     struct exam *x)
 {
 	uint64_t sum = 0;
@@ -328,7 +328,7 @@ is_away(pid_t pid)
 }
 
 static void
-examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
+examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
     struct exam *x)
 {
 	uint64_t inodes[SOCKETS_MAX];
@@ -380,7 +380,7 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
  */
 void
 observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
-    struct sight *s, struct exam *x)
+    struct probe_state *s, struct exam *x)
 {
 	static uint64_t again;
 	uint64_t before = spent();

@@ -18,7 +18,7 @@ observe_init(struct guarantees *g)
 }
 
 enum look
-observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
+observe_look(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 {
 	(void)pid;
 	(void)now;
@@ -28,7 +28,7 @@ observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
 
 void
 observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
-    struct sight *s, struct exam *x)
+    struct probe_state *s, struct exam *x)
 {
 	(void)pid;
 	(void)signo;

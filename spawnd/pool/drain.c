@@ -182,7 +182,7 @@ serve_the_rest(struct pool *p, uint64_t now)
 	}
 	if (pool_active(p) > 0)
 		return false;
-	slot_notice(p, NOTICE_LEFT, NULL)->count = p->waiting.depth;
+	slot_notice(p, NOTICE_QUEUE_ABANDONED, NULL)->count = p->waiting.depth;
 	return true;
 }
 

@@ -162,12 +162,12 @@ enum notice {
 	NOTICE_EXIT,		/* pid, status, age, was_ready, delay, ... */
 	NOTICE_NOFORK,		/* failed, error, delay */
 	NOTICE_SLOW,		/* pid: not ready in time, is ended */
-	NOTICE_KILL,		/* pid: did not heed its stop signal */
-	NOTICE_LOST,		/* pid, age: killed with a connection */
+	NOTICE_KILLED_IDLE,	/* pid: did not heed its stop signal */
+	NOTICE_KILLED_BUSY,	/* pid, age: killed with a connection */
 	NOTICE_GROWN,		/* pid, size: too large, is replaced */
 	NOTICE_TOO_SMALL,	/* the limit is, for any worker; delay */
 	NOTICE_LATE,		/* pid, holder, age: its request is ended */
-	NOTICE_LEFT,		/* count: still waited when the stop ended */
+	NOTICE_QUEUE_ABANDONED,	/* count: still waited when the stop ended */
 	NOTICE_RELOADED,
 	NOTICE_RELOAD_FAILED,	/* pid, or failed and error, of the new one */
 	NOTICE_NEVER,		/* slot, state, event: cannot be; once a pool */

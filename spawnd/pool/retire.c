@@ -135,7 +135,8 @@ end_now(struct pool *p, struct slot *s)
 		p->counts.lost++;
 	else
 		p->counts.killed++;
-	n = slot_notice(p, s->busy ? NOTICE_LOST : NOTICE_KILL, s);
+	n = slot_notice(p, s->busy ? NOTICE_KILLED_BUSY : NOTICE_KILLED_IDLE,
+	    s);
 	n->age = s->age;
 	slot_signal(p, s, SIGKILL, true);
 	slot_enter(p, s, SLOT_KILLED, NEVER);

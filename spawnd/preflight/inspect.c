@@ -119,7 +119,7 @@ reach(struct program *x, struct stat *st)
 	explain_way(x->p, x->path, part, error, why, sizeof(why));
 	findings_add(x->f, FINDING_ERROR, EX_CONFIG, "%s: %s%s%s", x->what,
 	    why, error == ENOENT && x->advice != NULL ? x->advice : "",
-	    x->p->note != NULL ? x->p->note : "");
+	    x->p->jail_reason != NULL ? x->p->jail_reason : "");
 	return false;
 }
 

@@ -37,7 +37,7 @@ act_spawn(unsigned int slot)
 	if (output != -1)
 		output_start(slot, output, ev.pid);
 	loop_unblock_signals();
-	worker_sight(slot)->mark = mark;
+	worker_probe_state(slot)->mark = mark;
 	ev.what = ev.pid == -1 ? EV_NOFORK : EV_SPAWNED;
 	pool_event(pool, &ev, loop_now());
 }
@@ -49,8 +49,8 @@ act_look(unsigned int slot, uint64_t age)
 	uint64_t now = loop_now();
 
 	ev.look = observe_look(worker_pid(slot), age, now,
-	    worker_sight(slot));
-	if (worker_sight(slot)->over)
+	    worker_probe_state(slot));
+	if (worker_probe_state(slot)->over)
 		suspects_add(slot, false);
 	pool_event(pool, &ev, now);
 }
@@ -62,9 +62,9 @@ act_examine(unsigned int slot)
 	uint64_t now = loop_now();
 
 	observe_examine(worker_pid(slot), plan->conf->stop_signal,
-	    (uint64_t)plan->conf->keep_idle * USEC, now, worker_sight(slot),
-	    &ev.exam);
-	if (worker_sight(slot)->over)
+	    (uint64_t)plan->conf->keep_idle * USEC, now,
+	    worker_probe_state(slot), &ev.exam);
+	if (worker_probe_state(slot)->over)
 		suspects_add(slot, false);
 	pool_event(pool, &ev, now);
 }

@@ -30,7 +30,7 @@ reap_ended(unsigned int slot, int status)
 		orphans_find();	/* they are waited for */
 	output_end(slot);
 	if (pool_wants_queue(pool, slot))
-		ev.moved = observe_moved(worker_sight(slot)->mark);
+		ev.moved = observe_moved(worker_probe_state(slot)->mark);
 	actor_event(&ev);
 }
 

@@ -111,7 +111,7 @@ bool	 worker_continued(unsigned int slot);
 /* Why the last process of a slot did not reach its program; NULL: it did. */
 const struct exec_failure *worker_failure(unsigned int slot);
 /* What a look at the slot's process remembers. */
-struct sight *worker_sight(unsigned int slot);
+struct probe_state *worker_probe_state(unsigned int slot);
 /* The process of a slot, 0: none. */
 pid_t	 worker_pid(unsigned int slot);
 
@@ -161,34 +161,26 @@ void	 output_end(unsigned int slot);
 /* The last lines that were read during the start; "" if there are none. */
 const char *output_tail(void);
 
-/* adapt.c: scale.c at work */
+/* autoscale.c: looks at the load, and the size that follows from it */
 /*
  * Prepares for what the plan says of the pool's size; seen: the listen queue
  * can be. The loop is there. Returns 0, or -1 with *e set (71).
  */
-int	 adapt_init(const struct plan *p, bool seen, struct err *e);
-/* The pool is up: from now on it has as many workers as it needs. */
-void	 adapt_start(void);
+int	 autoscale_init(const struct plan *p, bool seen, struct err *e);
+/* The pool is up: looks begin. */
+void	 autoscale_start(void);
 /*
  * New bounds, min <= max <= pool_max(), or with both the same and no bounds so
- * far a new size. A pool that stops heeds neither. Returns 0, or -1 with *e
- * set (69, 71).
+ * far a new size. A pool that stops ignores them. Returns 0, or -1 with *e set
+ * (69).
  */
-int	 adapt_bounds(unsigned int min, unsigned int max, struct err *e);
+int	 autoscale_bounds(unsigned int min, unsigned int max, struct err *e);
 /* The bounds that are in force; of a pool of one size, both are that. */
-void	 adapt_range(unsigned int *min, unsigned int *max);
+void	 autoscale_range(unsigned int *min, unsigned int *max);
 /* One more or fewer of that size, or of the lower bound; at least 1. */
-void	 adapt_step(int more);
-/* The bounds and the saturation, or NULL: the pool has one size. */
-const struct scale *adapt_state(void);
-
-/* sample.c: looks at a pool of one size */
-/* The pool is up, the listen queue can be seen, and nobody else looks. */
-void	 sample_start(void);
-/* Somebody else does from now on. */
-void	 sample_stop(void);
-/* The saturation it has seen, or NULL: it was never started. */
-const struct scale *sample_state(void);
+void	 autoscale_step(int more);
+/* The bounds and the saturation, or NULL: nothing is looked at. */
+const struct scale *autoscale_state(void);
 
 /* history.c: the last minutes, pure but for memory */
 #define HISTORY_UNKNOWN	UINT16_MAX

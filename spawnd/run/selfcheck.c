@@ -128,7 +128,7 @@ another_serves(const struct pool *pool, unsigned int slot)
 
 	for (i = 0; i < pool_slots(pool); i++) {
 		if (i != slot && pool_state(pool, i) == SLOT_READY &&
-		    worker_sight(i)->halted == 0)
+		    worker_probe_state(i)->halted == 0)
 			return true;
 	}
 	return false;
@@ -144,7 +144,7 @@ may_stay(const struct pool *pool, unsigned int slot, bool inspected)
 		return false;
 	if (inspected)
 		return true;
-	if (worker_sight(slot)->halted != SIGSTOP ||
+	if (worker_probe_state(slot)->halted != SIGSTOP ||
 	    !another_serves(pool, slot))
 		return false;
 	if (left.pid == 0 && left.credit >= STOPPED_LEAST)
@@ -168,8 +168,8 @@ say_left(pid_t pid, bool inspected)
 static void
 release(unsigned int slot)
 {
-	worker_sight(slot)->halted = 0;
-	worker_sight(slot)->left = false;
+	worker_probe_state(slot)->halted = 0;
+	worker_probe_state(slot)->left = false;
 	if (left.pid == worker_pid(slot))
 		left.pid = 0;
 }
@@ -178,7 +178,7 @@ release(unsigned int slot)
 static bool
 look_at(const struct pool *pool, unsigned int slot)
 {
-	struct sight *s = worker_sight(slot);
+	struct probe_state *s = worker_probe_state(slot);
 	pid_t pid = worker_pid(slot);
 	bool inspected;
 
@@ -233,7 +233,7 @@ go_on(void)
 	if (!there)
 		left.pid = 0;
 	for (i = 0; i < n; i++) {
-		if (worker_sight(i)->halted != 0 && worker_pid(i) != 0)
+		if (worker_probe_state(i)->halted != 0 && worker_pid(i) != 0)
 			stays |= look_at(pool, i);
 	}
 	if (stays)
@@ -245,6 +245,6 @@ selfcheck_stopped(unsigned int slot, int signo)
 {
 	if (pool_state(actor_pool(), slot) == SLOT_FREEZING)
 		return;		/* that was us */
-	worker_sight(slot)->halted = signo;
+	worker_probe_state(slot)->halted = signo;
 	look_later(STOPPED_PAUSE);
 }

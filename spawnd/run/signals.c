@@ -38,7 +38,7 @@ on_reload(int signo)
 static void
 on_scale(int signo)
 {
-	adapt_step(signo == SIGTTIN ? 1 : -1);
+	autoscale_step(signo == SIGTTIN ? 1 : -1);
 }
 
 static void

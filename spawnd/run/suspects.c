@@ -34,7 +34,7 @@ on_suspects(void)
 	unsigned int i;
 
 	for (i = 0; i < nslots && nsuspects > 0; i++) {
-		if (worker_sight(i)->suspect && worker_pid(i) != 0)
+		if (worker_probe_state(i)->suspect && worker_pid(i) != 0)
 			suspect_handler(i);
 	}
 	if (nsuspects > 0)
@@ -52,7 +52,7 @@ suspects_init(unsigned int n, void (*handler)(unsigned int slot))
 void
 suspects_add(unsigned int slot, bool certain)
 {
-	struct sight *s = worker_sight(slot);
+	struct probe_state *s = worker_probe_state(slot);
 
 	if (worker_pid(slot) == 0)
 		return;
@@ -69,7 +69,7 @@ suspects_add(unsigned int slot, bool certain)
 void
 suspects_remove(unsigned int slot)
 {
-	struct sight *s = worker_sight(slot);
+	struct probe_state *s = worker_probe_state(slot);
 
 	if (!s->suspect)
 		return;

@@ -69,7 +69,7 @@ take_end(unsigned int slot, const struct end *e)
  * is stopped after a while.
  */
 static bool
-is_certain(const struct sight *s, const struct end *e)
+is_certain(const struct probe_state *s, const struct end *e)
 {
 	if (!e->over || (e->held && !s->must_end))
 		return false;
@@ -79,7 +79,7 @@ is_certain(const struct sight *s, const struct end *e)
 static void
 look(unsigned int slot)
 {
-	struct sight *s = worker_sight(slot);
+	struct probe_state *s = worker_probe_state(slot);
 	struct end e;
 
 	if (worker_can_be_reaped(slot))

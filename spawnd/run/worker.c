@@ -32,7 +32,7 @@ struct worker {
 	pid_t		 pid;		/* 0: no process */
 	uint64_t	 since;		/* it is here; loop_now() */
 	int		 end;		/* of end_watch(); 0: not yet, or -1 */
-	struct sight	 sight;
+	struct probe_state probe;
 	RB_ENTRY(worker) entry;
 };
 
@@ -471,10 +471,10 @@ worker_failure(unsigned int slot)
 	return failures[slot].error != 0 ? &failures[slot] : NULL;
 }
 
-struct sight *
-worker_sight(unsigned int slot)
+struct probe_state *
+worker_probe_state(unsigned int slot)
 {
-	return &workers[slot].sight;
+	return &workers[slot].probe;
 }
 
 pid_t

@@ -239,7 +239,7 @@ do_notice(const struct pool_notice *n)
 		w.failed = w.fast = w.stopping = true;
 	else if (n->what == NOTICE_DONE)
 		w.done = true;
-	else if (n->what == NOTICE_LEFT)
+	else if (n->what == NOTICE_QUEUE_ABANDONED)
 		w.left = n->count;
 }
 

@@ -87,7 +87,7 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 	    [FAILED_TRIES] = "tries", [FAILED_TIME] = "time" };
 	static const char *const words[] = { [NOTICE_EXIT] = "exit",
 	    [NOTICE_NOFORK] = "nofork", [NOTICE_SLOW] = "slow",
-	    [NOTICE_KILL] = "kill", [NOTICE_LOST] = "lost",
+	    [NOTICE_KILLED_IDLE] = "kill", [NOTICE_KILLED_BUSY] = "lost",
 	    [NOTICE_GROWN] = "grown", [NOTICE_LATE] = "late",
 	    [NOTICE_RELOAD_FAILED] = "reload-failed",
 	    [NOTICE_NEVER] = "never" };
@@ -101,7 +101,7 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 		bed_put(b, "[done]");
 	else if (n->what == NOTICE_RELOADED)
 		bed_put(b, "[reloaded]");
-	else if (n->what == NOTICE_LEFT)
+	else if (n->what == NOTICE_QUEUE_ABANDONED)
 		bed_put(b, "[left %u]", n->count);
 	else if (n->what == NOTICE_TOO_SMALL)
 		bed_put(b, "[too small]");

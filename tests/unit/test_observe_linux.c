@@ -30,7 +30,7 @@
 static struct sockaddr_un address = { .sun_family = AF_UNIX };
 static int clients[2];
 static pid_t worker;
-static struct sight sight;
+static struct probe_state probe;
 
 /* The worker's side */
 
@@ -353,7 +353,7 @@ start(void (*work)(void), int nclients)
 		_exit(0);
 	}
 	setpgid(worker, worker);
-	sight = (struct sight){ .connection = 0 };
+	probe = (struct probe_state){ .connection = 0 };
 	for (i = 0; i < nclients; i++) {
 		clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		assert_int_equal(connect(clients[i],
@@ -411,7 +411,7 @@ look(uint64_t now)
 {
 	struct exam x;
 
-	observe_examine(worker, SIGTERM, IDLE, now, &sight, &x);
+	observe_examine(worker, SIGTERM, IDLE, now, &probe, &x);
 	return x;
 }
 
@@ -448,7 +448,7 @@ becomes_quiet(uint64_t *now)
 	*now += IDLE;
 	quiet = look(*now).holds == HOLDS_QUIET;
 	*now += USEC;
-	sight = (struct sight){ .connection = 0 };
+	probe = (struct probe_state){ .connection = 0 };
 	return quiet;
 }
 
@@ -624,7 +624,7 @@ a_dear_worker_hides_no_other(void **arg)
 	const struct sleep crowd = { "crowd", sleeps_with_a_crowd, 0, CROWD,
 	    0, false };
 	const struct sleep s = { "polls", polls, 1, 1, 0, false };
-	struct sight large = { .cpu = 0 };
+	struct probe_state large = { .cpu = 0 };
 	uint64_t now = 5000 * USEC, end = loop_now() + PATIENCE;
 	pid_t other;
 	struct view v;
@@ -642,7 +642,7 @@ a_dear_worker_hides_no_other(void **arg)
 	assert_true(large.expensive);
 	assert_int_equal(observe_look(other, USEC, now + 1, &large),
 	    LOOK_UNKNOWN);
-	assert_int_equal(observe_look(worker, USEC, now + 1, &sight),
+	assert_int_equal(observe_look(worker, USEC, now + 1, &probe),
 	    LOOK_READY);
 	kill(other, SIGKILL);
 	waitpid(other, NULL, 0);
@@ -658,7 +658,7 @@ a_young_worker_is_not_known_to_be_unready(void **arg)
 	(void)arg;
 	start(s.work, s.clients);
 	await_rest(&s);
-	assert_int_equal(observe_look(worker, 1000, 6000 * USEC, &sight),
+	assert_int_equal(observe_look(worker, 1000, 6000 * USEC, &probe),
 	    LOOK_UNKNOWN);
 	finish(&s);
 }

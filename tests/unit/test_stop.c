@@ -111,7 +111,7 @@ kills_at_the_stop_timeout(void **arg)
 	assert_did(b, "TERM>0 TERM>1");
 	bed_pass(b, 1);
 	assert_did(b, "[kill 1] KILL>1");
-	assert_int_equal(b->notice.what, NOTICE_KILL);
+	assert_int_equal(b->notice.what, NOTICE_KILLED_IDLE);
 	assert_int_equal(b->notice.pid, b->w[1].pid);
 	bed_pass(b, 100 * USEC);
 	assert_did(b, "");
