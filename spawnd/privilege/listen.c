@@ -343,7 +343,6 @@ listen_remove(const struct plan *p)
 {
 	/* Once in the jail its root is ours, and jail_fd is closed. */
 	bool jailed = p->jail != NULL && p->jail_fd == -1;
-	struct stat st;
 	int dir;
 
 	if (p->addr.ss_family != AF_UNIX || bound.st_ino == 0 ||
@@ -353,9 +352,6 @@ listen_remove(const struct plan *p)
 	    p->socket_dir);
 	if (dir == -1)
 		return;
-	if (fstatat(dir, p->socket_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISSOCK(st.st_mode) && st.st_ino == bound.st_ino &&
-	    st.st_dev == bound.st_dev)
-		unlinkat(dir, p->socket_name, 0);
+	unbind(p, dir);
 	close(dir);
 }
