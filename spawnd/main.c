@@ -77,7 +77,7 @@ open_log(struct err *e)
 		.name = plan.name,
 		.to = LOG_TO_SYSLOG,
 		.file = plan.log,
-		.facility = conf.facility,
+		.facility = syslog_facility(conf.facility),
 		.foreground = conf.foreground,
 		.jailed = plan.jail != NULL,
 	};

@@ -114,7 +114,7 @@ struct conf {
 	const char	*control;		/* NULL: not given */
 	const char	*status_group;
 	const char	*log;			/* NULL: not given */
-	int		 facility;		/* LOG_DAEMON ... */
+	const char	*facility;		/* of syslog, by name */
 	enum worker_log	 worker_log;
 	enum {
 		TEST_NO, TEST_YES, TEST_STRICT
@@ -125,6 +125,9 @@ struct conf {
 	int		 argc;
 
 	/* No option of spawnd's sets these; see option.h. */
+	bool		 variable;		/* kfcgi's -r */
+	bool		 unused_flag;		/* options without effect */
+	int		 unused;
 	enum env_base	 env_base;
 	bool		 inherited_only;	/* a socket must be passed in */
 	bool		 inherits_none;		/* one that is means nothing */
@@ -159,6 +162,7 @@ struct plan {
 	const struct conf *conf;
 	char		 name[NAME_SIZE];
 	bool		 root;			/* we have uid 0 */
+	bool		 needs_root;		/* only root may start it */
 	bool		 stays_root;		/* and nothing changes that */
 	const char	*note;			/* "", or why the jail */
 	char		*jail;			/* NULL: no chroot */
@@ -229,6 +233,8 @@ int	 names_parse(struct conf *c, int argc, char *argv[], struct err *e);
 /* Prints options or version. Return 0, or -1 when that cannot be written. */
 int	 names_help(void);
 int	 names_version(void);
+/* The status to exit with for one of sysexits.h, by the name it was. */
+int	 exitcode(const struct conf *c, int status);
 
 /* limit.c */
 /* Parses --rlimit's NAME=SOFT[:HARD]. Returns 0, or -1 with *e set (64). */
@@ -302,7 +308,6 @@ void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
  */
 void	 plan_make(struct plan *p, const struct conf *c, int inherited,
 	    struct findings *f);
-void	 plan_free(struct plan *p);
 /* Are there descriptors to watch for the end of each worker? */
 bool	 plan_watches(const struct plan *p);
 
@@ -328,13 +333,5 @@ void	 exposure_check_start(const struct plan *p, struct findings *f);
  * --env-file that the user of the workers could write or exchange.
  */
 void	 exposure_check_files(const struct plan *p, struct findings *f);
-
-/* exitcode.c */
-/* The status to exit with for one of sysexits.h, by conf. */
-int	 exitcode(const struct conf *c, int status);
-
-/* rights.c */
-/* Does the plan ask for what only root may do? */
-bool	 rights_need_root(const struct plan *p);
 
 #endif

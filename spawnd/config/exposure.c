@@ -16,7 +16,7 @@
 static bool
 has_boundary(const struct plan *p)
 {
-	return (p->root || rights_need_root(p)) && p->ident.user != NULL;
+	return (p->root || p->needs_root) && p->ident.user != NULL;
 }
 
 /* Where nobody was named, everybody but root is of less rights. */

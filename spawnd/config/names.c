@@ -31,18 +31,6 @@ find(const char *path)
 	return NULL;
 }
 
-/* An application by name alone is one in the working directory, or none. */
-static int
-check_application(const struct conf *c, struct err *e)
-{
-	if (c->command == NULL && c->argc == 0)
-		return err_set(e, EX_USAGE, "no application given (%s)",
-		    used->options.usage);
-	if (c->command == NULL && c->argv[0][0] == '\0')
-		return err_set(e, EX_USAGE, "application: must not be empty");
-	return 0;
-}
-
 void
 names_begin(int argc, char *argv[])
 {
@@ -71,9 +59,9 @@ names_parse(struct conf *c, int argc, char *argv[], struct err *e)
 		return -1;
 	if (c->help || c->version)
 		return 0;
-	if (check_application(c, e) == -1)
+	if (option_check(c, &used->options, e) == -1)
 		return -1;
-	return used->finish(c, e);
+	return used->finish != NULL ? used->finish(c, e) : 0;
 }
 
 int
@@ -88,4 +76,10 @@ names_version(void)
 	printf("%s%s" "spawnd " SPAWND_VERSION "\n", used != NULL ?
 	    used->name : "", used != NULL ? " of " : "");
 	return fflush(stdout) == EOF ? -1 : 0;
+}
+
+int
+exitcode(const struct conf *c, int status)
+{
+	return c->error_status != 0 ? c->error_status : status;
 }

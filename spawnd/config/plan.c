@@ -83,9 +83,11 @@ choose_jail(struct plan *p, struct err *e)
 		jail = DEFAULT_JAIL;
 		p->note = " (neither -s nor -p given: jail " DEFAULT_JAIL ")";
 	}
-	if (jail != NULL && (p->jail = path_absolute(jail, false)) == NULL)
-		return no_memory(e);
-	return 0;
+	if (jail == NULL)
+		return 0;
+	p->needs_root = true;
+	p->jail = path_absolute(jail, false);
+	return p->jail == NULL ? no_memory(e) : 0;
 }
 
 static int
@@ -130,7 +132,7 @@ plan_owner(struct plan *p, struct err *e)
 	if (c->socket_group != NULL && ident_group(OPT(c, socket_group),
 	    c->socket_group, &p->socket_gid, e) == -1)
 		return -1;
-	if (!p->root && !rights_need_root(p) &&
+	if (!p->root && !p->needs_root &&
 	    !ident_member(&p->ident, p->socket_gid))
 		return err_set(e, EX_NOPERM, "%s: %s: you are not in this "
 		    "group (only root may name another)",
@@ -386,7 +388,7 @@ check_limits(struct plan *p, struct err *e)
 	struct rlimit now;
 	size_t i;
 
-	if (p->root || rights_need_root(p))
+	if (p->root || p->needs_root)
 		return 0;
 	for (i = 0; i < c->nlimits; i++) {
 		const struct limit *l = &c->limits[i];
@@ -456,6 +458,8 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 	p->inherited = inherited;
 	p->root = geteuid() == 0;
 	p->stays_root = p->root && c->user == NULL;
+	p->needs_root = c->socket_outside || c->socket_user != NULL ||
+	    c->user != NULL || c->group != NULL;
 	p->note = "";
 	plan_name(c, p->name);
 	for (i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
@@ -468,39 +472,4 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 			    e.text);
 	}
 	exposure_check_start(p, f);
-}
-
-void
-plan_free(struct plan *p)
-{
-	size_t i;
-
-	if (p->jail_fd != -1)
-		close(p->jail_fd);
-	if (p->cwd_fd != -1)
-		close(p->cwd_fd);
-	if (p->argv != NULL) {
-		free(p->conf->command != NULL ? p->argv[2] : p->argv[0]);
-		free(p->argv);
-	}
-	for (i = 0; p->envp != NULL && p->envp[i] != NULL; i++)
-		free(p->envp[i]);
-	free(p->envp);
-	free(p->jail);
-	free(p->socket_dir);
-	free(p->socket_name);
-	free(p->where);
-	free(p->who);
-	free(p->chdir);
-	free(p->pidfile);
-	free(p->control);
-	free(p->log);
-	free(p->ident.groups);
-	free(p->ident.user);
-	free(p->ident.group);
-	free(p->ident.home);
-	free(p->ident.shell);
-	memset(p, 0, sizeof(*p));
-	p->jail_fd = -1;
-	p->cwd_fd = -1;
 }

@@ -26,7 +26,7 @@ plan_group(struct plan *p, struct err *e)
 		return 0;
 	if (ident_group("--status-group", name, &p->status_gid, e) == -1)
 		return -1;
-	if (!p->root && !rights_need_root(p) &&
+	if (!p->root && !p->needs_root &&
 	    !ident_member(&p->ident, p->status_gid))
 		return err_set(e, EX_NOPERM, "--status-group: %s: you are "
 		    "not in this group (only root may name another)", name);

@@ -182,7 +182,7 @@ check_inside(struct plan *p, struct findings *f, struct guarantees *g)
 {
 	const char *why = NULL;
 
-	if (!p->root && rights_need_root(p))
+	if (!p->root && p->needs_root)
 		why = "only root can become another user or enter a jail";
 	else if (p->ident.user == NULL)
 		why = "the user is not known";

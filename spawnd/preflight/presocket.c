@@ -45,7 +45,7 @@ say_no_directory(const struct plan *p, struct findings *f, int error)
 	/* The workers' own would let them lead the web server elsewhere. */
 	if (error == ENOENT && quoted != NULL)
 		snprintf(advice, sizeof(advice), " (install -d %s-m 0755 %s)",
-		    p->root || rights_need_root(p) ? "-o root -g root " : "",
+		    p->root || p->needs_root ? "-o root -g root " : "",
 		    quoted);
 	free(quoted);
 	findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its directory "
@@ -69,7 +69,7 @@ check_path(const struct plan *p, struct findings *f)
 		return;
 	}
 	/* A plain user who tests root's plan need not be able to write. */
-	if ((p->root || !rights_need_root(p)) &&
+	if ((p->root || !p->needs_root) &&
 	    faccessat(dir, ".", W_OK | X_OK, 0) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its "
 		    "directory: cannot be written: %s", p->where,
