@@ -172,7 +172,7 @@ def read_sources():
 
 def is_help(base, calls):
     """The texts of -h: a table of options is no call."""
-    return re.match(r"(options|spawnctl|names_\w+)\.c$", base) and \
+    return re.match(r"(options|spawnctl|compat_\w+)\.c$", base) and \
         not any(c[0] for c in calls)
 
 

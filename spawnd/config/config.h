@@ -51,14 +51,21 @@ enum env_base {
 	ENV_EXACT		/* ours, for one who takes our place */
 };
 
+enum env_kind {
+	ENV_PASS,		/* text: a name or shell pattern */
+	ENV_SET,		/* text: NAME=VALUE */
+	ENV_FILE		/* text: a path */
+};
+
 /* One -e or --env-file, kept in the order of the command line. */
 struct env_rule {
-	enum {
-		ENV_PASS,		/* text: a name or shell pattern */
-		ENV_SET,		/* text: NAME=VALUE */
-		ENV_FILE		/* text: a path */
-	}		 kind;
+	enum env_kind	 kind;
 	const char	*text;
+};
+
+enum test_mode {
+	TEST_NO, TEST_YES,
+	TEST_STRICT		/* a warning fails it too */
 };
 
 struct limit {
@@ -116,9 +123,7 @@ struct conf {
 	const char	*log;			/* NULL: not given */
 	const char	*facility;		/* of syslog, by name */
 	enum worker_log	 worker_log;
-	enum {
-		TEST_NO, TEST_YES, TEST_STRICT
-	}		 test;
+	enum test_mode	 test;
 	bool		 help;
 	bool		 version;
 	char		**argv;			/* the operands */
@@ -164,7 +169,7 @@ struct plan {
 	bool		 root;			/* we have uid 0 */
 	bool		 needs_root;		/* only root may start it */
 	bool		 stays_root;		/* and nothing changes that */
-	const char	*note;			/* "", or why the jail */
+	const char	*jail_reason;		/* " (why)", or "" */
 	char		*jail;			/* NULL: no chroot */
 	int		 jail_fd;		/* -1: no chroot */
 
@@ -172,13 +177,13 @@ struct plan {
 	struct sockaddr_storage addr;		/* TCP: ss_family not AF_UNIX */
 	socklen_t	 addrlen;
 	char		*socket_dir;		/* unix: as its owner sees it */
-	char		*socket_name;
+	char		*socket_file;		/* unix: its name in there */
 	bool		 socket_in_jail;
 	mode_t		 socket_mode;
 	uid_t		 socket_uid;
 	gid_t		 socket_gid;
-	char		*where;			/* unix:PATH, tcp:ADDR:PORT */
-	char		*who;			/* unix: "user:group mode" */
+	char		*socket_name;		/* unix:PATH, tcp:ADDR:PORT */
+	char		*socket_owner;		/* unix: "user:group mode" */
 
 	struct ident	 ident;
 	char		*chdir;
@@ -219,20 +224,20 @@ int	 options_parse(struct conf *c, int argc, char *argv[], struct err *e);
 int	 options_help(void);
 void	 options_free(struct conf *c);
 
-/* names.c: the other names of the program, see option.h */
+/* compat.c: the other names of the program, see option.h */
 /*
  * Before anything looks at argv or the environment: where the name asks for
  * a title, they are moved away from where that is to be.
  */
-void	 names_begin(int argc, char *argv[]);
+void	 compat_begin(int argc, char *argv[]);
 /*
  * Parses a command line into *c by the name that argv[0] has, which messages
  * begin with from now on. As options_parse().
  */
-int	 names_parse(struct conf *c, int argc, char *argv[], struct err *e);
+int	 compat_parse(struct conf *c, int argc, char *argv[], struct err *e);
 /* Prints options or version. Return 0, or -1 when that cannot be written. */
-int	 names_help(void);
-int	 names_version(void);
+int	 compat_help(void);
+int	 compat_version(void);
 /* The status to exit with for one of sysexits.h, by the name it was. */
 int	 exitcode(const struct conf *c, int status);
 

@@ -65,7 +65,7 @@ check_socket(const struct plan *p, struct findings *f)
 {
 	struct exposure x;
 
-	if (p->socket_dir == NULL || p->who == NULL ||
+	if (p->socket_dir == NULL || p->socket_owner == NULL ||
 	    p->socket_uid == p->ident.uid ||
 	    (p->socket_in_jail && p->jail_fd == -1) ||
 	    !find_exposure(p, p->socket_in_jail ? p->jail_fd : -1,
@@ -73,7 +73,7 @@ check_socket(const struct plan *p, struct findings *f)
 		return;
 	findings_add(f, FINDING_WARNING, EX_CONFIG, "socket: %s: %s may write "
 	    "%s%s: whoever breaks into a worker could lead the web server to "
-	    "another socket (make root the owner, mode 0755)", p->where,
+	    "another socket (make root the owner, mode 0755)", p->socket_name,
 	    p->ident.user, p->socket_in_jail ? p->jail : "", x.path);
 }
 

@@ -59,7 +59,7 @@ setter	 option_string, option_true, option_number, option_octal,
 	    option_yesno, option_signal;
 
 /* One of the other names of the program: a file of its own for each. */
-struct name {
+struct compat {
 	const char	*name;
 	struct options	 options;
 	/* What differs from options_defaults(), before the command line. */
@@ -68,7 +68,7 @@ struct name {
 	int		(*finish)(struct conf *, struct err *);
 };
 
-/* names_*.c */
-extern const struct name names_spawn_fcgi, names_kfcgi, names_multiwatch;
+/* compat_*.c */
+extern const struct compat compat_spawn_fcgi, compat_kfcgi, compat_multiwatch;
 
 #endif

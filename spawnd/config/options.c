@@ -50,7 +50,7 @@ set_name(struct conf *c, const struct option *o, const char *opt,
 }
 
 static int
-add_env(struct conf *c, int kind, const char *text, struct err *e)
+add_env(struct conf *c, enum env_kind kind, const char *text, struct err *e)
 {
 	struct env_rule *rules;
 

@@ -67,7 +67,7 @@ check_root(struct plan *p, struct err *e)
 		    "(start spawnd as root, or leave it out)", list);
 	if (p->jail != NULL)
 		return err_set(e, EX_NOPERM, "chroot: %s: only root may do "
-		    "this%s", p->jail, p->note);
+		    "this%s", p->jail, p->jail_reason);
 	return 0;
 }
 
@@ -81,7 +81,8 @@ choose_jail(struct plan *p, struct err *e)
 	if (jail == NULL && c->socket == NULL && c->port == 0 &&
 	    p->inherited == -1 && !c->inherited_only) {
 		jail = DEFAULT_JAIL;
-		p->note = " (neither -s nor -p given: jail " DEFAULT_JAIL ")";
+		p->jail_reason = " (neither -s nor -p given: jail "
+		    DEFAULT_JAIL ")";
 	}
 	if (jail == NULL)
 		return 0;
@@ -97,7 +98,7 @@ open_jail(struct plan *p, struct err *e)
 		return 0;
 	if ((p->jail_fd = path_open_dir(-1, p->jail)) == -1)
 		return err_set(e, err_status(errno, EX_CONFIG), "chroot: %s: "
-		    "%s%s", p->jail, path_reason(errno), p->note);
+		    "%s%s", p->jail, path_reason(errno), p->jail_reason);
 	return 0;
 }
 
@@ -139,7 +140,7 @@ plan_owner(struct plan *p, struct err *e)
 		    OPT(c, socket_group), c->socket_group);
 	user = ident_user_name(p->socket_uid);
 	group = ident_group_name(p->socket_gid);
-	r = user == NULL || group == NULL ? -1 : asprintf(&p->who,
+	r = user == NULL || group == NULL ? -1 : asprintf(&p->socket_owner,
 	    "%s:%s %04o", user, group, (unsigned int)p->socket_mode);
 	free(user);
 	free(group);
@@ -161,14 +162,14 @@ plan_unix(struct plan *p, struct err *e)
 		return err_set(e, EX_USAGE, "%s: %s: longer than %zu bytes, "
 		    "no web server could connect to it", OPT(c, socket),
 		    p->socket_dir, size - 1);
-	if (asprintf(&p->where, "unix:%s%s", p->socket_in_jail ? p->jail : "",
-	    p->socket_dir) == -1)
+	if (asprintf(&p->socket_name, "unix:%s%s", p->socket_in_jail ?
+	    p->jail : "", p->socket_dir) == -1)
 		return no_memory(e);
 	slash = strrchr(p->socket_dir, '/');
-	if ((p->socket_name = strdup(slash + 1)) == NULL)
+	if ((p->socket_file = strdup(slash + 1)) == NULL)
 		return no_memory(e);
-	if (p->socket_name[0] == '\0' || strcmp(p->socket_name, ".") == 0 ||
-	    strcmp(p->socket_name, "..") == 0)
+	if (p->socket_file[0] == '\0' || strcmp(p->socket_file, ".") == 0 ||
+	    strcmp(p->socket_file, "..") == 0)
 		return err_set(e, EX_USAGE, "%s: %s: names no file",
 		    OPT(c, socket), path);
 	slash[slash == p->socket_dir ? 1 : 0] = '\0';
@@ -193,7 +194,7 @@ plan_tcp(struct plan *p, struct err *e)
 		return err_set(e, EX_USAGE, "%s: %s: cannot be listened on "
 		    "(IPv4 in its own form; no address of one link only)",
 		    OPT(c, address), a);
-	if (asprintf(&p->where, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
+	if (asprintf(&p->socket_name, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
 	    "tcp:%s:%d", a, c->port) == -1)
 		return no_memory(e);
 	return 0;
@@ -223,17 +224,18 @@ plan_inherited(struct plan *p, struct err *e)
 		return err_set(e, EX_CONFIG, "descriptor %d: is not a "
 		    "listening stream socket", p->inherited);
 	if (p->addr.ss_family == AF_UNIX)
-		r = asprintf(&p->where, "unix:%s%.*s", un->sun_path[0] == '\0'
-		    ? "@" : "", (int)sizeof(un->sun_path) - 1,
+		r = asprintf(&p->socket_name, "unix:%s%.*s",
+		    un->sun_path[0] == '\0' ? "@" : "",
+		    (int)sizeof(un->sun_path) - 1,
 		    un->sun_path + (un->sun_path[0] == '\0'));
 	else if (p->addr.ss_family == AF_INET)
-		r = asprintf(&p->where, "tcp:%s:%d", inet_ntop(AF_INET,
+		r = asprintf(&p->socket_name, "tcp:%s:%d", inet_ntop(AF_INET,
 		    &in->sin_addr, text, sizeof(text)), ntohs(in->sin_port));
 	else
-		r = asprintf(&p->where, "tcp:[%s]:%d", inet_ntop(AF_INET6,
+		r = asprintf(&p->socket_name, "tcp:[%s]:%d", inet_ntop(AF_INET6,
 		    &in6->sin6_addr, text, sizeof(text)),
 		    ntohs(in6->sin6_port));
-	if (r == -1 || (p->who = strdup("passed in")) == NULL)
+	if (r == -1 || (p->socket_owner = strdup("passed in")) == NULL)
 		return no_memory(e);
 	return 0;
 }
@@ -423,7 +425,7 @@ plan_env(struct plan *p, struct err *e)
 }
 
 /* What each phase needs of those before it; what it gives if it succeeds. */
-enum { IDENT = 1, SOCKET = 2, ENVIRONMENT = 4 };
+enum part { IDENT = 1, SOCKET = 2, ENVIRONMENT = 4 };
 
 static const struct {
 	int		(*phase)(struct plan *, struct err *);
@@ -460,7 +462,7 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 	p->stays_root = p->root && c->user == NULL;
 	p->needs_root = c->socket_outside || c->socket_user != NULL ||
 	    c->user != NULL || c->group != NULL;
-	p->note = "";
+	p->jail_reason = "";
 	plan_name(c, p->name);
 	for (i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
 		if ((phases[i].needs & have) != phases[i].needs)

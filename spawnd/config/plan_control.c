@@ -96,10 +96,10 @@ plan_own(struct plan *p, struct err *e)
 	if (check_path(p, OPT(p->conf, pidfile), p->pidfile, e) == -1 ||
 	    check_path(p, "--log", p->log, e) == -1)
 		return -1;
-	if (p->socket_name == NULL || p->socket_in_jail)
+	if (p->socket_file == NULL || p->socket_in_jail)
 		return 0;
-	return check_file(p, OPT(p->conf, socket), p->where, p->socket_dir,
-	    p->socket_name, e);
+	return check_file(p, OPT(p->conf, socket), p->socket_name,
+	    p->socket_dir, p->socket_file, e);
 }
 
 int

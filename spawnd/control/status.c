@@ -97,9 +97,9 @@ write_pool(struct proto_output *o)
 	proto_text(o, "state", status_state());
 	proto_number(o, "started", (uint64_t)began_at);
 	proto_time(o, "uptime", loop_now() - began);
-	proto_text(o, "listen", plan->where);
-	if (plan->who != NULL)
-		proto_text(o, "owner", plan->who);
+	proto_text(o, "listen", plan->socket_name);
+	if (plan->socket_owner != NULL)
+		proto_text(o, "owner", plan->socket_owner);
 	if (plan->jail != NULL)
 		proto_text(o, "jail", plan->jail);
 	proto_text(o, "user", plan->ident.user);

@@ -153,8 +153,8 @@ preprint_plan(const struct plan *p)
 	print_user(&p->ident);
 	print("jail", p->jail != NULL ? p->jail : "none");
 	print("working directory", p->chdir);
-	print("socket", p->where);
-	print("owner", p->who);
+	print("socket", p->socket_name);
+	print("owner", p->socket_owner);
 	if (p->inherited == -1)
 		printf("backlog: %d\n", p->backlog);
 	print_pool(p);

@@ -49,9 +49,10 @@ say_no_directory(const struct plan *p, struct findings *f, int error)
 		    quoted);
 	free(quoted);
 	findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its directory "
-	    "%s: %s%s%s", p->where, dir, error == ENOENT ? "does not exist" :
-	    error == ENOTDIR ? "is not a directory" : path_reason(error),
-	    advice, p->note);
+	    "%s: %s%s%s", p->socket_name, dir,
+	    error == ENOENT ? "does not exist" : error == ENOTDIR ?
+	    "is not a directory" : path_reason(error),
+	    advice, p->jail_reason);
 }
 
 static void
@@ -72,20 +73,20 @@ check_path(const struct plan *p, struct findings *f)
 	if ((p->root || !p->needs_root) &&
 	    faccessat(dir, ".", W_OK | X_OK, 0) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its "
-		    "directory: cannot be written: %s", p->where,
+		    "directory: cannot be written: %s", p->socket_name,
 		    strerror(errno));
-	if (fstatat(dir, p->socket_name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+	if (fstatat(dir, p->socket_file, &st, AT_SYMLINK_NOFOLLOW) == -1) {
 		if (errno != ENOENT)
 			findings_add(f, FINDING_ERROR, EX_CONFIG,
-			    "socket: %s: %s", p->where, strerror(errno));
+			    "socket: %s: %s", p->socket_name, strerror(errno));
 	} else if (!S_ISSOCK(st.st_mode))
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: exists "
 		    "and is not a socket (remove it, or name another)",
-		    p->where);
+		    p->socket_name);
 	else
 		findings_add(f, FINDING_NOTE, 0, "socket: %s: is there "
 		    "already (a start replaces it if nobody listens on it)",
-		    p->where);
+		    p->socket_name);
 	close(dir);
 }
 
@@ -178,7 +179,7 @@ check_address(const struct plan *p, struct findings *f)
 		((struct sockaddr_in6 *)&ss)->sin6_port = 0;
 	if (fd == -1 || bind(fd, (struct sockaddr *)&ss, p->addrlen) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "bind: %s: %s",
-		    p->where, strerror(errno));
+		    p->socket_name, strerror(errno));
 	if (fd != -1)
 		close(fd);
 }
@@ -194,14 +195,15 @@ presocket_check(const struct plan *p, struct findings *f)
 			    "address: %s: FastCGI has no authentication: who "
 			    "can reach this address can run the application "
 			    "with any parameters (listen on %s or a unix "
-			    "socket, or filter)", p->where, DEFAULT_ADDRESS);
+			    "socket, or filter)", p->socket_name,
+			    DEFAULT_ADDRESS);
 		if (p->inherited == -1 && p->addrlen > 0)
 			check_address(p, f);
 	}
 	if (p->inherited != -1)
 		return;
-	if (p->socket_dir != NULL && p->socket_name != NULL &&
-	    p->who != NULL) {
+	if (p->socket_dir != NULL && p->socket_file != NULL &&
+	    p->socket_owner != NULL) {
 		check_path(p, f);
 		note_connect(p, f);
 		note_way(p, f);

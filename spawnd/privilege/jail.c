@@ -76,7 +76,7 @@ change_root(struct plan *p, struct err *e)
 		    fchdir(p->jail_fd) == -1 || chroot(".") == -1)
 			return err_set(e, err_status(errno, EX_OSERR),
 			    "chroot: %s: %s%s", p->jail, strerror(errno),
-			    p->note);
+			    p->jail_reason);
 		if (stat("/", &have) == -1 || have.st_ino != want.st_ino ||
 		    have.st_dev != want.st_dev)
 			return err_set(e, EX_OSERR, "chroot: %s: the root "

@@ -53,7 +53,8 @@ report_exec(const struct plan *p, const struct exec_failure *f, char *buf,
 		exec_error_explain(p->argv[0], f->error, why, sizeof(why));
 	snprintf(buf, size, "%s %s%s%s: %s%s%s%s", steps[f->step], what,
 	    p->jail != NULL ? " in " : "", p->jail != NULL ? p->jail : "",
-	    strerror(f->error), why[0] != '\0' ? ": " : "", why, p->note);
+	    strerror(f->error), why[0] != '\0' ? ": " : "", why,
+	    p->jail_reason);
 }
 
 void
@@ -71,13 +72,13 @@ report_ready(const struct plan *p, unsigned int ready, char *buf, size_t size)
 	if (p->children > 0)
 		snprintf(children, sizeof(children), " x (%d children + 1)",
 		    p->children);
-	if (p->who != NULL)
-		snprintf(owner, sizeof(owner), " (%s)", p->who);
+	if (p->socket_owner != NULL)
+		snprintf(owner, sizeof(owner), " (%s)", p->socket_owner);
 	if (p->jail != NULL)
 		snprintf(jail, sizeof(jail), ", jail %s", p->jail);
 	snprintf(buf, size, "%s%d worker%s%s%s ready on %s%s%s, uid %u, pid %d",
 	    count, p->workers, p->workers == 1 ? "" : "s", children, most,
-	    p->where, owner, jail, p->ident.uid, (int)getpid());
+	    p->socket_name, owner, jail, p->ident.uid, (int)getpid());
 }
 
 /* "exited with status 1 after 0.20 s" or why it never was the program. */

@@ -34,9 +34,9 @@ plan_free(void)
 	free(p.envp);
 	free(p.jail);
 	free(p.socket_dir);
+	free(p.socket_file);
 	free(p.socket_name);
-	free(p.where);
-	free(p.who);
+	free(p.socket_owner);
 	free(p.chdir);
 	free(p.pidfile);
 	free(p.control);

@@ -41,7 +41,7 @@ defaults(struct conf *c)
 	c->error_status = 255;
 }
 
-const struct name names_multiwatch = {
+const struct compat compat_multiwatch = {
 	.name = "multiwatch",
 	.options = {
 		.list = table, .n = sizeof(table) / sizeof(table[0]),

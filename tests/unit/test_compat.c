@@ -13,7 +13,7 @@ named_words(const char *name, const char *const *list)
 {
 	words[0] = (char *)name;
 	memset(&e, 0, sizeof(e));
-	return names_parse(&c, words_add(1, list), words, &e);
+	return compat_parse(&c, words_add(1, list), words, &e);
 }
 
 #define named(name, ...) \

@@ -114,7 +114,7 @@ finish(struct conf *c, struct err *e)
 	return relative_to_chdir(c, e);
 }
 
-const struct name names_spawn_fcgi = {
+const struct compat compat_spawn_fcgi = {
 	.name = "spawn-fcgi",
 	.options = {
 		.list = table, .n = sizeof(table) / sizeof(table[0]),

@@ -82,7 +82,7 @@ finish(struct conf *c, struct err *e)
 	return 0;
 }
 
-const struct name names_kfcgi = {
+const struct compat compat_kfcgi = {
 	.name = "kfcgi",
 	.options = {
 		.list = table, .n = sizeof(table) / sizeof(table[0]),
