@@ -31,9 +31,9 @@ OS =		${NATIVE}
 # By folder; what only one system has comes by the name of the system.
 BASE =		elf.c environ.c err.c findings.c log.c loop.c path.c pidlock.c \
 		script.c signame.c syslog.c text.c
-CONFIG =	address.c env.c exitcode.c exposure.c ident.c limit.c \
-		names.c names_kfcgi.c names_multiwatch.c names_spawn_fcgi.c \
-		option.c options.c plan.c plan_control.c rights.c
+CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
+		compat_spawn_fcgi.c env.c exposure.c ident.c limit.c \
+		option.c options.c plan.c plan_control.c
 PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
 POOL =		drain.c pool.c renew.c retire.c sampler.c scale.c slot.c \
 		start.c table.c

@@ -77,7 +77,7 @@ open_log(struct err *e)
 		.name = plan.name,
 		.to = LOG_TO_SYSLOG,
 		.file = plan.log,
-		.facility = conf.facility,
+		.facility = syslog_facility(conf.facility),
 		.foreground = conf.foreground,
 		.jailed = plan.jail != NULL,
 	};
@@ -260,15 +260,15 @@ main(int argc, char *argv[])
 	/* Neither is a reader that has gone, nor a limit of the files' size. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	names_begin(argc, argv);
+	compat_begin(argc, argv);
 	if ((passed = sdnotify_listen_fds(&e)) == -1 ||
 	    daemonize_sanitize(passed, &e) == -1 ||
-	    names_parse(&conf, argc, argv, &e) == -1)
+	    compat_parse(&conf, argc, argv, &e) == -1)
 		die(&e);
 	if (conf.version)
-		return names_version() == -1 ? EX_IOERR : 0;
+		return compat_version() == -1 ? EX_IOERR : 0;
 	if (conf.help)
-		return names_help() == -1 ? EX_IOERR : 0;
+		return compat_help() == -1 ? EX_IOERR : 0;
 	if (make_plan(passed, &f, &e) == -1)
 		die(&e);
 	if (conf.replace)

@@ -27,15 +27,17 @@ struct err {
 	char		 text[ERR_SIZE];
 };
 
-/* Something the plan or the preflight has to say. */
+enum finding_level {
+	FINDING_ERROR,		/* it would not work */
+	FINDING_WARNING,	/* it works, but not as it should */
+	FINDING_NOTE		/* worth knowing */
+};
+
+/* Something that the plan or the preflight has to say. */
 struct finding {
-	enum {
-		FINDING_ERROR,		/* it would not work: the status */
-		FINDING_WARNING,	/* it works, but not as it should */
-		FINDING_NOTE		/* worth knowing */
-	}		 level;
-	int		 status;
-	char		*text;
+	enum finding_level level;
+	int		 status;	/* of an error: one of sysexits.h */
+	char		*text;		/* one line */
 };
 
 struct findings {
@@ -80,16 +82,19 @@ int	 text_size(const char *s, size_t len, uint64_t *value);
  * Adds one, its text escaped as err_set() does it. Ends the process when there
  * is no memory.
  */
-void	 findings_add(struct findings *f, int level, int status,
-	    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void	 findings_add(struct findings *f, enum finding_level level,
+	    int status, const char *fmt, ...)
+	    __attribute__((format(printf, 4, 5)));
 /* The first error, or NULL. */
 const struct finding *findings_error(const struct findings *f);
 void	 findings_free(struct findings *f);
 
 /* log.c */
+enum log_target { LOG_TO_STDERR, LOG_TO_FILE, LOG_TO_SYSLOG };
+
 struct log_conf {
 	const char	*name;		/* of the pool; may change its bytes */
-	enum { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE } to;
+	enum log_target	 to;
 	const char	*file;		/* an absolute path */
 	int		 facility;	/* LOG_DAEMON ... */
 	bool		 foreground;

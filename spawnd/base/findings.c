@@ -17,7 +17,8 @@ no_memory(void)
 }
 
 void
-findings_add(struct findings *f, int level, int status, const char *fmt, ...)
+findings_add(struct findings *f, enum finding_level level, int status,
+    const char *fmt, ...)
 {
 	struct finding *list;
 	char *raw, *text;

@@ -31,7 +31,7 @@
 #define STUCK		USEC		/* nothing taken: nobody reads */
 #define LAST_WAIT	USEC		/* for a reader, at the end */
 
-static enum { TO_STDERR, TO_FILE, TO_SYSLOG } target;
+static enum log_target target;
 static const char *pool = "spawnd";
 static const char *path;		/* of the file */
 static int file = STDERR_FILENO;
@@ -123,7 +123,7 @@ open_file(const struct log_conf *c, struct err *e)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "--log: %s: %s", path, reason(errno));
 	}
-	target = TO_FILE;
+	target = LOG_TO_FILE;
 	if (c->jailed && !detached) {
 		close(dir);	/* it would lead out of the jail */
 		dir = -1;
@@ -144,7 +144,7 @@ log_open(const struct log_conf *c, struct err *e)
 	open_terminal();
 	if (c->to == LOG_TO_STDERR)
 		return 0;
-	target = TO_SYSLOG;
+	target = LOG_TO_SYSLOG;
 	if (syslog_open(c->jailed) == -1)
 		snprintf(complaint, sizeof(complaint), "syslog: %s: %s (lines "
 		    "are lost until it is there; name a file with --log)",
@@ -161,7 +161,7 @@ log_complaint(void)
 bool
 log_on_stderr(void)
 {
-	return target == TO_STDERR;
+	return target == LOG_TO_STDERR;
 }
 
 static void flush_backlog(void);
@@ -196,7 +196,7 @@ is_log(int fd)
 int
 log_reopen(int fd, struct err *e)
 {
-	if (target != TO_FILE)
+	if (target != LOG_TO_FILE)
 		err_set(e, EX_USAGE, "--log: is no file");
 	else if (fd != -1 && !is_log(fd))
 		err_set(e, EX_USAGE, "--log: %s: what was passed is no file "
@@ -255,9 +255,9 @@ write_some(const char *s, size_t len)
 	errno = 0;
 	while (done < len) {
 		/* A write of a chunk does not wait where poll(2) says so. */
-		if (target != TO_FILE && !writable(0))
+		if (target != LOG_TO_FILE && !writable(0))
 			break;
-		n = write(file, s + done, target != TO_FILE &&
+		n = write(file, s + done, target != LOG_TO_FILE &&
 		    len - done > CHUNK ? CHUNK : len - done);
 		if (n == -1 && errno == EINTR)
 			continue;
@@ -314,7 +314,7 @@ put_stream(const char *s, size_t len)
 	if (done == len)
 		return 0;
 	/* A full disk is no slow reader: what it had no room for is gone. */
-	if (done == 0 && (target == TO_FILE || is_abandoned(error)))
+	if (done == 0 && (target == LOG_TO_FILE || is_abandoned(error)))
 		return -1;
 	if (backlog == NULL) {
 		if ((backlog = malloc(BACKLOG_SIZE)) == NULL)
@@ -335,14 +335,14 @@ log_ready(void)
 {
 	if (backlog_len > 0)
 		flush_backlog();
-	return backlog_len < (target == TO_FILE ? 1 : BACKLOG_SIZE / 2);
+	return backlog_len < (target == LOG_TO_FILE ? 1 : BACKLOG_SIZE / 2);
 }
 
 bool
 log_stuck(void)
 {
 	/* No wait makes room on a disk; what comes meanwhile is dropped. */
-	return backlog_len > 0 && (target == TO_FILE ||
+	return backlog_len > 0 && (target == LOG_TO_FILE ||
 	    loop_now() - taken >= STUCK);
 }
 
@@ -360,7 +360,7 @@ log_close(void)
 	while (backlog_len > 0 && loop_now() < until) {
 		(void)writable(100);
 		flush_backlog();
-		if (target == TO_FILE)
+		if (target == LOG_TO_FILE)
 			break;	/* it is always writable, however full */
 	}
 }
@@ -390,9 +390,9 @@ begin(char *buf, int priority, pid_t pid, const char *level)
 {
 	size_t n = 0;
 
-	if (target != TO_SYSLOG && journal)
+	if (target != LOG_TO_SYSLOG && journal)
 		n = (size_t)snprintf(buf, HEAD_SIZE, "<%d>", priority);
-	else if (target != TO_SYSLOG)
+	else if (target != LOG_TO_SYSLOG)
 		n = stamp(buf, HEAD_SIZE);
 	n += (size_t)snprintf(buf + n, HEAD_SIZE - n, "%s[%d]%s%s: ", pool,
 	    (int)pid, level != NULL ? " " : "", level != NULL ? level : "");
@@ -404,7 +404,7 @@ static int
 put(int priority, char *line, size_t len)
 {
 	line[len] = '\n';
-	if (target != TO_SYSLOG)
+	if (target != LOG_TO_SYSLOG)
 		return put_stream(line, len + 1);
 	if (syslog_send(facility | priority, line, len) == 0)
 		return 0;
@@ -471,7 +471,7 @@ log_worker(pid_t pid, const char *text, size_t len, bool split, bool raw)
 	static char line[HEAD_SIZE + RAW_SIZE + 2];
 	size_t n = 0;
 
-	if (!raw || target == TO_SYSLOG)
+	if (!raw || target == LOG_TO_SYSLOG)
 		n = begin(line, LOG_INFO, pid, NULL);
 	if (raw) {
 		len = len < RAW_SIZE ? len : RAW_SIZE;

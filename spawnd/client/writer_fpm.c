@@ -16,7 +16,7 @@
 #include "client/client.h"
 #include "proto/proto.h"
 
-enum form { TEXT, JSON, XML, OPENMETRICS };
+enum fpm_form { TEXT, JSON, XML, OPENMETRICS };
 
 static void
 add_text(json_t *page, const char *key, const char *text)
@@ -225,7 +225,7 @@ put_metrics(FILE *f, json_t *page)
 }
 
 static void
-put_page(FILE *f, json_t *page, enum form form)
+put_page(FILE *f, json_t *page, enum fpm_form form)
 {
 	switch (form) {
 	case TEXT:
@@ -297,7 +297,7 @@ writer_fpm(FILE *f, const struct reply *a, const char *name, bool full,
 	fill_pool(page, a);
 	if (full)
 		json_object_set_new(page, "processes", make_workers(a));
-	put_page(f, page, (enum form)form);
+	put_page(f, page, (enum fpm_form)form);
 	json_decref(page);
 	return fflush(f) == EOF || ferror(f) ? err_set(e, EX_IOERR,
 	    "cannot write") : 0;

@@ -51,14 +51,21 @@ enum env_base {
 	ENV_EXACT		/* ours, for one who takes our place */
 };
 
+enum env_kind {
+	ENV_PASS,		/* text: a name or shell pattern */
+	ENV_SET,		/* text: NAME=VALUE */
+	ENV_FILE		/* text: a path */
+};
+
 /* One -e or --env-file, kept in the order of the command line. */
 struct env_rule {
-	enum {
-		ENV_PASS,		/* text: a name or shell pattern */
-		ENV_SET,		/* text: NAME=VALUE */
-		ENV_FILE		/* text: a path */
-	}		 kind;
+	enum env_kind	 kind;
 	const char	*text;
+};
+
+enum test_mode {
+	TEST_NO, TEST_YES,
+	TEST_STRICT		/* a warning fails it too */
 };
 
 struct limit {
@@ -114,17 +121,18 @@ struct conf {
 	const char	*control;		/* NULL: not given */
 	const char	*status_group;
 	const char	*log;			/* NULL: not given */
-	int		 facility;		/* LOG_DAEMON ... */
+	const char	*facility;		/* of syslog, by name */
 	enum worker_log	 worker_log;
-	enum {
-		TEST_NO, TEST_YES, TEST_STRICT
-	}		 test;
+	enum test_mode	 test;
 	bool		 help;
 	bool		 version;
 	char		**argv;			/* the operands */
 	int		 argc;
 
 	/* No option of spawnd's sets these; see option.h. */
+	bool		 variable;		/* kfcgi's -r */
+	bool		 unused_flag;		/* options without effect */
+	int		 unused;
 	enum env_base	 env_base;
 	bool		 inherited_only;	/* a socket must be passed in */
 	bool		 inherits_none;		/* one that is means nothing */
@@ -159,8 +167,9 @@ struct plan {
 	const struct conf *conf;
 	char		 name[NAME_SIZE];
 	bool		 root;			/* we have uid 0 */
+	bool		 needs_root;		/* only root may start it */
 	bool		 stays_root;		/* and nothing changes that */
-	const char	*jail_reason;		/* "", or why the jail */
+	const char	*jail_reason;		/* " (why)", or "" */
 	char		*jail;			/* NULL: no chroot */
 	int		 jail_fd;		/* -1: no chroot */
 
@@ -168,12 +177,12 @@ struct plan {
 	struct sockaddr_storage addr;		/* TCP: ss_family not AF_UNIX */
 	socklen_t	 addrlen;
 	char		*socket_dir;		/* unix: as its owner sees it */
-	char		*socket_name;
+	char		*socket_file;		/* unix: its name in there */
 	bool		 socket_in_jail;
 	mode_t		 socket_mode;
 	uid_t		 socket_uid;
 	gid_t		 socket_gid;
-	char		*endpoint;		/* unix:PATH, tcp:ADDR:PORT */
+	char		*socket_name;		/* unix:PATH, tcp:ADDR:PORT */
 	char		*socket_owner;		/* unix: "user:group mode" */
 
 	struct ident	 ident;
@@ -215,20 +224,22 @@ int	 options_parse(struct conf *c, int argc, char *argv[], struct err *e);
 int	 options_help(void);
 void	 options_free(struct conf *c);
 
-/* names.c: the other names of the program, see option.h */
+/* compat.c: the other names of the program, see option.h */
 /*
  * Before anything looks at argv or the environment: where the name asks for
  * a title, they are moved away from where that is to be.
  */
-void	 names_begin(int argc, char *argv[]);
+void	 compat_begin(int argc, char *argv[]);
 /*
  * Parses a command line into *c by the name that argv[0] has, which messages
  * begin with from now on. As options_parse().
  */
-int	 names_parse(struct conf *c, int argc, char *argv[], struct err *e);
+int	 compat_parse(struct conf *c, int argc, char *argv[], struct err *e);
 /* Prints options or version. Return 0, or -1 when that cannot be written. */
-int	 names_help(void);
-int	 names_version(void);
+int	 compat_help(void);
+int	 compat_version(void);
+/* The status to exit with for one of sysexits.h, by the name it was. */
+int	 exitcode(const struct conf *c, int status);
 
 /* limit.c */
 /* Parses --rlimit's NAME=SOFT[:HARD]. Returns 0, or -1 with *e set (64). */
@@ -302,7 +313,6 @@ void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
  */
 void	 plan_make(struct plan *p, const struct conf *c, int inherited,
 	    struct findings *f);
-void	 plan_free(struct plan *p);
 /* Are there descriptors to watch for the end of each worker? */
 bool	 plan_watches(const struct plan *p);
 
@@ -328,13 +338,5 @@ void	 exposure_check_start(const struct plan *p, struct findings *f);
  * --env-file that the user of the workers could write or exchange.
  */
 void	 exposure_check_files(const struct plan *p, struct findings *f);
-
-/* exitcode.c */
-/* The status to exit with for one of sysexits.h, by conf. */
-int	 exitcode(const struct conf *c, int status);
-
-/* rights.c */
-/* Does the plan ask for what only root may do? */
-bool	 rights_need_root(const struct plan *p);
 
 #endif

@@ -16,7 +16,7 @@
 static bool
 has_boundary(const struct plan *p)
 {
-	return (p->root || rights_need_root(p)) && p->ident.user != NULL;
+	return (p->root || p->needs_root) && p->ident.user != NULL;
 }
 
 /* Where nobody was named, everybody but root is of less rights. */
@@ -73,7 +73,7 @@ check_socket(const struct plan *p, struct findings *f)
 		return;
 	findings_add(f, FINDING_WARNING, EX_CONFIG, "socket: %s: %s may write "
 	    "%s%s: whoever breaks into a worker could lead the web server to "
-	    "another socket (make root the owner, mode 0755)", p->endpoint,
+	    "another socket (make root the owner, mode 0755)", p->socket_name,
 	    p->ident.user, p->socket_in_jail ? p->jail : "", x.path);
 }
 

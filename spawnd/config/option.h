@@ -37,6 +37,12 @@ typedef int setter(struct conf *, const struct option *, const char *,
  */
 int	 option_parse(struct conf *c, const struct options *os, int argc,
 	    char *argv[], struct err *e);
+/*
+ * Checks what holds for every name of the program: there is an application,
+ * and one socket. Returns 0, or -1 with *e set (64).
+ */
+int	 option_check(const struct conf *c, const struct options *os,
+	    struct err *e);
 /* From now on that is what messages call the option of this member. */
 void	 option_call(struct conf *c, size_t member, const char *as);
 /* The same for all of a table: by their letters, or else their names. */
@@ -46,23 +52,23 @@ int	 option_help(const struct options *os);
 /*
  * What a table's entries call, with the option as it was spelled and its
  * value: these put a string, true, a number from min to max, a mode, yes or
- * no, or a signal that may ask a worker to stop into a member of *c; the last
- * one checks a number and forgets it. They return 0, or -1 with *e set (64).
+ * no, or a signal that may ask a worker to stop into a member of *c. They
+ * return 0, or -1 with *e set (64).
  */
 setter	 option_string, option_true, option_number, option_octal,
-	    option_yesno, option_signal, option_unused;
+	    option_yesno, option_signal;
 
 /* One of the other names of the program: a file of its own for each. */
-struct name {
+struct compat {
 	const char	*name;
 	struct options	 options;
 	/* What differs from options_defaults(), before the command line. */
 	void		(*defaults)(struct conf *);
-	/* What follows from it. Returns 0, or -1 with *e set (64, 71). */
+	/* What follows from it; or NULL. Returns 0, or -1 with *e (64, 71). */
 	int		(*finish)(struct conf *, struct err *);
 };
 
-/* names_*.c */
-extern const struct name names_spawn_fcgi, names_kfcgi, names_multiwatch;
+/* compat_*.c */
+extern const struct compat compat_spawn_fcgi, compat_kfcgi, compat_multiwatch;
 
 #endif

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <syslog.h>
 
 #include "base/base.h"
 #include "config/config.h"
@@ -51,7 +50,7 @@ set_name(struct conf *c, const struct option *o, const char *opt,
 }
 
 static int
-add_env(struct conf *c, int kind, const char *text, struct err *e)
+add_env(struct conf *c, enum env_kind kind, const char *text, struct err *e)
 {
 	struct env_rule *rules;
 
@@ -171,11 +170,10 @@ static int
 set_facility(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
-	(void)o;
-	if ((c->facility = syslog_facility(val)) == -1)
+	if (syslog_facility(val) == -1)
 		return err_set(e, EX_USAGE, "%s: %s: no such facility (as "
 		    "daemon, user, local0)", opt, val);
-	return 0;
+	return option_string(c, o, opt, val, e);
 }
 
 static const struct option table[] = {
@@ -231,7 +229,7 @@ static const struct option table[] = {
 	    "name of the pool (the application's)" },
 	{ 0, "log", "syslog|stderr|FILE", set_log, MEMBER(log), 0, 0,
 	    "where to log (syslog; -n: stderr)" },
-	{ 0, "syslog-facility", "NAME", set_facility, 0, 0, 0,
+	{ 0, "syslog-facility", "NAME", set_facility, MEMBER(facility), 0, 0,
 	    "what goes to syslog is (daemon)" },
 	{ 0, "worker-log", "prefix|raw|none", set_worker_log, 0, 0, 0,
 	    "form of the workers' output (prefix)" },
@@ -266,26 +264,28 @@ static const struct option table[] = {
 	    "print this" },
 };
 
+_Static_assert(sizeof(table) / sizeof(table[0]) <= CALLED_MAX,
+    "every option can be called something");
+
+static const struct options options = {
+	.list = table, .n = sizeof(table) / sizeof(table[0]),
+	.usage = "spawnd [options] -- /path/to/application [argument ...]",
+};
+
 /* What no single option can see: which of them go together. */
 static int
 check_together(const struct conf *c, struct err *e)
 {
+	if (option_check(c, &options, e) == -1)
+		return -1;
 	if (c->workers == 0 && c->max_workers == -1)
 		return err_set(e, EX_USAGE, "%s: 0: needs an upper bound (%s; "
 		    "the workers are then started on demand)",
 		    OPT(c, workers), OPT(c, max_workers));
-	if (c->workers > c->max_workers && c->max_workers != -1)
-		return err_set(e, EX_USAGE, "%s: %d: is below %s (%d)",
-		    OPT(c, max_workers), c->max_workers, OPT(c, workers),
-		    c->workers);
 	if (c->idle_timeout != -1 && c->max_workers == -1)
 		return err_set(e, EX_USAGE, "%s: %d: needs an upper bound "
 		    "(%s)", OPT(c, idle_timeout), c->idle_timeout,
 		    OPT(c, max_workers));
-	if (c->socket != NULL && c->port != 0)
-		return err_set(e, EX_USAGE, "%s: %d: a pool has one listen "
-		    "socket, and %s %s names another", OPT(c, port), c->port,
-		    OPT(c, socket), c->socket);
 	if (c->address != NULL && c->port == 0)
 		return err_set(e, EX_USAGE, "%s: %s: needs a port (%s)",
 		    OPT(c, address), c->address, OPT(c, port));
@@ -303,29 +303,16 @@ check_together(const struct conf *c, struct err *e)
 	if (c->command != NULL && c->argc > 0)
 		return err_set(e, EX_USAGE, "%s: an application is given with "
 		    "%s already", c->argv[0], OPT(c, command));
-	if (c->command == NULL && c->argc == 0)
-		return err_set(e, EX_USAGE, "no application given (spawnd "
-		    "[options] -- /path/to/application [argument ...])");
-	if (c->command == NULL && c->argv[0][0] == '\0')
-		return err_set(e, EX_USAGE, "application: must not be empty");
 	if (c->command == NULL && strchr(c->argv[0], '/') == NULL)
 		return err_set(e, EX_USAGE, "%s: needs a path with a slash "
 		    "(PATH is not searched)", c->argv[0]);
 	return 0;
 }
 
-_Static_assert(sizeof(table) / sizeof(table[0]) <= CALLED_MAX,
-    "every option can be called something");
-
-static const struct options options = {
-	.list = table, .n = sizeof(table) / sizeof(table[0]),
-	.usage = "spawnd [options] -- /path/to/application [argument ...]",
-};
-
 void
 options_defaults(struct conf *c)
 {
-	*c = (struct conf){ .socket_mode = -1, .facility = LOG_DAEMON,
+	*c = (struct conf){ .socket_mode = -1, .facility = "daemon",
 	    .workers = -1, .max_workers = -1, .idle_timeout = -1,
 	    .php_children = -1, .umask = UMASK_DEFAULT,
 	    .no_new_privs = true, .start_timeout = START_TIMEOUT,

@@ -84,9 +84,11 @@ choose_jail(struct plan *p, struct err *e)
 		p->jail_reason = " (neither -s nor -p given: jail "
 		    DEFAULT_JAIL ")";
 	}
-	if (jail != NULL && (p->jail = path_absolute(jail, false)) == NULL)
-		return no_memory(e);
-	return 0;
+	if (jail == NULL)
+		return 0;
+	p->needs_root = true;
+	p->jail = path_absolute(jail, false);
+	return p->jail == NULL ? no_memory(e) : 0;
 }
 
 static int
@@ -131,7 +133,7 @@ plan_owner(struct plan *p, struct err *e)
 	if (c->socket_group != NULL && ident_group(OPT(c, socket_group),
 	    c->socket_group, &p->socket_gid, e) == -1)
 		return -1;
-	if (!p->root && !rights_need_root(p) &&
+	if (!p->root && !p->needs_root &&
 	    !ident_member(&p->ident, p->socket_gid))
 		return err_set(e, EX_NOPERM, "%s: %s: you are not in this "
 		    "group (only root may name another)",
@@ -160,14 +162,14 @@ plan_unix(struct plan *p, struct err *e)
 		return err_set(e, EX_USAGE, "%s: %s: longer than %zu bytes, "
 		    "no web server could connect to it", OPT(c, socket),
 		    p->socket_dir, size - 1);
-	if (asprintf(&p->endpoint, "unix:%s%s",
-	    p->socket_in_jail ? p->jail : "", p->socket_dir) == -1)
+	if (asprintf(&p->socket_name, "unix:%s%s", p->socket_in_jail ?
+	    p->jail : "", p->socket_dir) == -1)
 		return no_memory(e);
 	slash = strrchr(p->socket_dir, '/');
-	if ((p->socket_name = strdup(slash + 1)) == NULL)
+	if ((p->socket_file = strdup(slash + 1)) == NULL)
 		return no_memory(e);
-	if (p->socket_name[0] == '\0' || strcmp(p->socket_name, ".") == 0 ||
-	    strcmp(p->socket_name, "..") == 0)
+	if (p->socket_file[0] == '\0' || strcmp(p->socket_file, ".") == 0 ||
+	    strcmp(p->socket_file, "..") == 0)
 		return err_set(e, EX_USAGE, "%s: %s: names no file",
 		    OPT(c, socket), path);
 	slash[slash == p->socket_dir ? 1 : 0] = '\0';
@@ -192,7 +194,7 @@ plan_tcp(struct plan *p, struct err *e)
 		return err_set(e, EX_USAGE, "%s: %s: cannot be listened on "
 		    "(IPv4 in its own form; no address of one link only)",
 		    OPT(c, address), a);
-	if (asprintf(&p->endpoint, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
+	if (asprintf(&p->socket_name, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
 	    "tcp:%s:%d", a, c->port) == -1)
 		return no_memory(e);
 	return 0;
@@ -222,15 +224,15 @@ plan_inherited(struct plan *p, struct err *e)
 		return err_set(e, EX_CONFIG, "descriptor %d: is not a "
 		    "listening stream socket", p->inherited);
 	if (p->addr.ss_family == AF_UNIX)
-		r = asprintf(&p->endpoint, "unix:%s%.*s",
+		r = asprintf(&p->socket_name, "unix:%s%.*s",
 		    un->sun_path[0] == '\0' ? "@" : "",
 		    (int)sizeof(un->sun_path) - 1,
 		    un->sun_path + (un->sun_path[0] == '\0'));
 	else if (p->addr.ss_family == AF_INET)
-		r = asprintf(&p->endpoint, "tcp:%s:%d", inet_ntop(AF_INET,
+		r = asprintf(&p->socket_name, "tcp:%s:%d", inet_ntop(AF_INET,
 		    &in->sin_addr, text, sizeof(text)), ntohs(in->sin_port));
 	else
-		r = asprintf(&p->endpoint, "tcp:[%s]:%d", inet_ntop(AF_INET6,
+		r = asprintf(&p->socket_name, "tcp:[%s]:%d", inet_ntop(AF_INET6,
 		    &in6->sin6_addr, text, sizeof(text)),
 		    ntohs(in6->sin6_port));
 	if (r == -1 || (p->socket_owner = strdup("passed in")) == NULL)
@@ -388,7 +390,7 @@ check_limits(struct plan *p, struct err *e)
 	struct rlimit now;
 	size_t i;
 
-	if (p->root || rights_need_root(p))
+	if (p->root || p->needs_root)
 		return 0;
 	for (i = 0; i < c->nlimits; i++) {
 		const struct limit *l = &c->limits[i];
@@ -423,7 +425,7 @@ plan_env(struct plan *p, struct err *e)
 }
 
 /* What each phase needs of those before it; what it gives if it succeeds. */
-enum { IDENT = 1, SOCKET = 2, ENVIRONMENT = 4 };
+enum part { IDENT = 1, SOCKET = 2, ENVIRONMENT = 4 };
 
 static const struct {
 	int		(*phase)(struct plan *, struct err *);
@@ -458,6 +460,8 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 	p->inherited = inherited;
 	p->root = geteuid() == 0;
 	p->stays_root = p->root && c->user == NULL;
+	p->needs_root = c->socket_outside || c->socket_user != NULL ||
+	    c->user != NULL || c->group != NULL;
 	p->jail_reason = "";
 	plan_name(c, p->name);
 	for (i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
@@ -470,39 +474,4 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 			    e.text);
 	}
 	exposure_check_start(p, f);
-}
-
-void
-plan_free(struct plan *p)
-{
-	size_t i;
-
-	if (p->jail_fd != -1)
-		close(p->jail_fd);
-	if (p->cwd_fd != -1)
-		close(p->cwd_fd);
-	if (p->argv != NULL) {
-		free(p->conf->command != NULL ? p->argv[2] : p->argv[0]);
-		free(p->argv);
-	}
-	for (i = 0; p->envp != NULL && p->envp[i] != NULL; i++)
-		free(p->envp[i]);
-	free(p->envp);
-	free(p->jail);
-	free(p->socket_dir);
-	free(p->socket_name);
-	free(p->endpoint);
-	free(p->socket_owner);
-	free(p->chdir);
-	free(p->pidfile);
-	free(p->control);
-	free(p->log);
-	free(p->ident.groups);
-	free(p->ident.user);
-	free(p->ident.group);
-	free(p->ident.home);
-	free(p->ident.shell);
-	memset(p, 0, sizeof(*p));
-	p->jail_fd = -1;
-	p->cwd_fd = -1;
 }

@@ -26,7 +26,7 @@ plan_group(struct plan *p, struct err *e)
 		return 0;
 	if (ident_group("--status-group", name, &p->status_gid, e) == -1)
 		return -1;
-	if (!p->root && !rights_need_root(p) &&
+	if (!p->root && !p->needs_root &&
 	    !ident_member(&p->ident, p->status_gid))
 		return err_set(e, EX_NOPERM, "--status-group: %s: you are "
 		    "not in this group (only root may name another)", name);
@@ -96,10 +96,10 @@ plan_own(struct plan *p, struct err *e)
 	if (check_path(p, OPT(p->conf, pidfile), p->pidfile, e) == -1 ||
 	    check_path(p, "--log", p->log, e) == -1)
 		return -1;
-	if (p->socket_name == NULL || p->socket_in_jail)
+	if (p->socket_file == NULL || p->socket_in_jail)
 		return 0;
-	return check_file(p, OPT(p->conf, socket), p->endpoint, p->socket_dir,
-	    p->socket_name, e);
+	return check_file(p, OPT(p->conf, socket), p->socket_name,
+	    p->socket_dir, p->socket_file, e);
 }
 
 int

@@ -98,7 +98,7 @@ record_pool(struct proto_output *o)
 	proto_text(o, "state", status_state());
 	proto_number(o, "started", (uint64_t)began_at);
 	proto_time(o, "uptime", loop_now() - began);
-	proto_text(o, "listen", plan->endpoint);
+	proto_text(o, "listen", plan->socket_name);
 	if (plan->socket_owner != NULL)
 		proto_text(o, "owner", plan->socket_owner);
 	if (plan->jail != NULL)

@@ -16,10 +16,12 @@
 
 #define READY_PAUSE	50		/* ms between two looks of wait-ready */
 
+enum status_form { TABLE, JSON, OPENMETRICS, FPM };
+
 /* What the command line asks for. */
 static struct {
 	const char	*pool;
-	enum { TABLE, JSON, OPENMETRICS, FPM } form;
+	enum status_form form;
 	const char	*fpm;
 	bool		 full;
 	bool		 now;

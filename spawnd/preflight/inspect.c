@@ -119,12 +119,12 @@ reach(struct program *x, struct stat *st)
 	explain_way(x->p, x->path, part, error, why, sizeof(why));
 	findings_add(x->f, FINDING_ERROR, EX_CONFIG, "%s: %s%s%s", x->what,
 	    why, error == ENOENT && x->advice != NULL ? x->advice : "",
-	    x->p->jail_reason != NULL ? x->p->jail_reason : "");
+	    x->p->jail_reason);
 	return false;
 }
 
 static void
-say(struct program *x, int level, const char *text)
+say(struct program *x, enum finding_level level, const char *text)
 {
 	findings_add(x->f, level, EX_CONFIG, "%s: %s", x->what, text);
 }

@@ -119,7 +119,8 @@ take_line(const char *line, struct findings *f, struct guarantees *g)
 	}
 	for (i = 0; i < sizeof(letters); i++) {
 		if (line[0] == letters[i])
-			findings_add(f, (int)i, EX_CONFIG, "%s", line + 1);
+			findings_add(f, (enum finding_level)i, EX_CONFIG,
+			    "%s", line + 1);
 	}
 }
 
@@ -182,7 +183,7 @@ check_inside(struct plan *p, struct findings *f, struct guarantees *g)
 {
 	const char *why = NULL;
 
-	if (!p->root && rights_need_root(p))
+	if (!p->root && p->needs_root)
 		why = "only root can become another user or enter a jail";
 	else if (p->ident.user == NULL)
 		why = "the user is not known";
@@ -311,13 +312,14 @@ print_guarantees(const struct plan *p, const struct guarantees *g, bool known)
 
 /* Prints one kind of finding. Returns how many there are. */
 static unsigned int
-print_findings(const struct findings *f, int level, const char *name)
+print_findings(const struct findings *f, enum finding_level level,
+    const char *name)
 {
 	unsigned int n = 0;
 	size_t i;
 
 	for (i = 0; i < f->n; i++) {
-		if ((int)f->list[i].level != level)
+		if (f->list[i].level != level)
 			continue;
 		n++;
 		printf("%s: %s\n", name, f->list[i].text);

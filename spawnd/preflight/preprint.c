@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
 
 #include "base/base.h"
 #include "config/config.h"
@@ -129,14 +128,8 @@ print_log(const struct plan *p)
 	    c->foreground ? "stderr" : "syslog";
 
 	print("log", to);
-	if (strcmp(to, "syslog") == 0 && c->facility >= LOG_LOCAL0 &&
-	    c->facility <= LOG_LOCAL7)
-		printf("syslog facility: local%d\n",
-		    (c->facility - LOG_LOCAL0) / (LOG_LOCAL1 - LOG_LOCAL0));
-	else if (strcmp(to, "syslog") == 0 && c->facility == LOG_DAEMON)
-		puts("syslog facility: daemon");
-	else if (strcmp(to, "syslog") == 0)
-		printf("syslog facility: number %d\n", c->facility >> 3);
+	if (strcmp(to, "syslog") == 0)
+		print("syslog facility", c->facility);
 	printf("worker log: %s\n", modes[c->worker_log]);
 }
 
@@ -160,7 +153,7 @@ preprint_plan(const struct plan *p)
 	print_user(&p->ident);
 	print("jail", p->jail != NULL ? p->jail : "none");
 	print("working directory", p->chdir);
-	print("socket", p->endpoint);
+	print("socket", p->socket_name);
 	print("owner", p->socket_owner);
 	if (p->inherited == -1)
 		printf("backlog: %d\n", p->backlog);

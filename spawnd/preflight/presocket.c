@@ -45,12 +45,13 @@ say_no_directory(const struct plan *p, struct findings *f, int error)
 	/* The workers' own would let them lead the web server elsewhere. */
 	if (error == ENOENT && quoted != NULL)
 		snprintf(advice, sizeof(advice), " (install -d %s-m 0755 %s)",
-		    p->root || rights_need_root(p) ? "-o root -g root " : "",
+		    p->root || p->needs_root ? "-o root -g root " : "",
 		    quoted);
 	free(quoted);
 	findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its directory "
-	    "%s: %s%s%s", p->endpoint, dir, error == ENOENT ? "does not exist" :
-	    error == ENOTDIR ? "is not a directory" : path_reason(error),
+	    "%s: %s%s%s", p->socket_name, dir,
+	    error == ENOENT ? "does not exist" : error == ENOTDIR ?
+	    "is not a directory" : path_reason(error),
 	    advice, p->jail_reason);
 }
 
@@ -69,23 +70,23 @@ check_path(const struct plan *p, struct findings *f)
 		return;
 	}
 	/* A plain user who tests root's plan need not be able to write. */
-	if ((p->root || !rights_need_root(p)) &&
+	if ((p->root || !p->needs_root) &&
 	    faccessat(dir, ".", W_OK | X_OK, 0) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its "
-		    "directory: cannot be written: %s", p->endpoint,
+		    "directory: cannot be written: %s", p->socket_name,
 		    strerror(errno));
-	if (fstatat(dir, p->socket_name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+	if (fstatat(dir, p->socket_file, &st, AT_SYMLINK_NOFOLLOW) == -1) {
 		if (errno != ENOENT)
 			findings_add(f, FINDING_ERROR, EX_CONFIG,
-			    "socket: %s: %s", p->endpoint, strerror(errno));
+			    "socket: %s: %s", p->socket_name, strerror(errno));
 	} else if (!S_ISSOCK(st.st_mode))
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: exists "
 		    "and is not a socket (remove it, or name another)",
-		    p->endpoint);
+		    p->socket_name);
 	else
 		findings_add(f, FINDING_NOTE, 0, "socket: %s: is there "
 		    "already (a start replaces it if nobody listens on it)",
-		    p->endpoint);
+		    p->socket_name);
 	close(dir);
 }
 
@@ -178,7 +179,7 @@ check_address(const struct plan *p, struct findings *f)
 		((struct sockaddr_in6 *)&ss)->sin6_port = 0;
 	if (fd == -1 || bind(fd, (struct sockaddr *)&ss, p->addrlen) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "bind: %s: %s",
-		    p->endpoint, strerror(errno));
+		    p->socket_name, strerror(errno));
 	if (fd != -1)
 		close(fd);
 }
@@ -194,13 +195,14 @@ presocket_check(const struct plan *p, struct findings *f)
 			    "address: %s: FastCGI has no authentication: who "
 			    "can reach this address can run the application "
 			    "with any parameters (listen on %s or a unix "
-			    "socket, or filter)", p->endpoint, DEFAULT_ADDRESS);
+			    "socket, or filter)", p->socket_name,
+			    DEFAULT_ADDRESS);
 		if (p->inherited == -1 && p->addrlen > 0)
 			check_address(p, f);
 	}
 	if (p->inherited != -1)
 		return;
-	if (p->socket_dir != NULL && p->socket_name != NULL &&
+	if (p->socket_dir != NULL && p->socket_file != NULL &&
 	    p->socket_owner != NULL) {
 		check_path(p, f);
 		note_connect(p, f);

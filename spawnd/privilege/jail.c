@@ -50,6 +50,23 @@ verify_groups(const struct ident *id, struct err *e)
 }
 
 static int
+verify_ids(const struct ident *id, struct err *e)
+{
+	uid_t ru, eu, su;
+	gid_t rg, eg, sg;
+
+	if (getresuid(&ru, &eu, &su) == -1 || getresgid(&rg, &eg, &sg) == -1)
+		return err_set(e, EX_OSERR, "ids: %s", strerror(errno));
+	if (ru != id->uid || eu != id->uid || su != id->uid ||
+	    rg != id->gid || eg != id->gid || sg != id->gid)
+		return err_set(e, EX_OSERR, "ids: still uid %u/%u/%u, gid "
+		    "%u/%u/%u", ru, eu, su, rg, eg, sg);
+	if (id->uid != 0 && setuid(0) == 0)
+		return err_set(e, EX_OSERR, "ids: root could be regained");
+	return 0;
+}
+
+static int
 change_root(struct plan *p, struct err *e)
 {
 	struct stat want, have;
@@ -91,7 +108,8 @@ jail_enter(struct plan *p, struct guarantees *g, struct err *e)
 		return -1;
 	if (p->stays_root)
 		return 0;	/* as it was asked for */
-	if (jail_drop(p, e) == -1 || jail_verify(p, g, e) == -1)
+	if (jail_drop(p, e) == -1 || verify_ids(id, e) == -1 ||
+	    jail_verify(p, g, e) == -1)
 		return -1;
 	if (id->change)
 		return verify_groups(id, e);

@@ -124,7 +124,7 @@ int	 jail_enter(struct plan *p, struct guarantees *g, struct err *e);
  * inspection by others. Returns 0, or -1 with *e set.
  */
 int	 jail_drop(const struct plan *p, struct err *e);
-/* Reads the ids and rights back. Returns 0 with *g filled, or -1 with *e. */
+/* Reads the other rights back. Returns 0 with *g filled, or -1 with *e. */
 int	 jail_verify(const struct plan *p, struct guarantees *g,
 	    struct err *e);
 /*

@@ -78,7 +78,7 @@ report_ready(const struct plan *p, unsigned int ready, char *buf, size_t size)
 		snprintf(jail, sizeof(jail), ", jail %s", p->jail);
 	snprintf(buf, size, "%s%d worker%s%s%s ready on %s%s%s, uid %u, pid %d",
 	    count, p->workers, p->workers == 1 ? "" : "s", children, most,
-	    p->endpoint, owner, jail, p->ident.uid, (int)getpid());
+	    p->socket_name, owner, jail, p->ident.uid, (int)getpid());
 }
 
 /* "exited with status 1 after 0.20 s" or why it never was the program. */

@@ -179,7 +179,7 @@ paths_in_a_jail_start_at_its_root(void **arg)
 	assert_true(p.socket_in_jail);
 	assert_string_equal(p.socket_dir, "/run");
 	snprintf(where, sizeof(where), "unix:%s/run/a.sock", tmp_dir);
-	assert_string_equal(p.endpoint, where);
+	assert_string_equal(p.socket_name, where);
 	assert_string_equal(p.argv[0], "/bin/app");
 	assert_string_equal(p.chdir, "/htdocs");
 	assert_string_equal(p.jail_reason, "");
@@ -191,7 +191,7 @@ a_socket_before_the_jail_is_outside(void **arg)
 	(void)arg;
 	planned("-c", tmp_dir, "-S", "-s/run/a.sock", "/app");
 	assert_false(p.socket_in_jail);
-	assert_string_equal(p.endpoint, "unix:/run/a.sock");
+	assert_string_equal(p.socket_name, "unix:/run/a.sock");
 }
 
 static void
@@ -200,7 +200,7 @@ a_jail_alone_has_the_default_socket(void **arg)
 	(void)arg;
 	planned("-c", tmp_dir, "/app");
 	assert_string_equal(p.socket_dir, "/run");
-	assert_string_equal(p.socket_name, "httpd.sock");
+	assert_string_equal(p.socket_file, "httpd.sock");
 	assert_true(p.socket_in_jail);
 	assert_string_equal(p.jail_reason, "");
 }
@@ -228,7 +228,7 @@ neither_socket_nor_port_means_the_default_jail(void **arg)
 		    "/var/www)");
 	} else {
 		assert_string_equal(p.jail, "/var/www");
-		assert_string_equal(p.endpoint,
+		assert_string_equal(p.socket_name,
 		    "unix:/var/www/run/httpd.sock");
 		assert_string_equal(p.jail_reason,
 		    " (neither -s nor -p given: jail /var/www)");

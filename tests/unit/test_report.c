@@ -21,7 +21,7 @@ fresh(void **arg)
 	(void)arg;
 	p = (struct plan){ .conf = &c, .jail_reason = "", .argv = argv,
 	    .chdir = (char *)"/htdocs", .workers = 4,
-	    .endpoint = (char *)"unix:/run/app.sock", .jail_fd = -1,
+	    .socket_name = (char *)"unix:/run/app.sock", .jail_fd = -1,
 	    .socket_owner = (char *)"www:www 0660", .ident = { .uid = 67 } };
 	return 0;
 }
@@ -118,7 +118,7 @@ the_line_of_a_start(void **arg)
 	p.jail = (char *)"/var/www";
 	assert_has(ready(4), "0660), jail /var/www, uid 67, ");
 	p.socket_owner = NULL;
-	p.endpoint = (char *)"tcp:127.0.0.1:9000";
+	p.socket_name = (char *)"tcp:127.0.0.1:9000";
 	assert_has(ready(4), "ready on tcp:127.0.0.1:9000, jail ");
 }
 

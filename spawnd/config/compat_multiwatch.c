@@ -13,10 +13,10 @@
 static const struct option table[] = {
 	{ 'f', "forks", "N", option_number, MEMBER(workers), 1, WORKERS_MAX,
 	    "number of processes (1)" },
-	{ 'r', "retry", "N", option_unused, 0, 1, INT_MAX,
-	    "has no effect: a process is never given up" },
-	{ 't', "timeout", "MS", option_unused, 0, 0, INT_MAX,
-	    "has no effect: failures make the pauses longer" },
+	{ 'r', "retry", "N", option_number, MEMBER(unused), 1,
+	    INT_MAX, "has no effect: a process is never given up" },
+	{ 't', "timeout", "MS", option_number, MEMBER(unused), 0,
+	    INT_MAX, "has no effect: failures make the pauses longer" },
 	{ 's', "signal", "SIG", option_signal, MEMBER(stop_signal), 0, 0,
 	    "asks a process to stop (USR1)" },
 	{ 'v', "version", NULL, option_true, MEMBER(version), 0, 0,
@@ -41,15 +41,7 @@ defaults(struct conf *c)
 	c->error_status = 255;
 }
 
-static int
-finish(struct conf *c, struct err *e)
-{
-	(void)c;
-	(void)e;
-	return 0;
-}
-
-const struct name names_multiwatch = {
+const struct compat compat_multiwatch = {
 	.name = "multiwatch",
 	.options = {
 		.list = table, .n = sizeof(table) / sizeof(table[0]),
@@ -57,5 +49,4 @@ const struct name names_multiwatch = {
 		.usage = "multiwatch [options] -- application [argument ...]",
 	},
 	.defaults = defaults,
-	.finish = finish,
 };

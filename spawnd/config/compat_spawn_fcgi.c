@@ -86,10 +86,6 @@ relative_to_chdir(struct conf *c, struct err *e)
 static int
 finish(struct conf *c, struct err *e)
 {
-	if (c->socket != NULL && c->port != 0)
-		return err_set(e, EX_USAGE, "%s: %d: a pool has one listen "
-		    "socket, and %s %s names another", OPT(c, port), c->port,
-		    OPT(c, socket), c->socket);
 	if (c->socket == NULL && c->port == 0)
 		return err_set(e, EX_USAGE, "no socket given (%s or %s)",
 		    OPT(c, socket), OPT(c, port));
@@ -118,7 +114,7 @@ finish(struct conf *c, struct err *e)
 	return relative_to_chdir(c, e);
 }
 
-const struct name names_spawn_fcgi = {
+const struct compat compat_spawn_fcgi = {
 	.name = "spawn-fcgi",
 	.options = {
 		.list = table, .n = sizeof(table) / sizeof(table[0]),
