@@ -42,7 +42,7 @@ build()
 		fi
 	done
 	# shellcheck disable=SC2086
-	${CC:-cc} -o "$program" $objects $libs -lm
+	${CC:-cc} -Wl,--wrap=table_event -o "$program" $objects $libs -lm
 }
 
 # edit SOURCE SED RESULT
