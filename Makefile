@@ -5,6 +5,7 @@
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim | mutate | check-system | soak | fuzz
+#   make graph | dot -Tsvg >slot.svg
 #   make bench | bench-quick
 #   make lint | clean
 #
@@ -133,6 +134,11 @@ apps:
 sim: units
 	@for p in ${OUT}/obj/*.sim; do ./$$p ${SIM} || exit; done
 
+# What a slot of the pool goes through, for dot(1), as the simulation meets it.
+graph:
+	@${MAKE} units >&2
+	@${OUT}/obj/pool_sim.sim --graph
+
 # Does the simulation find bugs that are planted in the pool?
 mutate:
 	@CC="${CC}" sh tests/sim/mutate.sh build/mutate
@@ -222,8 +228,8 @@ install-compat: install
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-system clean fuzz install \
-	install-compat lint mutate sim soak \
+.PHONY: all apps bench bench-quick check check-system clean fuzz graph \
+	install install-compat lint mutate sim soak \
 	sub-apps sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit
@@ -248,6 +254,7 @@ LIBS_load.app =	-pthread
 LIBS_probe.app = -pthread
 LIBS_threaded.app = -pthread
 LIBS_static.app = -static
+LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .SUFFIXES:
 .SUFFIXES: .c .o .unit .sim .app
@@ -263,7 +270,7 @@ LIBS_static.app = -static
 
 .c.sim:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
-	    ${LINK} -o ${@} $< ${OBJS} ${PKG_LIBS} -lm
+	    ${LINK} ${LIBS_${@}} -o ${@} $< ${OBJS} ${PKG_LIBS} -lm
 
 .c.app:
 	${COMPILE} ${DEPEND} ${CPPFLAGS} ${CFLAGS} ${LDFLAGS} -Wl,--as-needed \

@@ -4,6 +4,20 @@
  * before the last worker goes. As long as something waits nobody is told to
  * go, and nothing new is let in; the last worker goes only when, with nobody
  * else left and the worker itself stopped, the queue is seen empty.
+ *
+ *	off	a stop begins			-> refused
+ *	refused	something waits, and no threads would see accept(2) fail,
+ *		or half the time is over	-> shut
+ *		one serves, and is frozen	-> last
+ *		nobody serves			-> alone
+ *	shut	one serves, and is frozen	-> last
+ *		nobody serves			-> alone
+ *	last	the queue is known: the worker is told, or continued, or it
+ *		has ended meanwhile		-> shut
+ *	alone	the queue is known		-> asked
+ *	asked	something waits: one more is started, which serves
+ *		nothing waits: the end
+ *	alone, asked	somebody serves		-> shut
  */
 #include <stddef.h>
 
@@ -41,15 +55,16 @@ ask(struct pool *p)
 static void
 shut(struct pool *p)
 {
-	if (!p->shut)
-		slot_push(p, &p->slots[0], POOL_SHUT);
-	p->shut = true;
+	if (p->drain >= DRAIN_SHUT)
+		return;
+	p->drain = DRAIN_SHUT;
+	slot_push(p, &p->slots[0], POOL_SHUT);
 }
 
 void
 drain_begin(struct pool *p, uint64_t now)
 {
-	p->draining = true;
+	p->drain = DRAIN_REFUSED;
 	p->drain_failures = 0;	/* what failed before is of no account */
 	/* Until that is known something may wait, and nobody is told. */
 	p->waiting = (struct queue){ .known = true, .depth = 1 };
@@ -93,20 +108,20 @@ have_threads(const struct pool *p)
 void
 drain_queue(struct pool *p, const struct queue *q, uint64_t now)
 {
-	struct slot *s = p->last;
+	struct slot *last = p->drain == DRAIN_LAST ? p->frozen : NULL;
 
-	if (!p->draining || p->phase != PHASE_STOP)
+	if (p->drain == DRAIN_OFF || p->phase != PHASE_STOP)
 		return;
 	p->waiting = *q;
-	p->asked = true;
+	if (p->drain == DRAIN_ALONE)
+		p->drain = DRAIN_ASKED;
 	/* It may never be empty; those that wait now came after the stop. */
 	if (q->open && now >= p->shut_by)
 		p->waiting.depth = 0;
-	p->last = NULL;
-	if (s != NULL && something_waits(p))
-		retire_thaw(p, s, POOL_EXAM_FIRST, now);
-	else if (s != NULL)
-		retire_tell_frozen(p, s, now);
+	if (last != NULL && something_waits(p))
+		retire_thaw(p, last, POOL_EXAM_FIRST, now);
+	else if (last != NULL)
+		retire_tell_frozen(p, last, now);
 	if (!something_waits(p))
 		release(p, now);
 	else if (now >= p->shut_by || !have_threads(p))
@@ -140,16 +155,18 @@ drain_tick(struct pool *p, uint64_t now)
 bool
 drain_allows(const struct pool *p)
 {
-	return !p->draining || !something_waits(p);
+	return p->drain == DRAIN_OFF || !something_waits(p);
 }
 
 bool
 drain_last(struct pool *p, struct slot *s)
 {
-	if (!p->draining || s->told || servers(p) > 1)
+	if (p->drain == DRAIN_LAST)
+		return true;	/* it is asked for already */
+	if (p->drain == DRAIN_OFF || s->told || servers(p) > 1)
 		return false;
 	shut(p);
-	p->last = s;
+	p->drain = DRAIN_LAST;
 	ask(p);
 	return true;
 }
@@ -169,13 +186,9 @@ serve_the_rest(struct pool *p, uint64_t now)
 {
 	struct slot *s;
 
-	if (!p->asked) {
-		ask(p);
-		return false;
-	}
 	if (p->drain_failures < POOL_DRAIN_FAILURES && now < p->stop_by &&
 	    pool_has_room(p) && (s = pool_empty(p)) != NULL) {
-		p->asked = false;
+		p->drain = DRAIN_SHUT;
 		slot_spawn(p, s);
 		s->rest = true;
 		return false;
@@ -189,18 +202,25 @@ serve_the_rest(struct pool *p, uint64_t now)
 bool
 drain_step(struct pool *p, uint64_t now)
 {
-	if (!p->draining || p->fast)
+	if (p->drain == DRAIN_OFF || p->fast)
 		return pool_active(p) == 0;
 	if (servers(p) > 0) {
-		p->asked = false;
+		if (p->drain >= DRAIN_ALONE)
+			p->drain = DRAIN_SHUT;
 		return false;
 	}
-	if (!p->shut) {
+	if (p->drain == DRAIN_REFUSED) {
 		shut(p);
+		p->drain = DRAIN_ALONE;
 		ask(p);
 		return false;
 	}
-	if (something_waits(p))
+	if (p->drain < DRAIN_ALONE)
+		p->drain = DRAIN_ALONE;
+	if (!something_waits(p))
+		return pool_active(p) == 0;
+	if (p->drain == DRAIN_ASKED)
 		return serve_the_rest(p, now);
-	return pool_active(p) == 0;
+	ask(p);
+	return false;
 }

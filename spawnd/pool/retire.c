@@ -261,13 +261,13 @@ retire_forget(struct pool *p, const struct slot *s)
 {
 	struct slot *next;
 
-	if (p->last == s)
-		p->last = NULL;
 	if (p->called == s)
 		p->called = NULL;
 	if (p->frozen != s)
 		return;
 	p->frozen = NULL;
+	if (p->drain == DRAIN_LAST)
+		p->drain = DRAIN_SHUT;
 	TAILQ_FOREACH(next, &p->lists[SLOT_RETIRING], by_state) {
 		if (next->turn) {
 			p->called = next;
@@ -341,7 +341,7 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 		return;
 	}
 	s->kill = x->threaded && x->catches && !x->leads;
-	if (p->last != s && !drain_last(p, s))
+	if (!drain_last(p, s))
 		retire_tell_frozen(p, s, now);
 }
 

@@ -227,7 +227,7 @@ is_expected(const struct pool *p, const struct slot *s, int status)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return true;
 	/* Once the socket is shut accept(2) fails, which not all expect. */
-	return s->timed_out || (p->shut && WIFEXITED(status));
+	return s->timed_out || (p->drain >= DRAIN_SHUT && WIFEXITED(status));
 }
 
 void

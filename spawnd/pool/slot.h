@@ -56,6 +56,16 @@ struct slot {
 TAILQ_HEAD(slot_list, slot);
 RB_HEAD(slot_times, slot);
 
+/* How far a stop is that serves what waits; see drain.c. */
+enum drain_state {
+	DRAIN_OFF,		/* no stop, or one that serves nobody */
+	DRAIN_REFUSED,		/* new ones are kept out, where that can be */
+	DRAIN_SHUT,		/* nothing new comes */
+	DRAIN_LAST,		/* the last who serves is frozen: what waits? */
+	DRAIN_ALONE,		/* nobody serves: what waits? */
+	DRAIN_ASKED		/* that is known */
+};
+
 struct pool {
 	struct pool_conf conf;
 	enum pool_phase	 phase;
@@ -94,12 +104,9 @@ struct pool {
 	struct slot	*frozen;	/* the one in SLOT_FREEZING */
 	struct slot	*called;	/* the next, on its way there */
 	uint64_t	 stop_by;	/* the stop's own deadline */
-	bool		 draining;	/* the stop serves what waits */
-	bool		 shut;		/* nothing new comes */
-	uint64_t	 shut_by;	/* or will not from then on */
-	bool		 asked;		/* since somebody could last serve */
+	enum drain_state drain;
+	uint64_t	 shut_by;	/* nothing new comes from then on */
 	struct queue	 waiting;	/* when last asked */
-	struct slot	*last;		/* frozen, until the queue is known */
 	uint64_t	 drain_at;	/* when it is asked again; NEVER */
 	uint64_t	 drain_pause;
 	unsigned int	 drain_failures; /* in a row; or served nobody */
@@ -159,7 +166,7 @@ bool	 drain_step(struct pool *p, uint64_t now);
 /* May a worker that holds nothing be told to go? */
 bool	 drain_allows(const struct pool *p);
 /*
- * Is that frozen worker the last who could serve what waits? Then it is
+ * Is that frozen worker the last who could serve what waits? Then that is
  * asked for, and drain_queue() decides.
  */
 bool	 drain_last(struct pool *p, struct slot *s);

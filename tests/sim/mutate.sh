@@ -42,7 +42,7 @@ build()
 		fi
 	done
 	# shellcheck disable=SC2086
-	${CC:-cc} -o "$program" $objects $libs -lm
+	${CC:-cc} -Wl,--wrap=table_event -o "$program" $objects $libs -lm
 }
 
 # edit SOURCE SED RESULT
@@ -130,9 +130,9 @@ plant renew "the age is looked at once, and in vain" \
 plant renew "old requests are looked for once" \
     '/^renew_look_overdue/,/^}/s/overdue_at = slot.*/overdue_at = NEVER;/'
 plant drain "one more is started when nothing waits" \
-    's/^	if (something_waits(p))$/	if (p->shut)/'
+    '/^drain_step/,/^}/s/(!something_waits(p))$/(p->conf.workers > 99)/'
 plant drain "told while something waits" \
-    's/^	return !p->draining || .*/	return p != NULL;/'
+    's/^	return p->drain == DRAIN_OFF || .*/	return p != NULL;/'
 plant drain "a start in the stop takes its own time" \
     's/^		end_starting(p, now);$/		(void)end_starting;/'
 plant drain "failures before the stop are counted" \

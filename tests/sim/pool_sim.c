@@ -7,14 +7,17 @@
  *
  *	make sim SIM="-n 1000"			1000 seeds of each case
  *	make sim SIM="-v -k CASE -s SEED"	one, with all that happens
+ *	make graph				what the slots went through
  *
  * mutate.sh plants bugs in the pool and shows that each is found here.
  */
+#include "graph.h"
 #include "world.h"
 
 #define EVENTS		150
 #define CALM		(600 * USEC)
 #define SLACK		(10 * MS)
+#define DRAWN_SEEDS	300
 
 static void
 trace(const char *what, uint64_t a, uint64_t b)
@@ -746,6 +749,7 @@ setup(struct sim *s)
 		abort();
 	if (pool_slots(w.p) > SLOTS)
 		abort();
+	graph_begin();
 	act();
 	check_always();
 }
@@ -851,8 +855,30 @@ static const struct sim_case cases[] = {
 	{ "calm", calm_again },
 };
 
+/* What all that the simulation can do makes the slots go through. */
+static int
+draw(void)
+{
+	struct sim s;
+	uint64_t i;
+	size_t k;
+
+	for (i = 1; i <= DRAWN_SEEDS; i++) {
+		for (k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+			s = (struct sim){ .random = i };
+			cases[k].run(&s);
+			if (s.failed)
+				return 1;
+		}
+	}
+	graph_print();
+	return 0;
+}
+
 int
 main(int argc, char *argv[])
 {
+	if (argc == 2 && strcmp(argv[1], "--graph") == 0)
+		return draw();
 	return sim_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }
