@@ -67,7 +67,7 @@ stop_all(struct pool *p, bool fast, uint64_t now)
 	if (p->phase != PHASE_STOP)
 		p->stop_by = slot_later(now, p->conf.stop_timeout);
 	p->phase = PHASE_STOP;
-	p->reloading = false;
+	p->reload = RELOAD_OFF;
 	p->target = 0;
 	end_all(p, now);
 	if (was_up && !fast && p->conf.drains)
@@ -111,7 +111,7 @@ find_surplus(const struct pool *p, uint64_t now)
 			return s;
 		TAILQ_FOREACH_REVERSE(s, &p->lists[states[i]], slot_list,
 		    by_state) {
-			if (s != p->extra)
+			if (!renew_is_surge(p, s))
 				return s;
 		}
 	}
@@ -144,10 +144,10 @@ fit_step(struct pool *p, uint64_t now)
 		return;
 	while (pool_staying(p) < p->target && add_one(p, now))
 		continue;
-	while (pool_staying(p) > p->target + (p->extra != NULL) &&
+	while (pool_staying(p) > p->target + renew_surge(p) &&
 	    (s = find_surplus(p, now)) != NULL)
 		slot_end(p, s, now);
-	p->unfit = pool_staying(p) != p->target + (p->extra != NULL);
+	p->unfit = pool_staying(p) != p->target + renew_surge(p);
 }
 
 /* Who gets no slot now is found again. */
@@ -226,7 +226,7 @@ pool_new(const struct pool_conf *c, uint64_t now)
 	p->refilled = now;
 	p->tokens = (int64_t)c->workers * POOL_TOKENS * (int64_t)USEC;
 	p->first_ready = NEVER;
-	p->stop_by = p->prove_by = p->drain_at = NEVER;
+	p->stop_by = p->drain_at = NEVER;
 	p->deadline = slot_later(now, c->start_timeout);
 	p->unsettled = c->workers;
 	RB_INIT(&p->times);
@@ -379,7 +379,7 @@ pool_phase(const struct pool *p)
 bool
 pool_reloading(const struct pool *p)
 {
-	return p->reloading;
+	return p->reload != RELOAD_OFF;
 }
 
 const struct pool_counts *

@@ -83,8 +83,7 @@ retire_leave(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (s->leaving)
 		return;
 	renew_forget(p, s);
-	if (p->extra == s)
-		p->extra = NULL;
+	renew_left(p, s);
 	s->leaving = true;
 	p->nleaving++;
 }
@@ -279,7 +278,8 @@ retire_forget(struct pool *p, const struct slot *s)
 bool
 retire_undo(struct pool *p, struct slot *s, uint64_t now)
 {
-	if (!s->leaving || s->told || s->orphan || s == p->going)
+	if (!s->leaving || s->told || s->orphan ||
+	    renew_is_outgoing(p, s))
 		return false;
 	s->leaving = false;
 	p->nleaving--;

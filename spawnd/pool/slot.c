@@ -166,21 +166,15 @@ slot_vacate(struct pool *p, struct slot *s)
 	/* In a stop none is wanted. */
 	if (!s->leaving &&
 	    (pool_staying(p) <= p->target ||
-	    (p->reloading && s->generation == p->generation)))
+	    (p->reload != RELOAD_OFF && s->generation == p->generation)))
 		return false;
 	retire_forget(p, s);
 	renew_forget(p, s);
+	renew_vacated(p, s);
 	if (s->leaving)
 		p->nleaving--;
-	else {
-		if (p->extra == s)
-			renew_in_vain(p, s);
-		p->extra = NULL;
-	}
 	if (s->orphan)
 		p->norphans--;
-	if (p->going == s)
-		p->going = NULL;
 	s->leaving = s->orphan = false;
 	s->pid = 0;
 	s->failures = s->quick = 0;
@@ -238,14 +232,12 @@ slot_ready_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	uint64_t delay = 0;
 
 	if (is_expected(p, s, ev->status)) {
-		if (s == p->extra)
-			p->proven = true;
+		renew_served(p, s);
 		slot_recycle(p, s);
 		return;
 	}
 	p->counts.crashed++;
-	if (s == p->extra && !p->proven && p->conf.proof != 0)
-		renew_failed(p, s, ev, now);
+	renew_crashed(p, s, ev, now);
 	n = slot_notice(p, NOTICE_EXIT, s);
 	n->status = ev->status;
 	n->was_ready = true;

@@ -198,7 +198,7 @@ served_unseen(const struct pool *p, const struct slot *s,
 {
 	return p->phase == PHASE_UP && !ev->exec_failed &&
 	    ev->moved == MOVED_YES &&
-	    !(p->reloading && s->generation == p->generation);
+	    (p->reload == RELOAD_OFF || s->generation != p->generation);
 }
 
 void
