@@ -21,19 +21,13 @@
 #include "pool/slot.h"
 
 static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t
 overdue_pause(const struct pool *p)
 {
 	uint64_t pause = p->conf.request_timeout / 8;
 
 	if (pause < POOL_OVERDUE_LEAST)
 		return POOL_OVERDUE_LEAST;
-	return smaller(pause, POOL_OVERDUE);
+	return min64(pause, POOL_OVERDUE);
 }
 
 void
@@ -47,10 +41,10 @@ renew_look_overdue(struct pool *p, struct slot *s, uint64_t now)
 
 /* The next thing that is due of a ready worker. */
 static void
-arm(struct pool *p, struct slot *s)
+renew_arm(struct pool *p, struct slot *s)
 {
-	slot_deadline(p, s, smaller(smaller(s->expires, s->measure_at),
-	    smaller(s->overdue_at, s->prove_at)));
+	slot_deadline(p, s, min64(min64(s->expires, s->measure_at),
+	    min64(s->overdue_at, s->prove_at)));
 }
 
 void
@@ -72,20 +66,11 @@ renew_ready(struct pool *p, struct slot *s, uint64_t now)
 	if (c->request_timeout != 0)
 		s->overdue_at = slot_later(now, overdue_pause(p));
 	slot_enter(p, s, SLOT_READY, NEVER);
-	arm(p, s);
-}
-
-/* first, doubled n - 1 times, at most last. */
-static uint64_t
-doubled(uint64_t first, unsigned int n, uint64_t last)
-{
-	while (n-- > 1 && first < last)
-		first *= 2;
-	return smaller(first, last);
+	renew_arm(p, s);
 }
 
 static void
-expire(struct pool *p, struct slot *s, enum expired why)
+renew_expire(struct pool *p, struct slot *s, enum expired why)
 {
 	p->nexpired -= s->expired != EXPIRED_NOT;
 	p->noversize -= s->expired == EXPIRED_SIZE;
@@ -97,11 +82,11 @@ expire(struct pool *p, struct slot *s, enum expired why)
 void
 renew_forget(struct pool *p, struct slot *s)
 {
-	expire(p, s, EXPIRED_NOT);
+	renew_expire(p, s, EXPIRED_NOT);
 }
 
 static void
-enter(struct pool *p, enum replace_state state, struct slot *s)
+renew_enter(struct pool *p, enum replace_state state, struct slot *s)
 {
 	p->replace = state;
 	p->replacing = s;
@@ -129,14 +114,14 @@ void
 renew_left(struct pool *p, const struct slot *s)
 {
 	if (renew_is_surge(p, s))
-		enter(p, REPLACE_IDLE, NULL);
+		renew_enter(p, REPLACE_IDLE, NULL);
 }
 
 /* Without a pause a new worker that ends at once would be a loop. */
 static void
 in_vain(struct pool *p, const struct slot *s)
 {
-	p->renew_after = slot_later(s->spawned, doubled(POOL_FAIL_FIRST,
+	p->renew_after = slot_later(s->spawned, slot_doubled(POOL_FAIL_FIRST,
 	    ++p->renewals, POOL_FAIL_LAST));
 }
 
@@ -147,7 +132,7 @@ renew_vacated(struct pool *p, const struct slot *s)
 	if (renew_is_surge(p, s) && !s->leaving)
 		in_vain(p, s);
 	if (renew_is_outgoing(p, s) || (renew_surge(p) > 0 && !s->leaving))
-		enter(p, REPLACE_IDLE, NULL);
+		renew_enter(p, REPLACE_IDLE, NULL);
 }
 
 void
@@ -158,7 +143,7 @@ renew_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (now >= s->expires) {
 		s->expires = NEVER;
 		p->counts.aged += s->expired == EXPIRED_NOT;
-		expire(p, s, EXPIRED_AGE);
+		renew_expire(p, s, EXPIRED_AGE);
 	}
 	if (now >= s->measure_at) {
 		s->measure_at = slot_later(now, POOL_MEASURE);
@@ -168,12 +153,12 @@ renew_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (now >= s->prove_at) {
 		s->prove_at = NEVER;
 		if (p->replace == REPLACE_CANARY && s == p->replacing) {
-			s->pause = smaller(s->pause * 2, POOL_PROOF_LAST);
+			s->pause = min64(s->pause * 2, POOL_PROOF_LAST);
 			s->prove_at = slot_later(now, s->pause);
 			slot_push(p, s, POOL_PROVE);
 		}
 	}
-	arm(p, s);
+	renew_arm(p, s);
 }
 
 /*
@@ -194,7 +179,7 @@ grown_soon(struct pool *p, const struct slot *s, uint64_t now)
 		return;
 	p->soon++;
 	p->soon_at = now;
-	pause = doubled(POOL_SOON_FIRST, p->soon, POOL_SOON_LAST);
+	pause = slot_doubled(POOL_SOON_FIRST, p->soon, POOL_SOON_LAST);
 	p->resize_after = slot_later(now, pause);
 	if (p->soon == POOL_SOON_MAX)
 		slot_notice(p, NOTICE_TOO_SMALL, NULL)->delay = POOL_SOON_LAST;
@@ -208,7 +193,7 @@ renew_measured(struct pool *p, struct slot *s, const struct pool_event *ev,
 	    s->expired != EXPIRED_NOT)
 		return;
 	p->counts.grown++;
-	expire(p, s, EXPIRED_SIZE);
+	renew_expire(p, s, EXPIRED_SIZE);
 	slot_notice(p, NOTICE_GROWN, s)->size = ev->size;
 	grown_soon(p, s, now);
 }
@@ -233,7 +218,7 @@ renew_overdue(struct pool *p, struct slot *s, const struct pool_event *ev,
 		p->counts.timed_out++;
 		s->overdue_at = slot_later(now, POOL_FAST_STOP);
 		if (s->state == SLOT_READY)
-			arm(p, s);
+			renew_arm(p, s);
 	}
 	s->timed_out = o->pid == s->pid;
 	a = slot_push(p, s, POOL_SIGNAL_HOLDER);
@@ -262,12 +247,12 @@ renew_proved(struct pool *p, struct slot *s, const struct pool_event *ev,
 static void
 begin_canary(struct pool *p, struct slot *s, uint64_t now)
 {
-	enter(p, REPLACE_CANARY, s);
+	renew_enter(p, REPLACE_CANARY, s);
 	p->prove_by = slot_later(now, p->conf.proof);
 	s->served = false;
 	s->pause = POOL_LOOK_FIRST;
 	s->prove_at = slot_later(now, s->pause);
-	arm(p, s);
+	renew_arm(p, s);
 }
 
 void
@@ -308,7 +293,7 @@ renew_failed(struct pool *p, const struct slot *s,
 		return;
 	p->reload = RELOAD_OFF;
 	if (renew_surge(p) > 0)
-		enter(p, REPLACE_IDLE, NULL);
+		renew_enter(p, REPLACE_IDLE, NULL);
 	p->counts.reloads_failed++;
 	n = slot_notice(p, NOTICE_RELOAD_FAILED, s);
 	n->failed = ev->failed;
@@ -335,19 +320,13 @@ is_old(const struct pool *p, const struct slot *s)
 	    (p->reload != RELOAD_OFF && s->generation != p->generation));
 }
 
-static uint64_t
-larger(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 /* When a replacement may begin; those that are too large may have to wait. */
 static uint64_t
 due_after(const struct pool *p, bool oversize)
 {
 	if (p->reload != RELOAD_OFF)
 		return 0;
-	return oversize ? larger(p->renew_after, p->resize_after) :
+	return oversize ? max64(p->renew_after, p->resize_after) :
 	    p->renew_after;
 }
 
@@ -411,11 +390,11 @@ surge_ends(struct pool *p, uint64_t now)
 	struct slot *s = p->replacing;
 
 	if (p->reload != RELOAD_OFF && s->generation != p->generation) {
-		enter(p, REPLACE_IDLE, NULL);
+		renew_enter(p, REPLACE_IDLE, NULL);
 		return true;
 	}
 	if (s->state != SLOT_READY) {
-		enter(p, REPLACE_SURGE, s);
+		renew_enter(p, REPLACE_SURGE, s);
 		return false;
 	}
 	if (p->reload == RELOAD_UNPROVEN && p->conf.proof != 0) {
@@ -425,7 +404,7 @@ surge_ends(struct pool *p, uint64_t now)
 			return false;
 		p->reload = RELOAD_PROVEN;
 	}
-	enter(p, REPLACE_IDLE, NULL);
+	renew_enter(p, REPLACE_IDLE, NULL);
 	p->renewals = 0;
 	p->unfit = true;	/* should there be no old one left */
 	return true;
@@ -445,11 +424,11 @@ renew_step(struct pool *p, uint64_t now)
 	if ((old = renew_find_old(p, now)) == NULL)
 		reload_done(p);
 	else if (pool_staying(p) > p->target) {
-		enter(p, REPLACE_OUTGOING, old);
+		renew_enter(p, REPLACE_OUTGOING, old);
 		slot_end(p, old, now);
 	} else if (now >= due_after(p, old->expired == EXPIRED_SIZE) &&
 	    pool_has_room(p) && (s = pool_empty(p)) != NULL) {
-		enter(p, REPLACE_SURGE, s);
+		renew_enter(p, REPLACE_SURGE, s);
 		slot_spawn(p, s);
 	}
 }

@@ -116,10 +116,12 @@ slot_later(uint64_t now, uint64_t pause)
 	return now > NEVER - pause ? NEVER : now + pause;
 }
 
-static uint64_t
-smaller(uint64_t a, uint64_t b)
+uint64_t
+slot_doubled(uint64_t first, unsigned int n, uint64_t last)
 {
-	return a < b ? a : b;
+	while (n-- > 1 && first < last)
+		first *= 2;
+	return min64(first, last);
 }
 
 uint64_t
@@ -187,16 +189,16 @@ void
 slot_stop(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	uint64_t pause = p->fast ? smaller(POOL_FAST_STOP,
+	uint64_t pause = p->fast ? min64(POOL_FAST_STOP,
 	    p->conf.stop_timeout) : p->conf.stop_timeout;
-	uint64_t when = smaller(slot_later(now, pause), p->stop_by);
+	uint64_t when = min64(slot_later(now, pause), p->stop_by);
 
 	(void)ev;
 	if (s->state == SLOT_STARTING || s->state == SLOT_READY) {
 		s->busy = false;	/* not that it was seen */
 		s->age = 0;
 	} else
-		when = smaller(when, s->end_by);
+		when = min64(when, s->end_by);
 	s->end_by = when;
 	slot_signal(p, s, p->conf.stop_signal, true);
 	slot_enter(p, s, SLOT_STOPPING, when);

@@ -262,6 +262,8 @@ struct pool_notice *slot_notice(struct pool *p, enum notice what,
 	    const struct slot *s);
 /* Some number, the same for the same seed. */
 uint64_t slot_random(struct pool *p);
+/* first, doubled n - 1 times, at most last. */
+uint64_t slot_doubled(uint64_t first, unsigned int n, uint64_t last);
 /* now + pause, at most NEVER. */
 uint64_t slot_later(uint64_t now, uint64_t pause);
 
