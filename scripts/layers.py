@@ -50,7 +50,7 @@ WALLS = {
     "ctl": {"base", "client", "proto"},
 }
 PUBLIC = {"base/program.h", "base/units.h", "pool/scale.h"}
-EVERYWHERE = {"base/units.h"}       # it has no code
+EVERYWHERE = {"base/units.h"}       # all its code is inline
 
 # Files of one folder that call each other in a circle, and why they do.
 CIRCLES = [
