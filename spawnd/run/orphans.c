@@ -84,11 +84,11 @@ say_waiting(unsigned int waiting)
 	static bool said;
 
 	if (waiting > 0 && !said)
-		log_warn("orphans: %u more processes of dead workers than the "
-		    "%d that can be ended at a time: they wait for these",
+		log_warn("orphans: dead workers left %u more processes than "
+		    "the %d that can be stopped at once (the rest wait)",
 		    waiting, POOL_ORPHANS);
 	else if (waiting == 0 && said)
-		log_info("orphans: none waits any more");
+		log_info("orphans: no more of them are waiting");
 	said = waiting > 0;
 }
 

@@ -72,7 +72,7 @@ output_init(unsigned int n, unsigned int trees, enum worker_log how,
 	by_slot = calloc(n, sizeof(struct stream *));
 	tail = calloc(1, TAIL_SIZE);
 	if (by_slot == NULL || tail == NULL)
-		return err_set(e, EX_OSERR, "capture: out of memory");
+		return err_set(e, EX_OSERR, "output: out of memory");
 	/* Each tree may leave somebody behind who serves on. */
 	orphans_max = ORPHANS_LEAST;
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0 &&
@@ -355,7 +355,7 @@ output_pipe(unsigned int slot, const char **failed)
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
 	if ((s = stream_new(fds[0])) == NULL) {
 		error = errno;
-		*failed = "capture";
+		*failed = "output";
 		close(fds[0]);
 		close(fds[1]);
 		errno = error;

@@ -156,12 +156,11 @@ static void
 say_left(pid_t pid, bool inspected)
 {
 	if (inspected)
-		log_warn("worker %d: is stopped, and traced by a process of "
-		    "another user: it is left alone until that ends",
-		    (int)pid);
+		log_warn("worker %d: was stopped and is traced by a process of "
+		    "another user (left alone until that ends)", (int)pid);
 	else
-		log_warn("worker %d: was stopped by another process: it stays "
-		    "so for up to %u s, to be looked at", (int)pid,
+		log_warn("worker %d: was stopped by another process (left so "
+		    "for up to %u s, to be inspected)", (int)pid,
 		    (unsigned int)(left.credit / USEC));
 }
 
@@ -200,7 +199,7 @@ look_at(const struct pool *pool, unsigned int slot)
 		s->left = true;
 		return true;
 	}
-	log_warn("worker %d: was stopped by another process: it is continued",
+	log_warn("worker %d: was stopped by another process (continuing it)",
 	    (int)pid);
 	worker_signal(slot, SIGCONT, false);
 	release(slot);
