@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the pool did, in words. */
+/* The pool's notices and state, in words. */
 #include <sys/wait.h>
 
 #include <inttypes.h>
@@ -30,7 +30,7 @@ report_exitcode(const struct conf *c, const struct exec_failure *f, int status)
 		return exitcode(c, EX_UNAVAILABLE);
 	if (f != NULL)
 		return f->error;
-	/* It has failed, whatever the worker thinks. */
+	/* The start has failed, even if the worker exited with 0. */
 	return WIFEXITED(status) && WEXITSTATUS(status) != 0 ?
 	    WEXITSTATUS(status) : 1;
 }
