@@ -226,38 +226,6 @@ the_extra_worker_takes_the_place_of_one_that_crashes(void **arg)
 }
 
 static void
-a_crash_while_an_old_one_goes_is_replaced(void **arg)
-{
-	struct bed *b = bed_ready(2);
-
-	(void)arg;
-	bed_tell(b, EV_RELOAD);
-	bed_look(b, 2, LOOK_READY);
-	bed_did(b);
-	bed_crash(b, 1);
-	assert_did(b, "[exit 1] spawn1");
-	bed_look(b, 1, LOOK_READY);
-	bed_exit(b, 0, 0);
-	assert_did(b, "[reloaded]");
-	bed_free(b);
-}
-
-static void
-an_old_one_that_crashes_as_it_goes_is_not_replaced(void **arg)
-{
-	struct bed *b = bed_ready(1);
-
-	(void)arg;
-	bed_tell(b, EV_RELOAD);
-	bed_look(b, 1, LOOK_READY);
-	bed_did(b);
-	bed_crash(b, 0);
-	assert_did(b, "[reloaded]");
-	assert_state(b, 0, SLOT_EMPTY);
-	bed_free(b);
-}
-
-static void
 workers_that_recycle_become_new_that_way(void **arg)
 {
 	struct bed *b = bed_ready(4);
@@ -430,9 +398,6 @@ main(void)
 		cmocka_unit_test(a_failed_one_can_be_tried_again),
 		cmocka_unit_test(
 		    the_extra_worker_takes_the_place_of_one_that_crashes),
-		cmocka_unit_test(a_crash_while_an_old_one_goes_is_replaced),
-		cmocka_unit_test(
-		    an_old_one_that_crashes_as_it_goes_is_not_replaced),
 		cmocka_unit_test(workers_that_recycle_become_new_that_way),
 		cmocka_unit_test(recycling_workers_do_not_keep_an_old_one),
 		cmocka_unit_test(a_second_one_starts_over),

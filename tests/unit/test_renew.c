@@ -64,84 +64,6 @@ let_go(struct bed *b)
 	}
 }
 
-/* Those that still leave count: the extra one waits until there is room. */
-static void
-a_renewal_waits_for_room(void **arg)
-{
-	struct bed *b = bed_ready(2);
-
-	(void)arg;
-	b->w[0].exam.holds = b->w[1].exam.holds = HOLDS_BUSY;
-	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 1 });
-	bed_pass(b, MSEC);
-	assert_int_equal(bed_going(b), 1);
-	bed_tell(b, EV_RELOAD);
-	assert_did(b, "spawn2");
-	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 2 });
-	bed_did(b);
-	bed_event(b, (struct pool_event){ .what = EV_RELOAD });
-	bed_pass(b, MSEC);
-	assert_true(pool_slots(b->p) - pool_count(b->p, SLOT_EMPTY) <= 3);
-	bed_free(b);
-}
-
-/* The one it was to replace may have gone meanwhile, and it was one less. */
-static void
-an_extra_worker_that_replaces_nobody_goes(void **arg)
-{
-	struct bed *b = bed_ready(1);
-
-	(void)arg;
-	bed_tell(b, EV_RELOAD);
-	assert_did(b, "spawn1");
-	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 0 });
-	bed_look(b, 1, LOOK_READY);
-	bed_pass(b, 100 * MSEC);
-	assert_int_equal(pool_count(b->p, SLOT_READY), 0);
-	bed_free(b);
-}
-
-/* The one it was to replace went first, because fewer are wanted. */
-static void
-an_extra_worker_of_one_that_is_gone_goes(void **arg)
-{
-	struct bed *b = limited(2);
-
-	(void)arg;
-	b->sees = LOOK_NO;
-	measured(b, 0, 2000);
-	bed_pass(b, POOL_SOON_FIRST);
-	assert_did(b, "[grown 0] spawn2");
-	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 1 });
-	assert_did(b, "TERM>0");
-	let_go(b);
-	bed_look(b, 2, LOOK_READY);
-	bed_pass(b, 100 * MSEC);
-	let_go(b);
-	assert_int_equal(pool_count(b->p, SLOT_READY), 1);
-	assert_int_equal(pool_count(b->p, SLOT_EMPTY), pool_slots(b->p) - 1);
-	bed_free(b);
-}
-
-/* It has died by itself: the extra one is not extra any more. */
-static void
-an_extra_worker_takes_the_place_of_one_that_dies(void **arg)
-{
-	struct bed *b = limited(1);
-
-	(void)arg;
-	b->sees = LOOK_NO;
-	measured(b, 0, 2000);
-	bed_pass(b, POOL_SOON_FIRST);
-	assert_did(b, "[grown 0] spawn1");
-	bed_crash(b, 0);
-	bed_look(b, 1, LOOK_READY);
-	bed_pass(b, 100 * MSEC);
-	assert_did(b, "[exit 0]");
-	assert_int_equal(pool_count(b->p, SLOT_READY), 1);
-	bed_free(b);
-}
-
 static void
 the_first_new_one_must_serve_or_be_given_the_time(void **arg)
 {
@@ -541,11 +463,6 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_renewal_waits_for_room),
-		cmocka_unit_test(an_extra_worker_that_replaces_nobody_goes),
-		cmocka_unit_test(an_extra_worker_of_one_that_is_gone_goes),
-		cmocka_unit_test(
-		    an_extra_worker_takes_the_place_of_one_that_dies),
 		cmocka_unit_test(
 		    the_first_new_one_must_serve_or_be_given_the_time),
 		cmocka_unit_test(a_request_that_was_served_is_the_proof),
