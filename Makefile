@@ -36,7 +36,7 @@ CONFIG =	address.c env.c exitcode.c exposure.c ident.c limit.c \
 		names.c names_kfcgi.c names_multiwatch.c names_spawn_fcgi.c \
 		option.c options.c plan.c plan_control.c rights.c
 PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
-POOL =		drain.c pool.c renew.c retire.c scale.c slot.c start.c \
+POOL =		drain.c pool.c replace.c retire.c scale.c slot.c start.c \
 		table.c
 RUN =		adapt.c exec_error.c history.c orphans.c output.c reap.c \
 		report.c sample.c sdnotify.c selfcheck.c supervise.c \

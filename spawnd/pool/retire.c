@@ -76,8 +76,8 @@ retire_leave(struct pool *p, struct slot *s, const struct pool_event *ev,
 	(void)now;
 	if (s->leaving)
 		return;
-	renew_forget(p, s);
-	renew_left(p, s);
+	replace_forget(p, s);
+	replace_left(p, s);
 	s->leaving = true;
 	p->nleaving++;
 }
@@ -150,7 +150,7 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		end_now(p, s);
 		return;
 	}
-	renew_look_overdue(p, s, now);
+	replace_look_overdue(p, s, now);
 	if (s->turn && (p->frozen != NULL || other_called(p, s))) {
 		await_turn(p, s, now);
 		return;
@@ -273,11 +273,11 @@ bool
 retire_undo(struct pool *p, struct slot *s, uint64_t now)
 {
 	if (!s->leaving || s->told || s->orphan ||
-	    renew_is_outgoing(p, s))
+	    replace_is_outgoing(p, s))
 		return false;
 	s->leaving = false;
 	p->nleaving--;
-	renew_ready(p, s, now);
+	replace_ready(p, s, now);
 	return true;
 }
 

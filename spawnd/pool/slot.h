@@ -62,7 +62,7 @@ struct slot {
 TAILQ_HEAD(slot_list, slot);
 RB_HEAD(slot_times, slot);
 
-/* How far it is that an old worker is replaced; see renew.c. */
+/* How far it is that an old worker is replaced; see replace.c. */
 enum replace_state {
 	REPLACE_IDLE,
 	REPLACE_SURGE,		/* one more is to become ready */
@@ -115,10 +115,10 @@ struct pool {
 	uint64_t	 prove_by;	/* REPLACE_CANARY: or it is proven */
 	unsigned int	 nexpired;
 	unsigned int	 noversize;	/* of them */
-	unsigned int	 renewals;	/* of them that failed in a row */
+	unsigned int	 replace_failures;	/* of them that failed in a row */
 	unsigned int	 soon;		/* in a row too large at once */
 	uint64_t	 soon_at;	/* the last of them */
-	uint64_t	 renew_after;	/* for the next try */
+	uint64_t	 replace_after;	/* for the next try */
 	uint64_t	 resize_after;	/* and for one of those too large */
 	unsigned int	 generation;
 	struct slot	*frozen;	/* the one in SLOT_FREEZING */
@@ -155,38 +155,38 @@ slot_handler start_exit, start_backoff_timer, start_backoff_end;
 /* Its start was in vain, whatever the event; sets the next one. */
 slot_handler start_failed;
 
-/* renew.c: a worker that is ready, and how it is replaced */
-slot_handler renew_timer, renew_proved, renew_measured, renew_overdue;
+/* replace.c: a worker that is ready, and how it is replaced */
+slot_handler replace_timer, replace_proved, replace_measured, replace_overdue;
 /* A look for old requests, if it is time for one. */
-void	 renew_look_overdue(struct pool *p, struct slot *s, uint64_t now);
+void	 replace_look_overdue(struct pool *p, struct slot *s, uint64_t now);
 /* It is ready from now on. */
-void	 renew_ready(struct pool *p, struct slot *s, uint64_t now);
+void	 replace_ready(struct pool *p, struct slot *s, uint64_t now);
 /* It is gone, or goes: that it was to be replaced is no matter any more. */
-void	 renew_forget(struct pool *p, struct slot *s);
+void	 replace_forget(struct pool *p, struct slot *s);
 /* Is it the one more that there is to replace an old one? */
-bool	 renew_is_surge(const struct pool *p, const struct slot *s);
+bool	 replace_is_surge(const struct pool *p, const struct slot *s);
 /* Is it the old one, on its way out? */
-bool	 renew_is_outgoing(const struct pool *p, const struct slot *s);
+bool	 replace_is_outgoing(const struct pool *p, const struct slot *s);
 /* How many more than wanted may be ready because of that. */
-unsigned int renew_surge(const struct pool *p);
+unsigned int replace_surge(const struct pool *p);
 /* It leaves; or it is gone, and its slot is empty. */
-void	 renew_left(struct pool *p, const struct slot *s);
-void	 renew_vacated(struct pool *p, const struct slot *s);
+void	 replace_left(struct pool *p, const struct slot *s);
+void	 replace_vacated(struct pool *p, const struct slot *s);
 /* A ready worker has ended as it should; or not. */
-void	 renew_served(struct pool *p, const struct slot *s);
-void	 renew_crashed(struct pool *p, const struct slot *s,
+void	 replace_served(struct pool *p, const struct slot *s);
+void	 replace_crashed(struct pool *p, const struct slot *s,
 	    const struct pool_event *ev, uint64_t now);
 /* A reload begins. */
-void	 renew_reload(struct pool *p);
+void	 replace_reload(struct pool *p);
 /* The reload's new program has failed, and the reload with it. */
-void	 renew_failed(struct pool *p, const struct slot *s,
+void	 replace_failed(struct pool *p, const struct slot *s,
 	    const struct pool_event *ev, uint64_t now);
 /* One that is to be replaced, now if there is such a one, or NULL. */
-struct slot *renew_find_old(const struct pool *p, uint64_t now);
+struct slot *replace_find_old(const struct pool *p, uint64_t now);
 /* One step of replacing what is old, if it is time for one. */
-void	 renew_step(struct pool *p, uint64_t now);
+void	 replace_step(struct pool *p, uint64_t now);
 /* When the next is due; NEVER: an event brings it. */
-uint64_t renew_deadline(const struct pool *p);
+uint64_t replace_deadline(const struct pool *p);
 
 /* drain.c: what still waits when the pool is to stop */
 void	 drain_begin(struct pool *p, uint64_t now);
@@ -246,7 +246,7 @@ slot_handler slot_ready_exit;
 void	 slot_recycle(struct pool *p, struct slot *s);
 /*
  * Empties a slot whose process is gone if it is to leave, or if there are
- * more than wanted: then the reload's extra worker has taken its place.
+ * more than wanted: then the surge worker has taken its place.
  * Returns false if a new worker is due instead.
  */
 bool	 slot_vacate(struct pool *p, struct slot *s);

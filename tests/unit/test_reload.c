@@ -206,7 +206,7 @@ a_failed_one_can_be_tried_again(void **arg)
 }
 
 static void
-the_extra_worker_takes_the_place_of_one_that_crashes(void **arg)
+the_surge_worker_takes_the_place_of_one_that_crashes(void **arg)
 {
 	struct bed *b = bed_ready(2);
 
@@ -397,7 +397,7 @@ main(void)
 		cmocka_unit_test(new_workers_that_leave_unseen_do_not_spin),
 		cmocka_unit_test(a_failed_one_can_be_tried_again),
 		cmocka_unit_test(
-		    the_extra_worker_takes_the_place_of_one_that_crashes),
+		    the_surge_worker_takes_the_place_of_one_that_crashes),
 		cmocka_unit_test(workers_that_recycle_become_new_that_way),
 		cmocka_unit_test(recycling_workers_do_not_keep_an_old_one),
 		cmocka_unit_test(a_second_one_starts_over),
