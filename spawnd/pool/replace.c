@@ -44,7 +44,7 @@ static void
 replace_arm(struct pool *p, struct slot *s)
 {
 	slot_deadline(p, s, min64(min64(s->expires, s->measure_at),
-	    min64(s->overdue_at, s->prove_at)));
+	    min64(s->overdue_at, s->canary_at)));
 }
 
 void
@@ -54,7 +54,7 @@ replace_ready(struct pool *p, struct slot *s, uint64_t now)
 
 	if (s->ready == 0)
 		s->ready = now;
-	s->expires = s->measure_at = s->overdue_at = s->prove_at = NEVER;
+	s->expires = s->measure_at = s->overdue_at = s->canary_at = NEVER;
 	s->late = 0;
 	/* Workers that started together part. */
 	if (c->max_age != 0)
@@ -150,12 +150,12 @@ replace_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		slot_push(p, s, POOL_MEASURE_SIZE);
 	}
 	replace_look_overdue(p, s, now);
-	if (now >= s->prove_at) {
-		s->prove_at = NEVER;
+	if (now >= s->canary_at) {
+		s->canary_at = NEVER;
 		if (p->replace == REPLACE_CANARY && s == p->replacing) {
-			s->pause = min64(s->pause * 2, POOL_PROOF_LAST);
-			s->prove_at = slot_later(now, s->pause);
-			slot_push(p, s, POOL_PROVE);
+			s->pause = min64(s->pause * 2, POOL_CANARY_LAST);
+			s->canary_at = slot_later(now, s->pause);
+			slot_push(p, s, POOL_CHECK_CANARY);
 		}
 	}
 	replace_arm(p, s);
@@ -228,7 +228,7 @@ replace_overdue(struct pool *p, struct slot *s, const struct pool_event *ev,
 
 /* A new worker has served when the connection it had is gone again. */
 void
-replace_proved(struct pool *p, struct slot *s, const struct pool_event *ev,
+replace_canary(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	uint64_t connection = ev->exam.connection;
@@ -236,30 +236,28 @@ replace_proved(struct pool *p, struct slot *s, const struct pool_event *ev,
 	(void)now;
 	if (p->replace != REPLACE_CANARY || s != p->replacing)
 		return;
-	if (s->served && connection != s->proof)
-		p->reload = RELOAD_PROVEN;
-	else if (connection != 0) {
-		s->served = true;
-		s->proof = connection;
-	}
+	if (s->canary != 0 && connection != s->canary)
+		p->reload = RELOAD_ROLLING;
+	else if (connection != 0)
+		s->canary = connection;
 }
 
 static void
 begin_canary(struct pool *p, struct slot *s, uint64_t now)
 {
 	replace_enter(p, REPLACE_CANARY, s);
-	p->prove_by = slot_later(now, p->conf.proof);
-	s->served = false;
+	p->canary_by = slot_later(now, p->conf.canary);
+	s->canary = 0;
 	s->pause = POOL_LOOK_FIRST;
-	s->prove_at = slot_later(now, s->pause);
+	s->canary_at = slot_later(now, s->pause);
 	replace_arm(p, s);
 }
 
 void
 replace_served(struct pool *p, const struct slot *s)
 {
-	if (replace_is_surge(p, s) && p->reload == RELOAD_UNPROVEN)
-		p->reload = RELOAD_PROVEN;
+	if (replace_is_surge(p, s) && p->reload == RELOAD_CANARY)
+		p->reload = RELOAD_ROLLING;
 }
 
 void
@@ -269,7 +267,7 @@ replace_reload(struct pool *p)
 
 	if (p->phase >= PHASE_STOP)
 		return;	/* in the start it waits until that is over */
-	p->reload = RELOAD_UNPROVEN;
+	p->reload = RELOAD_CANARY;
 	p->generation++;
 	p->soon = 0;	/* of the old program */
 	p->resize_after = 0;
@@ -308,8 +306,8 @@ void
 replace_crashed(struct pool *p, const struct slot *s,
     const struct pool_event *ev, uint64_t now)
 {
-	if (replace_is_surge(p, s) && p->reload == RELOAD_UNPROVEN &&
-	    p->conf.proof != 0)
+	if (replace_is_surge(p, s) && p->reload == RELOAD_CANARY &&
+	    p->conf.canary != 0)
 		replace_failed(p, s, ev, now);
 }
 
@@ -354,7 +352,7 @@ replace_find_old(const struct pool *p, uint64_t now)
 
 /* Is there a slot that no worker of this reload was ever ready in? */
 static bool
-find_unproven(const struct pool *p)
+is_any_left(const struct pool *p)
 {
 	static const enum slot_state states[] = { SLOT_SPAWNING,
 	    SLOT_STARTING, SLOT_STOPPING, SLOT_KILLED, SLOT_BACKOFF };
@@ -363,7 +361,7 @@ find_unproven(const struct pool *p)
 
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		TAILQ_FOREACH(s, &p->lists[states[i]], by_state) {
-			if (!s->leaving && s->proven != p->generation)
+			if (!s->leaving && s->ready_generation != p->generation)
 				return true;
 		}
 	}
@@ -373,7 +371,7 @@ find_unproven(const struct pool *p)
 static void
 reload_done(struct pool *p)
 {
-	if (p->reload == RELOAD_OFF || find_unproven(p))
+	if (p->reload == RELOAD_OFF || is_any_left(p))
 		return;
 	p->reload = RELOAD_OFF;
 	p->counts.reloads++;
@@ -397,12 +395,12 @@ surge_ends(struct pool *p, uint64_t now)
 		replace_enter(p, REPLACE_SURGE, s);
 		return false;
 	}
-	if (p->reload == RELOAD_UNPROVEN && p->conf.proof != 0) {
+	if (p->reload == RELOAD_CANARY && p->conf.canary != 0) {
 		if (p->replace == REPLACE_SURGE)
 			begin_canary(p, s, now);
-		if (now < p->prove_by)
+		if (now < p->canary_by)
 			return false;
-		p->reload = RELOAD_PROVEN;
+		p->reload = RELOAD_ROLLING;
 	}
 	replace_enter(p, REPLACE_IDLE, NULL);
 	p->replace_failures = 0;
@@ -439,7 +437,7 @@ replace_deadline(const struct pool *p)
 	if (p->phase != PHASE_UP)
 		return NEVER;
 	if (p->replace == REPLACE_CANARY)
-		return p->prove_by;
+		return p->canary_by;
 	/* An event ends what is under way, and makes room. */
 	if (p->replace != REPLACE_IDLE || !pool_has_room(p))
 		return NEVER;

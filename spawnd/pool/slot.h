@@ -19,7 +19,7 @@ struct slot {
 	enum slot_state	 state;
 	pid_t		 pid;
 	unsigned int	 generation;	/* the reload it was started in */
-	unsigned int	 proven;	/* the last one it was ready in */
+	unsigned int	 ready_generation; /* the last it was ready in */
 	unsigned int	 failures;	/* failed starts in a row */
 	unsigned int	 quick;		/* unseen exits 0 in a row */
 	unsigned int	 tries;		/* starts in vain, in the start */
@@ -31,14 +31,13 @@ struct slot {
 	uint64_t	 expires;	/* SLOT_READY: by age; NEVER */
 	uint64_t	 measure_at;	/* the next POOL_MEASURE_SIZE */
 	uint64_t	 overdue_at;	/* the next POOL_OVERDUE_LOOK */
-	uint64_t	 prove_at;	/* the next look of a reload's proof */
+	uint64_t	 canary_at;	/* the next look at a canary */
 	pid_t		 late;		/* who was told for its old request */
 	bool		 timed_out;
 	enum expired	 expired;
 	bool		 orphan;
 	bool		 rest;		/* started in a stop, for who waits */
-	bool		 served;	/* of a proof: seen with a connection */
-	uint64_t	 proof;		/* that connection */
+	uint64_t	 canary;	/* a connection it was seen with */
 	bool		 settled;	/* its first start has had an outcome */
 	bool		 leaving;	/* not replaced when it is gone */
 	bool		 slow;		/* ended for being slow to start */
@@ -72,8 +71,8 @@ enum replace_state {
 
 enum reload_state {
 	RELOAD_OFF,
-	RELOAD_UNPROVEN,	/* the program has not served yet */
-	RELOAD_PROVEN		/* it has, or did not fail for long enough */
+	RELOAD_CANARY,		/* the program has not served yet */
+	RELOAD_ROLLING		/* it has, or did not fail for long enough */
 };
 
 /* How far a stop is that serves what waits; see drain.c. */
@@ -112,10 +111,10 @@ struct pool {
 	enum replace_state replace;
 	struct slot	*replacing;	/* the new worker, or REPLACE_OUTGOING:
 					   the old one; or NULL */
-	uint64_t	 prove_by;	/* REPLACE_CANARY: or it is proven */
+	uint64_t	 canary_by;	/* REPLACE_CANARY: or it is over */
 	unsigned int	 nexpired;
 	unsigned int	 noversize;	/* of them */
-	unsigned int	 replace_failures;	/* of them that failed in a row */
+	unsigned int	 replace_failures; /* in a row, of surge workers */
 	unsigned int	 soon;		/* in a row too large at once */
 	uint64_t	 soon_at;	/* the last of them */
 	uint64_t	 replace_after;	/* for the next try */
@@ -156,7 +155,7 @@ slot_handler start_exit, start_backoff_timer, start_backoff_end;
 slot_handler start_failed;
 
 /* replace.c: a worker that is ready, and how it is replaced */
-slot_handler replace_timer, replace_proved, replace_measured, replace_overdue;
+slot_handler replace_timer, replace_canary, replace_measured, replace_overdue;
 /* A look for old requests, if it is time for one. */
 void	 replace_look_overdue(struct pool *p, struct slot *s, uint64_t now);
 /* It is ready from now on. */

@@ -46,7 +46,7 @@ came_up(struct pool *p, struct slot *s, uint64_t now)
 			p->deadline = slot_later(now, POOL_START_GRACE);
 	}
 	s->failures = 0;
-	s->proven = s->generation;
+	s->ready_generation = s->generation;
 }
 
 /* The slot's worker did not start: what now, and when again. */

@@ -195,9 +195,9 @@ do_measure(unsigned int slot)
 }
 
 static void
-do_prove(unsigned int slot)
+do_check_canary(unsigned int slot)
 {
-	struct pool_event ev = { .what = EV_PROVED, .slot = slot,
+	struct pool_event ev = { .what = EV_CANARY, .slot = slot,
 	    .exam.connection = observe_connection(worker_pid(slot)) };
 
 	pool_event(pool, &ev, loop_now());
@@ -256,8 +256,8 @@ do_action(const struct pool_action *a)
 		worker_adopt(a->slot, a->pid);
 		traced_expect();
 		break;
-	case POOL_PROVE:
-		do_prove(a->slot);
+	case POOL_CHECK_CANARY:
+		do_check_canary(a->slot);
 		break;
 	case POOL_MEASURE_SIZE:
 		do_measure(a->slot);
@@ -436,7 +436,7 @@ make_pool(struct err *e)
 		.max = plan->room,
 		.stop_signal = plan->conf->stop_signal,
 		.drains = plan->inherited == -1,
-		.proof = POOL_PROOF,
+		.canary = POOL_CANARY,
 		.max_age = (uint64_t)plan->conf->max_age * USEC,
 		.max_rss = plan->conf->max_rss,
 		.request_timeout = (uint64_t)plan->conf->request_timeout *

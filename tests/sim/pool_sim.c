@@ -310,8 +310,8 @@ do_asked(const struct pool_action *a)
 	} else if (a->what == POOL_MEASURE_SIZE) {
 		ev.what = EV_MEASURED;
 		ev.size = chance(8) ? 2 * w.conf.max_rss : 1;
-	} else if (a->what == POOL_PROVE) {
-		ev.what = EV_PROVED;
+	} else if (a->what == POOL_CHECK_CANARY) {
+		ev.what = EV_CANARY;
 		if ((c = oldest(a->slot, &ev.pid)) != NULL)
 			ev.exam.connection = c->id;
 	} else if (a->what == POOL_OVERDUE_LOOK) {
@@ -424,7 +424,7 @@ check_surplus(void)
 	if (pool_phase(w.p) != PHASE_UP ||
 	    pool_count(w.p, SLOT_READY) <= pool_target(w.p))
 		w.fits_at = w.now;
-	else if (w.now > w.fits_at + POOL_PROOF + USEC)
+	else if (w.now > w.fits_at + POOL_CANARY + USEC)
 		sim_fail(w.sim, "%u of %u are ready for too long",
 		    pool_count(w.p, SLOT_READY), pool_target(w.p));
 }
@@ -739,7 +739,7 @@ setup(struct sim *s)
 	w.conf = (struct pool_conf){ .stop_signal = SIGTERM,
 	    .workers = (unsigned int)sim_between(s, 0, 6), .max = 8,
 	    .drains = sim_random(s) % 2,
-	    .proof = sim_random(s) % 2 ? POOL_PROOF : 0,
+	    .canary = sim_random(s) % 2 ? POOL_CANARY : 0,
 	    .max_age = chance(3) ? 10 * USEC : 0,
 	    .max_rss = chance(3) ? 1000 : 0,
 	    .request_timeout = chance(3) ? 3 * USEC : 0,

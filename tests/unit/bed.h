@@ -54,7 +54,7 @@ struct bed {
 	bool		 no_fork;	/* the answer to every spawn */
 	struct queue	 queue;		/* the answer to each POOL_QUEUE */
 	unsigned int	 spawns, looks, exams;
-	unsigned int	 measures, proofs, overdues;	/* asked for */
+	unsigned int	 measures, canary_checks, overdues; /* asked for */
 	struct bed_worker w[BED_SLOTS];
 	unsigned int	 nstopped;
 	uint64_t	 stopped_at;	/* EV_STOP; 0: not yet */
@@ -262,7 +262,7 @@ static inline void
 bed_count(struct bed *b, const struct pool_action *a)
 {
 	b->measures += a->what == POOL_MEASURE_SIZE;
-	b->proofs += a->what == POOL_PROVE;
+	b->canary_checks += a->what == POOL_CHECK_CANARY;
 	b->overdues += a->what == POOL_OVERDUE_LOOK;
 }
 

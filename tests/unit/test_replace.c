@@ -31,9 +31,9 @@ limited(unsigned int workers)
 }
 
 static void
-proved(struct bed *b, unsigned int slot, uint64_t connection)
+canary(struct bed *b, unsigned int slot, uint64_t connection)
 {
-	bed_event(b, (struct pool_event){ .what = EV_PROVED, .slot = slot,
+	bed_event(b, (struct pool_event){ .what = EV_CANARY, .slot = slot,
 	    .exam.connection = connection });
 }
 
@@ -71,39 +71,39 @@ the_first_new_one_must_serve_or_be_given_the_time(void **arg)
 	struct bed *b;
 
 	(void)arg;
-	c.proof = POOL_PROOF;
+	c.canary = POOL_CANARY;
 	b = ready_with(&c);
 	bed_tell(b, EV_RELOAD);
 	bed_look(b, 2, LOOK_READY);
-	bed_pass(b, POOL_PROOF - MSEC);
+	bed_pass(b, POOL_CANARY - MSEC);
 	assert_did(b, "spawn2");
 	/* Of the two seconds' looks: 1, 2, 4 ... 20 ms. */
-	assert_in_range(b->proofs, 90, 110);
+	assert_in_range(b->canary_checks, 90, 110);
 	bed_pass(b, MSEC);
 	assert_did(b, "TERM>0");
 	bed_free(b);
 }
 
 static void
-a_request_that_was_served_is_the_proof(void **arg)
+a_request_that_was_served_ends_the_canary(void **arg)
 {
 	struct pool_conf c = bed_conf(2);
 	struct bed *b;
 
 	(void)arg;
-	c.proof = POOL_PROOF;
+	c.canary = POOL_CANARY;
 	b = ready_with(&c);
 	bed_tell(b, EV_RELOAD);
 	bed_look(b, 2, LOOK_READY);
 	assert_did(b, "spawn2");
-	proved(b, 2, 0);
-	proved(b, 2, 77);
-	proved(b, 2, 77);
+	canary(b, 2, 0);
+	canary(b, 2, 77);
+	canary(b, 2, 77);
 	assert_did(b, "");
-	proved(b, 2, 0);
+	canary(b, 2, 0);
 	assert_did(b, "TERM>0");
 	let_go(b);
-	/* The second new one need not prove anything. */
+	/* The second new one is no canary. */
 	assert_did(b, "spawn0");
 	bed_look(b, 0, LOOK_READY);
 	assert_did(b, "TERM>1");
@@ -111,13 +111,13 @@ a_request_that_was_served_is_the_proof(void **arg)
 }
 
 static void
-one_that_crashes_before_its_proof_ends_the_reload(void **arg)
+a_canary_that_crashes_ends_the_reload(void **arg)
 {
 	struct pool_conf c = bed_conf(2);
 	struct bed *b;
 
 	(void)arg;
-	c.proof = POOL_PROOF;
+	c.canary = POOL_CANARY;
 	b = ready_with(&c);
 	bed_tell(b, EV_RELOAD);
 	bed_look(b, 2, LOOK_READY);
@@ -139,7 +139,7 @@ a_second_new_one_must_serve_if_the_first_did_not(void **arg)
 	struct bed *b;
 
 	(void)arg;
-	c.proof = POOL_PROOF;
+	c.canary = POOL_CANARY;
 	b = ready_with(&c);
 	bed_tell(b, EV_RELOAD);
 	bed_look(b, 2, LOOK_READY);
@@ -147,15 +147,15 @@ a_second_new_one_must_serve_if_the_first_did_not(void **arg)
 	b->sees = LOOK_NO;
 	bed_crash(b, 0);
 	assert_did(b, "[exit 0] spawn0");
-	bed_pass(b, POOL_PROOF);
-	b->proofs = 0;
+	bed_pass(b, POOL_CANARY);
+	b->canary_checks = 0;
 	bed_look(b, 0, LOOK_READY);
 	assert_did(b, "");
-	bed_pass(b, POOL_PROOF / 2);
-	assert_in_range(b->proofs, 40, 60);
+	bed_pass(b, POOL_CANARY / 2);
+	assert_in_range(b->canary_checks, 40, 60);
 	assert_did(b, "");
-	proved(b, 0, 77);
-	proved(b, 0, 0);
+	canary(b, 0, 77);
+	canary(b, 0, 0);
 	assert_did(b, "TERM>1");
 	bed_free(b);
 }
@@ -465,9 +465,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    the_first_new_one_must_serve_or_be_given_the_time),
-		cmocka_unit_test(a_request_that_was_served_is_the_proof),
+		cmocka_unit_test(a_request_that_was_served_ends_the_canary),
 		cmocka_unit_test(
-		    one_that_crashes_before_its_proof_ends_the_reload),
+		    a_canary_that_crashes_ends_the_reload),
 		cmocka_unit_test(
 		    a_second_new_one_must_serve_if_the_first_did_not),
 		cmocka_unit_test(ages_are_spread),
