@@ -118,7 +118,7 @@ find_surplus(const struct pool *p, uint64_t now)
 	return NULL;
 }
 
-/* One more: who was to go but was not told yet may stay. */
+/* One more: a worker that was to go, but was sent no signal yet, stays. */
 static bool
 add_one(struct pool *p, uint64_t now)
 {

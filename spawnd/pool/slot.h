@@ -41,7 +41,7 @@ struct slot {
 	bool		 settled;	/* its first start has had an outcome */
 	bool		 leaving;	/* not replaced when it is gone */
 	bool		 slow;		/* ended for being slow to start */
-	bool		 told;		/* was sent the stop signal */
+	bool		 term_sent;	/* was sent the stop signal */
 	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last examined */
 	bool		 turn;		/* idle, and waits to be stopped */
@@ -193,7 +193,7 @@ void	 drain_queue(struct pool *p, const struct queue *q, uint64_t now);
 void	 drain_tick(struct pool *p, uint64_t now);
 /* What follows from any event; returns true when nothing is left to do. */
 bool	 drain_step(struct pool *p, uint64_t now);
-/* May a worker that holds nothing be told to go? */
+/* May a worker that holds nothing be sent its stop signal? */
 bool	 drain_allows(const struct pool *p);
 /*
  * Is that frozen worker the last who could serve what waits? Then that is
@@ -213,11 +213,11 @@ slot_handler retire_end, retire_end_again;
 /* Its process is gone. */
 slot_handler retire_gone;
 /* The frozen worker holds nothing: it goes. */
-void	 retire_tell_frozen(struct pool *p, struct slot *s, uint64_t now);
+void	 retire_stop_frozen(struct pool *p, struct slot *s, uint64_t now);
 /* It is continued and looked at again later. */
 void	 retire_thaw(struct pool *p, struct slot *s, uint64_t pause,
 	    uint64_t now);
-/* Takes it back into the pool, if it was not told to go yet. */
+/* Takes it back into the pool, unless it was sent its stop signal. */
 bool	 retire_undo(struct pool *p, struct slot *s, uint64_t now);
 /* Forgets that the slot's process is stopped: it is gone, or continued. */
 void	 retire_forget(struct pool *p, const struct slot *s);

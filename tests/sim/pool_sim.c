@@ -52,7 +52,7 @@ check_spawn(unsigned int slot)
 		struct pool_worker x;
 
 		n += pool_worker(w.p, i, &x) && !x.orphan;
-		untold += w.procs[i].pid != 0 && !w.procs[i].told &&
+		untold += w.procs[i].pid != 0 && !w.procs[i].term_sent &&
 		    !w.procs[i].job && w.procs[i].die_at == NEVER;
 	}
 	if (w.procs[slot].pid != 0)
@@ -130,8 +130,8 @@ check_signal(unsigned int slot, const struct proc *p, int signo)
 static void
 check_waiting(unsigned int slot, const struct proc *p)
 {
-	if (w.stopping && w.conf.drains && !w.fast && !p->told && !p->excused &&
-	    w.waits > 0 && w.now < going_limit(&w.tracks[slot]))
+	if (w.stopping && w.conf.drains && !w.fast && !p->term_sent &&
+	    !p->excused && w.waits > 0 && w.now < going_limit(&w.tracks[slot]))
 		sim_fail(w.sim, "slot %u is told, and %u wait", slot, w.waits);
 }
 
@@ -157,8 +157,8 @@ signal_one(unsigned int slot, struct proc *p, int signo)
 		die(p, SIGKILL);
 		return;
 	}
-	p->told |= signo != SIGCONT;
-	if (p->told)
+	p->term_sent |= signo != SIGCONT;
+	if (p->term_sent)
 		heed(p);
 }
 
@@ -481,7 +481,7 @@ child_dies(struct proc *p)
 	for (i = 0; i < SLOTS && leader != 0; i++) {
 		const struct proc *l = &w.procs[i];
 
-		if (l->pid == leader && !l->told && l->die_at == NEVER &&
+		if (l->pid == leader && !l->term_sent && l->die_at == NEVER &&
 		    !p->job)
 			proc_child(leader, w.now + sim_between(w.sim, 1, MS));
 	}
