@@ -36,7 +36,7 @@ CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		compat_spawn_fcgi.c env.c exposure.c ident.c limit.c \
 		option.c options.c plan.c plan_control.c
 PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
-POOL =		drain.c pool.c renew.c retire.c sampler.c scale.c slot.c \
+POOL =		drain.c pool.c replace.c retire.c sampler.c scale.c slot.c \
 		start.c table.c
 RUN =		actor.c autoscale.c exec_error.c history.c lifecycle.c \
 		orphans.c output.c reap.c report.c sdnotify.c selfcheck.c \

@@ -25,7 +25,7 @@ OURS = {"build", "__pycache__", ".git", ".pytest_cache"}        # not looked at
 
 # The pool: what has no system call (of stdlib.h and sys/wait.h
 # only memory and the macros, see "system calls" below).
-PURE = {"pool.c", "slot.c", "table.c", "start.c", "retire.c", "renew.c",
+PURE = {"pool.c", "slot.c", "table.c", "start.c", "retire.c", "replace.c",
         "drain.c", "scale.c", "sampler.c"}
 PURE_HEADERS = {
     "assert.h", "errno.h", "inttypes.h", "limits.h", "signal.h", "stdbool.h",
@@ -54,7 +54,7 @@ EVERYWHERE = {"base/units.h"}       # all its code is inline
 
 # Files of one folder that call each other in a circle, and why they do.
 CIRCLES = [
-    ({"pool.c", "slot.c", "table.c", "drain.c", "renew.c", "retire.c",
+    ({"pool.c", "slot.c", "table.c", "drain.c", "replace.c", "retire.c",
       "start.c"},
      "a slot's event may change what the pool wants, and the other way round"),
     ({"looker_linux.c", "keepalive_linux.c", "usage_linux.c"},

@@ -12,8 +12,8 @@
  *		nobody serves			-> alone
  *	shut	one serves, and is frozen	-> last
  *		nobody serves			-> alone
- *	last	the queue is known: the worker is told, or continued, or it
- *		has ended meanwhile		-> shut
+ *	last	the queue is known: the worker is sent its signal, or only
+ *		continued; or it has ended	-> shut
  *	alone	the queue is known		-> asked
  *	asked	something waits: one more is started, which serves
  *		nothing waits: the end
@@ -36,8 +36,8 @@ servers(const struct pool *p)
 	struct slot *s;
 
 	TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state)
-		n += !s->told && s->idles < POOL_DRAIN_IDLES;
-	return n + (p->frozen != NULL && !p->frozen->told);
+		n += !s->term_sent && s->idles < POOL_DRAIN_IDLES;
+	return n + (p->frozen != NULL && !p->frozen->term_sent);
 }
 
 static bool
@@ -66,7 +66,7 @@ drain_begin(struct pool *p, uint64_t now)
 {
 	p->drain = DRAIN_REFUSED;
 	p->drain_failures = 0;	/* what failed before is of no account */
-	/* Until that is known something may wait, and nobody is told. */
+	/* Until that is known something may wait, and no signal is sent. */
 	p->waiting = (struct queue){ .known = true, .depth = 1 };
 	p->shut_by = slot_later(now, p->conf.stop_timeout / 2);
 	p->drain_pause = POOL_DRAIN_FIRST;
@@ -121,7 +121,7 @@ drain_queue(struct pool *p, const struct queue *q, uint64_t now)
 	if (last != NULL && something_waits(p))
 		retire_thaw(p, last, POOL_EXAM_FIRST, now);
 	else if (last != NULL)
-		retire_tell_frozen(p, last, now);
+		retire_stop_frozen(p, last, now);
 	if (!something_waits(p))
 		drain_release(p, now);
 	else if (now >= p->shut_by || !have_threads(p))
@@ -163,7 +163,7 @@ drain_last(struct pool *p, struct slot *s)
 {
 	if (p->drain == DRAIN_LAST)
 		return true;	/* it is asked for already */
-	if (p->drain == DRAIN_OFF || s->told || servers(p) > 1)
+	if (p->drain == DRAIN_OFF || s->term_sent || servers(p) > 1)
 		return false;
 	drain_shut(p);
 	p->drain = DRAIN_LAST;

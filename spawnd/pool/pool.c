@@ -107,18 +107,18 @@ find_surplus(const struct pool *p, uint64_t now)
 
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		if (states[i] == SLOT_READY &&
-		    (s = renew_find_old(p, now)) != NULL)
+		    (s = replace_find_old(p, now)) != NULL)
 			return s;
 		TAILQ_FOREACH_REVERSE(s, &p->lists[states[i]], slot_list,
 		    by_state) {
-			if (!renew_is_surge(p, s))
+			if (!replace_is_surge(p, s))
 				return s;
 		}
 	}
 	return NULL;
 }
 
-/* One more: who was to go but was not told yet may stay. */
+/* One more: a worker that was to go, but was sent no signal yet, stays. */
 static bool
 add_one(struct pool *p, uint64_t now)
 {
@@ -134,7 +134,7 @@ add_one(struct pool *p, uint64_t now)
 	return true;
 }
 
-/* As many workers as are wanted, and the extra one of a renewal. */
+/* As many workers as are wanted, and one more while one is replaced. */
 static void
 fit_step(struct pool *p, uint64_t now)
 {
@@ -144,10 +144,10 @@ fit_step(struct pool *p, uint64_t now)
 		return;
 	while (pool_staying(p) < p->target && add_one(p, now))
 		continue;
-	while (pool_staying(p) > p->target + renew_surge(p) &&
+	while (pool_staying(p) > p->target + replace_surge(p) &&
 	    (s = find_surplus(p, now)) != NULL)
 		slot_end(p, s, now);
-	p->unfit = pool_staying(p) != p->target + renew_surge(p);
+	p->unfit = pool_staying(p) != p->target + replace_surge(p);
 }
 
 /* Who gets no slot now is found again. */
@@ -194,7 +194,7 @@ static void
 pool_step(struct pool *p, const struct pool_event *ev, uint64_t now)
 {
 	start_step(p, ev, now);
-	renew_step(p, now);
+	replace_step(p, now);
 	fit_step(p, now);
 	if (p->phase == PHASE_STOP && drain_step(p, now)) {
 		p->phase = PHASE_DONE;
@@ -270,7 +270,7 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 {
 	switch (ev->what) {
 	case EV_RELOAD:
-		renew_reload(p);
+		replace_reload(p);
 		break;
 	case EV_TARGET:
 		set_target(p, ev->workers);
@@ -318,7 +318,7 @@ pool_deadline(const struct pool *p)
 		return NEVER;
 	if (s != NULL)
 		when = min64(when, s->deadline);
-	return min64(min64(when, renew_deadline(p)), p->drain_at);
+	return min64(min64(when, replace_deadline(p)), p->drain_at);
 }
 
 bool

@@ -35,8 +35,8 @@
 #define POOL_CONSTANT		USEC		/* busy so long: told anyway */
 #define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */
 #define POOL_ORPHANS		64		/* slots for them */
-#define POOL_PROOF		(2 * USEC)	/* a reload waits so long */
-#define POOL_PROOF_LAST		UINT64_C(20000)	/* pause between its looks */
+#define POOL_CANARY		(2 * USEC)	/* a reload waits so long */
+#define POOL_CANARY_LAST	UINT64_C(20000)	/* pause between its looks */
 #define POOL_MEASURE		USEC		/* between two measurements */
 #define POOL_SOON		(10 * USEC)	/* younger: has not grown */
 #define POOL_SOON_MAX		3		/* so often, and it is said */
@@ -124,7 +124,7 @@ enum pool_event_kind {
 	EV_HALTED,	/* slot: its process has stopped */
 	EV_EXIT,	/* slot, status, exec_failed, moved: it has
 			   ended, and may yet have to be reaped */
-	EV_PROVED,	/* slot, exam.connection: of its whole tree */
+	EV_CANARY,	/* slot, exam.connection: of its whole tree */
 	EV_MEASURED,	/* slot, size: a POOL_MEASURE was carried out */
 	EV_OVERDUE,	/* slot, overdue: a POOL_OVERDUE_LOOK was */
 	EV_TIMER,	/* slot: its deadline (pool_tick() only) */
@@ -209,7 +209,7 @@ enum pool_action_kind {
 	POOL_SIGNAL,	/* slot, signo, whole */
 	POOL_ADOPT,	/* slot, pid: of an EV_ORPHAN */
 	POOL_MEASURE_SIZE, /* EV_MEASURED */
-	POOL_PROVE,	/* EV_PROVED */
+	POOL_CHECK_CANARY, /* EV_CANARY */
 	POOL_OVERDUE_LOOK, /* EV_OVERDUE */
 	POOL_SIGNAL_HOLDER, /* slot, pid: of EV_OVERDUE, signo */
 	POOL_REFUSE,	/* no new connections, where no harm is done */
@@ -233,7 +233,7 @@ struct pool_conf {
 	unsigned int	 max;		/* the most that may be; 0: workers */
 	int		 stop_signal;
 	bool		 drains;	/* a stop serves what waits */
-	uint64_t	 proof;		/* of a reload: POOL_PROOF, or 0 */
+	uint64_t	 canary;	/* of a reload: POOL_CANARY, or 0 */
 	uint64_t	 max_age;	/* 0: none */
 	uint64_t	 max_rss;	/* bytes; 0: none */
 	uint64_t	 request_timeout;	/* 0: none */

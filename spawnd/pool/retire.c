@@ -28,7 +28,7 @@ examine_later(struct pool *p, struct slot *s, uint64_t now)
 static void
 send_stop_signal(struct pool *p, struct slot *s, bool whole, uint64_t now)
 {
-	s->told = true;
+	s->term_sent = true;
 	slot_signal(p, s, p->conf.stop_signal, whole);
 	slot_enter(p, s, SLOT_STOPPING,
 	    min64(slot_later(now, POOL_HEED), s->end_by));
@@ -46,7 +46,7 @@ await_turn(struct pool *p, struct slot *s, uint64_t now)
 static void
 retire_begin(struct pool *p, struct slot *s, uint64_t now)
 {
-	s->told = s->constant = s->busy = s->turn = false;
+	s->term_sent = s->constant = s->busy = s->turn = false;
 	s->connection = s->age = s->unknown = 0;
 	s->idles = 0;
 	s->retiring = now;
@@ -76,8 +76,8 @@ retire_leave(struct pool *p, struct slot *s, const struct pool_event *ev,
 	(void)now;
 	if (s->leaving)
 		return;
-	renew_forget(p, s);
-	renew_left(p, s);
+	replace_forget(p, s);
+	replace_left(p, s);
 	s->leaving = true;
 	p->nleaving++;
 }
@@ -109,7 +109,7 @@ void
 retire_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	if (s->told && !s->orphan)
+	if (s->term_sent && !s->orphan)
 		p->counts.retired++;
 	drain_gone(p, s, ev->moved);
 	if (s->slow)
@@ -151,7 +151,7 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		end_now(p, s);
 		return;
 	}
-	renew_look_overdue(p, s, now);
+	replace_look_overdue(p, s, now);
 	if (s->turn && (p->frozen != NULL || other_called(p, s))) {
 		await_turn(p, s, now);
 		return;
@@ -171,7 +171,7 @@ freeze(struct pool *p, struct slot *s, uint64_t now)
 	slot_enter(p, s, SLOT_FREEZING, slot_later(now, POOL_EXAM_FIRST));
 }
 
-/* It holds a connection: what it is told, if anything. */
+/* It holds a connection: it may be sent its stop signal all the same. */
 static void
 found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 {
@@ -188,7 +188,7 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 	s->connection = x->connection;
 	s->age = x->age;
 	/* Under load it may never be met idle; who catches it, finishes. */
-	if (s->constant && x->catches && !x->threaded && !s->told &&
+	if (s->constant && x->catches && !x->threaded && !s->term_sent &&
 	    drain_allows(p) && now - s->retiring >= POOL_CONSTANT)
 		send_stop_signal(p, s, false, now);
 }
@@ -214,7 +214,7 @@ found_unknown(struct pool *p, struct slot *s, const struct exam *x,
 		s->unknown = now;
 	if (x->threaded && now - s->unknown < POOL_CONSTANT)
 		return;
-	if (x->catches && !s->told && drain_allows(p))
+	if (x->catches && !s->term_sent && drain_allows(p))
 		send_stop_signal(p, s, false, now);
 }
 
@@ -239,7 +239,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	s->unknown = 0;
 	s->busy = false;
-	if (s->told && !x->waits)
+	if (s->term_sent && !x->waits)
 		return;		/* it goes, and has things to do before */
 	if (!drain_allows(p))
 		return;		/* somebody waits, and it may serve them */
@@ -273,12 +273,12 @@ retire_forget(struct pool *p, const struct slot *s)
 bool
 retire_undo(struct pool *p, struct slot *s, uint64_t now)
 {
-	if (!s->leaving || s->told || s->orphan ||
-	    renew_is_outgoing(p, s))
+	if (!s->leaving || s->term_sent || s->orphan ||
+	    replace_is_outgoing(p, s))
 		return false;
 	s->leaving = false;
 	p->nleaving--;
-	renew_ready(p, s, now);
+	replace_ready(p, s, now);
 	return true;
 }
 
@@ -336,20 +336,20 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 	}
 	s->kill = x->threaded && x->catches && !x->leads;
 	if (!drain_last(p, s))
-		retire_tell_frozen(p, s, now);
+		retire_stop_frozen(p, s, now);
 }
 
 /*
  * One that did not heed the signal is killed: nothing is lost with it. Nor can
- * one with threads in accept be told: that which ends the process would take
- * along what another has accepted meanwhile.
+ * one with threads in accept be sent it: the thread that ends the process
+ * would take along what another has accepted meanwhile.
  */
 void
-retire_tell_frozen(struct pool *p, struct slot *s, uint64_t now)
+retire_stop_frozen(struct pool *p, struct slot *s, uint64_t now)
 {
 	retire_forget(p, s);
-	if (s->told || s->kill) {
-		s->told = true;
+	if (s->term_sent || s->kill) {
+		s->term_sent = true;
 		slot_signal(p, s, SIGKILL, false);
 		slot_enter(p, s, SLOT_KILLED, NEVER);
 		return;

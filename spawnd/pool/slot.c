@@ -142,7 +142,7 @@ slot_spawn(struct pool *p, struct slot *s)
 	slot_push(p, s, POOL_SPAWN);
 	s->pid = s->late = 0;
 	s->ready = 0;
-	s->timed_out = s->told = s->rest = false;
+	s->timed_out = s->term_sent = s->rest = false;
 	s->generation = p->generation;
 	s->slow = false;
 	slot_enter(p, s, SLOT_SPAWNING, NEVER);
@@ -159,7 +159,7 @@ slot_spawn_after(struct pool *p, struct slot *s, uint64_t now, uint64_t delay)
 
 /*
  * Empties a slot whose process is gone if it is to leave, or if there are
- * more than wanted: then the reload's extra worker has taken its place.
+ * more than wanted: then the surge worker has taken its place.
  * Returns false if a new worker is due instead.
  */
 bool
@@ -171,8 +171,8 @@ slot_vacate(struct pool *p, struct slot *s)
 	    (p->reload != RELOAD_OFF && s->generation == p->generation)))
 		return false;
 	retire_forget(p, s);
-	renew_forget(p, s);
-	renew_vacated(p, s);
+	replace_forget(p, s);
+	replace_vacated(p, s);
 	if (s->leaving)
 		p->nleaving--;
 	if (s->orphan)
@@ -212,7 +212,7 @@ slot_recycle(struct pool *p, struct slot *s)
 	p->drain_failures = 0;
 	if (slot_vacate(p, s))
 		return;
-	renew_forget(p, s);
+	replace_forget(p, s);
 	slot_spawn(p, s);
 }
 
@@ -234,19 +234,19 @@ slot_ready_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	uint64_t delay = 0;
 
 	if (is_expected(p, s, ev->status)) {
-		renew_served(p, s);
+		replace_served(p, s);
 		slot_recycle(p, s);
 		return;
 	}
 	p->counts.crashed++;
-	renew_crashed(p, s, ev, now);
+	replace_crashed(p, s, ev, now);
 	n = slot_notice(p, NOTICE_EXIT, s);
 	n->status = ev->status;
 	n->was_ready = true;
 	n->age = now - s->spawned;
 	if (slot_vacate(p, s))
 		return;
-	renew_forget(p, s);
+	replace_forget(p, s);
 	delay = pool_take_token(p, now);
 	n->delay = delay;
 	slot_spawn_after(p, s, now, delay);
@@ -257,7 +257,7 @@ slot_orphan(struct pool *p, struct slot *s, pid_t pid, uint64_t now)
 {
 	s->pid = pid;
 	s->spawned = now;
-	s->slow = s->told = s->timed_out = s->rest = false;
+	s->slow = s->term_sent = s->timed_out = s->rest = false;
 	s->orphan = true;
 	s->ready = 0;
 	s->late = 0;

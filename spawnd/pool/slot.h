@@ -19,7 +19,7 @@ struct slot {
 	enum slot_state	 state;
 	pid_t		 pid;
 	unsigned int	 generation;	/* the reload it was started in */
-	unsigned int	 proven;	/* the last one it was ready in */
+	unsigned int	 ready_generation; /* the last it was ready in */
 	unsigned int	 failures;	/* failed starts in a row */
 	unsigned int	 quick;		/* unseen exits 0 in a row */
 	unsigned int	 tries;		/* starts in vain, in the start */
@@ -31,18 +31,17 @@ struct slot {
 	uint64_t	 expires;	/* SLOT_READY: by age; NEVER */
 	uint64_t	 measure_at;	/* the next POOL_MEASURE_SIZE */
 	uint64_t	 overdue_at;	/* the next POOL_OVERDUE_LOOK */
-	uint64_t	 prove_at;	/* the next look of a reload's proof */
+	uint64_t	 canary_at;	/* the next look at a canary */
 	pid_t		 late;		/* who was told for its old request */
 	bool		 timed_out;
 	enum expired	 expired;
 	bool		 orphan;
 	bool		 rest;		/* started in a stop, for who waits */
-	bool		 served;	/* of a proof: seen with a connection */
-	uint64_t	 proof;		/* that connection */
+	uint64_t	 canary;	/* a connection it was seen with */
 	bool		 settled;	/* its first start has had an outcome */
 	bool		 leaving;	/* not replaced when it is gone */
 	bool		 slow;		/* ended for being slow to start */
-	bool		 told;		/* was sent the stop signal */
+	bool		 term_sent;	/* was sent the stop signal */
 	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last examined */
 	bool		 turn;		/* idle, and waits to be stopped */
@@ -62,7 +61,7 @@ struct slot {
 TAILQ_HEAD(slot_list, slot);
 RB_HEAD(slot_times, slot);
 
-/* How far it is that an old worker is replaced; see renew.c. */
+/* How far it is that an old worker is replaced; see replace.c. */
 enum replace_state {
 	REPLACE_IDLE,
 	REPLACE_SURGE,		/* one more is to become ready */
@@ -72,8 +71,8 @@ enum replace_state {
 
 enum reload_state {
 	RELOAD_OFF,
-	RELOAD_UNPROVEN,	/* the program has not served yet */
-	RELOAD_PROVEN		/* it has, or did not fail for long enough */
+	RELOAD_CANARY,		/* the program has not served yet */
+	RELOAD_ROLLING		/* it has, or did not fail for long enough */
 };
 
 /* How far a stop is that serves what waits; see drain.c. */
@@ -112,13 +111,13 @@ struct pool {
 	enum replace_state replace;
 	struct slot	*replacing;	/* the new worker, or REPLACE_OUTGOING:
 					   the old one; or NULL */
-	uint64_t	 prove_by;	/* REPLACE_CANARY: or it is proven */
+	uint64_t	 canary_by;	/* REPLACE_CANARY: or it is over */
 	unsigned int	 nexpired;
 	unsigned int	 noversize;	/* of them */
-	unsigned int	 renewals;	/* of them that failed in a row */
+	unsigned int	 replace_failures; /* in a row, of surge workers */
 	unsigned int	 soon;		/* in a row too large at once */
 	uint64_t	 soon_at;	/* the last of them */
-	uint64_t	 renew_after;	/* for the next try */
+	uint64_t	 replace_after;	/* for the next try */
 	uint64_t	 resize_after;	/* and for one of those too large */
 	unsigned int	 generation;
 	struct slot	*frozen;	/* the one in SLOT_FREEZING */
@@ -155,38 +154,38 @@ slot_handler start_exit, start_backoff_timer, start_backoff_end;
 /* Its start was in vain, whatever the event; sets the next one. */
 slot_handler start_failed;
 
-/* renew.c: a worker that is ready, and how it is replaced */
-slot_handler renew_timer, renew_proved, renew_measured, renew_overdue;
+/* replace.c: a worker that is ready, and how it is replaced */
+slot_handler replace_timer, replace_canary, replace_measured, replace_overdue;
 /* A look for old requests, if it is time for one. */
-void	 renew_look_overdue(struct pool *p, struct slot *s, uint64_t now);
+void	 replace_look_overdue(struct pool *p, struct slot *s, uint64_t now);
 /* It is ready from now on. */
-void	 renew_ready(struct pool *p, struct slot *s, uint64_t now);
+void	 replace_ready(struct pool *p, struct slot *s, uint64_t now);
 /* It is gone, or goes: that it was to be replaced is no matter any more. */
-void	 renew_forget(struct pool *p, struct slot *s);
+void	 replace_forget(struct pool *p, struct slot *s);
 /* Is it the one more that there is to replace an old one? */
-bool	 renew_is_surge(const struct pool *p, const struct slot *s);
+bool	 replace_is_surge(const struct pool *p, const struct slot *s);
 /* Is it the old one, on its way out? */
-bool	 renew_is_outgoing(const struct pool *p, const struct slot *s);
+bool	 replace_is_outgoing(const struct pool *p, const struct slot *s);
 /* How many more than wanted may be ready because of that. */
-unsigned int renew_surge(const struct pool *p);
+unsigned int replace_surge(const struct pool *p);
 /* It leaves; or it is gone, and its slot is empty. */
-void	 renew_left(struct pool *p, const struct slot *s);
-void	 renew_vacated(struct pool *p, const struct slot *s);
+void	 replace_left(struct pool *p, const struct slot *s);
+void	 replace_vacated(struct pool *p, const struct slot *s);
 /* A ready worker has ended as it should; or not. */
-void	 renew_served(struct pool *p, const struct slot *s);
-void	 renew_crashed(struct pool *p, const struct slot *s,
+void	 replace_served(struct pool *p, const struct slot *s);
+void	 replace_crashed(struct pool *p, const struct slot *s,
 	    const struct pool_event *ev, uint64_t now);
 /* A reload begins. */
-void	 renew_reload(struct pool *p);
+void	 replace_reload(struct pool *p);
 /* The reload's new program has failed, and the reload with it. */
-void	 renew_failed(struct pool *p, const struct slot *s,
+void	 replace_failed(struct pool *p, const struct slot *s,
 	    const struct pool_event *ev, uint64_t now);
 /* One that is to be replaced, now if there is such a one, or NULL. */
-struct slot *renew_find_old(const struct pool *p, uint64_t now);
+struct slot *replace_find_old(const struct pool *p, uint64_t now);
 /* One step of replacing what is old, if it is time for one. */
-void	 renew_step(struct pool *p, uint64_t now);
+void	 replace_step(struct pool *p, uint64_t now);
 /* When the next is due; NEVER: an event brings it. */
-uint64_t renew_deadline(const struct pool *p);
+uint64_t replace_deadline(const struct pool *p);
 
 /* drain.c: what still waits when the pool is to stop */
 void	 drain_begin(struct pool *p, uint64_t now);
@@ -194,7 +193,7 @@ void	 drain_queue(struct pool *p, const struct queue *q, uint64_t now);
 void	 drain_tick(struct pool *p, uint64_t now);
 /* What follows from any event; returns true when nothing is left to do. */
 bool	 drain_step(struct pool *p, uint64_t now);
-/* May a worker that holds nothing be told to go? */
+/* May a worker that holds nothing be sent its stop signal? */
 bool	 drain_allows(const struct pool *p);
 /*
  * Is that frozen worker the last who could serve what waits? Then that is
@@ -214,11 +213,11 @@ slot_handler retire_end, retire_end_again;
 /* Its process is gone. */
 slot_handler retire_gone;
 /* The frozen worker holds nothing: it goes. */
-void	 retire_tell_frozen(struct pool *p, struct slot *s, uint64_t now);
+void	 retire_stop_frozen(struct pool *p, struct slot *s, uint64_t now);
 /* It is continued and looked at again later. */
 void	 retire_thaw(struct pool *p, struct slot *s, uint64_t pause,
 	    uint64_t now);
-/* Takes it back into the pool, if it was not told to go yet. */
+/* Takes it back into the pool, unless it was sent its stop signal. */
 bool	 retire_undo(struct pool *p, struct slot *s, uint64_t now);
 /* Forgets that the slot's process is stopped: it is gone, or continued. */
 void	 retire_forget(struct pool *p, const struct slot *s);
@@ -246,7 +245,7 @@ slot_handler slot_ready_exit;
 void	 slot_recycle(struct pool *p, struct slot *s);
 /*
  * Empties a slot whose process is gone if it is to leave, or if there are
- * more than wanted: then the reload's extra worker has taken its place.
+ * more than wanted: then the surge worker has taken its place.
  * Returns false if a new worker is due instead.
  */
 bool	 slot_vacate(struct pool *p, struct slot *s);

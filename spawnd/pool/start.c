@@ -46,7 +46,7 @@ came_up(struct pool *p, struct slot *s, uint64_t now)
 			p->deadline = slot_later(now, POOL_START_GRACE);
 	}
 	s->failures = 0;
-	s->proven = s->generation;
+	s->ready_generation = s->generation;
 }
 
 /* The slot's worker did not start: what now, and when again. */
@@ -70,10 +70,10 @@ start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
 	n->status = ev->status;
 	n->exec_failed = ev->exec_failed;
 	n->age = now - s->spawned;
-	renew_failed(p, s, ev, now);
+	replace_failed(p, s, ev, now);
 	if (slot_vacate(p, s))
 		return;
-	renew_forget(p, s);
+	replace_forget(p, s);
 	n->delay = delay;
 	slot_spawn_after(p, s, now, delay);
 }
@@ -130,7 +130,7 @@ start_looked(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (ev->look == LOOK_READY) {
 		s->quick = 0;
 		came_up(p, s, now);
-		renew_ready(p, s, now);
+		replace_ready(p, s, now);
 		if (p->phase == PHASE_STOP)
 			slot_end(p, s, now);
 	} else if (now >= s->ready_by && ev->look == LOOK_NO) {
@@ -163,7 +163,7 @@ unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	if (ev->moved == MOVED_NO) {
 		p->drain_failures++;
-		renew_failed(p, s, ev, now);
+		replace_failed(p, s, ev, now);
 	}
 	if (slot_vacate(p, s))
 		return;

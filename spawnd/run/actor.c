@@ -79,9 +79,9 @@ act_measure(unsigned int slot)
 }
 
 static void
-act_prove(unsigned int slot)
+act_check_canary(unsigned int slot)
 {
-	struct pool_event ev = { .what = EV_PROVED, .slot = slot,
+	struct pool_event ev = { .what = EV_CANARY, .slot = slot,
 	    .exam.connection = observe_connection(worker_pid(slot)) };
 
 	pool_event(pool, &ev, loop_now());
@@ -144,8 +144,8 @@ carry_out(const struct pool_action *a)
 	case POOL_ADOPT:
 		worker_adopt(a->slot, a->pid);
 		break;
-	case POOL_PROVE:
-		act_prove(a->slot);
+	case POOL_CHECK_CANARY:
+		act_check_canary(a->slot);
 		break;
 	case POOL_MEASURE_SIZE:
 		act_measure(a->slot);
@@ -216,7 +216,7 @@ actor_init(const struct plan *p, const struct actor_hooks *h, struct err *e)
 		.max = p->room,
 		.stop_signal = p->conf->stop_signal,
 		.drains = p->inherited == -1,
-		.proof = POOL_PROOF,
+		.canary = POOL_CANARY,
 		.max_age = (uint64_t)p->conf->max_age * USEC,
 		.max_rss = p->conf->max_rss,
 		.request_timeout = (uint64_t)p->conf->request_timeout * USEC,

@@ -14,7 +14,7 @@ out=$1
 cd "$(dirname "$0")/../.."
 . scripts/tally.sh
 
-core="pool slot table start retire renew drain"
+core="pool slot table start retire replace drain"
 flags="-std=c11 -D_GNU_SOURCE -O1 -Ispawnd $(pkg-config --cflags \
     libbsd-overlay)"
 libs=$(pkg-config --libs libbsd-overlay)
@@ -123,12 +123,12 @@ plant retire "two are stopped at a time" \
     '/^retire_examined/,/^}/s/(p->frozen == NULL)$/(!s->turn)/'
 plant retire "the deadline is not kept" \
     '/^retire_timer/,/^}/s/(now >= s->end_by)/(now >= s->end_by \&\& !s->busy)/'
-plant renew "an extra worker is forgotten" \
-    '/^renew_step/,/^}/s/p->replace == REPLACE_IDLE))$/true))/'
-plant renew "the age is looked at once, and in vain" \
-    's/^		renew_expire(p, s, EXPIRED_AGE);$//'
-plant renew "old requests are looked for once" \
-    '/^renew_look_overdue/,/^}/s/overdue_at = slot.*/overdue_at = NEVER;/'
+plant replace "a surge worker is forgotten" \
+    '/^replace_step/,/^}/s/p->replace == REPLACE_IDLE))$/true))/'
+plant replace "the age is looked at once, and in vain" \
+    's/^		replace_expire(p, s, EXPIRED_AGE);$//'
+plant replace "old requests are looked for once" \
+    '/^replace_look_overdue/,/^}/s/overdue_at = slot.*/overdue_at = NEVER;/'
 plant drain "one more is started when nothing waits" \
     '/^drain_step/,/^}/s/(!something_waits(p))$/(p == NULL)/'
 plant drain "told while something waits" \

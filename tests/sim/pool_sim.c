@@ -52,7 +52,7 @@ check_spawn(unsigned int slot)
 		struct pool_worker x;
 
 		n += pool_worker(w.p, i, &x) && !x.orphan;
-		untold += w.procs[i].pid != 0 && !w.procs[i].told &&
+		untold += w.procs[i].pid != 0 && !w.procs[i].term_sent &&
 		    !w.procs[i].job && w.procs[i].die_at == NEVER;
 	}
 	if (w.procs[slot].pid != 0)
@@ -130,8 +130,8 @@ check_signal(unsigned int slot, const struct proc *p, int signo)
 static void
 check_waiting(unsigned int slot, const struct proc *p)
 {
-	if (w.stopping && w.conf.drains && !w.fast && !p->told && !p->excused &&
-	    w.waits > 0 && w.now < going_limit(&w.tracks[slot]))
+	if (w.stopping && w.conf.drains && !w.fast && !p->term_sent &&
+	    !p->excused && w.waits > 0 && w.now < going_limit(&w.tracks[slot]))
 		sim_fail(w.sim, "slot %u is told, and %u wait", slot, w.waits);
 }
 
@@ -157,8 +157,8 @@ signal_one(unsigned int slot, struct proc *p, int signo)
 		die(p, SIGKILL);
 		return;
 	}
-	p->told |= signo != SIGCONT;
-	if (p->told)
+	p->term_sent |= signo != SIGCONT;
+	if (p->term_sent)
 		heed(p);
 }
 
@@ -310,8 +310,8 @@ do_asked(const struct pool_action *a)
 	} else if (a->what == POOL_MEASURE_SIZE) {
 		ev.what = EV_MEASURED;
 		ev.size = chance(8) ? 2 * w.conf.max_rss : 1;
-	} else if (a->what == POOL_PROVE) {
-		ev.what = EV_PROVED;
+	} else if (a->what == POOL_CHECK_CANARY) {
+		ev.what = EV_CANARY;
 		if ((c = oldest(a->slot, &ev.pid)) != NULL)
 			ev.exam.connection = c->id;
 	} else if (a->what == POOL_OVERDUE_LOOK) {
@@ -424,7 +424,7 @@ check_surplus(void)
 	if (pool_phase(w.p) != PHASE_UP ||
 	    pool_count(w.p, SLOT_READY) <= pool_target(w.p))
 		w.fits_at = w.now;
-	else if (w.now > w.fits_at + POOL_PROOF + USEC)
+	else if (w.now > w.fits_at + POOL_CANARY + USEC)
 		sim_fail(w.sim, "%u of %u are ready for too long",
 		    pool_count(w.p, SLOT_READY), pool_target(w.p));
 }
@@ -481,7 +481,7 @@ child_dies(struct proc *p)
 	for (i = 0; i < SLOTS && leader != 0; i++) {
 		const struct proc *l = &w.procs[i];
 
-		if (l->pid == leader && !l->told && l->die_at == NEVER &&
+		if (l->pid == leader && !l->term_sent && l->die_at == NEVER &&
 		    !p->job)
 			proc_child(leader, w.now + sim_between(w.sim, 1, MS));
 	}
@@ -739,7 +739,7 @@ setup(struct sim *s)
 	w.conf = (struct pool_conf){ .stop_signal = SIGTERM,
 	    .workers = (unsigned int)sim_between(s, 0, 6), .max = 8,
 	    .drains = sim_random(s) % 2,
-	    .proof = sim_random(s) % 2 ? POOL_PROOF : 0,
+	    .canary = sim_random(s) % 2 ? POOL_CANARY : 0,
 	    .max_age = chance(3) ? 10 * USEC : 0,
 	    .max_rss = chance(3) ? 1000 : 0,
 	    .request_timeout = chance(3) ? 3 * USEC : 0,

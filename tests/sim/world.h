@@ -41,7 +41,7 @@ struct proc {
 	bool		 recycles;	/* ends by itself now and then */
 	bool		 keeps;		/* connections, for the next request */
 	bool		 leads, threads, loops, job;
-	bool		 told, stopped;
+	bool		 term_sent, stopped;
 	bool		 excused;	/* ended for being slow or late */
 	uint64_t	 pause;		/* from STOP until it has stopped */
 	uint64_t	 stopped_at, halts_at;
@@ -131,7 +131,7 @@ accepts(const struct proc *p)
 {
 	return p->pid != 0 && runs(p) && !p->leads && !p->job &&
 	    connections(p) < p->room && p->ready_at <= w.now &&
-	    p->die_at == NEVER && (!p->told || p->deaf);
+	    p->die_at == NEVER && (!p->term_sent || p->deaf);
 }
 
 static inline void
@@ -196,14 +196,14 @@ conn_due(struct proc *p, struct conn *c)
 {
 	bool again = !(w.calm && w.stopping);
 
-	if (c->quiet == 0 && p->keeps && !p->told && again) {
+	if (c->quiet == 0 && p->keeps && !p->term_sent && again) {
 		c->quiet = w.now;
 		c->until = w.now + sim_exponential(w.sim, 150 * MS) + 1;
 	} else if (c->quiet != 0 && sim_random(w.sim) % 2)
 		begin(c);
 	else
 		*c = (struct conn){ 0 };
-	if (p->told)
+	if (p->term_sent)
 		heed(p);
 	else if (p->recycles && requests(p) == 0 && chance(20))
 		die(p, 0);

@@ -38,7 +38,7 @@ struct bed_worker {
 	bool		 deaf;		/* waits on after its signal */
 	bool		 halting;	/* EV_HALTED is due */
 	bool		 stopped;
-	bool		 told;
+	bool		 term_sent;
 	struct exam	 last;		/* what was answered last */
 	uint64_t	 since;		/* found retiring; 0: not yet */
 };
@@ -54,7 +54,7 @@ struct bed {
 	bool		 no_fork;	/* the answer to every spawn */
 	struct queue	 queue;		/* the answer to each POOL_QUEUE */
 	unsigned int	 spawns, looks, exams;
-	unsigned int	 measures, proofs, overdues;	/* asked for */
+	unsigned int	 measures, canary_checks, overdues; /* asked for */
 	struct bed_worker w[BED_SLOTS];
 	unsigned int	 nstopped;
 	uint64_t	 stopped_at;	/* EV_STOP; 0: not yet */
@@ -225,7 +225,7 @@ bed_signal(struct bed *b, const struct pool_action *a)
 	} else if (a->signo == SIGCONT || a->signo == SIGKILL)
 		bed_runs(b, a->slot);
 	else
-		w->told = true;
+		w->term_sent = true;
 }
 
 /* What the worker in a slot looks like now. */
@@ -238,7 +238,7 @@ bed_exam(struct bed *b, unsigned int slot)
 	w->exam.connection += w->changes;
 	x = w->exam;
 	x.frozen = w->stopped && !w->slow_stop;
-	if (w->told && !w->deaf)
+	if (w->term_sent && !w->deaf)
 		x.waits = false;
 	if (w->surprise && x.frozen)
 		x.holds = HOLDS_BUSY;
@@ -262,7 +262,7 @@ static inline void
 bed_count(struct bed *b, const struct pool_action *a)
 {
 	b->measures += a->what == POOL_MEASURE_SIZE;
-	b->proofs += a->what == POOL_PROVE;
+	b->canary_checks += a->what == POOL_CHECK_CANARY;
 	b->overdues += a->what == POOL_OVERDUE_LOOK;
 }
 

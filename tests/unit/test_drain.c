@@ -71,25 +71,6 @@ tells_nobody_while_something_waits(void **arg)
 	bed_free(b);
 }
 
-/* Nor does constant load, or a program that cannot be seen, change that. */
-static void
-nor_those_that_would_be_told_while_they_serve(void **arg)
-{
-	struct bed *b = one_with(2, 5);
-
-	(void)arg;
-	b->w[0].exam.holds = HOLDS_BUSY;
-	b->w[0].changes = true;
-	b->w[1].exam.holds = HOLDS_UNKNOWN;
-	bed_tell(b, EV_STOP);
-	bed_pass(b, 20 * USEC);
-	assert_did(b, "refuse shut");
-	b->queue.depth = 0;
-	bed_pass(b, USEC);
-	assert_did(b, "TERM>0 TERM>1");
-	bed_free(b);
-}
-
 static void
 shuts_the_socket_when_something_waits(void **arg)
 {
@@ -361,26 +342,6 @@ those_of_before_the_stop_do_not_count(void **arg)
 }
 
 static void
-failures_before_the_stop_do_not_count(void **arg)
-{
-	struct bed *b = one_with(1, 5);
-	unsigned int i;
-
-	(void)arg;
-	for (i = 0; i < POOL_DRAIN_FAILURES; i++) {
-		bed_crash(b, 0);
-		bed_exit(b, 0, 1);
-		bed_pass(b, POOL_FAIL_LAST);
-		bed_look(b, 0, LOOK_READY);
-	}
-	bed_tell(b, EV_STOP);
-	bed_did(b);
-	bed_exit(b, 0, 0);
-	assert_did(b, "spawn0");
-	bed_free(b);
-}
-
-static void
 starts_nobody_after_the_deadline(void **arg)
 {
 	struct bed *b = one_with(1, 5);
@@ -394,49 +355,6 @@ starts_nobody_after_the_deadline(void **arg)
 	bed_event(b, (struct pool_event){ .what = EV_EXIT,
 	    .status = SIGKILL });
 	assert_did(b, "[left 5] [done]");
-	bed_free(b);
-}
-
-/* One that was started in the stop has no more time than the stop has. */
-static void
-a_start_in_the_stop_ends_with_it(void **arg)
-{
-	struct bed *b = one_with(1, 5);
-
-	(void)arg;
-	bed_tell(b, EV_STOP);
-	bed_exit(b, 0, 0);
-	assert_did(b, "refuse shut spawn0");
-	bed_pass(b, b->conf.stop_timeout - MSEC);
-	assert_did(b, "");
-	bed_pass(b, 20 * MSEC);
-	assert_did(b, "[kill 0] KILL>0");
-	bed_free(b);
-}
-
-/* Nor one that is ended in it for being slow. */
-static void
-a_slow_start_in_the_stop_ends_with_it(void **arg)
-{
-	struct pool_conf c = bed_conf(1);
-	struct bed *b;
-
-	(void)arg;
-	c.drains = true;
-	c.start_timeout = 20 * USEC;
-	b = bed_raw(&c);
-	b->queue = (struct queue){ .known = true, .depth = 5 };
-	bed_act(b);
-	bed_look(b, 0, LOOK_READY);
-	bed_tell(b, EV_STOP);
-	bed_exit(b, 0, 0);
-	bed_did(b);
-	bed_pass(b, 20 * USEC);
-	assert_did(b, "[slow 0] TERM>0 spawn1");
-	bed_pass(b, 10 * USEC - MSEC);
-	assert_did(b, "");
-	bed_pass(b, MSEC);
-	assert_has(bed_did(b), "[kill 0] KILL>0");
 	bed_free(b);
 }
 
@@ -540,8 +458,6 @@ main(void)
 		cmocka_unit_test(keeps_new_ones_out_and_asks_what_waits),
 		cmocka_unit_test(asks_at_most_every_ten_milliseconds),
 		cmocka_unit_test(tells_nobody_while_something_waits),
-		cmocka_unit_test(
-		    nor_those_that_would_be_told_while_they_serve),
 		cmocka_unit_test(shuts_the_socket_when_something_waits),
 		cmocka_unit_test(
 		    with_threads_shuts_it_only_after_half_the_time),
@@ -560,10 +476,7 @@ main(void)
 		cmocka_unit_test(gives_up_after_three_that_served_nobody),
 		cmocka_unit_test(goes_on_while_each_serves_one),
 		cmocka_unit_test(those_of_before_the_stop_do_not_count),
-		cmocka_unit_test(failures_before_the_stop_do_not_count),
 		cmocka_unit_test(starts_nobody_after_the_deadline),
-		cmocka_unit_test(a_start_in_the_stop_ends_with_it),
-		cmocka_unit_test(a_slow_start_in_the_stop_ends_with_it),
 		cmocka_unit_test(a_fast_stop_serves_nobody),
 		cmocka_unit_test(a_second_stop_ends_it),
 		cmocka_unit_test(an_inherited_socket_is_left_alone),

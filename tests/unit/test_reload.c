@@ -206,7 +206,7 @@ a_failed_one_can_be_tried_again(void **arg)
 }
 
 static void
-the_extra_worker_takes_the_place_of_one_that_crashes(void **arg)
+the_surge_worker_takes_the_place_of_one_that_crashes(void **arg)
 {
 	struct bed *b = bed_ready(2);
 
@@ -222,38 +222,6 @@ the_extra_worker_takes_the_place_of_one_that_crashes(void **arg)
 	assert_state(b, 1, SLOT_STOPPING);
 	bed_exit(b, 1, 0);
 	assert_did(b, "TERM>1 [reloaded]");
-	bed_free(b);
-}
-
-static void
-a_crash_while_an_old_one_goes_is_replaced(void **arg)
-{
-	struct bed *b = bed_ready(2);
-
-	(void)arg;
-	bed_tell(b, EV_RELOAD);
-	bed_look(b, 2, LOOK_READY);
-	bed_did(b);
-	bed_crash(b, 1);
-	assert_did(b, "[exit 1] spawn1");
-	bed_look(b, 1, LOOK_READY);
-	bed_exit(b, 0, 0);
-	assert_did(b, "[reloaded]");
-	bed_free(b);
-}
-
-static void
-an_old_one_that_crashes_as_it_goes_is_not_replaced(void **arg)
-{
-	struct bed *b = bed_ready(1);
-
-	(void)arg;
-	bed_tell(b, EV_RELOAD);
-	bed_look(b, 1, LOOK_READY);
-	bed_did(b);
-	bed_crash(b, 0);
-	assert_did(b, "[reloaded]");
-	assert_state(b, 0, SLOT_EMPTY);
 	bed_free(b);
 }
 
@@ -429,10 +397,7 @@ main(void)
 		cmocka_unit_test(new_workers_that_leave_unseen_do_not_spin),
 		cmocka_unit_test(a_failed_one_can_be_tried_again),
 		cmocka_unit_test(
-		    the_extra_worker_takes_the_place_of_one_that_crashes),
-		cmocka_unit_test(a_crash_while_an_old_one_goes_is_replaced),
-		cmocka_unit_test(
-		    an_old_one_that_crashes_as_it_goes_is_not_replaced),
+		    the_surge_worker_takes_the_place_of_one_that_crashes),
 		cmocka_unit_test(workers_that_recycle_become_new_that_way),
 		cmocka_unit_test(recycling_workers_do_not_keep_an_old_one),
 		cmocka_unit_test(a_second_one_starts_over),

@@ -224,23 +224,6 @@ a_quiet_connection_does_not_count(void **arg)
 	bed_free(b);
 }
 
-static void
-only_one_is_stopped_at_a_time(void **arg)
-{
-	struct bed *b = bed_ready(2);
-
-	(void)arg;
-	b->show_all = true;
-	b->w[0].slow_stop = true;
-	bed_tell(b, EV_STOP);
-	assert_did(b, "exam0 exam1 STOP>0");
-	bed_pass(b, POOL_FREEZE - 1);
-	assert_has_not(bed_did(b), "STOP>1");
-	bed_pass(b, 2 * MSEC);
-	assert_has(bed_did(b), "STOP>1 exam1 TERM>1 CONT>1");
-	bed_free(b);
-}
-
 /* Of many looks at all the others none would ever come to its end in time. */
 static void
 many_that_are_idle_take_turns_and_are_looked_at_only_then(void **arg)
@@ -299,40 +282,6 @@ one_that_does_not_stop_is_continued_and_tried_again(void **arg)
 	assert_did(b, "");
 	bed_pass(b, 1);
 	assert_did(b, "exam0 STOP>0 exam0 TERM>0 CONT>0");
-	bed_free(b);
-}
-
-static void
-one_found_busy_when_it_is_stopped_is_continued_at_once(void **arg)
-{
-	struct bed *b = one();
-
-	(void)arg;
-	b->w[0].surprise = true;
-	bed_tell(b, EV_STOP);
-	assert_did(b, "exam0 STOP>0 exam0 CONT>0");
-	assert_state(b, 0, SLOT_RETIRING);
-	b->w[0].surprise = false;
-	bed_pass(b, 2 * MSEC);
-	assert_did(b, "exam0 STOP>0 exam0 TERM>0 CONT>0");
-	bed_free(b);
-}
-
-/* It was accepted just before the stop, and then takes long. */
-static void
-a_connection_first_met_when_stopped_is_waited_for(void **arg)
-{
-	struct bed *b = one();
-
-	(void)arg;
-	b->w[0].surprise = true;
-	b->w[0].exam.connection = 7;
-	bed_tell(b, EV_STOP);
-	b->w[0].exam.holds = HOLDS_BUSY;
-	b->show_all = false;
-	bed_did(b);
-	bed_pass(b, 29 * USEC);
-	assert_did(b, "");
 	bed_free(b);
 }
 
@@ -456,21 +405,6 @@ orphans_leave_one_slot_for_a_reload(void **arg)
 	bed_free(b);
 }
 
-static void
-a_stop_waits_for_orphans(void **arg)
-{
-	struct bed *b = bed_ready(1);
-
-	(void)arg;
-	orphan(b, 4711);
-	bed_stop(b);
-	bed_exit(b, 0, 0);
-	assert_has_not(bed_did(b), "[done]");
-	bed_exit(b, 1, 0);
-	assert_did(b, "[done]");
-	bed_free(b);
-}
-
 /* Whoever was stopped is gone: the next one has its turn. */
 static void
 an_exit_while_stopped_lets_the_next_one_in(void **arg)
@@ -484,27 +418,6 @@ an_exit_while_stopped_lets_the_next_one_in(void **arg)
 	bed_crash(b, 0);
 	bed_pass(b, 2 * MSEC);
 	assert_did(b, "TERM>1");
-	bed_free(b);
-}
-
-static void
-a_fast_stop_leaves_nothing_stopped(void **arg)
-{
-	struct bed *b = bed_ready(4);
-
-	(void)arg;
-	b->w[0].slow_stop = true;	/* is being stopped */
-	b->w[1].exam.holds = HOLDS_BUSY;
-	b->w[2].exam = (struct exam){ .holds = HOLDS_UNKNOWN,
-	    .catches = true };		/* told */
-	b->w[3].exam.holds = HOLDS_QUIET;
-	b->show_all = true;
-	bed_tell(b, EV_STOP);
-	bed_did(b);
-	bed_tell(b, EV_STOP_FAST);
-	assert_did(b, "TERM>>0 CONT>>0 TERM>>1 CONT>>1 TERM>>2 CONT>>2 "
-	    "TERM>>3 CONT>>3");
-	assert_int_equal(b->nstopped, 0);
 	bed_free(b);
 }
 
@@ -600,17 +513,12 @@ main(void)
 		    an_unknown_one_that_does_not_is_left_until_the_deadline),
 		cmocka_unit_test(a_zeroed_answer_is_unknown),
 		cmocka_unit_test(a_quiet_connection_does_not_count),
-		cmocka_unit_test(only_one_is_stopped_at_a_time),
 		cmocka_unit_test(
 		    many_that_are_idle_take_turns_and_are_looked_at_only_then),
 		cmocka_unit_test(
 		    late_timer_does_not_give_up_on_one_that_has_stopped),
 		cmocka_unit_test(
 		    one_that_does_not_stop_is_continued_and_tried_again),
-		cmocka_unit_test(
-		    one_found_busy_when_it_is_stopped_is_continued_at_once),
-		cmocka_unit_test(
-		    a_connection_first_met_when_stopped_is_waited_for),
 		cmocka_unit_test(
 		    one_told_that_waits_again_is_killed_when_it_is_idle),
 		cmocka_unit_test(
@@ -620,9 +528,7 @@ main(void)
 		cmocka_unit_test(a_leader_is_stopped_and_told),
 		cmocka_unit_test(an_orphan_is_adopted_and_retires),
 		cmocka_unit_test(orphans_leave_one_slot_for_a_reload),
-		cmocka_unit_test(a_stop_waits_for_orphans),
 		cmocka_unit_test(an_exit_while_stopped_lets_the_next_one_in),
-		cmocka_unit_test(a_fast_stop_leaves_nothing_stopped),
 		cmocka_unit_test(
 		    a_fast_stop_gives_two_seconds_to_one_told_before),
 		cmocka_unit_test(a_slot_used_again_remembers_no_connection),

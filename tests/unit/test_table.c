@@ -44,7 +44,7 @@ struct cell {
 
 static struct cell cells[] = {
 	/* What was asked for has nothing to say. */
-	NOTHING(SLOT_READY, PLAIN, EV_PROVED, "ready_proved"),
+	NOTHING(SLOT_READY, PLAIN, EV_CANARY, "ready_canary"),
 	NOTHING(SLOT_READY, PLAIN, EV_MEASURED, "ready_measured"),
 	NOTHING(SLOT_READY, PLAIN, EV_OVERDUE, "ready_overdue"),
 	NOTHING(SLOT_RETIRING, LEAVING, EV_OVERDUE, "retiring_overdue"),

@@ -31,9 +31,9 @@ limited(unsigned int workers)
 }
 
 static void
-proved(struct bed *b, unsigned int slot, uint64_t connection)
+canary(struct bed *b, unsigned int slot, uint64_t connection)
 {
-	bed_event(b, (struct pool_event){ .what = EV_PROVED, .slot = slot,
+	bed_event(b, (struct pool_event){ .what = EV_CANARY, .slot = slot,
 	    .exam.connection = connection });
 }
 
@@ -64,84 +64,6 @@ let_go(struct bed *b)
 	}
 }
 
-/* Those that still leave count: the extra one waits until there is room. */
-static void
-a_renewal_waits_for_room(void **arg)
-{
-	struct bed *b = bed_ready(2);
-
-	(void)arg;
-	b->w[0].exam.holds = b->w[1].exam.holds = HOLDS_BUSY;
-	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 1 });
-	bed_pass(b, MSEC);
-	assert_int_equal(bed_going(b), 1);
-	bed_tell(b, EV_RELOAD);
-	assert_did(b, "spawn2");
-	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 2 });
-	bed_did(b);
-	bed_event(b, (struct pool_event){ .what = EV_RELOAD });
-	bed_pass(b, MSEC);
-	assert_true(pool_slots(b->p) - pool_count(b->p, SLOT_EMPTY) <= 3);
-	bed_free(b);
-}
-
-/* The one it was to replace may have gone meanwhile, and it was one less. */
-static void
-an_extra_worker_that_replaces_nobody_goes(void **arg)
-{
-	struct bed *b = bed_ready(1);
-
-	(void)arg;
-	bed_tell(b, EV_RELOAD);
-	assert_did(b, "spawn1");
-	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 0 });
-	bed_look(b, 1, LOOK_READY);
-	bed_pass(b, 100 * MSEC);
-	assert_int_equal(pool_count(b->p, SLOT_READY), 0);
-	bed_free(b);
-}
-
-/* The one it was to replace went first, because fewer are wanted. */
-static void
-an_extra_worker_of_one_that_is_gone_goes(void **arg)
-{
-	struct bed *b = limited(2);
-
-	(void)arg;
-	b->sees = LOOK_NO;
-	measured(b, 0, 2000);
-	bed_pass(b, POOL_SOON_FIRST);
-	assert_did(b, "[grown 0] spawn2");
-	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 1 });
-	assert_did(b, "TERM>0");
-	let_go(b);
-	bed_look(b, 2, LOOK_READY);
-	bed_pass(b, 100 * MSEC);
-	let_go(b);
-	assert_int_equal(pool_count(b->p, SLOT_READY), 1);
-	assert_int_equal(pool_count(b->p, SLOT_EMPTY), pool_slots(b->p) - 1);
-	bed_free(b);
-}
-
-/* It has died by itself: the extra one is not extra any more. */
-static void
-an_extra_worker_takes_the_place_of_one_that_dies(void **arg)
-{
-	struct bed *b = limited(1);
-
-	(void)arg;
-	b->sees = LOOK_NO;
-	measured(b, 0, 2000);
-	bed_pass(b, POOL_SOON_FIRST);
-	assert_did(b, "[grown 0] spawn1");
-	bed_crash(b, 0);
-	bed_look(b, 1, LOOK_READY);
-	bed_pass(b, 100 * MSEC);
-	assert_did(b, "[exit 0]");
-	assert_int_equal(pool_count(b->p, SLOT_READY), 1);
-	bed_free(b);
-}
-
 static void
 the_first_new_one_must_serve_or_be_given_the_time(void **arg)
 {
@@ -149,39 +71,39 @@ the_first_new_one_must_serve_or_be_given_the_time(void **arg)
 	struct bed *b;
 
 	(void)arg;
-	c.proof = POOL_PROOF;
+	c.canary = POOL_CANARY;
 	b = ready_with(&c);
 	bed_tell(b, EV_RELOAD);
 	bed_look(b, 2, LOOK_READY);
-	bed_pass(b, POOL_PROOF - MSEC);
+	bed_pass(b, POOL_CANARY - MSEC);
 	assert_did(b, "spawn2");
 	/* Of the two seconds' looks: 1, 2, 4 ... 20 ms. */
-	assert_in_range(b->proofs, 90, 110);
+	assert_in_range(b->canary_checks, 90, 110);
 	bed_pass(b, MSEC);
 	assert_did(b, "TERM>0");
 	bed_free(b);
 }
 
 static void
-a_request_that_was_served_is_the_proof(void **arg)
+a_request_that_was_served_ends_the_canary(void **arg)
 {
 	struct pool_conf c = bed_conf(2);
 	struct bed *b;
 
 	(void)arg;
-	c.proof = POOL_PROOF;
+	c.canary = POOL_CANARY;
 	b = ready_with(&c);
 	bed_tell(b, EV_RELOAD);
 	bed_look(b, 2, LOOK_READY);
 	assert_did(b, "spawn2");
-	proved(b, 2, 0);
-	proved(b, 2, 77);
-	proved(b, 2, 77);
+	canary(b, 2, 0);
+	canary(b, 2, 77);
+	canary(b, 2, 77);
 	assert_did(b, "");
-	proved(b, 2, 0);
+	canary(b, 2, 0);
 	assert_did(b, "TERM>0");
 	let_go(b);
-	/* The second new one need not prove anything. */
+	/* The second new one is no canary. */
 	assert_did(b, "spawn0");
 	bed_look(b, 0, LOOK_READY);
 	assert_did(b, "TERM>1");
@@ -189,13 +111,13 @@ a_request_that_was_served_is_the_proof(void **arg)
 }
 
 static void
-one_that_crashes_before_its_proof_ends_the_reload(void **arg)
+a_canary_that_crashes_ends_the_reload(void **arg)
 {
 	struct pool_conf c = bed_conf(2);
 	struct bed *b;
 
 	(void)arg;
-	c.proof = POOL_PROOF;
+	c.canary = POOL_CANARY;
 	b = ready_with(&c);
 	bed_tell(b, EV_RELOAD);
 	bed_look(b, 2, LOOK_READY);
@@ -217,7 +139,7 @@ a_second_new_one_must_serve_if_the_first_did_not(void **arg)
 	struct bed *b;
 
 	(void)arg;
-	c.proof = POOL_PROOF;
+	c.canary = POOL_CANARY;
 	b = ready_with(&c);
 	bed_tell(b, EV_RELOAD);
 	bed_look(b, 2, LOOK_READY);
@@ -225,15 +147,15 @@ a_second_new_one_must_serve_if_the_first_did_not(void **arg)
 	b->sees = LOOK_NO;
 	bed_crash(b, 0);
 	assert_did(b, "[exit 0] spawn0");
-	bed_pass(b, POOL_PROOF);
-	b->proofs = 0;
+	bed_pass(b, POOL_CANARY);
+	b->canary_checks = 0;
 	bed_look(b, 0, LOOK_READY);
 	assert_did(b, "");
-	bed_pass(b, POOL_PROOF / 2);
-	assert_in_range(b->proofs, 40, 60);
+	bed_pass(b, POOL_CANARY / 2);
+	assert_in_range(b->canary_checks, 40, 60);
 	assert_did(b, "");
-	proved(b, 0, 77);
-	proved(b, 0, 0);
+	canary(b, 0, 77);
+	canary(b, 0, 0);
 	assert_did(b, "TERM>1");
 	bed_free(b);
 }
@@ -541,16 +463,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_renewal_waits_for_room),
-		cmocka_unit_test(an_extra_worker_that_replaces_nobody_goes),
-		cmocka_unit_test(an_extra_worker_of_one_that_is_gone_goes),
-		cmocka_unit_test(
-		    an_extra_worker_takes_the_place_of_one_that_dies),
 		cmocka_unit_test(
 		    the_first_new_one_must_serve_or_be_given_the_time),
-		cmocka_unit_test(a_request_that_was_served_is_the_proof),
+		cmocka_unit_test(a_request_that_was_served_ends_the_canary),
 		cmocka_unit_test(
-		    one_that_crashes_before_its_proof_ends_the_reload),
+		    a_canary_that_crashes_ends_the_reload),
 		cmocka_unit_test(
 		    a_second_new_one_must_serve_if_the_first_did_not),
 		cmocka_unit_test(ages_are_spread),

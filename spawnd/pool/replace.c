@@ -31,7 +31,7 @@ overdue_pause(const struct pool *p)
 }
 
 void
-renew_look_overdue(struct pool *p, struct slot *s, uint64_t now)
+replace_look_overdue(struct pool *p, struct slot *s, uint64_t now)
 {
 	if (now < s->overdue_at)
 		return;
@@ -41,20 +41,20 @@ renew_look_overdue(struct pool *p, struct slot *s, uint64_t now)
 
 /* The next thing that is due of a ready worker. */
 static void
-renew_arm(struct pool *p, struct slot *s)
+replace_arm(struct pool *p, struct slot *s)
 {
 	slot_deadline(p, s, min64(min64(s->expires, s->measure_at),
-	    min64(s->overdue_at, s->prove_at)));
+	    min64(s->overdue_at, s->canary_at)));
 }
 
 void
-renew_ready(struct pool *p, struct slot *s, uint64_t now)
+replace_ready(struct pool *p, struct slot *s, uint64_t now)
 {
 	const struct pool_conf *c = &p->conf;
 
 	if (s->ready == 0)
 		s->ready = now;
-	s->expires = s->measure_at = s->overdue_at = s->prove_at = NEVER;
+	s->expires = s->measure_at = s->overdue_at = s->canary_at = NEVER;
 	s->late = 0;
 	/* Workers that started together part. */
 	if (c->max_age != 0)
@@ -66,11 +66,11 @@ renew_ready(struct pool *p, struct slot *s, uint64_t now)
 	if (c->request_timeout != 0)
 		s->overdue_at = slot_later(now, overdue_pause(p));
 	slot_enter(p, s, SLOT_READY, NEVER);
-	renew_arm(p, s);
+	replace_arm(p, s);
 }
 
 static void
-renew_expire(struct pool *p, struct slot *s, enum expired why)
+replace_expire(struct pool *p, struct slot *s, enum expired why)
 {
 	p->nexpired -= s->expired != EXPIRED_NOT;
 	p->noversize -= s->expired == EXPIRED_SIZE;
@@ -80,85 +80,85 @@ renew_expire(struct pool *p, struct slot *s, enum expired why)
 }
 
 void
-renew_forget(struct pool *p, struct slot *s)
+replace_forget(struct pool *p, struct slot *s)
 {
-	renew_expire(p, s, EXPIRED_NOT);
+	replace_expire(p, s, EXPIRED_NOT);
 }
 
 static void
-renew_enter(struct pool *p, enum replace_state state, struct slot *s)
+replace_enter(struct pool *p, enum replace_state state, struct slot *s)
 {
 	p->replace = state;
 	p->replacing = s;
 }
 
 unsigned int
-renew_surge(const struct pool *p)
+replace_surge(const struct pool *p)
 {
 	return p->replace == REPLACE_SURGE || p->replace == REPLACE_CANARY;
 }
 
 bool
-renew_is_surge(const struct pool *p, const struct slot *s)
+replace_is_surge(const struct pool *p, const struct slot *s)
 {
-	return renew_surge(p) > 0 && s == p->replacing;
+	return replace_surge(p) > 0 && s == p->replacing;
 }
 
 bool
-renew_is_outgoing(const struct pool *p, const struct slot *s)
+replace_is_outgoing(const struct pool *p, const struct slot *s)
 {
 	return p->replace == REPLACE_OUTGOING && s == p->replacing;
 }
 
 void
-renew_left(struct pool *p, const struct slot *s)
+replace_left(struct pool *p, const struct slot *s)
 {
-	if (renew_is_surge(p, s))
-		renew_enter(p, REPLACE_IDLE, NULL);
+	if (replace_is_surge(p, s))
+		replace_enter(p, REPLACE_IDLE, NULL);
 }
 
 /* Without a pause a new worker that ends at once would be a loop. */
 static void
 in_vain(struct pool *p, const struct slot *s)
 {
-	p->renew_after = slot_later(s->spawned, slot_doubled(POOL_FAIL_FIRST,
-	    ++p->renewals, POOL_FAIL_LAST));
+	p->replace_after = slot_later(s->spawned, slot_doubled(POOL_FAIL_FIRST,
+	    ++p->replace_failures, POOL_FAIL_LAST));
 }
 
 /* Where another has ended, and not by our wish, the new one replaces it. */
 void
-renew_vacated(struct pool *p, const struct slot *s)
+replace_vacated(struct pool *p, const struct slot *s)
 {
-	if (renew_is_surge(p, s) && !s->leaving)
+	if (replace_is_surge(p, s) && !s->leaving)
 		in_vain(p, s);
-	if (renew_is_outgoing(p, s) || (renew_surge(p) > 0 && !s->leaving))
-		renew_enter(p, REPLACE_IDLE, NULL);
+	if (replace_is_outgoing(p, s) || (replace_surge(p) > 0 && !s->leaving))
+		replace_enter(p, REPLACE_IDLE, NULL);
 }
 
 void
-renew_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
+replace_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	(void)ev;
 	if (now >= s->expires) {
 		s->expires = NEVER;
 		p->counts.aged += s->expired == EXPIRED_NOT;
-		renew_expire(p, s, EXPIRED_AGE);
+		replace_expire(p, s, EXPIRED_AGE);
 	}
 	if (now >= s->measure_at) {
 		s->measure_at = slot_later(now, POOL_MEASURE);
 		slot_push(p, s, POOL_MEASURE_SIZE);
 	}
-	renew_look_overdue(p, s, now);
-	if (now >= s->prove_at) {
-		s->prove_at = NEVER;
+	replace_look_overdue(p, s, now);
+	if (now >= s->canary_at) {
+		s->canary_at = NEVER;
 		if (p->replace == REPLACE_CANARY && s == p->replacing) {
-			s->pause = min64(s->pause * 2, POOL_PROOF_LAST);
-			s->prove_at = slot_later(now, s->pause);
-			slot_push(p, s, POOL_PROVE);
+			s->pause = min64(s->pause * 2, POOL_CANARY_LAST);
+			s->canary_at = slot_later(now, s->pause);
+			slot_push(p, s, POOL_CHECK_CANARY);
 		}
 	}
-	renew_arm(p, s);
+	replace_arm(p, s);
 }
 
 /*
@@ -186,21 +186,21 @@ grown_soon(struct pool *p, const struct slot *s, uint64_t now)
 }
 
 void
-renew_measured(struct pool *p, struct slot *s, const struct pool_event *ev,
+replace_measured(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	if (p->conf.max_rss == 0 || ev->size <= p->conf.max_rss ||
 	    s->expired != EXPIRED_NOT)
 		return;
 	p->counts.grown++;
-	renew_expire(p, s, EXPIRED_SIZE);
+	replace_expire(p, s, EXPIRED_SIZE);
 	slot_notice(p, NOTICE_GROWN, s)->size = ev->size;
 	grown_soon(p, s, now);
 }
 
 /* Who serves an old request is told first, and killed at the next look. */
 void
-renew_overdue(struct pool *p, struct slot *s, const struct pool_event *ev,
+replace_overdue(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	const struct overdue *o = &ev->overdue;
@@ -218,7 +218,7 @@ renew_overdue(struct pool *p, struct slot *s, const struct pool_event *ev,
 		p->counts.timed_out++;
 		s->overdue_at = slot_later(now, POOL_FAST_STOP);
 		if (s->state == SLOT_READY)
-			renew_arm(p, s);
+			replace_arm(p, s);
 	}
 	s->timed_out = o->pid == s->pid;
 	a = slot_push(p, s, POOL_SIGNAL_HOLDER);
@@ -228,7 +228,7 @@ renew_overdue(struct pool *p, struct slot *s, const struct pool_event *ev,
 
 /* A new worker has served when the connection it had is gone again. */
 void
-renew_proved(struct pool *p, struct slot *s, const struct pool_event *ev,
+replace_canary(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	uint64_t connection = ev->exam.connection;
@@ -236,40 +236,38 @@ renew_proved(struct pool *p, struct slot *s, const struct pool_event *ev,
 	(void)now;
 	if (p->replace != REPLACE_CANARY || s != p->replacing)
 		return;
-	if (s->served && connection != s->proof)
-		p->reload = RELOAD_PROVEN;
-	else if (connection != 0) {
-		s->served = true;
-		s->proof = connection;
-	}
+	if (s->canary != 0 && connection != s->canary)
+		p->reload = RELOAD_ROLLING;
+	else if (connection != 0)
+		s->canary = connection;
 }
 
 static void
 begin_canary(struct pool *p, struct slot *s, uint64_t now)
 {
-	renew_enter(p, REPLACE_CANARY, s);
-	p->prove_by = slot_later(now, p->conf.proof);
-	s->served = false;
+	replace_enter(p, REPLACE_CANARY, s);
+	p->canary_by = slot_later(now, p->conf.canary);
+	s->canary = 0;
 	s->pause = POOL_LOOK_FIRST;
-	s->prove_at = slot_later(now, s->pause);
-	renew_arm(p, s);
+	s->canary_at = slot_later(now, s->pause);
+	replace_arm(p, s);
 }
 
 void
-renew_served(struct pool *p, const struct slot *s)
+replace_served(struct pool *p, const struct slot *s)
 {
-	if (renew_is_surge(p, s) && p->reload == RELOAD_UNPROVEN)
-		p->reload = RELOAD_PROVEN;
+	if (replace_is_surge(p, s) && p->reload == RELOAD_CANARY)
+		p->reload = RELOAD_ROLLING;
 }
 
 void
-renew_reload(struct pool *p)
+replace_reload(struct pool *p)
 {
 	struct slot *s, *next;
 
 	if (p->phase >= PHASE_STOP)
 		return;	/* in the start it waits until that is over */
-	p->reload = RELOAD_UNPROVEN;
+	p->reload = RELOAD_CANARY;
 	p->generation++;
 	p->soon = 0;	/* of the old program */
 	p->resize_after = 0;
@@ -284,7 +282,7 @@ renew_reload(struct pool *p)
 }
 
 void
-renew_failed(struct pool *p, const struct slot *s,
+replace_failed(struct pool *p, const struct slot *s,
     const struct pool_event *ev, uint64_t now)
 {
 	struct pool_notice *n;
@@ -292,8 +290,8 @@ renew_failed(struct pool *p, const struct slot *s,
 	if (p->reload == RELOAD_OFF || s->generation != p->generation)
 		return;
 	p->reload = RELOAD_OFF;
-	if (renew_surge(p) > 0)
-		renew_enter(p, REPLACE_IDLE, NULL);
+	if (replace_surge(p) > 0)
+		replace_enter(p, REPLACE_IDLE, NULL);
 	p->counts.reloads_failed++;
 	n = slot_notice(p, NOTICE_RELOAD_FAILED, s);
 	n->failed = ev->failed;
@@ -305,18 +303,18 @@ renew_failed(struct pool *p, const struct slot *s,
 }
 
 void
-renew_crashed(struct pool *p, const struct slot *s,
+replace_crashed(struct pool *p, const struct slot *s,
     const struct pool_event *ev, uint64_t now)
 {
-	if (renew_is_surge(p, s) && p->reload == RELOAD_UNPROVEN &&
-	    p->conf.proof != 0)
-		renew_failed(p, s, ev, now);
+	if (replace_is_surge(p, s) && p->reload == RELOAD_CANARY &&
+	    p->conf.canary != 0)
+		replace_failed(p, s, ev, now);
 }
 
 static bool
 is_old(const struct pool *p, const struct slot *s)
 {
-	return !renew_is_surge(p, s) && (s->expired != EXPIRED_NOT ||
+	return !replace_is_surge(p, s) && (s->expired != EXPIRED_NOT ||
 	    (p->reload != RELOAD_OFF && s->generation != p->generation));
 }
 
@@ -326,12 +324,12 @@ due_after(const struct pool *p, bool oversize)
 {
 	if (p->reload != RELOAD_OFF)
 		return 0;
-	return oversize ? max64(p->renew_after, p->resize_after) :
-	    p->renew_after;
+	return oversize ? max64(p->replace_after, p->resize_after) :
+	    p->replace_after;
 }
 
 struct slot *
-renew_find_old(const struct pool *p, uint64_t now)
+replace_find_old(const struct pool *p, uint64_t now)
 {
 	static const enum slot_state states[] = { SLOT_STARTING, SLOT_READY };
 	struct slot *s, *later = NULL;
@@ -354,7 +352,7 @@ renew_find_old(const struct pool *p, uint64_t now)
 
 /* Is there a slot that no worker of this reload was ever ready in? */
 static bool
-find_unproven(const struct pool *p)
+is_any_left(const struct pool *p)
 {
 	static const enum slot_state states[] = { SLOT_SPAWNING,
 	    SLOT_STARTING, SLOT_STOPPING, SLOT_KILLED, SLOT_BACKOFF };
@@ -363,7 +361,7 @@ find_unproven(const struct pool *p)
 
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		TAILQ_FOREACH(s, &p->lists[states[i]], by_state) {
-			if (!s->leaving && s->proven != p->generation)
+			if (!s->leaving && s->ready_generation != p->generation)
 				return true;
 		}
 	}
@@ -373,7 +371,7 @@ find_unproven(const struct pool *p)
 static void
 reload_done(struct pool *p)
 {
-	if (p->reload == RELOAD_OFF || find_unproven(p))
+	if (p->reload == RELOAD_OFF || is_any_left(p))
 		return;
 	p->reload = RELOAD_OFF;
 	p->counts.reloads++;
@@ -390,28 +388,28 @@ surge_ends(struct pool *p, uint64_t now)
 	struct slot *s = p->replacing;
 
 	if (p->reload != RELOAD_OFF && s->generation != p->generation) {
-		renew_enter(p, REPLACE_IDLE, NULL);
+		replace_enter(p, REPLACE_IDLE, NULL);
 		return true;
 	}
 	if (s->state != SLOT_READY) {
-		renew_enter(p, REPLACE_SURGE, s);
+		replace_enter(p, REPLACE_SURGE, s);
 		return false;
 	}
-	if (p->reload == RELOAD_UNPROVEN && p->conf.proof != 0) {
+	if (p->reload == RELOAD_CANARY && p->conf.canary != 0) {
 		if (p->replace == REPLACE_SURGE)
 			begin_canary(p, s, now);
-		if (now < p->prove_by)
+		if (now < p->canary_by)
 			return false;
-		p->reload = RELOAD_PROVEN;
+		p->reload = RELOAD_ROLLING;
 	}
-	renew_enter(p, REPLACE_IDLE, NULL);
-	p->renewals = 0;
+	replace_enter(p, REPLACE_IDLE, NULL);
+	p->replace_failures = 0;
 	p->unfit = true;	/* should there be no old one left */
 	return true;
 }
 
 void
-renew_step(struct pool *p, uint64_t now)
+replace_step(struct pool *p, uint64_t now)
 {
 	struct slot *old, *s;
 
@@ -421,25 +419,25 @@ renew_step(struct pool *p, uint64_t now)
 		return;
 	if (p->replace != REPLACE_IDLE && !surge_ends(p, now))
 		return;
-	if ((old = renew_find_old(p, now)) == NULL)
+	if ((old = replace_find_old(p, now)) == NULL)
 		reload_done(p);
 	else if (pool_staying(p) > p->target) {
-		renew_enter(p, REPLACE_OUTGOING, old);
+		replace_enter(p, REPLACE_OUTGOING, old);
 		slot_end(p, old, now);
 	} else if (now >= due_after(p, old->expired == EXPIRED_SIZE) &&
 	    pool_has_room(p) && (s = pool_empty(p)) != NULL) {
-		renew_enter(p, REPLACE_SURGE, s);
+		replace_enter(p, REPLACE_SURGE, s);
 		slot_spawn(p, s);
 	}
 }
 
 uint64_t
-renew_deadline(const struct pool *p)
+replace_deadline(const struct pool *p)
 {
 	if (p->phase != PHASE_UP)
 		return NEVER;
 	if (p->replace == REPLACE_CANARY)
-		return p->prove_by;
+		return p->canary_by;
 	/* An event ends what is under way, and makes room. */
 	if (p->replace != REPLACE_IDLE || !pool_has_room(p))
 		return NEVER;
