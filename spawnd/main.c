@@ -135,7 +135,6 @@ init_run(struct err *e)
 
 	orphans_init();
 	selfcheck_init();
-	lifecycle_init(&plan);
 	if (loop_init(e) == -1 || actor_init(&plan, &hooks, e) == -1 ||
 	    signals_init(&conf, e) == -1 || traced_init(e) == -1 ||
 	    autoscale_init(&plan, guarantees.queue, e) == -1)
@@ -201,7 +200,7 @@ replace(void)
 static int
 run_pool(void)
 {
-	int status = lifecycle_run();
+	int status = lifecycle_run(&plan);
 
 	control_close();
 	listen_remove(&plan);

@@ -23,12 +23,6 @@ static int exit_status;
 static char last_exit[ERR_SIZE];	/* of a start that fails */
 static int last_status = EX_UNAVAILABLE;
 
-void
-lifecycle_init(const struct plan *p)
-{
-	plan = p;
-}
-
 /* Why the start failed, behind what the workers said of it. */
 static void
 report_failed_start(const struct pool_notice *n)
@@ -165,8 +159,7 @@ lifecycle_stop(bool fast)
 	/* The manager's own deadline must not be shorter than ours. */
 	sdnotify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
 	    ((unsigned long long)plan->conf->stop_timeout + 10) * USEC);
-	orphans_all();
-	orphans_find();
+	orphans_find_all();
 	actor_event(&ev);
 }
 
@@ -184,8 +177,9 @@ lifecycle_restart(const char *why)
 }
 
 int
-lifecycle_run(void)
+lifecycle_run(const struct plan *p)
 {
+	plan = p;
 	loop_unblock_signals();
 	actor_act();
 	if (loop_run() == -1) {

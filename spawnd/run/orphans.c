@@ -127,7 +127,8 @@ orphans_expect(void)
 }
 
 void
-orphans_all(void)
+orphans_find_all(void)
 {
 	everybody = true;
+	orphans_find();
 }

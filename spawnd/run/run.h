@@ -54,9 +54,8 @@ struct pool *actor_pool(void);
 bool	 actor_stops(void);
 
 /* lifecycle.c: start, reload and stop as the outside sees them */
-void	 lifecycle_init(const struct plan *p);
 /* Runs until the pool is done. Returns the exit status. */
-int	 lifecycle_run(void);
+int	 lifecycle_run(const struct plan *p);
 /* Logs what the pool did, and tells whom it concerns. */
 void	 lifecycle_notice(const struct pool_notice *n);
 /* Keeps the service manager's status true, once a second at most. */
@@ -209,11 +208,11 @@ const struct history_point *history_at(unsigned int i);
 void	 orphans_init(void);
 /* A child without a slot has been reaped: its pid may be used again. */
 void	 orphans_reaped(pid_t pid);
-/* Adds orphans that serve to the pool, after orphans_all() all of them. */
+/* Adds orphans that serve to the pool, and after the next call all of them. */
 void	 orphans_find(void);
+void	 orphans_find_all(void);
 /* The same soon: one look is enough when many workers die at once. */
 void	 orphans_expect(void);
-void	 orphans_all(void);
 /* Leaves a child alone from now on: its tracer keeps it from ending. */
 void	 orphans_give_up(pid_t pid);
 /* Was it our child before there were workers? */
