@@ -380,7 +380,8 @@ def test_missing_loader_in_the_jail(jail):
     h.install(h.app("echo"), f"{jail}/fcgi-bin/app")
     line = exec_failure(jail)
     assert re.search("No such file or directory: the file exists, but its "
-                     r"loader /lib.*/ld-.* does not \(link it statically", line), line
+                     r"loader /lib.*/ld-.* does not \(link it statically",
+                     line), line
 
 
 def test_missing_interpreter(jail):
