@@ -85,7 +85,7 @@ log_reason(int error)
 	if (error == ELOOP)
 		return "is a link";
 	if (error == EMLINK)
-		return "has a second name";
+		return "has more than one hard link";
 	return error == EINVAL ? "is not a regular file" : strerror(error);
 }
 
@@ -177,7 +177,7 @@ take_log_file(int fd)
 	}
 	close(file);
 	file = fd;
-	log_info("log: opened again");
+	log_info("log: reopened");
 	return 0;
 }
 
@@ -197,16 +197,17 @@ int
 log_reopen(int fd, struct err *e)
 {
 	if (target != LOG_TO_FILE)
-		err_set(e, EX_USAGE, "--log: is no file");
+		err_set(e, EX_USAGE, "--log: the log does not go to a file");
 	else if (fd != -1 && !is_log(fd))
-		err_set(e, EX_USAGE, "--log: %s: what was passed is no file "
-		    "to be appended to, the old file is kept", path);
+		err_set(e, EX_USAGE, "--log: %s: the descriptor that was "
+		    "passed is not a file open for appending (the old file is "
+		    "kept)", path);
 	else if (fd == -1 && dir == -1)
 		err_set(e, EX_CANTCREAT, "--log: %s: cannot be reached from "
-		    "the jail, the old file is kept", path);
+		    "the jail (the old file is kept)", path);
 	else if (fd == -1 && (fd = open_by_name(0)) == -1)
-		err_set(e, err_status(errno, EX_CANTCREAT), "--log: %s: %s, "
-		    "the old file is kept", path, log_reason(errno));
+		err_set(e, err_status(errno, EX_CANTCREAT), "--log: %s: %s "
+		    "(the old file is kept)", path, log_reason(errno));
 	else
 		return take_log_file(fd);
 	if (fd != -1)

@@ -123,7 +123,7 @@ loop_init(struct err *e)
 	base = event_base_new_with_config(config);
 	event_config_free(config);
 	if (base == NULL)
-		return err_set(e, EX_OSERR, "loop: cannot be made");
+		return err_set(e, EX_OSERR, "loop: cannot be created");
 	if (pipe2(wake, O_CLOEXEC | O_NONBLOCK) == -1)
 		return err_set(e, EX_OSERR, "pipe: %s", strerror(errno));
 	for (t = 0; t < NTIMERS; t++) {

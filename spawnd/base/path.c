@@ -379,10 +379,10 @@ const char *
 path_reason(int error)
 {
 	if (error == EXDEV)
-		return "a link on the way there is not root's";
+		return "a symbolic link on the way is not owned by root";
 	if (error == EMLINK)
 		return "it has more than one hard link, in a directory that "
-		    "others may write";
+		    "others can write to";
 	return strerror(error);
 }
 

@@ -118,11 +118,12 @@ conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 	if ((t->fd = connect_in(dir, read)) != -1)
 		return 0;
 	if (errno == ECONNREFUSED || errno == ENOENT)
-		return err_set(e, EX_UNAVAILABLE, "%s: no pool runs there",
+		return err_set(e, EX_UNAVAILABLE, "%s: no pool is running "
+		    "there",
 		    dir);
-	return err_set(e, err_status(errno, EX_UNAVAILABLE), "%s: cannot be "
-	    "connected to: %s%s", dir, strerror(errno), errno == EACCES ?
-	    " (run it as who runs the pool, or as root)" : "");
+	return err_set(e, err_status(errno, EX_UNAVAILABLE), "%s: cannot "
+	    "connect: %s%s", dir, strerror(errno), errno == EACCES ?
+	    " (run it as the user who runs the pool, or as root)" : "");
 }
 
 void
@@ -202,8 +203,8 @@ conn_send(struct conn *t, const char *command, int fd, struct err *e)
 		if (n == -1 && errno == EPIPE)
 			return 0;
 		if (n == -1 && errno != EAGAIN && errno != EINTR)
-			return err_set(e, EX_UNAVAILABLE, "the pool has "
-			    "gone: %s", strerror(errno));
+			return err_set(e, EX_UNAVAILABLE, "the pool closed the "
+			    "connection: %s", strerror(errno));
 		if (n > 0) {
 			done += (size_t)n;
 			fd = -1;
@@ -225,7 +226,7 @@ receive_more(struct conn *t, bool patient, struct err *e)
 		return 0;
 	if (n <= 0)
 		return err_set(e, EX_UNAVAILABLE, "the pool ended before it "
-		    "had answered");
+		    "answered");
 	t->input.len += (size_t)n;
 	return 0;
 }
@@ -247,8 +248,8 @@ set_refused(const struct proto_record *r, struct err *e)
 static int
 not_an_answer(struct err *e)
 {
-	return err_set(e, EX_PROTOCOL, "what was answered is not spawnd's "
-	    "language");
+	return err_set(e, EX_PROTOCOL, "the answer is not in spawnd's "
+	    "protocol");
 }
 
 /* A line that was received. Returns 2 if there is nothing to say of it. */
@@ -262,7 +263,7 @@ take_answer_line(struct conn *t, struct proto_record *r, struct err *e)
 		t->greeted = true;
 		if (strcmp(t->line + len, "1") != 0)
 			return err_set(e, EX_PROTOCOL, "the pool's spawnd "
-			    "speaks another version of the language");
+			    "speaks another version of the protocol");
 		return 2;
 	}
 	r->fields = t->fields;

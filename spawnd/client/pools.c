@@ -135,7 +135,7 @@ find_named(const char *name, struct pools *p, struct err *e)
 	for (i = 0; i < n; i++)
 		free(list[i]);
 	if (r == 0 && p->n == 0)
-		return err_set(e, EX_UNAVAILABLE, "-p: %s: no pool of that "
+		return err_set(e, EX_UNAVAILABLE, "-p: %s: no pool has this "
 		    "name (spawnctl list shows them)", name);
 	return r;
 }
@@ -197,14 +197,14 @@ pools_log(const char *dir, struct err *e)
 	snprintf(path, sizeof(path), "%s/log", dir);
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	if (fd == -1) {
-		no_path(dir, "it does not say where the log is", e);
+		no_path(dir, "the path of its log is not recorded there", e);
 		return NULL;
 	}
 	n = fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
 	    st.st_uid != geteuid() ? -1 : read(fd, buf, sizeof(buf) - 1);
 	close(fd);
 	if (n <= 1 || buf[n - 1] != '\n' || buf[0] != '/') {
-		no_path(dir, "what it says of the log is not yours", e);
+		no_path(dir, "the path of its log was not recorded by you", e);
 		return NULL;
 	}
 	buf[n - 1] = '\0';
@@ -235,5 +235,6 @@ pools_open_log(const char *path, struct err *e)
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
 		return fd;
 	close(fd);
-	return err_set(e, EX_CANTCREAT, "%s: is not a file of its own", path);
+	return err_set(e, EX_CANTCREAT, "%s: is not a regular file with a "
+	    "single hard link", path);
 }

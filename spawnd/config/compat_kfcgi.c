@@ -27,13 +27,13 @@ static const struct option table[] = {
 	{ 'u', NULL, "USER", option_string, MEMBER(socket_user), 0, 0,
 	    "owner of the socket, with that user's group" },
 	{ 'U', NULL, "USER", option_string, MEMBER(user), 0, 0,
-	    "who supervisor and workers become" },
+	    "user of the supervisor and the workers" },
 	{ 'w', NULL, "SEC", option_number, MEMBER(idle_timeout), 1,
-	    TIMEOUT_MAX, "with -r: surplus workers go after this (300)" },
+	    TIMEOUT_MAX, "with -r: end surplus workers after it (300)" },
 	{ 'd', NULL, NULL, option_true, MEMBER(foreground), 0, 0,
 	    "no daemon; log to standard error" },
 	{ 'v', NULL, NULL, option_true, MEMBER(unused_flag), 0, 0,
-	    "has no effect: what happens is always logged" },
+	    "no effect: events are always logged" },
 	{ 'h', NULL, NULL, option_true, MEMBER(help), 0, 0, "print this" },
 };
 

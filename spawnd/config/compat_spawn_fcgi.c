@@ -11,7 +11,7 @@
 
 static const struct option table[] = {
 	{ 'f', NULL, "STRING", option_string, MEMBER(command), 0, 0,
-	    "application by way of /bin/sh (deprecated)" },
+	    "run STRING with /bin/sh (deprecated)" },
 	{ 'd', NULL, "DIR", option_string, MEMBER(chdir), 0, 0,
 	    "working directory of the application" },
 	{ 'a', NULL, "ADDR", option_string, MEMBER(address), 0, 0,
@@ -29,7 +29,7 @@ static const struct option table[] = {
 	{ 'b', NULL, "N", option_number, MEMBER(backlog), 1, BACKLOG_MAX,
 	    "connections that may wait (1024)" },
 	{ 'P', NULL, "FILE", option_string, MEMBER(pidfile), 0, 0,
-	    "pidfile, of the supervisor; not with -n" },
+	    "pidfile of the supervisor; not with -n" },
 	{ 'n', NULL, NULL, option_true, MEMBER(replace), 0, 0,
 	    "become the application, without a supervisor" },
 	{ 'c', NULL, "DIR", option_string, MEMBER(chroot), 0, 0,
@@ -37,7 +37,7 @@ static const struct option table[] = {
 	{ 'S', NULL, NULL, option_true, MEMBER(socket_outside), 0, 0,
 	    "the socket is outside the chroot (root only)" },
 	{ 'u', NULL, "USER", option_string, MEMBER(user), 0, 0,
-	    "who the application is run as (root only)" },
+	    "user of the application (root only)" },
 	{ 'g', NULL, "GROUP", option_string, MEMBER(group), 0, 0,
 	    "its group (-u's; root only)" },
 	{ 'U', NULL, "USER", option_string, MEMBER(socket_user), 0, 0,

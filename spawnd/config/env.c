@@ -210,8 +210,8 @@ put_env_file(struct vars *vars, const char *path, struct err *e)
 	while (r == 0 && (len = getline(&line, &size, f)) != -1) {
 		number++;
 		if (memchr(line, '\0', (size_t)len) != NULL) {
-			r = err_set(e, EX_CONFIG, "--env-file: %s:%d: has a "
-			    "NUL byte", path, number);
+			r = err_set(e, EX_CONFIG, "--env-file: %s:%d: contains "
+			    "a NUL byte", path, number);
 			break;
 		}
 		line[strcspn(line, "\n")] = '\0';

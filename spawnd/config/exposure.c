@@ -40,10 +40,10 @@ check_exposure(const struct plan *p, const char *what, int root,
 	if (path == NULL || !find_exposure(p, root, path, &x))
 		return;
 	findings_add(f, FINDING_WARNING, EX_CONFIG, "%s: %s%s%s: %s may write "
-	    "%s%s: whoever breaks into a worker could exchange it before the "
+	    "%s%s: whoever breaks into a worker could replace it before the "
 	    "next start (make root the owner)", what, path,
 	    root != -1 ? " in " : "", root != -1 ? p->jail : "",
-	    p->stays_root ? "others than root" : p->ident.user,
+	    p->stays_root ? "users other than root" : p->ident.user,
 	    root != -1 ? p->jail : "", x.path);
 }
 
@@ -72,7 +72,7 @@ check_socket_dir(const struct plan *p, struct findings *f)
 	    p->socket_dir, &x))
 		return;
 	findings_add(f, FINDING_WARNING, EX_CONFIG, "socket: %s: %s may write "
-	    "%s%s: whoever breaks into a worker could lead the web server to "
+	    "%s%s: whoever breaks into a worker could direct the web server to "
 	    "another socket (make root the owner, mode 0755)", p->socket_name,
 	    p->ident.user, p->socket_in_jail ? p->jail : "", x.path);
 }

@@ -51,9 +51,9 @@ limit_parse(const char *opt, const char *val, struct limit *l, struct err *e)
 		}
 	}
 	if (l->resource == -1 || val[name] != '=')
-		return err_set(e, EX_USAGE, "%s: %s: not a limit (as core cpu "
-		    "data fsize memlock nofile nproc or stack, then =SOFT or "
-		    "=SOFT:HARD)", opt, val);
+		return err_set(e, EX_USAGE, "%s: %s: not a limit (one of as, "
+		    "core, cpu, data, fsize, memlock, nofile, nproc and stack, "
+		    "then =SOFT or =SOFT:HARD)", opt, val);
 	v = val + name + 1;
 	soft = strcspn(v, ":");
 	l->has_hard = v[soft] == ':';
@@ -63,8 +63,8 @@ limit_parse(const char *opt, const char *val, struct limit *l, struct err *e)
 		return err_set(e, EX_USAGE, "%s: %s: not a value (digits, "
 		    "then K, M, G or nothing; or infinity)", opt, val);
 	if (l->resource == RLIMIT_NOFILE && l->value.rlim_cur < 3)
-		return err_set(e, EX_USAGE, "%s: %s: a worker has 3 open "
-		    "files from the start", opt, val);
+		return err_set(e, EX_USAGE, "%s: %s: a worker starts with 3 "
+		    "open files", opt, val);
 	if (l->has_hard && l->value.rlim_cur > l->value.rlim_max)
 		return err_set(e, EX_USAGE, "%s: %s: the soft limit is above "
 		    "the hard one", opt, val);

@@ -97,8 +97,8 @@ option_signal(struct conf *c, const struct option *o, const char *opt,
 		    "such as TERM or USR1, or a number)", opt, val);
 	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		if (signo == others[i])
-			return err_set(e, EX_USAGE, "%s: %s: cannot ask a "
-			    "worker to stop", opt, val);
+			return err_set(e, EX_USAGE, "%s: %s: this signal "
+			    "cannot ask a worker to stop", opt, val);
 	}
 	*(int *)member(c, o) = signo;
 	return 0;

@@ -42,7 +42,7 @@ check_root(struct plan *p, struct err *e)
 	char list[6 * CALLED_SIZE] = "";
 
 	if (getuid() != geteuid() || getgid() != getegid())
-		return err_set(e, EX_NOPERM, "spawnd is not to be run "
+		return err_set(e, EX_NOPERM, "spawnd must not be installed "
 		    "set-user-id or set-group-id");
 	if (p->root) {
 		if (c->user == NULL && !c->root_stays)
@@ -159,8 +159,8 @@ plan_unix(struct plan *p, struct err *e)
 	if ((p->socket_dir = path_absolute(path, p->socket_in_jail)) == NULL)
 		return plan_no_memory(e);
 	if (strlen(p->socket_dir) >= size)
-		return err_set(e, EX_USAGE, "%s: %s: longer than %zu bytes, "
-		    "no web server could connect to it", OPT(c, socket),
+		return err_set(e, EX_USAGE, "%s: %s: longer than %zu bytes: no "
+		    "web server could connect to it", OPT(c, socket),
 		    p->socket_dir, size - 1);
 	if (asprintf(&p->socket_name, "unix:%s%s", p->socket_in_jail ?
 	    p->jail : "", p->socket_dir) == -1)
@@ -170,7 +170,7 @@ plan_unix(struct plan *p, struct err *e)
 		return plan_no_memory(e);
 	if (p->socket_file[0] == '\0' || strcmp(p->socket_file, ".") == 0 ||
 	    strcmp(p->socket_file, "..") == 0)
-		return err_set(e, EX_USAGE, "%s: %s: names no file",
+		return err_set(e, EX_USAGE, "%s: %s: does not name a file",
 		    OPT(c, socket), path);
 	slash[slash == p->socket_dir ? 1 : 0] = '\0';
 	p->addr.ss_family = AF_UNIX;
@@ -192,7 +192,8 @@ plan_tcp(struct plan *p, struct err *e)
 	    (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ||
 	    IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr)))
 		return err_set(e, EX_USAGE, "%s: %s: cannot be listened on "
-		    "(IPv4 in its own form; no address of one link only)",
+		    "(write an IPv4 address as such; a link-local one does not "
+		    "say which link)",
 		    OPT(c, address), a);
 	if (asprintf(&p->socket_name, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
 	    "tcp:%s:%d", a, c->port) == -1)
@@ -218,8 +219,8 @@ plan_inherited(struct plan *p, struct err *e)
 	int r;
 
 	if (opt != NULL)
-		return err_set(e, EX_USAGE, "%s: a listen socket was passed "
-		    "in, which is what it is", opt);
+		return err_set(e, EX_USAGE, "%s: does not apply to a listen "
+		    "socket that was passed in (leave it out)", opt);
 	if (address_of_listener(p->inherited, &p->addr) == -1)
 		return err_set(e, EX_CONFIG, "descriptor %d: is not a "
 		    "listening stream socket", p->inherited);
@@ -347,8 +348,8 @@ plan_size(struct plan *p, struct err *e)
 			return err_set(e, EX_USAGE, "%s: %d: is below %s "
 			    "(%d)", OPT(c, max_workers), c->max_workers,
 			    OPT(c, workers), p->workers);
-		return err_set(e, EX_USAGE, "%s: %d: is below %s (%d, as it "
-		    "is not given)", OPT(c, max_workers), c->max_workers,
+		return err_set(e, EX_USAGE, "%s: %d: is below the default of "
+		    "%s (%d)", OPT(c, max_workers), c->max_workers,
 		    OPT(c, workers), p->workers);
 	}
 	p->max_workers = c->max_workers != -1 ? (unsigned int)c->max_workers :
@@ -407,7 +408,7 @@ check_limits(struct plan *p, struct err *e)
 	errno = 0;
 	if (c->nice_given && c->nice < getpriority(PRIO_PROCESS, 0))
 		return err_set(e, EX_NOPERM, "--nice: %d: only root may go "
-		    "below the present one", c->nice);
+		    "below the current nice value", c->nice);
 	return 0;
 }
 

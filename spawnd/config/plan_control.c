@@ -55,8 +55,8 @@ check_control_name(const struct plan *p, const char *opt, const char *path,
 	for (i = 0; i < PLAN_CONTROL_FILES; i++) {
 		if (strcmp(name, plan_control_files[i]) == 0 &&
 		    same_directory(p->control, dir))
-			return err_set(e, EX_CONFIG, "%s: %s: has this "
-			    "name in the directory of --control (choose "
+			return err_set(e, EX_CONFIG, "%s: %s: spawnd uses this "
+			    "name itself in the directory of --control (choose "
 			    "another)", opt, path);
 	}
 	return 0;

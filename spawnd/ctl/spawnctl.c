@@ -205,7 +205,7 @@ say_pools(const struct pools *p, struct err *e)
 		    sizeof(list)) >= sizeof(list))
 			break;
 	}
-	return err_set(e, EX_USAGE, "-p: needed, several pools run here: %s",
+	return err_set(e, EX_USAGE, "-p: required: several pools run here: %s",
 	    list);
 }
 
@@ -219,8 +219,8 @@ open_pool(struct conn *t, bool read, char **dir, struct err *e)
 	if (pools_find(opt.pool, &p, e) == -1)
 		return -1;
 	if (p.n == 0 && p.denied > 0)
-		r = err_set(e, EX_NOPERM, "no pool here that you may ask "
-		    "(run it as who runs the pool, or as root)");
+		r = err_set(e, EX_NOPERM, "no pool here that you may query "
+		    "(run it as the user who runs the pool, or as root)");
 	else if (p.n == 0)
 		r = err_set(e, EX_UNAVAILABLE, "no pool runs here (-p names "
 		    "one in another place)");
@@ -312,18 +312,19 @@ ctl_wait_ready(struct err *e)
 }
 
 static const struct command table[] = {
-	{ "list", 0, 0, true, false, NULL, "the pools on this machine" },
-	{ "status", 0, 0, true, true, ctl_status, "what a pool does" },
+	{ "list", 0, 0, true, false, NULL, "list the pools on this machine" },
+	{ "status", 0, 0, true, true, ctl_status, "show a pool and its load" },
 	{ "top", 0, 0, true, false, ctl_top, "the same, live" },
-	{ "ping", 0, 0, true, false, ctl_ping, "can it serve?" },
-	{ "wait-ready", 0, 1, true, false, NULL, "[SEC] until it can" },
+	{ "ping", 0, 0, true, false, ctl_ping, "check that it can serve" },
+	{ "wait-ready", 0, 1, true, false, NULL, "[SEC] wait until it can" },
 	{ "reload", 0, 0, false, false, ctl_reload,
-	    "new workers, one by one" },
-	{ "scale", 1, 1, false, false, ctl_scale, "N[-M] workers" },
+	    "replace the workers, one by one" },
+	{ "scale", 1, 1, false, false, ctl_scale,
+	    "N[-M] set the number of workers" },
 	{ "log-reopen", 0, 1, false, false, ctl_log_reopen,
-	    "[FILE] opened anew" },
+	    "[FILE] reopen the log, as FILE" },
 	{ "stop", 0, 0, false, false, ctl_stop,
-	    "at the end of requests; --now: at once" },
+	    "end it after its requests; --now: at once" },
 	{ NULL, 0, 0, false, false, NULL, NULL },
 };
 
@@ -352,8 +353,8 @@ print_usage(void)
 	    "  status --openmetrics   for Prometheus\n"
 	    "  status --fpm[=text|json|xml|openmetrics]\n"
 	    "                         as php-fpm's status page\n"
-	    "  status --full          with pss; metrics of each worker\n"
-	    "  stop --now             without regard to requests\n"
+	    "  status --full          with pss, and metrics of each worker\n"
+	    "  stop --now             without waiting for requests\n"
 	    "  -v, --version          print the version\n"
 	    "  -h, --help             print this");
 	return fflush(stdout) == EOF ? EX_IOERR : 0;
@@ -424,13 +425,14 @@ check_words(const struct command *c, struct err *e)
 	unsigned int from, to;
 
 	if (c->status == false && (opt.form != TABLE || opt.full))
-		return err_set(e, EX_USAGE, "%s: takes no option of status",
+		return err_set(e, EX_USAGE, "%s: takes none of the options of "
+		    "status",
 		    c->name);
 	if (opt.form == FPM && writer_fpm_form(opt.fpm) == -1)
 		return err_set(e, EX_USAGE, "--fpm: %s: must be text, json, "
 		    "xml or openmetrics", opt.fpm);
 	if (opt.now && strcmp(c->name, "stop") != 0)
-		return err_set(e, EX_USAGE, "--now: is for stop");
+		return err_set(e, EX_USAGE, "--now: only stop takes it");
 	if (opt.nwords < c->min || opt.nwords > c->max)
 		return err_set(e, EX_USAGE, "%s: wrong number of words (-h "
 		    "lists them)", c->name);

@@ -45,7 +45,8 @@ explain_missing(const struct plan *p, const char *path, const char *part,
 	if (lstat(part, &st) == 0 && S_ISLNK(st.st_mode) &&
 	    (n = readlink(part, target, sizeof(target) - 1)) > 0) {
 		target[n] = '\0';
-		snprintf(buf, size, "%s is a link to %s, which is not there%s",
+		snprintf(buf, size, "%s is a symbolic link to %s, which does "
+		    "not exist%s",
 		    part, target, len > 0 ? " inside the jail" : "");
 	} else if (len > 1 && strncmp(path, p->jail, len) == 0 &&
 	    path[len] == '/')
@@ -255,8 +256,9 @@ look_into(struct program *x)
 
 	fd = open(x->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd == -1) {
-		findings_add(x->f, FINDING_NOTE, 0, "not checked: what %s "
-		    "needs: %s cannot read it (a script could not be run)",
+		findings_add(x->f, FINDING_NOTE, 0, "not checked: the "
+		    "interpreter and libraries of %s: %s cannot read it (a "
+		    "script could not be run)",
 		    x->path, x->p->ident.user);
 		return;
 	}
@@ -318,8 +320,8 @@ check_application(const struct plan *p, struct findings *f)
 	if (check_executable(&x))
 		look_into(&x);
 	if (p->conf->command != NULL)
-		findings_add(f, FINDING_NOTE, 0, "not checked: %s: only "
-		    "/bin/sh was, not the command it will run",
+		findings_add(f, FINDING_NOTE, 0, "not checked: %s: the command "
+		    "that /bin/sh will run (only /bin/sh was)",
 		    OPT(p->conf, command));
 }
 
@@ -336,8 +338,7 @@ check_furniture(const struct plan *p, struct findings *f)
 		    "from it" },
 		{ { "/etc/resolv.conf" }, "host names cannot be looked up" },
 		{ { "/etc/passwd" }, "users have no names" },
-		{ { "/usr/share/zoneinfo" }, "only UTC is known as a time "
-		    "zone" },
+		{ { "/usr/share/zoneinfo" }, "UTC is the only time zone" },
 		{ { "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/pki" },
 		    "no CA certificates: TLS peers cannot be verified" },
 	};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of the preflight (-t) share, and nobody else sees. */
+/* What the files of the preflight (-t) share. */
 #ifndef PREFLIGHT_INSPECT_H
 #define PREFLIGHT_INSPECT_H
 
@@ -9,31 +9,33 @@
 
 /* presocket.c */
 /*
- * Adds to *f what is wrong with the socket's directory, name or address, and
- * who will be able to connect.
+ * Adds errors and warnings to *f about the socket's directory, name or
+ * address, and notes on the users that will be able to connect.
  */
 void	 presocket_check(const struct plan *p, struct findings *f);
 
 /* prefiles.c */
-/* Adds to *f what stands in the way of the pidfile and of the log's file. */
+/* Adds an error to *f for a pidfile or a log that could not be opened. */
 void	 prefiles_check(const struct plan *p, struct findings *f);
 
 /* preprint.c */
-/* Prints the plan as "key: value" lines, leaving out what is not known. */
+/* Prints the plan as "key: value" lines, without what is not known. */
 void	 preprint_plan(const struct plan *p);
 
-/* inspect.c: the preflight's looks, by a process that the jail holds */
+/* inspect.c: to be called in a child that has entered the jail */
 /*
- * Adds to *f what stands in the way of the working directory and of the
- * application with its interpreters, loader and libraries, and what a jail
- * lacks. Its working directory changes. Bounded in time only by the caller.
+ * Adds errors, warnings and notes to *f about the working directory, about the
+ * application with its interpreters, loader and libraries, and about what the
+ * jail lacks. It changes the working directory, and may take any time: only
+ * the caller can end it.
  */
 void	 inspect_run(const struct plan *p, struct findings *f);
 
 /* library.c */
 /*
- * Looks for every library that the program e at path needs, and those that
- * these need, where the dynamic loader would. Runs nothing. Adds to *f.
+ * Searches for every library that the program e at path needs, and for those
+ * that these need, as the dynamic loader would, but runs nothing. Adds an
+ * error or warning to *f for each that is missing or cannot be used.
  */
 void	 library_check(const struct plan *p, struct findings *f,
 	    const char *path, const struct elf *e);

@@ -33,7 +33,7 @@ check_own_file(const char *opt, const char *path, int dir, const char *name,
 		    opt, path);
 	else if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: is not a "
-		    "file of its own", opt, path);
+		    "regular file with a single hard link", opt, path);
 	else if (faccessat(dir, name, W_OK, AT_EACCESS) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: cannot be "
 		    "written: %s", opt, path, strerror(errno));

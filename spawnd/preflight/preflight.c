@@ -173,7 +173,7 @@ send_scout(struct plan *p, struct findings *f, struct guarantees *g)
 	findings_add(f, FINDING_ERROR, EX_CONFIG, "test: the process that "
 	    "looked at the application's files %s (is one of them hostile, "
 	    "or on a file system that hangs?)", n == -1 ?
-	    "said too much, or did not come to an end" : why);
+	    "reported too much or did not finish" : why);
 	return false;
 }
 

@@ -84,8 +84,8 @@ check_socket_path(const struct plan *p, struct findings *f)
 		    "and is not a socket (remove it, or name another)",
 		    p->socket_name);
 	else
-		findings_add(f, FINDING_NOTE, 0, "socket: %s: is there "
-		    "already (a start replaces it if nobody listens on it)",
+		findings_add(f, FINDING_NOTE, 0, "socket: %s: already exists "
+		    "(a start replaces it if nobody listens on it)",
 		    p->socket_name);
 	close(dir);
 }
@@ -192,10 +192,10 @@ presocket_check(const struct plan *p, struct findings *f)
 	if (p->addr.ss_family == AF_INET || p->addr.ss_family == AF_INET6) {
 		if (!is_loopback(&p->addr))
 			findings_add(f, FINDING_WARNING, EX_CONFIG,
-			    "address: %s: FastCGI has no authentication: who "
-			    "can reach this address can run the application "
-			    "with any parameters (listen on %s or a unix "
-			    "socket, or filter)", p->socket_name,
+			    "address: %s: FastCGI has no authentication: "
+			    "whoever can reach this address can run the "
+			    "application with any parameters (listen on %s or "
+			    "a unix socket, or filter)", p->socket_name,
 			    DEFAULT_ADDRESS);
 		if (p->inherited == -1 && p->addrlen > 0)
 			check_address(p, f);

@@ -44,7 +44,7 @@ verify_groups(const struct ident *id, struct err *e)
 	    memcmp(have, id->groups, n * sizeof(gid_t)) == 0;
 	free(have);
 	if (!same)
-		return err_set(e, EX_OSERR, "groups: the kernel did not take "
+		return err_set(e, EX_OSERR, "groups: the kernel did not set "
 		    "the list");
 	return 0;
 }

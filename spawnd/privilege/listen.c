@@ -87,8 +87,9 @@ lock_directory(const struct plan *p, int dir, struct err *e)
 			    p->socket_dir, strerror(errno));
 		/* No start takes that long: somebody wants to prevent it. */
 		if (waited >= DIR_LOCK_MS) {
-			log_warn("socket: %s: its directory is locked by "
-			    "another process, whoever that is", p->socket_name);
+			log_warn("socket: %s: another process keeps its "
+			    "directory locked (the start goes on without the "
+			    "lock)", p->socket_name);
 			return 0;
 		}
 		poll(NULL, 0, 10);
@@ -164,10 +165,10 @@ remove_stale(const struct plan *p, int dir, struct err *e)
 		again = 1;
 	else if (unlinkat(dir, p->socket_file, 0) == -1 && errno != ENOENT)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "socket: %s: stale, and cannot be removed: %s",
+		    "socket: %s: is stale and cannot be removed: %s",
 		    p->socket_name, strerror(errno));
 	if (again)
-		return err_set(e, EX_CANTCREAT, "socket: %s: somebody else "
+		return err_set(e, EX_CANTCREAT, "socket: %s: another process "
 		    "keeps changing it", p->socket_name);
 	return 0;
 }
@@ -206,7 +207,7 @@ bind_unix(const struct plan *p, int dir, int fd, struct err *e)
 	    p->socket_uid, p->socket_gid) == -1)
 		err_set(e, err_status(errno, EX_CANTCREAT), "chown: %s: %s",
 		    p->socket_name, errno == ENOTSOCK ?
-		    "somebody else has replaced it" : strerror(errno));
+		    "another process has replaced it" : strerror(errno));
 	else if (listen(fd, p->backlog) == -1)
 		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
 		    strerror(errno));

@@ -24,11 +24,11 @@ check_pidfile(const char *opt, const char *path, struct err *e)
 
 	if (fstat(file, &st) == -1 || !S_ISREG(st.st_mode) ||
 	    st.st_nlink != 1)
-		return err_set(e, EX_CANTCREAT, "%s: %s: is not a file of "
-		    "its own", opt, path);
+		return err_set(e, EX_CANTCREAT, "%s: %s: is not a regular file "
+		    "with a single hard link", opt, path);
 	if (!pidlock_is_pid(file))
-		return err_set(e, EX_CANTCREAT, "%s: %s: is not a pidfile: "
-		    "there is something else in it", opt, path);
+		return err_set(e, EX_CANTCREAT, "%s: %s: is not a pidfile: it "
+		    "contains something else", opt, path);
 	return 0;
 }
 

@@ -43,8 +43,9 @@ terminal_open(void)
 		return;
 	error = errno;
 	if ((terminal = find_terminal()) == -1 && error != ENOENT)
-		log_warn("terminal: /dev/tty: %s (if there is one, the workers "
-		    "keep it: start spawnd by setsid)", strerror(error));
+		log_warn("terminal: /dev/tty: %s (if there is a terminal, the "
+		    "workers keep it: start spawnd with setsid)",
+		    strerror(error));
 }
 
 int

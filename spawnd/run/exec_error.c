@@ -17,9 +17,9 @@ explain_script(const struct script *s, char *buf, size_t size)
 	if (s->interp[0] == '\0')
 		strlcpy(buf, "its #! line names no interpreter", size);
 	else if (access(s->interp, F_OK) == -1)
-		snprintf(buf, size, "the file exists, its interpreter %s does "
-		    "not%s", s->interp, s->crlf ? " (its lines end in CR LF)" :
-		    "");
+		snprintf(buf, size, "the file exists, but its interpreter %s "
+		    "does not%s", s->interp, s->crlf ?
+		    " (its lines end in CR LF)" : "");
 	else if (access(s->interp, X_OK) == -1)
 		snprintf(buf, size, "its interpreter %s cannot be executed",
 		    s->interp);
@@ -40,9 +40,9 @@ explain_elf(int fd, int error, char *buf, size_t size)
 		strlcpy(buf, why, size);
 	else if (error == ENOENT && e.interp != NULL &&
 	    access(e.interp, F_OK) == -1)
-		snprintf(buf, size, "the file exists, its loader %s does "
-		    "not: link it statically or copy its libraries into the "
-		    "jail", e.interp);
+		snprintf(buf, size, "the file exists, but its loader %s does "
+		    "not (link it statically, or copy its loader and libraries "
+		    "into the jail)", e.interp);
 	elf_free(&e);
 }
 

@@ -379,8 +379,9 @@ def test_failed_daemon_has_gone_when_its_first_process_returns(jail):
 def test_missing_loader_in_the_jail(jail):
     h.install(h.app("echo"), f"{jail}/fcgi-bin/app")
     line = exec_failure(jail)
-    assert re.search("No such file or directory: the file exists, its loader "
-                     "/lib.*/ld-.* does not: link it statically", line), line
+    assert re.search("No such file or directory: the file exists, but its "
+                     r"loader /lib.*/ld-.* does not \(link it statically",
+                     line), line
 
 
 def test_missing_interpreter(jail):

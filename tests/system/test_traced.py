@@ -164,7 +164,7 @@ def test_worker_that_recycles_under_trace_is_replaced(pool):
     p.said(pid, CANNOT, KILLED)
     p.whole()
     # How it ended is known: nothing is wrong with it.
-    assert "it is not known how" not in p.s.log()
+    assert "its status is unknown" not in p.s.log()
     assert "exited with" not in p.s.log()
     counts = ctl.figures("traced")["count"]
     assert (counts["recycled"], counts["crashed"]) == ("1", "0")

@@ -318,7 +318,7 @@ multiwatch_refuses(void **arg)
 	refused("--retry: 0: too small", "multiwatch", "--retry", "0",
 	    "/app");
 	refused("-t: 1s: invalid", "multiwatch", "-t1s", "/app");
-	refused("-s: KILL: cannot ask", "multiwatch", "-sKILL", "/app");
+	refused("-s: KILL: this signal cannot", "multiwatch", "-sKILL", "/app");
 }
 
 static void

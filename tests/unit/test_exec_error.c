@@ -74,7 +74,7 @@ a_missing_interpreter_is_named(void **arg)
 {
 	(void)arg;
 	assert_string_equal(explain_text("#!/no/such/perl -w\n", ENOENT),
-	    "the file exists, its interpreter /no/such/perl does not");
+	    "the file exists, but its interpreter /no/such/perl does not");
 	assert_has(explain_text("#! \t/no/such/perl\targ\n", ENOENT),
 	    "/no/such/perl does not");
 	assert_has(explain_text("#!/no/such/perl", ENOENT),
@@ -117,9 +117,9 @@ a_missing_loader_is_named_with_a_way_out(void **arg)
 	(void)arg;
 	n = make_elf(buf, sizeof(buf), "/no/such/ld.so");
 	explain(tmp_file("app", buf, n, 0755), ENOENT);
-	assert_string_equal(said, "the file exists, its loader "
-	    "/no/such/ld.so does not: link it statically or copy its "
-	    "libraries into the jail");
+	assert_string_equal(said, "the file exists, but its loader "
+	    "/no/such/ld.so does not (link it statically, or copy its loader "
+	    "and libraries into the jail)");
 	n = make_elf32(buf, sizeof(buf), "/no/such/ld32.so");
 	explain(tmp_file("app", buf, n, 0755), ENOENT);
 	assert_has(said, "its loader /no/such/ld32.so does not");

@@ -83,7 +83,7 @@ a_socket_path_that_names_no_file(void **arg)
 	for (i = 0; i < NITEMS(paths); i++) {
 		refused(EX_USAGE, "-s", paths[i], "/app");
 		assert_has(e.text, "-s: ");
-		assert_has(e.text, "names no file");
+		assert_has(e.text, "does not name a file");
 	}
 }
 

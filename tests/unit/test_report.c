@@ -45,7 +45,7 @@ exits_and_signals(void **arg)
 	    "was killed by SIGABRT (core dumped)");
 	assert_string_equal(status(SIGRTMIN), "was killed by signal 34");
 	assert_string_equal(status(STATUS_UNKNOWN),
-	    "ended, it is not known how");
+	    "ended, its status is unknown");
 }
 
 static const char *
