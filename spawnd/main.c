@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * spawnd: the order of the start. It is a chain of phases, each of which hands
- * an error up to main(); once the jail is entered nothing is privileged any
- * more, and once the pool is ready nothing a worker or client does ends the
- * loop.
+ * an error up to main(). Once the jail is entered nothing is privileged any
+ * more, and once the pool is ready nothing that a worker or client does ends
+ * the loop.
  */
 #include <errno.h>
 #include <signal.h>
@@ -25,9 +25,9 @@ static struct conf conf;
 static struct plan plan;
 static struct guarantees guarantees;
 
-/* Says once what does not hold here. */
+/* Logs once what does not hold on this system. */
 static void
-say_guarantees(void)
+log_guarantees(void)
 {
 	const struct guarantees *g = &guarantees;
 
@@ -90,7 +90,7 @@ open_log(struct err *e)
 	return log_open(&c, e);
 }
 
-/* What needs a path or a right, before both are given away. */
+/* All that needs a path or a right, before both are given away. */
 static int
 open_all(struct err *e)
 {
@@ -145,9 +145,9 @@ init_run(struct err *e)
 
 /* Everything from the plan to a jailed process with nothing running yet. */
 static int
-start(struct err *e)
+start_pool(struct err *e)
 {
-	/* From here to run() a signal waits: nothing is left half done. */
+	/* From here to run_pool() signals wait: nothing is left half done. */
 	loop_block_signals();
 	if (!conf.foreground && daemonize_start(&plan, e) == -1)
 		return -1;
@@ -158,7 +158,7 @@ start(struct err *e)
 		pidfile_clear(&plan);
 		return -1;
 	}
-	say_guarantees();
+	log_guarantees();
 	status_init(&plan, &guarantees);
 	return 0;
 }
@@ -178,7 +178,7 @@ die(struct err *e)
 	fatal(e);
 }
 
-/* The application takes our place, with the socket and without rights. */
+/* Becomes the application, with the socket and without rights. */
 static void __attribute__((noreturn))
 replace(void)
 {
@@ -199,7 +199,7 @@ replace(void)
 }
 
 static int
-run(void)
+run_pool(void)
 {
 	int status = lifecycle_run();
 
@@ -210,9 +210,9 @@ run(void)
 	return status;
 }
 
-/* The listen socket we were started with: -1: none, -2: with *e set. */
+/* The listen socket we were started with, -1: none, or -2 with *e set. */
 static int
-find_inherited(int passed, struct err *e)
+find_listener(int passed, struct err *e)
 {
 	struct sockaddr_storage ss;
 	char name[NAME_SIZE];
@@ -237,7 +237,7 @@ make_plan(int passed, struct findings *f, struct err *e)
 	size_t i;
 	int fd;
 
-	if ((fd = find_inherited(passed, e)) == -2)
+	if ((fd = find_listener(passed, e)) == -2)
 		return -1;
 	plan_make(&plan, &conf, fd, f);
 	if (conf.test != TEST_NO)
@@ -257,7 +257,7 @@ main(int argc, char *argv[])
 	struct err e;
 	int passed;
 
-	/* Neither is a reader that has gone, nor a limit of the files' size. */
+	/* Neither a reader that has gone nor a file too large may kill us. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	compat_begin(argc, argv);
@@ -273,7 +273,7 @@ main(int argc, char *argv[])
 		die(&e);
 	if (conf.replace)
 		replace();
-	if (start(&e) == -1)
+	if (start_pool(&e) == -1)
 		die(&e);
-	return run();
+	return run_pool();
 }

@@ -80,7 +80,7 @@ open_by_name(int flags)
 }
 
 static const char *
-reason(int error)
+log_reason(int error)
 {
 	if (error == ELOOP)
 		return "is a link";
@@ -108,7 +108,7 @@ open_terminal(void)
 }
 
 static int
-open_file(const struct log_conf *c, struct err *e)
+open_log_file(const struct log_conf *c, struct err *e)
 {
 	const char *name;
 	bool detached;
@@ -121,7 +121,7 @@ open_file(const struct log_conf *c, struct err *e)
 	if ((file = open_by_name(O_CREAT)) == -1) {
 		file = STDERR_FILENO;
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "--log: %s: %s", path, reason(errno));
+		    "--log: %s: %s", path, log_reason(errno));
 	}
 	target = LOG_TO_FILE;
 	if (c->jailed && !detached) {
@@ -139,7 +139,7 @@ log_open(const struct log_conf *c, struct err *e)
 	foreground = c->foreground;
 	environ_keep_time_zone();
 	if (c->to == LOG_TO_FILE)
-		return open_file(c, e);
+		return open_log_file(c, e);
 	journal = is_journal();
 	open_terminal();
 	if (c->to == LOG_TO_STDERR)
@@ -167,7 +167,7 @@ log_on_stderr(void)
 static void flush_backlog(void);
 
 static int
-take_file(int fd)
+take_log_file(int fd)
 {
 	/* A line that was cut is finished where it began, or never. */
 	flush_backlog();
@@ -206,9 +206,9 @@ log_reopen(int fd, struct err *e)
 		    "the jail, the old file is kept", path);
 	else if (fd == -1 && (fd = open_by_name(0)) == -1)
 		err_set(e, err_status(errno, EX_CANTCREAT), "--log: %s: %s, "
-		    "the old file is kept", path, reason(errno));
+		    "the old file is kept", path, log_reason(errno));
 	else
-		return take_file(fd);
+		return take_log_file(fd);
 	if (fd != -1)
 		close(fd);
 	return -1;
@@ -247,7 +247,7 @@ is_abandoned(int error)
 
 /* Writes what can be written now. Returns how much; errno: why not more. */
 static size_t
-write_some(const char *s, size_t len)
+write_ready(const char *s, size_t len)
 {
 	size_t done = 0;
 	ssize_t n;
@@ -275,7 +275,7 @@ flush_backlog(void)
 
 	if (backlog_len == 0)
 		return;
-	n = write_some(backlog, backlog_len);
+	n = write_ready(backlog, backlog_len);
 	if (n == 0 && is_abandoned(errno)) {
 		for (; n < backlog_len; n++)
 			lost += backlog[n] == '\n';
@@ -308,7 +308,7 @@ put_stream(const char *s, size_t len)
 	if (backlog_len > 0)
 		flush_backlog();
 	if (backlog_len == 0) {
-		done = write_some(s, len);
+		done = write_ready(s, len);
 		error = errno;
 	}
 	if (done == len)
@@ -367,7 +367,7 @@ log_close(void)
 
 /* "2026-01-31T23:59:59.123+01:00 "; returns its length. */
 static size_t
-stamp(char *buf, size_t size)
+format_time(char *buf, size_t size)
 {
 	struct timespec ts;
 	struct tm tm;
@@ -386,14 +386,14 @@ stamp(char *buf, size_t size)
 
 /* A line's beginning, of the target's form; level NULL: a worker's. */
 static size_t
-begin(char *buf, int priority, pid_t pid, const char *level)
+begin_line(char *buf, int priority, pid_t pid, const char *level)
 {
 	size_t n = 0;
 
 	if (target != LOG_TO_SYSLOG && journal)
 		n = (size_t)snprintf(buf, HEAD_SIZE, "<%d>", priority);
 	else if (target != LOG_TO_SYSLOG)
-		n = stamp(buf, HEAD_SIZE);
+		n = format_time(buf, HEAD_SIZE);
 	n += (size_t)snprintf(buf + n, HEAD_SIZE - n, "%s[%d]%s%s: ", pool,
 	    (int)pid, level != NULL ? " " : "", level != NULL ? level : "");
 	return n;
@@ -401,7 +401,7 @@ begin(char *buf, int priority, pid_t pid, const char *level)
 
 /* line has room for a newline behind its len bytes. */
 static int
-put(int priority, char *line, size_t len)
+put_log(int priority, char *line, size_t len)
 {
 	line[len] = '\n';
 	if (target != LOG_TO_SYSLOG)
@@ -414,35 +414,35 @@ put(int priority, char *line, size_t len)
 }
 
 static void
-finish(int priority, char *line, size_t len)
+finish_line(int priority, char *line, size_t len)
 {
 	char note[HEAD_SIZE + 64];
 	int saved = errno;
 	size_t n;
 
-	if (put(priority, line, len) == -1)
+	if (put_log(priority, line, len) == -1)
 		lost++;
 	else if (lost > 0) {
-		n = begin(note, LOG_WARNING, getpid(), "warning");
+		n = begin_line(note, LOG_WARNING, getpid(), "warning");
 		n += (size_t)snprintf(note + n, sizeof(note) - n - 1,
 		    "log: %lu lines were lost", lost);
-		if (put(LOG_WARNING, note, n) == 0)
+		if (put_log(LOG_WARNING, note, n) == 0)
 			lost = 0;
 	}
 	errno = saved;
 }
 
 static void
-put_own(int priority, const char *level, const char *fmt, va_list ap)
+put_message(int priority, const char *level, const char *fmt, va_list ap)
 {
 	char line[HEAD_SIZE + 2 * ERR_SIZE + 1], text[ERR_SIZE];
 	size_t n;
 
-	n = begin(line, priority, getpid(), level);
+	n = begin_line(line, priority, getpid(), level);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	n += text_escape(line + n, sizeof(line) - n, text, strlen(text),
 	    false);
-	finish(priority, line, n);
+	finish_line(priority, line, n);
 }
 
 void
@@ -451,7 +451,7 @@ log_warn(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	put_own(LOG_WARNING, "warning", fmt, ap);
+	put_message(LOG_WARNING, "warning", fmt, ap);
 	va_end(ap);
 }
 
@@ -461,7 +461,7 @@ log_info(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	put_own(LOG_INFO, "info", fmt, ap);
+	put_message(LOG_INFO, "info", fmt, ap);
 	va_end(ap);
 }
 
@@ -472,7 +472,7 @@ log_worker(pid_t pid, const char *text, size_t len, bool split, bool raw)
 	size_t n = 0;
 
 	if (!raw || target == LOG_TO_SYSLOG)
-		n = begin(line, LOG_INFO, pid, NULL);
+		n = begin_line(line, LOG_INFO, pid, NULL);
 	if (raw) {
 		len = len < RAW_SIZE ? len : RAW_SIZE;
 		memcpy(line + n, text, len);
@@ -482,6 +482,6 @@ log_worker(pid_t pid, const char *text, size_t len, bool split, bool raw)
 		if (split)
 			line[n++] = '\\';
 	}
-	finish(LOG_INFO, line, n);
+	finish_line(LOG_INFO, line, n);
 	return n + 1;
 }

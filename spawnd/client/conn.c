@@ -135,7 +135,7 @@ conn_close(struct conn *t)
 
 /* Waits for the socket. Returns 0, or -1 with *e set. */
 static int
-await(struct conn *t, short events, bool patient, struct err *e)
+await_socket(struct conn *t, short events, bool patient, struct err *e)
 {
 	struct pollfd pfd = { .fd = t->fd, .events = events };
 	long long until = conn_clock() + CONN_TIMEOUT, left = -1;
@@ -195,7 +195,7 @@ conn_send(struct conn *t, const char *command, int fd, struct err *e)
 	t->greeted = false;
 	t->until = conn_clock() + CONN_WHOLE;
 	while (done < len) {
-		if (await(t, POLLOUT, false, e) == -1)
+		if (await_socket(t, POLLOUT, false, e) == -1)
 			return -1;
 		n = send_with(t->fd, line + done, len - done, fd);
 		/* Who has hung up has said why, which is still to be read. */
@@ -213,11 +213,11 @@ conn_send(struct conn *t, const char *command, int fd, struct err *e)
 }
 
 static int
-receive(struct conn *t, bool patient, struct err *e)
+receive_more(struct conn *t, bool patient, struct err *e)
 {
 	ssize_t n;
 
-	if (await(t, POLLIN, patient, e) == -1)
+	if (await_socket(t, POLLIN, patient, e) == -1)
 		return -1;
 	n = read(t->fd, t->buf + t->input.len, sizeof(t->buf) -
 	    t->input.len);
@@ -232,7 +232,7 @@ receive(struct conn *t, bool patient, struct err *e)
 
 /* What it refused, as far as its words can be passed on. */
 static int
-refused(const struct proto_record *r, struct err *e)
+set_refused(const struct proto_record *r, struct err *e)
 {
 	char text[900];
 	double status;
@@ -253,7 +253,7 @@ not_an_answer(struct err *e)
 
 /* A line that was received. Returns 2 if there is nothing to say of it. */
 static int
-take(struct conn *t, struct proto_record *r, struct err *e)
+take_answer_line(struct conn *t, struct proto_record *r, struct err *e)
 {
 	static const char greeting[] = "spawnd ";
 	size_t len = sizeof(greeting) - 1;
@@ -269,7 +269,7 @@ take(struct conn *t, struct proto_record *r, struct err *e)
 	if (proto_parse(t->line, r) == -1)
 		return not_an_answer(e);
 	if (strcmp(r->kind, "error") == 0)
-		return refused(r, e);
+		return set_refused(r, e);
 	if (!t->greeted)
 		return not_an_answer(e);
 	return strcmp(r->kind, "end") == 0 ? 0 : 1;
@@ -284,11 +284,11 @@ conn_next(struct conn *t, bool patient, struct proto_record *r,
 	for (;;) {
 		switch (proto_next(&t->input, t->line)) {
 		case PROTO_GOT:
-			if ((got = take(t, r, e)) != 2)
+			if ((got = take_answer_line(t, r, e)) != 2)
 				return got;
 			break;
 		case PROTO_NONE:
-			if (receive(t, patient, e) == -1)
+			if (receive_more(t, patient, e) == -1)
 				return -1;
 			break;
 		default:

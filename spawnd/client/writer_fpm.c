@@ -114,7 +114,7 @@ fill_worker(json_t *page, const struct reply *a,
 
 /* One line of the text, its value but for a time as the other forms have it. */
 static void
-put_line(FILE *f, const char *key, const json_t *value)
+put_fpm_line(FILE *f, const char *key, const json_t *value)
 {
 	time_t t = (time_t)json_integer_value(value);
 	struct tm tm;
@@ -141,7 +141,7 @@ put_text(FILE *f, json_t *page)
 
 	json_object_foreach(page, key, value) {
 		if (!json_is_array(value)) {
-			put_line(f, key, value);
+			put_fpm_line(f, key, value);
 			continue;
 		}
 		json_array_foreach(value, i, worker) {
@@ -152,7 +152,7 @@ put_text(FILE *f, json_t *page)
 }
 
 static void
-put_name(FILE *f, const char *key, char blank)
+put_fpm_name(FILE *f, const char *key, char blank)
 {
 	for (; *key != '\0'; key++)
 		fputc(*key == ' ' ? blank : *key, f);
@@ -164,7 +164,7 @@ put_element(FILE *f, const char *key, const json_t *value)
 	const char *s = json_string_value(value);
 
 	fputc('<', f);
-	put_name(f, key, '-');
+	put_fpm_name(f, key, '-');
 	fputc('>', f);
 	if (s == NULL)
 		fprintf(f, "%lld", (long long)json_integer_value(value));
@@ -175,7 +175,7 @@ put_element(FILE *f, const char *key, const json_t *value)
 			fputc(*s, f);
 	}
 	fputs("</", f);
-	put_name(f, key, '-');
+	put_fpm_name(f, key, '-');
 	fputs(">\n", f);
 }
 
@@ -215,11 +215,11 @@ put_metrics(FILE *f, json_t *page)
 		name = strcmp(key, "listen queue len") == 0 ?
 		    "listen queue length" : key;
 		fputs("# HELP phpfpm_", f);
-		put_name(f, name, '_');
+		put_fpm_name(f, name, '_');
 		fprintf(f, " As %s of the status page.\n# TYPE phpfpm_", key);
-		put_name(f, name, '_');
+		put_fpm_name(f, name, '_');
 		fputs(" gauge\nphpfpm_", f);
-		put_name(f, name, '_');
+		put_fpm_name(f, name, '_');
 		fprintf(f, " %lld\n", (long long)json_integer_value(value));
 	}
 }

@@ -17,7 +17,7 @@ static const struct compat *const compats[] = {
 static const struct compat *used;	/* NULL: spawnd */
 
 static const struct compat *
-find(const char *path)
+find_compat(const char *path)
 {
 	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
 	const char *base = slash != NULL ? slash + 1 : path;
@@ -36,7 +36,7 @@ compat_begin(int argc, char *argv[])
 {
 	struct conf c;
 
-	used = find(argv[0]);
+	used = find_compat(argv[0]);
 	setprogname(used != NULL ? used->name : "spawnd");
 	if (used == NULL)
 		return;
@@ -49,7 +49,7 @@ compat_begin(int argc, char *argv[])
 int
 compat_parse(struct conf *c, int argc, char *argv[], struct err *e)
 {
-	used = find(argv[0]);
+	used = find_compat(argv[0]);
 	setprogname(used != NULL ? used->name : "spawnd");
 	if (used == NULL)
 		return options_parse(c, argc, argv, e);

@@ -38,7 +38,7 @@ static const struct option table[] = {
 };
 
 static void
-defaults(struct conf *c)
+kfcgi_defaults(struct conf *c)
 {
 	c->workers = KFCGI_WORKERS;
 	c->chroot = DEFAULT_JAIL;
@@ -60,7 +60,7 @@ twice(int n, int max)
 }
 
 static int
-finish(struct conf *c, struct err *e)
+kfcgi_finish(struct conf *c, struct err *e)
 {
 	int most = c->workers;
 
@@ -89,6 +89,6 @@ const struct compat compat_kfcgi = {
 		.anywhere = true,
 		.usage = "kfcgi [options] -- /path/in/jail [argument ...]",
 	},
-	.defaults = defaults,
-	.finish = finish,
+	.defaults = kfcgi_defaults,
+	.finish = kfcgi_finish,
 };

@@ -25,7 +25,7 @@ static const struct option table[] = {
 };
 
 static void
-defaults(struct conf *c)
+multiwatch_defaults(struct conf *c)
 {
 	c->workers = 1;
 	c->foreground = true;
@@ -48,5 +48,5 @@ const struct compat compat_multiwatch = {
 		.anywhere = true,
 		.usage = "multiwatch [options] -- application [argument ...]",
 	},
-	.defaults = defaults,
+	.defaults = multiwatch_defaults,
 };

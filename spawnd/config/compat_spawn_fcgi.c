@@ -51,7 +51,7 @@ static const struct option table[] = {
 };
 
 static void
-defaults(struct conf *c)
+spawn_fcgi_defaults(struct conf *c)
 {
 	c->workers = 1;
 	c->env_base = ENV_WHOLE;
@@ -84,7 +84,7 @@ relative_to_chdir(struct conf *c, struct err *e)
 }
 
 static int
-finish(struct conf *c, struct err *e)
+spawn_fcgi_finish(struct conf *c, struct err *e)
 {
 	if (c->socket == NULL && c->port == 0)
 		return err_set(e, EX_USAGE, "no socket given (%s or %s)",
@@ -121,6 +121,6 @@ const struct compat compat_spawn_fcgi = {
 		.anywhere = true,
 		.usage = "spawn-fcgi [options] -- application [argument ...]",
 	},
-	.defaults = defaults,
-	.finish = finish,
+	.defaults = spawn_fcgi_defaults,
+	.finish = spawn_fcgi_finish,
 };

@@ -32,7 +32,7 @@ find_exposure(const struct plan *p, int root, const char *path,
 }
 
 static void
-check_path(const struct plan *p, const char *what, int root,
+check_exposure(const struct plan *p, const char *what, int root,
     const char *path, struct findings *f)
 {
 	struct exposure x;
@@ -52,16 +52,16 @@ check_program(const struct plan *p, struct findings *f)
 {
 	if (p->jail != NULL && p->jail_fd == -1)
 		return;
-	check_path(p, "chroot", -1, p->jail, f);
+	check_exposure(p, "chroot", -1, p->jail, f);
 	if (p->jail == NULL || (p->chdir != NULL &&
 	    strcmp(p->chdir, "/") != 0))	/* that is the jail itself */
-		check_path(p, "chdir", p->jail_fd, p->chdir, f);
+		check_exposure(p, "chdir", p->jail_fd, p->chdir, f);
 	if (p->argv != NULL)
-		check_path(p, "exec", p->jail_fd, p->argv[0], f);
+		check_exposure(p, "exec", p->jail_fd, p->argv[0], f);
 }
 
 static void
-check_socket(const struct plan *p, struct findings *f)
+check_socket_dir(const struct plan *p, struct findings *f)
 {
 	struct exposure x;
 
@@ -85,7 +85,7 @@ exposure_check_start(const struct plan *p, struct findings *f)
 	if (p->stays_root)
 		check_program(p, f);
 	else
-		check_socket(p, f);
+		check_socket_dir(p, f);
 }
 
 void
@@ -99,7 +99,7 @@ exposure_check_files(const struct plan *p, struct findings *f)
 		check_program(p, f);
 	for (i = 0; i < p->conf->nenv; i++) {
 		if (p->conf->env[i].kind == ENV_FILE)
-			check_path(p, "--env-file", -1, p->conf->env[i].text,
-			    f);
+			check_exposure(p, "--env-file", -1,
+			    p->conf->env[i].text, f);
 	}
 }

@@ -20,7 +20,7 @@ set_nice(struct conf *c, const struct option *o, const char *opt,
 }
 
 static int
-set_size(struct conf *c, const struct option *o, const char *opt,
+set_bytes(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
 	uint64_t *size = (uint64_t *)((char *)c + o->member);
@@ -247,7 +247,7 @@ static const struct option table[] = {
 	    TIMEOUT_MAX, "when a kept-open connection is idle (5)" },
 	{ 0, "max-age", "SEC", option_number, MEMBER(max_age), 0, AGE_MAX,
 	    "replace a worker that is older (never)" },
-	{ 0, "max-rss", "SIZE", set_size, MEMBER(max_rss), 0, 0,
+	{ 0, "max-rss", "SIZE", set_bytes, MEMBER(max_rss), 0, 0,
 	    "replace a worker that is larger (never)" },
 	{ 0, "request-timeout", "SEC", option_number,
 	    MEMBER(request_timeout), 0, TIMEOUT_MAX,

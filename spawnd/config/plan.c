@@ -21,7 +21,7 @@
 #include "config/config.h"
 
 static int
-no_memory(struct err *e)
+plan_no_memory(struct err *e)
 {
 	return err_set(e, EX_OSERR, "out of memory");
 }
@@ -88,7 +88,7 @@ choose_jail(struct plan *p, struct err *e)
 		return 0;
 	p->needs_root = true;
 	p->jail = path_absolute(jail, false);
-	return p->jail == NULL ? no_memory(e) : 0;
+	return p->jail == NULL ? plan_no_memory(e) : 0;
 }
 
 static int
@@ -144,7 +144,7 @@ plan_owner(struct plan *p, struct err *e)
 	    "%s:%s %04o", user, group, (unsigned int)p->socket_mode);
 	free(user);
 	free(group);
-	return r == -1 ? no_memory(e) : 0;
+	return r == -1 ? plan_no_memory(e) : 0;
 }
 
 static int
@@ -157,17 +157,17 @@ plan_unix(struct plan *p, struct err *e)
 
 	p->socket_in_jail = p->jail != NULL && !c->socket_outside;
 	if ((p->socket_dir = path_absolute(path, p->socket_in_jail)) == NULL)
-		return no_memory(e);
+		return plan_no_memory(e);
 	if (strlen(p->socket_dir) >= size)
 		return err_set(e, EX_USAGE, "%s: %s: longer than %zu bytes, "
 		    "no web server could connect to it", OPT(c, socket),
 		    p->socket_dir, size - 1);
 	if (asprintf(&p->socket_name, "unix:%s%s", p->socket_in_jail ?
 	    p->jail : "", p->socket_dir) == -1)
-		return no_memory(e);
+		return plan_no_memory(e);
 	slash = strrchr(p->socket_dir, '/');
 	if ((p->socket_file = strdup(slash + 1)) == NULL)
-		return no_memory(e);
+		return plan_no_memory(e);
 	if (p->socket_file[0] == '\0' || strcmp(p->socket_file, ".") == 0 ||
 	    strcmp(p->socket_file, "..") == 0)
 		return err_set(e, EX_USAGE, "%s: %s: names no file",
@@ -196,7 +196,7 @@ plan_tcp(struct plan *p, struct err *e)
 		    OPT(c, address), a);
 	if (asprintf(&p->socket_name, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
 	    "tcp:%s:%d", a, c->port) == -1)
-		return no_memory(e);
+		return plan_no_memory(e);
 	return 0;
 }
 
@@ -236,7 +236,7 @@ plan_inherited(struct plan *p, struct err *e)
 		    &in6->sin6_addr, text, sizeof(text)),
 		    ntohs(in6->sin6_port));
 	if (r == -1 || (p->socket_owner = strdup("passed in")) == NULL)
-		return no_memory(e);
+		return plan_no_memory(e);
 	return 0;
 }
 
@@ -263,10 +263,10 @@ plan_files(struct plan *p, struct err *e)
 
 	if (c->pidfile != NULL &&
 	    (p->pidfile = path_absolute(c->pidfile, false)) == NULL)
-		return no_memory(e);
+		return plan_no_memory(e);
 	if (c->log != NULL && strchr(c->log, '/') != NULL &&
 	    (p->log = path_absolute(c->log, false)) == NULL)
-		return no_memory(e);
+		return plan_no_memory(e);
 	return 0;
 }
 
@@ -280,7 +280,7 @@ plan_program(struct plan *p, struct err *e)
 	size_t i;
 
 	if ((p->argv = calloc(n + 1, sizeof(char *))) == NULL)
-		return no_memory(e);
+		return plan_no_memory(e);
 	for (i = 0; i < n; i++)
 		p->argv[i] = c->command != NULL ? shell[i] : c->argv[i];
 	if (c->command == NULL)
@@ -294,7 +294,7 @@ plan_program(struct plan *p, struct err *e)
 	if (stays)
 		p->cwd_fd = path_open_dir(-1, ".");
 	if (p->argv[0] == NULL || p->argv[n - 1] == NULL || p->chdir == NULL)
-		return no_memory(e);
+		return plan_no_memory(e);
 	return 0;
 }
 

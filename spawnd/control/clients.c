@@ -3,8 +3,6 @@
  * The clients of the sockets. Each costs its own connection and nothing else:
  * what it sends and leaves unread is bounded, and it has a time for each.
  */
-#include <sys/queue.h>
-
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,12 +15,9 @@
 #include "proto/proto.h"
 
 static struct client_list clients = TAILQ_HEAD_INITIALIZER(clients);
-static struct {
-	unsigned int	 n, max;
-} places[] = {
-	[CONTROLS] = { .max = CONTROL_CLIENTS },
-	[READS_ONLY] = { .max = STATUS_CLIENTS },
-};
+static const unsigned int places[] = {
+	[CONTROLS] = CONTROL_CLIENTS, [READS_ONLY] = STATUS_CLIENTS };
+static unsigned int taken[sizeof(places) / sizeof(places[0])];
 
 struct client_list *
 clients_list(void)
@@ -33,7 +28,7 @@ clients_list(void)
 void
 clients_drop(struct client *c)
 {
-	places[c->right].n--;
+	taken[c->right]--;
 	TAILQ_REMOVE(&clients, c, entry);
 	if (c->in != NULL)
 		loop_unwatch(c->in);
@@ -50,7 +45,7 @@ clients_drop(struct client *c)
 uint64_t
 clients_deadline(const struct client *c)
 {
-	uint64_t taken = c->since + CONTROL_TAKE;
+	uint64_t some = c->since + CONTROL_TAKE;
 	uint64_t whole = c->began + CONTROL_WHOLE;
 
 	if (c->throttled)
@@ -58,7 +53,7 @@ clients_deadline(const struct client *c)
 	if (c->answering && c->wait != WAIT_NO && c->sent == c->answer.len)
 		return NEVER;
 	if (c->answering)
-		return taken < whole ? taken : whole;
+		return some < whole ? some : whole;
 	if (c->input.len > 0)
 		return c->line_since + CONTROL_LINE;
 	return c->since + CONTROL_IDLE;
@@ -110,7 +105,7 @@ count_clients(uid_t uid, enum right right)
  * silent for longest. Returns false if there is no such client.
  */
 static bool
-make_room(uid_t uid, enum right right)
+make_place(uid_t uid, enum right right)
 {
 	unsigned int n, most = count_clients(uid, right) + 1;
 	struct client *c, *victim = NULL;
@@ -142,11 +137,11 @@ clients_add(int fd, uid_t uid, enum right right)
 {
 	struct client *c;
 
-	if (places[right].n >= places[right].max && !make_room(uid, right))
+	if (taken[right] >= places[right] && !make_place(uid, right))
 		return NULL;
 	if ((c = calloc(1, sizeof(*c))) == NULL)
 		return NULL;
-	places[right].n++;
+	taken[right]++;
 	TAILQ_INSERT_TAIL(&clients, c, entry);
 	c->fd = fd;
 	c->passed = -1;

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "base/base.h"
 #include "base/units.h"
@@ -19,8 +18,8 @@
 struct command {
 	const char	*name;
 	enum right	 right;		/* that it needs */
-	int		 min, max;	/* words behind the name */
-	void		(*run)(struct client *, int, char **);
+	int		 min, max;	/* words behind the name, 0 or 1 */
+	void		(*run)(struct client *, const char *word);
 	const char	*words;		/* as help shows them */
 };
 
@@ -39,10 +38,9 @@ log_asker(const struct client *c, const char *what)
 }
 
 static void
-cmd_ping(struct client *c, int n, char **words)
+cmd_ping(struct client *c, const char *word)
 {
-	(void)n;
-	(void)words;
+	(void)word;
 	if (status_serves()) {
 		proto_begin(&c->answer, "ping");
 		proto_text(&c->answer, "state", status_state());
@@ -57,19 +55,18 @@ cmd_ping(struct client *c, int n, char **words)
 }
 
 static void
-cmd_status(struct client *c, int n, char **words)
+cmd_status(struct client *c, const char *word)
 {
-	if (n == 1 && strcmp(words[0], "full") != 0)
+	if (word != NULL && strcmp(word, "full") != 0)
 		cmd_fail(c, EX_USAGE, "status: only full may follow");
-	else if ((c->status = status_begin(n == 1)) == NULL)
+	else if ((c->status = status_begin(word != NULL)) == NULL)
 		cmd_fail(c, EX_OSERR, "out of memory");
 }
 
 static void
-cmd_history(struct client *c, int n, char **words)
+cmd_history(struct client *c, const char *word)
 {
-	(void)n;
-	(void)words;
+	(void)word;
 	status_write_history(loop_now(), &c->answer);
 	proto_done(&c->answer);
 }
@@ -77,17 +74,16 @@ cmd_history(struct client *c, int n, char **words)
 static bool
 refuse_stopping(struct client *c)
 {
-	if (pool_phase(actor_pool()) < PHASE_STOP)
+	if (!actor_stops())
 		return false;
 	cmd_fail(c, EX_TEMPFAIL, "the pool is stopping");
 	return true;
 }
 
 static void
-cmd_reload(struct client *c, int n, char **words)
+cmd_reload(struct client *c, const char *word)
 {
-	(void)n;
-	(void)words;
+	(void)word;
 	if (refuse_stopping(c))
 		return;
 	log_asker(c, "reload");
@@ -97,16 +93,15 @@ cmd_reload(struct client *c, int n, char **words)
 }
 
 static void
-cmd_scale(struct client *c, int n, char **words)
+cmd_scale(struct client *c, const char *word)
 {
 	unsigned int min, max, most = pool_max(actor_pool());
 	char why[ERR_SIZE];
 	struct err e;
 
-	(void)n;
 	if (refuse_stopping(c))
 		return;
-	if (proto_range(words[0], most, &min, &max) == -1) {
+	if (proto_range(word, most, &min, &max) == -1) {
 		snprintf(why, sizeof(why), "scale: N or N-M, from 0 to %u",
 		    most);
 		cmd_fail(c, EX_USAGE, why);
@@ -126,28 +121,29 @@ cmd_scale(struct client *c, int n, char **words)
 }
 
 static void
-cmd_stop(struct client *c, int n, char **words)
+cmd_stop(struct client *c, const char *word)
 {
-	if (n == 1 && strcmp(words[0], "now") != 0) {
+	bool now = word != NULL;
+
+	if (now && strcmp(word, "now") != 0) {
 		cmd_fail(c, EX_USAGE, "stop: only now may follow");
 		return;
 	}
-	log_asker(c, n == 1 ? "stop now" : "stop");
+	log_asker(c, now ? "stop now" : "stop");
 	c->wait = WAIT_STOP;
 	c->progress = UINT_MAX;
 	/* Only a second signal makes it a fast stop: this client waits. */
-	if (n == 1 || pool_phase(actor_pool()) < PHASE_STOP)
-		lifecycle_stop(n == 1);
+	if (now || !actor_stops())
+		lifecycle_stop(now);
 }
 
 static void
-cmd_log_reopen(struct client *c, int n, char **words)
+cmd_log_reopen(struct client *c, const char *word)
 {
 	int fd = c->passed;
 	struct err e;
 
-	(void)n;
-	(void)words;
+	(void)word;
 	c->passed = -1;
 	if (log_reopen(fd, &e) == -1)
 		cmd_fail(c, e.status, e.text);
@@ -155,7 +151,7 @@ cmd_log_reopen(struct client *c, int n, char **words)
 		proto_done(&c->answer);
 }
 
-static void cmd_help(struct client *, int, char **);
+static void cmd_help(struct client *, const char *);
 
 static const struct command commands[] = {
 	{ "help", READS_ONLY, 0, 0, cmd_help, "" },
@@ -171,12 +167,11 @@ static const struct command commands[] = {
 #define NCOMMANDS	(sizeof(commands) / sizeof(commands[0]))
 
 static void
-cmd_help(struct client *c, int n, char **words)
+cmd_help(struct client *c, const char *word)
 {
 	size_t i;
 
-	(void)n;
-	(void)words;
+	(void)word;
 	for (i = 0; i < NCOMMANDS; i++) {
 		if (commands[i].right < c->right)
 			continue;
@@ -190,7 +185,7 @@ cmd_help(struct client *c, int n, char **words)
 }
 
 static const struct command *
-find_command(const char *name)
+command_named(const char *name)
 {
 	size_t i;
 
@@ -206,7 +201,7 @@ command_run(struct client *c, char *line)
 {
 	char *words[PROTO_WORDS];
 	int n = proto_words(line, words, PROTO_WORDS);
-	const struct command *cmd = n > 0 ? find_command(words[0]) : NULL;
+	const struct command *cmd = n > 0 ? command_named(words[0]) : NULL;
 
 	proto_hello(&c->answer);
 	if (cmd == NULL)
@@ -218,7 +213,7 @@ command_run(struct client *c, char *line)
 		cmd_fail(c, EX_USAGE, "wrong number of words (help lists "
 		    "them)");
 	else
-		cmd->run(c, n - 1, words + 1);
+		cmd->run(c, n > 1 ? words[1] : NULL);
 	clients_answer(c);
 }
 
@@ -264,14 +259,13 @@ write_progress(struct client *c, uint64_t now)
 void
 command_progress(void)
 {
-	bool over = pool_phase(actor_pool()) >= PHASE_STOP;
 	uint64_t now = loop_now();
 	struct client *c;
 
 	TAILQ_FOREACH(c, clients_list(), entry) {
 		if (c->wait == WAIT_NO)
 			continue;
-		if (c->wait == WAIT_RELOAD && over) {
+		if (c->wait == WAIT_RELOAD && actor_stops()) {
 			c->wait = WAIT_NO;
 			cmd_fail(c, EX_TEMPFAIL, "reload: the pool is "
 			    "stopping");

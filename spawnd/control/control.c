@@ -4,7 +4,6 @@
  * The work for all clients that only read, however small each piece of it is,
  * takes a small share of the time.
  */
-#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include <errno.h>

@@ -130,6 +130,7 @@ open_own(struct plan *p, struct err *e)
 	char holder[HOLDER_SIZE];
 	const char *name = "";
 	bool created;
+	int r;
 
 	if ((base = open_parent(p->control, &name, e)) == -1)
 		return -1;
@@ -137,14 +138,10 @@ open_own(struct plan *p, struct err *e)
 		return -1;
 	if (created)
 		made = name;
-	switch (take_lock(holder, e)) {
-	case 1:
-		return 0;
-	case 0:
+	if ((r = take_lock(holder, e)) == 0)
 		return err_set(e, EX_CANTCREAT, "--control: %s: in use by %s",
 		    p->control, holder);
-	}
-	return -1;
+	return r == 1 ? 0 : -1;
 }
 
 /* NAME-2 and so on, cut to what a name may be. */

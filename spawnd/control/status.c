@@ -4,7 +4,6 @@
  * does what is more urgent.
  */
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,7 +28,6 @@ struct memory {
 
 struct status {
 	bool		 full;
-	bool		 begun;
 	unsigned int	 slot;		/* the next one */
 	uint64_t	*inodes;	/* the accepted connections */
 	int		 n;		/* of them; -1: unknown */
@@ -61,16 +59,11 @@ status_state(void)
 {
 	const struct pool *pool = actor_pool();
 
-	switch (pool_phase(pool)) {
-	case PHASE_START:
+	if (actor_stops())
+		return "stopping";
+	if (pool_phase(pool) == PHASE_START)
 		return "starting";
-	case PHASE_UP:
-		return pool_reloading(pool) ? "reloading" : "up";
-	case PHASE_STOP:
-	case PHASE_DONE:
-		break;
-	}
-	return "stopping";
+	return pool_reloading(pool) ? "reloading" : "up";
 }
 
 bool
@@ -275,7 +268,7 @@ remember(struct memory *m, const struct usage *u, uint64_t now)
 
 /* Returns NULL if the worker cannot be seen or, *over set, has ended. */
 static struct memory *
-measure(struct status *s, const struct pool_worker *w, uint64_t now,
+measure_worker(struct status *s, const struct pool_worker *w, uint64_t now,
     struct usage *u, bool *over)
 {
 	struct memory *m = w->pid > 0 ? recall(w) : NULL;
@@ -326,7 +319,7 @@ record_worker(struct status *s, const struct pool_worker *w, uint64_t now,
 {
 	struct usage u;
 	bool over;
-	const struct memory *m = measure(s, w, now, &u, &over);
+	const struct memory *m = measure_worker(s, w, now, &u, &over);
 
 	/* Not reaped yet, or kept from us by a tracer; but never idle. */
 	if (over)
@@ -372,12 +365,11 @@ status_step(struct status *s, struct proto_output *o)
 	uint64_t now = loop_now(), until = now + STATUS_STEP / going;
 	struct pool_worker w;
 
-	if (!s->begun) {
+	if (s->slot == 0) {
 		record_pool(o);
 		record_counts(o);
 		record_guarantees(o);
 		record_load(s, o);
-		s->begun = true;
 	}
 	for (; s->slot < pool_slots(pool) && now < until; s->slot++) {
 		if (!pool_worker(pool, s->slot, &w))

@@ -39,7 +39,7 @@ struct command {
 };
 
 static int
-run_status(struct conn *t, const char *dir, struct err *e)
+ctl_status(struct conn *t, const char *dir, struct err *e)
 {
 	struct reply a = { NULL, 0 };
 	int r;
@@ -69,14 +69,14 @@ run_status(struct conn *t, const char *dir, struct err *e)
 }
 
 static int
-run_top(struct conn *t, const char *dir, struct err *e)
+ctl_top(struct conn *t, const char *dir, struct err *e)
 {
 	(void)dir;
 	return top_run(t, e);
 }
 
 static int
-run_ping(struct conn *t, const char *dir, struct err *e)
+ctl_ping(struct conn *t, const char *dir, struct err *e)
 {
 	struct reply a = { NULL, 0 };
 	int r = conn_ask(t, "ping", &a, e);
@@ -108,7 +108,7 @@ show_progress(const struct proto_record *r)
 
 /* Sends a command and waits for its outcome, however long that takes. */
 static int
-await(struct conn *t, const char *command, struct err *e)
+await_outcome(struct conn *t, const char *command, struct err *e)
 {
 	struct proto_record r;
 	bool shown = false;
@@ -126,21 +126,21 @@ await(struct conn *t, const char *command, struct err *e)
 }
 
 static int
-run_reload(struct conn *t, const char *dir, struct err *e)
+ctl_reload(struct conn *t, const char *dir, struct err *e)
 {
 	(void)dir;
-	return await(t, "reload", e);
+	return await_outcome(t, "reload", e);
 }
 
 static int
-run_stop(struct conn *t, const char *dir, struct err *e)
+ctl_stop(struct conn *t, const char *dir, struct err *e)
 {
 	(void)dir;
-	return await(t, opt.now ? "stop now" : "stop", e);
+	return await_outcome(t, opt.now ? "stop now" : "stop", e);
 }
 
 static int
-run_scale(struct conn *t, const char *dir, struct err *e)
+ctl_scale(struct conn *t, const char *dir, struct err *e)
 {
 	struct reply a = { NULL, 0 };
 	unsigned int from, to;
@@ -172,7 +172,7 @@ pass_log(struct conn *t, const char *path, struct err *e)
 }
 
 static int
-run_log_reopen(struct conn *t, const char *dir, struct err *e)
+ctl_log_reopen(struct conn *t, const char *dir, struct err *e)
 {
 	struct reply a = { NULL, 0 };
 	char *path;
@@ -260,7 +260,7 @@ list_one(const struct found *p)
 }
 
 static int
-run_list(struct err *e)
+ctl_list(struct err *e)
 {
 	struct pools p;
 	size_t i;
@@ -279,7 +279,7 @@ run_list(struct err *e)
 
 /* Until the pool is there and serves, or the time is over. */
 static int
-run_wait_ready(struct err *e)
+ctl_wait_ready(struct err *e)
 {
 	long long until, seconds = READY_TIMEOUT;
 	const char *why = NULL;
@@ -296,7 +296,7 @@ run_wait_ready(struct err *e)
 	for (;;) {
 		r = open_pool(&t, true, &dir, e);
 		if (r == 0)
-			r = run_ping(&t, dir, e);
+			r = ctl_ping(&t, dir, e);
 		conn_close(&t);
 		free(dir);
 		dir = NULL;
@@ -313,16 +313,16 @@ run_wait_ready(struct err *e)
 
 static const struct command table[] = {
 	{ "list", 0, 0, true, false, NULL, "the pools on this machine" },
-	{ "status", 0, 0, true, true, run_status, "what a pool does" },
-	{ "top", 0, 0, true, false, run_top, "the same, live" },
-	{ "ping", 0, 0, true, false, run_ping, "can it serve?" },
+	{ "status", 0, 0, true, true, ctl_status, "what a pool does" },
+	{ "top", 0, 0, true, false, ctl_top, "the same, live" },
+	{ "ping", 0, 0, true, false, ctl_ping, "can it serve?" },
 	{ "wait-ready", 0, 1, true, false, NULL, "[SEC] until it can" },
-	{ "reload", 0, 0, false, false, run_reload,
+	{ "reload", 0, 0, false, false, ctl_reload,
 	    "new workers, one by one" },
-	{ "scale", 1, 1, false, false, run_scale, "N[-M] workers" },
-	{ "log-reopen", 0, 1, false, false, run_log_reopen,
+	{ "scale", 1, 1, false, false, ctl_scale, "N[-M] workers" },
+	{ "log-reopen", 0, 1, false, false, ctl_log_reopen,
 	    "[FILE] opened anew" },
-	{ "stop", 0, 0, false, false, run_stop,
+	{ "stop", 0, 0, false, false, ctl_stop,
 	    "at the end of requests; --now: at once" },
 	{ NULL, 0, 0, false, false, NULL, NULL },
 };
@@ -340,7 +340,7 @@ find_command(const char *name)
 }
 
 static int
-usage(void)
+print_usage(void)
 {
 	const struct command *c;
 
@@ -382,7 +382,7 @@ take_option(const char *word)
 
 /* Sorts the words from the options. Returns 0, 1 to end, or -1. */
 static int
-parse(int argc, char *argv[], struct err *e)
+parse_words(int argc, char *argv[], struct err *e)
 {
 	const char *word;
 	int i;
@@ -393,7 +393,7 @@ parse(int argc, char *argv[], struct err *e)
 	for (i = 1; i < argc; i++) {
 		word = argv[i];
 		if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
-			exit(usage());
+			exit(print_usage());
 		if (strcmp(word, "-v") == 0 ||
 		    strcmp(word, "--version") == 0) {
 			puts("spawnctl " SPAWND_VERSION);
@@ -419,7 +419,7 @@ parse(int argc, char *argv[], struct err *e)
 
 /* What goes with what. */
 static int
-check(const struct command *c, struct err *e)
+check_words(const struct command *c, struct err *e)
 {
 	unsigned int from, to;
 
@@ -444,7 +444,7 @@ check(const struct command *c, struct err *e)
 }
 
 static int
-run(struct err *e)
+run_words(struct err *e)
 {
 	const struct command *c;
 	struct conn t = { .fd = -1 };
@@ -459,12 +459,12 @@ run(struct err *e)
 		    "them)", opt.words[0]);
 	opt.words++;
 	opt.nwords--;
-	if (check(c, e) == -1)
+	if (check_words(c, e) == -1)
 		return -1;
 	if (strcmp(c->name, "list") == 0)
-		return run_list(e);
+		return ctl_list(e);
 	if (strcmp(c->name, "wait-ready") == 0)
-		return run_wait_ready(e);
+		return ctl_wait_ready(e);
 	if ((r = open_pool(&t, c->read, &dir, e)) == 0)
 		r = c->run(&t, dir, e);
 	conn_close(&t);
@@ -478,7 +478,7 @@ main(int argc, char *argv[])
 	struct err e = { 0, "" };
 
 	signal(SIGPIPE, SIG_IGN);
-	if (parse(argc, argv, &e) == -1 || run(&e) == -1) {
+	if (parse_words(argc, argv, &e) == -1 || run_words(&e) == -1) {
 		fprintf(stderr, "spawnctl: %s\n", e.text);
 		return e.status;
 	}

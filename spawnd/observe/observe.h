@@ -52,8 +52,8 @@ struct probe_state {
 	bool		 examined;		/* it still may stand */
 	bool		 expensive;		/* the last look took long */
 	bool		 oom_done;
-	int		 halted;		/* by that signal of another */
-	bool		 left;			/* and is not continued yet */
+	int		 stopped_by;		/* a signal that was not ours */
+	bool		 stays_stopped;		/* for now */
 	bool		 over;			/* none of its tasks was left */
 	bool		 suspect;		/* see traced.c */
 	bool		 must_end;		/* it has, or was sent KILL */

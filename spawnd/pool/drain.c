@@ -47,13 +47,13 @@ something_waits(const struct pool *p)
 }
 
 static void
-ask(struct pool *p)
+drain_ask(struct pool *p)
 {
 	slot_push(p, &p->slots[0], POOL_QUEUE);
 }
 
 static void
-shut(struct pool *p)
+drain_shut(struct pool *p)
 {
 	if (p->drain >= DRAIN_SHUT)
 		return;
@@ -72,12 +72,12 @@ drain_begin(struct pool *p, uint64_t now)
 	p->drain_pause = POOL_DRAIN_FIRST;
 	p->drain_at = slot_later(now, p->drain_pause);
 	slot_push(p, &p->slots[0], POOL_REFUSE);
-	ask(p);
+	drain_ask(p);
 }
 
 /* Nothing waits any more: whoever was kept for it is looked at soon. */
 static void
-release(struct pool *p, uint64_t now)
+drain_release(struct pool *p, uint64_t now)
 {
 	struct slot *s, *next;
 
@@ -123,9 +123,9 @@ drain_queue(struct pool *p, const struct queue *q, uint64_t now)
 	else if (last != NULL)
 		retire_tell_frozen(p, last, now);
 	if (!something_waits(p))
-		release(p, now);
+		drain_release(p, now);
 	else if (now >= p->shut_by || !have_threads(p))
-		shut(p);
+		drain_shut(p);
 }
 
 /* One that was started in the stop has no more time than the others. */
@@ -149,7 +149,7 @@ drain_tick(struct pool *p, uint64_t now)
 	if (p->drain_pause > POOL_DRAIN_LAST)
 		p->drain_pause = POOL_DRAIN_LAST;
 	p->drain_at = slot_later(now, p->drain_pause);
-	ask(p);
+	drain_ask(p);
 }
 
 bool
@@ -165,9 +165,9 @@ drain_last(struct pool *p, struct slot *s)
 		return true;	/* it is asked for already */
 	if (p->drain == DRAIN_OFF || s->told || servers(p) > 1)
 		return false;
-	shut(p);
+	drain_shut(p);
 	p->drain = DRAIN_LAST;
-	ask(p);
+	drain_ask(p);
 	return true;
 }
 
@@ -210,9 +210,9 @@ drain_step(struct pool *p, uint64_t now)
 		return false;
 	}
 	if (p->drain == DRAIN_REFUSED) {
-		shut(p);
+		drain_shut(p);
 		p->drain = DRAIN_ALONE;
-		ask(p);
+		drain_ask(p);
 		return false;
 	}
 	if (p->drain < DRAIN_ALONE)
@@ -221,6 +221,6 @@ drain_step(struct pool *p, uint64_t now)
 		return pool_active(p) == 0;
 	if (p->drain == DRAIN_ASKED)
 		return serve_the_rest(p, now);
-	ask(p);
+	drain_ask(p);
 	return false;
 }

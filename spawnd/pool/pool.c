@@ -67,7 +67,7 @@ stop_all(struct pool *p, bool fast, uint64_t now)
 	if (p->phase != PHASE_STOP)
 		p->stop_by = slot_later(now, p->conf.stop_timeout);
 	p->phase = PHASE_STOP;
-	p->reloading = false;
+	p->reload = RELOAD_OFF;
 	p->target = 0;
 	end_all(p, now);
 	if (was_up && !fast && p->conf.drains)
@@ -75,7 +75,7 @@ stop_all(struct pool *p, bool fast, uint64_t now)
 }
 
 static void
-stop(struct pool *p, bool fast, uint64_t now)
+pool_stop(struct pool *p, bool fast, uint64_t now)
 {
 	if (p->phase == PHASE_DONE || p->fast)
 		return;
@@ -111,7 +111,7 @@ find_surplus(const struct pool *p, uint64_t now)
 			return s;
 		TAILQ_FOREACH_REVERSE(s, &p->lists[states[i]], slot_list,
 		    by_state) {
-			if (s != p->extra)
+			if (!renew_is_surge(p, s))
 				return s;
 		}
 	}
@@ -144,10 +144,10 @@ fit_step(struct pool *p, uint64_t now)
 		return;
 	while (pool_staying(p) < p->target && add_one(p, now))
 		continue;
-	while (pool_staying(p) > p->target + (p->extra != NULL) &&
+	while (pool_staying(p) > p->target + renew_surge(p) &&
 	    (s = find_surplus(p, now)) != NULL)
 		slot_end(p, s, now);
-	p->unfit = pool_staying(p) != p->target + (p->extra != NULL);
+	p->unfit = pool_staying(p) != p->target + renew_surge(p);
 }
 
 /* Who gets no slot now is found again. */
@@ -162,7 +162,7 @@ take_orphan(struct pool *p, pid_t pid, uint64_t now)
 }
 
 static void
-give_up(struct pool *p, enum start_failure why, uint64_t now)
+pool_give_up(struct pool *p, enum start_failure why, uint64_t now)
 {
 	slot_notice(p, NOTICE_FAILED, NULL)->why = why;
 	stop_all(p, true, now);
@@ -182,16 +182,16 @@ start_step(struct pool *p, const struct pool_event *ev, uint64_t now)
 		slot_notice(p, NOTICE_READY, NULL)->ready =
 		    p->count[SLOT_READY];
 	} else if (ev != NULL && ev->what == EV_EXIT && ev->exec_failed)
-		give_up(p, FAILED_EXEC, now);
+		pool_give_up(p, FAILED_EXEC, now);
 	else if (p->given_up >= p->conf.workers)
-		give_up(p, FAILED_TRIES, now);
+		pool_give_up(p, FAILED_TRIES, now);
 	else if (now >= p->deadline)
-		give_up(p, FAILED_TIME, now);
+		pool_give_up(p, FAILED_TIME, now);
 }
 
 /* What follows from an event for the pool as a whole. */
 static void
-step(struct pool *p, const struct pool_event *ev, uint64_t now)
+pool_step(struct pool *p, const struct pool_event *ev, uint64_t now)
 {
 	start_step(p, ev, now);
 	renew_step(p, now);
@@ -226,7 +226,7 @@ pool_new(const struct pool_conf *c, uint64_t now)
 	p->refilled = now;
 	p->tokens = (int64_t)c->workers * POOL_TOKENS * (int64_t)USEC;
 	p->first_ready = NEVER;
-	p->stop_by = p->prove_by = p->drain_at = NEVER;
+	p->stop_by = p->drain_at = NEVER;
 	p->deadline = slot_later(now, c->start_timeout);
 	p->unsettled = c->workers;
 	RB_INIT(&p->times);
@@ -236,7 +236,7 @@ pool_new(const struct pool_conf *c, uint64_t now)
 	for (i = 0; i < c->workers; i++)
 		slot_spawn(p, pool_empty(p));
 	if (c->workers == 0)
-		step(p, NULL, now);
+		pool_step(p, NULL, now);
 	return p;
 }
 
@@ -283,7 +283,7 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 		break;
 	case EV_STOP:
 	case EV_STOP_FAST:
-		stop(p, ev->what == EV_STOP_FAST, now);
+		pool_stop(p, ev->what == EV_STOP_FAST, now);
 		break;
 	default:
 		if (ev->slot < p->nslots)
@@ -292,7 +292,7 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 			table_never(p, NULL, ev, now);
 		break;
 	}
-	step(p, ev, now);
+	pool_step(p, ev, now);
 }
 
 void
@@ -305,13 +305,7 @@ pool_tick(struct pool *p, uint64_t now)
 	    p->queued < POOL_EXAMS && p->queued < p->nactions / 2)
 		slot_fall_due(p, s, now);
 	drain_tick(p, now);
-	step(p, NULL, now);
-}
-
-static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
+	pool_step(p, NULL, now);
 }
 
 uint64_t
@@ -323,8 +317,8 @@ pool_deadline(const struct pool *p)
 	if (p->phase == PHASE_DONE)
 		return NEVER;
 	if (s != NULL)
-		when = smaller(when, s->deadline);
-	return smaller(smaller(when, renew_deadline(p)), p->drain_at);
+		when = min64(when, s->deadline);
+	return min64(min64(when, renew_deadline(p)), p->drain_at);
 }
 
 bool
@@ -379,7 +373,7 @@ pool_phase(const struct pool *p)
 bool
 pool_reloading(const struct pool *p)
 {
-	return p->reloading;
+	return p->reload != RELOAD_OFF;
 }
 
 const struct pool_counts *

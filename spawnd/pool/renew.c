@@ -2,7 +2,16 @@
 /*
  * A worker that is ready, and how it is replaced: by a reload, or because it
  * is too old, too large or too long at one request. There is always first one
- * worker more, and when that is ready one of the old less.
+ * worker more, and when that is ready one of the old less:
+ *
+ *	idle	one is old, and there is room	-> surge
+ *		and there is one more already	-> outgoing
+ *	surge	the new one is ready		-> idle, or of a reload whose
+ *		program has not served yet	-> canary
+ *	canary	it has served, or for long enough did not fail	-> idle
+ *	surge, canary	it fails or has to leave, takes the place of another
+ *		that ended, or a reload makes it an old one	-> idle
+ *	outgoing	the old one is gone	-> idle
  */
 #include <signal.h>
 #include <stddef.h>
@@ -12,19 +21,13 @@
 #include "pool/slot.h"
 
 static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t
 overdue_pause(const struct pool *p)
 {
 	uint64_t pause = p->conf.request_timeout / 8;
 
 	if (pause < POOL_OVERDUE_LEAST)
 		return POOL_OVERDUE_LEAST;
-	return smaller(pause, POOL_OVERDUE);
+	return min64(pause, POOL_OVERDUE);
 }
 
 void
@@ -38,10 +41,10 @@ renew_look_overdue(struct pool *p, struct slot *s, uint64_t now)
 
 /* The next thing that is due of a ready worker. */
 static void
-arm(struct pool *p, struct slot *s)
+renew_arm(struct pool *p, struct slot *s)
 {
-	slot_deadline(p, s, smaller(smaller(s->expires, s->measure_at),
-	    smaller(s->overdue_at, s->prove_at)));
+	slot_deadline(p, s, min64(min64(s->expires, s->measure_at),
+	    min64(s->overdue_at, s->prove_at)));
 }
 
 void
@@ -63,54 +66,73 @@ renew_ready(struct pool *p, struct slot *s, uint64_t now)
 	if (c->request_timeout != 0)
 		s->overdue_at = slot_later(now, overdue_pause(p));
 	slot_enter(p, s, SLOT_READY, NEVER);
-	arm(p, s);
+	renew_arm(p, s);
 }
 
-/* first, doubled n - 1 times, at most last. */
-static uint64_t
-doubled(uint64_t first, unsigned int n, uint64_t last)
+static void
+renew_expire(struct pool *p, struct slot *s, enum expired why)
 {
-	while (n-- > 1 && first < last)
-		first *= 2;
-	return smaller(first, last);
+	p->nexpired -= s->expired != EXPIRED_NOT;
+	p->noversize -= s->expired == EXPIRED_SIZE;
+	s->expired = why;
+	p->nexpired += why != EXPIRED_NOT;
+	p->noversize += why == EXPIRED_SIZE;
 }
 
 void
 renew_forget(struct pool *p, struct slot *s)
 {
-	if (s->expired)
-		p->nexpired--;
-	if (s->oversize)
-		p->noversize--;
-	s->expired = s->oversize = false;
+	renew_expire(p, s, EXPIRED_NOT);
+}
+
+static void
+renew_enter(struct pool *p, enum replace_state state, struct slot *s)
+{
+	p->replace = state;
+	p->replacing = s;
+}
+
+unsigned int
+renew_surge(const struct pool *p)
+{
+	return p->replace == REPLACE_SURGE || p->replace == REPLACE_CANARY;
+}
+
+bool
+renew_is_surge(const struct pool *p, const struct slot *s)
+{
+	return renew_surge(p) > 0 && s == p->replacing;
+}
+
+bool
+renew_is_outgoing(const struct pool *p, const struct slot *s)
+{
+	return p->replace == REPLACE_OUTGOING && s == p->replacing;
+}
+
+void
+renew_left(struct pool *p, const struct slot *s)
+{
+	if (renew_is_surge(p, s))
+		renew_enter(p, REPLACE_IDLE, NULL);
 }
 
 /* Without a pause a new worker that ends at once would be a loop. */
-void
-renew_in_vain(struct pool *p, const struct slot *s)
+static void
+in_vain(struct pool *p, const struct slot *s)
 {
-	p->renew_after = slot_later(s->spawned, doubled(POOL_FAIL_FIRST,
+	p->renew_after = slot_later(s->spawned, slot_doubled(POOL_FAIL_FIRST,
 	    ++p->renewals, POOL_FAIL_LAST));
 }
 
-static void
-expire(struct pool *p, struct slot *s, uint64_t *count)
+/* Where another has ended, and not by our wish, the new one replaces it. */
+void
+renew_vacated(struct pool *p, const struct slot *s)
 {
-	if (s->expired)
-		return;
-	s->expired = true;
-	p->nexpired++;
-	(*count)++;
-}
-
-/* Its age is a reason of its own, and waits for nothing. */
-static void
-expire_old(struct pool *p, struct slot *s)
-{
-	expire(p, s, &p->counts.aged);
-	if (s->oversize)
-		p->noversize--;
-	s->oversize = false;
+	if (renew_is_surge(p, s) && !s->leaving)
+		in_vain(p, s);
+	if (renew_is_outgoing(p, s) || (renew_surge(p) > 0 && !s->leaving))
+		renew_enter(p, REPLACE_IDLE, NULL);
 }
 
 void
@@ -120,7 +142,8 @@ renew_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	(void)ev;
 	if (now >= s->expires) {
 		s->expires = NEVER;
-		expire_old(p, s);
+		p->counts.aged += s->expired == EXPIRED_NOT;
+		renew_expire(p, s, EXPIRED_AGE);
 	}
 	if (now >= s->measure_at) {
 		s->measure_at = slot_later(now, POOL_MEASURE);
@@ -129,13 +152,13 @@ renew_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	renew_look_overdue(p, s, now);
 	if (now >= s->prove_at) {
 		s->prove_at = NEVER;
-		if (s == p->extra && !p->proven) {
-			s->pause = smaller(s->pause * 2, POOL_PROOF_LAST);
+		if (p->replace == REPLACE_CANARY && s == p->replacing) {
+			s->pause = min64(s->pause * 2, POOL_PROOF_LAST);
 			s->prove_at = slot_later(now, s->pause);
 			slot_push(p, s, POOL_PROVE);
 		}
 	}
-	arm(p, s);
+	renew_arm(p, s);
 }
 
 /*
@@ -156,7 +179,7 @@ grown_soon(struct pool *p, const struct slot *s, uint64_t now)
 		return;
 	p->soon++;
 	p->soon_at = now;
-	pause = doubled(POOL_SOON_FIRST, p->soon, POOL_SOON_LAST);
+	pause = slot_doubled(POOL_SOON_FIRST, p->soon, POOL_SOON_LAST);
 	p->resize_after = slot_later(now, pause);
 	if (p->soon == POOL_SOON_MAX)
 		slot_notice(p, NOTICE_TOO_SMALL, NULL)->delay = POOL_SOON_LAST;
@@ -166,11 +189,11 @@ void
 renew_measured(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	if (p->conf.max_rss == 0 || ev->size <= p->conf.max_rss || s->expired)
+	if (p->conf.max_rss == 0 || ev->size <= p->conf.max_rss ||
+	    s->expired != EXPIRED_NOT)
 		return;
-	expire(p, s, &p->counts.grown);
-	s->oversize = true;
-	p->noversize++;
+	p->counts.grown++;
+	renew_expire(p, s, EXPIRED_SIZE);
 	slot_notice(p, NOTICE_GROWN, s)->size = ev->size;
 	grown_soon(p, s, now);
 }
@@ -195,7 +218,7 @@ renew_overdue(struct pool *p, struct slot *s, const struct pool_event *ev,
 		p->counts.timed_out++;
 		s->overdue_at = slot_later(now, POOL_FAST_STOP);
 		if (s->state == SLOT_READY)
-			arm(p, s);
+			renew_arm(p, s);
 	}
 	s->timed_out = o->pid == s->pid;
 	a = slot_push(p, s, POOL_SIGNAL_HOLDER);
@@ -211,34 +234,32 @@ renew_proved(struct pool *p, struct slot *s, const struct pool_event *ev,
 	uint64_t connection = ev->exam.connection;
 
 	(void)now;
-	if (s != p->extra)
+	if (p->replace != REPLACE_CANARY || s != p->replacing)
 		return;
 	if (s->served && connection != s->proof)
-		p->proven = true;
+		p->reload = RELOAD_PROVEN;
 	else if (connection != 0) {
 		s->served = true;
 		s->proof = connection;
 	}
 }
 
-/* Did the reload's program serve a request, or was it given the time to? */
-static bool
-ask_proof(struct pool *p, uint64_t now)
+static void
+begin_canary(struct pool *p, struct slot *s, uint64_t now)
 {
-	struct slot *s = p->extra;
+	renew_enter(p, REPLACE_CANARY, s);
+	p->prove_by = slot_later(now, p->conf.proof);
+	s->served = false;
+	s->pause = POOL_LOOK_FIRST;
+	s->prove_at = slot_later(now, s->pause);
+	renew_arm(p, s);
+}
 
-	if (!p->reloading || p->proven || p->conf.proof == 0)
-		return true;
-	/* Not asked yet, or of another one, which is in question no more. */
-	if (s->prove_at == NEVER) {
-		p->prove_by = slot_later(now, p->conf.proof);
-		s->served = false;
-		s->pause = POOL_LOOK_FIRST;
-		s->prove_at = slot_later(now, s->pause);
-		arm(p, s);
-	}
-	p->proven = now >= p->prove_by;
-	return p->proven;
+void
+renew_served(struct pool *p, const struct slot *s)
+{
+	if (renew_is_surge(p, s) && p->reload == RELOAD_UNPROVEN)
+		p->reload = RELOAD_PROVEN;
 }
 
 void
@@ -248,9 +269,7 @@ renew_reload(struct pool *p)
 
 	if (p->phase >= PHASE_STOP)
 		return;	/* in the start it waits until that is over */
-	p->reloading = true;
-	p->proven = false;
-	p->prove_by = NEVER;
+	p->reload = RELOAD_UNPROVEN;
 	p->generation++;
 	p->soon = 0;	/* of the old program */
 	p->resize_after = 0;
@@ -270,10 +289,11 @@ renew_failed(struct pool *p, const struct slot *s,
 {
 	struct pool_notice *n;
 
-	if (!p->reloading || s->generation != p->generation)
+	if (p->reload == RELOAD_OFF || s->generation != p->generation)
 		return;
-	p->reloading = false;
-	p->extra = NULL;
+	p->reload = RELOAD_OFF;
+	if (renew_surge(p) > 0)
+		renew_enter(p, REPLACE_IDLE, NULL);
 	p->counts.reloads_failed++;
 	n = slot_notice(p, NOTICE_RELOAD_FAILED, s);
 	n->failed = ev->failed;
@@ -284,26 +304,29 @@ renew_failed(struct pool *p, const struct slot *s,
 	n->age = now - s->spawned;
 }
 
+void
+renew_crashed(struct pool *p, const struct slot *s,
+    const struct pool_event *ev, uint64_t now)
+{
+	if (renew_is_surge(p, s) && p->reload == RELOAD_UNPROVEN &&
+	    p->conf.proof != 0)
+		renew_failed(p, s, ev, now);
+}
+
 static bool
 is_old(const struct pool *p, const struct slot *s)
 {
-	return s != p->extra && (s->expired ||
-	    (p->reloading && s->generation != p->generation));
-}
-
-static uint64_t
-larger(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
+	return !renew_is_surge(p, s) && (s->expired != EXPIRED_NOT ||
+	    (p->reload != RELOAD_OFF && s->generation != p->generation));
 }
 
 /* When a replacement may begin; those that are too large may have to wait. */
 static uint64_t
 due_after(const struct pool *p, bool oversize)
 {
-	if (p->reloading)
+	if (p->reload != RELOAD_OFF)
 		return 0;
-	return oversize ? larger(p->renew_after, p->resize_after) :
+	return oversize ? max64(p->renew_after, p->resize_after) :
 	    p->renew_after;
 }
 
@@ -314,13 +337,13 @@ renew_find_old(const struct pool *p, uint64_t now)
 	struct slot *s, *later = NULL;
 	size_t i;
 
-	if (!p->reloading && p->nexpired == 0)
+	if (p->reload == RELOAD_OFF && p->nexpired == 0)
 		return NULL;
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		TAILQ_FOREACH(s, &p->lists[states[i]], by_state) {
 			if (!is_old(p, s))
 				continue;
-			if (now >= due_after(p, s->oversize))
+			if (now >= due_after(p, s->expired == EXPIRED_SIZE))
 				return s;
 			if (later == NULL)
 				later = s;
@@ -350,61 +373,76 @@ find_unproven(const struct pool *p)
 static void
 reload_done(struct pool *p)
 {
-	if (!p->reloading || find_unproven(p))
+	if (p->reload == RELOAD_OFF || find_unproven(p))
 		return;
-	p->reloading = false;
+	p->reload = RELOAD_OFF;
 	p->counts.reloads++;
 	slot_notice(p, NOTICE_RELOADED, NULL);
 }
 
-/* Is there something to replace, and nothing that has to come first? */
+/*
+ * Is the new worker as it should be, so that an old one may go? Or has a
+ * second reload overtaken it?
+ */
 static bool
-take_turn(struct pool *p, uint64_t now)
+surge_ends(struct pool *p, uint64_t now)
 {
-	if (p->phase != PHASE_UP || p->going != NULL ||
-	    (!p->reloading && p->nexpired == 0 && p->extra == NULL))
-		return false;
-	if (p->extra != NULL && p->reloading &&
-	    p->extra->generation != p->generation)
-		p->extra = NULL;	/* a second reload overtook it */
-	if (p->extra != NULL && (p->extra->state != SLOT_READY ||
-	    !ask_proof(p, now)))
-		return false;
-	if (p->extra != NULL) {
-		p->renewals = 0;
-		p->unfit = true;	/* should there be no old one left */
+	struct slot *s = p->replacing;
+
+	if (p->reload != RELOAD_OFF && s->generation != p->generation) {
+		renew_enter(p, REPLACE_IDLE, NULL);
+		return true;
 	}
-	p->extra = NULL;
+	if (s->state != SLOT_READY) {
+		renew_enter(p, REPLACE_SURGE, s);
+		return false;
+	}
+	if (p->reload == RELOAD_UNPROVEN && p->conf.proof != 0) {
+		if (p->replace == REPLACE_SURGE)
+			begin_canary(p, s, now);
+		if (now < p->prove_by)
+			return false;
+		p->reload = RELOAD_PROVEN;
+	}
+	renew_enter(p, REPLACE_IDLE, NULL);
+	p->renewals = 0;
+	p->unfit = true;	/* should there be no old one left */
 	return true;
 }
 
 void
 renew_step(struct pool *p, uint64_t now)
 {
-	struct slot *old;
+	struct slot *old, *s;
 
-	if (!take_turn(p, now))
+	if (p->phase != PHASE_UP || p->replace == REPLACE_OUTGOING ||
+	    (p->reload == RELOAD_OFF && p->nexpired == 0 &&
+	    p->replace == REPLACE_IDLE))
+		return;
+	if (p->replace != REPLACE_IDLE && !surge_ends(p, now))
 		return;
 	if ((old = renew_find_old(p, now)) == NULL)
 		reload_done(p);
 	else if (pool_staying(p) > p->target) {
-		p->going = old;
+		renew_enter(p, REPLACE_OUTGOING, old);
 		slot_end(p, old, now);
-	} else if (now >= due_after(p, old->oversize) &&
-	    pool_has_room(p) && (p->extra = pool_empty(p)) != NULL)
-		slot_spawn(p, p->extra);
+	} else if (now >= due_after(p, old->expired == EXPIRED_SIZE) &&
+	    pool_has_room(p) && (s = pool_empty(p)) != NULL) {
+		renew_enter(p, REPLACE_SURGE, s);
+		slot_spawn(p, s);
+	}
 }
 
 uint64_t
 renew_deadline(const struct pool *p)
 {
-	if (p->phase != PHASE_UP || p->going != NULL)
+	if (p->phase != PHASE_UP)
 		return NEVER;
-	if (p->extra == NULL && !pool_has_room(p))
-		return NEVER;	/* until one that leaves is gone */
-	if (p->extra != NULL)
-		return p->reloading && !p->proven &&
-		    p->extra->state == SLOT_READY ? p->prove_by : NEVER;
-	return !p->reloading && p->nexpired > 0 ?
+	if (p->replace == REPLACE_CANARY)
+		return p->prove_by;
+	/* An event ends what is under way, and makes room. */
+	if (p->replace != REPLACE_IDLE || !pool_has_room(p))
+		return NEVER;
+	return p->reload == RELOAD_OFF && p->nexpired > 0 ?
 	    due_after(p, p->nexpired == p->noversize) : NEVER;
 }

@@ -15,29 +15,23 @@
 #include "pool/pool.h"
 #include "pool/slot.h"
 
-static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* The next look, in growing pauses. */
 static void
 examine_later(struct pool *p, struct slot *s, uint64_t now)
 {
 	slot_enter(p, s, SLOT_RETIRING,
-	    smaller(slot_later(now, s->pause), s->end_by));
-	s->pause = smaller(s->pause * 2, POOL_EXAM_LAST);
+	    min64(slot_later(now, s->pause), s->end_by));
+	s->pause = min64(s->pause * 2, POOL_EXAM_LAST);
 }
 
 /* The stop signal; whether it is heeded is seen after a while. */
 static void
-tell(struct pool *p, struct slot *s, bool whole, uint64_t now)
+send_stop_signal(struct pool *p, struct slot *s, bool whole, uint64_t now)
 {
 	s->told = true;
 	slot_signal(p, s, p->conf.stop_signal, whole);
 	slot_enter(p, s, SLOT_STOPPING,
-	    smaller(slot_later(now, POOL_HEED), s->end_by));
+	    min64(slot_later(now, POOL_HEED), s->end_by));
 }
 
 /* One at a time is stopped. It hears when it is the next: retire_forget(). */
@@ -45,7 +39,7 @@ static void
 await_turn(struct pool *p, struct slot *s, uint64_t now)
 {
 	s->turn = true;
-	slot_enter(p, s, SLOT_RETIRING, smaller(slot_later(now, POOL_EXAM_LAST),
+	slot_enter(p, s, SLOT_RETIRING, min64(slot_later(now, POOL_EXAM_LAST),
 	    s->end_by));
 }
 
@@ -59,7 +53,7 @@ retire_begin(struct pool *p, struct slot *s, uint64_t now)
 	/* As long as it serves --request-timeout holds, too. */
 	if (s->ready == 0)
 		s->overdue_at = p->conf.request_timeout != 0 ? now : NEVER;
-	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
+	s->end_by = min64(slot_later(now, p->conf.stop_timeout),
 	    p->stop_by);
 	s->pause = POOL_EXAM_FIRST;
 	if (p->count[SLOT_RETIRING] >= POOL_EXAMS) {
@@ -83,8 +77,7 @@ retire_leave(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (s->leaving)
 		return;
 	renew_forget(p, s);
-	if (p->extra == s)
-		p->extra = NULL;
+	renew_left(p, s);
 	s->leaving = true;
 	p->nleaving++;
 }
@@ -187,7 +180,7 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 	    x->served);
 	if (s->constant) {
 		s->pause = POOL_EXAM_FIRST;
-		slot_deadline(p, s, smaller(slot_later(now, s->pause),
+		slot_deadline(p, s, min64(slot_later(now, s->pause),
 		    s->end_by));
 	}
 	s->busy = true;
@@ -197,7 +190,7 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 	/* Under load it may never be met idle; who catches it, finishes. */
 	if (s->constant && x->catches && !x->threaded && !s->told &&
 	    drain_allows(p) && now - s->retiring >= POOL_CONSTANT)
-		tell(p, s, false, now);
+		send_stop_signal(p, s, false, now);
 }
 
 /* Does a process that was left behind neither serve nor wait for work? */
@@ -222,7 +215,7 @@ found_unknown(struct pool *p, struct slot *s, const struct exam *x,
 	if (x->threaded && now - s->unknown < POOL_CONSTANT)
 		return;
 	if (x->catches && !s->told && drain_allows(p))
-		tell(p, s, false, now);
+		send_stop_signal(p, s, false, now);
 }
 
 void
@@ -280,7 +273,8 @@ retire_forget(struct pool *p, const struct slot *s)
 bool
 retire_undo(struct pool *p, struct slot *s, uint64_t now)
 {
-	if (!s->leaving || s->told || s->orphan || s == p->going)
+	if (!s->leaving || s->told || s->orphan ||
+	    renew_is_outgoing(p, s))
 		return false;
 	s->leaving = false;
 	p->nleaving--;
@@ -294,7 +288,7 @@ retire_thaw(struct pool *p, struct slot *s, uint64_t pause, uint64_t now)
 	retire_forget(p, s);
 	slot_signal(p, s, SIGCONT, false);
 	slot_enter(p, s, SLOT_RETIRING,
-	    smaller(slot_later(now, pause), s->end_by));
+	    min64(slot_later(now, pause), s->end_by));
 }
 
 void
@@ -360,7 +354,7 @@ retire_tell_frozen(struct pool *p, struct slot *s, uint64_t now)
 		slot_enter(p, s, SLOT_KILLED, NEVER);
 		return;
 	}
-	tell(p, s, false, now);
+	send_stop_signal(p, s, false, now);
 	slot_signal(p, s, SIGCONT, false);
 }
 

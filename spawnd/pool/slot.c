@@ -116,10 +116,12 @@ slot_later(uint64_t now, uint64_t pause)
 	return now > NEVER - pause ? NEVER : now + pause;
 }
 
-static uint64_t
-smaller(uint64_t a, uint64_t b)
+uint64_t
+slot_doubled(uint64_t first, unsigned int n, uint64_t last)
 {
-	return a < b ? a : b;
+	while (n-- > 1 && first < last)
+		first *= 2;
+	return min64(first, last);
 }
 
 uint64_t
@@ -166,21 +168,15 @@ slot_vacate(struct pool *p, struct slot *s)
 	/* In a stop none is wanted. */
 	if (!s->leaving &&
 	    (pool_staying(p) <= p->target ||
-	    (p->reloading && s->generation == p->generation)))
+	    (p->reload != RELOAD_OFF && s->generation == p->generation)))
 		return false;
 	retire_forget(p, s);
 	renew_forget(p, s);
+	renew_vacated(p, s);
 	if (s->leaving)
 		p->nleaving--;
-	else {
-		if (p->extra == s)
-			renew_in_vain(p, s);
-		p->extra = NULL;
-	}
 	if (s->orphan)
 		p->norphans--;
-	if (p->going == s)
-		p->going = NULL;
 	s->leaving = s->orphan = false;
 	s->pid = 0;
 	s->failures = s->quick = 0;
@@ -193,16 +189,16 @@ void
 slot_stop(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	uint64_t pause = p->fast ? smaller(POOL_FAST_STOP,
+	uint64_t pause = p->fast ? min64(POOL_FAST_STOP,
 	    p->conf.stop_timeout) : p->conf.stop_timeout;
-	uint64_t when = smaller(slot_later(now, pause), p->stop_by);
+	uint64_t when = min64(slot_later(now, pause), p->stop_by);
 
 	(void)ev;
 	if (s->state == SLOT_STARTING || s->state == SLOT_READY) {
 		s->busy = false;	/* not that it was seen */
 		s->age = 0;
 	} else
-		when = smaller(when, s->end_by);
+		when = min64(when, s->end_by);
 	s->end_by = when;
 	slot_signal(p, s, p->conf.stop_signal, true);
 	slot_enter(p, s, SLOT_STOPPING, when);
@@ -238,14 +234,12 @@ slot_ready_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	uint64_t delay = 0;
 
 	if (is_expected(p, s, ev->status)) {
-		if (s == p->extra)
-			p->proven = true;
+		renew_served(p, s);
 		slot_recycle(p, s);
 		return;
 	}
 	p->counts.crashed++;
-	if (s == p->extra && !p->proven && p->conf.proof != 0)
-		renew_failed(p, s, ev, now);
+	renew_crashed(p, s, ev, now);
 	n = slot_notice(p, NOTICE_EXIT, s);
 	n->status = ev->status;
 	n->was_ready = true;

@@ -8,6 +8,13 @@
 
 #include "pool/pool.h"
 
+/* Is a worker to be replaced? */
+enum expired {
+	EXPIRED_NOT,
+	EXPIRED_SIZE,		/* too large, which may wait */
+	EXPIRED_AGE		/* too old, whatever its size is */
+};
+
 struct slot {
 	enum slot_state	 state;
 	pid_t		 pid;
@@ -27,8 +34,7 @@ struct slot {
 	uint64_t	 prove_at;	/* the next look of a reload's proof */
 	pid_t		 late;		/* who was told for its old request */
 	bool		 timed_out;
-	bool		 expired;	/* to be replaced: too old or large */
-	bool		 oversize;	/* only for that, which may wait */
+	enum expired	 expired;
 	bool		 orphan;
 	bool		 rest;		/* started in a stop, for who waits */
 	bool		 served;	/* of a proof: seen with a connection */
@@ -55,6 +61,20 @@ struct slot {
 
 TAILQ_HEAD(slot_list, slot);
 RB_HEAD(slot_times, slot);
+
+/* How far it is that an old worker is replaced; see renew.c. */
+enum replace_state {
+	REPLACE_IDLE,
+	REPLACE_SURGE,		/* one more is to become ready */
+	REPLACE_CANARY,		/* it is, and is to serve a request */
+	REPLACE_OUTGOING	/* an old one goes */
+};
+
+enum reload_state {
+	RELOAD_OFF,
+	RELOAD_UNPROVEN,	/* the program has not served yet */
+	RELOAD_PROVEN		/* it has, or did not fail for long enough */
+};
 
 /* How far a stop is that serves what waits; see drain.c. */
 enum drain_state {
@@ -88,9 +108,11 @@ struct pool {
 	int64_t		 tokens;	/* millionths; below 0: owed */
 	uint64_t	 refilled;
 	uint64_t	 random;
-	bool		 reloading;
-	bool		 proven;	/* the reload's program has served */
-	uint64_t	 prove_by;	/* or is taken to; NEVER: not asked */
+	enum reload_state reload;
+	enum replace_state replace;
+	struct slot	*replacing;	/* the new worker, or REPLACE_OUTGOING:
+					   the old one; or NULL */
+	uint64_t	 prove_by;	/* REPLACE_CANARY: or it is proven */
 	unsigned int	 nexpired;
 	unsigned int	 noversize;	/* of them */
 	unsigned int	 renewals;	/* of them that failed in a row */
@@ -99,8 +121,6 @@ struct pool {
 	uint64_t	 renew_after;	/* for the next try */
 	uint64_t	 resize_after;	/* and for one of those too large */
 	unsigned int	 generation;
-	struct slot	*extra;		/* the new worker of a renewal */
-	struct slot	*going;		/* the one it replaces */
 	struct slot	*frozen;	/* the one in SLOT_FREEZING */
 	struct slot	*called;	/* the next, on its way there */
 	uint64_t	 stop_by;	/* the stop's own deadline */
@@ -143,8 +163,19 @@ void	 renew_look_overdue(struct pool *p, struct slot *s, uint64_t now);
 void	 renew_ready(struct pool *p, struct slot *s, uint64_t now);
 /* It is gone, or goes: that it was to be replaced is no matter any more. */
 void	 renew_forget(struct pool *p, struct slot *s);
-/* The new worker of a renewal was in vain. */
-void	 renew_in_vain(struct pool *p, const struct slot *s);
+/* Is it the one more that there is to replace an old one? */
+bool	 renew_is_surge(const struct pool *p, const struct slot *s);
+/* Is it the old one, on its way out? */
+bool	 renew_is_outgoing(const struct pool *p, const struct slot *s);
+/* How many more than wanted may be ready because of that. */
+unsigned int renew_surge(const struct pool *p);
+/* It leaves; or it is gone, and its slot is empty. */
+void	 renew_left(struct pool *p, const struct slot *s);
+void	 renew_vacated(struct pool *p, const struct slot *s);
+/* A ready worker has ended as it should; or not. */
+void	 renew_served(struct pool *p, const struct slot *s);
+void	 renew_crashed(struct pool *p, const struct slot *s,
+	    const struct pool_event *ev, uint64_t now);
 /* A reload begins. */
 void	 renew_reload(struct pool *p);
 /* The reload's new program has failed, and the reload with it. */
@@ -231,6 +262,8 @@ struct pool_notice *slot_notice(struct pool *p, enum notice what,
 	    const struct slot *s);
 /* Some number, the same for the same seed. */
 uint64_t slot_random(struct pool *p);
+/* first, doubled n - 1 times, at most last. */
+uint64_t slot_doubled(uint64_t first, unsigned int n, uint64_t last);
 /* now + pause, at most NEVER. */
 uint64_t slot_later(uint64_t now, uint64_t pause);
 

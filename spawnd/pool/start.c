@@ -11,21 +11,6 @@
 #include "pool/pool.h"
 #include "pool/slot.h"
 
-static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* first, doubled n - 1 times, at most last. */
-static uint64_t
-doubled(uint64_t first, unsigned int n, uint64_t last)
-{
-	while (n-- > 1 && first < last)
-		first *= 2;
-	return smaller(first, last);
-}
-
 /* Up to a quarter less, so that slots which failed together part. */
 static uint64_t
 jitter(struct pool *p, uint64_t delay)
@@ -76,7 +61,7 @@ start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
 	p->counts.failed++;
 	p->drain_failures++;
 	s->failures++;
-	delay = jitter(p, doubled(POOL_FAIL_FIRST, s->failures,
+	delay = jitter(p, slot_doubled(POOL_FAIL_FIRST, s->failures,
 	    POOL_FAIL_LAST));
 	n = slot_notice(p, ev->what == EV_NOFORK ? NOTICE_NOFORK : NOTICE_EXIT,
 	    s);
@@ -103,7 +88,7 @@ start_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
 	s->ready_by = slot_later(now, p->conf.start_timeout);
 	s->pause = POOL_LOOK_FIRST;
 	slot_enter(p, s, SLOT_STARTING,
-	    smaller(slot_later(now, s->pause), s->ready_by));
+	    min64(slot_later(now, s->pause), s->ready_by));
 	if (s->leaving)
 		slot_stop(p, s, ev, now);
 }
@@ -130,9 +115,9 @@ start_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	uint64_t next;
 
 	(void)ev;
-	s->pause = smaller(s->pause * 2, longest_pause(p));
+	s->pause = min64(s->pause * 2, longest_pause(p));
 	next = slot_later(now, s->pause);
-	slot_deadline(p, s, now < s->ready_by ? smaller(next, s->ready_by) :
+	slot_deadline(p, s, now < s->ready_by ? min64(next, s->ready_by) :
 	    next);
 	slot_push(p, s, POOL_LOOK)->age = now - s->spawned;
 }
@@ -182,7 +167,7 @@ unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	if (slot_vacate(p, s))
 		return;
-	next = slot_later(s->spawned, doubled(POOL_QUICK_FIRST, s->quick,
+	next = slot_later(s->spawned, slot_doubled(POOL_QUICK_FIRST, s->quick,
 	    POOL_QUICK_LAST));
 	delay = next > now ? next - now : 0;
 	slot_spawn_after(p, s, now, delay);
@@ -198,7 +183,7 @@ served_unseen(const struct pool *p, const struct slot *s,
 {
 	return p->phase == PHASE_UP && !ev->exec_failed &&
 	    ev->moved == MOVED_YES &&
-	    !(p->reloading && s->generation == p->generation);
+	    (p->reload == RELOAD_OFF || s->generation != p->generation);
 }
 
 void

@@ -10,7 +10,7 @@
 
 /* Nothing follows from that event in that state. */
 static void
-ignore(struct pool *p, struct slot *s, const struct pool_event *ev,
+table_ignore(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	(void)p;
@@ -64,7 +64,7 @@ static slot_handler *const table[SLOT_NSTATES][EV_NSLOT] = {
 		[EV_MEASURED] = table_never,
 		[EV_OVERDUE] = table_never,
 		[EV_TIMER] = table_never,
-		[EV_END] = ignore,
+		[EV_END] = table_ignore,
 	},
 	[SLOT_SPAWNING] = {
 		[EV_SPAWNED] = start_spawned,
@@ -84,7 +84,7 @@ static slot_handler *const table[SLOT_NSTATES][EV_NSLOT] = {
 		[EV_NOFORK] = table_never,
 		[EV_LOOKED] = start_looked,
 		[EV_EXAMINED] = table_never,
-		[EV_HALTED] = ignore,
+		[EV_HALTED] = table_ignore,
 		[EV_EXIT] = start_exit,
 		[EV_PROVED] = table_never,
 		[EV_MEASURED] = table_never,
@@ -95,9 +95,9 @@ static slot_handler *const table[SLOT_NSTATES][EV_NSLOT] = {
 	[SLOT_READY] = {
 		[EV_SPAWNED] = table_never,
 		[EV_NOFORK] = table_never,
-		[EV_LOOKED] = ignore,
-		[EV_EXAMINED] = ignore,
-		[EV_HALTED] = ignore,
+		[EV_LOOKED] = table_ignore,
+		[EV_EXAMINED] = table_ignore,
+		[EV_HALTED] = table_ignore,
 		[EV_EXIT] = slot_ready_exit,
 		[EV_PROVED] = renew_proved,
 		[EV_MEASURED] = renew_measured,
@@ -108,12 +108,12 @@ static slot_handler *const table[SLOT_NSTATES][EV_NSLOT] = {
 	[SLOT_RETIRING] = {
 		[EV_SPAWNED] = table_never,
 		[EV_NOFORK] = table_never,
-		[EV_LOOKED] = ignore,
+		[EV_LOOKED] = table_ignore,
 		[EV_EXAMINED] = retire_examined,
-		[EV_HALTED] = ignore,
+		[EV_HALTED] = table_ignore,
 		[EV_EXIT] = retire_gone,
-		[EV_PROVED] = ignore,
-		[EV_MEASURED] = ignore,
+		[EV_PROVED] = table_ignore,
+		[EV_MEASURED] = table_ignore,
 		[EV_OVERDUE] = renew_overdue,
 		[EV_TIMER] = retire_timer,
 		[EV_END] = retire_end_again,
@@ -121,39 +121,39 @@ static slot_handler *const table[SLOT_NSTATES][EV_NSLOT] = {
 	[SLOT_FREEZING] = {
 		[EV_SPAWNED] = table_never,
 		[EV_NOFORK] = table_never,
-		[EV_LOOKED] = ignore,
+		[EV_LOOKED] = table_ignore,
 		[EV_EXAMINED] = retire_freeze_examined,
 		[EV_HALTED] = retire_halted,
 		[EV_EXIT] = retire_gone,
-		[EV_PROVED] = ignore,
-		[EV_MEASURED] = ignore,
-		[EV_OVERDUE] = ignore,
+		[EV_PROVED] = table_ignore,
+		[EV_MEASURED] = table_ignore,
+		[EV_OVERDUE] = table_ignore,
 		[EV_TIMER] = retire_freeze_timer,
 		[EV_END] = retire_end_again,
 	},
 	[SLOT_STOPPING] = {
 		[EV_SPAWNED] = table_never,
 		[EV_NOFORK] = table_never,
-		[EV_LOOKED] = ignore,
-		[EV_EXAMINED] = ignore,
-		[EV_HALTED] = ignore,
+		[EV_LOOKED] = table_ignore,
+		[EV_EXAMINED] = table_ignore,
+		[EV_HALTED] = table_ignore,
 		[EV_EXIT] = retire_gone,
-		[EV_PROVED] = ignore,
-		[EV_MEASURED] = ignore,
-		[EV_OVERDUE] = ignore,
+		[EV_PROVED] = table_ignore,
+		[EV_MEASURED] = table_ignore,
+		[EV_OVERDUE] = table_ignore,
 		[EV_TIMER] = retire_stop_timer,
 		[EV_END] = retire_end_again,
 	},
 	[SLOT_KILLED] = {
 		[EV_SPAWNED] = table_never,
 		[EV_NOFORK] = table_never,
-		[EV_LOOKED] = ignore,
-		[EV_EXAMINED] = ignore,
-		[EV_HALTED] = ignore,
+		[EV_LOOKED] = table_ignore,
+		[EV_EXAMINED] = table_ignore,
+		[EV_HALTED] = table_ignore,
 		[EV_EXIT] = retire_gone,
-		[EV_PROVED] = ignore,
-		[EV_MEASURED] = ignore,
-		[EV_OVERDUE] = ignore,
+		[EV_PROVED] = table_ignore,
+		[EV_MEASURED] = table_ignore,
+		[EV_OVERDUE] = table_ignore,
 		[EV_TIMER] = table_never,
 		[EV_END] = retire_leave,
 	},
@@ -187,13 +187,13 @@ table_acts(enum slot_state state, enum pool_event_kind event)
 {
 	slot_handler *h = table[state][event];
 
-	return h != ignore && h != table_never;
+	return h != table_ignore && h != table_never;
 }
 
 bool
 table_ignores(enum slot_state state, enum pool_event_kind event)
 {
-	return table[state][event] == ignore;
+	return table[state][event] == table_ignore;
 }
 
 const char *

@@ -106,7 +106,7 @@ find_obstacle(const char *path, char *part, size_t size)
 
 /* Is it there, and can it be reached? Else an error says why not. */
 static bool
-reach(struct program *x, struct stat *st)
+check_reachable(struct program *x, struct stat *st)
 {
 	char part[PATH_MAX], why[2 * PATH_MAX + 256];
 	int error;
@@ -124,7 +124,7 @@ reach(struct program *x, struct stat *st)
 }
 
 static void
-say(struct program *x, enum finding_level level, const char *text)
+add_finding(struct program *x, enum finding_level level, const char *text)
 {
 	findings_add(x->f, level, EX_CONFIG, "%s: %s", x->what, text);
 }
@@ -136,10 +136,10 @@ check_executable(struct program *x)
 	const mode_t all = S_IXUSR | S_IXGRP | S_IXOTH;
 	struct stat st;
 
-	if (!reach(x, &st))
+	if (!check_reachable(x, &st))
 		return false;
 	if (!S_ISREG(st.st_mode)) {
-		say(x, FINDING_ERROR, S_ISDIR(st.st_mode) ?
+		add_finding(x, FINDING_ERROR, S_ISDIR(st.st_mode) ?
 		    "it is a directory" : "it is not a regular file");
 		return false;
 	}
@@ -197,7 +197,8 @@ check_script(struct program *x, struct script *s)
 	const char *base;
 
 	if (s->interp[0] == '\0' || strcmp(s->interp, "\r") == 0) {
-		say(x, FINDING_ERROR, "its #! line names no interpreter");
+		add_finding(x, FINDING_ERROR, "its #! line names no "
+		    "interpreter");
 		return;
 	}
 	if (s->crlf && s->arg[0] == '\0' && access(s->interp, F_OK) == -1) {
@@ -208,10 +209,10 @@ check_script(struct program *x, struct script *s)
 		return;
 	}
 	if (s->crlf)
-		say(x, FINDING_WARNING, "its lines end in CR LF");
+		add_finding(x, FINDING_WARNING, "its lines end in CR LF");
 	if (x->depth >= SCRIPT_DEPTH) {
-		say(x, FINDING_ERROR, "too many interpreters that are scripts "
-		    "themselves");
+		add_finding(x, FINDING_ERROR, "too many interpreters that "
+		    "are scripts themselves");
 		return;
 	}
 	init_next(&next, x, ": its interpreter ", s->interp);
@@ -233,7 +234,7 @@ check_elf(struct program *x, int fd)
 	if (unfit == NULL)
 		unfit = elf_unfit(&e, why, sizeof(why));
 	if (unfit != NULL)
-		say(x, FINDING_ERROR, unfit);
+		add_finding(x, FINDING_ERROR, unfit);
 	else if (e.interp != NULL) {
 		init_next(&loader, x, ": its loader ", e.interp);
 		if (x->p->jail != NULL)
@@ -261,7 +262,7 @@ look_into(struct program *x)
 	}
 	switch (script_read(fd, &s)) {
 	case SCRIPT_EMPTY:
-		say(x, FINDING_ERROR, "it is empty");
+		add_finding(x, FINDING_ERROR, "it is empty");
 		break;
 	case SCRIPT_LINES:
 		check_script(x, &s);
@@ -270,8 +271,8 @@ look_into(struct program *x)
 		check_elf(x, fd);
 		break;
 	case SCRIPT_NEITHER:
-		say(x, FINDING_ERROR, "it is neither a program nor a script "
-		    "with a #! line");
+		add_finding(x, FINDING_ERROR, "it is neither a program nor a "
+		    "script with a #! line");
 		break;
 	}
 	close(fd);
@@ -297,10 +298,10 @@ check_chdir(const struct plan *p, struct findings *f)
 	struct stat st;
 
 	init_first(&x, p, f, "chdir", p->chdir);
-	if (!reach(&x, &st))
+	if (!check_reachable(&x, &st))
 		return;
 	if (!S_ISDIR(st.st_mode))
-		say(&x, FINDING_ERROR, "it is not a directory");
+		add_finding(&x, FINDING_ERROR, "it is not a directory");
 	else if (chdir(p->chdir) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: it may not be "
 		    "searched by %s (mode %04o, owner %u:%u)", x.what,

@@ -55,7 +55,7 @@ any_listener(void)
 
 /* The child. Lines of a letter and text, the last one is the letter Z. */
 static void __attribute__((noreturn))
-look_inside(struct plan *p, int fd)
+run_scout(struct plan *p, int fd)
 {
 	struct guarantees g = { 0 };
 	struct findings f = { 0 };
@@ -105,7 +105,7 @@ read_report(int fd, char *buf, size_t size)
 }
 
 static void
-take_line(const char *line, struct findings *f, struct guarantees *g)
+take_report_line(const char *line, struct findings *f, struct guarantees *g)
 {
 	size_t i;
 
@@ -137,7 +137,7 @@ take_report(char *report, size_t len, struct findings *f,
 		len -= (size_t)(end - line) + 1;
 		if (strcmp(line, "Z") == 0)
 			return true;
-		take_line(line, f, g);
+		take_report_line(line, f, g);
 	}
 	return false;
 }
@@ -159,7 +159,7 @@ send_scout(struct plan *p, struct findings *f, struct guarantees *g)
 	}
 	if (pid == 0) {
 		close(fds[0]);
-		look_inside(p, fds[1]);
+		run_scout(p, fds[1]);
 	}
 	close(fds[1]);
 	if ((n = read_report(fds[0], report, sizeof(report))) == -1)

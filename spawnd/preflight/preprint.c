@@ -15,7 +15,7 @@ print_text(const char *text)
 }
 
 static void
-print(const char *key, const char *value)
+print_value(const char *key, const char *value)
 {
 	if (value == NULL)
 		return;
@@ -127,19 +127,19 @@ print_log(const struct plan *p)
 	const char *to = p->log != NULL ? p->log : c->log != NULL ? c->log :
 	    c->foreground ? "stderr" : "syslog";
 
-	print("log", to);
+	print_value("log", to);
 	if (strcmp(to, "syslog") == 0)
-		print("syslog facility", c->facility);
+		print_value("syslog facility", c->facility);
 	printf("worker log: %s\n", modes[c->worker_log]);
 }
 
 static void
 print_control(const struct plan *p)
 {
-	print("control", p->control != NULL ? p->control : "none");
+	print_value("control", p->control != NULL ? p->control : "none");
 	if (p->control != NULL && !p->control_own)
 		printf("\tin it: %s\n", p->name);
-	print("status group", p->conf->status_group);
+	print_value("status group", p->conf->status_group);
 }
 
 void
@@ -148,13 +148,13 @@ preprint_plan(const struct plan *p)
 	const struct conf *c = p->conf;
 	size_t i;
 
-	print("name", p->name);
+	print_value("name", p->name);
 	print_application(p);
 	print_user(&p->ident);
-	print("jail", p->jail != NULL ? p->jail : "none");
-	print("working directory", p->chdir);
-	print("socket", p->socket_name);
-	print("owner", p->socket_owner);
+	print_value("jail", p->jail != NULL ? p->jail : "none");
+	print_value("working directory", p->chdir);
+	print_value("socket", p->socket_name);
+	print_value("owner", p->socket_owner);
 	if (p->inherited == -1)
 		printf("backlog: %d\n", p->backlog);
 	print_pool(p);
@@ -169,6 +169,6 @@ preprint_plan(const struct plan *p)
 	print_stop(c);
 	print_log(p);
 	print_control(p);
-	print("pidfile", p->pidfile);
+	print_value("pidfile", p->pidfile);
 	printf("no new privileges: %s\n", c->no_new_privs ? "yes" : "no");
 }

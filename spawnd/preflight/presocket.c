@@ -56,7 +56,7 @@ say_no_directory(const struct plan *p, struct findings *f, int error)
 }
 
 static void
-check_path(const struct plan *p, struct findings *f)
+check_socket_path(const struct plan *p, struct findings *f)
 {
 	struct stat st;
 	int dir;
@@ -204,7 +204,7 @@ presocket_check(const struct plan *p, struct findings *f)
 		return;
 	if (p->socket_dir != NULL && p->socket_file != NULL &&
 	    p->socket_owner != NULL) {
-		check_path(p, f);
+		check_socket_path(p, f);
 		note_connect(p, f);
 		note_way(p, f);
 	}

@@ -13,7 +13,7 @@
 static const char hex[] = "0123456789abcdef";
 
 static bool
-is_control(char c)
+is_control_byte(char c)
 {
 	return (unsigned char)c < 0x20 || c == 0x7f;
 }
@@ -37,7 +37,7 @@ proto_next(struct proto_input *in, char *line)
 	in->len -= used;
 	memmove(in->buf, in->buf + used, in->len);
 	for (i = 0; i < len; i++) {
-		if (is_control(line[i]) && line[i] != '\t')
+		if (is_control_byte(line[i]) && line[i] != '\t')
 			return PROTO_JUNK;
 	}
 	return PROTO_GOT;
@@ -88,7 +88,7 @@ proto_range(const char *s, unsigned int max, unsigned int *from,
 }
 
 static void
-put(struct proto_output *o, const char *s, size_t len)
+put_bytes(struct proto_output *o, const char *s, size_t len)
 {
 	size_t size = o->size;
 	char *buf;
@@ -112,7 +112,7 @@ put(struct proto_output *o, const char *s, size_t len)
 static void
 put_string(struct proto_output *o, const char *s)
 {
-	put(o, s, strlen(s));
+	put_bytes(o, s, strlen(s));
 }
 
 /* Bytes as they stand in a value, at most max of them. */
@@ -123,7 +123,7 @@ put_escaped(struct proto_output *o, const char *s, bool blanks, size_t max)
 	size_t n, used = 0;
 
 	for (; *s != '\0'; s++, used += n) {
-		bool plain = !is_control(*s) && *s != '\\' &&
+		bool plain = !is_control_byte(*s) && *s != '\\' &&
 		    (blanks || *s != ' ');
 
 		n = plain ? 1 : sizeof(code);
@@ -131,7 +131,7 @@ put_escaped(struct proto_output *o, const char *s, bool blanks, size_t max)
 			return;
 		code[2] = hex[(unsigned char)*s >> 4];
 		code[3] = hex[*s & 15];
-		put(o, plain ? s : code, n);
+		put_bytes(o, plain ? s : code, n);
 	}
 }
 
@@ -246,7 +246,7 @@ hex_value(char c)
 
 /* Undoes \xNN in place. Returns 0, or -1 if it is not well formed. */
 static int
-unescape(char *s)
+undo_escapes(char *s)
 {
 	char *to = s;
 	int high, low;
@@ -274,7 +274,7 @@ parse_error(char *rest, struct proto_record *r)
 
 	if (status == NULL || rest == NULL || status[0] == '\0' ||
 	    strspn(status, "0123456789") != strlen(status) ||
-	    unescape(rest) == -1)
+	    undo_escapes(rest) == -1)
 		return -1;
 	r->n = 2;
 	r->fields[0].key = "status";
@@ -302,7 +302,7 @@ proto_parse(char *line, struct proto_record *r)
 		    r->n == PROTO_FIELDS)
 			return -1;
 		*value++ = '\0';
-		if (!is_name(word) || unescape(value) == -1)
+		if (!is_name(word) || undo_escapes(value) == -1)
 			return -1;
 		r->fields[r->n].key = word;
 		r->fields[r->n++].value = value;

@@ -31,7 +31,7 @@ lifecycle_init(const struct plan *p)
 
 /* Why the start failed, behind what the workers said of it. */
 static void
-start_failed(const struct pool_notice *n)
+report_failed_start(const struct pool_notice *n)
 {
 	char text[OUTCOME_SIZE];
 	size_t len = 0;
@@ -96,7 +96,7 @@ lifecycle_notice(const struct pool_notice *n)
 		announce_ready(n->ready);
 		return;
 	case NOTICE_FAILED:
-		start_failed(n);
+		report_failed_start(n);
 		return;
 	case NOTICE_DONE:
 		loop_end();

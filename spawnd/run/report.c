@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the pool did, in words. */
+/* The pool's notices and state, in words. */
 #include <sys/wait.h>
 
 #include <inttypes.h>
@@ -30,7 +30,7 @@ report_exitcode(const struct conf *c, const struct exec_failure *f, int status)
 		return exitcode(c, EX_UNAVAILABLE);
 	if (f != NULL)
 		return f->error;
-	/* It has failed, whatever the worker thinks. */
+	/* The start has failed, even if the worker exited with 0. */
 	return WIFEXITED(status) && WEXITSTATUS(status) != 0 ?
 	    WEXITSTATUS(status) : 1;
 }
@@ -121,8 +121,8 @@ report_late(const struct plan *p, const struct pool_notice *n)
 	if (n->holder != n->pid)
 		snprintf(holder, sizeof(holder), "its process %d ",
 		    (int)n->holder);
-	log_warn("worker %d: %shas been at one request for %s, more than %d s "
-	    "(--request-timeout), and is ended", (int)n->pid, holder,
+	log_warn("worker %d: stopped: %shas served one request for %s, more "
+	    "than %d s (--request-timeout)", (int)n->pid, holder,
 	    seconds(n->age, age), p->conf->request_timeout);
 }
 
@@ -180,11 +180,11 @@ report_size(const struct pool_notice *n)
 	char delay[32];
 
 	if (n->what == NOTICE_GROWN)
-		log_info("worker %d: has grown to %" PRIu64 " MB (--max-rss), "
-		    "is replaced", (int)n->pid, n->size >> 20);
+		log_info("worker %d: replaced: has grown to %" PRIu64 " MB "
+		    "(--max-rss)", (int)n->pid, n->size >> 20);
 	else
-		log_warn("--max-rss: workers are larger than that as soon as "
-		    "they serve (each is replaced once in %s at the most)",
+		log_warn("--max-rss: workers exceed it as soon as they serve "
+		    "(each is replaced at most once in %s)",
 		    seconds(n->delay, delay));
 }
 
@@ -223,18 +223,17 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		    strerror(n->error), seconds(n->delay, delay));
 		break;
 	case NOTICE_SLOW:
-		log_warn("worker %d: not ready within %d s (--start-timeout), "
-		    "is ended", (int)n->pid, p->conf->start_timeout);
+		log_warn("worker %d: stopped: not ready within %d s "
+		    "(--start-timeout)", (int)n->pid, p->conf->start_timeout);
 		break;
 	case NOTICE_KILLED_IDLE:
-		log_warn("worker %d: still there after its stop signal, is "
-		    "killed", (int)n->pid);
+		log_warn("worker %d: killed: still running after its stop "
+		    "signal", (int)n->pid);
 		break;
 	case NOTICE_KILLED_BUSY:
-		log_warn("worker %d: still there after %d s (--stop-timeout), "
-		    "is killed with a connection it has held for %s",
-		    (int)n->pid, p->conf->stop_timeout,
-		    seconds(n->age, delay));
+		log_warn("worker %d: killed: still running after %d s "
+		    "(--stop-timeout), held a connection for %s", (int)n->pid,
+		    p->conf->stop_timeout, seconds(n->age, delay));
 		break;
 	case NOTICE_GROWN:
 	case NOTICE_TOO_SMALL:
@@ -255,8 +254,8 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 			    strerror(n->error));
 		else
 			describe_exit(p, n, f, what, sizeof(what));
-		log_warn("reload: ended, the old workers stay: the new one: "
-		    "%s", what);
+		log_warn("reload: failed: new worker: %s (the old workers "
+		    "stay)", what);
 		break;
 	case NOTICE_NEVER:
 	case NOTICE_OVERFLOW:
@@ -265,6 +264,6 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 	case NOTICE_READY:
 	case NOTICE_FAILED:
 	case NOTICE_DONE:
-		break;		/* main's own */
+		break;		/* lifecycle.c's own */
 	}
 }

@@ -4,11 +4,10 @@
  * them from us as zombies until the tracer lets go, which it may never do; so
  * they count as gone at once, and are reaped whenever that becomes possible.
  *
- * What makes one suspect: its output came to an end, its pidfd can be read, it
- * was sent KILL, or a look found nothing of it alive. The first is free, but
- * can be kept from happening; so all that live for a second have a pidfd, too.
- * Ordinary ends show in these ways as well, and are reaped before they are
- * looked at here.
+ * A worker becomes suspect when its output ends, its pidfd can be read, it was
+ * sent KILL, or a look found no task of it alive. Watching its output is free,
+ * but a worker can keep that open; so all that live for a second have a pidfd
+ * too.
  */
 #include <sysexits.h>
 
@@ -18,12 +17,12 @@
 #include "pool/pool.h"
 #include "run/run.h"
 
-#define LOOKS		6		/* at one that may well live on */
-#define LOOKS_SURE	2		/* at what may be only a moment's */
+#define LOOKS		6		/* without an end: it lives */
+#define LOOKS_SURE	2		/* with one: it is not just a moment */
 
-/* What becomes of a tracer: our own are ended, an administrator's are not. */
+/* Kills a tracer of our own, but not an administrator's. */
 static void
-take_tracer(pid_t worker, pid_t tracer, bool held, const char *next)
+end_tracer(pid_t worker, pid_t tracer, bool held, const char *next)
 {
 	static const char *const fates[] = {
 		[TRACER_FOREIGN] = "is not a process of this pool and is left "
@@ -43,7 +42,7 @@ take_tracer(pid_t worker, pid_t tracer, bool held, const char *next)
 
 /* For the pool it is gone from now on. */
 static void
-take_end(unsigned int slot, const struct end *e)
+give_up_traced(unsigned int slot, const struct end *e)
 {
 	bool stops = actor_stops();
 	const char *next = stops ? "the stop does not wait for it" :
@@ -52,7 +51,7 @@ take_end(unsigned int slot, const struct end *e)
 	int i;
 
 	for (i = 0; i < e->ntracers; i++)
-		take_tracer(pid, e->tracers[i], e->held, next);
+		end_tracer(pid, e->tracers[i], e->held, next);
 	if (e->ntracers == 0)
 		log_warn("worker %d: has ended, but cannot be reaped: a "
 		    "process that cannot be seen from here traces it (%s)",
@@ -64,9 +63,9 @@ take_end(unsigned int slot, const struct end *e)
 }
 
 /*
- * Its tracer may just be waiting, or have let go: then it is ours to reap, in
- * a moment. One that is stopped is only dead if it was sent KILL, and still
- * is stopped after a while.
+ * Its tracer may be about to let go, so that it can be reaped in a moment. A
+ * stopped worker is dead only if it was sent KILL and still is stopped after a
+ * while.
  */
 static bool
 is_certain(const struct probe_state *s, const struct end *e)
@@ -77,7 +76,7 @@ is_certain(const struct probe_state *s, const struct end *e)
 }
 
 static void
-look(unsigned int slot)
+look_at_suspect(unsigned int slot)
 {
 	struct probe_state *s = worker_probe_state(slot);
 	struct end e;
@@ -87,7 +86,7 @@ look(unsigned int slot)
 	end_look(worker_pid(slot), &e);
 	s->looks++;
 	if (is_certain(s, &e))
-		take_end(slot, &e);
+		give_up_traced(slot, &e);
 	else if (!s->must_end && !e.over && s->looks >= LOOKS)
 		suspects_remove(slot);	/* it lives */
 }
@@ -108,7 +107,7 @@ on_ends(void *arg)
 		if (slot == -1 || worker_can_be_reaped((unsigned int)slot))
 			continue;
 		suspects_add((unsigned int)slot, true);
-		look((unsigned int)slot);
+		look_at_suspect((unsigned int)slot);
 	}
 }
 
@@ -117,7 +116,7 @@ traced_init(struct err *e)
 {
 	int fd = end_events();
 
-	suspects_init(pool_slots(actor_pool()), look);
+	suspects_init(pool_slots(actor_pool()), look_at_suspect);
 	if (fd != -1 && loop_watch(fd, on_ends, NULL) == NULL)
 		return err_set(e, EX_OSERR, "loop: out of memory");
 	return 0;

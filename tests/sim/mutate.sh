@@ -124,13 +124,13 @@ plant retire "two are stopped at a time" \
 plant retire "the deadline is not kept" \
     '/^retire_timer/,/^}/s/(now >= s->end_by)/(now >= s->end_by \&\& !s->busy)/'
 plant renew "an extra worker is forgotten" \
-    's/p->nexpired == 0 && p->extra == NULL))$/p->nexpired == 0))/'
+    '/^renew_step/,/^}/s/p->replace == REPLACE_IDLE))$/true))/'
 plant renew "the age is looked at once, and in vain" \
-    's/^		expire_old(p, s);$//'
+    's/^		renew_expire(p, s, EXPIRED_AGE);$//'
 plant renew "old requests are looked for once" \
     '/^renew_look_overdue/,/^}/s/overdue_at = slot.*/overdue_at = NEVER;/'
 plant drain "one more is started when nothing waits" \
-    '/^drain_step/,/^}/s/(!something_waits(p))$/(p->conf.workers > 99)/'
+    '/^drain_step/,/^}/s/(!something_waits(p))$/(p == NULL)/'
 plant drain "told while something waits" \
     's/^	return p->drain == DRAIN_OFF || .*/	return p != NULL;/'
 plant drain "a start in the stop takes its own time" \
