@@ -4,9 +4,9 @@
  * what is being served. Two halves, both pure: the policy (scale.c) says how
  * many workers there should be, the sampler (sampler.c) when to look next.
  *
- * Whoever looks fills in a view, hands it to scale_decide(), and that decision
- * to the sampler. A look follows when the listen socket can be read (the
- * watch), or at the time that the sampler named, whichever is first.
+ * The caller fills in a view of the load, hands it to scale_decide(), and the
+ * decision to the sampler. It looks again when the listen socket can be read
+ * (the watch), or at the time that the sampler named, whichever is first.
  */
 #ifndef POOL_SCALE_H
 #define POOL_SCALE_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The listen queue is looked at when pool/sampler.c says so, by a timer and a
- * watch on the socket. What is seen goes into the history and to pool/scale.c;
- * what that wants goes to the pool, if it has bounds. A pool of one size is
- * only looked at for its history. Where nothing happens there is no timer.
+ * Looks at the listen queue when pool/sampler.c says so, by a timer and a watch
+ * on the socket. The load that was seen goes into the history and to
+ * pool/scale.c, whose decision sets the size of a pool with bounds. A pool of
+ * one size is only looked at for its history and its saturation.
  */
 #include <stdio.h>
 #include <sysexits.h>

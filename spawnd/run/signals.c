@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What comes from outside, other than commands: signals, the service manager's
- * watchdog, and a listen socket that somebody has shut down.
+ * Events from outside, other than commands: signals, the service manager's
+ * watchdog, and a listen socket that another process has shut down.
  */
 #include <signal.h>
 #include <sysexits.h>

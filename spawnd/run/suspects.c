@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Workers that may have ended without a SIGCHLD. They are handed to the one
- * who looks at them, again and again until it is clear whether they live.
+ * Workers that may have ended without a SIGCHLD. A handler looks at each, with
+ * longer and longer pauses, until it is clear whether the worker lives.
  * Ordinary ends raise suspicion too, and are reaped before the first look.
  */
 #include "base/base.h"
