@@ -337,7 +337,9 @@ pool_next(struct pool *p, struct pool_action *a)
 bool
 pool_wants_queue(const struct pool *p, unsigned int slot)
 {
-	return p->slots[slot].state == SLOT_STARTING || p->slots[slot].rest;
+	const struct slot *s = &p->slots[slot];
+
+	return s->state == SLOT_STARTING || s->drain_helper;
 }
 
 enum slot_state

@@ -32,7 +32,7 @@
 #define POOL_EXAMS		32		/* at once, at the most */
 #define POOL_FREEZE		UINT64_C(20000)	/* for a process to stop */
 #define POOL_FREEZE_AGAIN	UINT64_C(50000)	/* after one that did not */
-#define POOL_CONSTANT		USEC		/* busy so long: told anyway */
+#define POOL_BUSY_LONG		USEC		/* busy so long: told anyway */
 #define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */
 #define POOL_ORPHANS		64		/* slots for them */
 #define POOL_CANARY		(2 * USEC)	/* a reload waits so long */
@@ -48,7 +48,7 @@
 #define POOL_DRAIN_FIRST	UINT64_C(1000)	/* looks at what still waits */
 #define POOL_DRAIN_LAST		UINT64_C(10000)
 #define POOL_DRAIN_FAILURES	3		/* in a row: give up */
-#define POOL_DRAIN_IDLES	2		/* looks: it serves nobody */
+#define POOL_DRAIN_IDLE_LOOKS	2		/* looks: it serves nobody */
 
 enum slot_state {
 	SLOT_EMPTY,		/* no process, none wanted */

@@ -36,9 +36,9 @@ send_stop_signal(struct pool *p, struct slot *s, bool whole, uint64_t now)
 
 /* One at a time is stopped. It hears when it is the next: retire_forget(). */
 static void
-await_turn(struct pool *p, struct slot *s, uint64_t now)
+queue_freeze(struct pool *p, struct slot *s, uint64_t now)
 {
-	s->turn = true;
+	s->freeze_queued = true;
 	slot_enter(p, s, SLOT_RETIRING, min64(slot_later(now, POOL_EXAM_LAST),
 	    s->end_by));
 }
@@ -46,9 +46,9 @@ await_turn(struct pool *p, struct slot *s, uint64_t now)
 static void
 retire_begin(struct pool *p, struct slot *s, uint64_t now)
 {
-	s->term_sent = s->constant = s->busy = s->turn = false;
+	s->term_sent = s->busy_every_look = s->busy = s->freeze_queued = false;
 	s->connection = s->age = s->unknown = 0;
-	s->idles = 0;
+	s->idle_looks = 0;
 	s->retiring = now;
 	/* As long as it serves --request-timeout holds, too. */
 	if (s->ready == 0)
@@ -57,7 +57,7 @@ retire_begin(struct pool *p, struct slot *s, uint64_t now)
 	    p->stop_by);
 	s->pause = POOL_EXAM_FIRST;
 	if (p->count[SLOT_RETIRING] >= POOL_EXAMS) {
-		await_turn(p, s, now);
+		queue_freeze(p, s, now);
 		return;
 	}
 	examine_later(p, s, now);
@@ -135,10 +135,12 @@ end_now(struct pool *p, struct slot *s)
 }
 
 static bool
-other_called(const struct pool *p, const struct slot *s)
+is_other_next(const struct pool *p, const struct slot *s)
 {
-	return p->called != NULL && p->called != s && p->called->turn &&
-	    p->called->state == SLOT_RETIRING;
+	const struct slot *next = p->freeze_next;
+
+	return next != NULL && next != s && next->freeze_queued &&
+	    next->state == SLOT_RETIRING;
 }
 
 void
@@ -151,12 +153,12 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	}
 	replace_look_overdue(p, s, now);
-	if (s->turn && (p->frozen != NULL || other_called(p, s))) {
-		await_turn(p, s, now);
+	if (s->freeze_queued && (p->frozen != NULL || is_other_next(p, s))) {
+		queue_freeze(p, s, now);
 		return;
 	}
-	if (s->turn)
-		p->called = s;
+	if (s->freeze_queued)
+		p->freeze_next = s;
 	examine_later(p, s, now);
 	slot_push(p, s, POOL_EXAMINE);
 }
@@ -175,9 +177,9 @@ static void
 found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 {
 	/* Between short requests there is a moment: it wants many looks. */
-	s->constant = s->busy && (x->connection != s->connection ||
+	s->busy_every_look = s->busy && (x->connection != s->connection ||
 	    x->served);
-	if (s->constant) {
+	if (s->busy_every_look) {
 		s->pause = POOL_EXAM_FIRST;
 		slot_deadline(p, s, min64(slot_later(now, s->pause),
 		    s->end_by));
@@ -187,14 +189,14 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 	s->connection = x->connection;
 	s->age = x->age;
 	/* Under load it may never be met idle; who catches it, finishes. */
-	if (s->constant && x->catches && !x->threaded && !s->term_sent &&
-	    drain_allows(p) && now - s->retiring >= POOL_CONSTANT)
+	if (s->busy_every_look && x->catches && !x->threaded && !s->term_sent &&
+	    drain_allows(p) && now - s->retiring >= POOL_BUSY_LONG)
 		send_stop_signal(p, s, false, now);
 }
 
 /* Does a process that was left behind neither serve nor wait for work? */
 static bool
-idles(const struct slot *s, const struct exam *x)
+is_idle_orphan(const struct slot *s, const struct exam *x)
 {
 	return s->orphan && x->holds == HOLDS_NOTHING && !x->waits &&
 	    !x->threaded && !x->loops && !x->leads;
@@ -211,7 +213,7 @@ found_unknown(struct pool *p, struct slot *s, const struct exam *x,
 	s->busy = true;		/* for all we know */
 	if (s->unknown == 0)
 		s->unknown = now;
-	if (x->threaded && now - s->unknown < POOL_CONSTANT)
+	if (x->threaded && now - s->unknown < POOL_BUSY_LONG)
 		return;
 	if (x->catches && !s->term_sent && drain_allows(p))
 		send_stop_signal(p, s, false, now);
@@ -224,10 +226,10 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	const struct exam *x = &ev->exam;
 
 	s->threads = x->threaded && !x->loops;
-	s->idles = idles(s, x) ? s->idles + 1 : 0;
-	s->turn = false;
-	if (p->called == s)
-		p->called = NULL;
+	s->idle_looks = is_idle_orphan(s, x) ? s->idle_looks + 1 : 0;
+	s->freeze_queued = false;
+	if (p->freeze_next == s)
+		p->freeze_next = NULL;
 	if (x->holds == HOLDS_BUSY) {
 		found_busy(p, s, x, now);
 		return;
@@ -245,7 +247,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
-		await_turn(p, s, now);
+		queue_freeze(p, s, now);
 }
 
 void
@@ -253,16 +255,16 @@ retire_forget(struct pool *p, const struct slot *s)
 {
 	struct slot *next;
 
-	if (p->called == s)
-		p->called = NULL;
+	if (p->freeze_next == s)
+		p->freeze_next = NULL;
 	if (p->frozen != s)
 		return;
 	p->frozen = NULL;
 	if (p->drain == DRAIN_LAST)
 		p->drain = DRAIN_SHUT;
 	TAILQ_FOREACH(next, &p->lists[SLOT_RETIRING], by_state) {
-		if (next->turn) {
-			p->called = next;
+		if (next->freeze_queued) {
+			p->freeze_next = next;
 			slot_deadline(p, next, 0);
 			break;
 		}

@@ -142,7 +142,7 @@ slot_spawn(struct pool *p, struct slot *s)
 	slot_push(p, s, POOL_SPAWN);
 	s->pid = s->late = 0;
 	s->ready = 0;
-	s->timed_out = s->term_sent = s->rest = false;
+	s->timed_out = s->term_sent = s->drain_helper = false;
 	s->generation = p->generation;
 	s->slow = false;
 	slot_enter(p, s, SLOT_SPAWNING, NEVER);
@@ -257,7 +257,7 @@ slot_orphan(struct pool *p, struct slot *s, pid_t pid, uint64_t now)
 {
 	s->pid = pid;
 	s->spawned = now;
-	s->slow = s->term_sent = s->timed_out = s->rest = false;
+	s->slow = s->term_sent = s->timed_out = s->drain_helper = false;
 	s->orphan = true;
 	s->ready = 0;
 	s->late = 0;

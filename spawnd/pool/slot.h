@@ -36,7 +36,7 @@ struct slot {
 	bool		 timed_out;
 	enum expired	 expired;
 	bool		 orphan;
-	bool		 rest;		/* started in a stop, for who waits */
+	bool		 drain_helper;	/* started in a stop, for what waits */
 	uint64_t	 canary;	/* a connection it was seen with */
 	bool		 settled;	/* its first start has had an outcome */
 	bool		 leaving;	/* not replaced when it is gone */
@@ -44,10 +44,10 @@ struct slot {
 	bool		 term_sent;	/* was sent the stop signal */
 	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last examined */
-	bool		 turn;		/* idle, and waits to be stopped */
+	bool		 freeze_queued;	/* idle, and is to be frozen in its turn */
 	bool		 threads;	/* then: several wait in accept */
-	unsigned int	 idles;		/* looks at a orphan that did nothing */
-	bool		 constant;	/* other requests at each look */
+	unsigned int	 idle_looks;	/* at an orphan that did nothing */
+	bool		 busy_every_look; /* other requests at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
 	uint64_t	 unknown;	/* since then; 0: it was seen last */
@@ -121,7 +121,7 @@ struct pool {
 	uint64_t	 resize_after;	/* and for one of those too large */
 	unsigned int	 generation;
 	struct slot	*frozen;	/* the one in SLOT_FREEZING */
-	struct slot	*called;	/* the next, on its way there */
+	struct slot	*freeze_next;	/* the next one there */
 	uint64_t	 stop_by;	/* the stop's own deadline */
 	enum drain_state drain;
 	uint64_t	 shut_by;	/* nothing new comes from then on */

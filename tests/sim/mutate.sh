@@ -120,7 +120,7 @@ plant retire "not continued when it was busy" \
 plant retire "one with threads is told while it serves" \
     's/x->catches && !x->threaded && /x->catches \&\& /'
 plant retire "two are stopped at a time" \
-    '/^retire_examined/,/^}/s/(p->frozen == NULL)$/(!s->turn)/'
+    '/^retire_examined/,/^}/s/(p->frozen == NULL)$/(!s->freeze_queued)/'
 plant retire "the deadline is not kept" \
     '/^retire_timer/,/^}/s/(now >= s->end_by)/(now >= s->end_by \&\& !s->busy)/'
 plant replace "a surge worker is forgotten" \

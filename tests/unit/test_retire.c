@@ -85,7 +85,7 @@ constant_load_is_told_after_a_second_if_it_catches(void **arg)
 	(void)arg;
 	b->w[0].changes = true;
 	b->exams = 0;
-	bed_pass(b, POOL_CONSTANT - 1);
+	bed_pass(b, POOL_BUSY_LONG - 1);
 	assert_did(b, "");
 	assert_in_range(b->exams, 990, 1000);
 	bed_pass(b, MSEC);
@@ -103,7 +103,7 @@ constant_use_of_one_connection_is_told_after_a_second(void **arg)
 
 	(void)arg;
 	b->w[0].exam.served = true;
-	bed_pass(b, POOL_CONSTANT - 1);
+	bed_pass(b, POOL_BUSY_LONG - 1);
 	assert_did(b, "");
 	bed_pass(b, MSEC);
 	assert_did(b, "TERM>0");
