@@ -21,8 +21,8 @@
 #define POOL_LOOK_LAST		UINT64_C(50000)	/* pause between the last */
 #define POOL_FAIL_FIRST		(USEC / 10)	/* after a failed start */
 #define POOL_FAIL_LAST		(30 * USEC)
-#define POOL_QUICK_FIRST	UINT64_C(10000)	/* after an unseen exit 0 */
-#define POOL_QUICK_LAST		USEC
+#define POOL_EXIT0_FIRST	UINT64_C(10000)	/* after an unseen exit 0 */
+#define POOL_EXIT0_LAST		USEC
 #define POOL_TOKENS		20		/* per worker, for crashes */
 #define POOL_REFILL		10		/* per worker and second */
 #define POOL_START_FAILURES	3		/* of every slot: give up */
@@ -38,10 +38,10 @@
 #define POOL_CANARY		(2 * USEC)	/* a reload waits so long */
 #define POOL_CANARY_LAST	UINT64_C(20000)	/* pause between its looks */
 #define POOL_MEASURE		USEC		/* between two measurements */
-#define POOL_SOON		(10 * USEC)	/* younger: has not grown */
-#define POOL_SOON_MAX		3		/* so often, and it is said */
-#define POOL_SOON_FIRST		USEC		/* pause before a replacement */
-#define POOL_SOON_LAST		(60 * USEC)
+#define POOL_OVERSIZE_YOUNG	(10 * USEC)	/* younger: has not grown */
+#define POOL_OVERSIZE_MAX	3		/* so often, and it is said */
+#define POOL_OVERSIZE_FIRST	USEC		/* pause before a replacement */
+#define POOL_OVERSIZE_LAST	(60 * USEC)
 #define POOL_OVERDUE		USEC		/* and looks for old requests */
 #define POOL_OVERDUE_LEAST	(USEC / 20)
 #define POOL_AGE_SPREAD		8		/* of --max-age, a fraction */
@@ -161,7 +161,7 @@ enum notice {
 	NOTICE_DONE,		/* stopped, no process is left */
 	NOTICE_EXIT,		/* pid, status, age, was_ready, delay, ... */
 	NOTICE_NOFORK,		/* failed, error, delay */
-	NOTICE_SLOW,		/* pid: not ready in time, is ended */
+	NOTICE_START_TIMEOUT,	/* pid: not ready in time, is ended */
 	NOTICE_KILL,		/* pid: did not heed its stop signal */
 	NOTICE_LOST,		/* pid, age: killed with a connection */
 	NOTICE_GROWN,		/* pid, size: too large, is replaced */

@@ -129,9 +129,10 @@ in_vain(struct pool *p, const struct slot *s)
 void
 replace_vacated(struct pool *p, const struct slot *s)
 {
-	if (replace_is_surge(p, s) && !s->leaving)
+	if (replace_is_surge(p, s) && !s->retiring_for_good)
 		in_vain(p, s);
-	if (replace_is_outgoing(p, s) || (replace_surge(p) > 0 && !s->leaving))
+	if (replace_is_outgoing(p, s) ||
+	    (replace_surge(p) > 0 && !s->retiring_for_good))
 		replace_enter(p, REPLACE_IDLE, NULL);
 }
 
@@ -168,21 +169,23 @@ replace_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
  * are not counted.
  */
 static void
-grown_soon(struct pool *p, const struct slot *s, uint64_t now)
+count_oversize(struct pool *p, const struct slot *s, uint64_t now)
 {
 	uint64_t pause;
 
-	if (now - s->ready >= POOL_SOON ||
-	    now - p->soon_at > 2 * POOL_SOON_LAST)
-		p->soon = 0;
-	if (now - s->ready >= POOL_SOON || now < p->resize_after)
+	if (now - s->ready >= POOL_OVERSIZE_YOUNG ||
+	    now - p->oversize_at > 2 * POOL_OVERSIZE_LAST)
+		p->oversize_streak = 0;
+	if (now - s->ready >= POOL_OVERSIZE_YOUNG || now < p->resize_after)
 		return;
-	p->soon++;
-	p->soon_at = now;
-	pause = slot_doubled(POOL_SOON_FIRST, p->soon, POOL_SOON_LAST);
+	p->oversize_streak++;
+	p->oversize_at = now;
+	pause = slot_doubled(POOL_OVERSIZE_FIRST, p->oversize_streak,
+	    POOL_OVERSIZE_LAST);
 	p->resize_after = slot_later(now, pause);
-	if (p->soon == POOL_SOON_MAX)
-		slot_notice(p, NOTICE_TOO_SMALL, NULL)->delay = POOL_SOON_LAST;
+	if (p->oversize_streak == POOL_OVERSIZE_MAX)
+		slot_notice(p, NOTICE_TOO_SMALL, NULL)->delay =
+		    POOL_OVERSIZE_LAST;
 }
 
 void
@@ -195,7 +198,7 @@ replace_measured(struct pool *p, struct slot *s, const struct pool_event *ev,
 	p->counts.grown++;
 	replace_expire(p, s, EXPIRED_SIZE);
 	slot_notice(p, NOTICE_GROWN, s)->size = ev->size;
-	grown_soon(p, s, now);
+	count_oversize(p, s, now);
 }
 
 /* Who serves an old request is told first, and killed at the next look. */
@@ -269,14 +272,14 @@ replace_reload(struct pool *p)
 		return;	/* in the start it waits until that is over */
 	p->reload = RELOAD_CANARY;
 	p->generation++;
-	p->soon = 0;	/* of the old program */
+	p->oversize_streak = 0;	/* of the old program */
 	p->resize_after = 0;
 	/* What is quiet now need not be waited for when its turn comes. */
 	TAILQ_FOREACH(s, &p->lists[SLOT_READY], by_state)
 		slot_push(p, s, POOL_EXAMINE);
 	/* Whoever waits after a failure has nothing to lose. */
 	TAILQ_FOREACH_SAFE(s, &p->lists[SLOT_BACKOFF], by_state, next) {
-		s->quick = 0;
+		s->exit0_streak = 0;
 		slot_spawn(p, s);
 	}
 }
@@ -361,7 +364,8 @@ is_any_left(const struct pool *p)
 
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		TAILQ_FOREACH(s, &p->lists[states[i]], by_state) {
-			if (!s->leaving && s->ready_generation != p->generation)
+			if (!s->retiring_for_good &&
+			    s->ready_generation != p->generation)
 				return true;
 		}
 	}
@@ -404,7 +408,7 @@ surge_ends(struct pool *p, uint64_t now)
 	}
 	replace_enter(p, REPLACE_IDLE, NULL);
 	p->replace_failures = 0;
-	p->unfit = true;	/* should there be no old one left */
+	p->resize_pending = true;	/* should there be no old one left */
 	return true;
 }
 

@@ -74,12 +74,12 @@ retire_leave(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	(void)ev;
 	(void)now;
-	if (s->leaving)
+	if (s->retiring_for_good)
 		return;
 	replace_forget(p, s);
 	replace_left(p, s);
-	s->leaving = true;
-	p->nleaving++;
+	s->retiring_for_good = true;
+	p->nretiring++;
 }
 
 void
@@ -112,7 +112,7 @@ retire_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (s->term_sent && !s->orphan)
 		p->counts.retired++;
 	drain_gone(p, s, ev->moved);
-	if (s->slow)
+	if (s->start_timed_out)
 		start_failed(p, s, ev, now);
 	else if (!slot_vacate(p, s))
 		slot_spawn(p, s);
@@ -274,11 +274,11 @@ retire_forget(struct pool *p, const struct slot *s)
 bool
 retire_undo(struct pool *p, struct slot *s, uint64_t now)
 {
-	if (!s->leaving || s->term_sent || s->orphan ||
+	if (!s->retiring_for_good || s->term_sent || s->orphan ||
 	    replace_is_outgoing(p, s))
 		return false;
-	s->leaving = false;
-	p->nleaving--;
+	s->retiring_for_good = false;
+	p->nretiring--;
 	replace_ready(p, s, now);
 	return true;
 }
@@ -363,7 +363,7 @@ void
 retire_stop_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	if (p->fast || s->slow || now >= s->end_by) {
+	if (p->fast || s->start_timed_out || now >= s->end_by) {
 		end_now(p, s);
 		return;
 	}

@@ -21,7 +21,7 @@ struct slot {
 	unsigned int	 generation;	/* the reload it was started in */
 	unsigned int	 ready_generation; /* the last it was ready in */
 	unsigned int	 failures;	/* failed starts in a row */
-	unsigned int	 quick;		/* unseen exits 0 in a row */
+	unsigned int	 exit0_streak;	/* unseen exits 0 in a row */
 	unsigned int	 tries;		/* starts in vain, in the start */
 	uint64_t	 spawned;
 	uint64_t	 deadline;
@@ -38,13 +38,13 @@ struct slot {
 	bool		 orphan;
 	bool		 drain_helper;	/* started in a stop, for what waits */
 	uint64_t	 canary;	/* a connection it was seen with */
-	bool		 settled;	/* its first start has had an outcome */
-	bool		 leaving;	/* not replaced when it is gone */
-	bool		 slow;		/* ended for being slow to start */
+	bool		 start_decided;	/* its first start had an outcome */
+	bool		 retiring_for_good; /* not replaced when it is gone */
+	bool		 start_timed_out; /* ended for being slow to start */
 	bool		 term_sent;	/* was sent the stop signal */
 	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last examined */
-	bool		 freeze_queued;	/* idle, and is to be frozen in its turn */
+	bool		 freeze_queued;	/* idle: it is frozen in its turn */
 	bool		 threads;	/* then: several wait in accept */
 	unsigned int	 idle_looks;	/* at an orphan that did nothing */
 	bool		 busy_every_look; /* other requests at each look */
@@ -89,7 +89,7 @@ struct pool {
 	struct pool_conf conf;
 	enum pool_phase	 phase;
 	unsigned int	 target;	/* workers wanted */
-	bool		 unfit;		/* that has changed */
+	bool		 resize_pending; /* that has changed */
 	struct pool_counts counts;
 	struct slot	*slots;
 	unsigned int	 nslots;
@@ -99,9 +99,9 @@ struct pool {
 	struct slot_times times;
 	uint64_t	 deadline;	/* of the start */
 	uint64_t	 first_ready;	/* NEVER: none yet */
-	unsigned int	 unsettled;	/* slots whose first start runs */
+	unsigned int	 undecided;	/* slots whose first start runs */
 	unsigned int	 given_up;	/* slots that failed too often */
-	unsigned int	 nleaving;
+	unsigned int	 nretiring;	/* for good */
 	unsigned int	 norphans;
 	bool		 fast;
 	int64_t		 tokens;	/* millionths; below 0: owed */
@@ -115,8 +115,8 @@ struct pool {
 	unsigned int	 nexpired;
 	unsigned int	 noversize;	/* of them */
 	unsigned int	 replace_failures; /* in a row, of surge workers */
-	unsigned int	 soon;		/* in a row too large at once */
-	uint64_t	 soon_at;	/* the last of them */
+	unsigned int	 oversize_streak; /* in a row too large at once */
+	uint64_t	 oversize_at;	/* the last of them */
 	uint64_t	 replace_after;	/* for the next try */
 	uint64_t	 resize_after;	/* and for one of those too large */
 	unsigned int	 generation;

@@ -221,7 +221,7 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		log_warn("%s: %s (next try in %s)", n->failed,
 		    strerror(n->error), seconds(n->delay, delay));
 		break;
-	case NOTICE_SLOW:
+	case NOTICE_START_TIMEOUT:
 		log_warn("worker %d: not ready within %d s (--start-timeout), "
 		    "is ended", (int)n->pid, p->conf->start_timeout);
 		break;

@@ -100,7 +100,7 @@ plant pool "one worker too many" \
 plant pool "a stop that lets the starting go on" \
     's/^	end_all(p, now);$//'
 plant retire "a leaving worker is counted twice" \
-    's/^	p->nleaving++;$/	p->nleaving += 2;/'
+    's/^	p->nretiring++;$/	p->nretiring += 2;/'
 plant slot "a number that is not of the seed" \
     's/^	uint64_t x = p->random;$/	static uint64_t x = 1;/'
 plant slot "a crash is not replaced later" \

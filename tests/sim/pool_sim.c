@@ -232,7 +232,7 @@ do_notice(const struct pool_notice *n)
 	struct proc *p = &w.procs[n->slot];
 
 	trace("notice", n->what, n->slot);
-	if (n->what == NOTICE_SLOW) {
+	if (n->what == NOTICE_START_TIMEOUT) {
 		p->excused = true;
 		if (!p->hidden && p->ready_at <= w.now)
 			sim_fail(w.sim, "slot %u is ended, and is ready",

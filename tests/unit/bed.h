@@ -86,7 +86,7 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 	static const char *const why[] = { [FAILED_EXEC] = "exec",
 	    [FAILED_TRIES] = "tries", [FAILED_TIME] = "time" };
 	static const char *const words[] = { [NOTICE_EXIT] = "exit",
-	    [NOTICE_NOFORK] = "nofork", [NOTICE_SLOW] = "slow",
+	    [NOTICE_NOFORK] = "nofork", [NOTICE_START_TIMEOUT] = "slow",
 	    [NOTICE_KILL] = "kill", [NOTICE_LOST] = "lost",
 	    [NOTICE_GROWN] = "grown", [NOTICE_LATE] = "late",
 	    [NOTICE_RELOAD_FAILED] = "reload-failed",

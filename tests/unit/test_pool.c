@@ -309,7 +309,7 @@ a_moving_queue_ends_the_count_of_unseen_exits(void **arg)
 	}
 	bed_exit_moved(b, 0, MOVED_YES);
 	bed_exit_moved(b, 0, MOVED_NO);
-	assert_int_equal(bed_next(b), POOL_QUICK_FIRST);
+	assert_int_equal(bed_next(b), POOL_EXIT0_FIRST);
 	bed_free(b);
 }
 
@@ -327,7 +327,7 @@ a_ready_worker_ends_the_count_of_unseen_exits(void **arg)
 	bed_look(b, 0, LOOK_READY);
 	bed_exit(b, 0, 0);
 	bed_exit_moved(b, 0, MOVED_NO);
-	assert_int_equal(bed_next(b), POOL_QUICK_FIRST);
+	assert_int_equal(bed_next(b), POOL_EXIT0_FIRST);
 	bed_free(b);
 }
 
@@ -341,8 +341,8 @@ unseen_exits_of_an_unseen_queue_wait_10_ms(void **arg)
 	(void)arg;
 	for (i = 0; i < 20; i++) {
 		bed_exit_moved(b, 0, MOVED_UNKNOWN);
-		assert_int_equal(bed_next(b), POOL_QUICK_FIRST);
-		bed_pass(b, POOL_QUICK_FIRST);
+		assert_int_equal(bed_next(b), POOL_EXIT0_FIRST);
+		bed_pass(b, POOL_EXIT0_FIRST);
 	}
 	bed_free(b);
 }

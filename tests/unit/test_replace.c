@@ -340,7 +340,7 @@ one_that_leaks_is_replaced_at_once_always(void **arg)
 
 	(void)arg;
 	for (i = 0; i < 20; i++) {
-		bed_pass(b, POOL_SOON + USEC);
+		bed_pass(b, POOL_OVERSIZE_YOUNG + USEC);
 		for (slot = 0; pool_state(b->p, slot) != SLOT_READY; )
 			slot++;
 		bed_did(b);
@@ -369,7 +369,7 @@ a_reload_forgets_what_the_old_program_needed(void **arg)
 	for (slot = 0; pool_state(b->p, slot) != SLOT_READY; )
 		slot++;
 	measured(b, slot, 2000);
-	bed_pass(b, POOL_SOON_FIRST);
+	bed_pass(b, POOL_OVERSIZE_FIRST);
 	assert_has(bed_did(b), "spawn");
 	bed_free(b);
 }

@@ -499,8 +499,8 @@ a_zeroed_exit_says_nothing_of_the_queue(void **arg)
 	(void)arg;
 	for (i = 0; i < 5; i++) {
 		bed_event(b, (struct pool_event){ .what = EV_EXIT });
-		assert_in_range(bed_next(b), 1, POOL_QUICK_FIRST);
-		bed_pass(b, POOL_QUICK_FIRST);
+		assert_in_range(bed_next(b), 1, POOL_EXIT0_FIRST);
+		bed_pass(b, POOL_EXIT0_FIRST);
 	}
 	bed_free(b);
 }
