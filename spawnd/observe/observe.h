@@ -48,7 +48,7 @@ struct sight {
 	uint64_t	 connection;		/* one that it held */
 	uint64_t	 held_since;		/* usec */
 	uint64_t	 held;			/* the sum of all of them */
-	struct exam	 exam;			/* the last one */
+	struct activity	 activity;		/* the last one */
 	bool		 examined;		/* it still may stand */
 	bool		 dear;			/* the last look took long */
 	bool		 oom_done;
@@ -84,15 +84,15 @@ void	 observe_init(struct guarantees *g);
  * process, age its life and now the time, both in microseconds. s must be
  * zeroed for a new worker.
  */
-enum look observe_look(pid_t pid, uint64_t age, uint64_t now,
+enum readiness observe_readiness(pid_t pid, uint64_t age, uint64_t now,
 	    struct sight *s);
 /*
  * What does this one process (not its descendants) hold? keep_idle is how
  * long, in microseconds, a connection must have been quiet to count as that;
  * 0: none ever does. signo is the stop signal.
  */
-void	 observe_examine(pid_t pid, int signo, uint64_t keep_idle,
-	    uint64_t now, struct sight *s, struct exam *x);
+void	 observe_activity(pid_t pid, int signo, uint64_t keep_idle,
+	    uint64_t now, struct sight *s, struct activity *x);
 /* A connection that the process or one of its descendants holds; or 0. */
 uint64_t observe_connection(pid_t pid);
 /* The resident memory of its whole tree in bytes; 0: unknown. */
@@ -102,8 +102,8 @@ uint64_t observe_size(pid_t pid);
  * counts from when it was first seen or last seen quiet; limit and now are in
  * microseconds.
  */
-void	 observe_overdue(pid_t pid, uint64_t limit, uint64_t now,
-	    struct overdue *o);
+void	 observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
+	    struct slow_request *o);
 /* Sends a signal to who serves that request, if it still does. */
 void	 observe_signal_holder(pid_t worker, pid_t holder, int signo);
 /*

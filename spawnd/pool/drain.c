@@ -82,9 +82,9 @@ drain_release(struct pool *p, uint64_t now)
 	struct slot *s, *next;
 
 	TAILQ_FOREACH_SAFE(s, &p->lists[SLOT_RETIRING], by_state, next) {
-		if (s->pause > POOL_EXAM_FIRST && !s->busy &&
+		if (s->pause > POOL_ACTIVITY_FIRST && !s->busy &&
 		    !s->freeze_queued) {
-			s->pause = POOL_EXAM_FIRST;
+			s->pause = POOL_ACTIVITY_FIRST;
 			slot_deadline(p, s, slot_later(now, s->pause));
 		}
 	}
@@ -120,7 +120,7 @@ drain_queue(struct pool *p, const struct queue *q, uint64_t now)
 	if (q->open && now >= p->shut_by)
 		p->waiting.depth = 0;
 	if (last != NULL && something_waits(p))
-		retire_thaw(p, last, POOL_EXAM_FIRST, now);
+		retire_thaw(p, last, POOL_ACTIVITY_FIRST, now);
 	else if (last != NULL)
 		retire_stop_frozen(p, last, now);
 	if (!something_waits(p))

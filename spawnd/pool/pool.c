@@ -303,7 +303,7 @@ pool_tick(struct pool *p, uint64_t now)
 
 	/* The rest falls due again at once, when others had their turn. */
 	while ((s = slot_next_due(p)) != NULL && s->deadline <= now &&
-	    p->queued < POOL_EXAMS && p->queued < p->nactions / 2)
+	    p->queued < POOL_ACTIVITY_CHECKS && p->queued < p->nactions / 2)
 		slot_fall_due(p, s, now);
 	drain_tick(p, now);
 	pool_step(p, NULL, now);

@@ -17,11 +17,11 @@
 
 /* The next look, in growing pauses. */
 static void
-examine_later(struct pool *p, struct slot *s, uint64_t now)
+check_later(struct pool *p, struct slot *s, uint64_t now)
 {
 	slot_enter(p, s, SLOT_RETIRING,
 	    min64(slot_later(now, s->pause), s->end_by));
-	s->pause = min64(s->pause * 2, POOL_EXAM_LAST);
+	s->pause = min64(s->pause * 2, POOL_ACTIVITY_LAST);
 }
 
 /* The stop signal; whether it is heeded is seen after a while. */
@@ -39,8 +39,8 @@ static void
 queue_freeze(struct pool *p, struct slot *s, uint64_t now)
 {
 	s->freeze_queued = true;
-	slot_enter(p, s, SLOT_RETIRING, min64(slot_later(now, POOL_EXAM_LAST),
-	    s->end_by));
+	slot_enter(p, s, SLOT_RETIRING,
+	    min64(slot_later(now, POOL_ACTIVITY_LAST), s->end_by));
 }
 
 static void
@@ -52,16 +52,16 @@ retire_begin(struct pool *p, struct slot *s, uint64_t now)
 	s->retiring = now;
 	/* As long as it serves --request-timeout holds, too. */
 	if (s->ready == 0)
-		s->overdue_at = p->conf.request_timeout != 0 ? now : NEVER;
+		s->request_at = p->conf.request_timeout != 0 ? now : NEVER;
 	s->end_by = min64(slot_later(now, p->conf.stop_timeout),
 	    p->stop_by);
-	s->pause = POOL_EXAM_FIRST;
-	if (p->count[SLOT_RETIRING] >= POOL_EXAMS) {
+	s->pause = POOL_ACTIVITY_FIRST;
+	if (p->count[SLOT_RETIRING] >= POOL_ACTIVITY_CHECKS) {
 		queue_freeze(p, s, now);
 		return;
 	}
-	examine_later(p, s, now);
-	slot_push(p, s, POOL_EXAMINE);
+	check_later(p, s, now);
+	slot_push(p, s, POOL_CHECK_ACTIVITY);
 }
 
 /*
@@ -152,15 +152,15 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		end_now(p, s);
 		return;
 	}
-	replace_look_overdue(p, s, now);
+	replace_check_request(p, s, now);
 	if (s->freeze_queued && (p->frozen != NULL || is_other_next(p, s))) {
 		queue_freeze(p, s, now);
 		return;
 	}
 	if (s->freeze_queued)
 		p->freeze_next = s;
-	examine_later(p, s, now);
-	slot_push(p, s, POOL_EXAMINE);
+	check_later(p, s, now);
+	slot_push(p, s, POOL_CHECK_ACTIVITY);
 }
 
 static void
@@ -169,18 +169,19 @@ freeze(struct pool *p, struct slot *s, uint64_t now)
 	p->frozen = s;
 	s->thaw_by = slot_later(now, POOL_FREEZE);
 	slot_signal(p, s, SIGSTOP, false);
-	slot_enter(p, s, SLOT_FREEZING, slot_later(now, POOL_EXAM_FIRST));
+	slot_enter(p, s, SLOT_FREEZING, slot_later(now, POOL_ACTIVITY_FIRST));
 }
 
 /* It holds a connection: it may be sent its stop signal all the same. */
 static void
-found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
+found_busy(struct pool *p, struct slot *s, const struct activity *x,
+    uint64_t now)
 {
 	/* Between short requests there is a moment: it wants many looks. */
 	s->busy_every_look = s->busy && (x->connection != s->connection ||
-	    x->served);
+	    x->active_since_last);
 	if (s->busy_every_look) {
-		s->pause = POOL_EXAM_FIRST;
+		s->pause = POOL_ACTIVITY_FIRST;
 		slot_deadline(p, s, min64(slot_later(now, s->pause),
 		    s->end_by));
 	}
@@ -196,10 +197,10 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 
 /* Does a process that was left behind neither serve nor wait for work? */
 static bool
-is_idle_orphan(const struct slot *s, const struct exam *x)
+is_idle_orphan(const struct slot *s, const struct activity *x)
 {
-	return s->orphan && x->holds == HOLDS_NOTHING && !x->waits &&
-	    !x->threaded && !x->loops && !x->leads;
+	return s->orphan && x->holds == HOLDS_NOTHING && !x->sleeping &&
+	    !x->threaded && !x->is_event_loop && !x->is_master;
 }
 
 /*
@@ -207,7 +208,7 @@ is_idle_orphan(const struct slot *s, const struct exam *x)
  * may serve in any of them: only when it is not for a moment.
  */
 static void
-found_unknown(struct pool *p, struct slot *s, const struct exam *x,
+found_unknown(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
 	s->busy = true;		/* for all we know */
@@ -220,12 +221,12 @@ found_unknown(struct pool *p, struct slot *s, const struct exam *x,
 }
 
 void
-retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
+retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	const struct exam *x = &ev->exam;
+	const struct activity *x = &ev->activity;
 
-	s->threads = x->threaded && !x->loops;
+	s->threads = x->threaded && !x->is_event_loop;
 	s->idle_looks = is_idle_orphan(s, x) ? s->idle_looks + 1 : 0;
 	s->freeze_queued = false;
 	if (p->freeze_next == s)
@@ -240,7 +241,7 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	s->unknown = 0;
 	s->busy = false;
-	if (s->term_sent && !x->waits)
+	if (s->term_sent && !x->sleeping)
 		return;		/* it goes, and has things to do before */
 	if (!drain_allows(p))
 		return;		/* somebody waits, and it may serve them */
@@ -293,12 +294,12 @@ retire_thaw(struct pool *p, struct slot *s, uint64_t pause, uint64_t now)
 }
 
 void
-retire_halted(struct pool *p, struct slot *s, const struct pool_event *ev,
+retire_frozen(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	(void)ev;
 	(void)now;
-	slot_push(p, s, POOL_EXAMINE);
+	slot_push(p, s, POOL_CHECK_ACTIVITY);
 }
 
 void
@@ -307,16 +308,16 @@ retire_freeze_timer(struct pool *p, struct slot *s,
 {
 	(void)ev;
 	/* Even when it is late: we may be, and not the process. */
-	slot_deadline(p, s, slot_later(now, POOL_EXAM_FIRST));
-	slot_push(p, s, POOL_EXAMINE);
+	slot_deadline(p, s, slot_later(now, POOL_ACTIVITY_FIRST));
+	slot_push(p, s, POOL_CHECK_ACTIVITY);
 }
 
 /* Stopped, and looked at once more: now it is certain. */
 void
-retire_freeze_examined(struct pool *p, struct slot *s,
+retire_freeze_activity(struct pool *p, struct slot *s,
     const struct pool_event *ev, uint64_t now)
 {
-	const struct exam *x = &ev->exam;
+	const struct activity *x = &ev->activity;
 
 	if (!x->frozen) {
 		if (now >= s->thaw_by)
@@ -335,7 +336,7 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 		retire_thaw(p, s, s->pause, now);
 		return;
 	}
-	s->kill = x->threaded && x->catches && !x->leads;
+	s->kill = x->threaded && x->catches && !x->is_master;
 	if (!drain_last(p, s))
 		retire_stop_frozen(p, s, now);
 }
@@ -368,6 +369,6 @@ retire_stop_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	}
 	/* The signal was not heeded yet: perhaps it serves, perhaps not. */
-	s->pause = POOL_EXAM_FIRST;
+	s->pause = POOL_ACTIVITY_FIRST;
 	retire_timer(p, s, ev, now);
 }

@@ -140,9 +140,9 @@ void
 slot_spawn(struct pool *p, struct slot *s)
 {
 	slot_push(p, s, POOL_SPAWN);
-	s->pid = s->late = 0;
+	s->pid = s->slow_pid = 0;
 	s->ready = 0;
-	s->timed_out = s->term_sent = s->drain_helper = false;
+	s->request_timed_out = s->term_sent = s->drain_helper = false;
 	s->generation = p->generation;
 	s->start_timed_out = false;
 	slot_enter(p, s, SLOT_SPAWNING, NEVER);
@@ -223,7 +223,8 @@ is_expected(const struct pool *p, const struct slot *s, int status)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return true;
 	/* Once the socket is shut accept(2) fails, which not all expect. */
-	return s->timed_out || (p->drain >= DRAIN_SHUT && WIFEXITED(status));
+	return s->request_timed_out ||
+	    (p->drain >= DRAIN_SHUT && WIFEXITED(status));
 }
 
 void
@@ -258,10 +259,10 @@ slot_orphan(struct pool *p, struct slot *s, pid_t pid, uint64_t now)
 	s->pid = pid;
 	s->spawned = now;
 	s->start_timed_out = s->term_sent = false;
-	s->timed_out = s->drain_helper = false;
+	s->request_timed_out = s->drain_helper = false;
 	s->orphan = true;
 	s->ready = 0;
-	s->late = 0;
+	s->slow_pid = 0;
 	p->norphans++;
 	slot_push(p, s, POOL_ADOPT)->pid = pid;
 	slot_enter(p, s, SLOT_READY, NEVER);

@@ -30,10 +30,10 @@ struct slot {
 	uint64_t	 ready;		/* since when it is; 0: it is not */
 	uint64_t	 expires;	/* SLOT_READY: by age; NEVER */
 	uint64_t	 measure_at;	/* the next POOL_MEASURE_SIZE */
-	uint64_t	 overdue_at;	/* the next POOL_OVERDUE_LOOK */
+	uint64_t	 request_at;	/* the next POOL_CHECK_REQUEST */
 	uint64_t	 canary_at;	/* the next look at a canary */
-	pid_t		 late;		/* who was told for its old request */
-	bool		 timed_out;
+	pid_t		 slow_pid;	/* was sent a signal for its request */
+	bool		 request_timed_out; /* it serves that itself */
 	enum expired	 expired;
 	bool		 orphan;
 	bool		 drain_helper;	/* started in a stop, for what waits */
@@ -43,7 +43,7 @@ struct slot {
 	bool		 start_timed_out; /* ended for being slow to start */
 	bool		 term_sent;	/* was sent the stop signal */
 	bool		 kill;		/* frozen: a signal is no good */
-	bool		 busy;		/* when last examined */
+	bool		 busy;		/* when last looked at */
 	bool		 freeze_queued;	/* idle: it is frozen in its turn */
 	bool		 threads;	/* then: several wait in accept */
 	unsigned int	 idle_looks;	/* at an orphan that did nothing */
@@ -149,15 +149,16 @@ bool	 table_acts(enum slot_state state, enum pool_event_kind event);
 bool	 table_ignores(enum slot_state state, enum pool_event_kind event);
 
 /* start.c: a worker until it is ready */
-slot_handler start_spawned, start_nofork, start_looked, start_timer;
+slot_handler start_spawned, start_nofork, start_readiness, start_timer;
 slot_handler start_exit, start_backoff_timer, start_backoff_end;
 /* Its start was in vain, whatever the event; sets the next one. */
 slot_handler start_failed;
 
 /* replace.c: a worker that is ready, and how it is replaced */
-slot_handler replace_timer, replace_canary, replace_measured, replace_overdue;
+slot_handler replace_timer, replace_canary, replace_measured;
+slot_handler replace_slow_request;
 /* A look for old requests, if it is time for one. */
-void	 replace_look_overdue(struct pool *p, struct slot *s, uint64_t now);
+void	 replace_check_request(struct pool *p, struct slot *s, uint64_t now);
 /* It is ready from now on. */
 void	 replace_ready(struct pool *p, struct slot *s, uint64_t now);
 /* It is gone, or goes: that it was to be replaced is no matter any more. */
@@ -204,8 +205,8 @@ bool	 drain_last(struct pool *p, struct slot *s);
 void	 drain_gone(struct pool *p, const struct slot *s, enum moved moved);
 
 /* retire.c: how a worker goes without a request being lost */
-slot_handler retire_timer, retire_examined, retire_halted;
-slot_handler retire_freeze_timer, retire_freeze_examined, retire_stop_timer;
+slot_handler retire_timer, retire_activity, retire_frozen;
+slot_handler retire_freeze_timer, retire_freeze_activity, retire_stop_timer;
 /* It is to leave for good, once its process is there or is gone. */
 slot_handler retire_leave;
 /* It is to leave: it begins to; or it does so already, and may hurry. */

@@ -86,7 +86,7 @@ start_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
 	s->pid = ev->pid;
 	s->spawned = now;
 	s->ready_by = slot_later(now, p->conf.start_timeout);
-	s->pause = POOL_LOOK_FIRST;
+	s->pause = POOL_READY_FIRST;
 	slot_enter(p, s, SLOT_STARTING,
 	    min64(slot_later(now, s->pause), s->ready_by));
 	if (s->retiring_for_good)
@@ -105,7 +105,7 @@ start_nofork(struct pool *p, struct slot *s, const struct pool_event *ev,
 static uint64_t
 longest_pause(const struct pool *p)
 {
-	return POOL_LOOK_LAST * (1 + p->count[SLOT_STARTING] / 32);
+	return POOL_READY_LAST * (1 + p->count[SLOT_STARTING] / 32);
 }
 
 void
@@ -119,21 +119,21 @@ start_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	next = slot_later(now, s->pause);
 	slot_deadline(p, s, now < s->ready_by ? min64(next, s->ready_by) :
 	    next);
-	slot_push(p, s, POOL_LOOK)->age = now - s->spawned;
+	slot_push(p, s, POOL_CHECK_READY)->age = now - s->spawned;
 }
 
 /* The last look is at the deadline itself: an older one may be wrong by now. */
 void
-start_looked(struct pool *p, struct slot *s, const struct pool_event *ev,
+start_readiness(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	if (ev->look == LOOK_READY) {
+	if (ev->readiness == READY_YES) {
 		s->exit0_streak = 0;
 		came_up(p, s, now);
 		replace_ready(p, s, now);
 		if (p->phase == PHASE_STOP)
 			slot_end(p, s, now);
-	} else if (now >= s->ready_by && ev->look == LOOK_NO) {
+	} else if (now >= s->ready_by && ev->readiness == READY_NO) {
 		slot_notice(p, NOTICE_START_TIMEOUT, s);
 		s->start_timed_out = true;
 		slot_stop(p, s, ev, now);

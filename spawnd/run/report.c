@@ -113,7 +113,7 @@ report_exit(const struct plan *p, const struct pool_notice *n,
 }
 
 static void
-report_late(const struct plan *p, const struct pool_notice *n)
+report_request_timeout(const struct plan *p, const struct pool_notice *n)
 {
 	char holder[32] = "", age[32];
 
@@ -239,8 +239,8 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 	case NOTICE_TOO_SMALL:
 		report_size(n);
 		break;
-	case NOTICE_LATE:
-		report_late(p, n);
+	case NOTICE_REQUEST_TIMEOUT:
+		report_request_timeout(p, n);
 		break;
 	case NOTICE_LEFT:
 		report_left(n);

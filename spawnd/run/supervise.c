@@ -55,12 +55,12 @@ do_spawn(unsigned int slot)
 }
 
 static void
-do_look(unsigned int slot, uint64_t age)
+do_check_ready(unsigned int slot, uint64_t age)
 {
-	struct pool_event ev = { .what = EV_LOOKED, .slot = slot };
+	struct pool_event ev = { .what = EV_READINESS, .slot = slot };
 	uint64_t now = loop_now();
 
-	ev.look = observe_look(worker_pid(slot), age, now,
+	ev.readiness = observe_readiness(worker_pid(slot), age, now,
 	    worker_sight(slot));
 	if (worker_sight(slot)->over)
 		traced_suspect(slot, false);
@@ -68,14 +68,14 @@ do_look(unsigned int slot, uint64_t age)
 }
 
 static void
-do_examine(unsigned int slot)
+do_check_activity(unsigned int slot)
 {
-	struct pool_event ev = { .what = EV_EXAMINED, .slot = slot };
+	struct pool_event ev = { .what = EV_ACTIVITY, .slot = slot };
 	uint64_t now = loop_now();
 
-	observe_examine(worker_pid(slot), plan->conf->stop_signal,
+	observe_activity(worker_pid(slot), plan->conf->stop_signal,
 	    (uint64_t)plan->conf->keep_idle * USEC, now, worker_sight(slot),
-	    &ev.exam);
+	    &ev.activity);
 	if (worker_sight(slot)->over)
 		traced_suspect(slot, false);
 	pool_event(pool, &ev, now);
@@ -198,19 +198,19 @@ static void
 do_check_canary(unsigned int slot)
 {
 	struct pool_event ev = { .what = EV_CANARY, .slot = slot,
-	    .exam.connection = observe_connection(worker_pid(slot)) };
+	    .activity.connection = observe_connection(worker_pid(slot)) };
 
 	pool_event(pool, &ev, loop_now());
 }
 
 static void
-do_overdue(unsigned int slot)
+do_check_request(unsigned int slot)
 {
-	struct pool_event ev = { .what = EV_OVERDUE, .slot = slot };
+	struct pool_event ev = { .what = EV_SLOW_REQUEST, .slot = slot };
 	uint64_t now = loop_now();
 
-	observe_overdue(worker_pid(slot),
-	    (uint64_t)plan->conf->request_timeout * USEC, now, &ev.overdue);
+	observe_slow_request(worker_pid(slot),
+	    (uint64_t)plan->conf->request_timeout * USEC, now, &ev.request);
 	pool_event(pool, &ev, now);
 }
 
@@ -241,11 +241,11 @@ do_action(const struct pool_action *a)
 	case POOL_SPAWN:
 		do_spawn(a->slot);
 		break;
-	case POOL_LOOK:
-		do_look(a->slot, a->age);
+	case POOL_CHECK_READY:
+		do_check_ready(a->slot, a->age);
 		break;
-	case POOL_EXAMINE:
-		do_examine(a->slot);
+	case POOL_CHECK_ACTIVITY:
+		do_check_activity(a->slot);
 		break;
 	case POOL_SIGNAL:
 		worker_signal(a->slot, a->signo, a->whole);
@@ -262,8 +262,8 @@ do_action(const struct pool_action *a)
 	case POOL_MEASURE_SIZE:
 		do_measure(a->slot);
 		break;
-	case POOL_OVERDUE_LOOK:
-		do_overdue(a->slot);
+	case POOL_CHECK_REQUEST:
+		do_check_request(a->slot);
 		break;
 	case POOL_SIGNAL_HOLDER:
 		observe_signal_holder(worker_pid(a->slot), a->pid, a->signo);
