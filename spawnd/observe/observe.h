@@ -48,7 +48,7 @@ struct probe_state {
 	uint64_t	 connection;		/* one that it held */
 	uint64_t	 held_since;		/* usec */
 	uint64_t	 held;			/* the sum of all of them */
-	struct exam	 exam;			/* the last one */
+	struct activity	 activity;		/* the last one */
 	bool		 examined;		/* it still may stand */
 	bool		 expensive;		/* the last look took long */
 	bool		 oom_done;
@@ -84,15 +84,15 @@ void	 observe_init(struct guarantees *g);
  * process, age its life and now the time, both in microseconds. s must be
  * zeroed for a new worker.
  */
-enum look observe_look(pid_t pid, uint64_t age, uint64_t now,
+enum readiness observe_readiness(pid_t pid, uint64_t age, uint64_t now,
 	    struct probe_state *s);
 /*
  * What does this one process, without its descendants, hold? keep_idle: after
  * so many microseconds without a request a kept-open connection counts as
  * quiet; 0: never. signo is the stop signal.
  */
-void	 observe_examine(pid_t pid, int signo, uint64_t keep_idle,
-	    uint64_t now, struct probe_state *s, struct exam *x);
+void	 observe_activity(pid_t pid, int signo, uint64_t keep_idle,
+	    uint64_t now, struct probe_state *s, struct activity *x);
 /* A connection that the process or one of its descendants holds; or 0. */
 uint64_t observe_connection(pid_t pid);
 /* The resident memory of its whole tree in bytes; 0: unknown. */
@@ -102,8 +102,8 @@ uint64_t observe_size(pid_t pid);
  * it. A connection counts from the moment it was first seen, or last seen
  * quiet; limit and now are in microseconds.
  */
-void	 observe_overdue(pid_t pid, uint64_t limit, uint64_t now,
-	    struct overdue *o);
+void	 observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
+	    struct slow_request *o);
 /* Sends a signal to the process holder if it still serves a request. */
 void	 observe_signal_holder(pid_t worker, pid_t holder, int signo);
 /*

@@ -168,7 +168,7 @@ other_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n, bool *listens)
 	return r;
 }
 
-static enum look
+static enum readiness
 holds_connection(pid_t pid, uint64_t now)
 {
 	uint64_t inodes[SOCKETS_MAX];
@@ -179,8 +179,8 @@ holds_connection(pid_t pid, uint64_t now)
 	whole = other_sockets(pid, true, inodes, &n, &listens) == 0;
 	n = find_accepted(inodes, n, &what, now);
 	if (n > 0)
-		return LOOK_READY;
-	return n == 0 && whole ? LOOK_NO : LOOK_UNKNOWN;
+		return READY_YES;
+	return n == 0 && whole ? READY_NO : READY_UNKNOWN;
 }
 
 /* The cpu time that was used for us, in microseconds. */
@@ -195,31 +195,31 @@ spent(void)
 	    looker_spent();
 }
 
-static enum look
+static enum readiness
 look_at_tree(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 {
-	enum look holds = LOOK_NO;
+	enum readiness holds = READY_NO;
 	uint64_t still;
 	struct view v;
 
 	if (proc_view(pid, listener, true, &v) == -1)
-		return age >= BLIND_STILL ? LOOK_READY : LOOK_UNKNOWN;
+		return age >= BLIND_STILL ? READY_YES : READY_UNKNOWN;
 	if (v.tasks == 0) {
 		s->over = true;
-		return LOOK_UNKNOWN;
+		return READY_UNKNOWN;
 	}
-	if (v.accepting || (holds = holds_connection(pid, now)) == LOOK_READY)
-		return LOOK_READY;
+	if (v.accepting || (holds = holds_connection(pid, now)) == READY_YES)
+		return READY_YES;
 	if (s->still_since == 0 || v.cpu != s->cpu || !v.asleep) {
 		s->cpu = v.cpu;
 		s->still_since = now;
 	}
 	still = now - s->still_since;
-	if (!v.readable || holds == LOOK_UNKNOWN)
-		return still >= BLIND_STILL ? LOOK_READY : LOOK_UNKNOWN;
+	if (!v.readable || holds == READY_UNKNOWN)
+		return still >= BLIND_STILL ? READY_YES : READY_UNKNOWN;
 	if (v.polling && age >= POLL_AGE && still >= POLL_STILL)
-		return LOOK_READY;
-	return LOOK_NO;
+		return READY_YES;
+	return READY_NO;
 }
 
 /*
@@ -227,23 +227,23 @@ look_at_tree(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
  * the time, and the other workers are looked at all the same. A worker that
  * is not looked at is unknown, since it may have become ready meanwhile.
  */
-enum look
-observe_look(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
+enum readiness
+observe_readiness(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 {
 	static uint64_t again;
 	uint64_t before, cost;
-	enum look found;
+	enum readiness found;
 
 	/* Most workers wait like this at their first look. */
 	if (proc_accepts(pid, listener)) {
 		raise_oom(pid, s);
-		return LOOK_READY;
+		return READY_YES;
 	}
 	if (age < LOOK_WHOLE)
-		return LOOK_UNKNOWN;
+		return READY_UNKNOWN;
 	raise_oom(pid, s);
 	if (s->expensive && now < again)
-		return LOOK_UNKNOWN;
+		return READY_UNKNOWN;
 	before = spent();
 	found = look_at_tree(pid, age, now, s);
 	cost = spent() - before;
@@ -278,7 +278,7 @@ note_quiet(const struct view *v, bool waits, uint64_t keep_idle, uint64_t now,
 static void
 connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
     bool unread, uint64_t keep_idle, uint64_t now, struct probe_state *s,
-    struct exam *x)
+    struct activity *x)
 {
 	uint64_t sum = 0;
 	bool waits;
@@ -296,11 +296,11 @@ connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
 	}
 	/* A stopped process shows the call that it will go on with. */
 	waits = !unread && keepalive_is_quiet(pid, v, inodes, n);
-	x->served = waits && !v->stopped && keep_idle != 0 &&
+	x->active_since_last = waits && !v->stopped && keep_idle != 0 &&
 	    s->quiet_cpu != ANY_CPU && s->quiet_cpu != v->cpu;
 	x->holds = note_quiet(v, waits, keep_idle, now, s) ? HOLDS_QUIET :
 	    HOLDS_BUSY;
-	x->waits = x->holds == HOLDS_QUIET;
+	x->sleeping = x->holds == HOLDS_QUIET;
 	x->connection = s->connection;
 	x->age = now - s->held_since;
 }
@@ -329,7 +329,7 @@ is_away(pid_t pid)
 
 static void
 examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
-    struct exam *x)
+    struct activity *x)
 {
 	uint64_t inodes[SOCKETS_MAX];
 	bool away = is_away(pid), listens, kept, whole;
@@ -347,7 +347,7 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
 	}
 	x->frozen = v.stopped;
 	x->threaded = v.tasks > 1;
-	x->loops = v.looping && !v.accepting;
+	x->is_event_loop = v.looping && !v.accepting;
 	whole = other_sockets(pid, false, inodes, &n, &listens) == 0;
 	if (whole)
 		fault_gone(FAULT_PROC, now);
@@ -368,8 +368,8 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
 		s->connection = 0;
 		x->holds = HOLDS_NOTHING;
 		/* Ruby acts on USR1 only when the next request comes. */
-		x->waits = v.accepting && v.tasks == 1;
-		x->leads = v.child != 0 && !v.accepting &&
+		x->sleeping = v.accepting && v.tasks == 1;
+		x->is_master = v.child != 0 && !v.accepting &&
 		    observe_serves(v.child);
 	}
 }
@@ -379,17 +379,17 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
  * worker that was busy a moment ago is taken to be busy still.
  */
 void
-observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
-    struct probe_state *s, struct exam *x)
+observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
+    struct probe_state *s, struct activity *x)
 {
 	static uint64_t again;
 	uint64_t before = spent();
 
 	if (now + EXAM_CREDIT < again && s->examined) {
-		*x = s->exam;
+		*x = s->activity;
 		return;
 	}
-	*x = (struct exam){ .holds = HOLDS_UNKNOWN };
+	*x = (struct activity){ .holds = HOLDS_UNKNOWN };
 	x->catches = proc_catches(pid, signo);
 	examine(pid, keep_idle, now, s, x);
 	if (again < now)
@@ -397,8 +397,8 @@ observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	again += (spent() - before) * EXAM_SHARE;
 	s->examined = !x->frozen && (x->holds == HOLDS_BUSY ||
 	    x->holds == HOLDS_UNKNOWN);
-	s->exam = *x;
-	s->exam.served = false;	/* a repeated answer does not know */
+	s->activity = *x;
+	s->activity.active_since_last = false;	/* a repeated answer does not know */
 }
 
 void

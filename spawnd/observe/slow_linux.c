@@ -123,7 +123,8 @@ since(uint64_t inode, const struct view *v, bool unread, bool waits,
 
 /* Looks at one process of a worker. */
 static void
-find_overdue(pid_t pid, uint64_t limit, uint64_t now, struct overdue *o)
+find_slow_request(pid_t pid, uint64_t limit, uint64_t now,
+    struct slow_request *o)
 {
 	uint64_t inodes[SOCKETS_MAX], age;
 	struct accepted what;
@@ -141,23 +142,24 @@ find_overdue(pid_t pid, uint64_t limit, uint64_t now, struct overdue *o)
 		age = now - since(inodes[i], &v, what.unread, waits, now);
 		if (age <= limit || age <= o->age)
 			continue;
-		o->late = true;
+		o->slow = true;
 		o->pid = pid;
 		o->age = age;
 	}
 }
 
 void
-observe_overdue(pid_t pid, uint64_t limit, uint64_t now, struct overdue *o)
+observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
+    struct slow_request *o)
 {
 	pid_t tree[TREE_MAX];
 	int i, n;
 
-	*o = (struct overdue){ .late = false };
+	*o = (struct slow_request){ .slow = false };
 	sweep(now);
 	n = proc_tree(pid, tree, TREE_MAX);
 	for (i = 0; i < n; i++)
-		find_overdue(tree[i], limit, now, o);
+		find_slow_request(tree[i], limit, now, o);
 }
 
 static bool

@@ -36,7 +36,7 @@ servers(const struct pool *p)
 	struct slot *s;
 
 	TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state)
-		n += !s->term_sent && s->idles < POOL_DRAIN_IDLES;
+		n += !s->term_sent && s->idle_looks < POOL_DRAIN_IDLE_LOOKS;
 	return n + (p->frozen != NULL && !p->frozen->term_sent);
 }
 
@@ -82,8 +82,9 @@ drain_release(struct pool *p, uint64_t now)
 	struct slot *s, *next;
 
 	TAILQ_FOREACH_SAFE(s, &p->lists[SLOT_RETIRING], by_state, next) {
-		if (s->pause > POOL_EXAM_FIRST && !s->busy && !s->turn) {
-			s->pause = POOL_EXAM_FIRST;
+		if (s->pause > POOL_ACTIVITY_FIRST && !s->busy &&
+		    !s->freeze_queued) {
+			s->pause = POOL_ACTIVITY_FIRST;
 			slot_deadline(p, s, slot_later(now, s->pause));
 		}
 	}
@@ -119,7 +120,7 @@ drain_queue(struct pool *p, const struct queue *q, uint64_t now)
 	if (q->open && now >= p->shut_by)
 		p->waiting.depth = 0;
 	if (last != NULL && something_waits(p))
-		retire_thaw(p, last, POOL_EXAM_FIRST, now);
+		retire_thaw(p, last, POOL_ACTIVITY_FIRST, now);
 	else if (last != NULL)
 		retire_stop_frozen(p, last, now);
 	if (!something_waits(p))
@@ -174,15 +175,15 @@ drain_last(struct pool *p, struct slot *s)
 void
 drain_gone(struct pool *p, const struct slot *s, enum moved moved)
 {
-	if (s->rest && moved == MOVED_NO)
+	if (s->drain_helper && moved == MOVED_NO)
 		p->drain_failures++;
-	else if (s->rest && moved == MOVED_YES)
+	else if (s->drain_helper && moved == MOVED_YES)
 		p->drain_failures = 0;
 }
 
 /* Nobody is left to serve what waits: one more, if there is hope. */
 static bool
-serve_the_rest(struct pool *p, uint64_t now)
+start_helper(struct pool *p, uint64_t now)
 {
 	struct slot *s;
 
@@ -190,7 +191,7 @@ serve_the_rest(struct pool *p, uint64_t now)
 	    pool_has_room(p) && (s = pool_empty(p)) != NULL) {
 		p->drain = DRAIN_SHUT;
 		slot_spawn(p, s);
-		s->rest = true;
+		s->drain_helper = true;
 		return false;
 	}
 	if (pool_active(p) > 0)
@@ -220,7 +221,7 @@ drain_step(struct pool *p, uint64_t now)
 	if (!something_waits(p))
 		return pool_active(p) == 0;
 	if (p->drain == DRAIN_ASKED)
-		return serve_the_rest(p, now);
+		return start_helper(p, now);
 	drain_ask(p);
 	return false;
 }

@@ -21,7 +21,7 @@ pool_active(const struct pool *p)
 unsigned int
 pool_staying(const struct pool *p)
 {
-	return pool_active(p) - p->nleaving;
+	return pool_active(p) - p->nretiring;
 }
 
 bool
@@ -91,7 +91,8 @@ pool_empty(struct pool *p)
 		return s;
 	s = &p->slots[p->nused++];
 	s->deadline = NEVER;
-	s->settled = p->phase != PHASE_START || p->nused > p->conf.workers;
+	s->start_decided = p->phase != PHASE_START ||
+	    p->nused > p->conf.workers;
 	TAILQ_INSERT_TAIL(&p->lists[SLOT_EMPTY], s, by_state);
 	return s;
 }
@@ -140,14 +141,14 @@ fit_step(struct pool *p, uint64_t now)
 {
 	struct slot *s;
 
-	if (p->phase != PHASE_UP || !p->unfit)
+	if (p->phase != PHASE_UP || !p->resize_pending)
 		return;
 	while (pool_staying(p) < p->target && add_one(p, now))
 		continue;
 	while (pool_staying(p) > p->target + replace_surge(p) &&
 	    (s = find_surplus(p, now)) != NULL)
 		slot_end(p, s, now);
-	p->unfit = pool_staying(p) != p->target + replace_surge(p);
+	p->resize_pending = pool_staying(p) != p->target + replace_surge(p);
 }
 
 /* Who gets no slot now is found again. */
@@ -175,7 +176,7 @@ start_step(struct pool *p, const struct pool_event *ev, uint64_t now)
 	if (p->phase != PHASE_START)
 		return;
 	if (p->first_ready != NEVER || p->conf.workers == 0) {
-		if (p->unsettled > 0 && now < p->deadline)
+		if (p->undecided > 0 && now < p->deadline)
 			return;
 		p->phase = PHASE_UP;
 		p->deadline = NEVER;
@@ -228,7 +229,7 @@ pool_new(const struct pool_conf *c, uint64_t now)
 	p->first_ready = NEVER;
 	p->stop_by = p->drain_at = NEVER;
 	p->deadline = slot_later(now, c->start_timeout);
-	p->unsettled = c->workers;
+	p->undecided = c->workers;
 	RB_INIT(&p->times);
 	for (i = 0; i < SLOT_NSTATES; i++)
 		TAILQ_INIT(&p->lists[i]);
@@ -262,7 +263,7 @@ set_target(struct pool *p, unsigned int workers)
 	if (p->phase >= PHASE_STOP)
 		return;
 	p->target = workers < p->conf.max ? workers : p->conf.max;
-	p->unfit = true;
+	p->resize_pending = true;
 }
 
 void
@@ -302,7 +303,7 @@ pool_tick(struct pool *p, uint64_t now)
 
 	/* The rest falls due again at once, when others had their turn. */
 	while ((s = slot_next_due(p)) != NULL && s->deadline <= now &&
-	    p->queued < POOL_EXAMS && p->queued < p->nactions / 2)
+	    p->queued < POOL_ACTIVITY_CHECKS && p->queued < p->nactions / 2)
 		slot_fall_due(p, s, now);
 	drain_tick(p, now);
 	pool_step(p, NULL, now);
@@ -337,7 +338,9 @@ pool_next(struct pool *p, struct pool_action *a)
 bool
 pool_wants_queue(const struct pool *p, unsigned int slot)
 {
-	return p->slots[slot].state == SLOT_STARTING || p->slots[slot].rest;
+	const struct slot *s = &p->slots[slot];
+
+	return s->state == SLOT_STARTING || s->drain_helper;
 }
 
 enum slot_state

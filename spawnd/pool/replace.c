@@ -21,22 +21,22 @@
 #include "pool/slot.h"
 
 static uint64_t
-overdue_pause(const struct pool *p)
+request_pause(const struct pool *p)
 {
 	uint64_t pause = p->conf.request_timeout / 8;
 
-	if (pause < POOL_OVERDUE_LEAST)
-		return POOL_OVERDUE_LEAST;
-	return min64(pause, POOL_OVERDUE);
+	if (pause < POOL_REQUEST_LEAST)
+		return POOL_REQUEST_LEAST;
+	return min64(pause, POOL_REQUEST_MOST);
 }
 
 void
-replace_look_overdue(struct pool *p, struct slot *s, uint64_t now)
+replace_check_request(struct pool *p, struct slot *s, uint64_t now)
 {
-	if (now < s->overdue_at)
+	if (now < s->request_at)
 		return;
-	s->overdue_at = slot_later(now, overdue_pause(p));
-	slot_push(p, s, POOL_OVERDUE_LOOK);
+	s->request_at = slot_later(now, request_pause(p));
+	slot_push(p, s, POOL_CHECK_REQUEST);
 }
 
 /* The next thing that is due of a ready worker. */
@@ -44,7 +44,7 @@ static void
 replace_arm(struct pool *p, struct slot *s)
 {
 	slot_deadline(p, s, min64(min64(s->expires, s->measure_at),
-	    min64(s->overdue_at, s->canary_at)));
+	    min64(s->request_at, s->canary_at)));
 }
 
 void
@@ -54,8 +54,8 @@ replace_ready(struct pool *p, struct slot *s, uint64_t now)
 
 	if (s->ready == 0)
 		s->ready = now;
-	s->expires = s->measure_at = s->overdue_at = s->canary_at = NEVER;
-	s->late = 0;
+	s->expires = s->measure_at = s->request_at = s->canary_at = NEVER;
+	s->slow_pid = 0;
 	/* Workers that started together part. */
 	if (c->max_age != 0)
 		s->expires = slot_later(s->ready, c->max_age - slot_random(p) %
@@ -64,7 +64,7 @@ replace_ready(struct pool *p, struct slot *s, uint64_t now)
 		s->measure_at = slot_later(now, POOL_MEASURE +
 		    slot_random(p) % POOL_MEASURE);
 	if (c->request_timeout != 0)
-		s->overdue_at = slot_later(now, overdue_pause(p));
+		s->request_at = slot_later(now, request_pause(p));
 	slot_enter(p, s, SLOT_READY, NEVER);
 	replace_arm(p, s);
 }
@@ -129,9 +129,10 @@ in_vain(struct pool *p, const struct slot *s)
 void
 replace_vacated(struct pool *p, const struct slot *s)
 {
-	if (replace_is_surge(p, s) && !s->leaving)
+	if (replace_is_surge(p, s) && !s->retiring_for_good)
 		in_vain(p, s);
-	if (replace_is_outgoing(p, s) || (replace_surge(p) > 0 && !s->leaving))
+	if (replace_is_outgoing(p, s) ||
+	    (replace_surge(p) > 0 && !s->retiring_for_good))
 		replace_enter(p, REPLACE_IDLE, NULL);
 }
 
@@ -149,7 +150,7 @@ replace_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		s->measure_at = slot_later(now, POOL_MEASURE);
 		slot_push(p, s, POOL_MEASURE_SIZE);
 	}
-	replace_look_overdue(p, s, now);
+	replace_check_request(p, s, now);
 	if (now >= s->canary_at) {
 		s->canary_at = NEVER;
 		if (p->replace == REPLACE_CANARY && s == p->replacing) {
@@ -168,21 +169,23 @@ replace_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
  * are not counted.
  */
 static void
-grown_soon(struct pool *p, const struct slot *s, uint64_t now)
+count_oversize(struct pool *p, const struct slot *s, uint64_t now)
 {
 	uint64_t pause;
 
-	if (now - s->ready >= POOL_SOON ||
-	    now - p->soon_at > 2 * POOL_SOON_LAST)
-		p->soon = 0;
-	if (now - s->ready >= POOL_SOON || now < p->resize_after)
+	if (now - s->ready >= POOL_OVERSIZE_YOUNG ||
+	    now - p->oversize_at > 2 * POOL_OVERSIZE_LAST)
+		p->oversize_streak = 0;
+	if (now - s->ready >= POOL_OVERSIZE_YOUNG || now < p->resize_after)
 		return;
-	p->soon++;
-	p->soon_at = now;
-	pause = slot_doubled(POOL_SOON_FIRST, p->soon, POOL_SOON_LAST);
+	p->oversize_streak++;
+	p->oversize_at = now;
+	pause = slot_doubled(POOL_OVERSIZE_FIRST, p->oversize_streak,
+	    POOL_OVERSIZE_LAST);
 	p->resize_after = slot_later(now, pause);
-	if (p->soon == POOL_SOON_MAX)
-		slot_notice(p, NOTICE_TOO_SMALL, NULL)->delay = POOL_SOON_LAST;
+	if (p->oversize_streak == POOL_OVERSIZE_MAX)
+		slot_notice(p, NOTICE_TOO_SMALL, NULL)->delay =
+		    POOL_OVERSIZE_LAST;
 }
 
 void
@@ -195,32 +198,32 @@ replace_measured(struct pool *p, struct slot *s, const struct pool_event *ev,
 	p->counts.grown++;
 	replace_expire(p, s, EXPIRED_SIZE);
 	slot_notice(p, NOTICE_GROWN, s)->size = ev->size;
-	grown_soon(p, s, now);
+	count_oversize(p, s, now);
 }
 
 /* Who serves an old request is told first, and killed at the next look. */
 void
-replace_overdue(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
+replace_slow_request(struct pool *p, struct slot *s,
+    const struct pool_event *ev, uint64_t now)
 {
-	const struct overdue *o = &ev->overdue;
+	const struct slow_request *o = &ev->request;
 	struct pool_notice *n;
 	struct pool_action *a;
-	bool again = o->late && s->late == o->pid;
+	bool again = o->slow && s->slow_pid == o->pid;
 
-	s->late = o->late ? o->pid : 0;
-	if (!o->late)
+	s->slow_pid = o->slow ? o->pid : 0;
+	if (!o->slow)
 		return;
 	if (!again) {
-		n = slot_notice(p, NOTICE_LATE, s);
+		n = slot_notice(p, NOTICE_REQUEST_TIMEOUT, s);
 		n->holder = o->pid;
 		n->age = o->age;
 		p->counts.timed_out++;
-		s->overdue_at = slot_later(now, POOL_FAST_STOP);
+		s->request_at = slot_later(now, POOL_FAST_STOP);
 		if (s->state == SLOT_READY)
 			replace_arm(p, s);
 	}
-	s->timed_out = o->pid == s->pid;
+	s->request_timed_out = o->pid == s->pid;
 	a = slot_push(p, s, POOL_SIGNAL_HOLDER);
 	a->pid = o->pid;
 	a->signo = again ? SIGKILL : p->conf.stop_signal;
@@ -231,7 +234,7 @@ void
 replace_canary(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	uint64_t connection = ev->exam.connection;
+	uint64_t connection = ev->activity.connection;
 
 	(void)now;
 	if (p->replace != REPLACE_CANARY || s != p->replacing)
@@ -248,7 +251,7 @@ begin_canary(struct pool *p, struct slot *s, uint64_t now)
 	replace_enter(p, REPLACE_CANARY, s);
 	p->canary_by = slot_later(now, p->conf.canary);
 	s->canary = 0;
-	s->pause = POOL_LOOK_FIRST;
+	s->pause = POOL_READY_FIRST;
 	s->canary_at = slot_later(now, s->pause);
 	replace_arm(p, s);
 }
@@ -269,14 +272,14 @@ replace_reload(struct pool *p)
 		return;	/* in the start it waits until that is over */
 	p->reload = RELOAD_CANARY;
 	p->generation++;
-	p->soon = 0;	/* of the old program */
+	p->oversize_streak = 0;	/* of the old program */
 	p->resize_after = 0;
 	/* What is quiet now need not be waited for when its turn comes. */
 	TAILQ_FOREACH(s, &p->lists[SLOT_READY], by_state)
-		slot_push(p, s, POOL_EXAMINE);
+		slot_push(p, s, POOL_CHECK_ACTIVITY);
 	/* Whoever waits after a failure has nothing to lose. */
 	TAILQ_FOREACH_SAFE(s, &p->lists[SLOT_BACKOFF], by_state, next) {
-		s->quick = 0;
+		s->exit0_streak = 0;
 		slot_spawn(p, s);
 	}
 }
@@ -361,7 +364,8 @@ is_any_left(const struct pool *p)
 
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		TAILQ_FOREACH(s, &p->lists[states[i]], by_state) {
-			if (!s->leaving && s->ready_generation != p->generation)
+			if (!s->retiring_for_good &&
+			    s->ready_generation != p->generation)
 				return true;
 		}
 	}
@@ -404,7 +408,7 @@ surge_ends(struct pool *p, uint64_t now)
 	}
 	replace_enter(p, REPLACE_IDLE, NULL);
 	p->replace_failures = 0;
-	p->unfit = true;	/* should there be no old one left */
+	p->resize_pending = true;	/* should there be no old one left */
 	return true;
 }
 

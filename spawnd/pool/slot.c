@@ -140,11 +140,11 @@ void
 slot_spawn(struct pool *p, struct slot *s)
 {
 	slot_push(p, s, POOL_SPAWN);
-	s->pid = s->late = 0;
+	s->pid = s->slow_pid = 0;
 	s->ready = 0;
-	s->timed_out = s->term_sent = s->rest = false;
+	s->request_timed_out = s->term_sent = s->drain_helper = false;
 	s->generation = p->generation;
-	s->slow = false;
+	s->start_timed_out = false;
 	slot_enter(p, s, SLOT_SPAWNING, NEVER);
 }
 
@@ -166,20 +166,20 @@ bool
 slot_vacate(struct pool *p, struct slot *s)
 {
 	/* In a stop none is wanted. */
-	if (!s->leaving &&
+	if (!s->retiring_for_good &&
 	    (pool_staying(p) <= p->target ||
 	    (p->reload != RELOAD_OFF && s->generation == p->generation)))
 		return false;
 	retire_forget(p, s);
 	replace_forget(p, s);
 	replace_vacated(p, s);
-	if (s->leaving)
-		p->nleaving--;
+	if (s->retiring_for_good)
+		p->nretiring--;
 	if (s->orphan)
 		p->norphans--;
-	s->leaving = s->orphan = false;
+	s->retiring_for_good = s->orphan = false;
 	s->pid = 0;
-	s->failures = s->quick = 0;
+	s->failures = s->exit0_streak = 0;
 	slot_enter(p, s, SLOT_EMPTY, NEVER);
 	return true;
 }
@@ -223,7 +223,8 @@ is_expected(const struct pool *p, const struct slot *s, int status)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return true;
 	/* Once the socket is shut accept(2) fails, which not all expect. */
-	return s->timed_out || (p->drain >= DRAIN_SHUT && WIFEXITED(status));
+	return s->request_timed_out ||
+	    (p->drain >= DRAIN_SHUT && WIFEXITED(status));
 }
 
 void
@@ -257,10 +258,11 @@ slot_orphan(struct pool *p, struct slot *s, pid_t pid, uint64_t now)
 {
 	s->pid = pid;
 	s->spawned = now;
-	s->slow = s->term_sent = s->timed_out = s->rest = false;
+	s->start_timed_out = s->term_sent = false;
+	s->request_timed_out = s->drain_helper = false;
 	s->orphan = true;
 	s->ready = 0;
-	s->late = 0;
+	s->slow_pid = 0;
 	p->norphans++;
 	slot_push(p, s, POOL_ADOPT)->pid = pid;
 	slot_enter(p, s, SLOT_READY, NEVER);

@@ -21,7 +21,7 @@ struct slot {
 	unsigned int	 generation;	/* the reload it was started in */
 	unsigned int	 ready_generation; /* the last it was ready in */
 	unsigned int	 failures;	/* failed starts in a row */
-	unsigned int	 quick;		/* unseen exits 0 in a row */
+	unsigned int	 exit0_streak;	/* unseen exits 0 in a row */
 	unsigned int	 tries;		/* starts in vain, in the start */
 	uint64_t	 spawned;
 	uint64_t	 deadline;
@@ -30,24 +30,24 @@ struct slot {
 	uint64_t	 ready;		/* since when it is; 0: it is not */
 	uint64_t	 expires;	/* SLOT_READY: by age; NEVER */
 	uint64_t	 measure_at;	/* the next POOL_MEASURE_SIZE */
-	uint64_t	 overdue_at;	/* the next POOL_OVERDUE_LOOK */
+	uint64_t	 request_at;	/* the next POOL_CHECK_REQUEST */
 	uint64_t	 canary_at;	/* the next look at a canary */
-	pid_t		 late;		/* who was told for its old request */
-	bool		 timed_out;
+	pid_t		 slow_pid;	/* was sent a signal for its request */
+	bool		 request_timed_out; /* it serves that itself */
 	enum expired	 expired;
 	bool		 orphan;
-	bool		 rest;		/* started in a stop, for who waits */
+	bool		 drain_helper;	/* started in a stop, for what waits */
 	uint64_t	 canary;	/* a connection it was seen with */
-	bool		 settled;	/* its first start has had an outcome */
-	bool		 leaving;	/* not replaced when it is gone */
-	bool		 slow;		/* ended for being slow to start */
+	bool		 start_decided;	/* its first start had an outcome */
+	bool		 retiring_for_good; /* not replaced when it is gone */
+	bool		 start_timed_out; /* ended for being slow to start */
 	bool		 term_sent;	/* was sent the stop signal */
 	bool		 kill;		/* frozen: a signal is no good */
-	bool		 busy;		/* when last examined */
-	bool		 turn;		/* idle, and waits to be stopped */
+	bool		 busy;		/* when last looked at */
+	bool		 freeze_queued;	/* idle: it is frozen in its turn */
 	bool		 threads;	/* then: several wait in accept */
-	unsigned int	 idles;		/* looks at a orphan that did nothing */
-	bool		 constant;	/* other requests at each look */
+	unsigned int	 idle_looks;	/* at an orphan that did nothing */
+	bool		 busy_every_look; /* other requests at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
 	uint64_t	 unknown;	/* since then; 0: it was seen last */
@@ -89,7 +89,7 @@ struct pool {
 	struct pool_conf conf;
 	enum pool_phase	 phase;
 	unsigned int	 target;	/* workers wanted */
-	bool		 unfit;		/* that has changed */
+	bool		 resize_pending; /* that has changed */
 	struct pool_counts counts;
 	struct slot	*slots;
 	unsigned int	 nslots;
@@ -99,9 +99,9 @@ struct pool {
 	struct slot_times times;
 	uint64_t	 deadline;	/* of the start */
 	uint64_t	 first_ready;	/* NEVER: none yet */
-	unsigned int	 unsettled;	/* slots whose first start runs */
+	unsigned int	 undecided;	/* slots whose first start runs */
 	unsigned int	 given_up;	/* slots that failed too often */
-	unsigned int	 nleaving;
+	unsigned int	 nretiring;	/* for good */
 	unsigned int	 norphans;
 	bool		 fast;
 	int64_t		 tokens;	/* millionths; below 0: owed */
@@ -115,13 +115,13 @@ struct pool {
 	unsigned int	 nexpired;
 	unsigned int	 noversize;	/* of them */
 	unsigned int	 replace_failures; /* in a row, of surge workers */
-	unsigned int	 soon;		/* in a row too large at once */
-	uint64_t	 soon_at;	/* the last of them */
+	unsigned int	 oversize_streak; /* in a row too large at once */
+	uint64_t	 oversize_at;	/* the last of them */
 	uint64_t	 replace_after;	/* for the next try */
 	uint64_t	 resize_after;	/* and for one of those too large */
 	unsigned int	 generation;
 	struct slot	*frozen;	/* the one in SLOT_FREEZING */
-	struct slot	*called;	/* the next, on its way there */
+	struct slot	*freeze_next;	/* the next one there */
 	uint64_t	 stop_by;	/* the stop's own deadline */
 	enum drain_state drain;
 	uint64_t	 shut_by;	/* nothing new comes from then on */
@@ -149,15 +149,16 @@ bool	 table_acts(enum slot_state state, enum pool_event_kind event);
 bool	 table_ignores(enum slot_state state, enum pool_event_kind event);
 
 /* start.c: a worker until it is ready */
-slot_handler start_spawned, start_nofork, start_looked, start_timer;
+slot_handler start_spawned, start_nofork, start_readiness, start_timer;
 slot_handler start_exit, start_backoff_timer, start_backoff_end;
 /* Its start was in vain, whatever the event; sets the next one. */
 slot_handler start_failed;
 
 /* replace.c: a worker that is ready, and how it is replaced */
-slot_handler replace_timer, replace_canary, replace_measured, replace_overdue;
+slot_handler replace_timer, replace_canary, replace_measured;
+slot_handler replace_slow_request;
 /* A look for old requests, if it is time for one. */
-void	 replace_look_overdue(struct pool *p, struct slot *s, uint64_t now);
+void	 replace_check_request(struct pool *p, struct slot *s, uint64_t now);
 /* It is ready from now on. */
 void	 replace_ready(struct pool *p, struct slot *s, uint64_t now);
 /* It is gone, or goes: that it was to be replaced is no matter any more. */
@@ -204,8 +205,8 @@ bool	 drain_last(struct pool *p, struct slot *s);
 void	 drain_gone(struct pool *p, const struct slot *s, enum moved moved);
 
 /* retire.c: how a worker goes without a request being lost */
-slot_handler retire_timer, retire_examined, retire_halted;
-slot_handler retire_freeze_timer, retire_freeze_examined, retire_stop_timer;
+slot_handler retire_timer, retire_activity, retire_frozen;
+slot_handler retire_freeze_timer, retire_freeze_activity, retire_stop_timer;
 /* It is to leave for good, once its process is there or is gone. */
 slot_handler retire_leave;
 /* It is to leave: it begins to; or it does so already, and may hurry. */

@@ -19,11 +19,11 @@ jitter(struct pool *p, uint64_t delay)
 }
 
 static void
-settle(struct pool *p, struct slot *s)
+decide_start(struct pool *p, struct slot *s)
 {
-	if (!s->settled) {
-		s->settled = true;
-		p->unsettled--;
+	if (!s->start_decided) {
+		s->start_decided = true;
+		p->undecided--;
 	}
 }
 
@@ -31,7 +31,7 @@ settle(struct pool *p, struct slot *s)
 static void
 tried(struct pool *p, struct slot *s)
 {
-	settle(p, s);
+	decide_start(p, s);
 	if (++s->tries == POOL_START_FAILURES)
 		p->given_up++;
 }
@@ -39,7 +39,7 @@ tried(struct pool *p, struct slot *s)
 static void
 came_up(struct pool *p, struct slot *s, uint64_t now)
 {
-	settle(p, s);
+	decide_start(p, s);
 	if (p->first_ready == NEVER) {
 		p->first_ready = now;
 		if (p->phase == PHASE_START)
@@ -86,10 +86,10 @@ start_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
 	s->pid = ev->pid;
 	s->spawned = now;
 	s->ready_by = slot_later(now, p->conf.start_timeout);
-	s->pause = POOL_LOOK_FIRST;
+	s->pause = POOL_READY_FIRST;
 	slot_enter(p, s, SLOT_STARTING,
 	    min64(slot_later(now, s->pause), s->ready_by));
-	if (s->leaving)
+	if (s->retiring_for_good)
 		slot_stop(p, s, ev, now);
 }
 
@@ -105,7 +105,7 @@ start_nofork(struct pool *p, struct slot *s, const struct pool_event *ev,
 static uint64_t
 longest_pause(const struct pool *p)
 {
-	return POOL_LOOK_LAST * (1 + p->count[SLOT_STARTING] / 32);
+	return POOL_READY_LAST * (1 + p->count[SLOT_STARTING] / 32);
 }
 
 void
@@ -119,23 +119,23 @@ start_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	next = slot_later(now, s->pause);
 	slot_deadline(p, s, now < s->ready_by ? min64(next, s->ready_by) :
 	    next);
-	slot_push(p, s, POOL_LOOK)->age = now - s->spawned;
+	slot_push(p, s, POOL_CHECK_READY)->age = now - s->spawned;
 }
 
 /* The last look is at the deadline itself: an older one may be wrong by now. */
 void
-start_looked(struct pool *p, struct slot *s, const struct pool_event *ev,
+start_readiness(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	if (ev->look == LOOK_READY) {
-		s->quick = 0;
+	if (ev->readiness == READY_YES) {
+		s->exit0_streak = 0;
 		came_up(p, s, now);
 		replace_ready(p, s, now);
 		if (p->phase == PHASE_STOP)
 			slot_end(p, s, now);
-	} else if (now >= s->ready_by && ev->look == LOOK_NO) {
-		slot_notice(p, NOTICE_SLOW, s);
-		s->slow = true;
+	} else if (now >= s->ready_by && ev->readiness == READY_NO) {
+		slot_notice(p, NOTICE_START_TIMEOUT, s);
+		s->start_timed_out = true;
 		slot_stop(p, s, ev, now);
 	}
 }
@@ -149,14 +149,14 @@ unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	uint64_t next, delay;
 
 	if (ev->moved == MOVED_YES) {
-		s->quick = 0;
+		s->exit0_streak = 0;
 		came_up(p, s, now);
 		slot_recycle(p, s);
 		return;
 	}
 	tried(p, s);
-	if (ev->moved == MOVED_NO || s->quick == 0)
-		s->quick++;
+	if (ev->moved == MOVED_NO || s->exit0_streak == 0)
+		s->exit0_streak++;
 	if (p->phase == PHASE_START && p->first_ready == NEVER) {
 		n = slot_notice(p, NOTICE_EXIT, s);
 		n->age = now - s->spawned;
@@ -167,8 +167,8 @@ unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	if (slot_vacate(p, s))
 		return;
-	next = slot_later(s->spawned, slot_doubled(POOL_QUICK_FIRST, s->quick,
-	    POOL_QUICK_LAST));
+	next = slot_later(s->spawned, slot_doubled(POOL_EXIT0_FIRST,
+	    s->exit0_streak, POOL_EXIT0_LAST));
 	delay = next > now ? next - now : 0;
 	slot_spawn_after(p, s, now, delay);
 }

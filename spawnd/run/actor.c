@@ -43,12 +43,12 @@ act_spawn(unsigned int slot)
 }
 
 static void
-act_look(unsigned int slot, uint64_t age)
+act_check_ready(unsigned int slot, uint64_t age)
 {
-	struct pool_event ev = { .what = EV_LOOKED, .slot = slot };
+	struct pool_event ev = { .what = EV_READINESS, .slot = slot };
 	uint64_t now = loop_now();
 
-	ev.look = observe_look(worker_pid(slot), age, now,
+	ev.readiness = observe_readiness(worker_pid(slot), age, now,
 	    worker_probe_state(slot));
 	if (worker_probe_state(slot)->over)
 		suspects_add(slot, false);
@@ -56,14 +56,14 @@ act_look(unsigned int slot, uint64_t age)
 }
 
 static void
-act_examine(unsigned int slot)
+act_check_activity(unsigned int slot)
 {
-	struct pool_event ev = { .what = EV_EXAMINED, .slot = slot };
+	struct pool_event ev = { .what = EV_ACTIVITY, .slot = slot };
 	uint64_t now = loop_now();
 
-	observe_examine(worker_pid(slot), plan->conf->stop_signal,
+	observe_activity(worker_pid(slot), plan->conf->stop_signal,
 	    (uint64_t)plan->conf->keep_idle * USEC, now,
-	    worker_probe_state(slot), &ev.exam);
+	    worker_probe_state(slot), &ev.activity);
 	if (worker_probe_state(slot)->over)
 		suspects_add(slot, false);
 	pool_event(pool, &ev, now);
@@ -82,19 +82,19 @@ static void
 act_check_canary(unsigned int slot)
 {
 	struct pool_event ev = { .what = EV_CANARY, .slot = slot,
-	    .exam.connection = observe_connection(worker_pid(slot)) };
+	    .activity.connection = observe_connection(worker_pid(slot)) };
 
 	pool_event(pool, &ev, loop_now());
 }
 
 static void
-act_overdue(unsigned int slot)
+act_check_request(unsigned int slot)
 {
-	struct pool_event ev = { .what = EV_OVERDUE, .slot = slot };
+	struct pool_event ev = { .what = EV_SLOW_REQUEST, .slot = slot };
 	uint64_t now = loop_now();
 
-	observe_overdue(worker_pid(slot),
-	    (uint64_t)plan->conf->request_timeout * USEC, now, &ev.overdue);
+	observe_slow_request(worker_pid(slot),
+	    (uint64_t)plan->conf->request_timeout * USEC, now, &ev.request);
 	pool_event(pool, &ev, now);
 }
 
@@ -132,11 +132,11 @@ carry_out(const struct pool_action *a)
 	case POOL_SPAWN:
 		act_spawn(a->slot);
 		break;
-	case POOL_LOOK:
-		act_look(a->slot, a->age);
+	case POOL_CHECK_READY:
+		act_check_ready(a->slot, a->age);
 		break;
-	case POOL_EXAMINE:
-		act_examine(a->slot);
+	case POOL_CHECK_ACTIVITY:
+		act_check_activity(a->slot);
 		break;
 	case POOL_SIGNAL:
 		act_signal(a);
@@ -150,8 +150,8 @@ carry_out(const struct pool_action *a)
 	case POOL_MEASURE_SIZE:
 		act_measure(a->slot);
 		break;
-	case POOL_OVERDUE_LOOK:
-		act_overdue(a->slot);
+	case POOL_CHECK_REQUEST:
+		act_check_request(a->slot);
 		break;
 	case POOL_SIGNAL_HOLDER:
 		observe_signal_holder(worker_pid(a->slot), a->pid, a->signo);

@@ -37,7 +37,7 @@ reap_ended(unsigned int slot, int status)
 static void
 reap_stopped(unsigned int slot, int signo)
 {
-	struct pool_event ev = { .what = EV_HALTED, .slot = slot };
+	struct pool_event ev = { .what = EV_FROZEN, .slot = slot };
 
 	selfcheck_stopped(slot, signo);
 	actor_event(&ev);

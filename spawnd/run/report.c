@@ -114,7 +114,7 @@ report_exit(const struct plan *p, const struct pool_notice *n,
 }
 
 static void
-report_late(const struct plan *p, const struct pool_notice *n)
+report_request_timeout(const struct plan *p, const struct pool_notice *n)
 {
 	char holder[32] = "", age[32];
 
@@ -222,7 +222,7 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		log_warn("%s: %s (next try in %s)", n->failed,
 		    strerror(n->error), seconds(n->delay, delay));
 		break;
-	case NOTICE_SLOW:
+	case NOTICE_START_TIMEOUT:
 		log_warn("worker %d: stopped: not ready within %d s "
 		    "(--start-timeout)", (int)n->pid, p->conf->start_timeout);
 		break;
@@ -239,8 +239,8 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 	case NOTICE_TOO_SMALL:
 		report_size(n);
 		break;
-	case NOTICE_LATE:
-		report_late(p, n);
+	case NOTICE_REQUEST_TIMEOUT:
+		report_request_timeout(p, n);
 		break;
 	case NOTICE_QUEUE_ABANDONED:
 		report_left(n);

@@ -100,7 +100,7 @@ plant pool "one worker too many" \
 plant pool "a stop that lets the starting go on" \
     's/^	end_all(p, now);$//'
 plant retire "a leaving worker is counted twice" \
-    's/^	p->nleaving++;$/	p->nleaving += 2;/'
+    's/^	p->nretiring++;$/	p->nretiring += 2;/'
 plant slot "a number that is not of the seed" \
     's/^	uint64_t x = p->random;$/	static uint64_t x = 1;/'
 plant slot "a crash is not replaced later" \
@@ -120,7 +120,7 @@ plant retire "not continued when it was busy" \
 plant retire "one with threads is told while it serves" \
     's/x->catches && !x->threaded && /x->catches \&\& /'
 plant retire "two are stopped at a time" \
-    '/^retire_examined/,/^}/s/(p->frozen == NULL)$/(!s->turn)/'
+    '/^retire_activity/,/^}/s/(p->frozen == NULL)$/(!s->freeze_queued)/'
 plant retire "the deadline is not kept" \
     '/^retire_timer/,/^}/s/(now >= s->end_by)/(now >= s->end_by \&\& !s->busy)/'
 plant replace "a surge worker is forgotten" \
@@ -128,7 +128,7 @@ plant replace "a surge worker is forgotten" \
 plant replace "the age is looked at once, and in vain" \
     's/^		replace_expire(p, s, EXPIRED_AGE);$//'
 plant replace "old requests are looked for once" \
-    '/^replace_look_overdue/,/^}/s/overdue_at = slot.*/overdue_at = NEVER;/'
+    '/^replace_check_request/,/^}/s/request_at = slot.*/request_at = NEVER;/'
 plant drain "one more is started when nothing waits" \
     '/^drain_step/,/^}/s/(!something_waits(p))$/(p == NULL)/'
 plant drain "told while something waits" \

@@ -232,7 +232,7 @@ do_notice(const struct pool_notice *n)
 	struct proc *p = &w.procs[n->slot];
 
 	trace("notice", n->what, n->slot);
-	if (n->what == NOTICE_SLOW) {
+	if (n->what == NOTICE_START_TIMEOUT) {
 		p->excused = true;
 		if (!p->hidden && p->ready_at <= w.now)
 			sim_fail(w.sim, "slot %u is ended, and is ready",
@@ -256,7 +256,7 @@ do_shut(void)
 	for (i = 0; i < PROCS; i++) {
 		struct proc *p = &w.procs[i];
 
-		if (p->loops || !p->brittle || !accepts(p))
+		if (p->is_event_loop || !p->brittle || !accepts(p))
 			continue;
 		if (requests(p) > 0 && !p->was_hidden && w.depth > 0 &&
 		    w.now < w.stopped_at + w.conf.stop_timeout / 2)
@@ -268,14 +268,14 @@ do_shut(void)
 }
 
 static void
-answer_overdue(unsigned int slot, struct overdue *o)
+answer_request(unsigned int slot, struct slow_request *o)
 {
 	const struct conn *c = oldest(slot, &o->pid);
 
 	if (c == NULL)
 		return;
 	o->age = w.now - c->began;
-	o->late = o->age > w.conf.request_timeout;
+	o->slow = o->age > w.conf.request_timeout;
 }
 
 static void
@@ -300,23 +300,23 @@ do_asked(const struct pool_action *a)
 	struct pool_event ev = { .slot = a->slot };
 	const struct conn *c;
 
-	if (a->what == POOL_LOOK) {
-		ev.what = EV_LOOKED;
-		ev.look = p->ready_at <= w.now ? LOOK_READY :
-		    p->hidden ? LOOK_UNKNOWN : LOOK_NO;
-	} else if (a->what == POOL_EXAMINE) {
-		ev.what = EV_EXAMINED;
-		ev.exam = examine(p);
+	if (a->what == POOL_CHECK_READY) {
+		ev.what = EV_READINESS;
+		ev.readiness = p->ready_at <= w.now ? READY_YES :
+		    p->hidden ? READY_UNKNOWN : READY_NO;
+	} else if (a->what == POOL_CHECK_ACTIVITY) {
+		ev.what = EV_ACTIVITY;
+		ev.activity = examine(p);
 	} else if (a->what == POOL_MEASURE_SIZE) {
 		ev.what = EV_MEASURED;
 		ev.size = chance(8) ? 2 * w.conf.max_rss : 1;
 	} else if (a->what == POOL_CHECK_CANARY) {
 		ev.what = EV_CANARY;
 		if ((c = oldest(a->slot, &ev.pid)) != NULL)
-			ev.exam.connection = c->id;
-	} else if (a->what == POOL_OVERDUE_LOOK) {
-		ev.what = EV_OVERDUE;
-		answer_overdue(a->slot, &ev.overdue);
+			ev.activity.connection = c->id;
+	} else if (a->what == POOL_CHECK_REQUEST) {
+		ev.what = EV_SLOW_REQUEST;
+		answer_request(a->slot, &ev.request);
 	} else {
 		ev.what = EV_QUEUE;
 		answer_queue(&ev.queue);
@@ -396,7 +396,7 @@ check_slot(unsigned int slot, const struct proc *p, struct track *t)
 		t->going = w.now;
 	if (s == SLOT_STARTING) {
 		check_late(slot, "not looked at",
-		    t->looked + POOL_LOOK_LAST);
+		    t->looked + POOL_READY_LAST);
 		if (!p->was_hidden)
 			check_late(slot, "slow",
 			    t->since + w.conf.start_timeout);
@@ -526,7 +526,7 @@ process_due(unsigned int i)
 			child_dies(p);
 	} else if (p->halt_at <= w.now) {
 		p->halt_at = NEVER;
-		tell((struct pool_event){ .what = EV_HALTED, .slot = i });
+		tell((struct pool_event){ .what = EV_FROZEN, .slot = i });
 	} else if (p->report_at <= w.now)
 		report(p);
 	else {

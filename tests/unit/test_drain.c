@@ -14,7 +14,7 @@ one_with(unsigned int workers, unsigned int waiting)
 	b->queue = (struct queue){ .known = true, .depth = waiting };
 	bed_act(b);
 	for (i = 0; i < workers; i++)
-		bed_look(b, i, LOOK_READY);
+		bed_look(b, i, READY_YES);
 	bed_did(b);
 	return b;
 }
@@ -26,7 +26,7 @@ keeps_new_ones_out_and_asks_what_waits(void **arg)
 
 	(void)arg;
 	b->show_all = true;
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_tell(b, EV_STOP);
 	assert_did(b, "exam0 refuse queue");
 	bed_pass(b, POOL_DRAIN_FIRST);
@@ -44,7 +44,7 @@ asks_at_most_every_ten_milliseconds(void **arg)
 
 	(void)arg;
 	b->show_all = true;
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_tell(b, EV_STOP);
 	bed_pass(b, 100 * MSEC);
 	bed_did(b);
@@ -91,9 +91,9 @@ with_threads_shuts_it_only_after_half_the_time(void **arg)
 	struct bed *b = one_with(1, 1);
 
 	(void)arg;
-	b->w[0].exam.threaded = true;
-	b->w[0].exam.waits = false;
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.threaded = true;
+	b->w[0].activity.sleeping = false;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_tell(b, EV_STOP);
 	bed_pass(b, b->conf.stop_timeout / 2 - MSEC);
 	assert_did(b, "refuse");
@@ -108,8 +108,8 @@ with_an_event_loop_shuts_it_at_once(void **arg)
 	struct bed *b = one_with(1, 1);
 
 	(void)arg;
-	b->w[0].exam.threaded = b->w[0].exam.loops = true;
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.threaded = b->w[0].activity.is_event_loop = true;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_tell(b, EV_STOP);
 	assert_did(b, "refuse shut");
 	bed_free(b);
@@ -179,7 +179,7 @@ the_last_one_is_continued_when_something_came(void **arg)
 	assert_has(bed_did(b), "STOP>0");
 	b->w[0].slow_stop = false;
 	b->queue.depth = 2;
-	bed_event(b, (struct pool_event){ .what = EV_HALTED });
+	bed_event(b, (struct pool_event){ .what = EV_FROZEN });
 	assert_did(b, "exam0 shut queue CONT>0");
 	assert_state(b, 0, SLOT_RETIRING);
 	b->queue.depth = 0;
@@ -206,7 +206,7 @@ one_more_when_nobody_is_left_to_serve(void **arg)
 	bed_exit(b, 1, 0);
 	assert_did(b, "spawn0");
 	b->queue.depth = 4;
-	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 0, READY_YES);
 	bed_pass(b, 20 * MSEC);
 	assert_did(b, "");
 	bed_exit(b, 0, 0);
@@ -230,7 +230,7 @@ a_pool_without_workers_serves_what_waits(void **arg)
 	bed_tell(b, EV_STOP);
 	assert_did(b, "refuse shut spawn0");
 	b->queue.depth = 0;
-	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 0, READY_YES);
 	bed_pass(b, 20 * MSEC);
 	assert_did(b, "TERM>0");
 	bed_exit(b, 0, 0);
@@ -247,7 +247,7 @@ there_must_be_room_for_one_more(void **arg)
 	(void)arg;
 	b->queue.open = true;
 	bed_tell(b, EV_RELOAD);
-	bed_look(b, 1, LOOK_READY);
+	bed_look(b, 1, READY_YES);
 	bed_tell(b, EV_STOP);
 	bed_pass(b, 10 * MSEC);
 	assert_has(bed_did(b), "TERM>1");
@@ -292,7 +292,7 @@ gives_up_after_three_that_served_nobody(void **arg)
 	bed_exit(b, 0, 0);
 	for (i = 0; i < 3; i++) {
 		assert_has(bed_did(b), "spawn0");
-		bed_look(b, 0, LOOK_READY);
+		bed_look(b, 0, READY_YES);
 		assert_true(pool_wants_queue(b->p, 0));
 		if (i == 1)
 			bed_exit_moved(b, 0, MOVED_NO);
@@ -316,7 +316,7 @@ goes_on_while_each_serves_one(void **arg)
 	bed_exit(b, 0, 0);
 	for (i = 0; i < 20; i++) {
 		assert_has(bed_did(b), "spawn0");
-		bed_look(b, 0, LOOK_READY);
+		bed_look(b, 0, READY_YES);
 		bed_exit_moved(b, 0, i % 3 == 2 ? MOVED_YES : MOVED_NO);
 	}
 	assert_has(bed_did(b), "spawn0");
@@ -347,7 +347,7 @@ starts_nobody_after_the_deadline(void **arg)
 	struct bed *b = one_with(1, 5);
 
 	(void)arg;
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_tell(b, EV_STOP);
 	bed_did(b);
 	bed_pass(b, b->conf.stop_timeout);
@@ -410,7 +410,7 @@ a_job_that_is_left_serves_nobody(void **arg)
 	(void)arg;
 	bed_tell(b, EV_STOP);
 	bed_event(b, (struct pool_event){ .what = EV_ORPHAN, .pid = 4711 });
-	b->w[1].exam.waits = false;
+	b->w[1].activity.sleeping = false;
 	bed_did(b);
 	bed_exit(b, 0, 0);
 	bed_pass(b, 20 * MSEC);

@@ -406,12 +406,12 @@ finish(const struct sleep *sleep)
 		close(clients[i]);
 }
 
-static struct exam
+static struct activity
 look(uint64_t now)
 {
-	struct exam x;
+	struct activity x;
 
-	observe_examine(worker, SIGTERM, IDLE, now, &probe, &x);
+	observe_activity(worker, SIGTERM, IDLE, now, &probe, &x);
 	return x;
 }
 
@@ -562,20 +562,20 @@ a_request_that_is_over_is_seen(void **arg)
 	start(s.work, s.clients);
 	await_rest(&s);
 	look(now);
-	assert_false(look(++now).served);
+	assert_false(look(++now).active_since_last);
 	request(&s);
-	assert_true(look(++now).served);
-	assert_false(look(++now).served);
+	assert_true(look(++now).active_since_last);
+	assert_false(look(++now).active_since_last);
 	finish(&s);
 }
 
 static bool
 is_late(uint64_t now)
 {
-	struct overdue o;
+	struct slow_request o;
 
-	observe_overdue(worker, IDLE, now, &o);
-	return o.late;
+	observe_slow_request(worker, IDLE, now, &o);
+	return o.slow;
 }
 
 static const struct sleep servers[] = {
@@ -638,12 +638,12 @@ a_dear_worker_hides_no_other(void **arg)
 	}
 	start(s.work, s.clients);
 	await_rest(&s);
-	assert_int_equal(observe_look(other, USEC, now, &large), LOOK_NO);
+	assert_int_equal(observe_readiness(other, USEC, now, &large), READY_NO);
 	assert_true(large.expensive);
-	assert_int_equal(observe_look(other, USEC, now + 1, &large),
-	    LOOK_UNKNOWN);
-	assert_int_equal(observe_look(worker, USEC, now + 1, &probe),
-	    LOOK_READY);
+	assert_int_equal(observe_readiness(other, USEC, now + 1, &large),
+	    READY_UNKNOWN);
+	assert_int_equal(observe_readiness(worker, USEC, now + 1, &probe),
+	    READY_YES);
 	kill(other, SIGKILL);
 	waitpid(other, NULL, 0);
 	finish(&s);
@@ -658,8 +658,8 @@ a_young_worker_is_not_known_to_be_unready(void **arg)
 	(void)arg;
 	start(s.work, s.clients);
 	await_rest(&s);
-	assert_int_equal(observe_look(worker, 1000, 6000 * USEC, &probe),
-	    LOOK_UNKNOWN);
+	assert_int_equal(observe_readiness(worker, 1000, 6000 * USEC, &probe),
+	    READY_UNKNOWN);
 	finish(&s);
 }
 

@@ -211,7 +211,7 @@ a_spawn_that_failed_in_the_log(void **arg)
 static void
 a_slow_and_a_stubborn_worker_in_the_log(void **arg)
 {
-	struct pool_notice n = { .what = NOTICE_SLOW, .pid = 4711 };
+	struct pool_notice n = { .what = NOTICE_START_TIMEOUT, .pid = 4711 };
 
 	(void)arg;
 	assert_has(logged(&n, NULL), "worker 4711: stopped: not ready within "

@@ -18,9 +18,9 @@ one_with(unsigned int holds, bool catches)
 {
 	struct bed *b = one();
 
-	b->w[0].exam.holds = holds;
-	b->w[0].exam.catches = catches;
-	b->w[0].exam.connection = 7;
+	b->w[0].activity.holds = holds;
+	b->w[0].activity.catches = catches;
+	b->w[0].activity.connection = 7;
 	b->show_all = false;
 	bed_tell(b, EV_STOP);
 	return b;
@@ -55,7 +55,7 @@ a_busy_one_is_looked_at_in_growing_pauses(void **arg)
 		bed_pass(b, ladder[i] * MSEC);
 		assert_did(b, "exam0");
 	}
-	b->w[0].exam.holds = HOLDS_NOTHING;
+	b->w[0].activity.holds = HOLDS_NOTHING;
 	bed_pass(b, 100 * MSEC);
 	assert_did(b, "exam0 STOP>0 exam0 TERM>0 CONT>0");
 	bed_free(b);
@@ -67,7 +67,7 @@ the_same_connection_is_waited_for_until_the_deadline(void **arg)
 	struct bed *b = one_with(HOLDS_BUSY, true);
 
 	(void)arg;
-	b->w[0].exam.age = 31 * USEC;
+	b->w[0].activity.age = 31 * USEC;
 	bed_pass(b, 30 * USEC - 1);
 	assert_did(b, "");
 	bed_pass(b, 1);
@@ -85,7 +85,7 @@ constant_load_is_told_after_a_second_if_it_catches(void **arg)
 	(void)arg;
 	b->w[0].changes = true;
 	b->exams = 0;
-	bed_pass(b, POOL_CONSTANT - 1);
+	bed_pass(b, POOL_BUSY_LONG - 1);
 	assert_did(b, "");
 	assert_in_range(b->exams, 990, 1000);
 	bed_pass(b, MSEC);
@@ -102,8 +102,8 @@ constant_use_of_one_connection_is_told_after_a_second(void **arg)
 	struct bed *b = one_with(HOLDS_BUSY, true);
 
 	(void)arg;
-	b->w[0].exam.served = true;
-	bed_pass(b, POOL_CONSTANT - 1);
+	b->w[0].activity.active_since_last = true;
+	bed_pass(b, POOL_BUSY_LONG - 1);
 	assert_did(b, "");
 	bed_pass(b, MSEC);
 	assert_did(b, "TERM>0");
@@ -133,7 +133,7 @@ one_change_is_no_constant_load(void **arg)
 	struct bed *b = one_with(HOLDS_BUSY, true);
 
 	(void)arg;
-	b->w[0].exam.connection = 8;
+	b->w[0].activity.connection = 8;
 	bed_pass(b, 29 * USEC);
 	assert_did(b, "");
 	bed_free(b);
@@ -160,13 +160,13 @@ an_unknown_one_with_threads_is_told_after_a_second_of_that(void **arg)
 	struct bed *b = one();
 
 	(void)arg;
-	b->w[0].exam.holds = HOLDS_UNKNOWN;
-	b->w[0].exam.threaded = true;
+	b->w[0].activity.holds = HOLDS_UNKNOWN;
+	b->w[0].activity.threaded = true;
 	bed_tell(b, EV_STOP);
 	bed_pass(b, 900 * MSEC);
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_pass(b, 200 * MSEC);
-	b->w[0].exam.holds = HOLDS_UNKNOWN;
+	b->w[0].activity.holds = HOLDS_UNKNOWN;
 	bed_pass(b, 900 * MSEC);
 	assert_has_not(bed_did(b), "TERM");
 	bed_pass(b, 300 * MSEC);
@@ -192,9 +192,9 @@ static void
 a_zeroed_answer_is_unknown(void **arg)
 {
 	struct bed *b = bed_ready(1);
-	struct pool_event ev = { .what = EV_EXAMINED };
-	struct pool_event frozen = { .what = EV_EXAMINED,
-	    .exam.frozen = true };
+	struct pool_event ev = { .what = EV_ACTIVITY };
+	struct pool_event frozen = { .what = EV_ACTIVITY,
+	    .activity.frozen = true };
 
 	(void)arg;
 	pool_event(b->p, &(struct pool_event){ .what = EV_STOP }, b->now);
@@ -296,7 +296,7 @@ one_told_that_waits_again_is_killed_when_it_is_idle(void **arg)
 	for (holds = HOLDS_NOTHING; holds <= HOLDS_QUIET; holds++) {
 		b = one();
 		b->w[0].deaf = true;
-		b->w[0].exam.holds = holds;
+		b->w[0].activity.holds = holds;
 		bed_tell(b, EV_STOP);
 		bed_did(b);
 		bed_pass(b, POOL_HEED);
@@ -315,7 +315,7 @@ one_with_threads_in_accept_is_killed_instead_of_told(void **arg)
 	struct bed *b = one();
 
 	(void)arg;
-	b->w[0].exam.threaded = true;
+	b->w[0].activity.threaded = true;
 	bed_tell(b, EV_STOP);
 	assert_did(b, "exam0 STOP>0 exam0 KILL>0");
 	bed_free(b);
@@ -328,7 +328,7 @@ an_event_loop_with_threads_is_killed_too(void **arg)
 	struct bed *b = one();
 
 	(void)arg;
-	b->w[0].exam.threaded = b->w[0].exam.loops = true;
+	b->w[0].activity.threaded = b->w[0].activity.is_event_loop = true;
 	bed_tell(b, EV_STOP);
 	assert_did(b, "exam0 STOP>0 exam0 KILL>0");
 	bed_free(b);
@@ -357,8 +357,8 @@ a_leader_is_stopped_and_told(void **arg)
 	struct bed *b = one();
 
 	(void)arg;
-	b->w[0].exam = (struct exam){ .holds = HOLDS_NOTHING,
-	    .leads = true, .threaded = true, .catches = true };
+	b->w[0].activity = (struct activity){ .holds = HOLDS_NOTHING,
+	    .is_master = true, .threaded = true, .catches = true };
 	bed_tell(b, EV_STOP);
 	assert_did(b, "exam0 STOP>0 exam0 TERM>0 CONT>0");
 	bed_free(b);
@@ -398,7 +398,7 @@ orphans_leave_one_slot_for_a_reload(void **arg)
 	assert_int_equal(pool_count(b->p, SLOT_EMPTY), 1);
 	bed_did(b);
 	bed_tell(b, EV_RELOAD);
-	bed_look(b, 1 + POOL_ORPHANS, LOOK_READY);
+	bed_look(b, 1 + POOL_ORPHANS, READY_YES);
 	bed_pass(b, 2 * MSEC);
 	bed_exit(b, 0, 0);
 	assert_did(b, "spawn65 TERM>0 [reloaded]");
@@ -443,9 +443,9 @@ a_slot_used_again_remembers_no_connection(void **arg)
 	unsigned int i, slot = 0;
 
 	(void)arg;
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_tell(b, EV_RELOAD);
-	bed_look(b, 1, LOOK_READY);
+	bed_look(b, 1, READY_YES);
 	bed_pass(b, 31 * USEC);
 	bed_exit(b, 0, 1);
 	for (i = 0; i < 2 * POOL_ORPHANS && slot == 0; i++) {
@@ -454,7 +454,7 @@ a_slot_used_again_remembers_no_connection(void **arg)
 			break;
 		for (slot = 0; pool_state(b->p, slot) != SLOT_STARTING; )
 			slot++;
-		bed_look(b, slot, LOOK_READY);
+		bed_look(b, slot, READY_YES);
 		for (slot = 0; bed_going(b) > 0; slot++) {
 			if (pool_state(b->p, slot) == SLOT_STOPPING)
 				bed_exit(b, slot, 0);
@@ -475,14 +475,14 @@ a_reload_waits_for_a_busy_one_while_the_rest_serve(void **arg)
 	struct bed *b = bed_ready(3);
 
 	(void)arg;
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_tell(b, EV_RELOAD);
-	bed_look(b, 3, LOOK_READY);
+	bed_look(b, 3, READY_YES);
 	bed_pass(b, 20 * USEC);
 	assert_did(b, "spawn3");
 	assert_state(b, 0, SLOT_RETIRING);
 	assert_int_equal(pool_count(b->p, SLOT_READY), 3);
-	b->w[0].exam.holds = HOLDS_NOTHING;
+	b->w[0].activity.holds = HOLDS_NOTHING;
 	bed_pass(b, 100 * MSEC);
 	assert_did(b, "TERM>0");
 	bed_exit(b, 0, 0);

@@ -19,23 +19,23 @@ struct cell {
 	int		 status;
 	bool		 exec_failed;
 	enum moved	 moved;
-	enum look	 look;
+	enum readiness	 readiness;
 	enum slot_state	 to;
 	uint64_t	 least, most;	/* until the next deadline */
 	const char	*did;
 	const char	*name;
-	struct exam	 exam;
+	struct activity	 activity;
 };
 
 #define STATUS(n)	BED_STATUS(n)
 #define SAME		(NEVER - 1)	/* the deadline is as it was */
 #define NOTHING(state, path, ev, name) { (state), (path), (ev), 0, false, \
-	MOVED_NO, LOOK_READY, (state), SAME, SAME, "", (name), { 0 } }
+	MOVED_NO, READY_YES, (state), SAME, SAME, "", (name), { 0 } }
 #define EXIT(state, path, status, failed, to, ...) { (state), (path), \
-	EV_EXIT, (status), (failed), MOVED_NO, LOOK_NO, (to), __VA_ARGS__, \
+	EV_EXIT, (status), (failed), MOVED_NO, READY_NO, (to), __VA_ARGS__, \
 	{ 0 } }
 #define EXAM(state, to, usec, did, name, ...) { (state), LEAVING, \
-	EV_EXAMINED, 0, false, 0, 0, (to), (usec), (usec), (did), (name), \
+	EV_ACTIVITY, 0, false, 0, 0, (to), (usec), (usec), (did), (name), \
 	{ __VA_ARGS__ } }
 #define END(state, path, to, usec, did, name) { (state), (path), \
 	EV_END, 0, false, 0, 0, (to), (usec), (usec), (did), (name), { 0 } }
@@ -46,22 +46,23 @@ static struct cell cells[] = {
 	/* What was asked for has nothing to say. */
 	NOTHING(SLOT_READY, PLAIN, EV_CANARY, "ready_canary"),
 	NOTHING(SLOT_READY, PLAIN, EV_MEASURED, "ready_measured"),
-	NOTHING(SLOT_READY, PLAIN, EV_OVERDUE, "ready_overdue"),
-	NOTHING(SLOT_RETIRING, LEAVING, EV_OVERDUE, "retiring_overdue"),
+	NOTHING(SLOT_READY, PLAIN, EV_SLOW_REQUEST, "ready_slow_request"),
+	NOTHING(SLOT_RETIRING, LEAVING, EV_SLOW_REQUEST,
+	    "retiring_slow_request"),
 
 	{ SLOT_SPAWNING, PLAIN, EV_SPAWNED, 0, false, 0, 0, SLOT_STARTING,
-	    POOL_LOOK_FIRST, POOL_LOOK_FIRST, "",
+	    POOL_READY_FIRST, POOL_READY_FIRST, "",
 	    "spawning_spawned_is_starting", { 0 } },
 	{ SLOT_SPAWNING, PLAIN, EV_NOFORK, 0, false, 0, 0, SLOT_BACKOFF,
 	    SECOND_BACKOFF, "[nofork 0]", "spawning_nofork_backs_off", { 0 } },
 
-	{ SLOT_STARTING, PLAIN, EV_LOOKED, 0, false, 0, LOOK_READY,
+	{ SLOT_STARTING, PLAIN, EV_READINESS, 0, false, 0, READY_YES,
 	    SLOT_READY, NEVER, NEVER, "",
 	    "starting_looked_ready_is_ready", { 0 } },
-	{ SLOT_STARTING, PLAIN, EV_LOOKED, 0, false, 0, LOOK_NO,
+	{ SLOT_STARTING, PLAIN, EV_READINESS, 0, false, 0, READY_NO,
 	    SLOT_STARTING, SAME, SAME, "",
 	    "starting_looked_no_waits_on", { 0 } },
-	{ SLOT_STARTING, PLAIN, EV_LOOKED, 0, false, 0, LOOK_UNKNOWN,
+	{ SLOT_STARTING, PLAIN, EV_READINESS, 0, false, 0, READY_UNKNOWN,
 	    SLOT_STARTING, SAME, SAME, "",
 	    "starting_looked_unknown_waits_on", { 0 } },
 	EXIT(SLOT_STARTING, PLAIN, STATUS(1), false, SLOT_BACKOFF,
@@ -80,9 +81,9 @@ static struct cell cells[] = {
 	    SLOT_SPAWNING, NEVER, NEVER, "spawn0",
 	    "starting_exit_0_queue_unknown", { 0 } },
 	{ SLOT_STARTING, PLAIN, EV_TIMER, 0, false, 0, 0, SLOT_STARTING,
-	    2 * POOL_LOOK_FIRST, POOL_LOOK_LAST, "look0",
+	    2 * POOL_READY_FIRST, POOL_READY_LAST, "look0",
 	    "starting_timer_looks", { 0 } },
-	END(SLOT_STARTING, PLAIN, SLOT_RETIRING, POOL_EXAM_FIRST, "exam0",
+	END(SLOT_STARTING, PLAIN, SLOT_RETIRING, POOL_ACTIVITY_FIRST, "exam0",
 	    "starting_end_retires"),
 
 	EXIT(SLOT_READY, PLAIN, 0, false, SLOT_SPAWNING, NEVER, NEVER,
@@ -92,13 +93,13 @@ static struct cell cells[] = {
 	EXIT(SLOT_READY, PLAIN, SIGSEGV, false, SLOT_SPAWNING, NEVER, NEVER,
 	    "[exit 0] spawn0", "ready_crash_is_replaced_at_once"),
 	NOTHING(SLOT_READY, PLAIN, EV_TIMER, "ready_timer"),
-	END(SLOT_READY, PLAIN, SLOT_RETIRING, POOL_EXAM_FIRST, "exam0",
+	END(SLOT_READY, PLAIN, SLOT_RETIRING, POOL_ACTIVITY_FIRST, "exam0",
 	    "ready_end_retires"),
 
 	NOTHING(SLOT_RETIRING, LEAVING, EV_END, "retiring_end"),
-	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_EXAM_FIRST, "STOP>0",
+	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_ACTIVITY_FIRST, "STOP>0",
 	    "retiring_examined_idle_is_stopped", .holds = HOLDS_NOTHING),
-	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_EXAM_FIRST, "STOP>0",
+	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_ACTIVITY_FIRST, "STOP>0",
 	    "retiring_examined_quiet_is_stopped", .holds = HOLDS_QUIET),
 	EXAM(SLOT_RETIRING, SLOT_RETIRING, SAME, "",
 	    "retiring_examined_busy_is_left", .holds = HOLDS_BUSY,
@@ -108,19 +109,19 @@ static struct cell cells[] = {
 	EXAM(SLOT_RETIRING, SLOT_STOPPING, POOL_HEED, "TERM>0",
 	    "retiring_examined_unknown_that_catches_is_told",
 	    .holds = HOLDS_UNKNOWN, .catches = true),
-	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_EXAM_FIRST, "STOP>0",
+	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_ACTIVITY_FIRST, "STOP>0",
 	    "retiring_examined_leader_is_stopped", .holds = HOLDS_NOTHING,
-	    .leads = true),
+	    .is_master = true),
 	EXIT(SLOT_RETIRING, LEAVING, 0, false, SLOT_EMPTY, NEVER, NEVER, "",
 	    "retiring_exit_is_not_replaced"),
 	EXIT(SLOT_RETIRING, LEAVING, SIGSEGV, false, SLOT_EMPTY, NEVER,
 	    NEVER, "", "retiring_crash_is_not_replaced"),
 	{ SLOT_RETIRING, LEAVING, EV_TIMER, 0, false, 0, 0, SLOT_RETIRING,
-	    2 * POOL_EXAM_FIRST, 2 * POOL_EXAM_FIRST, "exam0",
+	    2 * POOL_ACTIVITY_FIRST, 2 * POOL_ACTIVITY_FIRST, "exam0",
 	    "retiring_timer_looks_again", { 0 } },
 
 	NOTHING(SLOT_FREEZING, LEAVING, EV_END, "freezing_end"),
-	{ SLOT_FREEZING, LEAVING, EV_HALTED, 0, false, 0, 0, SLOT_FREEZING,
+	{ SLOT_FREEZING, LEAVING, EV_FROZEN, 0, false, 0, 0, SLOT_FREEZING,
 	    SAME, SAME, "exam0", "freezing_halted_is_looked_at", { 0 } },
 	EXAM(SLOT_FREEZING, SLOT_FREEZING, SAME, "",
 	    "freezing_examined_running_waits_on", .holds = HOLDS_NOTHING),
@@ -133,16 +134,16 @@ static struct cell cells[] = {
 	EXAM(SLOT_FREEZING, SLOT_STOPPING, POOL_HEED, "TERM>0 CONT>0",
 	    "freezing_examined_quiet_is_told", .frozen = true,
 	    .holds = HOLDS_QUIET),
-	EXAM(SLOT_FREEZING, SLOT_RETIRING, 2 * POOL_EXAM_FIRST, "CONT>0",
+	EXAM(SLOT_FREEZING, SLOT_RETIRING, 2 * POOL_ACTIVITY_FIRST, "CONT>0",
 	    "freezing_examined_busy_is_continued", .frozen = true,
 	    .holds = HOLDS_BUSY, .catches = true),
-	EXAM(SLOT_FREEZING, SLOT_RETIRING, 2 * POOL_EXAM_FIRST, "CONT>0",
+	EXAM(SLOT_FREEZING, SLOT_RETIRING, 2 * POOL_ACTIVITY_FIRST, "CONT>0",
 	    "freezing_examined_unknown_is_continued", .frozen = true,
 	    .holds = HOLDS_UNKNOWN, .catches = true),
 	EXIT(SLOT_FREEZING, LEAVING, 0, false, SLOT_EMPTY, NEVER, NEVER, "",
 	    "freezing_exit_is_not_replaced"),
 	{ SLOT_FREEZING, LEAVING, EV_TIMER, 0, false, 0, 0, SLOT_FREEZING,
-	    POOL_EXAM_FIRST, POOL_EXAM_FIRST, "exam0",
+	    POOL_ACTIVITY_FIRST, POOL_ACTIVITY_FIRST, "exam0",
 	    "freezing_timer_looks_again", { 0 } },
 
 	EXIT(SLOT_STOPPING, LEAVING, 0, false, SLOT_EMPTY, NEVER, NEVER, "",
@@ -156,7 +157,7 @@ static struct cell cells[] = {
 	    NEVER, NEVER, "[kill 0] KILL>>0", "stopping_timer_kills_a_slow_one",
 	    { 0 } },
 	{ SLOT_STOPPING, LEAVING, EV_TIMER, 0, false, 0, 0, SLOT_RETIRING,
-	    POOL_EXAM_FIRST, POOL_EXAM_FIRST, "exam0",
+	    POOL_ACTIVITY_FIRST, POOL_ACTIVITY_FIRST, "exam0",
 	    "stopping_timer_looks_what_it_does", { 0 } },
 	NOTHING(SLOT_STOPPING, LEAVING, EV_END, "stopping_end"),
 	NOTHING(SLOT_STOPPING, SLOW, EV_END, "stopping_end_of_a_slow_one"),
@@ -184,10 +185,10 @@ send(struct bed *b, unsigned int what, unsigned int slot)
 }
 
 static void
-examined(struct bed *b, unsigned int slot, struct exam x)
+examined(struct bed *b, unsigned int slot, struct activity x)
 {
-	pool_event(b->p, &(struct pool_event){ .what = EV_EXAMINED,
-	    .slot = slot, .exam = x }, b->now);
+	pool_event(b->p, &(struct pool_event){ .what = EV_ACTIVITY,
+	    .slot = slot, .activity = x }, b->now);
 }
 
 /* Moves the clock to the next deadline. */
@@ -208,21 +209,21 @@ reach(enum slot_state state, enum path path)
 {
 	struct bed *b = bed_starting(2);
 
-	bed_look(b, 1, LOOK_READY);
+	bed_look(b, 1, READY_YES);
 	bed_pass(b, POOL_START_GRACE + 500 * MSEC);
 	if (path == SLOW) {
 		bed_pass(b, b->conf.start_timeout);
 	} else if (path == LEAVING) {
-		bed_look(b, 0, LOOK_READY);
+		bed_look(b, 0, READY_YES);
 		send(b, EV_END, 0);
 	}
 	if (path == LEAVING && state != SLOT_RETIRING)
-		examined(b, 0, (struct exam){ .holds = HOLDS_NOTHING });
+		examined(b, 0, (struct activity){ .holds = HOLDS_NOTHING });
 	if (path == LEAVING && state > SLOT_FREEZING)
-		examined(b, 0, (struct exam){ .frozen = true,
+		examined(b, 0, (struct activity){ .frozen = true,
 		    .holds = HOLDS_NOTHING });
 	if (state == SLOT_READY)
-		bed_look(b, 0, LOOK_READY);
+		bed_look(b, 0, READY_YES);
 	else if (state == SLOT_BACKOFF || state == SLOT_SPAWNING)
 		bed_exit(b, 0, 1);
 	if (path == LEAVING && state == SLOT_KILLED)
@@ -243,7 +244,8 @@ check_cell(void **arg)
 	struct bed *b = reach(c->from, c->path);
 	struct pool_event ev = { .slot = slot, .status = c->status,
 	    .exec_failed = c->exec_failed, .moved = c->moved,
-	    .look = c->look, .exam = c->exam, .pid = 999, .error = 11 };
+	    .readiness = c->readiness, .activity = c->activity, .pid = 999,
+	    .error = 11 };
 	uint64_t before;
 
 	assert_state(b, slot, c->from);
@@ -300,8 +302,8 @@ check_no_effect(enum slot_state state, enum pool_event_kind event)
 	unsigned int slot;
 	struct bed *b = reach_any(state, &slot);
 	struct pool_event ev = { .what = event, .slot = slot, .pid = 999,
-	    .look = LOOK_READY, .exam.frozen = true,
-	    .exam.holds = HOLDS_NOTHING };
+	    .readiness = READY_YES, .activity.frozen = true,
+	    .activity.holds = HOLDS_NOTHING };
 	bool ignored = table_ignores(state, event);
 	uint64_t before = pool_deadline(b->p);
 
@@ -365,7 +367,7 @@ an_action_that_finds_no_room_is_counted(void **arg)
 
 	(void)arg;
 	for (i = 0; i < 1000; i++)
-		send(b, EV_HALTED, 0);
+		send(b, EV_FROZEN, 0);
 	assert_true(pool_counts(b->p)->overflows > 0);
 	bed_take(b);
 	did = bed_did(b);
