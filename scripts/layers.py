@@ -61,10 +61,6 @@ CIRCLES = [
      "who asks the looker has the answer that the looker's process calls"),
 ]
 
-# TODO: static functions of these folders still have names that another file
-# has as well; take a folder out when its own are renamed.
-SHARE_NAMES = {"control", "observe", "pool", "run"}
-
 # rule, what to find in the code (comments and literals blanked), where it may
 # stand, and a line that breaks the rule
 RULES = [
@@ -251,8 +247,6 @@ def check_names(tree):
     """A static function's name says where it is: no other file has it."""
     found = {}
     for path, _, text in sources(tree):
-        if folder(path) in SHARE_NAMES:
-            continue
         for m in re.finditer(r"^static[^;={]*?\n(\w+)\([^;{]*\)\n\{", text,
                              re.MULTILINE):
             found.setdefault(m.group(1), set()).add(path)

@@ -398,7 +398,8 @@ observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	s->examined = !x->frozen && (x->holds == HOLDS_BUSY ||
 	    x->holds == HOLDS_UNKNOWN);
 	s->activity = *x;
-	s->activity.active_since_last = false;	/* a repeated answer does not know */
+	/* A repeated answer does not know. */
+	s->activity.active_since_last = false;
 }
 
 void

@@ -166,7 +166,7 @@ enum notice {
 	NOTICE_KILLED_BUSY,	/* pid, age: killed with a connection */
 	NOTICE_GROWN,		/* pid, size: too large, is replaced */
 	NOTICE_TOO_SMALL,	/* the limit is, for any worker; delay */
-	NOTICE_REQUEST_TIMEOUT,		/* pid, holder, age: its request is ended */
+	NOTICE_REQUEST_TIMEOUT,	/* pid, holder, age: its request is ended */
 	NOTICE_QUEUE_ABANDONED,	/* count: still waited when the stop ended */
 	NOTICE_RELOADED,
 	NOTICE_RELOAD_FAILED,	/* pid, or failed and error, of the new one */

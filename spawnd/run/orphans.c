@@ -32,7 +32,7 @@ orphans_init(void)
 
 /* Its index in a list, or -1. */
 static int
-find_child(pid_t pid, const pid_t *list, int n)
+find_orphan(pid_t pid, const pid_t *list, int n)
 {
 	while (--n >= 0 && list[n] != pid)
 		continue;
@@ -44,9 +44,9 @@ orphans_reaped(pid_t pid)
 {
 	int i;
 
-	if ((i = find_child(pid, before, nbefore)) != -1)
+	if ((i = find_orphan(pid, before, nbefore)) != -1)
 		before[i] = before[--nbefore];
-	if ((i = find_child(pid, given_up, ngiven_up)) != -1)
+	if ((i = find_orphan(pid, given_up, ngiven_up)) != -1)
 		given_up[i] = given_up[--ngiven_up];
 }
 
@@ -60,7 +60,7 @@ orphans_give_up(pid_t pid)
 bool
 orphans_were_before(pid_t pid)
 {
-	return find_child(pid, before, nbefore) != -1;
+	return find_orphan(pid, before, nbefore) != -1;
 }
 
 /*
@@ -71,7 +71,7 @@ static bool
 is_orphan(pid_t pid)
 {
 	if (worker_slot(pid) != -1 || orphans_were_before(pid) ||
-	    find_child(pid, given_up, ngiven_up) != -1 ||
+	    find_orphan(pid, given_up, ngiven_up) != -1 ||
 	    (!everybody && !observe_serves(pid)) || end_reached(pid))
 		return false;
 	return kill(pid, 0) == 0 || errno != EPERM;

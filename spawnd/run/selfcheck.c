@@ -209,7 +209,7 @@ check_stopped(const struct pool *pool, unsigned int slot)
 static void on_stopped(void);
 
 static void
-check_later(uint64_t pause)
+selfcheck_later(uint64_t pause)
 {
 	if (loop_now() + pause >= next_look)
 		return;
@@ -237,7 +237,7 @@ on_stopped(void)
 			stays |= check_stopped(pool, i);
 	}
 	if (stays)
-		check_later(STOPPED_LOOK);
+		selfcheck_later(STOPPED_LOOK);
 }
 
 void
@@ -246,5 +246,5 @@ selfcheck_stopped(unsigned int slot, int signo)
 	if (pool_state(actor_pool(), slot) == SLOT_FREEZING)
 		return;		/* it was us */
 	worker_probe_state(slot)->stopped_by = signo;
-	check_later(STOPPED_PAUSE);
+	selfcheck_later(STOPPED_PAUSE);
 }
