@@ -36,8 +36,8 @@ CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		compat_spawn_fcgi.c env.c exposure.c ident.c limit.c \
 		option.c options.c plan.c plan_control.c
 PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
-POOL =		drain.c pool.c replace.c retire.c sampler.c scale.c slot.c \
-		start.c table.c
+POOL =		door.c drain.c pool.c replace.c retire.c sampler.c scale.c \
+		slot.c start.c table.c
 RUN =		actor.c autoscale.c exec_error.c history.c lifecycle.c \
 		orphans.c output.c reap.c report.c sdnotify.c selfcheck.c \
 		signals.c suspects.c traced.c worker.c
@@ -47,12 +47,17 @@ PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 PROTO =		proto.c
 SRCS =		${BASE} ${CONFIG} ${PRIVILEGE} ${POOL} ${RUN} ${CONTROL} \
 		${PREFLIGHT} ${PROTO}
-SRCS_linux =	diag_linux.c end_linux.c jail_linux.c \
+# How a system call is skipped depends on the registers.
+SKIP !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
+		aarch64-*) echo aarch64;; *) echo none;; esac
+SRCS_linux =	diag_linux.c door_linux.c end_linux.c holder_linux.c \
+		jail_linux.c \
 		load_linux.c looker_linux.c netlink_linux.c observe_linux.c \
 		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
-		keepalive_linux.c refuse_linux.c slow_linux.c usage_linux.c
-SRCS_posix =	end_none.c jail_posix.c observe_none.c path_posix.c \
-		refuse_none.c usage_none.c
+		keepalive_linux.c refuse_linux.c skip_${SKIP}_linux.c \
+		slow_linux.c usage_linux.c
+SRCS_posix =	door_none.c end_none.c jail_posix.c observe_none.c \
+		path_posix.c refuse_none.c usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 

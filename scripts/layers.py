@@ -26,7 +26,7 @@ OURS = {"build", "__pycache__", ".git", ".pytest_cache"}        # not looked at
 # The pool: what has no system call (of stdlib.h and sys/wait.h
 # only memory and the macros, see "system calls" below).
 PURE = {"pool.c", "slot.c", "table.c", "start.c", "retire.c", "replace.c",
-        "drain.c", "scale.c", "sampler.c"}
+        "door.c", "drain.c", "scale.c", "sampler.c"}
 PURE_HEADERS = {
     "assert.h", "errno.h", "inttypes.h", "limits.h", "signal.h", "stdbool.h",
     "stddef.h", "stdint.h", "stdlib.h", "string.h", "sys/queue.h",
@@ -54,8 +54,8 @@ EVERYWHERE = {"base/units.h"}       # all its code is inline
 
 # Files of one folder that call each other in a circle, and why they do.
 CIRCLES = [
-    ({"pool.c", "slot.c", "table.c", "drain.c", "replace.c", "retire.c",
-      "start.c"},
+    ({"pool.c", "slot.c", "table.c", "door.c", "drain.c", "replace.c",
+      "retire.c", "start.c"},
      "a slot's event may change what the pool wants, and the other way round"),
     ({"looker_linux.c", "keepalive_linux.c", "usage_linux.c"},
      "who asks the looker has the answer that the looker's process calls"),
@@ -67,11 +67,12 @@ RULES = [
     ("fork and exec",
      r"\b(v?fork|clone3?|posix_spawnp?|exec[lv]p?e?|execvpe|fexecve|execveat|"
      r"daemon|system|popen)\s*\(|\bSYS_(v?fork|clone3?|execve(at)?)\b",
-     r"worker\.c|daemonize\.c|preflight\.c|looker_linux\.c",
+     r"worker\.c|daemonize\.c|preflight\.c|(door|looker)_linux\.c",
      "execv(path, argv);"),
     ("exec where only a fork is",
      r"\b(exec[lv]p?e?|execvpe|fexecve|execveat)\s*\(",
-     r"(?!daemonize\.c|preflight\.c|looker_linux\.c).*", "execv(path, argv);"),
+     r"(?!daemonize\.c|preflight\.c|(door|looker)_linux\.c).*",
+     "execv(path, argv);"),
     ("ids and root directory",
      r"\b(set(e|re|res|fs)?[ug]id|setgroups|initgroups|chroot|pivot_root|"
      r"capng_\w+)\s*\(",

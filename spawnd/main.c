@@ -56,6 +56,9 @@ log_guarantees(void)
 	else if (!g->ends)
 		log_info("the end of a worker that another process traces "
 		    "cannot always be seen here: %s", g->no_ends);
+	if (!g->door)
+		log_info("busy workers cannot be kept from new connections "
+		    "here: %s (each ends when it is seen idle)", g->no_door);
 	if (!conf.no_new_privs && guarantees.no_new_privs)
 		log_info("--no-new-privs: no: it was set when we were started, "
 		    "and stays");
@@ -135,7 +138,8 @@ init_run(struct err *e)
 
 	orphans_init();
 	selfcheck_init();
-	if (loop_init(e) == -1 || actor_init(&plan, &hooks, e) == -1 ||
+	if (loop_init(e) == -1 ||
+	    actor_init(&plan, guarantees.door, &hooks, e) == -1 ||
 	    signals_init(&conf, e) == -1 || traced_init(e) == -1 ||
 	    autoscale_init(&plan, guarantees.queue, e) == -1)
 		return -1;

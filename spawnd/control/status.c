@@ -74,7 +74,8 @@ status_serves(void)
 	return pool_phase(pool) == PHASE_UP &&
 	    (pool_target(pool) == 0 || pool_count(pool, SLOT_READY) > 0 ||
 	    pool_count(pool, SLOT_RETIRING) > 0 ||
-	    pool_count(pool, SLOT_FREEZING) > 0);
+	    pool_count(pool, SLOT_FREEZING) > 0 ||
+	    pool_count(pool, SLOT_DOOR) > 0);
 }
 
 static void
@@ -123,7 +124,8 @@ record_counts(struct proto_output *o)
 	    pool_count(p, SLOT_BACKOFF));
 	proto_number(o, "starting", count_two(p, SLOT_SPAWNING, SLOT_STARTING));
 	proto_number(o, "ready", pool_count(p, SLOT_READY));
-	proto_number(o, "retiring", count_two(p, SLOT_RETIRING, SLOT_FREEZING));
+	proto_number(o, "retiring", count_two(p, SLOT_RETIRING, SLOT_FREEZING) +
+	    pool_count(p, SLOT_DOOR));
 	proto_number(o, "stopping", count_two(p, SLOT_STOPPING, SLOT_KILLED));
 	proto_number(o, "backoff", pool_count(p, SLOT_BACKOFF));
 	proto_end(o);
@@ -155,6 +157,7 @@ record_guarantees(struct proto_output *o)
 	proto_truth(o, "proc_detached", guarantees->proc_detached);
 	proto_truth(o, "queue", guarantees->queue);
 	proto_truth(o, "traced_ends", guarantees->ends && worker_watches());
+	proto_truth(o, "door", guarantees->door);
 	proto_truth(o, "bounding_empty", guarantees->bounding_empty);
 	proto_truth(o, "no_new_privs", guarantees->no_new_privs);
 	proto_end(o);
@@ -222,6 +225,7 @@ state_name(enum slot_state state)
 		return "ready";
 	case SLOT_RETIRING:
 	case SLOT_FREEZING:
+	case SLOT_DOOR:
 		return "retiring";
 	case SLOT_STOPPING:
 	case SLOT_KILLED:

@@ -11,9 +11,7 @@
 
 #include <linux/kcmp.h>
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -98,30 +96,6 @@ end_take(pid_t *list, int max)
 	return n > 0 ? n : 0;
 }
 
-/* The tasks of a process, at most TASKS_MAX. Returns how many, or -1. */
-static int
-list_tasks(pid_t pid, int *list)
-{
-	struct dirent *de;
-	char path[32];
-	DIR *d = NULL;
-	int fd, n = 0;
-
-	snprintf(path, sizeof(path), "%d/task", (int)pid);
-	if ((fd = proc_at(path, O_RDONLY | O_DIRECTORY)) == -1)
-		return -1;
-	if ((d = fdopendir(fd)) == NULL) {
-		close(fd);
-		return -1;
-	}
-	while (n < TASKS_MAX && (de = readdir(d)) != NULL) {
-		if (de->d_name[0] >= '0' && de->d_name[0] <= '9')
-			list[n++] = atoi(de->d_name);
-	}
-	closedir(d);
-	return n;
-}
-
 /* The state of a task, 0 if it is gone. */
 static char
 task_state(pid_t pid, int tid)
@@ -148,7 +122,7 @@ end_reached(pid_t pid)
 	/* Most processes need no more than this one read. */
 	if (!has_ended(task_state(pid, pid)))
 		return false;
-	if ((n = list_tasks(pid, tasks)) == -1)
+	if ((n = proc_tasks(pid, tasks, TASKS_MAX)) == -1)
 		return false;
 	for (i = 0; i < n; i++) {
 		if (!has_ended(task_state(pid, tasks[i])))
@@ -235,7 +209,7 @@ end_look(pid_t pid, struct end *e)
 	char state;
 
 	*e = (struct end){ .status = STATUS_UNKNOWN };
-	if ((n = list_tasks(pid, tasks)) <= 0)
+	if ((n = proc_tasks(pid, tasks, TASKS_MAX)) <= 0)
 		return;
 	for (i = 0; i < n; i++) {
 		state = task_state(pid, tasks[i]);
@@ -283,7 +257,7 @@ descends(pid_t pid, bool (*excepted)(pid_t))
 static bool
 still_traces(pid_t tracer, pid_t pid)
 {
-	int tasks[TASKS_MAX], i, n = list_tasks(pid, tasks);
+	int tasks[TASKS_MAX], i, n = proc_tasks(pid, tasks, TASKS_MAX);
 
 	for (i = 0; i < n; i++) {
 		if (tracer_of(pid, tasks[i]) == tracer)

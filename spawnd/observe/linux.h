@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,7 +46,8 @@ struct call {
 		CALL_NONE,		/* it runs */
 		CALL_FOREIGN,		/* it cannot be known */
 		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_POLL, CALL_EPOLL,
-		CALL_FUTEX
+		CALL_FUTEX,
+		CALL_SLEEP, CALL_WAIT	/* nanosleep(2), wait(2) */
 	}		 kind;
 	int		 fd;			/* the first argument; or -1 */
 	bool		 endless;		/* epoll: no time limit */
@@ -98,12 +100,23 @@ int	 proc_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n,
 	    int max);
 /* Is the inode one of those? */
 bool	 proc_is_among(uint64_t inode, const uint64_t *inodes, int n);
-/* A process that holds the socket: likely, if that does, or any; or -1. */
-pid_t	 proc_holder(uint64_t inode, pid_t likely);
-/* Is that descriptor of the process a pipe? */
-bool	 proc_is_pipe(pid_t pid, int fd);
+/* The tasks of a process, at most max. Returns how many, or -1 with errno. */
+int	 proc_tasks(pid_t pid, int *tids, int max);
+/* Opens a directory of /proc; NULL with errno set. */
+DIR	*proc_opendir(const char *path);
+/* Reads a link of /proc, as readlinkat(2). */
+ssize_t	 proc_readlink(const char *path, char *link, size_t size);
+/*
+ * *inode is that of the socket which the link leads to, 0 if it leads to
+ * another thing or is gone. Returns 0, or -1 with errno set.
+ */
+int	 proc_socket_at(int dir, const char *name, uint64_t *inode);
+/* The inode of the socket that is a task's descriptor; 0: it is none. */
+uint64_t proc_socket(pid_t tid, int fd);
 
 /* parse_linux.c: the texts of /proc */
+/* Does a call of that number accept a connection? */
+bool	 parse_is_accept(long call);
 /* What /proc/PID/syscall says. */
 struct call parse_call(const char *text);
 /*

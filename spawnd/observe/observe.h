@@ -23,6 +23,9 @@ struct guarantees {
 	bool		 proc_detached;		/* it outlives an umount */
 	bool		 ends;			/* of traced workers are seen */
 	const char	*no_ends;		/* why not */
+	bool		 door;			/* busy workers can be kept from
+						   new connections */
+	const char	*no_door;		/* why not */
 	bool		 queue;			/* the queue can be read */
 	const char	*no_queue;		/* why not */
 	bool		 bounding_empty;
@@ -208,6 +211,30 @@ void	 end_name(pid_t pid, char name[END_NAME]);
  * if it cannot be reaped: another process traces it.
  */
 bool	 end_await(pid_t child, int *status, int ms);
+
+/* door_linux.c, door_none.c: the same names on every system */
+/* Why no process can be kept from connections here; NULL: it can. */
+const char *door_refused(void);
+/*
+ * Keeps a child from new connections of the listen socket, and leaves it those
+ * that it has, until door_open(). door_check() goes on with that: call it every
+ * few milliseconds until the door is closed.
+ */
+enum door_state door_close(pid_t pid);
+enum door_state door_check(pid_t pid);
+/*
+ * Leaves the process alone again. signo: sends it that signal first, so that it
+ * meets the signal before it can accept a connection; 0: none.
+ */
+void	 door_open(pid_t pid, int signo);
+/*
+ * waitid(2) has told of a child or a traced task: it has stopped, with that
+ * si_status, or has ended and was reaped. Returns true if only the door is
+ * concerned; else *status is what it would be without a tracer.
+ */
+bool	 door_take(pid_t tid, bool stopped, int *status);
+/* The process of a task that is held since the last call of this; or 0. */
+pid_t	 door_came(void);
 
 /* usage_linux.c, usage_none.c: the same names on every system */
 /*

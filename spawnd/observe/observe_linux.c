@@ -121,6 +121,8 @@ observe_init(struct guarantees *g)
 	g->ends = end_init() == 0;
 	if (!g->ends)
 		g->no_ends = strerror(errno);
+	g->no_door = door_refused();
+	g->door = g->no_door == NULL;
 	if (!g->queue) {
 		faults[FAULT_SOCKETS].on = true;
 		g->no_queue = explain(FAULT_SOCKETS, errno);
@@ -461,36 +463,6 @@ enum moved
 observe_moved(uint64_t mark)
 {
 	return queue_moved(mark);
-}
-
-pid_t
-observe_peer(int fd)
-{
-	struct ucred peer;
-	socklen_t len = sizeof(peer);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1 ||
-	    peer.pid <= 0)
-		return -1;
-	return peer.pid;
-}
-
-pid_t
-observe_holder(const struct stat *file, pid_t maker, bool *left)
-{
-	uint64_t inode = diag_bound(file);
-	bool detached;
-	pid_t pid;
-
-	*left = false;
-	if (inode == 0 || proc_open(&detached) == -1)
-		return -1;
-	pid = proc_holder(inode, maker);
-	/* A worker's output goes to its supervisor, by pipes. */
-	*left = pid > 0 && maker > 0 && pid != maker &&
-	    proc_is_pipe(pid, STDOUT_FILENO) &&
-	    proc_is_pipe(pid, STDERR_FILENO);
-	return pid;
 }
 
 int

@@ -15,6 +15,7 @@ observe_init(struct guarantees *g)
 	g->no_queue = "not on this system";
 	g->ends = end_init() == 0;
 	g->no_ends = "not on this system";
+	g->no_door = door_refused();
 }
 
 enum readiness

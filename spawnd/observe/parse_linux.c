@@ -16,8 +16,8 @@
 
 #define EXITING		0x4U	/* of the flags of proc(5): it is ending */
 
-static bool
-is_accept(long call)
+bool
+parse_is_accept(long call)
 {
 #ifdef SYS_accept
 	if (call == SYS_accept)
@@ -90,6 +90,34 @@ is_futex(long call)
 	return false;
 }
 
+static bool
+is_sleep(long call)
+{
+#ifdef SYS_nanosleep
+	if (call == SYS_nanosleep)
+		return true;
+#endif
+#ifdef SYS_clock_nanosleep_time64
+	if (call == SYS_clock_nanosleep_time64)
+		return true;
+#endif
+#ifdef SYS_clock_nanosleep
+	if (call == SYS_clock_nanosleep)
+		return true;
+#endif
+	return false;
+}
+
+static bool
+is_wait(long call)
+{
+#ifdef SYS_wait4
+	if (call == SYS_wait4)
+		return true;
+#endif
+	return call == SYS_waitid;
+}
+
 /* The time limit of an epoll: a pointer, or a number of which int is read. */
 static bool
 is_endless(long call, unsigned long limit)
@@ -114,7 +142,7 @@ parse_call(const char *text)
 	/* A 32-bit program on a 64-bit kernel numbers its calls otherwise. */
 	if (sizeof(long) == 8 && stack <= UINT32_MAX)
 		c.kind = CALL_FOREIGN;
-	else if (is_accept(n))
+	else if (parse_is_accept(n))
 		c.kind = CALL_ACCEPT;
 	else if (is_read(n))
 		c.kind = CALL_READ;
@@ -124,6 +152,10 @@ parse_call(const char *text)
 		c.kind = CALL_POLL;
 	else if (is_futex(n))
 		c.kind = CALL_FUTEX;
+	else if (is_sleep(n))
+		c.kind = CALL_SLEEP;
+	else if (is_wait(n))
+		c.kind = CALL_WAIT;
 	else
 		c.kind = CALL_OTHER;
 	c.endless = is_endless(n, limit);

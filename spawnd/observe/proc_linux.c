@@ -111,8 +111,8 @@ proc_write(const char *path, const char *text)
 	return n == (ssize_t)strlen(text) ? 0 : -1;
 }
 
-static DIR *
-open_dir(const char *path)
+DIR *
+proc_opendir(const char *path)
 {
 	DIR *d;
 	int fd;
@@ -136,7 +136,7 @@ list_numbers(const char *path, int *numbers, int max)
 	DIR *d;
 	int n = 0, error;
 
-	if ((d = open_dir(path)) == NULL)
+	if ((d = proc_opendir(path)) == NULL)
 		return -1;
 	while (errno = 0, (de = readdir(d)) != NULL) {
 		if (de->d_name[0] < '0' || de->d_name[0] > '9')
@@ -153,12 +153,8 @@ list_numbers(const char *path, int *numbers, int max)
 	return error == 0 ? n : -1;
 }
 
-/*
- * *inode is that of the socket which the link leads to, 0 if it is another
- * thing or gone. Returns 0, or -1 with errno set.
- */
-static int
-socket_inode(int dir, const char *name, uint64_t *inode)
+int
+proc_socket_at(int dir, const char *name, uint64_t *inode)
 {
 	char link[64];
 	ssize_t n;
@@ -204,7 +200,7 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 	snprintf(path, sizeof(path), "%d/task/%d/fd/%d", (int)pid, tid,
 	    c.fd);
 	if (c.kind == CALL_READ && v->nreads < SOCKETS_MAX &&
-	    socket_inode(procfd, path, &of) == 0 && of != 0)
+	    proc_socket_at(procfd, path, &of) == 0 && of != 0)
 		v->reads[v->nreads++] = of;
 	else if (c.kind == CALL_EPOLL)
 		add_loop(&c, v);
@@ -213,7 +209,7 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 	if (c.kind == CALL_EPOLL || c.kind == CALL_POLL)
 		v->polling = true;
 	if (c.kind == CALL_ACCEPT && (c.fd == STDIN_FILENO ||
-	    (socket_inode(procfd, path, &of) == 0 && of == inode)))
+	    (proc_socket_at(procfd, path, &of) == 0 && of == inode)))
 		v->accepting = true;
 }
 
@@ -289,11 +285,9 @@ view_process(pid_t pid, uint64_t inode, int left, pid_t *tree, int *n,
     struct view *v)
 {
 	int tasks[TASKS_MAX];
-	char path[32];
 	int i, ntasks;
 
-	snprintf(path, sizeof(path), "%d/task", (int)pid);
-	if ((ntasks = list_numbers(path, tasks, left)) == -1)
+	if ((ntasks = proc_tasks(pid, tasks, left)) == -1)
 		return -1;
 	for (i = 0; i < ntasks && (n == NULL || !v->accepting); i++) {
 		if (view_time(pid, tasks[i], v)) {
@@ -343,11 +337,9 @@ int
 proc_children(pid_t pid, pid_t *list, int max)
 {
 	int tasks[TASKS_MAX];
-	char path[32];
 	int i, n = 0, ntasks;
 
-	snprintf(path, sizeof(path), "%d/task", (int)pid);
-	if ((ntasks = list_numbers(path, tasks, TASKS_MAX)) <= 0)
+	if ((ntasks = proc_tasks(pid, tasks, TASKS_MAX)) <= 0)
 		return -1;
 	for (i = 0; i < ntasks; i++) {
 		if (add_children(pid, tasks[i], list, &n, max) == -1 &&
@@ -366,13 +358,11 @@ find_tree(pid_t pid, pid_t *list, int *n, int max)
 {
 	int tasks[TASKS_MAX];
 	int i, j, ntasks, left = TASKS_MAX, error = 0;
-	char path[32];
 
 	list[0] = pid;
 	*n = 1;
 	for (i = 0; i < *n; i++) {
-		snprintf(path, sizeof(path), "%d/task", (int)list[i]);
-		ntasks = list_numbers(path, tasks, left);
+		ntasks = proc_tasks(list[i], tasks, left);
 		if (ntasks == -1 && (i == 0 || !is_gone()))
 			error = errno;
 		for (j = 0; j < ntasks; j++) {
@@ -418,12 +408,12 @@ add_table(const char *path, uint64_t *inodes, int *n, int max)
 	DIR *d;
 	int fds = 0, error;
 
-	if ((d = open_dir(path)) == NULL)
+	if ((d = proc_opendir(path)) == NULL)
 		return -1;
 	while (errno = 0, (de = readdir(d)) != NULL) {
 		if (de->d_name[0] < '0' || de->d_name[0] > '9')
 			continue;
-		if (socket_inode(dirfd(d), de->d_name, &inode) == -1)
+		if (proc_socket_at(dirfd(d), de->d_name, &inode) == -1)
 			break;
 		if (fds++ == FDS_MAX || (inode != 0 && *n == max)) {
 			errno = E2BIG;
@@ -455,8 +445,7 @@ add_sockets(pid_t pid, uint64_t *inodes, int *n, int max)
 	    (fds == -1 && errno != EACCES && errno != EPERM))
 		return fds == -1 ? -1 : 0;
 	error = fds == -1 ? errno : 0;
-	snprintf(path, sizeof(path), "%d/task", (int)pid);
-	if ((ntasks = list_numbers(path, tasks, TASKS_MAX)) > 1) {
+	if ((ntasks = proc_tasks(pid, tasks, TASKS_MAX)) > 1) {
 		snprintf(path, sizeof(path), "%d/task/%d/fd", (int)pid,
 		    tasks[ntasks - 1]);
 		if (add_table(path, inodes, n, max) != -1)
@@ -498,50 +487,27 @@ proc_is_among(uint64_t inode, const uint64_t *inodes, int n)
 	return false;
 }
 
-/* Does the process hold that socket? */
-static bool
-holds_socket(pid_t pid, uint64_t inode)
+uint64_t
+proc_socket(pid_t tid, int fd)
+{
+	uint64_t inode;
+	char path[64];
+
+	snprintf(path, sizeof(path), "%d/fd/%d", (int)tid, fd);
+	return proc_socket_at(procfd, path, &inode) == 0 ? inode : 0;
+}
+
+int
+proc_tasks(pid_t pid, int *tids, int max)
 {
 	char path[32];
-	struct dirent *de;
-	uint64_t found = 0;
-	DIR *d;
 
-	snprintf(path, sizeof(path), "%d/fd", (int)pid);
-	if ((d = open_dir(path)) == NULL)
-		return false;
-	while (found != inode && (de = readdir(d)) != NULL)
-		socket_inode(dirfd(d), de->d_name, &found);
-	closedir(d);
-	return found == inode;
+	snprintf(path, sizeof(path), "%d/task", (int)pid);
+	return list_numbers(path, tids, max);
 }
 
-pid_t
-proc_holder(uint64_t inode, pid_t likely)
+ssize_t
+proc_readlink(const char *path, char *link, size_t size)
 {
-	struct dirent *de;
-	pid_t pid, found = -1;
-	DIR *d;
-
-	if (likely > 0 && holds_socket(likely, inode))
-		return likely;
-	if ((d = open_dir(".")) == NULL)
-		return -1;
-	while (found == -1 && (de = readdir(d)) != NULL) {
-		pid = (pid_t)atoi(de->d_name);
-		if (pid > 0 && holds_socket(pid, inode))
-			found = pid;
-	}
-	closedir(d);
-	return found;
-}
-
-bool
-proc_is_pipe(pid_t pid, int fd)
-{
-	char path[64], link[16];
-
-	snprintf(path, sizeof(path), "%d/fd/%d", (int)pid, fd);
-	return readlinkat(procfd, path, link, sizeof(link)) > 5 &&
-	    strncmp(link, "pipe:", 5) == 0;
+	return readlinkat(procfd, path, link, size);
 }

@@ -33,6 +33,9 @@
 #define POOL_FREEZE		UINT64_C(20000)	/* for a process to stop */
 #define POOL_FREEZE_AGAIN	UINT64_C(50000)	/* after one that did not */
 #define POOL_BUSY_LONG		USEC		/* busy so long: told anyway */
+#define POOL_DOOR_FIRST	UINT64_C(1000)	/* looks at a closed door */
+#define POOL_DOOR_LAST	UINT64_C(20000)
+#define POOL_DOOR_REST	3		/* times as long as it was closed */
 #define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */
 #define POOL_ORPHANS		64		/* slots for them */
 #define POOL_CANARY		(2 * USEC)	/* a reload waits so long */
@@ -57,6 +60,7 @@ enum slot_state {
 	SLOT_READY,
 	SLOT_RETIRING,		/* to go once it holds no connection */
 	SLOT_FREEZING,		/* was sent STOP, to be sure of that */
+	SLOT_DOOR,		/* gets no new connection, serves what it has */
 	SLOT_STOPPING,		/* was sent the stop signal */
 	SLOT_KILLED,		/* was sent KILL */
 	SLOT_BACKOFF,		/* no process, a start is due at its deadline */
@@ -116,6 +120,14 @@ struct queue {
 /* Whether the listen queue moved since it was last looked at. */
 enum moved { MOVED_UNKNOWN, MOVED_NO, MOVED_YES };
 
+/* How far a busy worker is kept from new connections. */
+enum door_state {
+	DOOR_CLOSING,	/* a new connection may still come in */
+	DOOR_CLOSED,	/* none can */
+	DOOR_TIRED,	/* that slows it down too much: open it for a while */
+	DOOR_REFUSED	/* it cannot be */
+};
+
 enum pool_event_kind {
 	EV_SPAWNED,	/* slot, pid: a POOL_SPAWN was carried out */
 	EV_NOFORK,	/* slot, failed, error: it could not be */
@@ -127,6 +139,8 @@ enum pool_event_kind {
 	EV_CANARY,	/* slot, activity.connection: of its whole tree */
 	EV_MEASURED,	/* slot, size: of a POOL_MEASURE_SIZE */
 	EV_SLOW_REQUEST, /* slot, request: of a POOL_CHECK_REQUEST */
+	EV_DOOR,	/* slot, door: a POOL_DOOR_CLOSE or CHECK was, or a
+			   task has come to it */
 	EV_TIMER,	/* slot: its deadline (pool_tick() only) */
 	EV_END,		/* slot: must go (within the pool only) */
 	EV_NSLOT,	/* above: of one slot; below: of the pool */
@@ -152,6 +166,7 @@ struct pool_event {
 	uint64_t	 size;		/* bytes; 0: unknown */
 	struct slow_request request;
 	struct queue	 queue;
+	enum door_state	 door;
 	unsigned int	 workers;	/* at most pool_max() */
 };
 
@@ -215,6 +230,9 @@ enum pool_action_kind {
 	POOL_REFUSE,	/* no new connections, where no harm is done */
 	POOL_SHUT,	/* none at all; those that wait stay */
 	POOL_QUEUE,	/* EV_QUEUE */
+	POOL_DOOR_CLOSE, /* EV_DOOR: no new connection is to come in */
+	POOL_DOOR_CHECK, /* EV_DOOR */
+	POOL_DOOR_OPEN,	/* signo: it meets that first; 0: none */
 	POOL_NOTICE
 };
 
@@ -233,6 +251,7 @@ struct pool_conf {
 	unsigned int	 max;		/* the most that may be; 0: workers */
 	int		 stop_signal;
 	bool		 drains;	/* a stop serves what waits */
+	bool		 door;		/* workers can be kept at it */
 	uint64_t	 canary;	/* of a reload: POOL_CANARY, or 0 */
 	uint64_t	 max_age;	/* 0: none */
 	uint64_t	 max_rss;	/* bytes; 0: none */

@@ -48,6 +48,7 @@ retire_begin(struct pool *p, struct slot *s, uint64_t now)
 {
 	s->term_sent = s->busy_every_look = s->busy = s->freeze_queued = false;
 	s->connection = s->age = s->unknown = 0;
+	s->no_door = false;
 	s->idle_looks = 0;
 	s->retiring = now;
 	/* As long as it serves --request-timeout holds, too. */
@@ -190,9 +191,12 @@ found_busy(struct pool *p, struct slot *s, const struct activity *x,
 	s->unknown = 0;
 	s->connection = x->connection;
 	s->age = x->age;
-	/* Under load it may never be met idle; who catches it, finishes. */
-	if (s->busy_every_look && x->catches && !x->threaded && !s->term_sent &&
-	    drain_allows(p) && now - s->retiring >= POOL_BUSY_LONG)
+	if (s->term_sent || !drain_allows(p) || door_begin(p, s, now))
+		return;
+	/* It may never be seen idle; most that catch the signal finish. */
+	if (s->busy_every_look && x->catches && !x->threaded &&
+	    (!p->conf.door || s->no_door) &&
+	    now - s->retiring >= POOL_BUSY_LONG)
 		send_stop_signal(p, s, false, now);
 }
 

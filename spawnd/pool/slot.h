@@ -44,6 +44,7 @@ struct slot {
 	bool		 term_sent;	/* was sent the stop signal */
 	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last looked at */
+	bool		 no_door;	/* it cannot be kept at its door */
 	bool		 freeze_queued;	/* idle: it is frozen in its turn */
 	bool		 threads;	/* then: several wait in accept */
 	unsigned int	 idle_looks;	/* at an orphan that did nothing */
@@ -54,6 +55,7 @@ struct slot {
 	uint64_t	 retiring;	/* since when */
 	uint64_t	 end_by;	/* when it is killed anyway */
 	uint64_t	 thaw_by;	/* SLOT_FREEZING */
+	uint64_t	 closed;	/* SLOT_DOOR: since when */
 	RB_ENTRY(slot)	 by_time;
 	TAILQ_ENTRY(slot) by_state;
 };
@@ -222,6 +224,11 @@ void	 retire_thaw(struct pool *p, struct slot *s, uint64_t pause,
 bool	 retire_undo(struct pool *p, struct slot *s, uint64_t now);
 /* Forgets that the slot's process is stopped: it is gone, or continued. */
 void	 retire_forget(struct pool *p, const struct slot *s);
+
+/* door.c: how a busy worker goes */
+slot_handler door_answered, door_active, door_timer, door_end;
+/* Closes its door. Returns false, having done nothing, if that cannot be. */
+bool	 door_begin(struct pool *p, struct slot *s, uint64_t now);
 
 /* slot.c */
 /* Puts a slot into a state; its deadline there is `when`. */

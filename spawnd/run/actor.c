@@ -70,6 +70,15 @@ act_check_activity(unsigned int slot)
 }
 
 static void
+act_door(unsigned int slot, enum door_state door)
+{
+	const struct pool_event ev = { .what = EV_DOOR, .slot = slot,
+	    .door = door };
+
+	pool_event(pool, &ev, loop_now());
+}
+
+static void
 act_measure(unsigned int slot)
 {
 	struct pool_event ev = { .what = EV_MEASURED, .slot = slot,
@@ -165,6 +174,15 @@ carry_out(const struct pool_action *a)
 	case POOL_QUEUE:
 		act_queue();
 		break;
+	case POOL_DOOR_CLOSE:
+		act_door(a->slot, door_close(worker_pid(a->slot)));
+		break;
+	case POOL_DOOR_CHECK:
+		act_door(a->slot, door_check(worker_pid(a->slot)));
+		break;
+	case POOL_DOOR_OPEN:
+		door_open(worker_pid(a->slot), a->signo);
+		break;
 	case POOL_NOTICE:
 		hooks.on_notice(&a->notice);
 		break;
@@ -209,13 +227,15 @@ actor_stops(void)
 }
 
 int
-actor_init(const struct plan *p, const struct actor_hooks *h, struct err *e)
+actor_init(const struct plan *p, bool door, const struct actor_hooks *h,
+    struct err *e)
 {
 	struct pool_conf pc = {
 		.workers = (unsigned int)p->workers,
 		.max = p->room,
 		.stop_signal = p->conf->stop_signal,
 		.drains = p->inherited == -1,
+		.door = door,
 		.canary = POOL_CANARY,
 		.max_age = (uint64_t)p->conf->max_age * USEC,
 		.max_rss = p->conf->max_rss,

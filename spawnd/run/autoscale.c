@@ -72,7 +72,8 @@ count_workers(const struct pool *pool, struct scale_view *v)
 	v->starting = pool_count(pool, SLOT_SPAWNING) +
 	    pool_count(pool, SLOT_STARTING);
 	v->going = pool_count(pool, SLOT_RETIRING) +
-	    pool_count(pool, SLOT_FREEZING) + pool_count(pool, SLOT_STOPPING) +
+	    pool_count(pool, SLOT_FREEZING) + pool_count(pool, SLOT_DOOR) +
+	    pool_count(pool, SLOT_STOPPING) +
 	    pool_count(pool, SLOT_KILLED);
 	v->failing = pool_count(pool, SLOT_BACKOFF);
 }

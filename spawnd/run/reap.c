@@ -43,6 +43,21 @@ reap_stopped(unsigned int slot, int signo)
 	actor_event(&ev);
 }
 
+/* A task of a worker has come to its closed door: it may be idle now. */
+static void
+reap_door(void)
+{
+	struct pool_event ev = { .what = EV_DOOR };
+	pid_t pid = door_came();
+	int slot = pid != 0 ? worker_slot(pid) : -1;
+
+	if (slot == -1)
+		return;
+	ev.slot = (unsigned int)slot;
+	ev.door = door_check(pid);
+	actor_event(&ev);
+}
+
 /*
  * Workers may end as fast as they are started, for as long as their clients
  * want; so this returns after a time, and continues after other events.
@@ -56,7 +71,9 @@ reap_children(void)
 	pid_t pid;
 
 	while ((pid = worker_reap(&slot, &status, &stopped)) > 0) {
-		if (slot == -1 && !stopped) {
+		if (door_take(pid, stopped, &status))
+			reap_door();
+		else if (slot == -1 && !stopped) {
 			observe_reaped(pid);
 			orphans_reaped(pid);
 		} else if (slot != -1 && stopped)

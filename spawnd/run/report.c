@@ -132,7 +132,8 @@ report_worker(const struct pool_worker *w, uint64_t now)
 	static const char *const states[SLOT_NSTATES] = {
 		[SLOT_SPAWNING] = "is started", [SLOT_STARTING] = "starting",
 		[SLOT_READY] = "ready", [SLOT_RETIRING] = "retiring",
-		[SLOT_FREEZING] = "retiring", [SLOT_STOPPING] = "stopping",
+		[SLOT_FREEZING] = "retiring",
+		[SLOT_DOOR] = "retiring", [SLOT_STOPPING] = "stopping",
 		[SLOT_KILLED] = "killed", [SLOT_BACKOFF] = "waits",
 	};
 	char age[32];

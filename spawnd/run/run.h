@@ -40,11 +40,12 @@ struct actor_hooks {
 	void		(*on_change)(void);	/* the pool may have changed */
 };
 /*
- * Makes the pool of the plan. The loop is there. Returns 0, or -1 with *e set
+ * Makes the pool of the plan. door: busy workers can be kept from new
+ * connections. The loop is there. Returns 0, or -1 with *e set
  * (71).
  */
-int	 actor_init(const struct plan *p, const struct actor_hooks *h,
-	    struct err *e);
+int	 actor_init(const struct plan *p, bool door,
+	    const struct actor_hooks *h, struct err *e);
 /* Carries out what the pool wants done, and sets its next deadline. */
 void	 actor_act(void);
 /* Tells the pool, and carries out what follows. */

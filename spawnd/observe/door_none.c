@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+/* Systems where no process can be kept from new connections. */
+#include <stddef.h>
+
+#include "observe/observe.h"
+
+const char *
+door_refused(void)
+{
+	return "not on this system";
+}
+
+enum door_state
+door_close(pid_t pid)
+{
+	(void)pid;
+	return DOOR_REFUSED;
+}
+
+enum door_state
+door_check(pid_t pid)
+{
+	(void)pid;
+	return DOOR_REFUSED;
+}
+
+void
+door_open(pid_t pid, int signo)
+{
+	(void)pid;
+	(void)signo;
+}
+
+bool
+door_take(pid_t tid, bool stopped, int *status)
+{
+	(void)tid;
+	(void)stopped;
+	(void)status;
+	return false;
+}
+
+pid_t
+door_came(void)
+{
+	return 0;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How a busy worker goes: its door is closed, so that no new connection gets
+ * in, and it serves those it has to the end, undisturbed. Once it holds none
+ * it is sent the stop signal, or is killed if it has threads, as nothing is
+ * lost with it. A worker that cannot be kept at its door, or would become slow
+ * there, goes on as before, and is looked at again.
+ */
+#include <signal.h>
+#include <stddef.h>
+
+#include "base/units.h"
+#include "pool/pool.h"
+#include "pool/slot.h"
+
+/* When to look again: at once for a short request, more rarely for a long. */
+static void
+door_look_later(struct pool *p, struct slot *s, uint64_t now)
+{
+	uint64_t pause = POOL_DOOR_FIRST + (now - s->closed) / 8;
+
+	slot_deadline(p, s, min64(slot_later(now, min64(pause,
+	    POOL_DOOR_LAST)), s->end_by));
+}
+
+bool
+door_begin(struct pool *p, struct slot *s, uint64_t now)
+{
+	/* In a stop, what waits is to be served. */
+	if (!p->conf.door || s->no_door || p->phase == PHASE_STOP)
+		return false;
+	s->closed = now;
+	slot_push(p, s, POOL_DOOR_CLOSE);
+	slot_enter(p, s, SLOT_DOOR, NEVER);
+	door_look_later(p, s, now);
+	return true;
+}
+
+/* It goes on as a retiring worker without a door, looked at after a pause. */
+static void
+door_go_back(struct pool *p, struct slot *s, uint64_t pause, uint64_t now)
+{
+	slot_push(p, s, POOL_DOOR_OPEN);
+	s->pause = POOL_ACTIVITY_FIRST;
+	slot_enter(p, s, SLOT_RETIRING, min64(slot_later(now, pause),
+	    s->end_by));
+}
+
+void
+door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	switch (ev->door) {
+	case DOOR_REFUSED:
+		s->no_door = true;
+		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
+		break;
+	case DOOR_TIRED:
+		door_go_back(p, s, POOL_DOOR_REST * (now - s->closed) +
+		    POOL_DOOR_LAST, now);
+		break;
+	case DOOR_CLOSED:
+		slot_push(p, s, POOL_CHECK_ACTIVITY);
+		break;
+	case DOOR_CLOSING:
+		break;
+	}
+}
+
+void
+door_active(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	const struct activity *x = &ev->activity;
+
+	s->busy = x->holds != HOLDS_NOTHING && x->holds != HOLDS_QUIET;
+	switch (x->holds) {
+	case HOLDS_BUSY:
+		s->connection = x->connection;
+		s->age = x->age;
+		return;
+	case HOLDS_NOTHING:
+		break;
+	default:
+		/* A request may come on a quiet connection at any time. */
+		s->no_door |= x->holds == HOLDS_UNKNOWN;
+		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
+		return;
+	}
+	s->term_sent = true;
+	if (x->threaded) {
+		slot_signal(p, s, SIGKILL, false);
+		slot_enter(p, s, SLOT_KILLED, NEVER);
+		return;
+	}
+	slot_push(p, s, POOL_DOOR_OPEN)->signo = p->conf.stop_signal;
+	slot_enter(p, s, SLOT_STOPPING, min64(slot_later(now, POOL_HEED),
+	    s->end_by));
+}
+
+void
+door_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	if (now >= s->end_by) {
+		retire_timer(p, s, ev, now);
+		return;
+	}
+	if (p->phase == PHASE_STOP) {
+		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
+		return;
+	}
+	replace_check_request(p, s, now);
+	door_look_later(p, s, now);
+	slot_push(p, s, POOL_DOOR_CHECK);
+}
+
+void
+door_end(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	if (p->fast)
+		slot_push(p, s, POOL_DOOR_OPEN);
+	retire_end_again(p, s, ev, now);
+}
