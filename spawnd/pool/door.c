@@ -74,14 +74,12 @@ door_active(struct pool *p, struct slot *s, const struct pool_event *ev,
 	const struct activity *x = &ev->activity;
 
 	s->busy = x->holds != HOLDS_NOTHING && x->holds != HOLDS_QUIET;
-	switch (x->holds) {
-	case HOLDS_BUSY:
+	if (x->holds == HOLDS_BUSY) {
 		s->connection = x->connection;
 		s->age = x->age;
-		return;
-	case HOLDS_NOTHING:
-		break;
-	default:
+		return;		/* it is asked again */
+	}
+	if (x->holds != HOLDS_NOTHING) {
 		/* A request may come on a quiet connection at any time. */
 		s->no_door |= x->holds == HOLDS_UNKNOWN;
 		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);

@@ -14,7 +14,7 @@ out=$1
 cd "$(dirname "$0")/../.."
 . scripts/tally.sh
 
-core="pool slot table start retire replace drain"
+core="pool slot table start retire replace door drain"
 flags="-std=c11 -D_GNU_SOURCE -O1 -Ispawnd $(pkg-config --cflags \
     libbsd-overlay)"
 libs=$(pkg-config --libs libbsd-overlay)
@@ -118,7 +118,7 @@ plant retire "the timer of a freeze is dropped" \
 plant retire "not continued when it was busy" \
     '/^retire_thaw/,/^}/s/^	slot_signal(p, s, SIGCONT, false);$//'
 plant retire "one with threads is told while it serves" \
-    's/x->catches && !x->threaded && /x->catches \&\& /'
+    's/x->catches && !x->threaded &&$/x->catches \&\&/'
 plant retire "two are stopped at a time" \
     '/^retire_activity/,/^}/s/(p->frozen == NULL)$/(!s->freeze_queued)/'
 plant retire "the deadline is not kept" \
@@ -129,6 +129,14 @@ plant replace "the age is looked at once, and in vain" \
     's/^		replace_expire(p, s, EXPIRED_AGE);$//'
 plant replace "old requests are looked for once" \
     '/^replace_check_request/,/^}/s/request_at = slot.*/request_at = NEVER;/'
+plant door "unknown is taken for idle" \
+    's/^	if (x->holds != HOLDS_NOTHING) {$/	if (x->holds == HOLDS_QUIET) {/'
+plant door "the door stays closed" \
+    '/^door_go_back/,/^}/s/^	slot_push(p, s, POOL_DOOR_OPEN);$//'
+plant door "it is looked at once" \
+    '/^door_timer/,/^}/s/^	slot_push(p, s, POOL_DOOR_CHECK);$//'
+plant retire "told while busy although there is a door" \
+    's/^	    (!p->conf.door || s->no_door) &&$//'
 plant drain "one more is started when nothing waits" \
     '/^drain_step/,/^}/s/(!something_waits(p))$/(p == NULL)/'
 plant drain "told while something waits" \

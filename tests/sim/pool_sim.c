@@ -118,7 +118,8 @@ check_signal(unsigned int slot, const struct proc *p, int signo)
 	if (signo == SIGSTOP)
 		sim_fail(w.sim, "slot %u is busy and is stopped", slot);
 	else if (signo != SIGKILL && (!p->catches ||
-	    (p->threads && !p->hidden)))
+	    (p->threads && !p->hidden) || (w.conf.door && !p->untraceable &&
+	    !p->was_hidden)))
 		sim_fail(w.sim, "slot %u is busy and is told", slot);
 	else if (signo == SIGKILL && w.now < going_limit(t))
 		sim_fail(w.sim, "slot %u is busy and is killed, after %"
@@ -238,9 +239,11 @@ do_notice(const struct pool_notice *n)
 			sim_fail(w.sim, "slot %u is ended, and is ready",
 			    n->slot);
 		check_early(n->slot);
-	} else if (n->what == NOTICE_FAILED)
+	} else if (n->what == NOTICE_FAILED) {
+		if (!w.stopping)
+			w.stopped_at = w.now;
 		w.failed = w.fast = w.stopping = true;
-	else if (n->what == NOTICE_DONE)
+	} else if (n->what == NOTICE_DONE)
 		w.done = true;
 	else if (n->what == NOTICE_QUEUE_ABANDONED)
 		w.left = n->count;
@@ -292,6 +295,25 @@ answer_queue(struct queue *q)
 	    (w.open && w.now >= w.stopped_at + w.conf.stop_timeout / 2));
 }
 
+static void
+answer_door(struct proc *p, bool close, enum door_state *door)
+{
+	if (close)
+		p->shut_at = w.now + sim_random(w.sim) % (3 * MS);
+	*door = p->untraceable ? DOOR_REFUSED : chance(20) ? DOOR_TIRED :
+	    p->shut_at <= w.now ? DOOR_CLOSED : DOOR_CLOSING;
+	if (p->untraceable)
+		p->shut_at = NEVER;
+}
+
+static void
+do_open(unsigned int slot, int signo)
+{
+	w.procs[slot].shut_at = NEVER;
+	if (signo != 0)
+		do_signal(slot, signo, false);
+}
+
 /* Those that are answered at once. */
 static void
 do_asked(const struct pool_action *a)
@@ -317,6 +339,9 @@ do_asked(const struct pool_action *a)
 	} else if (a->what == POOL_CHECK_REQUEST) {
 		ev.what = EV_SLOW_REQUEST;
 		answer_request(a->slot, &ev.request);
+	} else if (a->what == POOL_DOOR_CLOSE || a->what == POOL_DOOR_CHECK) {
+		ev.what = EV_DOOR;
+		answer_door(p, a->what == POOL_DOOR_CLOSE, &ev.door);
 	} else {
 		ev.what = EV_QUEUE;
 		answer_queue(&ev.queue);
@@ -340,6 +365,8 @@ act(void)
 			do_signal_holder(a.slot, a.pid, a.signo);
 		else if (a.what == POOL_ADOPT)
 			do_adopt(a.slot, a.pid);
+		else if (a.what == POOL_DOOR_OPEN)
+			do_open(a.slot, a.signo);
 		else if (a.what == POOL_NOTICE)
 			do_notice(&a.notice);
 		else if (a.what == POOL_SHUT)
@@ -368,7 +395,7 @@ check_requests(unsigned int slot, const struct track *t)
 	pid_t pid;
 
 	if (timeout == 0 || (t->state != SLOT_READY &&
-	    t->state != SLOT_RETIRING) || (c = oldest(slot, &pid)) == NULL)
+	    t->state != SLOT_RETIRING && t->state != SLOT_DOOR) || (c = oldest(slot, &pid)) == NULL)
 		return;
 	since = c->began + timeout > t->since ? c->began + timeout : t->since;
 	/* One of a tree is ended after the other. */
@@ -413,6 +440,9 @@ check_slot(unsigned int slot, const struct proc *p, struct track *t)
 		sim_fail(w.sim, "slot %u: a process is lost", slot);
 	if (p->pid != 0 && p->stopped && s != SLOT_FREEZING)
 		sim_fail(w.sim, "slot %u is left stopped", slot);
+	if (p->pid != 0 && p->shut_at != NEVER && s != SLOT_DOOR &&
+	    s != SLOT_KILLED)
+		sim_fail(w.sim, "slot %u is left with a closed door", slot);
 	if (p->pid != 0 && p->stopped)
 		check_late(slot, "stopped", p->stopped_at + POOL_FREEZE);
 }
@@ -738,7 +768,7 @@ setup(struct sim *s)
 	w.open = chance(3);
 	w.conf = (struct pool_conf){ .stop_signal = SIGTERM,
 	    .workers = (unsigned int)sim_between(s, 0, 6), .max = 8,
-	    .drains = sim_random(s) % 2,
+	    .drains = sim_random(s) % 2, .door = s->random >> 7 & 1,
 	    .canary = sim_random(s) % 2 ? POOL_CANARY : 0,
 	    .max_age = chance(3) ? 10 * USEC : 0,
 	    .max_rss = chance(3) ? 1000 : 0,

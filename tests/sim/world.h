@@ -42,6 +42,8 @@ struct proc {
 	bool		 keeps;		/* connections, for the next request */
 	bool		 is_master, threads, is_event_loop, job;
 	bool		 term_sent, stopped;
+	bool		 untraceable;	/* its door cannot be closed */
+	uint64_t	 shut_at;	/* no new connection from then on; NEVER */
 	bool		 excused;	/* ended for being slow or late */
 	uint64_t	 pause;		/* from STOP until it has stopped */
 	uint64_t	 stopped_at, halts_at;
@@ -129,7 +131,7 @@ runs(const struct proc *p)
 static inline bool
 accepts(const struct proc *p)
 {
-	return p->pid != 0 && runs(p) && !p->is_master && !p->job &&
+	return p->pid != 0 && runs(p) && p->shut_at > w.now && !p->is_master && !p->job &&
 	    connections(p) < p->room && p->ready_at <= w.now &&
 	    p->die_at == NEVER && (!p->term_sent || p->deaf);
 }
@@ -214,6 +216,7 @@ proc_kind(struct proc *p)
 {
 	*p = (struct proc){ .pid = ++w.pid, .room = 1, .die_at = NEVER,
 	    .halt_at = NEVER, .report_at = NEVER, .ready_at = w.now,
+	    .shut_at = NEVER, .untraceable = w.pid % 9 == 0,
 	    .catches = sim_random(w.sim) % 2, .deaf = chance(10),
 	    .hidden = chance(10), .brittle = chance(4),
 	    .recycles = chance(4), .keeps = chance(4),
@@ -252,7 +255,7 @@ proc_start(struct proc *p)
 	p->ready_at = w.now + sim_between(w.sim, 1, chance(6) ? 4 * USEC :
 	    100 * MS);
 	/* One that is started in a stop may hang: it has the stop's time. */
-	if (w.stopping && p->pid % 8 == 0)
+	if (w.stopping && !w.calm && p->pid % 8 == 0)
 		p->ready_at = NEVER;
 	if (chance(12)) {
 		p->status = chance(3) ? 0 : 1 << 8;

@@ -147,6 +147,12 @@ bed_put_action(struct bed *b, const struct pool_action *a)
 		bed_put(b, "shut");
 	else if (a->what == POOL_QUEUE && b->show_all)
 		bed_put(b, "queue");
+	else if (a->what == POOL_DOOR_CLOSE)
+		bed_put(b, "close%u", a->slot);
+	else if (a->what == POOL_DOOR_CHECK && b->show_all)
+		bed_put(b, "check%u", a->slot);
+	else if (a->what == POOL_DOOR_OPEN)
+		bed_put(b, "open%u%s", a->slot, a->signo != 0 ? ":TERM" : "");
 	else if (a->what == POOL_NOTICE)
 		bed_put_notice(b, &a->notice);
 }

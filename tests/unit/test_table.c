@@ -146,6 +146,27 @@ static struct cell cells[] = {
 	    POOL_ACTIVITY_FIRST, POOL_ACTIVITY_FIRST, "exam0",
 	    "freezing_timer_looks_again", { 0 } },
 
+	NOTHING(SLOT_DOOR, LEAVING, EV_END, "door_end"),
+	NOTHING(SLOT_DOOR, LEAVING, EV_SLOW_REQUEST, "door_slow_request"),
+	NOTHING(SLOT_DOOR, LEAVING, EV_DOOR, "door_closing_waits_on"),
+	EXAM(SLOT_DOOR, SLOT_DOOR, SAME, "", "door_busy_waits_on",
+	    .holds = HOLDS_BUSY, .catches = true),
+	EXAM(SLOT_DOOR, SLOT_STOPPING, POOL_HEED, "open0:TERM",
+	    "door_idle_is_told", .holds = HOLDS_NOTHING),
+	EXAM(SLOT_DOOR, SLOT_KILLED, NEVER, "KILL>0",
+	    "door_idle_with_threads_is_killed", .holds = HOLDS_NOTHING,
+	    .threaded = true),
+	EXAM(SLOT_DOOR, SLOT_RETIRING, POOL_ACTIVITY_FIRST, "open0",
+	    "door_quiet_goes_back", .holds = HOLDS_QUIET),
+	EXAM(SLOT_DOOR, SLOT_RETIRING, POOL_ACTIVITY_FIRST, "open0",
+	    "door_unknown_goes_back", .holds = HOLDS_UNKNOWN,
+	    .catches = true),
+	EXIT(SLOT_DOOR, LEAVING, 0, false, SLOT_EMPTY, NEVER, NEVER, "",
+	    "door_exit_is_not_replaced"),
+	{ SLOT_DOOR, LEAVING, EV_TIMER, 0, false, 0, 0, SLOT_DOOR,
+	    POOL_DOOR_FIRST, POOL_DOOR_LAST, "check0",
+	    "door_timer_looks_again", { 0 } },
+
 	EXIT(SLOT_STOPPING, LEAVING, 0, false, SLOT_EMPTY, NEVER, NEVER, "",
 	    "stopping_exit_of_a_leaving_one_is_not_replaced"),
 	EXIT(SLOT_STOPPING, LEAVING, SIGTERM, false, SLOT_EMPTY, NEVER,
@@ -207,8 +228,12 @@ due(struct bed *b)
 static struct bed *
 reach(enum slot_state state, enum path path)
 {
-	struct bed *b = bed_starting(2);
+	struct pool_conf c = bed_conf(2);
+	struct bed *b;
 
+	c.door = state == SLOT_DOOR;
+	b = bed_raw(&c);
+	bed_act(b);
 	bed_look(b, 1, READY_YES);
 	bed_pass(b, POOL_START_GRACE + 500 * MSEC);
 	if (path == SLOW) {
@@ -218,8 +243,9 @@ reach(enum slot_state state, enum path path)
 		send(b, EV_END, 0);
 	}
 	if (path == LEAVING && state != SLOT_RETIRING)
-		examined(b, 0, (struct activity){ .holds = HOLDS_NOTHING });
-	if (path == LEAVING && state > SLOT_FREEZING)
+		examined(b, 0, (struct activity){ .holds = state ==
+		    SLOT_DOOR ? HOLDS_BUSY : HOLDS_NOTHING });
+	if (path == LEAVING && state > SLOT_DOOR)
 		examined(b, 0, (struct activity){ .frozen = true,
 		    .holds = HOLDS_NOTHING });
 	if (state == SLOT_READY)
