@@ -77,7 +77,13 @@ door_active(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (x->holds == HOLDS_BUSY) {
 		s->connection = x->connection;
 		s->age = x->age;
-		return;		/* it is asked again */
+		/* A connection that is kept open may be in use for ever. */
+		if (x->active_since_last &&
+		    now - s->closed >= POOL_BUSY_LONG) {
+			s->no_door = true;
+			door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
+		}
+		return;
 	}
 	if (x->holds != HOLDS_NOTHING) {
 		/* A request may come on a quiet connection at any time. */

@@ -118,8 +118,8 @@ check_signal(unsigned int slot, const struct proc *p, int signo)
 	if (signo == SIGSTOP)
 		sim_fail(w.sim, "slot %u is busy and is stopped", slot);
 	else if (signo != SIGKILL && (!p->catches ||
-	    (p->threads && !p->hidden) || (w.conf.door && !p->untraceable &&
-	    !p->was_hidden)))
+	    (p->threads && !p->hidden) || (w.conf.door && !w.stopping &&
+	    !p->untraceable && !p->was_hidden)))
 		sim_fail(w.sim, "slot %u is busy and is told", slot);
 	else if (signo == SIGKILL && w.now < going_limit(t))
 		sim_fail(w.sim, "slot %u is busy and is killed, after %"

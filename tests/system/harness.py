@@ -260,14 +260,15 @@ LOOKER = "spawnd: looker"
 
 
 def stat(pid):
-    """Fields of /proc/PID/stat, or None if there is no such process."""
+    """Fields of /proc/PID/stat, or None if there is no such process; pid may
+    be PID/task/TID."""
     try:
         text = _read(f"/proc/{pid}/stat").decode(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
     f = text[text.rindex(")") + 2:].split()
-    return Stat(int(pid), f[0], int(f[1]), int(f[2]), int(f[3]),
-                text[text.index("(") + 1:text.rindex(")")])
+    return Stat(int(str(pid).rpartition("/")[2]), f[0], int(f[1]), int(f[2]),
+                int(f[3]), text[text.index("(") + 1:text.rindex(")")])
 
 
 def all_stats():

@@ -459,7 +459,7 @@ def test_one_size_becomes_two_bounds(spawnd, place):
 @pytest.mark.parametrize("size,why", [
     (["-F", 0], "-F: 0: needs an upper bound"),
     (["-F", 4, "-N", 2], "-N: 2: is below -F"),
-    (["-N", 2], "-N: 2: is below -F"),
+    (["-N", 2], "-N: 2: is below the default of -F (4)"),
     (["-w", 5], "-w: 5: needs an upper bound"),
 ])
 def test_sizes_that_cannot_be(place, size, why):

@@ -5,6 +5,7 @@ says so, replaces it, and waits for it neither then nor at the stop."""
 
 import ctypes
 import errno
+import os
 import re
 import resource
 import signal
@@ -54,6 +55,16 @@ class Tracer:
         assert self.popen.wait(5) == 0
 
 
+def has_ended(pid):
+    """The main thread of a process may be a zombie before the others."""
+    try:
+        tasks = [h.stat(f"{pid}/task/{tid}")
+                 for tid in os.listdir(f"/proc/{pid}/task")]
+    except OSError:
+        return False
+    return all(t is None or t.state == "Z" for t in tasks)
+
+
 class Pool:
     def __init__(self, spawnd, place, *options, args=(), **kw):
         self.addr = f"{place}/sock"
@@ -69,8 +80,8 @@ class Pool:
         return int(answer.headers["x-pid"])
 
     def shows_no_dead(self):
-        """Nobody who has ended is shown as idle or busy."""
-        dead = {str(s.pid) for s in h.all_stats() if s.state == "Z"}
+        """No worker of which every task has ended is shown as ready."""
+        dead = {str(s.pid) for s in h.all_stats() if has_ended(s.pid)}
         for w in ctl.figures("traced")["worker"]:
             assert w.get("pid") not in dead or w["state"] != "ready", w
 
