@@ -48,22 +48,24 @@ struct task {
 	enum following	 following;
 	struct door	*door;
 	RB_ENTRY(task)	 by_tid;
-	LIST_ENTRY(task) of_door;
+	TAILQ_ENTRY(task) of_door;
 };
+
+TAILQ_HEAD(task_list, task);
 
 struct door {
 	pid_t		 pid;
-	LIST_HEAD(, task) tasks;
+	struct task_list tasks;
 	unsigned int	 stops;		/* since it was closed */
 	bool		 open;		/* each task is let go at its stop */
 	bool		 broken;	/* a task could not be followed */
-	LIST_ENTRY(door) entry;
+	TAILQ_ENTRY(door) entry;
 };
 
 RB_HEAD(task_tree, task);
 
 static struct task_tree tasks = RB_INITIALIZER(&tasks);
-static LIST_HEAD(, door) doors = LIST_HEAD_INITIALIZER(&doors);
+static TAILQ_HEAD(, door) doors = TAILQ_HEAD_INITIALIZER(doors);
 static pid_t came;			/* see door_came() */
 
 static int
@@ -120,7 +122,7 @@ find_door(pid_t pid)
 {
 	struct door *d;
 
-	LIST_FOREACH(d, &doors, entry) {
+	TAILQ_FOREACH(d, &doors, entry) {
 		if (d->pid == pid)
 			return d;
 	}
@@ -145,7 +147,7 @@ add_task(struct door *d, pid_t tid)
 	t->tid = tid;
 	t->door = d;
 	RB_INSERT(task_tree, &tasks, t);
-	LIST_INSERT_HEAD(&d->tasks, t, of_door);
+	TAILQ_INSERT_HEAD(&d->tasks, t, of_door);
 	return t;
 }
 
@@ -155,10 +157,10 @@ drop_task(struct task *t)
 	struct door *d = t->door;
 
 	RB_REMOVE(task_tree, &tasks, t);
-	LIST_REMOVE(t, of_door);
+	TAILQ_REMOVE(&d->tasks, t, of_door);
 	free(t);
-	if (d->open && LIST_EMPTY(&d->tasks)) {
-		LIST_REMOVE(d, entry);
+	if (d->open && TAILQ_EMPTY(&d->tasks)) {
+		TAILQ_REMOVE(&doors, d, entry);
 		free(d);
 	}
 }
@@ -234,7 +236,7 @@ find_stopped(pid_t tid)
 	struct task *t = find_task(tid);
 	struct door *d;
 
-	if (t == NULL && !LIST_EMPTY(&doors) &&
+	if (t == NULL && !TAILQ_EMPTY(&doors) &&
 	    (d = find_door(leader_of(tid))) != NULL && d->pid != tid)
 		t = add_task(d, tid);
 	return t;
@@ -389,8 +391,8 @@ door_close(pid_t pid)
 
 	if (d == NULL && (d = calloc(1, sizeof(*d))) != NULL) {
 		d->pid = pid;
-		LIST_INIT(&d->tasks);
-		LIST_INSERT_HEAD(&doors, d, entry);
+		TAILQ_INIT(&d->tasks);
+		TAILQ_INSERT_HEAD(&doors, d, entry);
 	}
 	if (d == NULL)
 		return DOOR_REFUSED;
@@ -411,8 +413,8 @@ door_open(pid_t pid, int signo)
 		return;
 	d->open = true;
 	/* The last of them takes the door with it. */
-	for (t = LIST_FIRST(&d->tasks); t != NULL; t = next) {
-		next = LIST_NEXT(t, of_door);
+	for (t = TAILQ_FIRST(&d->tasks); t != NULL; t = next) {
+		next = TAILQ_NEXT(t, of_door);
 		if (t->following == TASK_HELD) {
 			skip_call(t->tid, EINTR);
 			let_go(t, 0);

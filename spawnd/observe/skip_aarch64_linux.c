@@ -2,11 +2,11 @@
 /* Skipping a system call on arm64: its number has a register set of its own. */
 #include <sys/ptrace.h>
 #include <sys/uio.h>
-#include <sys/user.h>
 
 #include <linux/audit.h>
 
 #include <elf.h>
+#include <stdint.h>
 
 #include "observe/skip.h"
 
@@ -19,8 +19,8 @@ skip_arch(void)
 int
 skip_call(pid_t tid, int error)
 {
-	struct user_regs_struct r;
-	struct iovec regs = { .iov_base = &r, .iov_len = sizeof(r) };
+	uint64_t r[34];		/* user_pt_regs: x0 to x30, sp, pc, pstate */
+	struct iovec regs = { .iov_base = r, .iov_len = sizeof(r) };
 	int none = -1;
 	struct iovec call = { .iov_base = &none, .iov_len = sizeof(none) };
 
@@ -29,7 +29,7 @@ skip_call(pid_t tid, int error)
 	    &call) == -1 ||
 	    ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &regs) == -1)
 		return -1;
-	r.regs[0] = (unsigned long long)-(long long)error;
+	r[0] = 0 - (uint64_t)error;
 	return ptrace(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS,
 	    &regs) == -1 ? -1 : 0;
 }

@@ -130,7 +130,7 @@ plant replace "the age is looked at once, and in vain" \
 plant replace "old requests are looked for once" \
     '/^replace_check_request/,/^}/s/request_at = slot.*/request_at = NEVER;/'
 plant door "unknown is taken for idle" \
-    's/^	if (x->holds != HOLDS_NOTHING) {$/	if (x->holds == HOLDS_QUIET) {/'
+    '/^door_active/,/^}/s/x->holds != HOLDS_NOTHING)/x->holds == HOLDS_QUIET)/'
 plant door "the door stays closed" \
     '/^door_go_back/,/^}/s/^	slot_push(p, s, POOL_DOOR_OPEN);$//'
 plant door "it is looked at once" \

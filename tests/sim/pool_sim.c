@@ -395,7 +395,8 @@ check_requests(unsigned int slot, const struct track *t)
 	pid_t pid;
 
 	if (timeout == 0 || (t->state != SLOT_READY &&
-	    t->state != SLOT_RETIRING && t->state != SLOT_DOOR) || (c = oldest(slot, &pid)) == NULL)
+	    t->state != SLOT_RETIRING && t->state != SLOT_DOOR) ||
+	    (c = oldest(slot, &pid)) == NULL)
 		return;
 	since = c->began + timeout > t->since ? c->began + timeout : t->since;
 	/* One of a tree is ended after the other. */

@@ -43,7 +43,7 @@ struct proc {
 	bool		 is_master, threads, is_event_loop, job;
 	bool		 term_sent, stopped;
 	bool		 untraceable;	/* its door cannot be closed */
-	uint64_t	 shut_at;	/* no new connection from then on; NEVER */
+	uint64_t	 shut_at;	/* no new connection from then on */
 	bool		 excused;	/* ended for being slow or late */
 	uint64_t	 pause;		/* from STOP until it has stopped */
 	uint64_t	 stopped_at, halts_at;
@@ -131,7 +131,8 @@ runs(const struct proc *p)
 static inline bool
 accepts(const struct proc *p)
 {
-	return p->pid != 0 && runs(p) && p->shut_at > w.now && !p->is_master && !p->job &&
+	return p->pid != 0 && runs(p) && p->shut_at > w.now &&
+	    !p->is_master && !p->job &&
 	    connections(p) < p->room && p->ready_at <= w.now &&
 	    p->die_at == NEVER && (!p->term_sent || p->deaf);
 }

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: ISC
+"""A busy worker that goes is kept from new connections: reloads of a saturated
+pool, whatever the program does with its stop signal."""
+
+import errno
+import os
+import signal
+import subprocess
+
+import pytest
+
+import ctl
+import harness as h
+
+PTRACE = 101            # its number on x86-64
+WORKERS = 3
+CLIENTS = 4 * WORKERS
+SECONDS = 4 if h.brief() else 6
+RELOADS = 3
+SCRIPT = h.source("php/load.php")
+PROGRAMS = {
+    "bare": ([h.app("bare")], None),            # has no handler
+    "libfcgi": ([h.app("lib")], None),
+    "events": ([h.app("events")], None),        # accepts until EAGAIN
+    "php": (["/usr/bin/php-cgi", "-n"], SCRIPT),
+    "children": (["/usr/bin/php-cgi", "-n"], SCRIPT),
+    "perl": (["/usr/bin/perl", h.source("load.pl")], None),
+    "ruby": (["/usr/bin/ruby", h.source("load.rb")], None),
+    "go": ([h.app("load-go")], None),
+}
+BRIEF = ["bare", "libfcgi", "events", "children", "go"]
+
+
+def load(where, ms, script):
+    argv = [h.app("load"), where, str(CLIENTS), str(SECONDS), str(ms), "100"]
+    return subprocess.Popen(argv + ([script] if script else []),
+                            stdout=subprocess.PIPE, text=True)
+
+
+def reload(s, n):
+    """The n-th reload, from its begin to its end."""
+    s.signal(signal.SIGHUP)
+    h.wait_for(lambda: s.log().count("all workers are new") == n, 30, s.log)
+
+
+def numbers(text):
+    words = text.split("\n")[0].split()
+    return dict(zip(words[::2], map(int, words[1::2])))
+
+
+@pytest.fixture
+def start(spawnd, place):
+    def go(program, *options, **kw):
+        argv, script = PROGRAMS[program]
+        if program == "children":
+            options += ("-C", 3)
+        if not os.access(argv[0], os.X_OK):
+            pytest.fail(f"{argv[0]} is not there")
+        s = spawnd("--name", "door", "-s", f"{place}/sock", "-u", "www",
+                   "-F", WORKERS, *options, "--", *argv, **kw)
+        s.sock, s.script = f"{place}/sock", script
+        return s
+    return go
+
+
+@pytest.mark.parametrize("program", BRIEF if h.brief() else PROGRAMS)
+def test_reloads_of_a_saturated_pool_lose_nothing(start, program):
+    s = start(program)
+    popen = load(s.sock, 20, s.script)
+    h.wait_for(lambda: int(ctl.figures("door")["connections"]["now"]) >=
+               WORKERS, 5, "the load has begun")
+    for n in range(1, RELOADS + 1):
+        reload(s, n)
+    if popen.poll() is not None:
+        pytest.fail("the load was over before the reloads were")
+    r = numbers(popen.communicate(timeout=90)[0])
+    assert r["failed"] == 0 and r["answered"] == r["sent"] > 0, r
+    assert r["busy"] >= 80, r
+    count = ctl.figures("door")["count"]
+    assert (count["lost"], count["killed"]) == ("0", "0"), count
+    assert s.stop() == 0
+
+
+def test_nobody_has_to_wait_for_an_idle_moment(start):
+    """Requests so long that a look rarely comes between two: of a program
+    without a handler each would be killed with one at --stop-timeout."""
+    s = start("bare", "--stop-timeout", 8)
+    popen = load(s.sock, 300, None)
+    h.wait_for(lambda: int(ctl.figures("door")["connections"]["now"]) >=
+               WORKERS, 5, "the load has begun")
+    reload(s, 1)
+    assert popen.poll() is None, "the load was over before the reload was"
+    r = numbers(popen.communicate(timeout=90)[0])
+    assert r["failed"] == 0, r
+    assert ctl.figures("door")["count"]["lost"] == "0"
+
+
+@pytest.mark.parametrize("after", ["close", "told"])
+def test_killed_supervisor_leaves_nobody_traced(start, after):
+    s = start("bare", "--stop-timeout", 20)
+    popen = load(s.sock, 200, None)
+    h.wait_for(lambda: int(ctl.figures("door")["connections"]["now"]) >=
+               WORKERS, 5, "the load has begun")
+    first = s.workers()
+    s.signal(signal.SIGHUP)
+    if after == "close":
+        h.wait_for(lambda: any(tracer(pid) == s.pid for pid in first), 5,
+                   s.log, pause=0.001)
+    else:
+        h.wait_for(lambda: not set(first) <= set(s.workers()), 5, s.log)
+    s.signal(signal.SIGKILL)
+    # What was held goes on, and ends by the death of its parent.
+    h.wait_for(lambda: not any(h.stat(pid) and h.stat(pid).state in "tT"
+                               for pid in first), 5, "nobody is stopped")
+    popen.terminate()
+    popen.wait()
+
+
+def tracer(pid):
+    try:
+        return int(h.status(pid)["TracerPid"])
+    except (OSError, KeyError, TypeError):
+        return 0
+
+
+def test_somebody_elses_tracer_is_left_alone(start):
+    s = start("libfcgi")
+    traced = s.workers()[0]
+    strace = subprocess.Popen(["strace", "-q", "-o", "/dev/null", "-p",
+                               str(traced)])
+    try:
+        h.wait_for(lambda: tracer(traced) == strace.pid, 5,
+                   "strace is attached")
+        popen = load(s.sock, 20, None)
+        h.wait_for(lambda: int(ctl.figures("door")["connections"]["now"]) >=
+                   WORKERS, 5, "the load has begun")
+        reload(s, 1)
+        r = numbers(popen.communicate(timeout=90)[0])
+    finally:
+        strace.terminate()
+        strace.wait()
+    assert r["failed"] == 0, r
+    assert ctl.figures("door")["count"]["lost"] == "0"
+
+
+def test_where_it_cannot_be_it_is_said(start):
+    s = start("bare", become=without_ptrace)
+    s.wait_log("busy workers cannot be kept from new connections here: a "
+               "system call filter forbids")
+    assert ctl.figures("door")["guarantees"]["door"] == "no"
+    popen = load(s.sock, 20, None)
+    reload(s, 1)
+    r = numbers(popen.communicate(timeout=90)[0])
+    assert r["failed"] == 0, r
+
+
+def without_ptrace():
+    h.forbid_call(PTRACE, errno.EPERM)
