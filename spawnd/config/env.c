@@ -22,8 +22,8 @@ static const char *const allowed[] = {
 };
 
 /*
- * What speaks to the supervisor about itself, and kcgi's private channel: a
- * worker that saw these would act on descriptors it does not have.
+ * Variables that a service manager addresses to the supervisor, and kcgi's
+ * private channel: they name descriptors that a worker does not have.
  */
 static const char *const forbidden[] = {
 	"LISTEN_*", "NOTIFY_SOCKET", "WATCHDOG_*", "MAINPID",
@@ -67,14 +67,14 @@ env_forbidden(const char *name, size_t len)
 	char *copy = strndup(name, len);
 	bool r;
 
-	/* Without memory nothing passes. */
+	/* If memory is short, nothing passes. */
 	r = copy == NULL || matches_any(forbidden,
 	    sizeof(forbidden) / sizeof(forbidden[0]), copy);
 	free(copy);
 	return r;
 }
 
-/* Adds NAME=VALUE, in place of an earlier one; takes over the memory. */
+/* Adds NAME=VALUE, replacing an earlier one; takes over the memory. */
 static int
 put_var(struct vars *vars, char *assignment, struct err *e)
 {
@@ -115,7 +115,7 @@ put_pair(struct vars *vars, const char *name, const char *value,
 	return put_var(vars, s, e);
 }
 
-/* Passes on what matches one of the patterns and is not forbidden. */
+/* Adds the variables of `from` that match a pattern and are not forbidden. */
 static int
 pass_vars(struct vars *vars, char *const *from, const char *const *patterns,
     size_t n, struct err *e)
@@ -140,7 +140,7 @@ pass_vars(struct vars *vars, char *const *from, const char *const *patterns,
 	return 0;
 }
 
-/* Opens a file whose contents root may trust. Returns it, or -1. */
+/* Opens a file whose contents root can trust. Returns it, or -1. */
 static int
 open_env_file(const char *path, struct err *e)
 {
@@ -190,7 +190,7 @@ put_env_line(struct vars *vars, const char *path, int number, char *line,
 	return put_var(vars, strdup(line), e);
 }
 
-/* NAME=VALUE lines, to the letter; blank lines and # comments aside. */
+/* Adds NAME=VALUE lines unchanged; skips blank lines and # comments. */
 static int
 put_env_file(struct vars *vars, const char *path, struct err *e)
 {
@@ -240,7 +240,7 @@ put_rule(struct vars *vars, const struct env_rule *rule, char *const *from,
 	return 0;
 }
 
-/* What spawnd is known for: a short list, and who the worker is. */
+/* Adds the allowlist and the variables of the worker's user. */
 static int
 put_listed(struct vars *vars, const struct ident *id, char *const *from,
     struct err *e)

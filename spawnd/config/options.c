@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The command line of spawnd: one table, and what goes together. */
+/* The command line of spawnd: its table, and which options go together. */
 #include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
@@ -272,7 +272,7 @@ static const struct options options = {
 	.usage = "spawnd [options] -- /path/to/application [argument ...]",
 };
 
-/* What no single option can see: which of them go together. */
+/* Checks which options go together. */
 static int
 check_together(const struct conf *c, struct err *e)
 {

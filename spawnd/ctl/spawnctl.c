@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* spawnctl: shows and steers pools by their control sockets. */
+/* spawnctl: shows and controls pools through their control sockets. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -86,7 +86,7 @@ ctl_ping(struct conn *t, const char *dir, struct err *e)
 	return r;
 }
 
-/* Whatever is reported on the way is shown, on a terminal in one line. */
+/* Shows progress on standard error, on a terminal in one line. */
 static void
 show_progress(const struct proto_record *r)
 {
@@ -182,7 +182,7 @@ ctl_log_reopen(struct conn *t, const char *dir, struct err *e)
 		return pass_log(t, opt.words[0], e);
 	r = conn_ask(t, "log-reopen", &a, e);
 	reply_free(&a);
-	/* Where it is no daemon is asked: it could name any file. */
+	/* The daemon is not asked for the path: it could name any file. */
 	if (r == 0 || (e->status != EX_CANTCREAT && e->status != EX_NOPERM))
 		return r;
 	if ((path = pools_log(dir, e)) == NULL)
@@ -192,7 +192,7 @@ ctl_log_reopen(struct conn *t, const char *dir, struct err *e)
 	return r;
 }
 
-/* Several pools: which it is to be has to be said. */
+/* Refuses to choose among several pools. */
 static int
 say_pools(const struct pools *p, struct err *e)
 {
@@ -209,7 +209,7 @@ say_pools(const struct pools *p, struct err *e)
 	    list);
 }
 
-/* Connects to the pool that is meant; *dir is malloc'd. */
+/* Connects to the pool of -p, or the only one; *dir is malloc'd. */
 static int
 open_pool(struct conn *t, bool read, char **dir, struct err *e)
 {
@@ -277,7 +277,7 @@ ctl_list(struct err *e)
 	    0;
 }
 
-/* Until the pool is there and serves, or the time is over. */
+/* Waits until the pool is there and serves, or the time is over. */
 static int
 ctl_wait_ready(struct err *e)
 {
@@ -360,7 +360,7 @@ print_usage(void)
 	return fflush(stdout) == EOF ? EX_IOERR : 0;
 }
 
-/* A long option of a command. Returns 0, or -1: there is none. */
+/* Takes a long option of a command. Returns 0, or -1 if it is none. */
 static int
 take_option(const char *word)
 {
@@ -381,7 +381,7 @@ take_option(const char *word)
 	return 0;
 }
 
-/* Sorts the words from the options. Returns 0, 1 to end, or -1. */
+/* Separates words and options. Returns 0, or -1 with *e set. */
 static int
 parse_words(int argc, char *argv[], struct err *e)
 {
@@ -418,7 +418,7 @@ parse_words(int argc, char *argv[], struct err *e)
 	return 0;
 }
 
-/* What goes with what. */
+/* Checks which options and words go with the command. */
 static int
 check_words(const struct command *c, struct err *e)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The language of the control sockets: lines, and records made of them. */
+/* The protocol of the control sockets: lines, and records in them. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -59,7 +59,7 @@ proto_words(char *line, char *words[], int max)
 	return n;
 }
 
-/* Reads digits up to `stop`. Returns where that is, or NULL. */
+/* Reads a number of at most max. Returns the rest of s, or NULL. */
 static const char *
 read_number(const char *s, unsigned int max, unsigned int *n)
 {
@@ -115,7 +115,7 @@ put_string(struct proto_output *o, const char *s)
 	put_bytes(o, s, strlen(s));
 }
 
-/* Bytes as they stand in a value, at most max of them. */
+/* Writes a value, escaped, at most max bytes of it. */
 static void
 put_escaped(struct proto_output *o, const char *s, bool blanks, size_t max)
 {
@@ -197,7 +197,7 @@ proto_truth(struct proto_output *o, const char *key, bool value)
 void
 proto_end(struct proto_output *o)
 {
-	/* Nobody would read a longer one; it is the caller's mistake. */
+	/* No reader accepts a longer one; it is the caller's mistake. */
 	if (o->len - o->line >= PROTO_LINE)
 		o->len = o->line;
 	else
@@ -266,7 +266,7 @@ undo_escapes(char *s)
 	return 0;
 }
 
-/* "error STATUS text", whose text is the rest of the line. */
+/* "error STATUS text": the text is the rest of the line. */
 static int
 parse_error(char *rest, struct proto_record *r)
 {
