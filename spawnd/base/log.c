@@ -62,31 +62,7 @@ is_journal(void)
 static int
 open_by_name(int flags)
 {
-	struct stat st;
-	int fd;
-
-	fd = openat(dir, strrchr(path, '/') + 1, O_WRONLY | O_APPEND |
-	    O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0640);
-	if (fd == -1)
-		return -1;
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
-		errno = EINVAL;
-	else if (st.st_nlink != 1)
-		errno = EMLINK;		/* it may be another's file */
-	else
-		return fd;
-	close(fd);
-	return -1;
-}
-
-static const char *
-log_reason(int error)
-{
-	if (error == ELOOP)
-		return "is a link";
-	if (error == EMLINK)
-		return "has more than one hard link";
-	return error == EINVAL ? "is not a regular file" : strerror(error);
+	return path_open_append(dir, strrchr(path, '/') + 1, flags);
 }
 
 /*
@@ -122,7 +98,7 @@ open_log_file(const struct log_conf *c, struct err *e)
 	if ((file = open_by_name(O_CREAT)) == -1) {
 		file = STDERR_FILENO;
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "--log: %s: %s", path, log_reason(errno));
+		    "--log: %s: %s", path, path_append_reason(errno));
 	}
 	target = LOG_TO_FILE;
 	if (c->jailed && !detached) {
@@ -208,7 +184,7 @@ log_reopen(int fd, struct err *e)
 		    "the jail (the old file is kept)", path);
 	else if (fd == -1 && (fd = open_by_name(0)) == -1)
 		err_set(e, err_status(errno, EX_CANTCREAT), "--log: %s: %s "
-		    "(the old file is kept)", path, log_reason(errno));
+		    "(the old file is kept)", path, path_append_reason(errno));
 	else
 		return take_log_file(fd);
 	if (fd != -1)

@@ -352,6 +352,36 @@ path_open_file(const char *path, int flags)
 	return fd;
 }
 
+int
+path_open_append(int dir, const char *name, int flags)
+{
+	struct stat st;
+	int fd;
+
+	fd = openat(dir, name, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC |
+	    O_NOCTTY | O_NONBLOCK | flags, 0640);
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
+		errno = EINVAL;
+	else if (st.st_nlink != 1)
+		errno = EMLINK;		/* it may be another's file */
+	else
+		return fd;
+	close(fd);
+	return -1;
+}
+
+const char *
+path_append_reason(int error)
+{
+	if (error == ELOOP)
+		return "is a link";
+	if (error == EMLINK)
+		return "has more than one hard link";
+	return error == EINVAL ? "is not a regular file" : strerror(error);
+}
+
 bool
 path_find_exposure(int root, const char *path, const struct path_user *u,
     struct exposure *x)

@@ -108,6 +108,16 @@ connect_in(const char *dir, bool read)
 	return fd;
 }
 
+void
+conn_close(struct conn *t)
+{
+	if (t->fd != -1)
+		close(t->fd);
+	t->fd = -1;
+	free(t->dir);
+	t->dir = NULL;
+}
+
 int
 conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 {
@@ -115,8 +125,13 @@ conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 	t->gives_up = NULL;
 	t->input = (struct proto_input){ .buf = t->buf,
 	    .size = sizeof(t->buf) };
-	if ((t->fd = connect_in(dir, read)) != -1)
-		return 0;
+	t->dir = NULL;
+	if ((t->fd = connect_in(dir, read)) != -1) {
+		if ((t->dir = strdup(dir)) != NULL)
+			return 0;
+		conn_close(t);
+		return err_set(e, EX_OSERR, "out of memory");
+	}
 	if (errno == ECONNREFUSED || errno == ENOENT)
 		return err_set(e, EX_UNAVAILABLE, "%s: no pool is running "
 		    "there",
@@ -124,14 +139,6 @@ conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 	return err_set(e, err_status(errno, EX_UNAVAILABLE), "%s: cannot "
 	    "connect: %s%s", dir, strerror(errno), errno == EACCES ?
 	    " (run it as the user who runs the pool, or as root)" : "");
-}
-
-void
-conn_close(struct conn *t)
-{
-	if (t->fd != -1)
-		close(t->fd);
-	t->fd = -1;
 }
 
 /* Waits for the socket. Returns 0, or -1 with *e set. */

@@ -211,30 +211,20 @@ pools_log(const char *dir, struct err *e)
 	return strdup(buf);
 }
 
-/*
- * As the daemon opens it: through no link of another user, and only a regular
- * file with a single hard link.
- */
 int
 pools_open_log(const char *path, struct err *e)
 {
 	const char *name;
-	struct stat st;
 	int dir, fd, error;
 
 	if ((dir = path_open_above(path, &name)) == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT), "%s: its "
 		    "directory: %s", path, path_reason(errno));
-	fd = openat(dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW |
-	    O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+	fd = path_open_append(dir, name, O_CREAT);
 	error = errno;
 	close(dir);
 	if (fd == -1)
 		return err_set(e, err_status(error, EX_CANTCREAT), "%s: %s",
-		    path, error == ELOOP ? "is a link" : strerror(error));
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
-		return fd;
-	close(fd);
-	return err_set(e, EX_CANTCREAT, "%s: is not a regular file with a "
-	    "single hard link", path);
+		    path, path_append_reason(error));
+	return fd;
 }

@@ -126,6 +126,18 @@ reply_cut(const struct proto_record *r, const char *key, char *buf,
 }
 
 const char *
+reply_cell(const struct proto_record *r, const char *key,
+    const char *(*format)(double, char[32]), char buf[CELL_SIZE])
+{
+	double n;
+
+	if (format != NULL && proto_get_number(r, key, &n))
+		return format(n, buf);
+	reply_cut(r, key, buf, CELL_SIZE);
+	return buf[0] != '\0' ? buf : "-";
+}
+
+const char *
 reply_state(const struct proto_record *r, char buf[STATE_SIZE])
 {
 	double n;

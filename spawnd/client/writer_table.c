@@ -129,21 +129,13 @@ table_guarantees(FILE *f, const struct reply *a)
 		fputc('\n', f);
 }
 
-/* One cell; a value that is not known is a dash. */
 static void
 table_cell(FILE *f, const struct proto_record *r, const char *key, int width,
-    const char *(*show)(double, char[32]))
+    const char *(*format)(double, char[32]))
 {
-	char text[41], buf[32];
-	double n;
+	char text[CELL_SIZE];
 
-	reply_cut(r, key, text, sizeof(text));
-	if (text[0] == '\0')
-		fprintf(f, " %*s", width, "-");
-	else if (show == NULL || !proto_get_number(r, key, &n))
-		fprintf(f, " %*s", width, text);
-	else
-		fprintf(f, " %*s", width, show(n, buf));
+	fprintf(f, " %*s", width, reply_cell(r, key, format, text));
 }
 
 static void

@@ -237,15 +237,11 @@ compare_workers(const void *a, const void *b)
 
 static void
 draw_cell(struct paper *p, const struct proto_record *r, const char *key,
-    int width, const char *(*show)(double, char[32]))
+    int width, const char *(*format)(double, char[32]))
 {
-	char text[SHOW_SIZE], buf[32];
-	const char *s = "-";
-	double n;
+	char text[CELL_SIZE];
 
-	if (proto_get_number(r, key, &n))
-		s = show != NULL ? show(n, buf) : reply_show(r, key, text);
-	paper_format(p, " %*.20s", width, s);
+	paper_format(p, " %*s", width, reply_cell(r, key, format, text));
 }
 
 static void

@@ -81,8 +81,6 @@ change_root(struct plan *p, struct err *e)
 		    have.st_dev != want.st_dev)
 			return err_set(e, EX_OSERR, "chroot: %s: the root "
 			    "directory did not change", p->jail);
-	}
-	if (p->jail_fd != -1) {
 		close(p->jail_fd);
 		p->jail_fd = -1;
 	}
