@@ -61,15 +61,19 @@ matches_any(const char *const *patterns, size_t n, const char *name)
 	return false;
 }
 
+static bool
+is_forbidden(const char *name)
+{
+	return matches_any(forbidden, sizeof(forbidden) /
+	    sizeof(forbidden[0]), name);
+}
+
 bool
 env_forbidden(const char *name, size_t len)
 {
 	char *copy = strndup(name, len);
-	bool r;
+	bool r = copy == NULL || is_forbidden(copy);
 
-	/* If memory is short, nothing passes. */
-	r = copy == NULL || matches_any(forbidden,
-	    sizeof(forbidden) / sizeof(forbidden[0]), copy);
 	free(copy);
 	return r;
 }
@@ -126,13 +130,12 @@ pass_vars(struct vars *vars, char *const *from, const char *const *patterns,
 
 	for (; from != NULL && *from != NULL; from++) {
 		len = strcspn(*from, "=");
-		if (len == 0 || (*from)[len] != '=' ||
-		    env_forbidden(*from, len))
+		if (len == 0 || (*from)[len] != '=')
 			continue;
 		if ((name = strndup(*from, len)) == NULL)
 			return err_set(e, EX_OSERR,
 			    "environment: out of memory");
-		yes = matches_any(patterns, n, name);
+		yes = !is_forbidden(name) && matches_any(patterns, n, name);
 		free(name);
 		if (yes && put_var(vars, strdup(*from), e) == -1)
 			return -1;
