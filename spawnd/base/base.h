@@ -228,6 +228,15 @@ int	 path_open_above(const char *path, const char **name);
  */
 int	 path_open_file(const char *path, int flags);
 /*
+ * Opens a regular file in a directory for appending, without following a link
+ * and without blocking; flags may add O_CREAT (mode 0640). Returns a
+ * close-on-exec descriptor, or -1 with errno set, for which
+ * path_append_reason() has words (ELOOP: a link, EMLINK: more than one hard
+ * link, EINVAL: not a regular file).
+ */
+int	 path_open_append(int dir, const char *name, int flags);
+const char *path_append_reason(int error);
+/*
  * Finds out whether user u, or with NULL anybody but root, could write to the
  * file or directory at path, or replace it or a directory on the way to it.
  * Only owners and modes count, access lists are not read. Returns x->found;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What an ELF file says of itself: for which machine it is, which loader and
- * which libraries it wants. The file may be anything: nothing is mapped (it
- * could be cut while we look), every offset goes through pread(2), and every
- * count and length has a limit.
+ * Reads the headers of ELF files: the machine, the loader and the libraries.
+ * The file may be anything: nothing is mapped (it could be truncated while we
+ * read), every offset goes through pread(2), and every count and length has a
+ * limit.
  */
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -26,11 +26,11 @@ static const struct {
 	unsigned int	 number;
 	const char	*name;
 	const char	*uname;		/* how uname(3) begins */
-	unsigned int	 also;		/* what the same kernel can run */
+	unsigned int	 also;		/* runs on the same kernel */
 } machines[] = {
 	{ EM_X86_64, "x86-64", "x86_64", EM_386 },
 	{ EM_X86_64, "x86-64", "amd64", EM_386 },
-	{ EM_386, "i386", "i386", EM_X86_64 },	/* or so setarch(8) says */
+	{ EM_386, "i386", "i386", EM_X86_64 },	/* or setarch(8) says so */
 	{ EM_386, "i386", "i686", EM_X86_64 },
 	{ EM_AARCH64, "AArch64", "aarch64", EM_ARM },
 	{ EM_AARCH64, "AArch64", "arm64", EM_ARM },
@@ -65,7 +65,7 @@ get(const struct reader *r, void *buf, size_t len, uint64_t offset)
 	return pread(r->fd, buf, len, (off_t)offset) == (ssize_t)len;
 }
 
-/* A string of at most `room` bytes in the file; malloc'd, NULL: none. */
+/* A string of at most `room` bytes in the file; malloc'd, or NULL. */
 static char *
 get_string(const struct reader *r, uint64_t offset, uint64_t room)
 {
@@ -179,7 +179,7 @@ read_dynamic(struct reader *r, const Elf64_Phdr *ph)
 	return NULL;
 }
 
-/* Where in the file an address of the running program comes from. */
+/* The offset in the file of an address in the running program. */
 static bool
 find_offset(const struct reader *r, uint64_t addr, uint64_t *offset)
 {

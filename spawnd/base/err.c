@@ -17,7 +17,7 @@ err_set(struct err *e, int status, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(raw, sizeof(raw), fmt, ap);
 	va_end(ap);
-	/* What was typed is shown, but stays one line of a terminal. */
+	/* The text may contain what a user typed. */
 	text_escape(e->text, sizeof(e->text), raw, strlen(raw), false);
 	e->status = status;
 	return -1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the plan and the preflight have found, in the order of finding. */
+/* The findings of the plan and the preflight, in order. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

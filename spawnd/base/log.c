@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The log: whole lines to standard error, a file or syslog. Nothing here
- * waits for whoever reads it: what cannot be written is counted and said.
+ * The log: whole lines to standard error, a file or syslog. Nothing here waits
+ * for a reader: lines that cannot be written are counted and reported.
  */
 #include <sys/select.h>
 #include <sys/stat.h>
@@ -25,11 +25,11 @@
 #define ESCAPED_SIZE	32768		/* 8 KiB, every byte a \xNN */
 #define RAW_SIZE	65536
 #define CHUNK		4096		/* a pipe that is ready takes it */
-#define BACKLOG_SIZE	262144		/* of lines nobody took yet */
+#define BACKLOG_SIZE	262144		/* bytes of lines not yet taken */
 #define FLUSH_FIRST	UINT64_C(10000)	/* usec to the next try */
 #define FLUSH_LAST	USEC
-#define STUCK		USEC		/* nothing taken: nobody reads */
-#define LAST_WAIT	USEC		/* for a reader, at the end */
+#define STUCK		USEC		/* nothing taken for so long */
+#define LAST_WAIT	USEC		/* for a slow reader, at the end */
 
 static enum log_target target;
 static const char *pool = "spawnd";
@@ -62,36 +62,13 @@ is_journal(void)
 static int
 open_by_name(int flags)
 {
-	struct stat st;
-	int fd;
-
-	fd = openat(dir, strrchr(path, '/') + 1, O_WRONLY | O_APPEND |
-	    O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags, 0640);
-	if (fd == -1)
-		return -1;
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
-		errno = EINVAL;
-	else if (st.st_nlink != 1)
-		errno = EMLINK;		/* whose it is nobody knows */
-	else
-		return fd;
-	close(fd);
-	return -1;
-}
-
-static const char *
-log_reason(int error)
-{
-	if (error == ELOOP)
-		return "is a link";
-	if (error == EMLINK)
-		return "has more than one hard link";
-	return error == EINVAL ? "is not a regular file" : strerror(error);
+	return path_open_append(dir, strrchr(path, '/') + 1, flags);
 }
 
 /*
- * A write to a terminal waits until all of it has gone, whatever poll(2) says.
- * One of our own can be told not to, without the caller's being changed.
+ * A write to a terminal blocks until all of it has been sent, whatever poll(2)
+ * says. A descriptor of our own can be non-blocking without affecting the
+ * caller's.
  */
 static void
 open_terminal(void)
@@ -121,7 +98,7 @@ open_log_file(const struct log_conf *c, struct err *e)
 	if ((file = open_by_name(O_CREAT)) == -1) {
 		file = STDERR_FILENO;
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "--log: %s: %s", path, log_reason(errno));
+		    "--log: %s: %s", path, path_append_reason(errno));
 	}
 	target = LOG_TO_FILE;
 	if (c->jailed && !detached) {
@@ -169,7 +146,7 @@ static void flush_backlog(void);
 static int
 take_log_file(int fd)
 {
-	/* A line that was cut is finished where it began, or never. */
+	/* The rest of a line goes to the same file, or nowhere. */
 	flush_backlog();
 	if (backlog_len > 0) {
 		lost++;
@@ -181,7 +158,7 @@ take_log_file(int fd)
 	return 0;
 }
 
-/* Is that a file which can take the log? */
+/* Is that a regular file open for appending only? */
 static bool
 is_log(int fd)
 {
@@ -207,7 +184,7 @@ log_reopen(int fd, struct err *e)
 		    "the jail (the old file is kept)", path);
 	else if (fd == -1 && (fd = open_by_name(0)) == -1)
 		err_set(e, err_status(errno, EX_CANTCREAT), "--log: %s: %s "
-		    "(the old file is kept)", path, log_reason(errno));
+		    "(the old file is kept)", path, path_append_reason(errno));
 	else
 		return take_log_file(fd);
 	if (fd != -1)
@@ -217,7 +194,8 @@ log_reopen(int fd, struct err *e)
 
 /*
  * Would a write succeed within so many milliseconds? If not, errno is EPIPE
- * where nobody is left to read: a full pipe then shows that and nothing else.
+ * where the reader has gone: poll(2) reports that of a full pipe, and write(2)
+ * is not called then.
  */
 static bool
 writable(int timeout)
@@ -231,7 +209,7 @@ writable(int timeout)
 			errno = EPIPE;
 		return (pfd.revents & POLLOUT) != 0;
 	}
-	/* It fails where the limit of open files was lowered to none. */
+	/* poll(2) fails once the limit of open files has been lowered to 0. */
 	if (errno != EINVAL || file >= FD_SETSIZE)
 		return false;
 	FD_ZERO(&fds);
@@ -239,7 +217,7 @@ writable(int timeout)
 	return select(file + 1, NULL, &fds, NULL, &tv) == 1;
 }
 
-/* Will nobody ever read what is written there? By errno. */
+/* Has the reader gone for good? By errno. */
 static bool
 is_abandoned(int error)
 {
@@ -297,8 +275,8 @@ flush_backlog(void)
 }
 
 /*
- * Writes a line, or keeps what nobody takes now, so that no line is cut.
- * Returns 0, or -1 if there is no room and it is lost.
+ * Writes a line, or keeps what cannot be written now, so that no line is cut.
+ * Returns 0, or -1 if there is no room for it and it is lost.
  */
 static int
 put_stream(const char *s, size_t len)
@@ -314,7 +292,7 @@ put_stream(const char *s, size_t len)
 	}
 	if (done == len)
 		return 0;
-	/* A full disk is no slow reader: what it had no room for is gone. */
+	/* A full disk is not a slow reader: the line is lost. */
 	if (done == 0 && (target == LOG_TO_FILE || is_abandoned(error)))
 		return -1;
 	if (backlog == NULL) {
@@ -322,7 +300,7 @@ put_stream(const char *s, size_t len)
 			return -1;
 		taken = loop_now();
 	}
-	/* A line that has begun fits: it is the first. */
+	/* The rest of a line always fits: the backlog is empty then. */
 	if (backlog_len + len - done > BACKLOG_SIZE)
 		return -1;
 	memcpy(backlog + backlog_len, s + done, len - done);
@@ -342,7 +320,7 @@ log_ready(void)
 bool
 log_stuck(void)
 {
-	/* No wait makes room on a disk; what comes meanwhile is dropped. */
+	/* Waiting makes no room on a disk; lines are dropped meanwhile. */
 	return backlog_len > 0 && (target == LOG_TO_FILE ||
 	    loop_now() - taken >= STUCK);
 }
@@ -385,7 +363,7 @@ format_time(char *buf, size_t size)
 	return n;
 }
 
-/* A line's beginning, of the target's form; level NULL: a worker's. */
+/* The beginning of a line in the target's form; level NULL: a worker's. */
 static size_t
 begin_line(char *buf, int priority, pid_t pid, const char *level)
 {

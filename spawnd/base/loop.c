@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The event loop: who is called when. It decides nothing. */
+/* The event loop. It decides nothing. */
 #include <sys/queue.h>
 
 #include <event2/event.h>
@@ -35,14 +35,14 @@ loop_again(int signo)
 	ssize_t r;
 
 	pending[signo] = 1;
-	/* When the pipe is full the loop will wake all the same. */
+	/* If the pipe is full, the loop wakes anyway. */
 	r = write(wake[1], "", 1);
 	(void)r;
 }
 
 /*
- * Runs at any moment: only notes what came, and wakes the loop. What the
- * terminal's driver sends for a write to it is not meant for us.
+ * May run at any moment: notes the signal and wakes the loop. TTIN and TTOU
+ * count only if a process sent them, not if the terminal's driver did.
  */
 static void
 catch_signal(int signo, siginfo_t *info, void *context)
@@ -90,11 +90,11 @@ struct loop_watch {
 	struct event	*event;
 	void		(*handler)(void *);
 	void		*arg;
-	bool		 failed;	/* to be watched, but could not be */
+	bool		 failed;	/* the kernel refused to watch it */
 	TAILQ_ENTRY(loop_watch) entry;
 };
 
-/* The kernel had no memory for them, or no more watches for our user. */
+/* Refused for lack of memory, or of watches for our user. */
 static TAILQ_HEAD(, loop_watch) failed = TAILQ_HEAD_INITIALIZER(failed);
 
 static void
@@ -118,7 +118,7 @@ loop_init(struct err *e)
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 	event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
 	event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
-	/* Else deadlines of 1 ms are met at 4, after waking three times. */
+	/* Without it a deadline of 1 ms is met after 4, and three wake-ups. */
 	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 	base = event_base_new_with_config(config);
 	event_config_free(config);

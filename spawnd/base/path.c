@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The way to a file that root is to open, walked name by name. Whoever owns a
- * directory on the way could have put a link there that leads anywhere: root
- * follows a link only if it is root's own. Below another root directory the
- * walk also ends up where a process would that has that root directory, for
- * ".." goes back to the descriptor it came from and never above the first.
+ * Path look-ups that are safe for root, done component by component. The owner
+ * of a directory on the way could have put a link there that leads anywhere,
+ * so root follows a link only if root owns it. Below another root directory
+ * the walk ends where it would for a process with that root directory: ".."
+ * goes back to the descriptor it came from, and never above the first.
  */
 #include <sys/stat.h>
 
@@ -24,10 +24,10 @@
 struct walk {
 	int		 root;			/* -1: the system's own */
 	int		 dirs[DEPTH_MAX];
-	int		 depth;			/* of the last one */
-	int		 links;			/* followed so far */
-	char		 rest[PATH_MAX];	/* of the way */
-	struct exposure	*exposure;		/* NULL: nobody asks */
+	int		 depth;			/* index of the last one */
+	int		 links;			/* that were followed */
+	char		 rest[PATH_MAX];	/* components still to come */
+	struct exposure	*exposure;		/* NULL: not asked for */
 	size_t		 len;			/* of exposure->path */
 };
 
@@ -44,7 +44,7 @@ walk_end(struct walk *w)
 	return -1;
 }
 
-/* Begins (again) at a root directory, or with a relative path from here. */
+/* Begins, or begins again, at the root directory or the working directory. */
 static int
 walk_begin(struct walk *w, bool absolute)
 {
@@ -62,7 +62,7 @@ walk_begin(struct walk *w, bool absolute)
 	return 0;
 }
 
-/* Takes the last name off the path that is noted. */
+/* Removes the last component from the path that is noted. */
 static void
 cut_name(struct walk *w)
 {
@@ -91,7 +91,7 @@ walk_up(struct walk *w)
 	return 0;
 }
 
-/* The next name of the way is taken out of it; false: it has no more. */
+/* Moves the next component from the rest to name; false: there is none. */
 static bool
 next_name(struct walk *w, char name[PATH_MAX])
 {
@@ -106,9 +106,9 @@ next_name(struct walk *w, char name[PATH_MAX])
 }
 
 /*
- * fd is a link: puts where it leads before the rest of the way. Once it is
- * open, nobody can exchange it. Without root's rights it does not matter who
- * has made it, but the way may have to end below another root directory.
+ * fd is a link: puts its target before the rest of the way. An open link
+ * cannot be replaced. Without root's rights its owner does not matter, but the
+ * walk must still stay below another root directory.
  */
 static int
 walk_link(struct walk *w, int fd, const struct stat *st)
@@ -149,7 +149,7 @@ has_group(const struct path_user *u, gid_t gid)
 	return u->gid == gid;
 }
 
-/* An owner without the permission can give it to himself. */
+/* An owner without the permission can grant it to himself. */
 static bool
 may_write(const struct stat *st, const struct path_user *u)
 {
@@ -162,7 +162,7 @@ may_write(const struct stat *st, const struct path_user *u)
 	    ((st->st_mode & S_IWGRP) != 0 && has_group(u, st->st_gid));
 }
 
-/* Could an entry of that directory, *entry, be exchanged for another? */
+/* Could the user replace *entry in that directory? */
 static bool
 may_replace(const struct stat *dir, const struct stat *entry,
     const struct path_user *u)
@@ -176,7 +176,7 @@ may_replace(const struct stat *dir, const struct stat *entry,
 	return entry->st_uid == u->uid || dir->st_uid == u->uid;
 }
 
-/* Notes the first directory on the way whose entry could be exchanged. */
+/* Notes the first directory on the way whose entry could be replaced. */
 static void
 note_exposure(struct walk *w, const char *name, const struct stat *entry)
 {
@@ -200,7 +200,7 @@ note_exposure(struct walk *w, const char *name, const struct stat *entry)
 		w->len += (size_t)n;
 }
 
-/* What a way's last step, which need not be a directory, ends at. */
+/* Opens the last component, which need not be a directory. */
 static int
 open_last(struct walk *w, const char *name, int flags)
 {
@@ -218,7 +218,7 @@ walk_step(struct walk *w, const char *name)
 		return 0;
 	if (strcmp(name, "..") == 0)
 		return walk_up(w);
-	/* O_DIRECTORY has what is mounted on demand mounted. */
+	/* O_DIRECTORY triggers a mount on demand, O_PATH alone does not. */
 	fd = openat(w->dirs[w->depth], name, dir_flags | O_NOFOLLOW);
 	if (fd == -1 && (errno == ENOTDIR || errno == ELOOP))
 		fd = open_last(w, name, O_PATH);
@@ -255,7 +255,7 @@ walk_start(struct walk *w, int root, const char *path)
 	return walk_begin(w, path[0] == '/');
 }
 
-/* Goes all the way. Returns the directory, or -1 with errno set. */
+/* Walks the whole path. Returns the directory, or -1 with errno set. */
 static int
 walk(struct walk *w, int root, const char *path)
 {
@@ -276,7 +276,7 @@ path_open_dir(int root, const char *path)
 	struct walk w = { .exposure = NULL };
 	int fd;
 
-	/* With no more rights than who made the link, it is no matter. */
+	/* Without root's rights a link gives its owner nothing. */
 	if (geteuid() != 0 && root == -1)
 		return open(path, dir_flags);
 	fd = walk(&w, root, path);
@@ -301,7 +301,7 @@ path_open_above(const char *path, const char **name)
 	return path_open_dir(-1, slash == path ? "/" : above);
 }
 
-/* Goes on until the name that is left is no link. Returns 0 or -1. */
+/* Walks until the last component is not a link. Returns 0 or -1. */
 static int
 walk_above(struct walk *w, char name[PATH_MAX], struct stat *st)
 {
@@ -318,7 +318,7 @@ walk_above(struct walk *w, char name[PATH_MAX], struct stat *st)
 	return -1;
 }
 
-/* Has a file that a link(2) in somebody's own directory may have borrowed. */
+/* Could another user have made this name with link(2)? */
 static bool
 is_borrowed(int dir, int fd)
 {
@@ -352,6 +352,36 @@ path_open_file(const char *path, int flags)
 	return fd;
 }
 
+int
+path_open_append(int dir, const char *name, int flags)
+{
+	struct stat st;
+	int fd;
+
+	fd = openat(dir, name, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC |
+	    O_NOCTTY | O_NONBLOCK | flags, 0640);
+	if (fd == -1)
+		return -1;
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
+		errno = EINVAL;
+	else if (st.st_nlink != 1)
+		errno = EMLINK;		/* it may be another's file */
+	else
+		return fd;
+	close(fd);
+	return -1;
+}
+
+const char *
+path_append_reason(int error)
+{
+	if (error == ELOOP)
+		return "is a link";
+	if (error == EMLINK)
+		return "has more than one hard link";
+	return error == EINVAL ? "is not a regular file" : strerror(error);
+}
+
 bool
 path_find_exposure(int root, const char *path, const struct path_user *u,
     struct exposure *x)
@@ -366,7 +396,7 @@ path_find_exposure(int root, const char *path, const struct path_user *u,
 		x->found = x->found || may_write(&st, u);
 	} else if (w.depth >= 0 && errno == EISDIR && !x->found &&
 	    fstat(w.dirs[w.depth], &st) == 0) {
-		/* It ends at a directory that it is already in: "/", "x/." */
+		/* The path ends at a directory already entered: "/", "x/." */
 		x->found = may_write(&st, u);
 		if (w.len == 0)
 			strlcpy(x->path, "/", sizeof(x->path));

@@ -16,7 +16,7 @@ path_detach(int dir, bool *detached)
 
 	/*
 	 * A plain descriptor leads out of a jail by "..". The clone is a
-	 * mount of its own, and ".." stays inside.
+	 * separate mount, and ".." stays inside it.
 	 */
 	if (dir != -1)
 		fd = (int)syscall(SYS_open_tree, dir, "", AT_EMPTY_PATH |

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A file that is locked for as long as we live and has our pid in it. libbsd's
- * pidfile_open() follows links and empties what it finds before it knows what
- * that is; its flopenat() does neither.
+ * A file that holds our pid and is locked for as long as we live. libbsd's
+ * pidfile_open() follows links, and truncates a file before it is known to be
+ * a pidfile; its flopenat() does neither.
  */
 #include <sys/stat.h>
 
@@ -20,7 +20,7 @@
 int
 pidlock_open(int dir, const char *name, bool locked)
 {
-	/* Whoever may read it may lock it, and so prevent the next start. */
+	/* A user who can read it can lock it, and so prevent a start. */
 	return locked ? flopenat(dir, name, FLAGS, 0600) :
 	    openat(dir, name, FLAGS, 0644);
 }

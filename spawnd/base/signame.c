@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The names of signals, those every system here has. */
+/* The names of the signals that all systems have. */
 #include <sys/wait.h>
 
 #include <ctype.h>

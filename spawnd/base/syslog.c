@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * syslog by datagrams of our own. libc's syslog(3) loses every line once
- * syslogd has been restarted and the jail has no /dev/log; here the socket's
- * directory is kept, detached, and the next line connects again.
+ * Sends datagrams to syslogd. libc's syslog(3) loses every line once syslogd
+ * has been restarted and the jail has no /dev/log; here the socket's directory
+ * is kept open, detached, and the next line connects again.
  */
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -35,8 +35,8 @@ static const struct {
 	{ "local6", LOG_LOCAL6 },	{ "local7", LOG_LOCAL7 },
 };
 
-static int dir = -1;		/* of the socket; -1: it is out of reach */
-static char name[108];		/* of the socket, in dir */
+static int dir = -1;		/* of the socket; -1: use the whole path */
+static char name[108];		/* of the socket, in dir or absolute */
 static int sock = -1;
 
 int
@@ -52,8 +52,8 @@ syslog_facility(const char *s)
 }
 
 /*
- * Connects by the name in dir: only chdir leads there from a jail. Without
- * one the name is all of the path, and the working directory stays.
+ * Connects to the name in dir, which a jailed process reaches only by chdir.
+ * Without dir the name is the whole path, and the working directory stays.
  */
 static int
 syslog_connect(void)
@@ -90,7 +90,7 @@ syslog_open(bool jailed)
 	bool detached;
 	int r, saved;
 
-	/* Often a link to where the system's logger really listens. */
+	/* It is often a link to the logger's socket. */
 	if ((path = realpath(SYSLOG_SOCKET, NULL)) == NULL &&
 	    (path = strdup(SYSLOG_SOCKET)) == NULL)
 		return -1;
@@ -132,7 +132,7 @@ syslog_send(int priority, const char *text, size_t len)
 	iov[1].iov_len = len;
 	if (sock != -1 && sendmsg(sock, &msg, MSG_NOSIGNAL) != -1)
 		return 0;
-	/* A slow syslogd is waited for no longer than this call. */
+	/* A slow syslogd loses the line: we do not wait. */
 	if (sock != -1 && (errno == EAGAIN || errno == ENOBUFS ||
 	    errno == EMSGSIZE))
 		return -1;

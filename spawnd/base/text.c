@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Text that others have written: made harmless, quoted, read as a size. */
+/* Text from outside: escaped, quoted, or read as a size. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -14,6 +14,7 @@
 #define READY_TIMEOUT	60		/* s, of wait-ready */
 #define POOLS_MAX	1000
 #define STATE_SIZE	20		/* of a state as it is shown */
+#define CELL_SIZE	41		/* of a cell of a table */
 #define SHOW_SIZE	(4 * PROTO_LINE) /* of a value as it is shown */
 
 /* All records of an answer. */
@@ -25,6 +26,7 @@ struct reply {
 /* A connection to a daemon. */
 struct conn {
 	int		 fd;		/* -1: none */
+	char		*dir;		/* the path that it was opened by */
 	bool		 greeted;	/* "spawnd VERSION" has come */
 	long long	 until;		/* ms of the monotonic clock */
 	bool		 (*gives_up)(void); /* called while waiting; or NULL */
@@ -69,7 +71,7 @@ int	 pools_open_log(const char *path, struct err *e);
 /* conn.c: a connection to one daemon */
 /*
  * Connects to a pool's control socket or, where that fails and `read` is set,
- * to its status socket. Returns 0, or -1 with *e set (69, 77).
+ * to its status socket. Returns 0, or -1 with *e set (69, 71, 77).
  */
 int	 conn_open(struct conn *t, const char *dir, bool read, struct err *e);
 void	 conn_close(struct conn *t);
@@ -115,6 +117,12 @@ const char *reply_show(const struct proto_record *r, const char *key,
 /* The same, cut to the whole characters that fit into `size` bytes. */
 const char *reply_cut(const struct proto_record *r, const char *key,
 	    char *buf, size_t size);
+/*
+ * A value as a cell of a table: a number by `format`, unless that is NULL,
+ * other text as reply_cut() has it, and "-" for none.
+ */
+const char *reply_cell(const struct proto_record *r, const char *key,
+	    const char *(*format)(double, char[32]), char buf[CELL_SIZE]);
 /* A worker's state, where "busy" and "idle" stand for "ready". */
 const char *reply_state(const struct proto_record *r, char buf[STATE_SIZE]);
 /* Format seconds as "12.3 s", "4:05" or "3 d 4:05", bytes as "13M". */

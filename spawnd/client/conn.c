@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A conversation with a daemon, which may be anybody: every line is bounded,
- * so is the whole, and so is the time that either may take.
+ * A connection to a daemon, which is not trusted: the length of each line and
+ * of the answer is limited, and so is the time that they may take.
  */
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -20,8 +20,8 @@
 #include "client/client.h"
 #include "proto/proto.h"
 
-#define RETRY	20		/* ms, where the queue of a socket is full */
-#define SLICE	100		/* ms, for who may give up meanwhile */
+#define RETRY	20		/* ms, while the socket's queue is full */
+#define SLICE	100		/* ms between two calls of gives_up() */
 
 long long
 conn_clock(void)
@@ -32,7 +32,7 @@ conn_clock(void)
 	return (long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* By its name in the working directory; returns a descriptor or -1. */
+/* Connects to a name in the working directory. Returns a descriptor or -1. */
 static int
 connect_here(const char *name)
 {
@@ -58,8 +58,8 @@ connect_here(const char *name)
 }
 
 /*
- * Does who answers own the working directory? Its owner could have put a link
- * there, to have us command another's pool.
+ * Is the peer's user the owner of the working directory? Another owner could
+ * have put a link there that makes us command another user's pool.
  */
 static bool
 is_owners(int fd)
@@ -73,8 +73,8 @@ is_owners(int fd)
 }
 
 /*
- * With the directory as the working directory, whatever the length of its
- * path. It may be a socket itself.
+ * Connects from within the directory, since sun_path has no room for a long
+ * path. dir may be a socket itself.
  */
 static int
 connect_in(const char *dir, bool read)
@@ -108,6 +108,16 @@ connect_in(const char *dir, bool read)
 	return fd;
 }
 
+void
+conn_close(struct conn *t)
+{
+	if (t->fd != -1)
+		close(t->fd);
+	t->fd = -1;
+	free(t->dir);
+	t->dir = NULL;
+}
+
 int
 conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 {
@@ -115,8 +125,13 @@ conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 	t->gives_up = NULL;
 	t->input = (struct proto_input){ .buf = t->buf,
 	    .size = sizeof(t->buf) };
-	if ((t->fd = connect_in(dir, read)) != -1)
-		return 0;
+	t->dir = NULL;
+	if ((t->fd = connect_in(dir, read)) != -1) {
+		if ((t->dir = strdup(dir)) != NULL)
+			return 0;
+		conn_close(t);
+		return err_set(e, EX_OSERR, "out of memory");
+	}
 	if (errno == ECONNREFUSED || errno == ENOENT)
 		return err_set(e, EX_UNAVAILABLE, "%s: no pool is running "
 		    "there",
@@ -124,14 +139,6 @@ conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 	return err_set(e, err_status(errno, EX_UNAVAILABLE), "%s: cannot "
 	    "connect: %s%s", dir, strerror(errno), errno == EACCES ?
 	    " (run it as the user who runs the pool, or as root)" : "");
-}
-
-void
-conn_close(struct conn *t)
-{
-	if (t->fd != -1)
-		close(t->fd);
-	t->fd = -1;
 }
 
 /* Waits for the socket. Returns 0, or -1 with *e set. */
@@ -159,7 +166,7 @@ await_socket(struct conn *t, short events, bool patient, struct err *e)
 	}
 }
 
-/* The first byte, with the descriptor. */
+/* Sends text, and the descriptor with its first byte. */
 static ssize_t
 send_with(int sock, const char *text, size_t len, int fd)
 {
@@ -199,7 +206,7 @@ conn_send(struct conn *t, const char *command, int fd, struct err *e)
 		if (await_socket(t, POLLOUT, false, e) == -1)
 			return -1;
 		n = send_with(t->fd, line + done, len - done, fd);
-		/* Who has hung up has said why, which is still to be read. */
+		/* A daemon that hung up has sent the reason before. */
 		if (n == -1 && errno == EPIPE)
 			return 0;
 		if (n == -1 && errno != EAGAIN && errno != EINTR)
@@ -231,7 +238,7 @@ receive_more(struct conn *t, bool patient, struct err *e)
 	return 0;
 }
 
-/* What it refused, as far as its words can be passed on. */
+/* Sets *e to the daemon's error, escaped. */
 static int
 set_refused(const struct proto_record *r, struct err *e)
 {
@@ -252,7 +259,7 @@ not_an_answer(struct err *e)
 	    "protocol");
 }
 
-/* A line that was received. Returns 2 if there is nothing to say of it. */
+/* Takes a line. Returns as conn_next(), or 2 for a line to be skipped. */
 static int
 take_answer_line(struct conn *t, struct proto_record *r, struct err *e)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Where pools are, and what may be trusted of what lies there. */
+/* Finds pools, and the log that a pool has recorded. */
 #include <sys/stat.h>
 
 #include <dirent.h>
@@ -15,7 +15,7 @@
 #include "base/base.h"
 #include "client/client.h"
 
-/* Is it nobody's who could lead us astray? */
+/* Is it a directory that only root and we can change? */
 static bool
 is_trusted(const char *path)
 {
@@ -26,7 +26,7 @@ is_trusted(const char *path)
 	    (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-/* Below one of those: it is its own user's, and so is what it answers. */
+/* A pool's directory belongs to any user, who answers for it. */
 static bool
 is_directory(const char *path)
 {
@@ -35,7 +35,7 @@ is_directory(const char *path)
 	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* The directories of all pools' directories; root's and, if so, our own. */
+/* The directories that contain pools': our own, if any, and root's. */
 static int
 find_bases(char *list[2])
 {
@@ -78,7 +78,7 @@ compare_pools(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* Does anybody answer there? Whoever may not ask cannot know. */
+/* Does a daemon answer there? A pool that refuses us is counted. */
 static bool
 ask_alive(struct pools *p, const char *dir)
 {
@@ -117,7 +117,7 @@ scan_base(struct pools *p, const char *base, struct err *e)
 	return r;
 }
 
-/* By its name, in the first place that has it. */
+/* Finds a pool by its name, in the first directory that has it. */
 static int
 find_named(const char *name, struct pools *p, struct err *e)
 {
@@ -211,30 +211,20 @@ pools_log(const char *dir, struct err *e)
 	return strdup(buf);
 }
 
-/*
- * As the daemon opens it: by no link that somebody else has made, and nothing
- * but a file, with no second name.
- */
 int
 pools_open_log(const char *path, struct err *e)
 {
 	const char *name;
-	struct stat st;
 	int dir, fd, error;
 
 	if ((dir = path_open_above(path, &name)) == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT), "%s: its "
 		    "directory: %s", path, path_reason(errno));
-	fd = openat(dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW |
-	    O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+	fd = path_open_append(dir, name, O_CREAT);
 	error = errno;
 	close(dir);
 	if (fd == -1)
 		return err_set(e, err_status(error, EX_CANTCREAT), "%s: %s",
-		    path, error == ELOOP ? "is a link" : strerror(error));
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
-		return fd;
-	close(fd);
-	return err_set(e, EX_CANTCREAT, "%s: is not a regular file with a "
-	    "single hard link", path);
+		    path, path_append_reason(error));
+	return fd;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What a daemon has answered, kept as records. */
+/* The records of a daemon's answer, and how their values are shown. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "client/client.h"
 #include "proto/proto.h"
 
-/* One block holds the fields, then the text they point to. */
+/* One block holds the fields and the text that they point to. */
 static int
 copy_record(struct proto_record *to, const struct proto_record *r)
 {
@@ -43,7 +43,7 @@ reply_add(struct reply *a, const struct proto_record *r, struct err *e)
 
 	if (a->n >= REPLY_RECORDS)
 		return err_set(e, EX_PROTOCOL, "the answer is too long");
-	/* Room is doubled: the counts that it is full at are powers of 2. */
+	/* The list is doubled when it is full, at each power of 2. */
 	if ((a->n & (a->n - 1)) == 0) {
 		list = reallocarray(a->list, a->n == 0 ? 1 : a->n * 2,
 		    sizeof(*list));
@@ -123,6 +123,18 @@ reply_cut(const struct proto_record *r, const char *key, char *buf,
 	value = value != NULL ? value : "";
 	text_escape(buf, size, value, strlen(value), true);
 	return buf;
+}
+
+const char *
+reply_cell(const struct proto_record *r, const char *key,
+    const char *(*format)(double, char[32]), char buf[CELL_SIZE])
+{
+	double n;
+
+	if (format != NULL && proto_get_number(r, key, &n))
+		return format(n, buf);
+	reply_cut(r, key, buf, CELL_SIZE);
+	return buf[0] != '\0' ? buf : "-";
 }
 
 const char *

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A status in the words of php-fpm's status page, for monitors that read
- * that. What only php-fpm can know, such as requests, is left out. The page is
- * a JSON object whose members keep their order; the other forms are made of
- * it.
+ * A status in the form of php-fpm's status page, for monitors that read that.
+ * Values that only php-fpm has, such as requests, are left out. The page is a
+ * JSON object whose members keep their order; the other forms are derived
+ * from it.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -29,13 +29,13 @@ add_number(json_t *page, const char *key, double n)
 {
 	char digits[400];
 
-	/* This rounds, and has a limit, as no cast has. */
+	/* Unlike a cast this rounds, and copes with any number. */
 	snprintf(digits, sizeof(digits), "%.0f", n);
 	json_object_set_new(page, key, json_integer(strtoll(digits, NULL,
 	    10)));
 }
 
-/* What is not known is not added. */
+/* Adds a number if it is known. */
 static void
 add_known(json_t *page, const char *key, const struct reply *a,
     const char *kind, const char *field)
@@ -47,8 +47,8 @@ add_known(json_t *page, const char *key, const struct reply *a,
 }
 
 /*
- * Processes that serve: with children of php-cgi's own those, which it starts
- * beside itself; each holds one connection.
+ * The processes that serve: the workers or, where php-cgi has children, those;
+ * each holds one connection.
  */
 static double
 count_processes(const struct reply *a)
@@ -112,7 +112,7 @@ fill_worker(json_t *page, const struct reply *a,
 		add_number(page, "request duration", n * 1e6);
 }
 
-/* One line of the text, its value but for a time as the other forms have it. */
+/* Writes one line of the text; a time has a form of its own. */
 static void
 put_fpm_line(FILE *f, const char *key, const json_t *value)
 {
@@ -201,7 +201,7 @@ put_xml(FILE *f, json_t *page)
 	}
 }
 
-/* Only what is a figure, of the pool alone. */
+/* Only numbers of the pool become metrics. */
 static void
 put_metrics(FILE *f, json_t *page)
 {

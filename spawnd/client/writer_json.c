@@ -9,12 +9,12 @@
 #include "client/client.h"
 #include "proto/proto.h"
 
-/* Kinds of which there are many, and the names of their lists. */
+/* Kinds with many records, and the names of their lists. */
 static const char *const lists[][2] = {
 	{ "worker", "worker" }, { "point", "history" },
 };
 
-/* What is text even where it looks like a number or a truth. */
+/* Keys whose values are text even if they look like a number or a truth. */
 static const char *const texts[] = {
 	"name", "version", "listen", "owner", "jail", "user", "application",
 	"state",
@@ -33,8 +33,8 @@ is_text(const char *key)
 }
 
 /*
- * JSON text is UTF-8; other bytes are shown. Of the control characters DEL is
- * the one that neither JSON nor JSON_ENSURE_ASCII keeps from a terminal.
+ * JSON text is UTF-8; text that is not is escaped. So is DEL, which neither
+ * JSON nor JSON_ENSURE_ASCII keeps from a terminal.
  */
 static json_t *
 make_text(const char *value)
@@ -77,7 +77,7 @@ make_object(const struct proto_record *r)
 	int i;
 
 	for (i = 0; j != NULL && i < r->n; i++) {
-		/* Of two with one key the first counts, as everywhere. */
+		/* The first of several fields with one key counts. */
 		if (json_object_get(j, r->fields[i].key) != NULL)
 			continue;
 		if (json_object_set_new(j, r->fields[i].key,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A status as OpenMetrics 1.0 text. Every metric stands in one table; what is
- * not known is left out, with its description.
+ * A status as OpenMetrics 1.0 text. All metrics of the pool are in one table;
+ * one that is not known is left out, with its description.
  */
 #include <stdio.h>
 #include <string.h>
@@ -79,7 +79,7 @@ static const struct metric metrics[] = {
 	    "Time with connections waiting at the full size of the pool." },
 };
 
-/* Of each worker, with --full. */
+/* Metrics of each worker, with --full. */
 static const struct metric each[] = {
 	{ "worker", "age", "worker_age_seconds", "gauge", "seconds",
 	    "Time since the worker was started." },
@@ -99,7 +99,7 @@ static const struct metric each[] = {
 	    "bytes", "The same, what is shared counted in parts." },
 };
 
-/* The value of a label: UTF-8, with three characters escaped. */
+/* A label: its value is UTF-8, with quotes and backslashes escaped. */
 static void
 put_label(FILE *f, const char *name, const char *value)
 {
@@ -134,7 +134,7 @@ put_metric_name(FILE *f, const struct metric *m, const char *pool)
 	put_label(f, "pool", pool);
 }
 
-/* As it was received, it is a number of this form too. */
+/* The protocol's form of a number is OpenMetrics' too. */
 static void
 put_metric_value(FILE *f, const struct proto_record *r, const char *key)
 {
@@ -202,7 +202,7 @@ put_states(FILE *f, const struct reply *a, const char *pool)
 	}
 }
 
-/* What holds on this system. */
+/* The guarantees that hold on this system. */
 static void
 put_guarantees(FILE *f, const struct reply *a, const char *pool)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A status for people: the pool in a few lines, then a line each worker. */
+/* A status for people: the pool in a few lines, then a line per worker. */
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -8,7 +8,7 @@
 #include "client/client.h"
 #include "proto/proto.h"
 
-/* A count, or "?" for what is not known. */
+/* A count, or "?" if it is not known. */
 static const char *
 table_count(const struct reply *a, const char *kind, const char *key,
     char buf[32])
@@ -110,7 +110,7 @@ table_counts(FILE *f, const struct reply *a)
 	fputc('\n', f);
 }
 
-/* What was promised and does not hold. */
+/* The guarantees that do not hold. */
 static void
 table_guarantees(FILE *f, const struct reply *a)
 {
@@ -129,21 +129,13 @@ table_guarantees(FILE *f, const struct reply *a)
 		fputc('\n', f);
 }
 
-/* One cell; what is not known is a dash. */
 static void
 table_cell(FILE *f, const struct proto_record *r, const char *key, int width,
-    const char *(*show)(double, char[32]))
+    const char *(*format)(double, char[32]))
 {
-	char text[41], buf[32];
-	double n;
+	char text[CELL_SIZE];
 
-	reply_cut(r, key, text, sizeof(text));
-	if (text[0] == '\0')
-		fprintf(f, " %*s", width, "-");
-	else if (show == NULL || !proto_get_number(r, key, &n))
-		fprintf(f, " %*s", width, text);
-	else
-		fprintf(f, " %*s", width, show(n, buf));
+	fprintf(f, " %*s", width, reply_cell(r, key, format, text));
 }
 
 static void

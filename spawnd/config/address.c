@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Addresses of listen sockets, read and not looked up. */
+/* Addresses of listen sockets; no name is looked up. */
 #include <sys/socket.h>
 
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Which name the program was started by, and what that makes of its words. */
+/* Chooses the command line's options by the name in argv[0]. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* As kfcgi, which comes with kcgi: a pool in the jail of the web server. */
+/* Stands in for kfcgi of kcgi: a pool in the web server's jail. */
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -48,7 +48,7 @@ kfcgi_defaults(struct conf *c)
 	c->inherits_none = true;
 	c->umask = UMASK_KEEP;
 	c->no_new_privs = false;
-	/* Where it is belongs to the socket's own option. */
+	/* There is no -S: -s implies it. */
 	option_call(c, MEMBER(socket_outside), "-s");
 	c->error_status = 1;
 }
@@ -76,7 +76,7 @@ kfcgi_finish(struct conf *c, struct err *e)
 	}
 	if (c->backlog == 0)
 		c->backlog = twice(most, BACKLOG_MAX);
-	/* Not the workers', as it would be without. */
+	/* The default would be the workers' user. */
 	if (c->socket_user == NULL)
 		c->socket_user = "0";
 	return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* As multiwatch 1.0: several of one program, on the socket it was given. */
+/* Stands in for multiwatch 1.0: copies of a program on one socket. */
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* As spawn-fcgi 1.6, but for the supervisor that its applications get. */
+/* Stands in for spawn-fcgi 1.6, but adds a supervisor. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +69,7 @@ spawn_fcgi_defaults(struct conf *c)
 	c->worker_status = true;
 }
 
-/* A relative path is looked up by the application, where it is by then. */
+/* A relative path is looked up in the application's working directory. */
 static int
 relative_to_chdir(struct conf *c, struct err *e)
 {
@@ -95,7 +95,7 @@ spawn_fcgi_finish(struct conf *c, struct err *e)
 		    OPT(c, user));
 	if (c->argc > 0)
 		c->command = NULL;
-	/* What is about the other kind of socket has no effect. */
+	/* Options for the other kind of socket have no effect. */
 	if (c->port == 0)
 		c->address = NULL;
 	else {

@@ -22,8 +22,8 @@ static const char *const allowed[] = {
 };
 
 /*
- * What speaks to the supervisor about itself, and kcgi's private channel: a
- * worker that saw these would act on descriptors it does not have.
+ * Variables that a service manager addresses to the supervisor, and kcgi's
+ * private channel: they name descriptors that a worker does not have.
  */
 static const char *const forbidden[] = {
 	"LISTEN_*", "NOTIFY_SOCKET", "WATCHDOG_*", "MAINPID",
@@ -61,20 +61,24 @@ matches_any(const char *const *patterns, size_t n, const char *name)
 	return false;
 }
 
+static bool
+is_forbidden(const char *name)
+{
+	return matches_any(forbidden, sizeof(forbidden) /
+	    sizeof(forbidden[0]), name);
+}
+
 bool
 env_forbidden(const char *name, size_t len)
 {
 	char *copy = strndup(name, len);
-	bool r;
+	bool r = copy == NULL || is_forbidden(copy);
 
-	/* Without memory nothing passes. */
-	r = copy == NULL || matches_any(forbidden,
-	    sizeof(forbidden) / sizeof(forbidden[0]), copy);
 	free(copy);
 	return r;
 }
 
-/* Adds NAME=VALUE, in place of an earlier one; takes over the memory. */
+/* Adds NAME=VALUE, replacing an earlier one; takes over the memory. */
 static int
 put_var(struct vars *vars, char *assignment, struct err *e)
 {
@@ -115,7 +119,7 @@ put_pair(struct vars *vars, const char *name, const char *value,
 	return put_var(vars, s, e);
 }
 
-/* Passes on what matches one of the patterns and is not forbidden. */
+/* Adds the variables of `from` that match a pattern and are not forbidden. */
 static int
 pass_vars(struct vars *vars, char *const *from, const char *const *patterns,
     size_t n, struct err *e)
@@ -126,13 +130,12 @@ pass_vars(struct vars *vars, char *const *from, const char *const *patterns,
 
 	for (; from != NULL && *from != NULL; from++) {
 		len = strcspn(*from, "=");
-		if (len == 0 || (*from)[len] != '=' ||
-		    env_forbidden(*from, len))
+		if (len == 0 || (*from)[len] != '=')
 			continue;
 		if ((name = strndup(*from, len)) == NULL)
 			return err_set(e, EX_OSERR,
 			    "environment: out of memory");
-		yes = matches_any(patterns, n, name);
+		yes = !is_forbidden(name) && matches_any(patterns, n, name);
 		free(name);
 		if (yes && put_var(vars, strdup(*from), e) == -1)
 			return -1;
@@ -140,7 +143,7 @@ pass_vars(struct vars *vars, char *const *from, const char *const *patterns,
 	return 0;
 }
 
-/* Opens a file whose contents root may trust. Returns it, or -1. */
+/* Opens a file whose contents root can trust. Returns it, or -1. */
 static int
 open_env_file(const char *path, struct err *e)
 {
@@ -190,7 +193,7 @@ put_env_line(struct vars *vars, const char *path, int number, char *line,
 	return put_var(vars, strdup(line), e);
 }
 
-/* NAME=VALUE lines, to the letter; blank lines and # comments aside. */
+/* Adds NAME=VALUE lines unchanged; skips blank lines and # comments. */
 static int
 put_env_file(struct vars *vars, const char *path, struct err *e)
 {
@@ -240,7 +243,7 @@ put_rule(struct vars *vars, const struct env_rule *rule, char *const *from,
 	return 0;
 }
 
-/* What spawnd is known for: a short list, and who the worker is. */
+/* Adds the allowlist and the variables of the worker's user. */
 static int
 put_listed(struct vars *vars, const struct ident *id, char *const *from,
     struct err *e)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a worker that was broken into could exchange for something else before
- * root starts the pool again, or under the web server's feet. None of it is
- * an error: many applications own their files.
+ * Finds what a compromised worker could replace before root starts the pool
+ * again, or while the web server uses it. None of that is an error: many
+ * applications own their files.
  */
 #include <sys/stat.h>
 
@@ -12,14 +12,14 @@
 #include "base/base.h"
 #include "config/config.h"
 
-/* Is there somebody else's right that the workers could borrow? */
+/* Does the plan start with rights that the workers do not have? */
 static bool
 has_boundary(const struct plan *p)
 {
 	return (p->root || p->needs_root) && p->ident.user != NULL;
 }
 
-/* Where nobody was named, everybody but root is of less rights. */
+/* Where the workers stay root, any other user counts. */
 static bool
 find_exposure(const struct plan *p, int root, const char *path,
     struct exposure *x)

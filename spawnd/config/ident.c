@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Names to ids, while passwd(5) and group(5) can still be read. */
+/* Looks up users and groups while passwd(5) and group(5) can be read. */
 #include <ctype.h>
 #include <errno.h>
 #include <grp.h>
@@ -29,7 +29,7 @@ ident_member(const struct ident *id, gid_t gid)
 #define MEMBERS_SIZE	256	/* of a list of a group's members */
 #define MEMBERS_LOOK	4096	/* entries of passwd(5) to look at for it */
 
-/* A number that may be an id: all digits, and not the -1 of "no change". */
+/* An id as a number: all digits, and not the -1 that means "no change". */
 static bool
 parse_id(const char *s, unsigned int *id)
 {
@@ -106,7 +106,7 @@ ident_group_name(gid_t gid)
 	return asprintf(&s, "%u", gid) == -1 ? NULL : s;
 }
 
-/* Adds a name to a list of at most `size` bytes that has it not yet. */
+/* Adds a name to a list of at most `size` bytes, unless it is in it. */
 static void
 add_member(char *list, size_t size, const char *name)
 {
@@ -114,7 +114,7 @@ add_member(char *list, size_t size, const char *name)
 	const char *at = list;
 
 	if (len == 0 || (used > 0 && list[used - 1] == '.'))
-		return;		/* or it was cut already */
+		return;		/* it ends in "..." */
 	for (; (at = strstr(at, name)) != NULL; at += len) {
 		if ((at == list || at[-1] == ' ') &&
 		    (at[len] == ',' || at[len] == '\0'))
@@ -166,7 +166,7 @@ set_names(struct ident *id, const struct passwd *pw, struct err *e)
 	return 0;
 }
 
-/* The groups that group(5) gives the user, with -g's; nobody else's. */
+/* The user's groups by group(5), and the one of -g; no others. */
 static int
 set_groups(const struct conf *c, struct ident *id, bool named, struct err *e)
 {
@@ -186,7 +186,7 @@ set_groups(const struct conf *c, struct ident *id, bool named, struct err *e)
 		if (getgrouplist(id->user, id->gid, id->groups,
 		    &id->ngroups) != -1)
 			break;
-		/* Not every libc says how many there are. */
+		/* Not every libc returns how many there are. */
 		room = id->ngroups > room ? id->ngroups : 2 * room;
 	}
 	for (i = 0; i < id->ngroups; i++) {
@@ -198,7 +198,7 @@ set_groups(const struct conf *c, struct ident *id, bool named, struct err *e)
 	return 0;
 }
 
-/* Without -u: the caller, as it is. */
+/* Without -u: the caller's own ids. */
 static int
 resolve_self(struct ident *id, struct err *e)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A parser of command lines, since getopt_long abbreviates names, and what
- * most entries of a table do with their value.
+ * A parser of command lines (getopt_long(3) would accept abbreviated names),
+ * and the functions that most entries of a table use.
  */
 #include <ctype.h>
 #include <signal.h>
@@ -145,7 +145,7 @@ option_called(const struct conf *c, size_t member)
 		if (c->called[i].member == member)
 			return c->called[i].as;
 	}
-	return "option";	/* of no table: there is none */
+	return "option";	/* no table has it */
 }
 
 static const struct option *
@@ -246,7 +246,7 @@ option_parse(struct conf *c, const struct options *os, int argc,
 		if (argv[i][0] != '-' || argv[i][1] == '\0') {
 			if (!os->anywhere)
 				break;
-			argv[n++] = argv[i++];	/* the place is free */
+			argv[n++] = argv[i++];	/* n <= i */
 			continue;
 		}
 		if (argv[i][1] == '-')

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The command line of spawnd: one table, and what goes together. */
+/* The command line of spawnd: its table, and which options go together. */
 #include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
@@ -158,12 +158,10 @@ static int
 set_control(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
-	(void)o;
 	if (strcmp(val, "none") != 0 && strchr(val, '/') == NULL)
 		return err_set(e, EX_USAGE, "%s: %s: must be none or a "
 		    "directory's path with a slash", opt, val);
-	c->control = val;
-	return 0;
+	return option_string(c, o, opt, val, e);
 }
 
 static int
@@ -215,7 +213,7 @@ static const struct option table[] = {
 	    "set the variables of FILE's NAME=VALUE lines" },
 	{ 'P', "pidfile", "FILE", option_string, MEMBER(pidfile), 0, 0,
 	    "pidfile of the supervisor, locked" },
-	{ 0, "control", "DIR|none", set_control, 0, 0, 0,
+	{ 0, "control", "DIR|none", set_control, MEMBER(control), 0, 0,
 	    "directory of the control sockets" },
 	{ 0, "status-group", "GROUP", option_string, MEMBER(status_group), 0, 0,
 	    "group that may read the status" },
@@ -272,7 +270,7 @@ static const struct options options = {
 	.usage = "spawnd [options] -- /path/to/application [argument ...]",
 };
 
-/* What no single option can see: which of them go together. */
+/* Checks which options go together. */
 static int
 check_together(const struct conf *c, struct err *e)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the command line means here: names, paths and addresses resolved, and
- * every mistake that can be seen found before anything is created.
+ * Turns the command line into a plan: resolves names, paths and addresses, and
+ * finds every mistake that can be found before anything is created.
  */
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -34,7 +34,7 @@ add_option(char *list, size_t size, const char *opt)
 	strlcat(list, opt, size);
 }
 
-/* What only root may ask for: the error names all of it. */
+/* Checks for options that need root; the error names all of them. */
 static int
 check_root(struct plan *p, struct err *e)
 {
@@ -61,7 +61,7 @@ check_root(struct plan *p, struct err *e)
 	if (c->socket_user != NULL)
 		add_option(list, sizeof(list), OPT(c, socket_user));
 	if (c->test != TEST_NO)
-		return 0;	/* the preflight says what it cannot check */
+		return 0;	/* the preflight reports it */
 	if (list[0] != '\0')
 		return err_set(e, EX_NOPERM, "%s: only root may ask for this "
 		    "(start spawnd as root, or leave it out)", list);
@@ -71,7 +71,7 @@ check_root(struct plan *p, struct err *e)
 	return 0;
 }
 
-/* Where there is no -s and no -p, kfcgi's jail and socket are meant. */
+/* Without -s and -p the jail and socket are those of kfcgi. */
 static int
 choose_jail(struct plan *p, struct err *e)
 {
@@ -102,7 +102,7 @@ open_jail(struct plan *p, struct err *e)
 	return 0;
 }
 
-/* Who will own the unix socket. */
+/* The owner, group and mode of the unix socket. */
 static int
 plan_owner(struct plan *p, struct err *e)
 {
@@ -201,7 +201,7 @@ plan_tcp(struct plan *p, struct err *e)
 	return 0;
 }
 
-/* Nothing about a socket that is there already is ours to say. */
+/* No option can change a socket that was passed in. */
 static int
 plan_inherited(struct plan *p, struct err *e)
 {
@@ -256,7 +256,7 @@ plan_socket(struct plan *p, struct err *e)
 	return c->port != 0 ? plan_tcp(p, e) : plan_unix(p, e);
 }
 
-/* The files of our own, which lie outside the jail. */
+/* Our own files, which are outside the jail. */
 static int
 plan_files(struct plan *p, struct err *e)
 {
@@ -291,7 +291,7 @@ plan_program(struct plan *p, struct err *e)
 	stays = c->cwd_stays && c->chdir == NULL && p->jail == NULL;
 	p->chdir = path_absolute(c->chdir != NULL ? c->chdir : stays ? "." :
 	    "/", p->jail != NULL);
-	/* Its path may be of no use to whom we become. */
+	/* The user that we become may not be able to use its path. */
 	if (stays)
 		p->cwd_fd = path_open_dir(-1, ".");
 	if (p->argv[0] == NULL || p->argv[n - 1] == NULL || p->chdir == NULL)
@@ -365,8 +365,13 @@ plan_size(struct plan *p, struct err *e)
 		    c->max_workers != -1 ? OPT(c, max_workers) :
 		    OPT(c, workers), most,
 		    most + FDS_RESERVED, (long long)r.rlim_max);
+<<<<<<< HEAD
 	/* As worker_init() wants them: for each two pipes and its end. */
 	p->files = (rlim_t)most * 3 + FDS_RESERVED;
+=======
+	/* For each worker a pipe, and a descriptor to see its end. */
+	p->files = (rlim_t)most * 2 + FDS_RESERVED;
+>>>>>>> rest
 	p->files_max = r.rlim_max;
 	p->room = (unsigned int)most;
 	if (p->room < SCALE_ROOM)
@@ -383,7 +388,7 @@ plan_watches(const struct plan *p)
 	return p->files <= p->files_max;
 }
 
-/* Limits and priority that we would not be allowed to set. */
+/* Refuses limits and a priority that we would not be allowed to set. */
 static int
 check_limits(struct plan *p, struct err *e)
 {
@@ -425,7 +430,7 @@ plan_env(struct plan *p, struct err *e)
 	return p->envp == NULL ? -1 : 0;
 }
 
-/* What each phase needs of those before it; what it gives if it succeeds. */
+/* What a phase needs from those before it, and provides if it succeeds. */
 enum part { IDENT = 1, SOCKET = 2, ENVIRONMENT = 4 };
 
 static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The plan's part about the control sockets: where they are, and for whom. */
+/* The plan's part about the control sockets: their place and their users. */
 #include <sys/stat.h>
 
 #include <stdio.h>
@@ -15,7 +15,7 @@ const char *const plan_control_files[PLAN_CONTROL_FILES] = {
 	"control", "status", "log", "pid"
 };
 
-/* Who else may read: the group must be one that we can give a file to. */
+/* The group that may read the status: we must be able to chgrp to it. */
 static int
 plan_status_group(struct plan *p, struct err *e)
 {
@@ -45,7 +45,7 @@ same_directory(const char *a, const char *b)
 	    x.st_dev == y.st_dev && x.st_ino == y.st_ino);
 }
 
-/* What is in the directory of the sockets is made and removed with them. */
+/* Refuses a file by a name that the control sockets' directory uses. */
 static int
 check_control_name(const struct plan *p, const char *opt, const char *path,
     const char *dir, const char *name, struct err *e)
@@ -81,7 +81,7 @@ check_control_path(const struct plan *p, const char *opt, const char *path,
 	return r;
 }
 
-/* One that was asked for. */
+/* Plans the directory that --control names. */
 static int
 plan_control_dir(struct plan *p, struct err *e)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* spawnctl: shows and steers pools by their control sockets. */
+/* spawnctl: shows and controls pools through their control sockets. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -34,17 +34,16 @@ struct command {
 	int		 min, max;	/* words behind it */
 	bool		 read;		/* the socket for reading will do */
 	bool		 status;	/* it takes the options of status */
-	int		(*run)(struct conn *, const char *, struct err *);
+	int		(*run)(struct conn *, struct err *);
 	const char	*help;
 };
 
 static int
-ctl_status(struct conn *t, const char *dir, struct err *e)
+ctl_status(struct conn *t, struct err *e)
 {
 	struct reply a = { NULL, 0 };
 	int r;
 
-	(void)dir;
 	r = conn_ask(t, opt.full ? "status full" : "status", &a, e);
 	if (r == 0 && opt.form == JSON)
 		r = conn_ask(t, "history", &a, e);
@@ -69,24 +68,29 @@ ctl_status(struct conn *t, const char *dir, struct err *e)
 }
 
 static int
-ctl_top(struct conn *t, const char *dir, struct err *e)
+ctl_top(struct conn *t, struct err *e)
 {
-	(void)dir;
 	return top_run(t, e);
 }
 
+/* Sends a command whose answer has nothing to show. */
 static int
-ctl_ping(struct conn *t, const char *dir, struct err *e)
+ask_only(struct conn *t, const char *command, struct err *e)
 {
 	struct reply a = { NULL, 0 };
-	int r = conn_ask(t, "ping", &a, e);
+	int r = conn_ask(t, command, &a, e);
 
-	(void)dir;
 	reply_free(&a);
 	return r;
 }
 
-/* Whatever is reported on the way is shown, on a terminal in one line. */
+static int
+ctl_ping(struct conn *t, struct err *e)
+{
+	return ask_only(t, "ping", e);
+}
+
+/* Shows progress on standard error, on a terminal in one line. */
 static void
 show_progress(const struct proto_record *r)
 {
@@ -126,33 +130,26 @@ await_outcome(struct conn *t, const char *command, struct err *e)
 }
 
 static int
-ctl_reload(struct conn *t, const char *dir, struct err *e)
+ctl_reload(struct conn *t, struct err *e)
 {
-	(void)dir;
 	return await_outcome(t, "reload", e);
 }
 
 static int
-ctl_stop(struct conn *t, const char *dir, struct err *e)
+ctl_stop(struct conn *t, struct err *e)
 {
-	(void)dir;
 	return await_outcome(t, opt.now ? "stop now" : "stop", e);
 }
 
 static int
-ctl_scale(struct conn *t, const char *dir, struct err *e)
+ctl_scale(struct conn *t, struct err *e)
 {
-	struct reply a = { NULL, 0 };
 	unsigned int from, to;
 	char line[64];
-	int r;
 
-	(void)dir;
 	proto_range(opt.words[0], WORKERS_MAX, &from, &to);
 	snprintf(line, sizeof(line), "scale %u-%u", from, to);
-	r = conn_ask(t, line, &a, e);
-	reply_free(&a);
-	return r;
+	return ask_only(t, line, e);
 }
 
 /* Opens the log for a daemon that cannot, and passes it on. */
@@ -172,27 +169,25 @@ pass_log(struct conn *t, const char *path, struct err *e)
 }
 
 static int
-ctl_log_reopen(struct conn *t, const char *dir, struct err *e)
+ctl_log_reopen(struct conn *t, struct err *e)
 {
-	struct reply a = { NULL, 0 };
 	char *path;
 	int r;
 
 	if (opt.nwords == 1)
 		return pass_log(t, opt.words[0], e);
-	r = conn_ask(t, "log-reopen", &a, e);
-	reply_free(&a);
-	/* Where it is no daemon is asked: it could name any file. */
+	r = ask_only(t, "log-reopen", e);
+	/* The daemon is not asked for the path: it could name any file. */
 	if (r == 0 || (e->status != EX_CANTCREAT && e->status != EX_NOPERM))
 		return r;
-	if ((path = pools_log(dir, e)) == NULL)
+	if ((path = pools_log(t->dir, e)) == NULL)
 		return -1;
 	r = pass_log(t, path, e);
 	free(path);
 	return r;
 }
 
-/* Several pools: which it is to be has to be said. */
+/* Refuses to choose among several pools. */
 static int
 say_pools(const struct pools *p, struct err *e)
 {
@@ -209,9 +204,9 @@ say_pools(const struct pools *p, struct err *e)
 	    list);
 }
 
-/* Connects to the pool that is meant; *dir is malloc'd. */
+/* Connects to the pool of -p, or the only one. */
 static int
-open_pool(struct conn *t, bool read, char **dir, struct err *e)
+open_pool(struct conn *t, bool read, struct err *e)
 {
 	struct pools p;
 	int r;
@@ -226,11 +221,9 @@ open_pool(struct conn *t, bool read, char **dir, struct err *e)
 		    "one in another place)");
 	else if (p.n > 1)
 		r = say_pools(&p, e);
-	else if ((r = conn_open(t, p.list[0].dir, read, e)) == 0)
-		*dir = strdup(p.list[0].dir);
+	else
+		r = conn_open(t, p.list[0].dir, read, e);
 	pools_free(&p);
-	if (r == 0 && *dir == NULL)
-		return err_set(e, EX_OSERR, "out of memory");
 	return r;
 }
 
@@ -277,14 +270,13 @@ ctl_list(struct err *e)
 	    0;
 }
 
-/* Until the pool is there and serves, or the time is over. */
+/* Waits until the pool is there and serves, or the time is over. */
 static int
 ctl_wait_ready(struct err *e)
 {
 	long long until, seconds = READY_TIMEOUT;
 	const char *why = NULL;
 	struct conn t = { .fd = -1 };
-	char *dir = NULL;
 	int r;
 
 	if (opt.nwords == 1)
@@ -294,12 +286,10 @@ ctl_wait_ready(struct err *e)
 		    "seconds)", opt.words[0], why);
 	until = conn_clock() + seconds * 1000;
 	for (;;) {
-		r = open_pool(&t, true, &dir, e);
+		r = open_pool(&t, true, e);
 		if (r == 0)
-			r = ctl_ping(&t, dir, e);
+			r = ctl_ping(&t, e);
 		conn_close(&t);
-		free(dir);
-		dir = NULL;
 		if (r == 0 || (e->status != EX_UNAVAILABLE &&
 		    e->status != EX_TEMPFAIL))
 			return r;
@@ -360,7 +350,7 @@ print_usage(void)
 	return fflush(stdout) == EOF ? EX_IOERR : 0;
 }
 
-/* A long option of a command. Returns 0, or -1: there is none. */
+/* Takes a long option of a command. Returns 0, or -1 if it is none. */
 static int
 take_option(const char *word)
 {
@@ -381,7 +371,7 @@ take_option(const char *word)
 	return 0;
 }
 
-/* Sorts the words from the options. Returns 0, 1 to end, or -1. */
+/* Separates words and options. Returns 0, or -1 with *e set. */
 static int
 parse_words(int argc, char *argv[], struct err *e)
 {
@@ -418,7 +408,7 @@ parse_words(int argc, char *argv[], struct err *e)
 	return 0;
 }
 
-/* What goes with what. */
+/* Checks which options and words go with the command. */
 static int
 check_words(const struct command *c, struct err *e)
 {
@@ -450,7 +440,6 @@ run_words(struct err *e)
 {
 	const struct command *c;
 	struct conn t = { .fd = -1 };
-	char *dir = NULL;
 	int r;
 
 	if (opt.nwords == 0)
@@ -467,10 +456,9 @@ run_words(struct err *e)
 		return ctl_list(e);
 	if (strcmp(c->name, "wait-ready") == 0)
 		return ctl_wait_ready(e);
-	if ((r = open_pool(&t, c->read, &dir, e)) == 0)
-		r = c->run(&t, dir, e);
+	if ((r = open_pool(&t, c->read, e)) == 0)
+		r = c->run(&t, e);
 	conn_close(&t);
-	free(dir);
 	return r;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The terminal of top: another screen, one write a picture, and all as it was
- * before in the end, whatever ends it.
+ * The terminal of top: the alternate screen, one write per picture, and the
+ * terminal restored at the end, however that comes.
  */
 #include <sys/ioctl.h>
 
@@ -109,7 +109,7 @@ measure_screen(void)
 	view.columns = w.ws_col > COLUMNS_MAX ? COLUMNS_MAX : w.ws_col;
 }
 
-/* Puts a picture in place of the last one, without a moment of nothing. */
+/* Overwrites the last picture, without clearing the screen before. */
 static void
 show_picture(const struct reply *status, const struct reply *history,
     char *text, char *screen)
@@ -129,7 +129,7 @@ show_picture(const struct reply *status, const struct reply *history,
 	put_screen(screen, n + 6);
 }
 
-/* What was pressed. Returns false at the end. */
+/* Handles the keys that were pressed. Returns false at the end. */
 static bool
 take_keys(void)
 {
@@ -152,7 +152,7 @@ take_keys(void)
 	return true;
 }
 
-/* Until the next picture is due. Returns false at the end. */
+/* Waits until the next picture is due. Returns false at the end. */
 static bool
 pause_until(long long when)
 {
@@ -173,7 +173,7 @@ pause_until(long long when)
 	return ended == 0;
 }
 
-/* While the daemon does not answer: the keys and signals count all the same. */
+/* Handles keys and signals while the daemon does not answer. */
 static bool
 gives_up(void)
 {

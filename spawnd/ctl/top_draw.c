@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* One picture of top: lines of a known width, no escape sequences. */
+/* Draws one picture of top: lines of a known width, no escape sequences. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ struct paper {
 	int		 rows, row;
 };
 
-/* Wide characters are taken to begin here; a cell too many does no harm. */
+/* Characters from U+1000 on count as wide: a cell too many does no harm. */
 static int
 width_of(const char *s, size_t len)
 {
@@ -96,7 +96,7 @@ draw_bar(struct paper *p, const struct frame *v, double part, double whole,
 	int i, full;
 
 	full = whole > 0 ? (int)(part / whole * width + 0.5) : 0;
-	/* What is there is seen, and what is not full is not shown so. */
+	/* Some is never shown as none, and not full never as full. */
 	if (part > 0 && full == 0)
 		full = 1;
 	if (part < whole && full >= width)
@@ -220,7 +220,7 @@ draw_counts(struct paper *p, const struct reply *a)
 	}
 }
 
-/* Those that are busy come first, the longest at the top. */
+/* Busy workers come first, those busy for longest at the top. */
 static int
 compare_workers(const void *a, const void *b)
 {
@@ -237,15 +237,11 @@ compare_workers(const void *a, const void *b)
 
 static void
 draw_cell(struct paper *p, const struct proto_record *r, const char *key,
-    int width, const char *(*show)(double, char[32]))
+    int width, const char *(*format)(double, char[32]))
 {
-	char text[SHOW_SIZE], buf[32];
-	const char *s = "-";
-	double n;
+	char text[CELL_SIZE];
 
-	if (proto_get_number(r, key, &n))
-		s = show != NULL ? show(n, buf) : reply_show(r, key, text);
-	paper_format(p, " %*.20s", width, s);
+	paper_format(p, " %*s", width, reply_cell(r, key, format, text));
 }
 
 static void

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The looks of the preflight. They run in a process that has entered the jail
- * and has the rights of a worker, so the kernel itself answers what a worker
- * may do, and what is read there is read without privileges.
+ * The preflight's checks of files. They run in a process that has entered the
+ * jail and has a worker's rights, so the kernel itself answers what a worker
+ * may do, and all is read without privileges.
  */
 #include <sys/stat.h>
 
@@ -26,7 +26,7 @@ struct program {
 	const struct plan *p;
 	struct findings	*f;
 	const char	*path;
-	const char	*advice;	/* for one that is not there */
+	const char	*advice;	/* if it is missing; or NULL */
 	char		 what[ERR_SIZE / 2];	/* "exec: /app in /jail" */
 	int		 depth;
 };
@@ -58,7 +58,7 @@ explain_missing(const struct plan *p, const char *path, const char *part,
 		snprintf(buf, size, "its directory %s does not exist", part);
 }
 
-/* Why the way to path ends at part of it, a prefix. */
+/* Why the walk to path ends at its prefix `part`. */
 static void
 explain_way(const struct plan *p, const char *path, const char *part,
     int error, char *buf, size_t size)
@@ -80,7 +80,7 @@ explain_way(const struct plan *p, const char *path, const char *part,
 		snprintf(buf, size, "%s: %s", part, strerror(error));
 }
 
-/* The first part of path, and the error, that keeps us from it. */
+/* The first prefix of path that cannot be reached, and the error. */
 static int
 find_obstacle(const char *path, char *part, size_t size)
 {
@@ -93,7 +93,7 @@ find_obstacle(const char *path, char *part, size_t size)
 			return ENAMETOOLONG;
 		memcpy(part, path, n);
 		part[n] = '\0';
-		/* With its slash it must be a directory. */
+		/* With its slash the prefix must be a directory. */
 		if (n > 0 && access(part, X_OK) == -1) {
 			if (n > 1)
 				part[n - 1] = '\0';
@@ -105,7 +105,7 @@ find_obstacle(const char *path, char *part, size_t size)
 	return stat(path, &st) == -1 ? errno : 0;
 }
 
-/* Is it there, and can it be reached? Else an error says why not. */
+/* Can it be reached? If not, an error says why. */
 static bool
 check_reachable(struct program *x, struct stat *st)
 {
@@ -116,7 +116,7 @@ check_reachable(struct program *x, struct stat *st)
 		return true;
 	error = find_obstacle(x->path, part, sizeof(part));
 	if (error == 0 && stat(x->path, st) == 0)
-		return true;		/* it has come this moment */
+		return true;		/* it has just been created */
 	explain_way(x->p, x->path, part, error, why, sizeof(why));
 	findings_add(x->f, FINDING_ERROR, EX_CONFIG, "%s: %s%s%s", x->what,
 	    why, error == ENOENT && x->advice != NULL ? x->advice : "",
@@ -130,7 +130,7 @@ add_finding(struct program *x, enum finding_level level, const char *text)
 	findings_add(x->f, level, EX_CONFIG, "%s: %s", x->what, text);
 }
 
-/* There, a regular file and executable? */
+/* Is it a regular file that can be executed? If not, an error says why. */
 static bool
 check_executable(struct program *x)
 {
@@ -154,7 +154,7 @@ check_executable(struct program *x)
 	return false;
 }
 
-/* The interpreter or loader of x. */
+/* Sets *next to the interpreter or loader of x. */
 static void
 init_next(struct program *next, const struct program *x, const char *role,
     const char *path)
@@ -169,7 +169,7 @@ init_next(struct program *next, const struct program *x, const char *role,
 	strlcat(next->what, path, sizeof(next->what));
 }
 
-/* #!/usr/bin/env NAME: is NAME in the PATH that the workers will have? */
+/* For #!/usr/bin/env NAME: is NAME in the workers' PATH? */
 static void
 check_env(struct program *x, const char *name)
 {
@@ -247,7 +247,7 @@ check_elf(struct program *x, int fd)
 	elf_free(&e);
 }
 
-/* It can be executed; what does that take? */
+/* Checks what an executable needs: interpreter, loader, libraries. */
 static void
 look_into(struct program *x)
 {
@@ -280,7 +280,7 @@ look_into(struct program *x)
 	close(fd);
 }
 
-/* verb: what is to be done with path. */
+/* verb: how the start uses path, "exec" or "chdir". */
 static void
 init_first(struct program *x, const struct plan *p, struct findings *f,
     const char *verb, const char *path)
@@ -325,7 +325,7 @@ check_application(const struct plan *p, struct findings *f)
 		    OPT(p->conf, command));
 }
 
-/* What applications commonly open. Several paths: any of them will do. */
+/* Files that applications commonly open; any one of several will do. */
 static void
 check_furniture(const struct plan *p, struct findings *f)
 {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Whether a program's shared libraries will be found, the way the dynamic
- * loader of glibc looks for them (ld.so(8)); what other loaders do is close
- * to it, and where one of them is at work a miss is a warning only. It runs
- * in the jail with the rights of the worker, so that what cannot be opened
- * here cannot be opened then.
+ * Searches for a program's shared libraries as glibc's dynamic loader does
+ * (ld.so(8)). Other loaders are similar; for them a missing library is only a
+ * warning. It runs in the jail with a worker's rights, so a file that cannot
+ * be opened here cannot be opened by a worker either.
  */
 #include <sys/stat.h>
 
@@ -22,15 +21,15 @@
 #include "preflight/inspect.h"
 
 #define OBJECTS_MAX	1024		/* files that are read */
-#define FILE_SIZE_MAX	(16 << 20)	/* of the loader, and of its cache */
+#define FILE_SIZE_MAX	(16 << 20)	/* bytes of the loader, of its cache */
 #define CACHE		"/etc/ld.so.cache"
 
 /* A library, or the program itself (the first). */
 struct object {
 	char		*name;		/* as it was asked for */
-	char		*path;		/* NULL: not found, and said */
+	char		*path;		/* NULL: not found, and reported */
 	char		*origin;	/* its directory; NULL: unknown */
-	size_t		 parent;	/* who asked for it */
+	size_t		 parent;	/* the object that needs it */
 	struct elf	 elf;
 };
 
@@ -47,11 +46,11 @@ struct search {
 	struct contents	 cache, loader;
 	const char	*self;		/* the loader's name */
 	bool		 glibc;		/* the loader's rules are known */
-	bool		 no_origin;	/* $ORIGIN was asked for in vain */
-	bool		 strange;	/* some other $TOKEN was */
-	/* Of the name that is being looked for: */
-	char		 seen[PATH_MAX];	/* a file that did not do */
-	const char	*why;			/* and why */
+	bool		 no_origin;	/* $ORIGIN is needed, but unknown */
+	bool		 strange;	/* another $TOKEN is needed */
+	/* About the library that is being searched for: */
+	char		 seen[PATH_MAX];	/* a file that is unfit */
+	const char	*why;			/* and the reason */
 };
 
 static const char *const default_dirs[] = {
@@ -123,7 +122,7 @@ add_object(struct search *s, const char *name, const char *path,
 	return true;
 }
 
-/* Is the file what this program can load? Then it is the next object. */
+/* If the program can load that file, it becomes the next object. */
 static bool
 try_file(struct search *s, const char *name, const char *path, size_t parent)
 {
@@ -158,8 +157,8 @@ try_file(struct search *s, const char *name, const char *path, size_t parent)
 }
 
 /*
- * Puts one element of a search path into dir with its $ORIGIN replaced.
- * Returns false when it names no directory that we could know.
+ * Copies one element of a search path to dir with $ORIGIN replaced. Returns
+ * false if the directory cannot be known.
  */
 static bool
 expand_origin(struct search *s, const struct object *o, const char *from,
@@ -194,7 +193,7 @@ expand_origin(struct search *s, const struct object *o, const char *from,
 	return true;
 }
 
-/* Looks in each directory of a list such as DT_RUNPATH; o is whose it is. */
+/* Tries each directory of a list such as DT_RUNPATH, which is from o. */
 static bool
 try_list(struct search *s, const struct object *o, const char *list,
     const char *separators, const char *name, size_t parent)
@@ -214,7 +213,7 @@ try_list(struct search *s, const struct object *o, const char *list,
 	return false;
 }
 
-/* The DT_RPATHs of who asks, of who asked for that one, and so on. */
+/* The DT_RPATH of the object, of the one that needs it, and so on. */
 static bool
 try_rpaths(struct search *s, const char *name, size_t parent)
 {
@@ -235,8 +234,8 @@ try_rpaths(struct search *s, const char *name, size_t parent)
 }
 
 /*
- * The cache is a table of strings among others; the paths in it that end in
- * the name are what the loader would take from it.
+ * The loader's cache contains paths as strings; those that end in the name are
+ * the candidates.
  */
 static bool
 try_cache(struct search *s, const char *name, size_t parent)
@@ -260,7 +259,7 @@ try_cache(struct search *s, const char *name, size_t parent)
 	return false;
 }
 
-/* glibc's loader has its directories written in it, with a slash and NUL. */
+/* glibc's loader contains its default directories, as "DIR/" and a NUL. */
 static bool
 is_default(const struct search *s, const char *dir)
 {
@@ -310,7 +309,7 @@ is_known(const struct search *s, const char *name)
 {
 	size_t i;
 
-	/* The loader serves as a library too, wherever it lies. */
+	/* The loader serves as a library too, wherever it is. */
 	if (strcmp(s->self, name) == 0)
 		return true;
 	for (i = 1; i < s->n; i++) {
@@ -348,8 +347,8 @@ say_missing(struct search *s, const char *name, size_t parent)
 }
 
 /*
- * The kernel tells a program where it lies by way of /proc, and only there:
- * without one $ORIGIN of the program itself means nothing.
+ * The loader learns the program's own path from /proc only; without it the
+ * program's $ORIGIN is unknown.
  */
 static void
 set_origin(struct object *program)
@@ -371,7 +370,7 @@ search_all(struct search *s)
 	size_t i, j;
 
 	for (i = 0; i < s->n; i++) {
-		/* The list may move, what it points to does not. */
+		/* The list may move, its strings do not. */
 		for (j = 0; j < s->list[i].elf.nneeded; j++) {
 			const char *name = s->list[i].elf.needed[j];
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The preflight's look at the pidfile and the log, which it does not make. */
+/* The preflight's checks of pidfile and log, which it does not create. */
 #include <sys/stat.h>
 
 #include <errno.h>

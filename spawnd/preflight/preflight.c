@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * -t: looks before anything is started. Root only reads what the start
- * itself would touch as root, and names nothing else; all that belongs to
- * the application is looked at by a child that has gone through the real
- * jail, which shows at once what that jail is worth here.
+ * -t: checks before anything is started. As root it reads only what the start
+ * itself would use as root. The application's files are checked by a child
+ * that has entered the real jail, which also shows which guarantees that jail
+ * gives here.
  */
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -28,19 +28,19 @@
 #include "preflight/preflight.h"
 #include "privilege/privilege.h"
 
-#define LOOK_SECONDS	20	/* of the child, then it is ended */
-#define REAP_MS		5000	/* until its end, once it has said all */
-#define REPORT_SIZE	65536	/* bytes the child may say */
-#define PROCESSES_MAX	8192	/* that are looked at */
-#define NEIGHBOURS	4	/* of the same user that are named */
+#define LOOK_SECONDS	20	/* for the child, which is ended then */
+#define REAP_MS		5000	/* from its report to its end */
+#define REPORT_SIZE	65536	/* bytes of the child's report */
+#define PROCESSES_MAX	8192	/* that are read */
+#define NEIGHBOURS	4	/* processes of the user to name */
 
 static const char letters[] = {
 	[FINDING_ERROR] = 'E', [FINDING_WARNING] = 'W', [FINDING_NOTE] = 'N',
 };
 
 /*
- * A listening socket shows whether the kernel would tell of its queue. Without
- * an address Linux gives it a name that is no file and ends with it.
+ * A listening socket, to find out whether the kernel shows its queue. Linux
+ * binds a unix socket without an address to an abstract name.
  */
 static int
 any_listener(void)
@@ -53,7 +53,7 @@ any_listener(void)
 	return s;
 }
 
-/* The child. Lines of a letter and text, the last one is the letter Z. */
+/* The child. It writes lines of a letter and text, and Z as the last. */
 static void __attribute__((noreturn))
 run_scout(struct plan *p, int fd)
 {
@@ -83,7 +83,7 @@ run_scout(struct plan *p, int fd)
 	_exit(0);
 }
 
-/* Reads until the end of file. Returns the length, or -1: too much, late. */
+/* Reads to the end of file. Returns the length; -1: too long, or too late. */
 static ssize_t
 read_report(int fd, char *buf, size_t size)
 {
@@ -143,7 +143,7 @@ take_report(char *report, size_t len, struct findings *f,
 	return false;
 }
 
-/* Returns true with *g filled when the jail was entered and looked at. */
+/* Returns true with *g filled if the child's report is whole. */
 static bool
 send_scout(struct plan *p, struct findings *f, struct guarantees *g)
 {
@@ -178,7 +178,7 @@ send_scout(struct plan *p, struct findings *f, struct guarantees *g)
 	return false;
 }
 
-/* Can a child become what the workers will be? Else says what that costs. */
+/* Sends a child into the jail, or notes what cannot be checked without. */
 static bool
 check_inside(struct plan *p, struct findings *f, struct guarantees *g)
 {
@@ -201,7 +201,7 @@ check_inside(struct plan *p, struct findings *f, struct guarantees *g)
 	return false;
 }
 
-/* A process, as far as it matters here. */
+/* A process, by its /proc/PID/status. */
 struct process {
 	int		 pid, parent;
 	unsigned int	 uid;
@@ -255,7 +255,7 @@ in_pool(const struct process *list, size_t n, const struct process *q)
 	return q->spawnd;
 }
 
-/* Who else can send signals to the workers, and is in reach of theirs? */
+/* Notes processes of the workers' user: they can signal each other. */
 static void
 note_neighbours(const struct plan *p, struct findings *f)
 {

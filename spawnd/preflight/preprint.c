@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The plan as "key: value" lines. */
+/* Prints the plan as "key: value" lines. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The preflight's looks at the socket that is to be made: at the directory,
- * as the start would find it, and at who can connect. Nothing is created and
- * a socket that is there is left alone.
+ * The preflight's checks of the listen socket: its directory, as the start
+ * would find it, and which users can connect. Nothing is created, and an
+ * existing socket is left alone.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,7 +23,7 @@
 #include "observe/observe.h"
 #include "preflight/inspect.h"
 
-/* The directory the socket is to be in, as the host sees it. */
+/* The path of the socket's directory, seen from outside the jail. */
 static void
 host_path(const struct plan *p, char *buf, size_t size)
 {
@@ -42,7 +42,7 @@ say_no_directory(const struct plan *p, struct findings *f, int error)
 
 	host_path(p, dir, sizeof(dir));
 	quoted = text_quote(dir);
-	/* The workers' own would let them lead the web server elsewhere. */
+	/* Not the workers' own: they could direct the web server elsewhere. */
 	if (error == ENOENT && quoted != NULL)
 		snprintf(advice, sizeof(advice), " (install -d %s-m 0755 %s)",
 		    p->root || p->needs_root ? "-o root -g root " : "",
@@ -69,7 +69,7 @@ check_socket_path(const struct plan *p, struct findings *f)
 		say_no_directory(p, f, errno);
 		return;
 	}
-	/* A plain user who tests root's plan need not be able to write. */
+	/* A user who tests a plan for root need not be able to write. */
 	if ((p->root || !p->needs_root) &&
 	    faccessat(dir, ".", W_OK | X_OK, 0) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its "
@@ -90,7 +90,7 @@ check_socket_path(const struct plan *p, struct findings *f)
 	close(dir);
 }
 
-/* The first directory on the way that not everybody may search. */
+/* Notes the first directory on the way that not all users may search. */
 static void
 note_way(const struct plan *p, struct findings *f)
 {
@@ -122,7 +122,7 @@ note_way(const struct plan *p, struct findings *f)
 	}
 }
 
-/* To connect is to write to the socket. */
+/* Notes who can connect, which takes write permission on the socket. */
 static void
 note_connect(const struct plan *p, struct findings *f)
 {
@@ -166,7 +166,7 @@ is_loopback(const struct sockaddr_storage *ss)
 	    in6->sin6_addr.s6_addr[12] == 127);
 }
 
-/* Is the address one of this system? The port is left alone. */
+/* Checks that the address is one of this system, with any port. */
 static void
 check_address(const struct plan *p, struct findings *f)
 {

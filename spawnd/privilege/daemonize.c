@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The first moments of the process, and its way into the background. */
+/* The first steps of the process, and its way into the background. */
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include "observe/observe.h"
 #include "privilege/privilege.h"
 
-/* What the supervisor tells the first process. */
+/* What the supervisor sends to the first process. */
 struct outcome {
 	int		 status;
 	char		 text[OUTCOME_SIZE];	/* one or more lines */
@@ -25,7 +25,7 @@ struct outcome {
 static int channel = -1;	/* to the first process */
 static int null = -1;		/* /dev/null */
 static const char *name = "";	/* of the pool */
-static const char *outcome;	/* of a start, in place of our own words */
+static const char *outcome;	/* printed in place of our own text */
 static bool told;
 static volatile sig_atomic_t child;	/* of the first process */
 
@@ -40,10 +40,10 @@ daemonize_sanitize(int keep, struct err *e)
 			return err_set(e, EX_OSERR, "/dev/null: %s",
 			    strerror(errno));
 	} while (fd <= STDERR_FILENO);
-	/* What was passed in begins where that last one now may be. */
+	/* Sockets that were passed in begin at descriptor 3. */
 	close(fd);
 	closefrom(STDERR_FILENO + 1 + keep);
-	/* Behind what was passed in, however much of that is there. */
+	/* Above the sockets that were passed in. */
 	null = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1 + keep);
 	if (null == -1 || (fd = open("/dev/null", O_RDWR)) == -1 ||
 	    dup3(fd, null, O_CLOEXEC) == -1)
@@ -53,7 +53,7 @@ daemonize_sanitize(int keep, struct err *e)
 	return 0;
 }
 
-/* A signal meant for the start is the supervisor's, not ours. */
+/* Passes a signal that was sent to the start on to the supervisor. */
 static void
 forward_signal(int signo)
 {
@@ -64,8 +64,8 @@ forward_signal(int signo)
 }
 
 /*
- * Paths and workers' words may hold anything; a terminal gets to see plain
- * lines, each under our name.
+ * Prints each line with our name before it, and escaped: paths and workers'
+ * output may contain anything.
  */
 static void
 print_lines(int status, const char *text)
@@ -111,14 +111,14 @@ await_start(int fd, pid_t pid)
 		strlcpy(o.text, "the supervisor ended during the start",
 		    sizeof(o.text));
 	}
-	/* When a failed start is reported, nothing of it is left. */
+	/* When a failed start is reported, its processes have ended. */
 	if (o.status != 0)
 		end_await(pid, &status, -1);
 	print_lines(o.status, o.text);
 	_exit(o.status);
 }
 
-/* Scripts look for the application where spawnd is: what it supervises. */
+/* Scripts search the process list for the application: name it. */
 static void
 take_title(const struct conf *c)
 {
@@ -162,7 +162,7 @@ daemonize_starting(void)
 	return !told;
 }
 
-/* The outcome for the log, where nobody has seen it on standard error. */
+/* Logs the outcome, unless it was printed on standard error. */
 static void
 log_outcome(int status, const char *text)
 {
@@ -170,7 +170,7 @@ log_outcome(int status, const char *text)
 
 	if (status == 0)
 		log_info("%s", text);
-	else if (!log_on_stderr())	/* the workers' lines are there */
+	else if (!log_on_stderr())	/* without the workers' lines */
 		log_warn("start: %s", last != NULL ? last + 1 : text);
 }
 
@@ -189,7 +189,7 @@ daemonize_outcome(int status, const char *text)
 			print_lines(status, text);
 		return;
 	}
-	/* Who has words of their own does not know of a log. */
+	/* A program that spawnd stands in for has no log. */
 	if (status == 0 && outcome == NULL && log_complaint()[0] != '\0')
 		print_lines(-1, log_complaint());
 	if (status == 0 && outcome != NULL)
@@ -198,12 +198,12 @@ daemonize_outcome(int status, const char *text)
 	else
 		snprintf(o.text, sizeof(o.text), "%s%s%s", status == 0 ?
 		    name : "", status == 0 ? ": " : "", text);
-	/* Smaller than PIPE_BUF: it is written whole or not at all. */
+	/* It is smaller than PIPE_BUF, so it is written whole or not at all. */
 	r = write(channel, &o, sizeof(o));
 	(void)r;
 	close(channel);
 	channel = -1;
-	/* Whoever started us must not wait for these to be closed. */
+	/* The caller may wait until these are closed. */
 	dup2(null, STDOUT_FILENO);
 	if (!log_on_stderr())
 		dup2(null, STDERR_FILENO);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The way from root to nobody in particular. The order matters: groups and
- * root directory need the rights that the last step gives away.
+ * Gives up root's rights. The order matters: groups and root directory need
+ * the rights that the last step gives up.
  */
 #include <sys/stat.h>
 
@@ -26,7 +26,7 @@ compare_gid(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The supplementary groups are those of the plan, no more and no fewer. */
+/* Are the supplementary groups those of the plan, no more and no fewer? */
 static int
 verify_groups(const struct ident *id, struct err *e)
 {
@@ -81,8 +81,6 @@ change_root(struct plan *p, struct err *e)
 		    have.st_dev != want.st_dev)
 			return err_set(e, EX_OSERR, "chroot: %s: the root "
 			    "directory did not change", p->jail);
-	}
-	if (p->jail_fd != -1) {
 		close(p->jail_fd);
 		p->jail_fd = -1;
 	}
@@ -107,7 +105,7 @@ jail_enter(struct plan *p, struct guarantees *g, struct err *e)
 	if (change_root(p, e) == -1)
 		return -1;
 	if (p->stays_root)
-		return 0;	/* as it was asked for */
+		return 0;	/* the plan wants it so */
 	if (jail_drop(p, e) == -1 || verify_ids(id, e) == -1 ||
 	    jail_verify(p, g, e) == -1)
 		return -1;

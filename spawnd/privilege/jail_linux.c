@@ -45,9 +45,9 @@ jail_drop(const struct plan *p, struct err *e)
 	int r;
 
 	/*
-	 * Asked to clear the bounding set without CAP_SETPCAP, libcap-ng
-	 * fails with the uid still 0; jail_verify() decides whether we can
-	 * do without.
+	 * Without CAP_SETPCAP libcap-ng fails to clear the bounding set, and
+	 * leaves the uid 0. Then the set is kept: with no_new_privs it is of
+	 * no use to anybody.
 	 */
 	if (p->conf->no_new_privs && have_cap(CAP_SETPCAP))
 		flags |= CAPNG_CLEAR_BOUNDING;
@@ -117,7 +117,7 @@ jail_tie(pid_t parent)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) == -1)
 		return -1;
-	/* Had it died before the call, nobody would ever tell. */
+	/* If it died before the call, no signal will come. */
 	return getppid() == parent ? 0 : -1;
 }
 
@@ -128,7 +128,7 @@ jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	struct stat st;
 	int fd, r = -1, saved;
 
-	/* The descriptor names one file for good; a path can be swapped. */
+	/* A descriptor stays with its file; a path can be replaced. */
 	fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd == -1)
 		return -1;
@@ -137,7 +137,7 @@ jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 		    st.st_nlink != 1 || (st.st_mode & 0777) != mode)
 			errno = ENOTSOCK;
 		else if (st.st_uid == uid && st.st_gid == gid)
-			r = 0;	/* the call may be filtered */
+			r = 0;	/* fchownat may be filtered */
 		else
 			r = fchownat(fd, "", uid, gid, AT_EMPTY_PATH);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Rights where nothing beyond POSIX and the BSDs' calls is known. */
+/* Rights on systems with no more than POSIX and the calls of the BSDs. */
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -52,8 +52,8 @@ jail_tie(pid_t parent)
 }
 
 /*
- * A socket cannot be opened without O_PATH, so its name has to be trusted;
- * that is safe only where nobody else may rename in its directory.
+ * Without O_PATH a socket cannot be opened, so its name has to be trusted,
+ * which is safe only where no other user can rename in its directory.
  */
 int
 jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,

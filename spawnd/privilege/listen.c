@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The listen socket. A unix socket's directory is opened once, inside the
- * jail, and everything after that is relative to it: the test for a live
- * socket, its removal and the bind. The working directory moves there for it,
- * since bind(2) and connect(2) take no directory descriptor; a name without a
- * slash can lead nowhere else, and sun_path has room for any.
+ * jail, and all that follows is relative to it: the test for a live socket, its
+ * removal and the bind. For that it becomes the working directory, since
+ * bind(2) and connect(2) take no directory descriptor. A name without a slash
+ * leads nowhere else, and fits into sun_path.
  */
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -75,7 +75,7 @@ open_tcp(const struct plan *p, struct err *e)
 	return -1;
 }
 
-/* Waits for the directory's lock: another start may hold it, but not long. */
+/* Waits for the directory's lock: another start holds it only briefly. */
 static int
 lock_directory(const struct plan *p, int dir, struct err *e)
 {
@@ -85,7 +85,7 @@ lock_directory(const struct plan *p, int dir, struct err *e)
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return err_set(e, EX_OSERR, "flock: %s: %s",
 			    p->socket_dir, strerror(errno));
-		/* No start takes that long: somebody wants to prevent it. */
+		/* No start takes that long: the holder wants to prevent it. */
 		if (waited >= DIR_LOCK_MS) {
 			log_warn("socket: %s: another process keeps its "
 			    "directory locked (the start goes on without the "
@@ -97,7 +97,7 @@ lock_directory(const struct plan *p, int dir, struct err *e)
 	return 0;
 }
 
-/* Who has it, as far as that can be known; fd is connected to it, or -1. */
+/* Names the process that has it, if known; fd is connected to it, or -1. */
 static void
 describe_holder(const struct stat *st, int fd, char *buf, size_t size)
 {
@@ -114,7 +114,7 @@ describe_holder(const struct stat *st, int fd, char *buf, size_t size)
 		snprintf(buf, size, "in use by pid %d", (int)maker);
 }
 
-/* Does anybody listen? Returns 0 if not, or -1 with *e set. */
+/* Returns 0 if no process listens on it, or -1 with *e set. */
 static int
 check_stale(const struct plan *p, const struct stat *st, struct err *e)
 {
@@ -132,14 +132,14 @@ check_stale(const struct plan *p, const struct stat *st, struct err *e)
 		describe_holder(st, error == 0 ? fd : -1, holder,
 		    sizeof(holder));
 	close(fd);
-	/* ENOENT: whoever had it removed it this very moment. */
+	/* ENOENT: its owner has just removed it. */
 	if (error == ECONNREFUSED || error == ENOENT)
 		return 0;
 	return err_set(e, EX_CANTCREAT, "socket: %s: %s%s", p->socket_name,
 	    holder, error == EAGAIN ? ", with a full backlog" : "");
 }
 
-/* Removes a socket that nobody listens on; touches nothing else. */
+/* Removes a socket that no process listens on, and nothing else. */
 static int
 remove_stale(const struct plan *p, int dir, struct err *e)
 {
@@ -173,7 +173,7 @@ remove_stale(const struct plan *p, int dir, struct err *e)
 	return 0;
 }
 
-/* Takes back what was just bound, unless somebody else's is there now. */
+/* Removes the socket that we bound, unless another is in its place. */
 static void
 unbind(const struct plan *p, int dir)
 {
@@ -194,7 +194,7 @@ bind_unix(const struct plan *p, int dir, int fd, struct err *e)
 	mode_t old;
 	int r;
 
-	/* The mode is right from the first instant, not mended later. */
+	/* The socket has its mode from the start. */
 	old = umask(0777 & ~p->socket_mode);
 	r = bind(fd, (struct sockaddr *)&un, len);
 	umask(old);
@@ -220,7 +220,7 @@ bind_unix(const struct plan *p, int dir, int fd, struct err *e)
 	return 0;
 }
 
-/* With dir locked and the working directory. */
+/* dir is locked, and is the working directory. */
 static int
 make_unix(const struct plan *p, int dir, struct err *e)
 {
@@ -238,7 +238,7 @@ make_unix(const struct plan *p, int dir, struct err *e)
 	return fd;
 }
 
-/* The directory of the socket; one that is open for reading can be locked. */
+/* Opens the socket's directory for reading, so that it can be locked. */
 static int
 open_directory(const struct plan *p)
 {
@@ -277,7 +277,7 @@ open_unix(const struct plan *p, struct err *e)
 			fd = -1;
 		}
 	}
-	close(dir);	/* and with it the lock */
+	close(dir);	/* this ends the lock */
 	return fd;
 }
 
@@ -325,7 +325,7 @@ listen_refuse(const struct plan *p)
 	if (p->addr.ss_family == AF_UNIX)
 		listen_remove(p);
 	else if (refuse_new(STDIN_FILENO) == -1) {
-		/* A full queue takes nobody; those in it stay. */
+		/* A full queue accepts no more; those in it stay. */
 		listen(STDIN_FILENO, 0);
 		return false;
 	}
@@ -335,7 +335,7 @@ listen_refuse(const struct plan *p)
 void
 listen_shut(const struct plan *p)
 {
-	/* Of TCP that would reset those that wait. */
+	/* For TCP it would reset those that wait. */
 	if (p->addr.ss_family == AF_UNIX)
 		shutdown(STDIN_FILENO, SHUT_RD);
 }
@@ -343,7 +343,7 @@ listen_shut(const struct plan *p)
 void
 listen_remove(const struct plan *p)
 {
-	/* Once in the jail its root is ours, and jail_fd is closed. */
+	/* In the jail "/" is its root, and jail_fd is closed. */
 	bool jailed = p->jail != NULL && p->jail_fd == -1;
 	int dir;
 

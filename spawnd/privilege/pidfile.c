@@ -87,8 +87,8 @@ pidfile_publish(const struct plan *p, struct err *e)
 }
 
 /*
- * Is what is in it ours? One that is not locked may by now be that of our
- * successor. Not filled by us it is another's, unless it was made just now.
+ * Is the pid in it ours? A file that is not locked may be our successor's by
+ * now. If we have not filled it, it is ours only while it is empty.
  */
 static bool
 is_own_pid(void)
@@ -110,7 +110,7 @@ pidfile_clear(const struct plan *p)
 	if (file == -1)
 		return;
 	if (is_own_pid()) {
-		/* Whoever reads it from now on learns nothing wrong. */
+		/* A reader must not find a pid that is no longer ours. */
 		if (ftruncate(file, 0) == -1)
 			log_warn("%s: %s: %s", OPT(p->conf, pidfile),
 			    p->pidfile, strerror(errno));

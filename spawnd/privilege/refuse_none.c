@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Where a listening TCP socket cannot refuse: it lets in whoever comes. */
+/* For systems where a listening TCP socket cannot refuse connections. */
 #include <errno.h>
 
 #include "privilege/privilege.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The controlling terminal, which whoever starts spawnd by hand shares with
- * it. A process that has it can push keys into the shell behind it (TIOCSTI),
- * and that shell may be root's. So the supervisor keeps it, since Ctrl-C
- * comes from there, and no worker has it.
+ * The controlling terminal, which spawnd shares with the shell that it was
+ * started from. A process that has it can push keys into that shell
+ * (TIOCSTI), and the shell may be root's. So only the supervisor keeps it,
+ * since Ctrl-C comes from there; no worker has it.
  */
 #include <sys/ioctl.h>
 
@@ -53,7 +53,7 @@ terminal_leave(void)
 {
 	if (terminal == -1)
 		return 0;
-	/* It fails if the terminal was hung up: then it is nobody's. */
+	/* It fails if the terminal was hung up, and is lost already. */
 	(void)ioctl(terminal, TIOCNOTTY);
 	if (tcgetpgrp(terminal) == -1)
 		return 0;

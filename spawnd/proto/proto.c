@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* The language of the control sockets: lines, and records made of them. */
+/* The protocol of the control sockets: lines, and records in them. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,7 @@ proto_words(char *line, char *words[], int max)
 	return n;
 }
 
-/* Reads digits up to `stop`. Returns where that is, or NULL. */
+/* Reads a number of at most max. Returns the rest of s, or NULL. */
 static const char *
 read_number(const char *s, unsigned int max, unsigned int *n)
 {
@@ -115,7 +116,7 @@ put_string(struct proto_output *o, const char *s)
 	put_bytes(o, s, strlen(s));
 }
 
-/* Bytes as they stand in a value, at most max of them. */
+/* Writes a value, escaped, at most max bytes of it. */
 static void
 put_escaped(struct proto_output *o, const char *s, bool blanks, size_t max)
 {
@@ -135,21 +136,23 @@ put_escaped(struct proto_output *o, const char *s, bool blanks, size_t max)
 	}
 }
 
-static void
-put_key(struct proto_output *o, const char *key)
+/* Writes a field or a line of our own text, of at most 95 bytes. */
+static void __attribute__((format(printf, 2, 3)))
+put_format(struct proto_output *o, const char *fmt, ...)
 {
-	put_string(o, " ");
-	put_string(o, key);
-	put_string(o, "=");
+	char text[PROTO_KIND + 64];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	put_string(o, text);
 }
 
 void
 proto_hello(struct proto_output *o)
 {
-	char line[32];
-
-	snprintf(line, sizeof(line), "spawnd %d\n", PROTO_VERSION);
-	put_string(o, line);
+	put_format(o, "spawnd %d\n", PROTO_VERSION);
 }
 
 void
@@ -162,42 +165,33 @@ proto_begin(struct proto_output *o, const char *kind)
 void
 proto_text(struct proto_output *o, const char *key, const char *value)
 {
-	put_key(o, key);
+	put_format(o, " %s=", key);
 	put_escaped(o, value, false, PROTO_VALUE);
 }
 
 void
 proto_number(struct proto_output *o, const char *key, uint64_t value)
 {
-	char text[24];
-
-	snprintf(text, sizeof(text), "%" PRIu64, value);
-	put_key(o, key);
-	put_string(o, text);
+	put_format(o, " %s=%" PRIu64, key, value);
 }
 
 void
 proto_time(struct proto_output *o, const char *key, uint64_t usec)
 {
-	char text[32];
-
-	snprintf(text, sizeof(text), "%" PRIu64 ".%03u", usec / 1000000,
+	put_format(o, " %s=%" PRIu64 ".%03u", key, usec / 1000000,
 	    (unsigned int)(usec % 1000000 / 1000));
-	put_key(o, key);
-	put_string(o, text);
 }
 
 void
 proto_truth(struct proto_output *o, const char *key, bool value)
 {
-	put_key(o, key);
-	put_string(o, value ? "yes" : "no");
+	put_format(o, " %s=%s", key, value ? "yes" : "no");
 }
 
 void
 proto_end(struct proto_output *o)
 {
-	/* Nobody would read a longer one; it is the caller's mistake. */
+	/* No reader accepts a longer one; it is the caller's mistake. */
 	if (o->len - o->line >= PROTO_LINE)
 		o->len = o->line;
 	else
@@ -213,10 +207,7 @@ proto_done(struct proto_output *o)
 void
 proto_error(struct proto_output *o, int status, const char *text)
 {
-	char number[16];
-
-	snprintf(number, sizeof(number), "error %d ", status);
-	put_string(o, number);
+	put_format(o, "error %d ", status);
 	put_escaped(o, text, true, PROTO_LINE - 64);
 	put_string(o, "\n");
 }
@@ -266,7 +257,7 @@ undo_escapes(char *s)
 	return 0;
 }
 
-/* "error STATUS text", whose text is the rest of the line. */
+/* "error STATUS text": the text is the rest of the line. */
 static int
 parse_error(char *rest, struct proto_record *r)
 {
