@@ -157,6 +157,31 @@ def test_who_takes_the_place_of_spawn_fcgi_has_no_terminal(typed, place,
     assert h.signals(pid, "SigIgn") == set()
 
 
+def in_background(typed, *argv):
+    """A command in the background of a terminal that stops such writers."""
+    return typed("/bin/sh", "-mc", 'stty tostop; "$@" & wait $!; '
+                 'echo "ended $?"', "sh", *argv, shell=False)
+
+
+def test_supervisor_in_the_background_writes_to_the_terminal(typed, place):
+    one = in_background(typed, h.SPAWND, "-n", "-s", f"{place}/s", "-u",
+                        "www", "-F", "2", ECHO)
+    h.wait_for(lambda: "2 workers ready on " in one.read(), h.START_DEADLINE,
+               one.read)
+    supervisor, = h.children(one.pid)
+    os.kill(supervisor, signal.SIGUSR2)
+    h.wait_for(lambda: "status: 2 of 2" in one.read(), 5, one.read)
+    os.kill(supervisor, signal.SIGTERM)
+    h.wait_for(lambda: "ended 0" in one.read(), h.STOP_DEADLINE, one.read)
+
+
+def test_failed_start_in_the_background_ends(typed, place):
+    one = in_background(typed, h.SPAWND, "-n", "-s", f"{place}/s", "-u",
+                        "www", "-F", "1", h.app("fail"))
+    h.wait_for(lambda: "ended 69" in one.read(), h.START_DEADLINE, one.read)
+    assert "no worker became ready" in one.read()
+
+
 def test_terminal_that_cannot_be_opened_is_said(spawnd, place):
     s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, ECHO, wrap=[
         "strace", "-f", "-qq", "-o", "/dev/null", "-P", "/dev/tty", "-e",
