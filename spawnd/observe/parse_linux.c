@@ -16,7 +16,7 @@
 
 /* Of the flags of proc(5). */
 #define EXITING		0x4U	/* it is ending */
-#define SIGNALED	0x400U	/* by a signal, from before a tracer can know */
+#define SIGNALED	0x400U	/* a signal ends it */
 
 static bool
 is_accept(long call)

@@ -138,8 +138,9 @@ def test_siblings_killed_under_trace_are_replaced(pool, args, how):
     for d in dead:
         p.s.wait_log(f"worker {d}: was killed by SIGKILL after", SOON)
     # The first that is met tells of the tracer, which then lets all others go.
-    said = re.findall(f"worker (\\d+): (?:{CANNOT}|{HELD}): process \\d+ .hostile. traces "
-                      f"it .the pool goes on without it; .*{KILLED}",
+    said = re.findall(f"worker (\\d+): (?:{CANNOT}|{HELD}): process \\d+ "
+                      ".hostile. traces it .the pool goes on without it; "
+                      f".*{KILLED}",
                       p.s.log())
     assert said and set(map(int, said)) <= dead, p.s.log()
     h.wait_for(lambda: not h.zombies(p.s.pid), SOON,
