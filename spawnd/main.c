@@ -189,6 +189,7 @@ replace(void)
 	struct err e;
 
 	terminal_open();
+	terminal_write_only();
 	if (listen_open(&plan, &e) == -1 ||
 	    jail_enter(&plan, &guarantees, &e) == -1)
 		e.status = exitcode(&conf, e.status);

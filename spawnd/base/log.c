@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@ static int file = STDERR_FILENO;
 static int dir = -1;			/* of the file; -1: out of reach */
 static int facility = LOG_DAEMON;
 static bool foreground;
+static bool terminal;			/* stderr is one */
 static bool journal;			/* stderr leads to the journal */
 static unsigned long lost;
 static char *backlog;			/* whole lines but for the first */
@@ -73,11 +75,11 @@ open_by_name(int flags)
 static void
 open_terminal(void)
 {
-	const char *name = isatty(STDERR_FILENO) ? ttyname(STDERR_FILENO) :
-	    NULL;
+	const char *name;
 	int fd;
 
-	if (name == NULL)
+	terminal = isatty(STDERR_FILENO);
+	if (!terminal || (name = ttyname(STDERR_FILENO)) == NULL)
 		return;
 	fd = open(name, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd != -1)
@@ -224,6 +226,26 @@ is_abandoned(int error)
 	return error == EPIPE || error == EIO || error == ECONNRESET;
 }
 
+/*
+ * With "stty tostop", writing to the terminal from the background sends SIGTTOU
+ * to whoever does not block it, and begins again after a handler, for ever.
+ */
+static ssize_t
+write_some(const char *s, size_t len)
+{
+	sigset_t set, old;
+	ssize_t n;
+
+	if (!terminal)
+		return write(file, s, len);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTTOU);
+	sigprocmask(SIG_BLOCK, &set, &old);
+	n = write(file, s, len);
+	sigprocmask(SIG_SETMASK, &old, NULL);
+	return n;
+}
+
 /* Writes what can be written now. Returns how much; errno: why not more. */
 static size_t
 write_ready(const char *s, size_t len)
@@ -236,7 +258,7 @@ write_ready(const char *s, size_t len)
 		/* A write of a chunk does not wait where poll(2) says so. */
 		if (target != LOG_TO_FILE && !writable(0))
 			break;
-		n = write(file, s + done, target != LOG_TO_FILE &&
+		n = write_some(s + done, target != LOG_TO_FILE &&
 		    len - done > CHUNK ? CHUNK : len - done);
 		if (n == -1 && errno == EINTR)
 			continue;

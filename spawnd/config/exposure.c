@@ -60,13 +60,23 @@ check_program(const struct plan *p, struct findings *f)
 		check_exposure(p, "exec", p->jail_fd, p->argv[0], f);
 }
 
+/* Is the socket for other users than that of the workers? */
+static bool
+is_for_others(const struct plan *p)
+{
+	return p->socket_uid != p->ident.uid ||
+	    (p->socket_mode & S_IWOTH) != 0 ||
+	    ((p->socket_mode & S_IWGRP) != 0 &&
+	    p->socket_gid != p->ident.gid);
+}
+
 static void
 check_socket_dir(const struct plan *p, struct findings *f)
 {
 	struct exposure x;
 
 	if (p->socket_dir == NULL || p->socket_owner == NULL ||
-	    p->socket_uid == p->ident.uid ||
+	    !is_for_others(p) ||
 	    (p->socket_in_jail && p->jail_fd == -1) ||
 	    !find_exposure(p, p->socket_in_jail ? p->jail_fd : -1,
 	    p->socket_dir, &x))

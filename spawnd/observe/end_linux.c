@@ -111,7 +111,8 @@ task_state(pid_t pid, int tid)
 static bool
 has_ended(char state)
 {
-	return state == 'Z' || state == 'X' || state == 0;
+	return state == 'Z' || state == 'X' || state == STATE_HELD ||
+	    state == 0;
 }
 
 bool
@@ -211,11 +212,12 @@ end_look(pid_t pid, struct end *e)
 	*e = (struct end){ .status = STATUS_UNKNOWN };
 	if ((n = proc_tasks(pid, tasks, TASKS_MAX)) <= 0)
 		return;
+	e->doomed = true;
 	for (i = 0; i < n; i++) {
 		state = task_state(pid, tasks[i]);
-		if (state == 't')
-			e->held = true;
-		else if (!has_ended(state))
+		e->held |= state == 't' || state == STATE_HELD;
+		e->doomed &= state != 't';
+		if (state != 't' && !has_ended(state))
 			return;
 		add_tracer(e, tracer_of(pid, tasks[i]));
 	}

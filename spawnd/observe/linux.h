@@ -124,7 +124,11 @@ struct call parse_call(const char *text);
  * 'X' for one that is about to end, too. Returns 0, or -1 if it is none.
  */
 int	 parse_stat(const char *text, char *state, uint64_t *ticks);
-/* The state alone, as it is: 'Z' only when it has ended; 0: it has none. */
+/*
+ * The state alone, as it is: 'Z' only when it has ended; 0: it has none. But a
+ * task that a signal ended, and its tracer holds at its exit, is STATE_HELD.
+ */
+#define STATE_HELD	'H'
 char	 parse_state(const char *text);
 /* The same of its cpu and its resident memory, in pages. */
 int	 parse_usage(const char *text, uint64_t *ticks, uint64_t *pages);

@@ -170,6 +170,7 @@ int	 observe_somaxconn(void);
 struct end {
 	bool		 over;		/* none of its tasks goes on */
 	bool		 held;		/* a tracer keeps one stopped */
+	bool		 doomed;	/* but none that could go on */
 	int		 status;	/* of wait(2), or STATUS_UNKNOWN */
 	pid_t		 tracers[END_TRACERS];
 	int		 ntracers;	/* 0: they cannot be seen */
@@ -192,7 +193,10 @@ void	 end_unwatch(int fd);
  * Returns how many.
  */
 int	 end_take(pid_t *list, int max);
-/* Have all tasks of a process ended? False if it is unknown. */
+/*
+ * Have all tasks of a process ended, or been killed and are held at their exit
+ * by a tracer? False if it is unknown.
+ */
 bool	 end_reached(pid_t pid);
 /* Looks at a child that was seen to have ended, or was sent KILL. */
 void	 end_look(pid_t pid, struct end *e);

@@ -14,7 +14,9 @@
 
 #include "observe/linux.h"
 
-#define EXITING		0x4U	/* of the flags of proc(5): it is ending */
+/* Of the flags of proc(5). */
+#define EXITING		0x4U	/* it is ending */
+#define SIGNALED	0x400U	/* a signal ends it */
 
 bool
 parse_is_accept(long call)
@@ -163,6 +165,13 @@ parse_call(const char *text)
 	return c;
 }
 
+/* Neither its tracer nor a debugger lets such a task go on in its program. */
+static bool
+is_held(char state, unsigned int flags)
+{
+	return state == 't' && (flags & SIGNALED) != 0;
+}
+
 int
 parse_stat(const char *text, char *state, uint64_t *ticks)
 {
@@ -174,7 +183,7 @@ parse_stat(const char *text, char *state, uint64_t *ticks)
 	if (s == NULL || sscanf(s + 1, " %c %*d %*d %*d %*d %*d %u %*u %*u "
 	    "%*u %*u %lu %lu", state, &flags, &user, &sys) != 4)
 		return -1;
-	if ((flags & EXITING) != 0)
+	if ((flags & EXITING) != 0 || is_held(*state, flags))
 		*state = 'X';
 	*ticks = (uint64_t)user + sys;
 	return 0;
@@ -184,10 +193,12 @@ char
 parse_state(const char *text)
 {
 	const char *s = strrchr(text, ')');
+	unsigned int flags = 0;
 	char state = '\0';
 
-	if (s != NULL && sscanf(s + 1, " %c", &state) != 1)
-		state = '\0';
+	if (s != NULL && sscanf(s + 1, " %c %*d %*d %*d %*d %*d %u", &state,
+	    &flags) == 2 && is_held(state, flags))
+		return STATE_HELD;
 	return state;
 }
 

@@ -119,7 +119,8 @@ usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 			continue;
 		}
 		/* The main thread may have ended before the others. */
-		u->over = i == 0 && state == 'Z' && end_reached(pid);
+		u->over = i == 0 && (state == 'Z' || state == STATE_HELD) &&
+		    end_reached(pid);
 		if (u->over)
 			return 0;
 		count_connections(tree[i], inodes, n, u);

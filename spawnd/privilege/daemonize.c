@@ -185,7 +185,8 @@ daemonize_outcome(int status, const char *text)
 	told = true;
 	log_outcome(status, text);
 	if (channel == -1) {
-		if (status != 0)
+		/* As the log does, see write_some() of log.c. */
+		if (status != 0 && signal(SIGTTOU, SIG_IGN) != SIG_ERR)
 			print_lines(status, text);
 		return;
 	}

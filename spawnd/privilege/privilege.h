@@ -61,6 +61,12 @@ void	 pidfile_clear(const struct plan *p);
  */
 void	 terminal_open(void);
 /*
+ * For a leader that will leave the terminal, see below: whoever has one of no
+ * session open for reading can make it his own. So standard output and error
+ * are opened again, for writing only. To be called with root's rights.
+ */
+void	 terminal_write_only(void);
+/*
  * In a new child, which does not lead the session: gives up the controlling
  * terminal and verifies that. Async-signal-safe. Returns 0, or -1 with errno
  * set if the child still has one.

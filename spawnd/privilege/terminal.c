@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -46,6 +47,28 @@ terminal_open(void)
 		log_warn("terminal: /dev/tty: %s (if there is a terminal, the "
 		    "workers keep it: start spawnd with setsid)",
 		    strerror(error));
+}
+
+void
+terminal_write_only(void)
+{
+	char name[32];
+	int fd, again;
+
+	if (terminal == -1 || getsid(0) != getpid())
+		return;
+	for (fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (tcgetsid(fd) != getpid())
+			continue;
+		snprintf(name, sizeof(name), "/dev/fd/%d", fd);
+		again = open(name, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+		if (again == -1 || dup2(again, fd) == -1)
+			log_warn("terminal: %s: %s (the application may take "
+			    "the terminal: start spawnd from a shell)", name,
+			    strerror(errno));
+		if (again != -1)
+			close(again);
+	}
 }
 
 int

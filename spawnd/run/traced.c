@@ -65,12 +65,12 @@ give_up_traced(unsigned int slot, const struct end *e)
 /*
  * Its tracer may be about to let go, so that it can be reaped in a moment. A
  * stopped worker is dead only if it was sent KILL and still is stopped after a
- * while.
+ * while, or has begun to end.
  */
 static bool
 is_certain(const struct probe_state *s, const struct end *e)
 {
-	if (!e->over || (e->held && !s->must_end))
+	if (!e->over || (!e->doomed && !s->must_end))
 		return false;
 	return s->looks >= LOOKS_SURE || (!e->held && e->ntracers > 0);
 }

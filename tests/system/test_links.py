@@ -246,8 +246,11 @@ def test_socket_directory_that_the_workers_may_write_is_a_warning(
     s = spawnd(*args)
     assert (text in s.log()) == warned
     s.stop()
-    # The web server's own user connects to what it likes anyway.
+    # The web server may be another user all the same.
     args[3] = "_app"
+    assert any(text in w for w in warnings("-G", "www", *args)) == warned
+    assert any(text in w for w in warnings("-M", "0666", *args)) == warned
+    # Its own user connects to what it likes anyway.
     assert not any(text in w for w in warnings(*args))
 
 

@@ -14,12 +14,14 @@ import peers
 
 ECHO = h.app("echo")
 # What an application that was broken into would try first, with a harmless
-# byte: it names the errors. TIOCSTI is 0x5412.
+# byte: it names the errors. 0x540e is TIOCSCTTY, which takes a terminal that
+# no session has any more; 0x5412 is TIOCSTI.
 PUSH = """
+$! = 0; ioctl(STDERR, 0x540e, 0); my $taken = $! + 0;
 $! = 0; open(my $tty, "+<", "/dev/tty"); my $open = $! + 0;
 my $byte = "x"; $! = 0;
 my $pushed = ioctl(STDERR, 0x5412, $byte) ? "pushed" : $! + 0;
-open(my $out, ">", shift) or die; print $out "$open $pushed\\n";
+open(my $out, ">", shift) or die; print $out "$taken $open $pushed\\n";
 close($out); sleep(60);
 """
 
@@ -155,6 +157,31 @@ def test_who_takes_the_place_of_spawn_fcgi_has_no_terminal(typed, place,
     assert h.signals(pid, "SigIgn") == set()
 
 
+def in_background(typed, *argv):
+    """A command in the background of a terminal that stops such writers."""
+    return typed("/bin/sh", "-mc", 'stty tostop; "$@" & wait $!; '
+                 'echo "ended $?"', "sh", *argv, shell=False)
+
+
+def test_supervisor_in_the_background_writes_to_the_terminal(typed, place):
+    one = in_background(typed, h.SPAWND, "-n", "-s", f"{place}/s", "-u",
+                        "www", "-F", "2", ECHO)
+    h.wait_for(lambda: "2 workers ready on " in one.read(), h.START_DEADLINE,
+               one.read)
+    supervisor, = h.children(one.pid)
+    os.kill(supervisor, signal.SIGUSR2)
+    h.wait_for(lambda: "status: 2 of 2" in one.read(), 5, one.read)
+    os.kill(supervisor, signal.SIGTERM)
+    h.wait_for(lambda: "ended 0" in one.read(), h.STOP_DEADLINE, one.read)
+
+
+def test_failed_start_in_the_background_ends(typed, place):
+    one = in_background(typed, h.SPAWND, "-n", "-s", f"{place}/s", "-u",
+                        "www", "-F", "1", h.app("fail"))
+    h.wait_for(lambda: "ended 69" in one.read(), h.START_DEADLINE, one.read)
+    assert "no worker became ready" in one.read()
+
+
 def test_terminal_that_cannot_be_opened_is_said(spawnd, place):
     s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, ECHO, wrap=[
         "strace", "-f", "-qq", "-o", "/dev/null", "-P", "/dev/tty", "-e",
@@ -176,6 +203,6 @@ def test_keys_cannot_be_pushed(typed, place, shell):
         except FileNotFoundError:
             return None
     tried = h.wait_for(result, 10, "result")
+    none = f"{errno.EPERM} {errno.ENXIO}"
     # EIO: this kernel does not know TIOCSTI any more.
-    assert tried in (f"{errno.ENXIO} {errno.EPERM}\n",
-                     f"{errno.ENXIO} {errno.EIO}\n")
+    assert tried in (f"{none} {errno.EPERM}\n", f"{none} {errno.EIO}\n")

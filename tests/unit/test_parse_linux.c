@@ -179,9 +179,15 @@ state_of_a_zombie_is_told_from_that_of_one_about_to_end(void **arg)
 	assert_int_equal(parse_state("7 (a) S 1) Z 1 7 7 0 -1 4194308 1"),
 	    'Z');
 	assert_int_equal(parse_state("7 (app) S 1 7 7 0 -1 4194308 1"), 'S');
+	assert_int_equal(parse_state("7 (app) t 1 7 7 0 -1 4194304 1"), 't');
+	assert_int_equal(parse_state("7 (app) t 1 7 7 0 -1 4195328 1"),
+	    STATE_HELD);
 	assert_int_equal(parse_state("7 (app)"), 0);
 	assert_int_equal(parse_state(""), 0);
 	assert_int_equal(parse_stat("7 (app) Z 1 7 7 0 -1 4194308 1 2 3 4 5 6",
+	    &state, &ticks), 0);
+	assert_int_equal(state, 'X');
+	assert_int_equal(parse_stat("7 (app) t 1 7 7 0 -1 4195328 1 2 3 4 5 6",
 	    &state, &ticks), 0);
 	assert_int_equal(state, 'X');
 }
