@@ -365,13 +365,8 @@ plan_size(struct plan *p, struct err *e)
 		    c->max_workers != -1 ? OPT(c, max_workers) :
 		    OPT(c, workers), most,
 		    most + FDS_RESERVED, (long long)r.rlim_max);
-<<<<<<< HEAD
 	/* As worker_init() wants them: for each two pipes and its end. */
 	p->files = (rlim_t)most * 3 + FDS_RESERVED;
-=======
-	/* For each worker a pipe, and a descriptor to see its end. */
-	p->files = (rlim_t)most * 2 + FDS_RESERVED;
->>>>>>> rest
 	p->files_max = r.rlim_max;
 	p->room = (unsigned int)most;
 	if (p->room < SCALE_ROOM)
