@@ -4,7 +4,7 @@
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
-#   make check | sim | mutate | check-system | soak | fuzz
+#   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
 #   make bench | bench-quick
 #   make lint | clean
 #
@@ -35,7 +35,8 @@ CONFIG =	address.c env.c exitcode.c exposure.c ident.c limit.c \
 		names.c names_kfcgi.c names_multiwatch.c names_spawn_fcgi.c \
 		option.c options.c plan.c plan_control.c rights.c
 PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
-POOL =		drain.c pool.c renew.c retire.c scale.c slot.c start.c
+POOL =		drain.c pool.c renew.c retire.c scale.c slot.c snapshot.c \
+		start.c trace.c
 RUN =		adapt.c exec_error.c history.c orphans.c output.c reap.c \
 		report.c sample.c sdnotify.c selfcheck.c supervise.c \
 		traced.c worker.c
@@ -117,6 +118,10 @@ units: all
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
 	    VPATH=${FOLDERS}:${UP}/tests/unit:${UP}/tests/sim sub-units)
 
+sims: all
+	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
+	    VPATH=${FOLDERS}:${UP}/tests/unit:${UP}/tests/sim sub-sims)
+
 apps:
 	@mkdir -p build/apps/obj
 	@(cd build/apps/obj && ${MAKE} -f ../../../Makefile TOP=../../.. \
@@ -128,9 +133,12 @@ apps:
 	    GOCACHE="$$PWD/build/apps/obj/go" go build -trimpath \
 	    -ldflags=-s -o build/apps/load-go tests/apps/load.go
 
-# A seed that fails is run again with SIM="-k CASE -s SEED -v".
-sim: units
-	@for p in ${OUT}/obj/*.sim; do ./$$p ${SIM} || exit; done
+# A seed that fails is run again with SIM="-k CASE -s SEED -v". TRACE=FILE
+# replays what "spawnctl trace" has printed.
+sim: sims
+	@trace="${TRACE}"; if [ -n "$$trace" ]; then \
+	    exec ./${OUT}/obj/pool_sim.sim -t "$$trace"; fi; \
+	    for p in ${OUT}/obj/*.sim; do ./$$p ${SIM} || exit; done
 
 # Does the simulation find bugs that are planted in the pool?
 mutate:
@@ -141,7 +149,7 @@ check: units
 
 # All of them, or TESTS="test_pool.py -k stop"; --short knows no systemd.
 TESTS ?=	-j 4
-check-system: all apps
+check-system: all apps sims
 	@case "${TESTS}" in \
 	*--short*) ;; \
 	*) sh tests/system/root.sh build/systemd-root ;; esac
@@ -222,8 +230,8 @@ clean:
 	rm -rf build
 
 .PHONY: all apps bench bench-quick check check-system clean fuzz install \
-	install-compat lint mutate sim soak \
-	sub-apps sub-units units
+	install-compat lint mutate sim sims soak \
+	sub-apps sub-sims sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit
 # tests link with everything but main(). Applications are built once and
@@ -276,6 +284,8 @@ spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
 
 sub-units: ${UNITS} ${SIMS}
+
+sub-sims: ${SIMS}
 
 sub-apps: ${APPS}
 
