@@ -38,9 +38,10 @@ PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
 POOL =		drain.c pool.c renew.c retire.c scale.c slot.c snapshot.c \
 		start.c trace.c
 RUN =		adapt.c exec_error.c history.c orphans.c output.c reap.c \
-		report.c sample.c sdnotify.c selfcheck.c supervise.c \
-		traced.c worker.c
-CONTROL =	budget.c command.c control.c rundir.c status.c
+		report.c report_trace.c sample.c sdnotify.c selfcheck.c \
+		supervise.c traced.c worker.c
+CONTROL =	budget.c command.c control.c rundir.c status.c \
+		trace_records.c
 PREFLIGHT =	elf.c inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
@@ -57,7 +58,7 @@ FOREIGN_posix =	linux
 
 # The client, which shares nothing with the daemon but its language.
 CLIENT =	conn.c pools.c reply.c writer_fpm.c writer_json.c \
-		writer_openmetrics.c writer_table.c
+		writer_openmetrics.c writer_table.c writer_trace.c
 CTL =		top.c top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
 

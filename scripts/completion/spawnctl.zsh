@@ -11,6 +11,7 @@ _spawnctl()
 		'list:the pools on this machine'
 		'status:what a pool does'
 		'top:the same, live'
+		'trace:what it did last'
 		'ping:can it serve?'
 		'wait-ready:until it can'
 		'reload:new workers, one by one'

@@ -75,6 +75,15 @@ run_history(struct client *c, int n, char **words)
 	proto_done(&c->answer);
 }
 
+static void
+run_trace(struct client *c, int n, char **words)
+{
+	(void)n;
+	(void)words;
+	trace_records_write(loop_now(), &c->answer);
+	proto_done(&c->answer);
+}
+
 static bool
 refuse_stopping(struct client *c)
 {
@@ -163,6 +172,7 @@ static const struct command table[] = {
 	{ "ping", READS_ONLY, 0, 0, run_ping, "" },
 	{ "status", READS_ONLY, 0, 1, run_status, "[full]" },
 	{ "history", READS_ONLY, 0, 0, run_history, "" },
+	{ "trace", READS_ONLY, 0, 0, run_trace, "" },
 	{ "reload", CONTROLS, 0, 0, run_reload, "" },
 	{ "scale", CONTROLS, 1, 1, run_scale, "N[-M]" },
 	{ "stop", CONTROLS, 0, 1, run_stop, "[now]" },

@@ -74,6 +74,19 @@ run_top(struct conn *t, const char *dir, struct err *e)
 }
 
 static int
+run_trace(struct conn *t, const char *dir, struct err *e)
+{
+	struct reply a = { NULL, 0 };
+	int r = conn_ask(t, "trace", &a, e);
+
+	(void)dir;
+	if (r == 0)
+		r = writer_trace(stdout, &a, e);
+	reply_free(&a);
+	return r;
+}
+
+static int
 run_ping(struct conn *t, const char *dir, struct err *e)
 {
 	struct reply a = { NULL, 0 };
@@ -313,6 +326,7 @@ static const struct command table[] = {
 	{ "list", 0, 0, true, false, NULL, "the pools on this machine" },
 	{ "status", 0, 0, true, true, run_status, "what a pool does" },
 	{ "top", 0, 0, true, false, run_top, "the same, live" },
+	{ "trace", 0, 0, true, false, run_trace, "what it did last" },
 	{ "ping", 0, 0, true, false, run_ping, "can it serve?" },
 	{ "wait-ready", 0, 1, true, false, NULL, "[SEC] until it can" },
 	{ "reload", 0, 0, false, false, run_reload,
