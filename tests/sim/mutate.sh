@@ -137,4 +137,7 @@ plant drain "a start in the stop takes its own time" \
     's/^		end_starting(p, now);$/		(void)end_starting;/'
 plant drain "failures before the stop are counted" \
     's/^	p->drain_failures = 0;.*//'
+plant snapshot "a snapshot lacks a field" '/FIELD(slot, turn, /d'
+plant trace "an event is noted without what came along" \
+    's/^		t->choice = ev->moved & 7;$//'
 tally_end

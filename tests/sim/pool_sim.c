@@ -682,8 +682,11 @@ check_trace(void)
 		replay_line(&r, "end");
 	proto_free(&o);
 	replay_over(&r);
+	if (r.status != 0 && w.sim->verbose)
+		printf("# trace: %s\n", r.why);
 	if (r.status != 0)
-		sim_fail(w.sim, "trace: line %u: %s", r.line, r.why);
+		sim_fail(w.sim, "trace: line %u: %.*s", r.line,
+		    (int)strcspn(r.why, "\n"), r.why);
 }
 
 /* What was stuck goes on. */

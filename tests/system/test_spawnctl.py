@@ -67,7 +67,8 @@ def test_no_pool_is_69(place):
 @pytest.mark.parametrize("args", [
     [], ["nix"], ["ping", "x"], ["scale"], ["scale", "x"], ["scale", "5-4"],
     ["ping", "--json"], ["trace", "--json"], ["trace", "x"],
-    ["status", "--now"], ["status", "--fpm=html"], ["--nix"], ["-p"], ["wait-ready", "x"]], ids=" ".join)
+    ["status", "--now"], ["status", "--fpm=html"], ["--nix"], ["-p"],
+    ["wait-ready", "x"]], ids=" ".join)
 def test_a_wrong_command_line_is_64(args):
     r = ctl(*args)
     assert r.status == 64 and re.fullmatch(r"spawnctl: .+\n", r.stderr), r
