@@ -15,6 +15,8 @@
 
 #define FIELD(type, name, kind) { #name, offsetof(struct type, name), \
     sizeof(((struct type *)0)->name), FIELD_##kind }
+#define POINTER(type, name) { #name, offsetof(struct type, name), \
+    sizeof(void *), FIELD_SLOT }
 
 const struct snapshot_field snapshot_conf[] = {
 	FIELD(pool_conf, workers, NUMBER),
@@ -58,10 +60,10 @@ const struct snapshot_field snapshot_pool[] = {
 	FIELD(pool, renew_after, TIME),
 	FIELD(pool, resize_after, TIME),
 	FIELD(pool, generation, NUMBER),
-	FIELD(pool, extra, SLOT),
-	FIELD(pool, going, SLOT),
-	FIELD(pool, frozen, SLOT),
-	FIELD(pool, called, SLOT),
+	POINTER(pool, extra),
+	POINTER(pool, going),
+	POINTER(pool, frozen),
+	POINTER(pool, called),
 	FIELD(pool, stop_by, TIME),
 	FIELD(pool, draining, NUMBER),
 	FIELD(pool, shut, NUMBER),
@@ -73,7 +75,7 @@ const struct snapshot_field snapshot_pool[] = {
 	    sizeof(bool), FIELD_NUMBER },
 	{ "waiting_depth", offsetof(struct pool, waiting.depth),
 	    sizeof(unsigned int), FIELD_NUMBER },
-	FIELD(pool, last, SLOT),
+	POINTER(pool, last),
 	FIELD(pool, drain_at, TIME),
 	FIELD(pool, drain_pause, NUMBER),
 	FIELD(pool, drain_failures, NUMBER),
@@ -167,7 +169,7 @@ snapshot_get(const struct pool *p, const struct snapshot_field *f,
 	uint64_t value;
 
 	if (f->type == FIELD_SLOT) {
-		memcpy(&s, at, sizeof(s));
+		memcpy(&s, at, sizeof(void *));
 		return s == NULL ? 0 : (uint64_t)(s - p->slots) + 1;
 	}
 	if (f->size == sizeof(byte)) {

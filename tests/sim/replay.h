@@ -139,7 +139,7 @@ replay_set(struct replay *r, const struct proto_record *rec,
 		return -1;
 	if (f->type == FIELD_SLOT) {
 		s = &r->p->slots[value];
-		memcpy(at, &s, sizeof(s));
+		memcpy(at, &s, sizeof(void *));
 	} else if (f->size == 1)
 		*at = (char)value;
 	else if (f->size == 4) {
@@ -583,9 +583,8 @@ replay_line(struct replay *r, const char *line)
 		line += strcspn(line, " ");
 		line += strspn(line, " ");
 	}
-	if (strlen(line) >= sizeof(copy))
+	if (snprintf(copy, sizeof(copy), "%s", line) >= (int)sizeof(copy))
 		return replay_fail(r, EX_DATAERR, "too long");
-	strcpy(copy, line);
 	if (proto_parse(copy, &rec) == -1)
 		return replay_fail(r, EX_DATAERR, "is no record");
 	return replay_record(r, &rec, line);
