@@ -72,9 +72,10 @@ def entries(text):
 
 def kill_one(s):
     """Kills a worker, and waits for the next one."""
-    pid = sorted(s.workers())[0]
+    before = sorted(s.workers())
+    pid = before[0]
     h.kill(pid)
-    s.wait_workers(len(s.workers()), other_than=[pid])
+    s.wait_workers(len(before), other_than=[pid])
     h.wait_for(lambda: c.figures("p")["workers"]["ready"] ==
                c.figures("p")["pool"]["target"], 5)
     return pid
@@ -103,7 +104,7 @@ def test_it_says_what_happened_to_a_worker(echo):
     pid = kill_one(echo)
     text = trace()
     found = [line for line in text.splitlines()
-             if f"what=exit slot=" in line and f"pid={pid} " in line]
+             if "what=exit slot=" in line and f"pid={pid} " in line]
     assert len(found) == 2, text
     m = LINE.fullmatch(found[0])
     assert m and m.group(3) == "event", found
