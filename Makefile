@@ -5,6 +5,7 @@
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
+#   make graph | dot -Tsvg >slot.svg
 #   make bench | bench-quick
 #   make lint | clean
 #
@@ -29,28 +30,28 @@ NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
 # By folder; what only one system has comes by the name of the system.
-BASE =		environ.c err.c findings.c log.c loop.c path.c pidlock.c \
-		signame.c syslog.c
-CONFIG =	address.c env.c exitcode.c exposure.c ident.c limit.c \
-		names.c names_kfcgi.c names_multiwatch.c names_spawn_fcgi.c \
-		option.c options.c plan.c plan_control.c rights.c
+BASE =		elf.c environ.c err.c findings.c log.c loop.c path.c pidlock.c \
+		script.c signame.c syslog.c text.c
+CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
+		compat_spawn_fcgi.c env.c exposure.c ident.c limit.c \
+		option.c options.c plan.c plan_control.c
 PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
-POOL =		drain.c pool.c renew.c retire.c scale.c slot.c snapshot.c \
-		start.c trace.c
-RUN =		adapt.c exec_error.c history.c orphans.c output.c reap.c \
-		report.c report_trace.c sample.c sdnotify.c selfcheck.c \
-		supervise.c traced.c worker.c
-CONTROL =	budget.c command.c control.c rundir.c status.c \
+POOL =		drain.c names.c pool.c replace.c retire.c sampler.c scale.c \
+		slot.c snapshot.c start.c table.c trace.c
+RUN =		actor.c autoscale.c exec_error.c history.c lifecycle.c \
+		orphans.c output.c reap.c report.c report_trace.c sdnotify.c \
+		selfcheck.c 		signals.c suspects.c traced.c worker.c
+CONTROL =	budget.c clients.c command.c control.c rundir.c status.c \
 		trace_records.c
-PREFLIGHT =	elf.c inspect.c library.c prefiles.c preflight.c preprint.c \
+PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
 SRCS =		${BASE} ${CONFIG} ${PRIVILEGE} ${POOL} ${RUN} ${CONTROL} \
 		${PREFLIGHT} ${PROTO}
-SRCS_linux =	diag_linux.c end_linux.c inspected_linux.c jail_linux.c \
+SRCS_linux =	diag_linux.c end_linux.c jail_linux.c \
 		load_linux.c looker_linux.c netlink_linux.c observe_linux.c \
 		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
-		quiet_linux.c refuse_linux.c request_linux.c usage_linux.c
+		keepalive_linux.c refuse_linux.c slow_linux.c usage_linux.c
 SRCS_posix =	end_none.c jail_posix.c observe_none.c path_posix.c \
 		refuse_none.c usage_none.c
 FOREIGN_linux =	posix
@@ -141,6 +142,11 @@ sim: sims
 	    exec ./${OUT}/obj/pool_sim.sim -t "$$trace"; fi; \
 	    for p in ${OUT}/obj/*.sim; do ./$$p ${SIM} || exit; done
 
+# What a slot of the pool goes through, for dot(1), as the simulation meets it.
+graph:
+	@${MAKE} units >&2
+	@${OUT}/obj/pool_sim.sim --graph
+
 # Does the simulation find bugs that are planted in the pool?
 mutate:
 	@CC="${CC}" sh tests/sim/mutate.sh build/mutate
@@ -230,8 +236,8 @@ install-compat: install
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-system clean fuzz install \
-	install-compat lint mutate sim sims soak \
+.PHONY: all apps bench bench-quick check check-system clean fuzz graph \
+	install install-compat lint mutate sim sims soak \
 	sub-apps sub-sims sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit
@@ -256,6 +262,7 @@ LIBS_load.app =	-pthread
 LIBS_probe.app = -pthread
 LIBS_threaded.app = -pthread
 LIBS_static.app = -static
+LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .SUFFIXES:
 .SUFFIXES: .c .o .unit .sim .app
@@ -271,7 +278,7 @@ LIBS_static.app = -static
 
 .c.sim:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
-	    ${LINK} -o ${@} $< ${OBJS} ${PKG_LIBS} -lm
+	    ${LINK} ${LIBS_${@}} -o ${@} $< ${OBJS} ${PKG_LIBS} -lm
 
 .c.app:
 	${COMPILE} ${DEPEND} ${CPPFLAGS} ${CFLAGS} ${LDFLAGS} -Wl,--as-needed \
@@ -280,7 +287,8 @@ LIBS_static.app = -static
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o path.o proto.o ${CTL_OBJS} ${MAIN_${SANITIZE}}
+CTL_ALL =	spawnctl.o err.o path.o text.o proto.o ${CTL_OBJS} \
+		${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
 

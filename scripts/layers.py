@@ -25,8 +25,8 @@ OURS = {"build", "__pycache__", ".git", ".pytest_cache"}        # not looked at
 
 # The pool: what has no system call (of stdlib.h and sys/wait.h
 # only memory and the macros, see "system calls" below).
-PURE = {"pool.c", "slot.c", "start.c", "retire.c", "renew.c", "drain.c",
-        "scale.c", "snapshot.c", "trace.c"}
+PURE = {"pool.c", "slot.c", "table.c", "start.c", "retire.c", "replace.c",
+        "drain.c", "scale.c", "sampler.c", "snapshot.c", "trace.c", "names.c"}
 PURE_HEADERS = {
     "assert.h", "errno.h", "inttypes.h", "limits.h", "signal.h", "stdbool.h",
     "stddef.h", "stdint.h", "stdlib.h", "string.h", "sys/queue.h",
@@ -50,20 +50,16 @@ WALLS = {
     "client": {"base", "proto"},
     "ctl": {"base", "client", "proto"},
 }
-PUBLIC = {"base/units.h", "pool/scale.h", "pool/trace.h"}
-EVERYWHERE = {"base/units.h"}       # it has no code
+PUBLIC = {"base/program.h", "base/units.h", "pool/scale.h", "pool/trace.h"}
+EVERYWHERE = {"base/units.h"}       # all its code is inline
 
 # Files of one folder that call each other in a circle, and why they do.
 CIRCLES = [
-    ({"pool.c", "slot.c", "drain.c", "renew.c", "retire.c", "start.c"},
+    ({"pool.c", "slot.c", "table.c", "drain.c", "replace.c", "retire.c",
+      "start.c"},
      "a slot's event may change what the pool wants, and the other way round"),
-    ({"supervise.c", "adapt.c", "output.c", "selfcheck.c", "reap.c", "sample.c",
-      "orphans.c", "traced.c"},
-     "each tells the pool by supervise.c, which calls them for its actions"),
-    ({"looker_linux.c", "quiet_linux.c", "usage_linux.c"},
+    ({"looker_linux.c", "keepalive_linux.c", "usage_linux.c"},
      "who asks the looker has the answer that the looker's process calls"),
-    ({"control.c", "command.c"},
-     "a command answers by the server that has read it"),
 ]
 
 # rule, what to find in the code (comments and literals blanked), where it may
@@ -249,6 +245,18 @@ def check_calls(tree):
             yield "circles", f"{' '.join(sorted(ring))}"
 
 
+def check_names(tree):
+    """A static function's name says where it is: no other file has it."""
+    found = {}
+    for path, _, text in sources(tree):
+        for m in re.finditer(r"^static[^;={]*?\n(\w+)\([^;{]*\)\n\{", text,
+                             re.MULTILINE):
+            found.setdefault(m.group(1), set()).add(path)
+    for name, paths in sorted(found.items()):
+        if len(paths) > 1:
+            yield "names", f"{name}: {' '.join(sorted(paths))}"
+
+
 def check_predicates(tree):
     """What asks changes nothing that it was handed."""
     for path, _, text in sources(tree):
@@ -324,7 +332,8 @@ def check_tree(tree):
 
 def check(tree):
     for part in (check_layers, check_pure, check_includes, check_calls,
-                 check_predicates, check_shape, check_text, check_tree):
+                 check_names, check_predicates, check_shape, check_text,
+                 check_tree):
         yield from part(tree)
 
 
@@ -341,10 +350,11 @@ def plants():
     yield "conditional compilation", "pool.h", "#if 0\n#endif\n"
     yield "walls", "err.c", '#include "config/config.h"\n'
     yield ("walls", "slot.c",
-           "int\nf(void)\n{\n\treturn supervise_run();\n}\n")
-    yield "private headers", "supervise.c", '#include "observe/linux.h"\n'
+           "int\nf(void)\n{\n\treturn lifecycle_run();\n}\n")
+    yield "private headers", "actor.c", '#include "observe/linux.h"\n'
     yield "headers by folder", "err.c", '#include "base.h"\n'
     yield "circles", "path.c", "void\nf(void)\n{\n\tlog_lost(0);\n}\n"
+    yield "names", "err.c", "static void\nprint_lines(void)\n{\n}\n"
     yield ("predicates", "err.c",
            "static bool\nis_x(int *p)\n{\n\treturn *p;\n}\n")
     yield "headers of the pool", "pool.c", "#include <unistd.h>\n"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * spawnd: the order of the start. It is a chain of phases, each of which hands
- * an error up to main(); once the jail is entered nothing is privileged any
- * more, and once the pool is ready nothing a worker or client does ends the
- * loop.
+ * an error up to main(). Once the jail is entered nothing is privileged any
+ * more, and once the pool is ready nothing that a worker or client does ends
+ * the loop.
  */
 #include <errno.h>
 #include <signal.h>
@@ -25,9 +25,9 @@ static struct conf conf;
 static struct plan plan;
 static struct guarantees guarantees;
 
-/* Says once what does not hold here. */
+/* Logs once what does not hold on this system. */
 static void
-say_guarantees(void)
+log_guarantees(void)
 {
 	const struct guarantees *g = &guarantees;
 
@@ -77,7 +77,7 @@ open_log(struct err *e)
 		.name = plan.name,
 		.to = LOG_TO_SYSLOG,
 		.file = plan.log,
-		.facility = conf.facility,
+		.facility = syslog_facility(conf.facility),
 		.foreground = conf.foreground,
 		.jailed = plan.jail != NULL,
 	};
@@ -90,7 +90,7 @@ open_log(struct err *e)
 	return log_open(&c, e);
 }
 
-/* What needs a path or a right, before both are given away. */
+/* All that needs a path or a right, before both are given away. */
 static int
 open_all(struct err *e)
 {
@@ -110,27 +110,54 @@ open_all(struct err *e)
 	return 0;
 }
 
+static void
+on_notice(const struct pool_notice *n)
+{
+	control_notice(n);
+	selfcheck_notice(n);
+	lifecycle_notice(n);
+	if (n->what == NOTICE_READY)
+		autoscale_start();
+}
+
+static void
+on_change(void)
+{
+	lifecycle_changed();
+	control_changed();
+}
+
+/* All that runs by the loop, in the jail. */
+static int
+init_run(struct err *e)
+{
+	const struct actor_hooks hooks = { on_notice, on_change };
+
+	orphans_init();
+	selfcheck_init();
+	if (loop_init(e) == -1 || actor_init(&plan, &hooks, e) == -1 ||
+	    signals_init(&conf, e) == -1 || traced_init(e) == -1 ||
+	    autoscale_init(&plan, guarantees.queue, e) == -1)
+		return -1;
+	return control_start(e);
+}
+
 /* Everything from the plan to a jailed process with nothing running yet. */
 static int
-start(struct err *e)
+start_pool(struct err *e)
 {
-	const struct supervise_hooks hooks = { control_notice,
-	    control_changed };
-
-	/* From here to run() a signal waits: nothing is left half done. */
+	/* From here to run_pool() signals wait: nothing is left half done. */
 	loop_block_signals();
 	if (!conf.foreground && daemonize_start(&plan, e) == -1)
 		return -1;
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
-	    loop_init(e) == -1 || supervise_init(&plan, &hooks, e) == -1 ||
-	    adapt_init(&plan, guarantees.queue, e) == -1 ||
-	    control_start(e) == -1) {
+	    init_run(e) == -1) {
 		control_close();
 		listen_remove(&plan);
 		pidfile_clear(&plan);
 		return -1;
 	}
-	say_guarantees();
+	log_guarantees();
 	status_init(&plan, &guarantees);
 	return 0;
 }
@@ -150,7 +177,7 @@ die(struct err *e)
 	fatal(e);
 }
 
-/* The application takes our place, with the socket and without rights. */
+/* Becomes the application, with the socket and without rights. */
 static void __attribute__((noreturn))
 replace(void)
 {
@@ -171,9 +198,9 @@ replace(void)
 }
 
 static int
-run(void)
+run_pool(void)
 {
-	int status = supervise_run();
+	int status = lifecycle_run(&plan);
 
 	control_close();
 	listen_remove(&plan);
@@ -182,9 +209,9 @@ run(void)
 	return status;
 }
 
-/* The listen socket we were started with: -1: none, -2: with *e set. */
+/* The listen socket we were started with, -1: none, or -2 with *e set. */
 static int
-find_inherited(int passed, struct err *e)
+find_listener(int passed, struct err *e)
 {
 	struct sockaddr_storage ss;
 	char name[NAME_SIZE];
@@ -209,7 +236,7 @@ make_plan(int passed, struct findings *f, struct err *e)
 	size_t i;
 	int fd;
 
-	if ((fd = find_inherited(passed, e)) == -2)
+	if ((fd = find_listener(passed, e)) == -2)
 		return -1;
 	plan_make(&plan, &conf, fd, f);
 	if (conf.test != TEST_NO)
@@ -229,23 +256,23 @@ main(int argc, char *argv[])
 	struct err e;
 	int passed;
 
-	/* Neither is a reader that has gone, nor a limit of the files' size. */
+	/* Neither a reader that has gone nor a file too large may kill us. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
-	names_begin(argc, argv);
+	compat_begin(argc, argv);
 	if ((passed = sdnotify_listen_fds(&e)) == -1 ||
 	    daemonize_sanitize(passed, &e) == -1 ||
-	    names_parse(&conf, argc, argv, &e) == -1)
+	    compat_parse(&conf, argc, argv, &e) == -1)
 		die(&e);
 	if (conf.version)
-		return names_version() == -1 ? EX_IOERR : 0;
+		return compat_version() == -1 ? EX_IOERR : 0;
 	if (conf.help)
-		return names_help() == -1 ? EX_IOERR : 0;
+		return compat_help() == -1 ? EX_IOERR : 0;
 	if (make_plan(passed, &f, &e) == -1)
 		die(&e);
 	if (conf.replace)
 		replace();
-	if (start(&e) == -1)
+	if (start_pool(&e) == -1)
 		die(&e);
-	return run();
+	return run_pool();
 }

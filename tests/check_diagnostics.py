@@ -3,15 +3,15 @@
 """
 usage: check_diagnostics.py [--list]
 
-Every message of the sources is in spawnd-diagnostics(7), with its exit
-status, and that has no others.
+Every message that spawnd-diagnostics(7) quotes is in the sources, with the
+exit status that it has there. The manual need not have every message.
 
-In the sources a message is the format of a call in CALLS, or any other
-string of two words or more: what a message is composed of. In the manual it
-is the head of an item below DIAGNOSTICS, or, for parts, quoted text as well;
-items without a text share that of the next. Both are compared with a "%" for
-what varies; the letter of an option does, as messages call an option what it
-was typed as.
+In the sources a message is the format of a call in CALLS; any other string
+may be a part of one. In the manual a message or a part is the head of an item
+below DIAGNOSTICS, and items without a text share that of the next. What .Dq
+quotes has to be in some message. Both are compared with a "%" for what
+varies; the letter of an option varies, as messages call an option what it was
+typed as.
 """
 
 import glob
@@ -34,16 +34,6 @@ STATUS = {
     "EX_OSERR": 71, "EX_CANTCREAT": 73, "EX_IOERR": 74, "EX_NOPERM": 77,
     "EX_CONFIG": 78,
 }
-# Strings of these files or calls that are no messages.
-# The plan: "key: value"; and what shows figures.
-NOT_FILES = {"preprint.c", "top_draw.c", "writer_table.c", "writer_json.c",
-             "writer_openmetrics.c", "writer_fpm.c"}
-NOT_CALLS = {"sdnotify_send", "sscanf", "strftime", "printf", "puts",
-             "prctl", "setproctitle", "_Static_assert"}
-NOT_STRINGS = {
-    "exec %",                           # the command of -f
-    "status full", "stop now",          # commands of a control socket
-}
 
 TOKEN = re.compile(r"""
     (?P<skip>\s+|/\*.*?\*/|//[^\n]*|^\s*\#\s*include[^\n]*)
@@ -54,7 +44,6 @@ TOKEN = re.compile(r"""
 """, re.VERBOSE | re.DOTALL | re.MULTILINE)
 CONVERSION = re.compile(r"%[-+ #0]*(\*|\d+)?(\.(\*|\d+))?"
                         r"(hh|h|ll|l|z|j)?[diouxXcsp]")
-PHRASE = re.compile(r"[A-Za-z]{2,}\W* \W*[A-Za-z]{2,}")
 
 
 def squeeze(text):
@@ -150,30 +139,20 @@ def read_sources():
     for path in sorted(glob.glob(os.path.join(TOP, "spawnd/**/*.c"),
                                  recursive=True)):
         base = os.path.basename(path)
-        if base in NOT_FILES:
-            continue
         toks = tokens(path, macros)
         for text, calls in call_strings(toks):
             name, arg, start = calls[-1] if calls else ("", 0, 0)
             key = normal(text)
-            if not re.search("[A-Za-z]", key) or key in NOT_STRINGS:
+            if not re.search("[A-Za-z]", key):
                 continue
             if name in CALLS and arg == CALLS[name][0]:
                 index = CALLS[name][1]
                 status = set() if index is None else \
                     find_status(toks, start, index)
                 messages.setdefault(key, set()).update(status)
-            elif PHRASE.search(CONVERSION.sub("%", text)) and \
-                    not NOT_CALLS & {c[0] for c in calls} and \
-                    not is_help(base, calls):
+            else:
                 parts.setdefault(key, base)
     return messages, parts
-
-
-def is_help(base, calls):
-    """The texts of -h: a table of options is no call."""
-    return re.match(r"(options|spawnctl|names_\w+)\.c$", base) and \
-        not any(c[0] for c in calls)
 
 
 def words(line):
@@ -186,7 +165,7 @@ def words(line):
 
 
 def head(line):
-    """The text of an .It line that has only Ar, No and Ns."""
+    """The text of an .It or .Dq line that has only Ar, No and Ns."""
     out, glue, macro = "", True, ""
     for text, quoted in words(line):
         if not quoted and text in ("Ar", "No", "Ns"):
@@ -206,8 +185,8 @@ def head(line):
 
 
 def read_manual():
-    """{head: statuses}, the quoted text, and what is wrong in itself."""
-    heads, waiting, quotes, errors, lines = {}, [], "", [], set()
+    """{head: statuses}, the quoted texts, and what is wrong in itself."""
+    heads, waiting, quotes, errors, lines = {}, [], [], [], set()
     inside = False
     with open(MANUAL, encoding="utf-8") as f:
         for line in f.read().split("\n"):
@@ -227,30 +206,26 @@ def read_manual():
                 for text in waiting:
                     heads[text] = heads[text] | status
                 waiting = []
-            if line.startswith((".Ql ", ".Dq ")):
-                quotes += " | " + head(line[4:])
+            if line.startswith(".Dq "):
+                quotes.append(re.sub(r"[.,;:]$", "", head(line[4:])))
     return heads, quotes, errors
 
 
 def check():
     messages, parts = read_sources()
     heads, quotes, errors = read_manual()
-    everything = " | ".join(heads) + quotes
+    everything = " | ".join([*messages, *parts])
     if len(messages) < 100:
         errors.append("only %d messages found" % len(messages))
-    for text, status in sorted(messages.items()):
-        if text not in heads:
-            errors.append("%s: not in the manual" % text)
-        elif status and status != heads[text]:
-            errors.append("%s: status %s in the manual, %s in the sources" %
-                          (text, sorted(heads[text]), sorted(status)))
-    for text, base in sorted(parts.items()):
-        if text not in messages and text not in everything:
-            errors.append("%s: not in the manual (%s)" % (text, base))
-    for text in sorted(heads):
-        if re.search("[A-Za-z]", text) and \
-                text not in messages and text not in parts:
+    for text, status in sorted(heads.items()):
+        if text not in messages and text not in parts:
             errors.append("%s: not in the sources" % text)
+        elif messages.get(text) and messages[text] != status:
+            errors.append("%s: status %s in the manual, %s in the sources" %
+                          (text, sorted(status), sorted(messages[text])))
+    for text in quotes:
+        if text not in everything:
+            errors.append("%s: quoted, but not in the sources" % text)
     print("\n".join(errors), end="\n" if errors else "")
     return 1 if errors else 0
 

@@ -8,16 +8,16 @@ _spawnctl()
 	# Not "commands", which is zsh's own.
 	local -a words_of
 	words_of=(
-		'list:the pools on this machine'
-		'status:what a pool does'
+		'list:list the pools on this machine'
+		'status:show a pool and its load'
 		'top:the same, live'
-		'trace:what it did last'
-		'ping:can it serve?'
-		'wait-ready:until it can'
-		'reload:new workers, one by one'
-		'scale:so many workers'
-		'log-reopen:the log opened anew'
-		'stop:at the end of requests'
+		'trace:show what it did last'
+		'ping:check that it can serve'
+		'wait-ready:wait until it can'
+		'reload:replace the workers, one by one'
+		'scale:set the number of workers'
+		'log-reopen:reopen the log'
+		'stop:end it after its requests'
 	)
 	_arguments \
 	    '(-p --pool)'{-p,--pool=}'[which pool]:pool:_files -W /run/spawnd' \

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "base/base.h"
@@ -16,22 +17,26 @@ no_memory(void)
 }
 
 void
-findings_add(struct findings *f, int level, int status, const char *fmt, ...)
+findings_add(struct findings *f, enum finding_level level, int status,
+    const char *fmt, ...)
 {
 	struct finding *list;
+	char *raw, *text;
+	size_t size;
 	va_list ap;
 
-	list = reallocarray(f->list, f->n + 1, sizeof(*list));
-	if (list == NULL)
-		no_memory();
-	f->list = list;
-	list[f->n].level = level;
-	list[f->n].status = status;
 	va_start(ap, fmt);
-	if (vasprintf(&list[f->n].text, fmt, ap) == -1)
+	if (vasprintf(&raw, fmt, ap) == -1)
 		no_memory();
 	va_end(ap);
-	f->n++;
+	size = 4 * strlen(raw) + 1;
+	list = reallocarray(f->list, f->n + 1, sizeof(*list));
+	if (list == NULL || (text = malloc(size)) == NULL)
+		no_memory();
+	text_escape(text, size, raw, strlen(raw), false);
+	free(raw);
+	f->list = list;
+	list[f->n++] = (struct finding){ level, status, text };
 }
 
 const struct finding *

@@ -6,7 +6,6 @@
 #include <sys/select.h>
 #include <sys/stat.h>
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -32,7 +31,7 @@
 #define STUCK		USEC		/* nothing taken: nobody reads */
 #define LAST_WAIT	USEC		/* for a reader, at the end */
 
-static enum { TO_STDERR, TO_FILE, TO_SYSLOG } target;
+static enum log_target target;
 static const char *pool = "spawnd";
 static const char *path;		/* of the file */
 static int file = STDERR_FILENO;
@@ -81,12 +80,12 @@ open_by_name(int flags)
 }
 
 static const char *
-reason(int error)
+log_reason(int error)
 {
 	if (error == ELOOP)
 		return "is a link";
 	if (error == EMLINK)
-		return "has a second name";
+		return "has more than one hard link";
 	return error == EINVAL ? "is not a regular file" : strerror(error);
 }
 
@@ -109,7 +108,7 @@ open_terminal(void)
 }
 
 static int
-open_file(const struct log_conf *c, struct err *e)
+open_log_file(const struct log_conf *c, struct err *e)
 {
 	const char *name;
 	bool detached;
@@ -122,9 +121,9 @@ open_file(const struct log_conf *c, struct err *e)
 	if ((file = open_by_name(O_CREAT)) == -1) {
 		file = STDERR_FILENO;
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "--log: %s: %s", path, reason(errno));
+		    "--log: %s: %s", path, log_reason(errno));
 	}
-	target = TO_FILE;
+	target = LOG_TO_FILE;
 	if (c->jailed && !detached) {
 		close(dir);	/* it would lead out of the jail */
 		dir = -1;
@@ -140,12 +139,12 @@ log_open(const struct log_conf *c, struct err *e)
 	foreground = c->foreground;
 	environ_keep_time_zone();
 	if (c->to == LOG_TO_FILE)
-		return open_file(c, e);
+		return open_log_file(c, e);
 	journal = is_journal();
 	open_terminal();
 	if (c->to == LOG_TO_STDERR)
 		return 0;
-	target = TO_SYSLOG;
+	target = LOG_TO_SYSLOG;
 	if (syslog_open(c->jailed) == -1)
 		snprintf(complaint, sizeof(complaint), "syslog: %s: %s (lines "
 		    "are lost until it is there; name a file with --log)",
@@ -162,13 +161,13 @@ log_complaint(void)
 bool
 log_on_stderr(void)
 {
-	return target == TO_STDERR;
+	return target == LOG_TO_STDERR;
 }
 
 static void flush_backlog(void);
 
 static int
-take_file(int fd)
+take_log_file(int fd)
 {
 	/* A line that was cut is finished where it began, or never. */
 	flush_backlog();
@@ -178,7 +177,7 @@ take_file(int fd)
 	}
 	close(file);
 	file = fd;
-	log_info("log: opened again");
+	log_info("log: reopened");
 	return 0;
 }
 
@@ -197,19 +196,20 @@ is_log(int fd)
 int
 log_reopen(int fd, struct err *e)
 {
-	if (target != TO_FILE)
-		err_set(e, EX_USAGE, "--log: is no file");
+	if (target != LOG_TO_FILE)
+		err_set(e, EX_USAGE, "--log: the log does not go to a file");
 	else if (fd != -1 && !is_log(fd))
-		err_set(e, EX_USAGE, "--log: %s: what was passed is no file "
-		    "to be appended to, the old file is kept", path);
+		err_set(e, EX_USAGE, "--log: %s: the descriptor that was "
+		    "passed is not a file open for appending (the old file is "
+		    "kept)", path);
 	else if (fd == -1 && dir == -1)
 		err_set(e, EX_CANTCREAT, "--log: %s: cannot be reached from "
-		    "the jail, the old file is kept", path);
+		    "the jail (the old file is kept)", path);
 	else if (fd == -1 && (fd = open_by_name(0)) == -1)
-		err_set(e, err_status(errno, EX_CANTCREAT), "--log: %s: %s, "
-		    "the old file is kept", path, reason(errno));
+		err_set(e, err_status(errno, EX_CANTCREAT), "--log: %s: %s "
+		    "(the old file is kept)", path, log_reason(errno));
 	else
-		return take_file(fd);
+		return take_log_file(fd);
 	if (fd != -1)
 		close(fd);
 	return -1;
@@ -248,7 +248,7 @@ is_abandoned(int error)
 
 /* Writes what can be written now. Returns how much; errno: why not more. */
 static size_t
-write_some(const char *s, size_t len)
+write_ready(const char *s, size_t len)
 {
 	size_t done = 0;
 	ssize_t n;
@@ -256,9 +256,9 @@ write_some(const char *s, size_t len)
 	errno = 0;
 	while (done < len) {
 		/* A write of a chunk does not wait where poll(2) says so. */
-		if (target != TO_FILE && !writable(0))
+		if (target != LOG_TO_FILE && !writable(0))
 			break;
-		n = write(file, s + done, target != TO_FILE &&
+		n = write(file, s + done, target != LOG_TO_FILE &&
 		    len - done > CHUNK ? CHUNK : len - done);
 		if (n == -1 && errno == EINTR)
 			continue;
@@ -276,7 +276,7 @@ flush_backlog(void)
 
 	if (backlog_len == 0)
 		return;
-	n = write_some(backlog, backlog_len);
+	n = write_ready(backlog, backlog_len);
 	if (n == 0 && is_abandoned(errno)) {
 		for (; n < backlog_len; n++)
 			lost += backlog[n] == '\n';
@@ -309,13 +309,13 @@ put_stream(const char *s, size_t len)
 	if (backlog_len > 0)
 		flush_backlog();
 	if (backlog_len == 0) {
-		done = write_some(s, len);
+		done = write_ready(s, len);
 		error = errno;
 	}
 	if (done == len)
 		return 0;
 	/* A full disk is no slow reader: what it had no room for is gone. */
-	if (done == 0 && (target == TO_FILE || is_abandoned(error)))
+	if (done == 0 && (target == LOG_TO_FILE || is_abandoned(error)))
 		return -1;
 	if (backlog == NULL) {
 		if ((backlog = malloc(BACKLOG_SIZE)) == NULL)
@@ -336,14 +336,14 @@ log_ready(void)
 {
 	if (backlog_len > 0)
 		flush_backlog();
-	return backlog_len < (target == TO_FILE ? 1 : BACKLOG_SIZE / 2);
+	return backlog_len < (target == LOG_TO_FILE ? 1 : BACKLOG_SIZE / 2);
 }
 
 bool
 log_stuck(void)
 {
 	/* No wait makes room on a disk; what comes meanwhile is dropped. */
-	return backlog_len > 0 && (target == TO_FILE ||
+	return backlog_len > 0 && (target == LOG_TO_FILE ||
 	    loop_now() - taken >= STUCK);
 }
 
@@ -361,14 +361,14 @@ log_close(void)
 	while (backlog_len > 0 && loop_now() < until) {
 		(void)writable(100);
 		flush_backlog();
-		if (target == TO_FILE)
+		if (target == LOG_TO_FILE)
 			break;	/* it is always writable, however full */
 	}
 }
 
 /* "2026-01-31T23:59:59.123+01:00 "; returns its length. */
 static size_t
-stamp(char *buf, size_t size)
+format_time(char *buf, size_t size)
 {
 	struct timespec ts;
 	struct tm tm;
@@ -387,58 +387,25 @@ stamp(char *buf, size_t size)
 
 /* A line's beginning, of the target's form; level NULL: a worker's. */
 static size_t
-begin(char *buf, int priority, pid_t pid, const char *level)
+begin_line(char *buf, int priority, pid_t pid, const char *level)
 {
 	size_t n = 0;
 
-	if (target != TO_SYSLOG && journal)
+	if (target != LOG_TO_SYSLOG && journal)
 		n = (size_t)snprintf(buf, HEAD_SIZE, "<%d>", priority);
-	else if (target != TO_SYSLOG)
-		n = stamp(buf, HEAD_SIZE);
+	else if (target != LOG_TO_SYSLOG)
+		n = format_time(buf, HEAD_SIZE);
 	n += (size_t)snprintf(buf + n, HEAD_SIZE - n, "%s[%d]%s%s: ", pool,
 	    (int)pid, level != NULL ? " " : "", level != NULL ? level : "");
 	return n;
 }
 
-/* The controls that a terminal obeys: C0, and C1 in UTF-8. */
-static size_t
-count_control(const unsigned char *s, size_t len)
-{
-	if (s[0] < 0x20 || s[0] == 0x7f)
-		return 1;
-	return len > 1 && s[0] == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0 ? 2 : 0;
-}
-
-/* Copies bytes, control ones as \xNN, as long as there is room for them. */
-static size_t
-escape(char *to, size_t room, const char *s, size_t len)
-{
-	static const char hex[] = "0123456789abcdef";
-	const unsigned char *c = (const unsigned char *)s;
-	size_t i, n = 0, control = 0;
-
-	for (i = 0; i < len && n + 4 <= room; i++) {
-		if (control == 0)
-			control = count_control(c + i, len - i);
-		if (control == 0) {
-			to[n++] = s[i];
-			continue;
-		}
-		control--;
-		to[n++] = '\\';
-		to[n++] = 'x';
-		to[n++] = hex[c[i] >> 4];
-		to[n++] = hex[c[i] & 15];
-	}
-	return n;
-}
-
 /* line has room for a newline behind its len bytes. */
 static int
-put(int priority, char *line, size_t len)
+put_log(int priority, char *line, size_t len)
 {
 	line[len] = '\n';
-	if (target != TO_SYSLOG)
+	if (target != LOG_TO_SYSLOG)
 		return put_stream(line, len + 1);
 	if (syslog_send(facility | priority, line, len) == 0)
 		return 0;
@@ -448,34 +415,35 @@ put(int priority, char *line, size_t len)
 }
 
 static void
-finish(int priority, char *line, size_t len)
+finish_line(int priority, char *line, size_t len)
 {
 	char note[HEAD_SIZE + 64];
 	int saved = errno;
 	size_t n;
 
-	if (put(priority, line, len) == -1)
+	if (put_log(priority, line, len) == -1)
 		lost++;
 	else if (lost > 0) {
-		n = begin(note, LOG_WARNING, getpid(), "warning");
+		n = begin_line(note, LOG_WARNING, getpid(), "warning");
 		n += (size_t)snprintf(note + n, sizeof(note) - n - 1,
 		    "log: %lu lines were lost", lost);
-		if (put(LOG_WARNING, note, n) == 0)
+		if (put_log(LOG_WARNING, note, n) == 0)
 			lost = 0;
 	}
 	errno = saved;
 }
 
 static void
-put_own(int priority, const char *level, const char *fmt, va_list ap)
+put_message(int priority, const char *level, const char *fmt, va_list ap)
 {
 	char line[HEAD_SIZE + 2 * ERR_SIZE + 1], text[ERR_SIZE];
 	size_t n;
 
-	n = begin(line, priority, getpid(), level);
+	n = begin_line(line, priority, getpid(), level);
 	vsnprintf(text, sizeof(text), fmt, ap);
-	n += escape(line + n, sizeof(line) - n - 1, text, strlen(text));
-	finish(priority, line, n);
+	n += text_escape(line + n, sizeof(line) - n, text, strlen(text),
+	    false);
+	finish_line(priority, line, n);
 }
 
 void
@@ -484,7 +452,7 @@ log_warn(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	put_own(LOG_WARNING, "warning", fmt, ap);
+	put_message(LOG_WARNING, "warning", fmt, ap);
 	va_end(ap);
 }
 
@@ -494,7 +462,7 @@ log_info(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	put_own(LOG_INFO, "info", fmt, ap);
+	put_message(LOG_INFO, "info", fmt, ap);
 	va_end(ap);
 }
 
@@ -504,17 +472,17 @@ log_worker(pid_t pid, const char *text, size_t len, bool split, bool raw)
 	static char line[HEAD_SIZE + RAW_SIZE + 2];
 	size_t n = 0;
 
-	if (!raw || target == TO_SYSLOG)
-		n = begin(line, LOG_INFO, pid, NULL);
+	if (!raw || target == LOG_TO_SYSLOG)
+		n = begin_line(line, LOG_INFO, pid, NULL);
 	if (raw) {
 		len = len < RAW_SIZE ? len : RAW_SIZE;
 		memcpy(line + n, text, len);
 		n += len;
 	} else {
-		n += escape(line + n, ESCAPED_SIZE, text, len);
+		n += text_escape(line + n, ESCAPED_SIZE + 1, text, len, false);
 		if (split)
 			line[n++] = '\\';
 	}
-	finish(LOG_INFO, line, n);
+	finish_line(LOG_INFO, line, n);
 	return n + 1;
 }

@@ -45,7 +45,7 @@ loop_again(int signo)
  * terminal's driver sends for a write to it is not meant for us.
  */
 static void
-catch(int signo, siginfo_t *info, void *context)
+catch_signal(int signo, siginfo_t *info, void *context)
 {
 	int saved = errno;
 
@@ -123,7 +123,7 @@ loop_init(struct err *e)
 	base = event_base_new_with_config(config);
 	event_config_free(config);
 	if (base == NULL)
-		return err_set(e, EX_OSERR, "loop: cannot be made");
+		return err_set(e, EX_OSERR, "loop: cannot be created");
 	if (pipe2(wake, O_CLOEXEC | O_NONBLOCK) == -1)
 		return err_set(e, EX_OSERR, "pipe: %s", strerror(errno));
 	for (t = 0; t < NTIMERS; t++) {
@@ -161,7 +161,7 @@ loop_unblock_signals(void)
 int
 loop_signal(int signo, void (*handler)(int), struct err *e)
 {
-	struct sigaction sa = { .sa_sigaction = catch,
+	struct sigaction sa = { .sa_sigaction = catch_signal,
 	    .sa_flags = SA_RESTART | SA_SIGINFO };
 
 	on_signal[signo] = handler;
@@ -195,7 +195,7 @@ loop_timer(enum loop_timer t, uint64_t when, void (*handler)(void))
 }
 
 static struct loop_watch *
-watch(int fd, short what, void (*handler)(void *), void *arg)
+make_watch(int fd, short what, void (*handler)(void *), void *arg)
 {
 	struct loop_watch *w = calloc(1, sizeof(*w));
 
@@ -215,7 +215,7 @@ watch(int fd, short what, void (*handler)(void *), void *arg)
 struct loop_watch *
 loop_watch(int fd, void (*handler)(void *), void *arg)
 {
-	struct loop_watch *w = watch(fd, EV_READ | EV_PERSIST, handler,
+	struct loop_watch *w = make_watch(fd, EV_READ | EV_PERSIST, handler,
 	    arg);
 	int error;
 
@@ -231,13 +231,13 @@ loop_watch(int fd, void (*handler)(void *), void *arg)
 struct loop_watch *
 loop_watch_write(int fd, void (*handler)(void *), void *arg)
 {
-	return watch(fd, EV_WRITE | EV_PERSIST, handler, arg);
+	return make_watch(fd, EV_WRITE | EV_PERSIST, handler, arg);
 }
 
 struct loop_watch *
 loop_watch_once(int fd, void (*handler)(void *), void *arg)
 {
-	return watch(fd, EV_READ, handler, arg);
+	return make_watch(fd, EV_READ, handler, arg);
 }
 
 static void
@@ -256,7 +256,7 @@ loop_pause(struct loop_watch *w)
 }
 
 static void
-retry(void)
+retry_failed(void)
 {
 	struct loop_watch *w, *next;
 
@@ -265,7 +265,7 @@ retry(void)
 			forget_failed(w);
 	}
 	if (!TAILQ_EMPTY(&failed))
-		loop_timer(TIMER_RETRY, loop_now() + RETRY_PAUSE, retry);
+		loop_timer(TIMER_RETRY, loop_now() + RETRY_PAUSE, retry_failed);
 }
 
 void
@@ -275,7 +275,7 @@ loop_resume(struct loop_watch *w)
 		return;
 	w->failed = true;
 	TAILQ_INSERT_TAIL(&failed, w, entry);
-	loop_timer(TIMER_RETRY, loop_now() + RETRY_PAUSE, retry);
+	loop_timer(TIMER_RETRY, loop_now() + RETRY_PAUSE, retry_failed);
 }
 
 void

@@ -34,7 +34,7 @@ struct walk {
 static const int dir_flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
 
 static int
-leave(struct walk *w)
+walk_end(struct walk *w)
 {
 	int saved = errno;
 
@@ -46,11 +46,11 @@ leave(struct walk *w)
 
 /* Begins (again) at a root directory, or with a relative path from here. */
 static int
-begin(struct walk *w, bool absolute)
+walk_begin(struct walk *w, bool absolute)
 {
 	int fd;
 
-	leave(w);
+	walk_end(w);
 	w->len = 0;
 	if (w->root == -1)
 		fd = open(absolute ? "/" : ".", dir_flags);
@@ -72,7 +72,7 @@ cut_name(struct walk *w)
 }
 
 static int
-up(struct walk *w)
+walk_up(struct walk *w)
 {
 	int fd;
 
@@ -111,7 +111,7 @@ next_name(struct walk *w, char name[PATH_MAX])
  * has made it, but the way may have to end below another root directory.
  */
 static int
-follow(struct walk *w, int fd, const struct stat *st)
+walk_link(struct walk *w, int fd, const struct stat *st)
 {
 	char target[PATH_MAX], whole[PATH_MAX];
 	ssize_t n;
@@ -134,7 +134,7 @@ follow(struct walk *w, int fd, const struct stat *st)
 		return -1;
 	}
 	memcpy(w->rest, whole, sizeof(whole));
-	return n > 0 && target[0] == '/' ? begin(w, true) : 0;
+	return n > 0 && target[0] == '/' ? walk_begin(w, true) : 0;
 }
 
 static bool
@@ -178,7 +178,7 @@ may_replace(const struct stat *dir, const struct stat *entry,
 
 /* Notes the first directory on the way whose entry could be exchanged. */
 static void
-judge(struct walk *w, const char *name, const struct stat *entry)
+note_exposure(struct walk *w, const char *name, const struct stat *entry)
 {
 	struct exposure *x = w->exposure;
 	struct stat dir;
@@ -202,14 +202,14 @@ judge(struct walk *w, const char *name, const struct stat *entry)
 
 /* What a way's last step, which need not be a directory, ends at. */
 static int
-arrive(struct walk *w, const char *name, int flags)
+open_last(struct walk *w, const char *name, int flags)
 {
 	return openat(w->dirs[w->depth], name, flags | O_NOFOLLOW | O_CLOEXEC);
 }
 
 /* One step: a directory is entered, a link is followed. Returns 0 or -1. */
 static int
-step(struct walk *w, const char *name)
+walk_step(struct walk *w, const char *name)
 {
 	struct stat st = { 0 };
 	int fd, r = -1, saved;
@@ -217,21 +217,21 @@ step(struct walk *w, const char *name)
 	if (strcmp(name, ".") == 0)
 		return 0;
 	if (strcmp(name, "..") == 0)
-		return up(w);
+		return walk_up(w);
 	/* O_DIRECTORY has what is mounted on demand mounted. */
 	fd = openat(w->dirs[w->depth], name, dir_flags | O_NOFOLLOW);
 	if (fd == -1 && (errno == ENOTDIR || errno == ELOOP))
-		fd = arrive(w, name, O_PATH);
+		fd = open_last(w, name, O_PATH);
 	if (fd == -1 || fstat(fd, &st) == -1)
 		saved = errno;
 	else {
-		judge(w, name, &st);
+		note_exposure(w, name, &st);
 		if (S_ISDIR(st.st_mode) && w->depth + 1 < DEPTH_MAX) {
 			w->dirs[++w->depth] = fd;
 			return 0;
 		}
 		if (S_ISLNK(st.st_mode))
-			r = follow(w, fd, &st);
+			r = walk_link(w, fd, &st);
 		else
 			errno = S_ISDIR(st.st_mode) ? ENAMETOOLONG : ENOTDIR;
 		saved = errno;
@@ -243,7 +243,7 @@ step(struct walk *w, const char *name)
 }
 
 static int
-start(struct walk *w, int root, const char *path)
+walk_start(struct walk *w, int root, const char *path)
 {
 	w->root = root;
 	w->depth = -1;
@@ -252,7 +252,7 @@ start(struct walk *w, int root, const char *path)
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	return begin(w, path[0] == '/');
+	return walk_begin(w, path[0] == '/');
 }
 
 /* Goes all the way. Returns the directory, or -1 with errno set. */
@@ -261,11 +261,11 @@ walk(struct walk *w, int root, const char *path)
 {
 	char name[PATH_MAX];
 
-	if (start(w, root, path) == -1)
+	if (walk_start(w, root, path) == -1)
 		return -1;
 	while (next_name(w, name)) {
-		if (step(w, name) == -1)
-			return leave(w);
+		if (walk_step(w, name) == -1)
+			return walk_end(w);
 	}
 	return w->dirs[w->depth--];
 }
@@ -280,7 +280,7 @@ path_open_dir(int root, const char *path)
 	if (geteuid() != 0 && root == -1)
 		return open(path, dir_flags);
 	fd = walk(&w, root, path);
-	leave(&w);
+	walk_end(&w);
 	return fd;
 }
 
@@ -311,7 +311,7 @@ walk_above(struct walk *w, char name[PATH_MAX], struct stat *st)
 		    fstatat(w->dirs[w->depth], name, st,
 		    AT_SYMLINK_NOFOLLOW) == 0 && !S_ISLNK(st->st_mode))
 			return 0;
-		if (step(w, name) == -1)
+		if (walk_step(w, name) == -1)
 			return -1;
 	}
 	errno = EISDIR;
@@ -338,8 +338,8 @@ path_open_file(const char *path, int flags)
 
 	if (geteuid() != 0)
 		return open(path, flags | O_CLOEXEC);
-	if (start(&w, -1, path) == 0 && walk_above(&w, name, &st) == 0) {
-		fd = arrive(&w, name, flags);
+	if (walk_start(&w, -1, path) == 0 && walk_above(&w, name, &st) == 0) {
+		fd = open_last(&w, name, flags);
 		if (fd == -1 && errno == ELOOP)
 			errno = EXDEV;		/* it has become a link */
 		if (fd != -1 && is_borrowed(w.dirs[w.depth], fd)) {
@@ -348,7 +348,7 @@ path_open_file(const char *path, int flags)
 			errno = EMLINK;
 		}
 	}
-	leave(&w);
+	walk_end(&w);
 	return fd;
 }
 
@@ -361,8 +361,8 @@ path_find_exposure(int root, const char *path, const struct path_user *u,
 	struct stat st;
 
 	*x = (struct exposure){ .user = u };
-	if (start(&w, root, path) == 0 && walk_above(&w, name, &st) == 0) {
-		judge(&w, name, &st);
+	if (walk_start(&w, root, path) == 0 && walk_above(&w, name, &st) == 0) {
+		note_exposure(&w, name, &st);
 		x->found = x->found || may_write(&st, u);
 	} else if (w.depth >= 0 && errno == EISDIR && !x->found &&
 	    fstat(w.dirs[w.depth], &st) == 0) {
@@ -371,7 +371,7 @@ path_find_exposure(int root, const char *path, const struct path_user *u,
 		if (w.len == 0)
 			strlcpy(x->path, "/", sizeof(x->path));
 	}
-	leave(&w);
+	walk_end(&w);
 	return x->found;
 }
 
@@ -379,10 +379,10 @@ const char *
 path_reason(int error)
 {
 	if (error == EXDEV)
-		return "a link on the way there is not root's";
+		return "a symbolic link on the way is not owned by root";
 	if (error == EMLINK)
 		return "it has more than one hard link, in a directory that "
-		    "others may write";
+		    "others can write to";
 	return strerror(error);
 }
 

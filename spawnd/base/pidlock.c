@@ -53,7 +53,7 @@ pidlock_holder(int dir, const char *name, char who[HOLDER_SIZE])
 {
 	char buf[16] = "";
 	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
-	    O_NONBLOCK);
+	    O_NONBLOCK | O_NOCTTY);
 
 	if (fd != -1) {
 		if (read(fd, buf, sizeof(buf) - 1) == -1)

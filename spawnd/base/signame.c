@@ -68,7 +68,7 @@ signame_wait_status(int status, char *buf, size_t size)
 	const char *name;
 
 	if (status == STATUS_UNKNOWN) {
-		strlcpy(buf, "ended, it is not known how", size);
+		strlcpy(buf, "ended, its status is unknown", size);
 		return;
 	}
 	if (WIFEXITED(status)) {

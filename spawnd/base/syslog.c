@@ -56,7 +56,7 @@ syslog_facility(const char *s)
  * one the name is all of the path, and the working directory stays.
  */
 static int
-reconnect(void)
+syslog_connect(void)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	int r, saved;
@@ -96,14 +96,14 @@ syslog_open(bool jailed)
 		return -1;
 	if (!jailed && strlcpy(name, path, sizeof(name)) < sizeof(name)) {
 		free(path);
-		return reconnect();
+		return syslog_connect();
 	}
 	slash = strrchr(path, '/');
 	strlcpy(name, slash + 1, sizeof(name));
 	slash[slash == path ? 1 : 0] = '\0';
 	dir = path_detach(path_open_dir(-1, path), &detached);
 	free(path);
-	r = reconnect();
+	r = syslog_connect();
 	saved = errno;
 	if (jailed && dir != -1 && !detached) {
 		close(dir);	/* it would lead out of the jail */
@@ -136,7 +136,7 @@ syslog_send(int priority, const char *text, size_t len)
 	if (sock != -1 && (errno == EAGAIN || errno == ENOBUFS ||
 	    errno == EMSGSIZE))
 		return -1;
-	if (reconnect() == -1)
+	if (syslog_connect() == -1)
 		return -1;
 	return sendmsg(sock, &msg, MSG_NOSIGNAL) == -1 ? -1 : 0;
 }

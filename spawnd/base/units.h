@@ -11,4 +11,16 @@
 /* The status of an end that is not known: neither an exit nor a signal. */
 #define STATUS_UNKNOWN		(-1)
 
+static inline uint64_t
+min64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t
+max64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 #endif

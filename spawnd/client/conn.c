@@ -118,11 +118,12 @@ conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 	if ((t->fd = connect_in(dir, read)) != -1)
 		return 0;
 	if (errno == ECONNREFUSED || errno == ENOENT)
-		return err_set(e, EX_UNAVAILABLE, "%s: no pool runs there",
+		return err_set(e, EX_UNAVAILABLE, "%s: no pool is running "
+		    "there",
 		    dir);
-	return err_set(e, err_status(errno, EX_UNAVAILABLE), "%s: cannot be "
-	    "connected to: %s%s", dir, strerror(errno), errno == EACCES ?
-	    " (run it as who runs the pool, or as root)" : "");
+	return err_set(e, err_status(errno, EX_UNAVAILABLE), "%s: cannot "
+	    "connect: %s%s", dir, strerror(errno), errno == EACCES ?
+	    " (run it as the user who runs the pool, or as root)" : "");
 }
 
 void
@@ -135,7 +136,7 @@ conn_close(struct conn *t)
 
 /* Waits for the socket. Returns 0, or -1 with *e set. */
 static int
-await(struct conn *t, short events, bool patient, struct err *e)
+await_socket(struct conn *t, short events, bool patient, struct err *e)
 {
 	struct pollfd pfd = { .fd = t->fd, .events = events };
 	long long until = conn_clock() + CONN_TIMEOUT, left = -1;
@@ -195,15 +196,15 @@ conn_send(struct conn *t, const char *command, int fd, struct err *e)
 	t->greeted = false;
 	t->until = conn_clock() + CONN_WHOLE;
 	while (done < len) {
-		if (await(t, POLLOUT, false, e) == -1)
+		if (await_socket(t, POLLOUT, false, e) == -1)
 			return -1;
 		n = send_with(t->fd, line + done, len - done, fd);
 		/* Who has hung up has said why, which is still to be read. */
 		if (n == -1 && errno == EPIPE)
 			return 0;
 		if (n == -1 && errno != EAGAIN && errno != EINTR)
-			return err_set(e, EX_UNAVAILABLE, "the pool has "
-			    "gone: %s", strerror(errno));
+			return err_set(e, EX_UNAVAILABLE, "the pool closed the "
+			    "connection: %s", strerror(errno));
 		if (n > 0) {
 			done += (size_t)n;
 			fd = -1;
@@ -213,11 +214,11 @@ conn_send(struct conn *t, const char *command, int fd, struct err *e)
 }
 
 static int
-receive(struct conn *t, bool patient, struct err *e)
+receive_more(struct conn *t, bool patient, struct err *e)
 {
 	ssize_t n;
 
-	if (await(t, POLLIN, patient, e) == -1)
+	if (await_socket(t, POLLIN, patient, e) == -1)
 		return -1;
 	n = read(t->fd, t->buf + t->input.len, sizeof(t->buf) -
 	    t->input.len);
@@ -225,14 +226,14 @@ receive(struct conn *t, bool patient, struct err *e)
 		return 0;
 	if (n <= 0)
 		return err_set(e, EX_UNAVAILABLE, "the pool ended before it "
-		    "had answered");
+		    "answered");
 	t->input.len += (size_t)n;
 	return 0;
 }
 
 /* What it refused, as far as its words can be passed on. */
 static int
-refused(const struct proto_record *r, struct err *e)
+set_refused(const struct proto_record *r, struct err *e)
 {
 	char text[900];
 	double status;
@@ -247,13 +248,13 @@ refused(const struct proto_record *r, struct err *e)
 static int
 not_an_answer(struct err *e)
 {
-	return err_set(e, EX_PROTOCOL, "what was answered is not spawnd's "
-	    "language");
+	return err_set(e, EX_PROTOCOL, "the answer is not in spawnd's "
+	    "protocol");
 }
 
 /* A line that was received. Returns 2 if there is nothing to say of it. */
 static int
-take(struct conn *t, struct proto_record *r, struct err *e)
+take_answer_line(struct conn *t, struct proto_record *r, struct err *e)
 {
 	static const char greeting[] = "spawnd ";
 	size_t len = sizeof(greeting) - 1;
@@ -262,14 +263,14 @@ take(struct conn *t, struct proto_record *r, struct err *e)
 		t->greeted = true;
 		if (strcmp(t->line + len, "1") != 0)
 			return err_set(e, EX_PROTOCOL, "the pool's spawnd "
-			    "speaks another version of the language");
+			    "speaks another version of the protocol");
 		return 2;
 	}
 	r->fields = t->fields;
 	if (proto_parse(t->line, r) == -1)
 		return not_an_answer(e);
 	if (strcmp(r->kind, "error") == 0)
-		return refused(r, e);
+		return set_refused(r, e);
 	if (!t->greeted)
 		return not_an_answer(e);
 	return strcmp(r->kind, "end") == 0 ? 0 : 1;
@@ -284,11 +285,11 @@ conn_next(struct conn *t, bool patient, struct proto_record *r,
 	for (;;) {
 		switch (proto_next(&t->input, t->line)) {
 		case PROTO_GOT:
-			if ((got = take(t, r, e)) != 2)
+			if ((got = take_answer_line(t, r, e)) != 2)
 				return got;
 			break;
 		case PROTO_NONE:
-			if (receive(t, patient, e) == -1)
+			if (receive_more(t, patient, e) == -1)
 				return -1;
 			break;
 		default:

@@ -37,7 +37,7 @@ is_directory(const char *path)
 
 /* The directories of all pools' directories; root's and, if so, our own. */
 static int
-bases(char *list[2])
+find_bases(char *list[2])
 {
 	const char *own = getenv("XDG_RUNTIME_DIR");
 	int n = 0;
@@ -52,7 +52,7 @@ bases(char *list[2])
 }
 
 static int
-add(struct pools *p, const char *base, const char *name, struct err *e)
+add_pool(struct pools *p, const char *base, const char *name, struct err *e)
 {
 	struct found *list;
 
@@ -71,7 +71,7 @@ add(struct pools *p, const char *base, const char *name, struct err *e)
 }
 
 static int
-compare(const void *a, const void *b)
+compare_pools(const void *a, const void *b)
 {
 	const struct found *x = a, *y = b;
 
@@ -94,7 +94,7 @@ ask_alive(struct pools *p, const char *dir)
 }
 
 static int
-scan(struct pools *p, const char *base, struct err *e)
+scan_base(struct pools *p, const char *base, struct err *e)
 {
 	struct dirent *de;
 	char *path;
@@ -110,7 +110,7 @@ scan(struct pools *p, const char *base, struct err *e)
 		if (asprintf(&path, "%s/%s", base, de->d_name) == -1)
 			continue;
 		if (is_directory(path) && ask_alive(p, path))
-			r = add(p, base, de->d_name, e);
+			r = add_pool(p, base, de->d_name, e);
 		free(path);
 	}
 	closedir(d);
@@ -124,18 +124,18 @@ find_named(const char *name, struct pools *p, struct err *e)
 	char *list[2], *path;
 	int i, n, r = 0;
 
-	n = bases(list);
+	n = find_bases(list);
 	for (i = 0; i < n && r == 0 && p->n == 0; i++) {
 		if (asprintf(&path, "%s/%s", list[i], name) == -1)
 			continue;
 		if (is_trusted(list[i]) && is_directory(path))
-			r = add(p, list[i], name, e);
+			r = add_pool(p, list[i], name, e);
 		free(path);
 	}
 	for (i = 0; i < n; i++)
 		free(list[i]);
 	if (r == 0 && p->n == 0)
-		return err_set(e, EX_UNAVAILABLE, "-p: %s: no pool of that "
+		return err_set(e, EX_UNAVAILABLE, "-p: %s: no pool has this "
 		    "name (spawnctl list shows them)", name);
 	return r;
 }
@@ -148,17 +148,17 @@ pools_find(const char *which, struct pools *p, struct err *e)
 
 	*p = (struct pools){ NULL, 0, 0 };
 	if (which != NULL && strchr(which, '/') != NULL)
-		return add(p, "", which, e);
+		return add_pool(p, "", which, e);
 	if (which != NULL)
 		return find_named(which, p, e);
-	n = bases(list);
+	n = find_bases(list);
 	for (i = 0; i < n; i++) {
 		if (r == 0)
-			r = scan(p, list[i], e);
+			r = scan_base(p, list[i], e);
 		free(list[i]);
 	}
 	if (p->n > 1)
-		qsort(p->list, p->n, sizeof(*p->list), compare);
+		qsort(p->list, p->n, sizeof(*p->list), compare_pools);
 	return r;
 }
 
@@ -197,14 +197,14 @@ pools_log(const char *dir, struct err *e)
 	snprintf(path, sizeof(path), "%s/log", dir);
 	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	if (fd == -1) {
-		no_path(dir, "it does not say where the log is", e);
+		no_path(dir, "the path of its log is not recorded there", e);
 		return NULL;
 	}
 	n = fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
 	    st.st_uid != geteuid() ? -1 : read(fd, buf, sizeof(buf) - 1);
 	close(fd);
 	if (n <= 1 || buf[n - 1] != '\n' || buf[0] != '/') {
-		no_path(dir, "what it says of the log is not yours", e);
+		no_path(dir, "the path of its log was not recorded by you", e);
 		return NULL;
 	}
 	buf[n - 1] = '\0';
@@ -235,5 +235,6 @@ pools_open_log(const char *path, struct err *e)
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1)
 		return fd;
 	close(fd);
-	return err_set(e, EX_CANTCREAT, "%s: is not a file of its own", path);
+	return err_set(e, EX_CANTCREAT, "%s: is not a regular file with a "
+	    "single hard link", path);
 }

@@ -11,7 +11,7 @@
 
 /* One block holds the fields, then the text they point to. */
 static int
-copy(struct proto_record *to, const struct proto_record *r)
+copy_record(struct proto_record *to, const struct proto_record *r)
 {
 	size_t size = (size_t)r->n * sizeof(*r->fields);
 	char *text;
@@ -51,7 +51,7 @@ reply_add(struct reply *a, const struct proto_record *r, struct err *e)
 			return err_set(e, EX_OSERR, "out of memory");
 		a->list = list;
 	}
-	if (copy(&a->list[a->n], r) == -1)
+	if (copy_record(&a->list[a->n], r) == -1)
 		return err_set(e, EX_OSERR, "out of memory");
 	a->n++;
 	return 0;
@@ -120,7 +120,8 @@ reply_cut(const struct proto_record *r, const char *key, char *buf,
 {
 	const char *value = proto_get(r, key);
 
-	proto_show(value != NULL ? value : "", buf, size);
+	value = value != NULL ? value : "";
+	text_escape(buf, size, value, strlen(value), true);
 	return buf;
 }
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A status in the words of php-fpm's status page, for monitors that read
- * that. What only php-fpm can know, such as requests, is left out.
+ * that. What only php-fpm can know, such as requests, is left out. The page is
+ * a JSON object whose members keep their order; the other forms are made of
+ * it.
  */
-#include <ctype.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
@@ -13,50 +16,34 @@
 #include "client/client.h"
 #include "proto/proto.h"
 
-#define ITEMS_MAX	16
-
-enum form { TEXT, JSON, XML, OPENMETRICS };
-
-/* One line of it. */
-struct item {
-	const char	*key;		/* as text and JSON have it */
-	const char	*text;		/* NULL: it is a number */
-	double		 number;
-	bool		 time;		/* of seconds since the epoch */
-};
-
-struct page {
-	struct item	 items[ITEMS_MAX];
-	size_t		 n;
-};
+enum fpm_form { TEXT, JSON, XML, OPENMETRICS };
 
 static void
-add_text(struct page *p, const char *key, const char *text)
+add_text(json_t *page, const char *key, const char *text)
 {
-	p->items[p->n++] = (struct item){ key, text, 0, false };
+	json_object_set_new(page, key, json_string(text));
 }
 
 static void
-add_number(struct page *p, const char *key, double number)
+add_number(json_t *page, const char *key, double n)
 {
-	p->items[p->n++] = (struct item){ key, NULL, number, false };
-}
+	char digits[400];
 
-static void
-add_time(struct page *p, double when)
-{
-	p->items[p->n++] = (struct item){ "start time", NULL, when, true };
+	/* This rounds, and has a limit, as no cast has. */
+	snprintf(digits, sizeof(digits), "%.0f", n);
+	json_object_set_new(page, key, json_integer(strtoll(digits, NULL,
+	    10)));
 }
 
 /* What is not known is not added. */
 static void
-add_known(struct page *p, const char *key, const struct reply *a,
+add_known(json_t *page, const char *key, const struct reply *a,
     const char *kind, const char *field)
 {
 	double n;
 
 	if (reply_number(a, kind, field, &n))
-		add_number(p, key, n);
+		add_number(page, key, n);
 }
 
 /*
@@ -73,71 +60,71 @@ count_processes(const struct reply *a)
 }
 
 static void
-add_processes(struct page *p, const struct reply *a)
+add_processes(json_t *page, const struct reply *a)
 {
 	double total = count_processes(a), active;
 
 	if (reply_number(a, "connections", "now", &active)) {
 		active = active < total ? active : total;
-		add_number(p, "idle processes", total - active);
-		add_number(p, "active processes", active);
+		add_number(page, "idle processes", total - active);
+		add_number(page, "active processes", active);
 	}
-	add_number(p, "total processes", total);
-	add_known(p, "max active processes", a, "connections", "peak");
-	add_known(p, "max children reached", a, "count", "saturations");
+	add_number(page, "total processes", total);
+	add_known(page, "max active processes", a, "connections", "peak");
+	add_known(page, "max children reached", a, "count", "saturations");
 }
 
 static void
-fill_pool(struct page *p, const struct reply *a, char name[SHOW_SIZE])
+fill_pool(json_t *page, const struct reply *a)
 {
 	double min = reply_value(a, "pool", "min", 0);
 	double max = reply_value(a, "pool", "max", 0);
+	char name[SHOW_SIZE];
 
-	p->n = 0;
-	add_text(p, "pool", reply_show(reply_find(a, "pool"), "name",
+	add_text(page, "pool", reply_show(reply_find(a, "pool"), "name",
 	    name));
-	add_text(p, "process manager", min == max ? "static" :
+	add_text(page, "process manager", min == max ? "static" :
 	    min == 0 ? "ondemand" : "dynamic");
-	add_time(p, reply_value(a, "pool", "started", 0));
-	add_number(p, "start since", reply_value(a, "pool", "uptime", 0));
-	add_known(p, "listen queue", a, "queue", "now");
-	add_known(p, "max listen queue", a, "queue", "peak");
-	add_known(p, "listen queue len", a, "queue", "limit");
-	add_processes(p, a);
+	add_number(page, "start time", reply_value(a, "pool", "started", 0));
+	add_number(page, "start since", reply_value(a, "pool", "uptime", 0));
+	add_known(page, "listen queue", a, "queue", "now");
+	add_known(page, "max listen queue", a, "queue", "peak");
+	add_known(page, "listen queue len", a, "queue", "limit");
+	add_processes(page, a);
 }
 
 static void
-fill_worker(struct page *p, const struct reply *a,
+fill_worker(json_t *page, const struct reply *a,
     const struct proto_record *r)
 {
 	double now = reply_value(a, "pool", "started", 0) +
 	    reply_value(a, "pool", "uptime", 0);
 	double pid = 0, age = 0, n;
 
-	p->n = 0;
 	proto_get_number(r, "pid", &pid);
-	add_number(p, "pid", pid);
+	add_number(page, "pid", pid);
 	if (proto_get_number(r, "connections", &n))
-		add_text(p, "state", n > 0 ? "Running" : "Idle");
+		add_text(page, "state", n > 0 ? "Running" : "Idle");
 	proto_get_number(r, "age", &age);
-	add_time(p, now - age);
-	add_number(p, "start since", age);
+	add_number(page, "start time", now - age);
+	add_number(page, "start since", age);
 	if (proto_get_number(r, "busy", &n))
-		add_number(p, "request duration", n * 1e6);
+		add_number(page, "request duration", n * 1e6);
 }
 
+/* One line of the text, its value but for a time as the other forms have it. */
 static void
-put_text(FILE *f, const struct item *i)
+put_fpm_line(FILE *f, const char *key, const json_t *value)
 {
-	char when[64];
-	time_t t = (time_t)i->number;
+	time_t t = (time_t)json_integer_value(value);
 	struct tm tm;
+	char when[64];
 
-	fprintf(f, "%s:%*s", i->key, (int)(21 - strlen(i->key)), "");
-	if (i->text != NULL)
-		fprintf(f, "%s\n", i->text);
-	else if (!i->time)
-		fprintf(f, "%.0f\n", i->number);
+	fprintf(f, "%s:%*s", key, (int)(21 - strlen(key)), "");
+	if (json_is_string(value))
+		fprintf(f, "%s\n", json_string_value(value));
+	else if (strcmp(key, "start time") != 0)
+		fprintf(f, "%lld\n", (long long)json_integer_value(value));
 	else if (localtime_r(&t, &tm) != NULL && strftime(when, sizeof(when),
 	    "%d/%b/%Y:%H:%M:%S %z", &tm) > 0)
 		fprintf(f, "%s\n", when);
@@ -146,125 +133,138 @@ put_text(FILE *f, const struct item *i)
 }
 
 static void
-put_json(FILE *f, const struct item *i, bool first)
+put_text(FILE *f, json_t *page)
 {
-	const char *s;
+	json_t *value, *worker;
+	const char *key;
+	size_t i;
 
-	fprintf(f, "%s\"%s\":", first ? "" : ",", i->key);
-	if (i->text == NULL) {
-		fprintf(f, "%.0f", i->number);
-		return;
+	json_object_foreach(page, key, value) {
+		if (!json_is_array(value)) {
+			put_fpm_line(f, key, value);
+			continue;
+		}
+		json_array_foreach(value, i, worker) {
+			fputs("\n************************\n", f);
+			put_text(f, worker);
+		}
 	}
-	/* Control characters are shown already. */
-	fputc('"', f);
-	for (s = i->text; *s != '\0'; s++) {
-		if (*s == '"' || *s == '\\')
-			fputc('\\', f);
-		fputc(*s, f);
-	}
-	fputc('"', f);
 }
 
 static void
-put_name(FILE *f, const char *key, char blank)
+put_fpm_name(FILE *f, const char *key, char blank)
 {
 	for (; *key != '\0'; key++)
 		fputc(*key == ' ' ? blank : *key, f);
 }
 
 static void
-put_xml(FILE *f, const struct item *i)
+put_element(FILE *f, const char *key, const json_t *value)
 {
-	const char *s;
+	const char *s = json_string_value(value);
 
 	fputc('<', f);
-	put_name(f, i->key, '-');
+	put_fpm_name(f, key, '-');
 	fputc('>', f);
-	if (i->text == NULL)
-		fprintf(f, "%.0f", i->number);
-	for (s = i->text; s != NULL && *s != '\0'; s++) {
+	if (s == NULL)
+		fprintf(f, "%lld", (long long)json_integer_value(value));
+	for (; s != NULL && *s != '\0'; s++) {
 		if (*s == '<' || *s == '>' || *s == '&')
 			fprintf(f, "&#%d;", *s);
 		else
 			fputc(*s, f);
 	}
 	fputs("</", f);
-	put_name(f, i->key, '-');
+	put_fpm_name(f, key, '-');
 	fputs(">\n", f);
 }
 
-/* Names in which OpenMetrics differs from the other forms. */
-static const char *
-metric(const char *key)
-{
-	return strcmp(key, "listen queue len") == 0 ? "listen queue length" :
-	    key;
-}
-
 static void
-put_metric(FILE *f, const struct item *i)
+put_xml(FILE *f, json_t *page)
 {
-	if (i->text != NULL || i->time)
-		return;
-	fputs("# HELP phpfpm_", f);
-	put_name(f, metric(i->key), '_');
-	fprintf(f, " As %s of the status page.\n# TYPE phpfpm_",
-	    i->key);
-	put_name(f, metric(i->key), '_');
-	fputs(" gauge\nphpfpm_", f);
-	put_name(f, metric(i->key), '_');
-	fprintf(f, " %.0f\n", i->number);
-}
-
-static void
-put_page(FILE *f, const struct page *p, enum form form)
-{
+	json_t *value, *worker;
+	const char *key;
 	size_t i;
 
-	for (i = 0; i < p->n; i++) {
-		switch (form) {
-		case TEXT:
-			put_text(f, &p->items[i]);
-			break;
-		case JSON:
-			put_json(f, &p->items[i], i == 0);
-			break;
-		case XML:
-			put_xml(f, &p->items[i]);
-			break;
-		case OPENMETRICS:
-			put_metric(f, &p->items[i]);
-			break;
+	json_object_foreach(page, key, value) {
+		if (!json_is_array(value)) {
+			put_element(f, key, value);
+			continue;
 		}
+		fputs("<processes>\n", f);
+		json_array_foreach(value, i, worker) {
+			fputs("<process>\n", f);
+			put_xml(f, worker);
+			fputs("</process>\n", f);
+		}
+		fputs("</processes>\n", f);
+	}
+}
+
+/* Only what is a figure, of the pool alone. */
+static void
+put_metrics(FILE *f, json_t *page)
+{
+	const char *key, *name;
+	json_t *value;
+
+	json_object_foreach(page, key, value) {
+		if (!json_is_integer(value) || strcmp(key, "start time") == 0)
+			continue;
+		/* OpenMetrics differs from the other forms. */
+		name = strcmp(key, "listen queue len") == 0 ?
+		    "listen queue length" : key;
+		fputs("# HELP phpfpm_", f);
+		put_fpm_name(f, name, '_');
+		fprintf(f, " As %s of the status page.\n# TYPE phpfpm_", key);
+		put_fpm_name(f, name, '_');
+		fputs(" gauge\nphpfpm_", f);
+		put_fpm_name(f, name, '_');
+		fprintf(f, " %lld\n", (long long)json_integer_value(value));
 	}
 }
 
 static void
-put_workers(FILE *f, const struct reply *a, enum form form)
+put_page(FILE *f, json_t *page, enum fpm_form form)
 {
-	static const char *const before[] = {
-		[TEXT] = "\n************************\n", [JSON] = "{",
-		[XML] = "<process>\n",
-	};
-	static const char *const after[] = {
-		[TEXT] = "", [JSON] = "}", [XML] = "</process>\n",
-	};
+	switch (form) {
+	case TEXT:
+		put_text(f, page);
+		break;
+	case JSON:
+		json_dumpf(page, f, JSON_COMPACT | JSON_PRESERVE_ORDER);
+		fputc('\n', f);
+		break;
+	case XML:
+		fputs("<?xml version=\"1.0\" ?>\n<status>\n", f);
+		put_xml(f, page);
+		fputs("</status>\n", f);
+		break;
+	case OPENMETRICS:
+		fputs("# HELP phpfpm_up Whether the pool was reached.\n"
+		    "# TYPE phpfpm_up gauge\nphpfpm_up 1\n", f);
+		put_metrics(f, page);
+		fputs("# EOF\n", f);
+		break;
+	}
+}
+
+/* The workers that run, a page each. */
+static json_t *
+make_workers(const struct reply *a)
+{
+	json_t *list = json_array(), *page;
 	const struct proto_record *r;
-	struct page page;
-	bool first = true;
 	size_t i = 0;
 
 	while ((r = reply_next(a, "worker", &i)) != NULL) {
 		if (proto_get(r, "pid") == NULL)
 			continue;
-		if (!first && form == JSON)
-			fputc(',', f);
-		first = false;
-		fill_worker(&page, a, r);
-		fputs(before[form], f);
-		put_page(f, &page, form);
-		fputs(after[form], f);
+		page = json_object();
+		fill_worker(page, a, r);
+		json_array_append_new(list, page);
 	}
+	return list;
 }
 
 int
@@ -287,35 +287,18 @@ int
 writer_fpm(FILE *f, const struct reply *a, const char *name, bool full,
     struct err *e)
 {
-	static const char *const begin[] = {
-		[TEXT] = "", [JSON] = "{",
-		[XML] = "<?xml version=\"1.0\" ?>\n<status>\n",
-		[OPENMETRICS] = ("# HELP phpfpm_up Whether the pool was "
-		    "reached.\n# TYPE phpfpm_up gauge\nphpfpm_up 1\n"),
-	};
-	static const char *const list[][2] = {
-		[TEXT] = { "", "" }, [JSON] = { ",\"processes\":[", "]" },
-		[XML] = { "<processes>\n", "</processes>\n" },
-	};
-	static const char *const end[] = {
-		[TEXT] = "", [JSON] = "}\n", [XML] = "</status>\n",
-		[OPENMETRICS] = "# EOF\n",
-	};
 	int form = writer_fpm_form(name);
-	char pool[SHOW_SIZE];
-	struct page page;
+	json_t *page;
 
 	if (form == -1)
 		return err_set(e, EX_USAGE, "%s", name);
-	fill_pool(&page, a, pool);
-	fputs(begin[form], f);
-	put_page(f, &page, (enum form)form);
-	if (full && form != OPENMETRICS) {
-		fputs(list[form][0], f);
-		put_workers(f, a, (enum form)form);
-		fputs(list[form][1], f);
-	}
-	fputs(end[form], f);
+	if ((page = json_object()) == NULL)
+		return err_set(e, EX_OSERR, "out of memory");
+	fill_pool(page, a);
+	if (full)
+		json_object_set_new(page, "processes", make_workers(a));
+	put_page(f, page, (enum fpm_form)form);
+	json_decref(page);
 	return fflush(f) == EOF || ferror(f) ? err_set(e, EX_IOERR,
 	    "cannot write") : 0;
 }

@@ -37,7 +37,7 @@ is_text(const char *key)
  * the one that neither JSON nor JSON_ENSURE_ASCII keeps from a terminal.
  */
 static json_t *
-text(const char *value)
+make_text(const char *value)
 {
 	char buf[SHOW_SIZE];
 	json_t *j = NULL;
@@ -46,32 +46,32 @@ text(const char *value)
 		j = json_string(value);
 	if (j != NULL)
 		return j;
-	proto_show(value, buf, sizeof(buf));
+	text_escape(buf, sizeof(buf), value, strlen(value), true);
 	return json_string(buf);
 }
 
 static json_t *
-value(const struct proto_record *r, int i)
+make_value(const struct proto_record *r, int i)
 {
 	const char *s = r->fields[i].value;
 	double n;
 
 	if (is_text(r->fields[i].key))
-		return text(s);
+		return make_text(s);
 	if (proto_get_number(r, r->fields[i].key, &n)) {
 		if (strchr(s, '.') != NULL)
 			return json_real(n);
 		if (n < 9007199254740992.0)
 			return json_integer((json_int_t)n);
-		return text(s);
+		return make_text(s);
 	}
 	if (strcmp(s, "yes") == 0 || strcmp(s, "no") == 0)
 		return json_boolean(s[0] == 'y');
-	return text(s);
+	return make_text(s);
 }
 
 static json_t *
-object(const struct proto_record *r)
+make_object(const struct proto_record *r)
 {
 	json_t *j = json_object();
 	int i;
@@ -81,7 +81,7 @@ object(const struct proto_record *r)
 		if (json_object_get(j, r->fields[i].key) != NULL)
 			continue;
 		if (json_object_set_new(j, r->fields[i].key,
-		    value(r, i)) == -1) {
+		    make_value(r, i)) == -1) {
 			json_decref(j);
 			return NULL;
 		}
@@ -102,7 +102,7 @@ list_name(const char *kind)
 }
 
 static int
-add(json_t *top, const struct proto_record *r)
+add_record(json_t *top, const struct proto_record *r)
 {
 	const char *name = list_name(r->kind);
 	json_t *j;
@@ -110,14 +110,14 @@ add(json_t *top, const struct proto_record *r)
 	if (name == NULL) {
 		if (json_object_get(top, r->kind) != NULL)
 			return 0;
-		return json_object_set_new(top, r->kind, object(r));
+		return json_object_set_new(top, r->kind, make_object(r));
 	}
 	if ((j = json_object_get(top, name)) == NULL) {
 		if (json_object_set_new(top, name, json_array()) == -1)
 			return -1;
 		j = json_object_get(top, name);
 	}
-	return json_array_append_new(j, object(r));
+	return json_array_append_new(j, make_object(r));
 }
 
 int
@@ -131,7 +131,7 @@ writer_json(FILE *f, const struct reply *a, struct err *e)
 		r = json_object_set_new(top, "protocol",
 		    json_integer(PROTO_VERSION));
 	for (i = 0; r == 0 && i < a->n; i++)
-		r = add(top, &a->list[i]);
+		r = add_record(top, &a->list[i]);
 	if (r == -1) {
 		json_decref(top);
 		return err_set(e, EX_OSERR, "out of memory");

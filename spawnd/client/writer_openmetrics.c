@@ -106,7 +106,7 @@ put_label(FILE *f, const char *name, const char *value)
 	char buf[SHOW_SIZE];
 	const char *s;
 
-	proto_show(value, buf, sizeof(buf));
+	text_escape(buf, sizeof(buf), value, strlen(value), true);
 	fprintf(f, "%s=\"", name);
 	for (s = buf; *s != '\0'; s++) {
 		if (*s == '\\' || *s == '"')
@@ -117,7 +117,7 @@ put_label(FILE *f, const char *name, const char *value)
 }
 
 static void
-put_head(FILE *f, const char *name, const char *type, const char *unit,
+put_metric_head(FILE *f, const char *name, const char *type, const char *unit,
     const char *help)
 {
 	fprintf(f, "# TYPE spawnd_%s %s\n", name, type);
@@ -127,7 +127,7 @@ put_head(FILE *f, const char *name, const char *type, const char *unit,
 }
 
 static void
-put_name(FILE *f, const struct metric *m, const char *pool)
+put_metric_name(FILE *f, const struct metric *m, const char *pool)
 {
 	fprintf(f, "spawnd_%s%s{", m->name, strcmp(m->type, "counter") == 0 ?
 	    "_total" : "");
@@ -136,7 +136,7 @@ put_name(FILE *f, const struct metric *m, const char *pool)
 
 /* As it was received, it is a number of this form too. */
 static void
-put_value(FILE *f, const struct proto_record *r, const char *key)
+put_metric_value(FILE *f, const struct proto_record *r, const char *key)
 {
 	fprintf(f, "} %s\n", proto_get(r, key));
 }
@@ -150,9 +150,9 @@ put_metric(FILE *f, const struct reply *a, const struct metric *m,
 
 	if (!proto_get_number(r, m->key, &n))
 		return;
-	put_head(f, m->name, m->type, m->unit, m->help);
-	put_name(f, m, pool);
-	put_value(f, r, m->key);
+	put_metric_head(f, m->name, m->type, m->unit, m->help);
+	put_metric_name(f, m, pool);
+	put_metric_value(f, r, m->key);
 }
 
 static void
@@ -170,12 +170,12 @@ put_each(FILE *f, const struct reply *a, const struct metric *m,
 		    !proto_get_number(r, m->key, &n))
 			continue;
 		if (!head)
-			put_head(f, m->name, m->type, m->unit, m->help);
+			put_metric_head(f, m->name, m->type, m->unit, m->help);
 		head = true;
-		put_name(f, m, pool);
+		put_metric_name(f, m, pool);
 		fputc(',', f);
 		put_label(f, "slot", slot);
-		put_value(f, r, m->key);
+		put_metric_value(f, r, m->key);
 	}
 }
 
@@ -191,14 +191,14 @@ put_states(FILE *f, const struct reply *a, const char *pool)
 	size_t i;
 	double n;
 
-	put_head(f, m.name, m.type, m.unit, m.help);
+	put_metric_head(f, m.name, m.type, m.unit, m.help);
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		if (!proto_get_number(r, states[i], &n))
 			continue;
-		put_name(f, &m, pool);
+		put_metric_name(f, &m, pool);
 		fputc(',', f);
 		put_label(f, "state", states[i]);
-		put_value(f, r, states[i]);
+		put_metric_value(f, r, states[i]);
 	}
 }
 
@@ -212,9 +212,9 @@ put_guarantees(FILE *f, const struct reply *a, const char *pool)
 	int i;
 
 	if (r->n > 0)
-		put_head(f, m.name, m.type, m.unit, m.help);
+		put_metric_head(f, m.name, m.type, m.unit, m.help);
 	for (i = 0; i < r->n; i++) {
-		put_name(f, &m, pool);
+		put_metric_name(f, &m, pool);
 		fputc(',', f);
 		put_label(f, "name", r->fields[i].key);
 		fprintf(f, "} %d\n", strcmp(r->fields[i].value, "yes") == 0);
@@ -229,7 +229,7 @@ put_info(FILE *f, const struct reply *a, const char *pool)
 	const char *value;
 	size_t i;
 
-	put_head(f, "pool_info", "gauge", "", "What the pool is.");
+	put_metric_head(f, "pool_info", "gauge", "", "What the pool is.");
 	fputs("spawnd_pool_info{", f);
 	put_label(f, "pool", pool);
 	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {

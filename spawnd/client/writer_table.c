@@ -10,7 +10,8 @@
 
 /* A count, or "?" for what is not known. */
 static const char *
-count(const struct reply *a, const char *kind, const char *key, char buf[32])
+table_count(const struct reply *a, const char *kind, const char *key,
+    char buf[32])
 {
 	double n;
 
@@ -22,7 +23,7 @@ count(const struct reply *a, const char *kind, const char *key, char buf[32])
 }
 
 static void
-write_pool(FILE *f, const struct reply *a)
+table_pool(FILE *f, const struct reply *a)
 {
 	const struct proto_record *p = reply_find(a, "pool");
 	char text[SHOW_SIZE], span[32];
@@ -45,7 +46,7 @@ write_pool(FILE *f, const struct reply *a)
 }
 
 static void
-write_workers(FILE *f, const struct reply *a)
+table_workers(FILE *f, const struct reply *a)
 {
 	static const char *const states[] = { "starting", "retiring",
 	    "stopping", "backoff" };
@@ -54,13 +55,14 @@ write_workers(FILE *f, const struct reply *a)
 	char x[32], y[32];
 	size_t i;
 
-	fprintf(f, "  workers      %s of %s", count(a, "workers", "ready", x),
-	    count(a, "pool", "target", y));
+	fprintf(f, "  workers      %s of %s",
+	    table_count(a, "workers", "ready", x),
+	    table_count(a, "pool", "target", y));
 	if (min < max)
 		fprintf(f, " (%.0f to %.0f)", min, max);
 	if (reply_number(a, "sum", "busy", &n))
-		fprintf(f, " ready: %s busy, %s idle", count(a, "sum",
-		    "busy", x), count(a, "sum", "idle", y));
+		fprintf(f, " ready: %s busy, %s idle", table_count(a, "sum",
+		    "busy", x), table_count(a, "sum", "idle", y));
 	else
 		fputs(" ready", f);
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
@@ -72,30 +74,32 @@ write_workers(FILE *f, const struct reply *a)
 }
 
 static void
-write_load(FILE *f, const struct reply *a)
+table_load(FILE *f, const struct reply *a)
 {
 	char x[32], y[32], z[32];
 
 	fprintf(f, "  queue        %s of %s (peak %s)\n",
-	    count(a, "queue", "now", x), count(a, "queue", "limit", y),
-	    count(a, "queue", "peak", z));
+	    table_count(a, "queue", "now", x),
+	    table_count(a, "queue", "limit", y),
+	    table_count(a, "queue", "peak", z));
 	fprintf(f, "  connections  %s (peak %s)\n",
-	    count(a, "connections", "now", x),
-	    count(a, "connections", "peak", y));
+	    table_count(a, "connections", "now", x),
+	    table_count(a, "connections", "peak", y));
 }
 
 static void
-write_counts(FILE *f, const struct reply *a)
+table_counts(FILE *f, const struct reply *a)
 {
 	const struct proto_record *r = reply_find(a, "count");
-	char key[SHOW_SIZE], span[32];
+	const char *key;
+	char span[32];
 	double n;
 	int i;
 
 	fputs("  so far      ", f);
 	for (i = 0; i < r->n; i++) {
-		proto_show(r->fields[i].key, key, sizeof(key));
-		if (!proto_get_number(r, r->fields[i].key, &n) || (n == 0 &&
+		key = r->fields[i].key;
+		if (!proto_get_number(r, key, &n) || (n == 0 &&
 		    strcmp(key, "started") != 0))
 			continue;
 		if (strcmp(key, "saturated") == 0)
@@ -108,18 +112,17 @@ write_counts(FILE *f, const struct reply *a)
 
 /* What was promised and does not hold. */
 static void
-write_guarantees(FILE *f, const struct reply *a)
+table_guarantees(FILE *f, const struct reply *a)
 {
 	const struct proto_record *r = reply_find(a, "guarantees");
-	char key[SHOW_SIZE];
 	bool any = false;
 	int i;
 
 	for (i = 0; i < r->n; i++) {
 		if (strcmp(r->fields[i].value, "no") != 0)
 			continue;
-		proto_show(r->fields[i].key, key, sizeof(key));
-		fprintf(f, "%s%s", any ? ", " : "  not in force ", key);
+		fprintf(f, "%s%s", any ? ", " : "  not in force ",
+		    r->fields[i].key);
 		any = true;
 	}
 	if (any)
@@ -128,7 +131,7 @@ write_guarantees(FILE *f, const struct reply *a)
 
 /* One cell; what is not known is a dash. */
 static void
-cell(FILE *f, const struct proto_record *r, const char *key, int width,
+table_cell(FILE *f, const struct proto_record *r, const char *key, int width,
     const char *(*show)(double, char[32]))
 {
 	char text[41], buf[32];
@@ -144,27 +147,27 @@ cell(FILE *f, const struct proto_record *r, const char *key, int width,
 }
 
 static void
-write_worker(FILE *f, const struct proto_record *r, bool full)
+table_worker(FILE *f, const struct proto_record *r, bool full)
 {
 	char state[STATE_SIZE + 1];
 
-	cell(f, r, "slot", 5, NULL);
-	cell(f, r, "pid", 7, NULL);
+	table_cell(f, r, "slot", 5, NULL);
+	table_cell(f, r, "pid", 7, NULL);
 	reply_state(r, state);
 	if (proto_get(r, "orphan") != NULL)
 		strlcat(state, "*", sizeof(state));
 	fprintf(f, " %-9s", state);
-	cell(f, r, proto_get(r, "start_in") != NULL ? "start_in" : "age", 10,
-	    reply_span);
-	cell(f, r, "ready_after", 8, reply_span);
-	cell(f, r, "busy", 8, reply_span);
-	cell(f, r, "connections", 5, NULL);
-	cell(f, r, "processes", 5, NULL);
-	cell(f, r, "cpu", 8, reply_span);
-	cell(f, r, "rss", 6, reply_size);
+	table_cell(f, r, proto_get(r, "start_in") != NULL ? "start_in" : "age",
+	    10, reply_span);
+	table_cell(f, r, "ready_after", 8, reply_span);
+	table_cell(f, r, "busy", 8, reply_span);
+	table_cell(f, r, "connections", 5, NULL);
+	table_cell(f, r, "processes", 5, NULL);
+	table_cell(f, r, "cpu", 8, reply_span);
+	table_cell(f, r, "rss", 6, reply_size);
 	if (full) {
-		cell(f, r, "pss", 6, reply_size);
-		cell(f, r, "pss_age", 8, reply_span);
+		table_cell(f, r, "pss", 6, reply_size);
+		table_cell(f, r, "pss_age", 8, reply_span);
 	}
 	fputc('\n', f);
 }
@@ -176,11 +179,11 @@ writer_table(FILE *f, const struct reply *a, struct err *e)
 	bool full = false;
 	size_t i = 0;
 
-	write_pool(f, a);
-	write_workers(f, a);
-	write_load(f, a);
-	write_counts(f, a);
-	write_guarantees(f, a);
+	table_pool(f, a);
+	table_workers(f, a);
+	table_load(f, a);
+	table_counts(f, a);
+	table_guarantees(f, a);
 	while ((r = reply_next(a, "worker", &i)) != NULL)
 		full = full || proto_get(r, "pss") != NULL;
 	i = 0;
@@ -190,7 +193,7 @@ writer_table(FILE *f, const struct reply *a, struct err *e)
 		    "CONNS", "PROCS", "CPU", "RSS",
 		    full ? "    PSS   OF-AGO" : "");
 	for (; r != NULL; r = reply_next(a, "worker", &i))
-		write_worker(f, r, full);
+		table_worker(f, r, full);
 	return fflush(f) == EOF || ferror(f) ? err_set(e, EX_IOERR,
 	    "cannot write") : 0;
 }

@@ -35,16 +35,14 @@ write_clock(FILE *f, double usec)
 static void
 write_record(FILE *f, const struct proto_record *r)
 {
-	char text[SHOW_SIZE];
-	int i;
+	const struct proto_field *v;
 
-	proto_show(r->kind, text, sizeof(text));
-	fputs(text, f);
-	for (i = 0; i < r->n; i++) {
-		proto_show(r->fields[i].key, text, sizeof(text));
-		fprintf(f, " %s", text);
-		proto_show(r->fields[i].value, text, sizeof(text));
-		fprintf(f, "=%s", text);
+	text_print(f, r->kind, strlen(r->kind));
+	for (v = r->fields; v < r->fields + r->n; v++) {
+		fputc(' ', f);
+		text_print(f, v->key, strlen(v->key));
+		fputc('=', f);
+		text_print(f, v->value, strlen(v->value));
 	}
 	fputc('\n', f);
 }

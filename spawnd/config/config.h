@@ -21,12 +21,12 @@
 #define BACKLOG_MAX		65535
 #define MODE_DEFAULT		0660
 #define UMASK_DEFAULT		022
-#define UMASK_KEEP		(-1)	/* as we were started with */
+#define UMASK_KEEP		(-1)	/* the one that we were started with */
 #define START_TIMEOUT		60	/* seconds */
 #define STOP_TIMEOUT		30	/* seconds */
 #define IDLE_TIMEOUT		10	/* seconds */
 #define KEEP_IDLE		5	/* seconds */
-#define SCALE_ROOM		1024	/* workers, for a later scale */
+#define SCALE_ROOM		1024	/* workers that scale may go up to */
 #define AGE_MAX			31536000	/* seconds */
 #define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
 #define RLIMITS_MAX		16	/* --rlimit options */
@@ -38,27 +38,34 @@
 #define DEFAULT_ADDRESS		"127.0.0.1"
 #define DEFAULT_PATH		"/usr/local/bin:/usr/bin:/bin"
 
-/* What becomes of the workers' output. */
+/* Where the workers' output goes, and in which form. */
 enum worker_log {
 	WORKER_LOG_PREFIX, WORKER_LOG_RAW, WORKER_LOG_NONE,
-	WORKER_LOG_INHERIT	/* it goes where ours does */
+	WORKER_LOG_INHERIT	/* to where our own goes */
 };
 
-/* What the workers' environment is made of, before -e and the like. */
+/* What the workers' environment starts from, before -e and --env-file. */
 enum env_base {
-	ENV_ALLOWED,		/* the allowlist, and who the worker is */
-	ENV_WHOLE,		/* ours, but for what is never passed on */
-	ENV_EXACT		/* ours, for one who takes our place */
+	ENV_ALLOWED,		/* the allowlist, and HOME, USER and so on */
+	ENV_WHOLE,		/* ours without what is never passed on */
+	ENV_EXACT		/* ours, for the program that replaces us */
+};
+
+enum env_kind {
+	ENV_PASS,		/* text: a name or shell pattern */
+	ENV_SET,		/* text: NAME=VALUE */
+	ENV_FILE		/* text: a path */
 };
 
 /* One -e or --env-file, kept in the order of the command line. */
 struct env_rule {
-	enum {
-		ENV_PASS,		/* text: a name or shell pattern */
-		ENV_SET,		/* text: NAME=VALUE */
-		ENV_FILE		/* text: a path */
-	}		 kind;
+	enum env_kind	 kind;
 	const char	*text;
+};
+
+enum test_mode {
+	TEST_NO, TEST_YES,
+	TEST_STRICT		/* a warning fails it too */
 };
 
 struct limit {
@@ -68,9 +75,9 @@ struct limit {
 	bool		 has_hard;
 };
 
-/* What the command line said; nothing is resolved yet. */
+/* The command line, parsed; no name and no path is resolved yet. */
 struct conf {
-	/* What messages call an option, by the member that it sets. */
+	/* The option that sets a member, as messages spell it. */
 	struct {
 		size_t	 member;
 		char	 as[CALLED_SIZE];
@@ -114,121 +121,126 @@ struct conf {
 	const char	*control;		/* NULL: not given */
 	const char	*status_group;
 	const char	*log;			/* NULL: not given */
-	int		 facility;		/* LOG_DAEMON ... */
+	const char	*facility;		/* of syslog, by name */
 	enum worker_log	 worker_log;
-	enum {
-		TEST_NO, TEST_YES, TEST_STRICT
-	}		 test;
+	enum test_mode	 test;
 	bool		 help;
 	bool		 version;
 	char		**argv;			/* the operands */
 	int		 argc;
 
 	/* No option of spawnd's sets these; see option.h. */
+	bool		 variable;		/* kfcgi's -r */
+	bool		 unused_flag;		/* options without effect */
+	int		 unused;
 	enum env_base	 env_base;
 	bool		 inherited_only;	/* a socket must be passed in */
-	bool		 inherits_none;		/* one that is means nothing */
-	bool		 mode_by_umask;		/* of the socket, without -M */
-	bool		 both_families;		/* "::" takes IPv4 too */
-	bool		 root_stays;		/* without -u, and its rights */
-	bool		 cwd_stays;		/* where there is no jail */
+	bool		 inherits_none;		/* ignore LISTEN_FDS */
+	bool		 mode_by_umask;		/* the socket's, without -M */
+	bool		 both_families;		/* "::" accepts IPv4 too */
+	bool		 root_stays;		/* root may do without -u */
+	bool		 cwd_stays;		/* without a jail */
 	bool		 replace;		/* become the application */
 	bool		 pidfile_public;	/* readable, so not locked */
-	bool		 titled;		/* ps shows whose pool it is */
-	bool		 stop_by_any;		/* HUP and USR1 stop, too */
-	bool		 worker_status;		/* of a start that fails */
-	int		 error_status;		/* of all others; 0: theirs */
-	const char	*outcome;		/* of a start: this and a pid */
+	bool		 titled;		/* ps shows the application */
+	bool		 stop_by_any;		/* HUP and USR1 stop too */
+	bool		 worker_status;		/* exit with a worker's */
+	int		 error_status;		/* for any error; 0: its own */
+	const char	*outcome;		/* print this and the pid */
 };
 
-/* Who the supervisor and the workers become. */
+/* The user and groups that the supervisor and the workers run as. */
 struct ident {
 	uid_t		 uid;
 	gid_t		 gid;
 	gid_t		*groups;		/* the supplementary ones */
 	int		 ngroups;
-	bool		 change;		/* false: we stay who we are */
+	bool		 change;		/* false: as we were started */
 	char		*user;			/* passwd's name, or digits */
 	char		*group;
 	char		*home;			/* NULL: no passwd entry */
 	char		*shell;
 };
 
-/* What will be done: every name, path and address resolved. */
+/* What is to be done, with every name, path and address resolved. */
 struct plan {
 	const struct conf *conf;
 	char		 name[NAME_SIZE];
 	bool		 root;			/* we have uid 0 */
-	bool		 stays_root;		/* and nothing changes that */
-	const char	*note;			/* "", or why the jail */
+	bool		 needs_root;		/* only root may start it */
+	bool		 stays_root;		/* so have the workers */
+	const char	*jail_reason;		/* " (why)", or "" */
 	char		*jail;			/* NULL: no chroot */
 	int		 jail_fd;		/* -1: no chroot */
 
 	int		 inherited;		/* its descriptor; -1: none */
 	struct sockaddr_storage addr;		/* TCP: ss_family not AF_UNIX */
 	socklen_t	 addrlen;
-	char		*socket_dir;		/* unix: as its owner sees it */
-	char		*socket_name;
-	bool		 socket_in_jail;
+	char		*socket_dir;		/* unix: of socket_file */
+	char		*socket_file;		/* unix: no slash in it */
+	bool		 socket_in_jail;	/* socket_dir is seen from it */
 	mode_t		 socket_mode;
 	uid_t		 socket_uid;
 	gid_t		 socket_gid;
-	char		*where;			/* unix:PATH, tcp:ADDR:PORT */
-	char		*who;			/* unix: "user:group mode" */
+	char		*socket_name;		/* unix:PATH, tcp:ADDR:PORT */
+	char		*socket_owner;		/* unix: "user:group mode" */
 
 	struct ident	 ident;
 	char		*chdir;
-	int		 cwd_fd;		/* -1: not where we stay */
+	int		 cwd_fd;		/* -1: chdir is used */
 	char		*pidfile;		/* NULL: none */
 	char		*control;		/* NULL: none; a directory */
 	bool		 control_own;		/* of this pool alone */
-	gid_t		 status_gid;		/* (gid_t)-1: nobody else */
+	gid_t		 status_gid;		/* (gid_t)-1: none */
 	char		*log;			/* NULL: not a file */
 	int		 backlog;
 	char		**argv;
 	char		**envp;
 	int		 workers;
-	unsigned int	 max_workers;		/* 0: it does not adapt */
-	unsigned int	 room;			/* the most there may be */
-	rlim_t		 files;			/* open ones, to watch all */
+	unsigned int	 max_workers;		/* 0: the size is fixed */
+	unsigned int	 room;			/* workers, after any scale */
+	rlim_t		 files;			/* needed to watch them all */
 	rlim_t		 files_max;		/* the hard limit */
-	int		 children;		/* of each worker, by PHP */
+	int		 children;		/* PHP's, of each worker */
 };
 
-/* option.c: what messages call an option */
+/* option.c: the spelling of options in messages */
 /*
- * The option that sets this member of *c: as it was typed last, or, if it was
- * not, as the name that the program has been started by calls it.
+ * The option that sets the member of *c at that offset, as it was typed last;
+ * if it was not given, as it is spelled under the program's present name.
  */
 const char *option_called(const struct conf *c, size_t member);
 #define OPT(c, member)	option_called((c), offsetof(struct conf, member))
 
 /* options.c */
-/* A conf as it is without any option. */
+/* Sets *c to what holds without any option. */
 void	 options_defaults(struct conf *c);
 /*
  * Parses a command line into *c. Pure but for memory. Returns 0, or -1 with
  * *e set (64; 71 for no memory).
  */
 int	 options_parse(struct conf *c, int argc, char *argv[], struct err *e);
-/* Prints usage and options. Returns 0, or -1 when it could not be written. */
+/* Prints usage and options. Returns 0, or -1 on a write error. */
 int	 options_help(void);
 void	 options_free(struct conf *c);
 
-/* names.c: the other names of the program, see option.h */
+/* compat.c: the other names of the program, see option.h */
 /*
- * Before anything looks at argv or the environment: where the name asks for
- * a title, they are moved away from where that is to be.
+ * Chooses the name by argv[0]. Must be called before anything keeps a pointer
+ * into argv or the environment: for a name that sets its process title
+ * (setproctitle(3)) they are moved.
  */
-void	 names_begin(int argc, char *argv[]);
+void	 compat_begin(int argc, char *argv[]);
 /*
- * Parses a command line into *c by the name that argv[0] has, which messages
- * begin with from now on. As options_parse().
+ * Parses a command line into *c as options_parse() does, by the options of the
+ * name in argv[0]. Messages begin with that name from now on.
  */
-int	 names_parse(struct conf *c, int argc, char *argv[], struct err *e);
-/* Prints options or version. Return 0, or -1 when that cannot be written. */
-int	 names_help(void);
-int	 names_version(void);
+int	 compat_parse(struct conf *c, int argc, char *argv[], struct err *e);
+/* Print the options or the version. Return 0, or -1 on a write error. */
+int	 compat_help(void);
+int	 compat_version(void);
+/* The exit status in place of one of sysexits.h, by the program's name. */
+int	 exitcode(const struct conf *c, int status);
 
 /* limit.c */
 /* Parses --rlimit's NAME=SOFT[:HARD]. Returns 0, or -1 with *e set (64). */
@@ -245,43 +257,43 @@ int	 limit_parse(const char *opt, const char *val, struct limit *l,
  */
 char	**env_build(const struct conf *c, const struct ident *id,
 	    char *const *from, struct err *e);
-/* True for names that are never passed on, whatever was asked for. */
+/* Is the name of len bytes one that is never passed to workers? */
 bool	 env_forbidden(const char *name, size_t len);
-/* True if the len bytes at name are [A-Za-z_][A-Za-z0-9_]*. */
+/* Do the len bytes at name match [A-Za-z_][A-Za-z0-9_]*? */
 bool	 env_name_ok(const char *name, size_t len);
 
 /* ident.c */
 /*
- * Resolves -u and -g into *id, or, where -u is not given, describes the
- * caller. Looks names and numbers up in passwd(5) and group(5), so it must
- * run before the jail. Refuses uid and gid 0. Returns 0, or -1 with *e set
- * (64, 67, 71).
+ * Resolves -u and -g into *id; without -u it describes the caller. It looks
+ * names and numbers up in passwd(5) and group(5), so it must run before the
+ * jail is entered. Refuses uid and gid 0. Returns 0, or -1 with *e set (64,
+ * 67, 71, 78).
  */
 int	 ident_resolve(const struct conf *c, struct ident *id, struct err *e);
 /*
- * Resolves a user or group for the socket's owner; opt names the option.
- * *gid of ident_user is the user's primary group, or (gid_t)-1 for a number
- * without passwd entry. Returns 0, or -1 with *e set (67).
+ * Resolve a name or number to an id; opt names the option in errors. *gid of
+ * ident_user() is the user's primary group, or (gid_t)-1 for a number without
+ * passwd entry. Return 0, or -1 with *e set (67).
  */
 int	 ident_user(const char *opt, const char *name, uid_t *uid, gid_t *gid,
 	    struct err *e);
 int	 ident_group(const char *opt, const char *name, gid_t *gid,
 	    struct err *e);
-/* Is that one of its groups? */
+/* Is gid the primary or a supplementary group of *id? */
 bool	 ident_member(const struct ident *id, gid_t gid);
-/* The name of an id, or its digits; in malloc'd memory, NULL without any. */
+/* The name of an id, or its digits, malloc'd; NULL if memory is short. */
 char	*ident_user_name(uid_t uid);
 char	*ident_group_name(gid_t gid);
 /*
- * Who is in a group, by group(5) and as the primary one of passwd(5): "a, b",
- * long lists cut; in malloc'd memory, NULL without any.
+ * The users in a group, by group(5) and by their primary group in passwd(5),
+ * as "a, b"; a long list is cut. Malloc'd; NULL if memory is short.
  */
 char	*ident_members(gid_t gid);
 
 /* address.c */
 /*
- * Parses a literal IPv4 or IPv6 address and a port into *ss. Returns the
- * length of the address, or 0 if it is neither.
+ * Parses a literal IPv4 or IPv6 address, with a port from 1 to 65535, into
+ * *ss. Returns the length of what is in *ss, or 0 if it is neither.
  */
 socklen_t address_parse(const char *address, int port,
 	    struct sockaddr_storage *ss);
@@ -292,49 +304,42 @@ socklen_t address_parse(const char *address, int port,
 int	 address_of_listener(int fd, struct sockaddr_storage *ss);
 
 /* plan.c */
-/* The pool's name: --name, or made of the application's. */
+/* Sets name to --name, or derives it from the application's. */
 void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
 /*
- * Resolves names, paths and addresses and checks what can be checked without
- * creating anything. inherited is the descriptor of a listen socket that was
- * passed in, or -1. Adds all it has to say to *f; where that holds an error
- * the plan is not to be carried out, and members of it may be unset.
+ * Resolves names, paths and addresses into *p, and checks all that can be
+ * checked without creating anything. inherited is the descriptor of a listen
+ * socket that was passed in, or -1. Errors and warnings are added to *f; with
+ * an error in it the plan must not be carried out, and members may be unset.
  */
 void	 plan_make(struct plan *p, const struct conf *c, int inherited,
 	    struct findings *f);
-void	 plan_free(struct plan *p);
-/* Are there descriptors to watch for the end of each worker? */
+/* Does the limit of open files suffice to watch every worker's end? */
 bool	 plan_watches(const struct plan *p);
 
 /* plan_control.c */
-/* The names of what is in the directory. */
+/* The names of the files in a pool's control directory. */
 #define PLAN_CONTROL_FILES	4
 extern const char *const plan_control_files[PLAN_CONTROL_FILES];
 /*
- * Where the sockets of the plan are to be, and for whom: a phase of
- * plan_make(), after those of the identity, the socket and the files.
+ * Plans where the control sockets will be and who may use them: a phase of
+ * plan_make(), after those of the identity, the socket and the files. Returns
+ * 0, or -1 with *e set (64, 67, 71, 77, 78).
  */
 int	 plan_control(struct plan *p, struct err *e);
 
-/* exposure.c: what the workers could exchange before the next start */
+/* exposure.c: what the workers could replace before the next start */
 /*
- * Adds a warning to *f if the user of the workers may write the directory of
- * a unix socket that is another user's; where the workers stay root, also if
- * anybody else could exchange the jail, the program or the working directory.
+ * Adds a warning to *f if the workers' user can write to the directory of a
+ * unix socket that belongs to another user. Where the workers stay root, also
+ * if another user could replace the jail, the program or the working
+ * directory.
  */
 void	 exposure_check_start(const struct plan *p, struct findings *f);
 /*
- * Adds a warning for the jail, the program, the working directory and each
- * --env-file that the user of the workers could write or exchange.
+ * Adds a warning to *f for the jail, the program, the working directory and
+ * each --env-file that the workers' user could write to or replace.
  */
 void	 exposure_check_files(const struct plan *p, struct findings *f);
-
-/* exitcode.c */
-/* The status to exit with for one of sysexits.h, by conf. */
-int	 exitcode(const struct conf *c, int status);
-
-/* rights.c */
-/* Does the plan ask for what only root may do? */
-bool	 rights_need_root(const struct plan *p);
 
 #endif

@@ -50,7 +50,7 @@ env_name_ok(const char *name, size_t len)
 }
 
 static bool
-matches(const char *const *patterns, size_t n, const char *name)
+matches_any(const char *const *patterns, size_t n, const char *name)
 {
 	size_t i;
 
@@ -68,7 +68,7 @@ env_forbidden(const char *name, size_t len)
 	bool r;
 
 	/* Without memory nothing passes. */
-	r = copy == NULL || matches(forbidden,
+	r = copy == NULL || matches_any(forbidden,
 	    sizeof(forbidden) / sizeof(forbidden[0]), copy);
 	free(copy);
 	return r;
@@ -76,7 +76,7 @@ env_forbidden(const char *name, size_t len)
 
 /* Adds NAME=VALUE, in place of an earlier one; takes over the memory. */
 static int
-put(struct vars *vars, char *assignment, struct err *e)
+put_var(struct vars *vars, char *assignment, struct err *e)
 {
 	size_t len, i;
 	char **v;
@@ -112,12 +112,12 @@ put_pair(struct vars *vars, const char *name, const char *value,
 		return 0;
 	if (asprintf(&s, "%s=%s", name, value) == -1)
 		s = NULL;
-	return put(vars, s, e);
+	return put_var(vars, s, e);
 }
 
 /* Passes on what matches one of the patterns and is not forbidden. */
 static int
-pass(struct vars *vars, char *const *from, const char *const *patterns,
+pass_vars(struct vars *vars, char *const *from, const char *const *patterns,
     size_t n, struct err *e)
 {
 	char *name;
@@ -132,9 +132,9 @@ pass(struct vars *vars, char *const *from, const char *const *patterns,
 		if ((name = strndup(*from, len)) == NULL)
 			return err_set(e, EX_OSERR,
 			    "environment: out of memory");
-		yes = matches(patterns, n, name);
+		yes = matches_any(patterns, n, name);
 		free(name);
-		if (yes && put(vars, strdup(*from), e) == -1)
+		if (yes && put_var(vars, strdup(*from), e) == -1)
 			return -1;
 	}
 	return 0;
@@ -142,7 +142,7 @@ pass(struct vars *vars, char *const *from, const char *const *patterns,
 
 /* Opens a file whose contents root may trust. Returns it, or -1. */
 static int
-open_file(const char *path, struct err *e)
+open_env_file(const char *path, struct err *e)
 {
 	struct stat st;
 	int fd;
@@ -172,7 +172,7 @@ open_file(const char *path, struct err *e)
 }
 
 static int
-put_line(struct vars *vars, const char *path, int number, char *line,
+put_env_line(struct vars *vars, const char *path, int number, char *line,
     struct err *e)
 {
 	size_t len;
@@ -187,12 +187,12 @@ put_line(struct vars *vars, const char *path, int number, char *line,
 	if (env_forbidden(line, len))
 		return err_set(e, EX_CONFIG, "--env-file: %s:%d: %.*s is "
 		    "never passed to workers", path, number, (int)len, line);
-	return put(vars, strdup(line), e);
+	return put_var(vars, strdup(line), e);
 }
 
 /* NAME=VALUE lines, to the letter; blank lines and # comments aside. */
 static int
-put_file(struct vars *vars, const char *path, struct err *e)
+put_env_file(struct vars *vars, const char *path, struct err *e)
 {
 	char *line = NULL;
 	size_t size = 0;
@@ -200,7 +200,7 @@ put_file(struct vars *vars, const char *path, struct err *e)
 	int fd, number = 0, r = 0;
 	FILE *f;
 
-	if ((fd = open_file(path, e)) == -1)
+	if ((fd = open_env_file(path, e)) == -1)
 		return -1;
 	if ((f = fdopen(fd, "r")) == NULL) {
 		close(fd);
@@ -210,12 +210,12 @@ put_file(struct vars *vars, const char *path, struct err *e)
 	while (r == 0 && (len = getline(&line, &size, f)) != -1) {
 		number++;
 		if (memchr(line, '\0', (size_t)len) != NULL) {
-			r = err_set(e, EX_CONFIG, "--env-file: %s:%d: has a "
-			    "NUL byte", path, number);
+			r = err_set(e, EX_CONFIG, "--env-file: %s:%d: contains "
+			    "a NUL byte", path, number);
 			break;
 		}
 		line[strcspn(line, "\n")] = '\0';
-		r = put_line(vars, path, number, line, e);
+		r = put_env_line(vars, path, number, line, e);
 	}
 	if (r == 0 && ferror(f))
 		r = err_set(e, EX_NOINPUT, "--env-file: %s: cannot be read",
@@ -231,11 +231,11 @@ put_rule(struct vars *vars, const struct env_rule *rule, char *const *from,
 {
 	switch (rule->kind) {
 	case ENV_PASS:
-		return pass(vars, from, &rule->text, 1, e);
+		return pass_vars(vars, from, &rule->text, 1, e);
 	case ENV_SET:
-		return put(vars, strdup(rule->text), e);
+		return put_var(vars, strdup(rule->text), e);
 	case ENV_FILE:
-		return put_file(vars, rule->text, e);
+		return put_env_file(vars, rule->text, e);
 	}
 	return 0;
 }
@@ -246,7 +246,7 @@ put_listed(struct vars *vars, const struct ident *id, char *const *from,
     struct err *e)
 {
 	if (put_pair(vars, "PATH", DEFAULT_PATH, e) == -1 ||
-	    pass(vars, from, allowed, sizeof(allowed) / sizeof(allowed[0]),
+	    pass_vars(vars, from, allowed, sizeof(allowed) / sizeof(allowed[0]),
 	    e) == -1)
 		return -1;
 	if (id->home == NULL)
@@ -268,10 +268,10 @@ put_base(struct vars *vars, const struct conf *c, const struct ident *id,
 	case ENV_ALLOWED:
 		return put_listed(vars, id, from, e);
 	case ENV_WHOLE:
-		return pass(vars, from, all, 1, e);
+		return pass_vars(vars, from, all, 1, e);
 	case ENV_EXACT:
 		for (; from != NULL && *from != NULL; from++) {
-			if (put(vars, strdup(*from), e) == -1)
+			if (put_var(vars, strdup(*from), e) == -1)
 				return -1;
 		}
 		break;
@@ -280,7 +280,7 @@ put_base(struct vars *vars, const struct conf *c, const struct ident *id,
 }
 
 static int
-build(struct vars *vars, const struct conf *c, const struct ident *id,
+build_vars(struct vars *vars, const struct conf *c, const struct ident *id,
     char *const *from, struct err *e)
 {
 	char children[16];
@@ -307,7 +307,7 @@ env_build(const struct conf *c, const struct ident *id, char *const *from,
 	struct vars vars = { NULL, 0 };
 	size_t i;
 
-	if (build(&vars, c, id, from, e) == 0) {
+	if (build_vars(&vars, c, id, from, e) == 0) {
 		if (vars.v == NULL &&
 		    (vars.v = calloc(1, sizeof(*vars.v))) == NULL)
 			err_set(e, EX_OSERR, "environment: out of memory");

@@ -16,7 +16,7 @@
 static bool
 has_boundary(const struct plan *p)
 {
-	return (p->root || rights_need_root(p)) && p->ident.user != NULL;
+	return (p->root || p->needs_root) && p->ident.user != NULL;
 }
 
 /* Where nobody was named, everybody but root is of less rights. */
@@ -32,7 +32,7 @@ find_exposure(const struct plan *p, int root, const char *path,
 }
 
 static void
-check_path(const struct plan *p, const char *what, int root,
+check_exposure(const struct plan *p, const char *what, int root,
     const char *path, struct findings *f)
 {
 	struct exposure x;
@@ -40,10 +40,10 @@ check_path(const struct plan *p, const char *what, int root,
 	if (path == NULL || !find_exposure(p, root, path, &x))
 		return;
 	findings_add(f, FINDING_WARNING, EX_CONFIG, "%s: %s%s%s: %s may write "
-	    "%s%s: whoever breaks into a worker could exchange it before the "
+	    "%s%s: whoever breaks into a worker could replace it before the "
 	    "next start (make root the owner)", what, path,
 	    root != -1 ? " in " : "", root != -1 ? p->jail : "",
-	    p->stays_root ? "others than root" : p->ident.user,
+	    p->stays_root ? "users other than root" : p->ident.user,
 	    root != -1 ? p->jail : "", x.path);
 }
 
@@ -52,28 +52,28 @@ check_program(const struct plan *p, struct findings *f)
 {
 	if (p->jail != NULL && p->jail_fd == -1)
 		return;
-	check_path(p, "chroot", -1, p->jail, f);
+	check_exposure(p, "chroot", -1, p->jail, f);
 	if (p->jail == NULL || (p->chdir != NULL &&
 	    strcmp(p->chdir, "/") != 0))	/* that is the jail itself */
-		check_path(p, "chdir", p->jail_fd, p->chdir, f);
+		check_exposure(p, "chdir", p->jail_fd, p->chdir, f);
 	if (p->argv != NULL)
-		check_path(p, "exec", p->jail_fd, p->argv[0], f);
+		check_exposure(p, "exec", p->jail_fd, p->argv[0], f);
 }
 
 static void
-check_socket(const struct plan *p, struct findings *f)
+check_socket_dir(const struct plan *p, struct findings *f)
 {
 	struct exposure x;
 
-	if (p->socket_dir == NULL || p->who == NULL ||
+	if (p->socket_dir == NULL || p->socket_owner == NULL ||
 	    p->socket_uid == p->ident.uid ||
 	    (p->socket_in_jail && p->jail_fd == -1) ||
 	    !find_exposure(p, p->socket_in_jail ? p->jail_fd : -1,
 	    p->socket_dir, &x))
 		return;
 	findings_add(f, FINDING_WARNING, EX_CONFIG, "socket: %s: %s may write "
-	    "%s%s: whoever breaks into a worker could lead the web server to "
-	    "another socket (make root the owner, mode 0755)", p->where,
+	    "%s%s: whoever breaks into a worker could direct the web server to "
+	    "another socket (make root the owner, mode 0755)", p->socket_name,
 	    p->ident.user, p->socket_in_jail ? p->jail : "", x.path);
 }
 
@@ -85,7 +85,7 @@ exposure_check_start(const struct plan *p, struct findings *f)
 	if (p->stays_root)
 		check_program(p, f);
 	else
-		check_socket(p, f);
+		check_socket_dir(p, f);
 }
 
 void
@@ -99,7 +99,7 @@ exposure_check_files(const struct plan *p, struct findings *f)
 		check_program(p, f);
 	for (i = 0; i < p->conf->nenv; i++) {
 		if (p->conf->env[i].kind == ENV_FILE)
-			check_path(p, "--env-file", -1, p->conf->env[i].text,
-			    f);
+			check_exposure(p, "--env-file", -1,
+			    p->conf->env[i].text, f);
 	}
 }

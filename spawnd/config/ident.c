@@ -200,7 +200,7 @@ set_groups(const struct conf *c, struct ident *id, bool named, struct err *e)
 
 /* Without -u: the caller, as it is. */
 static int
-self(struct ident *id, struct err *e)
+resolve_self(struct ident *id, struct err *e)
 {
 	int n;
 
@@ -225,7 +225,7 @@ ident_resolve(const struct conf *c, struct ident *id, struct err *e)
 
 	memset(id, 0, sizeof(*id));
 	if (user == NULL)
-		return self(id, e);
+		return resolve_self(id, e);
 	id->change = true;
 	pw = find_user(user, &id->uid, &number);
 	if (pw == NULL && !number)

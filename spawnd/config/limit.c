@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* --rlimit: NAME=SOFT[:HARD]. */
-#include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sysexits.h>
@@ -20,32 +18,20 @@ static const struct {
 	{ "stack", RLIMIT_STACK },
 };
 
-/* Parses a limit of len bytes: digits with K, M or G, or "infinity". */
+/* The len bytes at s: a size, or "infinity". */
 static int
 parse_limit(const char *s, size_t len, rlim_t *value)
 {
-	static const char units[] = "KMG";
-	char digits[24];
-	const char *unit, *why;
-	unsigned int shift = 0;
-	long long n;
+	uint64_t n;
 
 	if (len == strlen("infinity") && strncmp(s, "infinity", len) == 0) {
 		*value = RLIM_INFINITY;
 		return 0;
 	}
-	if (len == 0 || len >= sizeof(digits) || !isdigit((unsigned char)*s))
+	if (text_size(s, len, &n) == -1)
 		return -1;
-	memcpy(digits, s, len);
-	digits[len] = '\0';
-	unit = strchr(units, digits[len - 1]);
-	if (unit != NULL) {
-		shift = 10 * (unsigned int)(unit - units + 1);
-		digits[len - 1] = '\0';
-	}
-	n = strtonum(digits, 0, INT64_MAX >> shift, &why);
-	*value = (rlim_t)n << shift;
-	return why == NULL ? 0 : -1;
+	*value = n;
+	return 0;
 }
 
 int
@@ -65,9 +51,9 @@ limit_parse(const char *opt, const char *val, struct limit *l, struct err *e)
 		}
 	}
 	if (l->resource == -1 || val[name] != '=')
-		return err_set(e, EX_USAGE, "%s: %s: not a limit (as core cpu "
-		    "data fsize memlock nofile nproc or stack, then =SOFT or "
-		    "=SOFT:HARD)", opt, val);
+		return err_set(e, EX_USAGE, "%s: %s: not a limit (one of as, "
+		    "core, cpu, data, fsize, memlock, nofile, nproc and stack, "
+		    "then =SOFT or =SOFT:HARD)", opt, val);
 	v = val + name + 1;
 	soft = strcspn(v, ":");
 	l->has_hard = v[soft] == ':';
@@ -77,8 +63,8 @@ limit_parse(const char *opt, const char *val, struct limit *l, struct err *e)
 		return err_set(e, EX_USAGE, "%s: %s: not a value (digits, "
 		    "then K, M, G or nothing; or infinity)", opt, val);
 	if (l->resource == RLIMIT_NOFILE && l->value.rlim_cur < 3)
-		return err_set(e, EX_USAGE, "%s: %s: a worker has 3 open "
-		    "files from the start", opt, val);
+		return err_set(e, EX_USAGE, "%s: %s: a worker starts with 3 "
+		    "open files", opt, val);
 	if (l->has_hard && l->value.rlim_cur > l->value.rlim_max)
 		return err_set(e, EX_USAGE, "%s: %s: the soft limit is above "
 		    "the hard one", opt, val);

@@ -97,22 +97,11 @@ option_signal(struct conf *c, const struct option *o, const char *opt,
 		    "such as TERM or USR1, or a number)", opt, val);
 	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		if (signo == others[i])
-			return err_set(e, EX_USAGE, "%s: %s: cannot ask a "
-			    "worker to stop", opt, val);
+			return err_set(e, EX_USAGE, "%s: %s: this signal "
+			    "cannot ask a worker to stop", opt, val);
 	}
 	*(int *)member(c, o) = signo;
 	return 0;
-}
-
-int
-option_unused(struct conf *c, const struct option *o, const char *opt,
-    const char *val, struct err *e)
-{
-	struct option copy = *o;
-	struct conf away = *c;
-
-	copy.member = MEMBER(nice);
-	return option_number(&away, &copy, opt, val, e);
 }
 
 void
@@ -305,4 +294,19 @@ option_help(const struct options *os)
 		printf("  %-32s %s\n", left, o->help);
 	}
 	return fflush(stdout) == EOF || ferror(stdout) ? -1 : 0;
+}
+
+int
+option_check(const struct conf *c, const struct options *os, struct err *e)
+{
+	if (c->command == NULL && c->argc == 0)
+		return err_set(e, EX_USAGE, "no application given (%s)",
+		    os->usage);
+	if (c->command == NULL && c->argv[0][0] == '\0')
+		return err_set(e, EX_USAGE, "application: must not be empty");
+	if (c->socket != NULL && c->port != 0)
+		return err_set(e, EX_USAGE, "%s: %d: a pool has one listen "
+		    "socket, and %s %s names another", OPT(c, port), c->port,
+		    OPT(c, socket), c->socket);
+	return 0;
 }

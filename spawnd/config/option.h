@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Command lines as tables: of spawnd, and of the other names it has. */
+/* Command lines as tables, of spawnd and of the programs it stands in for. */
 #ifndef CONFIG_OPTION_H
 #define CONFIG_OPTION_H
 
@@ -20,7 +20,7 @@ struct option {
 struct options {
 	const struct option *list;
 	size_t		 n;
-	bool		 anywhere;	/* behind operands, too, until -- */
+	bool		 anywhere;	/* options may follow operands */
 	const char	*usage;
 };
 
@@ -31,38 +31,43 @@ typedef int setter(struct conf *, const struct option *, const char *,
 
 /* option.c */
 /*
- * Reads a command line by a table. The operands are left in c->argv, which
- * is a part of argv, whose words may be moved for it; after -h and -v nothing
- * more is asked of them. Returns 0, or -1 with *e set (64).
+ * Parses a command line by a table. c->argv becomes the operands, within argv,
+ * whose words may be reordered for that. Returns 0, or -1 with *e set (64).
  */
 int	 option_parse(struct conf *c, const struct options *os, int argc,
 	    char *argv[], struct err *e);
-/* From now on that is what messages call the option of this member. */
+/*
+ * Checks what holds for every name of the program: there is an application,
+ * and one socket. Returns 0, or -1 with *e set (64).
+ */
+int	 option_check(const struct conf *c, const struct options *os,
+	    struct err *e);
+/* Has messages spell the option that sets this member as `as`. */
 void	 option_call(struct conf *c, size_t member, const char *as);
-/* The same for all of a table: by their letters, or else their names. */
+/* The same for all options of a table: by letter, else by long name. */
 void	 option_call_all(struct conf *c, const struct options *os);
-/* Prints usage and options. Returns 0, or -1 when it could not be written. */
+/* Prints usage and options. Returns 0, or -1 on a write error. */
 int	 option_help(const struct options *os);
 /*
- * What a table's entries call, with the option as it was spelled and its
- * value: these put a string, true, a number from min to max, a mode, yes or
- * no, or a signal that may ask a worker to stop into a member of *c; the last
- * one checks a number and forgets it. They return 0, or -1 with *e set (64).
+ * Functions for the entries of a table. They are called with the option as it
+ * was spelled and its value, and put a string, true, a number from min to max,
+ * a mode, yes or no, or a signal that may ask a worker to stop into a member
+ * of *c. They return 0, or -1 with *e set (64).
  */
 setter	 option_string, option_true, option_number, option_octal,
-	    option_yesno, option_signal, option_unused;
+	    option_yesno, option_signal;
 
-/* One of the other names of the program: a file of its own for each. */
-struct name {
+/* A program that spawnd stands in for when it is started by its name. */
+struct compat {
 	const char	*name;
 	struct options	 options;
-	/* What differs from options_defaults(), before the command line. */
+	/* Changes options_defaults(), before the command line is parsed. */
 	void		(*defaults)(struct conf *);
-	/* What follows from it. Returns 0, or -1 with *e set (64, 71). */
+	/* Completes it afterwards, or NULL. Returns 0, or -1 (64, 71). */
 	int		(*finish)(struct conf *, struct err *);
 };
 
-/* names_*.c */
-extern const struct name names_spawn_fcgi, names_kfcgi, names_multiwatch;
+/* compat_*.c */
+extern const struct compat compat_spawn_fcgi, compat_kfcgi, compat_multiwatch;
 
 #endif

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <syslog.h>
 
 #include "base/base.h"
 #include "config/config.h"
@@ -20,31 +19,15 @@ set_nice(struct conf *c, const struct option *o, const char *opt,
 	return option_number(c, o, opt, val, e);
 }
 
-/* Bytes, or with K, M or G behind it. */
 static int
-set_size(struct conf *c, const struct option *o, const char *opt,
+set_bytes(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
-	static const char units[] = "KMG";
-	const char *why = "invalid", *unit;
-	size_t len = strspn(val, "0123456789");
-	char digits[24];
-	long long n = 0;
-	int shift = 0;
+	uint64_t *size = (uint64_t *)((char *)c + o->member);
 
-	unit = val[len] != '\0' ? strchr(units, val[len]) : NULL;
-	if (unit != NULL)
-		shift = 10 * (int)(unit - units + 1);
-	if (len > 0 && len < sizeof(digits) &&
-	    val[len + (unit != NULL)] == '\0') {
-		memcpy(digits, val, len);
-		digits[len] = '\0';
-		n = strtonum(digits, 0, INT64_MAX >> shift, &why);
-	}
-	if (why != NULL)
-		return err_set(e, EX_USAGE, "%s: %s: %s (a number of bytes, "
-		    "or with K, M or G behind it)", opt, val, why);
-	*(uint64_t *)((char *)c + o->member) = (uint64_t)n << shift;
+	if (text_size(val, strlen(val), size) == -1)
+		return err_set(e, EX_USAGE, "%s: %s: not a size (digits, then "
+		    "K, M, G or nothing)", opt, val);
 	return 0;
 }
 
@@ -67,7 +50,7 @@ set_name(struct conf *c, const struct option *o, const char *opt,
 }
 
 static int
-add_env(struct conf *c, int kind, const char *text, struct err *e)
+add_env(struct conf *c, enum env_kind kind, const char *text, struct err *e)
 {
 	struct env_rule *rules;
 
@@ -187,11 +170,10 @@ static int
 set_facility(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
-	(void)o;
-	if ((c->facility = syslog_facility(val)) == -1)
+	if (syslog_facility(val) == -1)
 		return err_set(e, EX_USAGE, "%s: %s: no such facility (as "
 		    "daemon, user, local0)", opt, val);
-	return 0;
+	return option_string(c, o, opt, val, e);
 }
 
 static const struct option table[] = {
@@ -202,7 +184,7 @@ static const struct option table[] = {
 	{ 'M', "socket-mode", "OCTAL", option_octal, MEMBER(socket_mode), 0, 0,
 	    "mode of the socket (0660)" },
 	{ 'U', "socket-user", "USER", option_string, MEMBER(socket_user), 0, 0,
-	    "owner of the socket (-u's)" },
+	    "owner of the socket (-u's user)" },
 	{ 'G', "socket-group", "GROUP", option_string, MEMBER(socket_group), 0,
 	    0, "group of the socket (-U's, else -g's)" },
 	{ 'p', "port", "N", option_number, MEMBER(port), 1, 65535,
@@ -214,7 +196,7 @@ static const struct option table[] = {
 	{ 'c', "chroot", "DIR", option_string, MEMBER(chroot), 0, 0,
 	    "root directory of supervisor and workers" },
 	{ 'u', "user", "USER", option_string, MEMBER(user), 0, 0,
-	    "who supervisor and workers become" },
+	    "user of the supervisor and the workers" },
 	{ 'g', "group", "GROUP", option_string, MEMBER(group), 0, 0,
 	    "their group (-u's)" },
 	{ 'd', "chdir", "DIR", option_string, MEMBER(chdir), 0, 0,
@@ -222,9 +204,9 @@ static const struct option table[] = {
 	{ 'F', "workers", "N", option_number, MEMBER(workers), 0, WORKERS_MAX,
 	    "size of the pool (4; 1 with PHP children)" },
 	{ 'N', "max-workers", "N", option_number, MEMBER(max_workers), 1,
-	    WORKERS_MAX, "as many when they are needed (-F)" },
+	    WORKERS_MAX, "start up to N workers on demand (-F)" },
 	{ 'w', "idle-timeout", "SEC", option_number, MEMBER(idle_timeout), 1,
-	    TIMEOUT_MAX, "with -N: surplus workers go after it (10)" },
+	    TIMEOUT_MAX, "with -N: end surplus workers after it (10)" },
 	{ 'C', "php-children", "N", option_number, MEMBER(php_children), 0,
 	    WORKERS_MAX, "set PHP_FCGI_CHILDREN" },
 	{ 'e', "env", "NAME[=VALUE]", set_env, 0, 0, 0,
@@ -232,48 +214,48 @@ static const struct option table[] = {
 	{ 0, "env-file", "FILE", set_env_file, 0, 0, 0,
 	    "set the variables of FILE's NAME=VALUE lines" },
 	{ 'P', "pidfile", "FILE", option_string, MEMBER(pidfile), 0, 0,
-	    "of the supervisor, and locked" },
+	    "pidfile of the supervisor, locked" },
 	{ 0, "control", "DIR|none", set_control, 0, 0, 0,
-	    "where its control sockets are" },
+	    "directory of the control sockets" },
 	{ 0, "status-group", "GROUP", option_string, MEMBER(status_group), 0, 0,
-	    "who else may read the status" },
+	    "group that may read the status" },
 	{ 'n', "foreground", NULL, option_true, MEMBER(foreground), 0, 0,
 	    "no daemon; log to standard error" },
 	{ 'f', "command", "STRING", option_string, MEMBER(command), 0, 0,
-	    "application by way of /bin/sh (deprecated)" },
+	    "run STRING with /bin/sh (deprecated)" },
 	{ 't', "test", "[=strict]", set_test, 0, 0, 0,
 	    "check everything, start nothing" },
 	{ 0, "name", "NAME", set_name, MEMBER(name), 0, 0,
 	    "name of the pool (the application's)" },
 	{ 0, "log", "syslog|stderr|FILE", set_log, MEMBER(log), 0, 0,
 	    "where to log (syslog; -n: stderr)" },
-	{ 0, "syslog-facility", "NAME", set_facility, 0, 0, 0,
-	    "what goes to syslog is (daemon)" },
+	{ 0, "syslog-facility", "NAME", set_facility, MEMBER(facility), 0, 0,
+	    "facility for syslog (daemon)" },
 	{ 0, "worker-log", "prefix|raw|none", set_worker_log, 0, 0, 0,
 	    "form of the workers' output (prefix)" },
 	{ 0, "umask", "OCTAL", option_octal, MEMBER(umask), 0, 0,
 	    "umask of the workers (022)" },
 	{ 0, "nice", "N", set_nice, MEMBER(nice), -20, 19,
-	    "nice value of the workers (as it is)" },
+	    "nice value of the workers (unchanged)" },
 	{ 0, "rlimit", "NAME=SOFT[:HARD]", add_limit, 0, 0, 0,
 	    "resource limit of the workers" },
 	{ 0, "no-new-privs", "yes|no", option_yesno, MEMBER(no_new_privs), 0,
-	    0, "forbid set-id programs to the workers (yes)" },
+	    0, "deny set-id programs to the workers (yes)" },
 	{ 0, "start-timeout", "SEC", option_number, MEMBER(start_timeout), 1,
 	    TIMEOUT_MAX, "time a worker has to become ready (60)" },
 	{ 0, "keep-idle", "SEC", option_number, MEMBER(keep_idle), 0,
-	    TIMEOUT_MAX, "when a kept-open connection is idle (5)" },
+	    TIMEOUT_MAX, "a kept-open connection is idle after it (5)" },
 	{ 0, "max-age", "SEC", option_number, MEMBER(max_age), 0, AGE_MAX,
 	    "replace a worker that is older (never)" },
-	{ 0, "max-rss", "SIZE", set_size, MEMBER(max_rss), 0, 0,
+	{ 0, "max-rss", "SIZE", set_bytes, MEMBER(max_rss), 0, 0,
 	    "replace a worker that is larger (never)" },
 	{ 0, "request-timeout", "SEC", option_number,
 	    MEMBER(request_timeout), 0, TIMEOUT_MAX,
-	    "end a worker at one request longer (never)" },
+	    "end a worker whose request is longer (never)" },
 	{ 0, "stop-signal", "SIG", option_signal, MEMBER(stop_signal), 0, 0,
-	    "asks a worker to stop (TERM)" },
+	    "signal that asks a worker to stop (TERM)" },
 	{ 0, "stop-timeout", "SEC", option_number, MEMBER(stop_timeout), 0,
-	    TIMEOUT_MAX, "time it has before KILL (30)" },
+	    TIMEOUT_MAX, "time to stop before SIGKILL (30)" },
 	{ 'v', "version", NULL, option_true, MEMBER(version), 0, 0,
 	    "print the version" },
 	{ 'h', "help", NULL, option_true, MEMBER(help), 0, 0,
@@ -282,26 +264,28 @@ static const struct option table[] = {
 	    "print this" },
 };
 
+_Static_assert(sizeof(table) / sizeof(table[0]) <= CALLED_MAX,
+    "every option can be called something");
+
+static const struct options options = {
+	.list = table, .n = sizeof(table) / sizeof(table[0]),
+	.usage = "spawnd [options] -- /path/to/application [argument ...]",
+};
+
 /* What no single option can see: which of them go together. */
 static int
 check_together(const struct conf *c, struct err *e)
 {
+	if (option_check(c, &options, e) == -1)
+		return -1;
 	if (c->workers == 0 && c->max_workers == -1)
 		return err_set(e, EX_USAGE, "%s: 0: needs an upper bound (%s; "
 		    "the workers are then started on demand)",
 		    OPT(c, workers), OPT(c, max_workers));
-	if (c->workers > c->max_workers && c->max_workers != -1)
-		return err_set(e, EX_USAGE, "%s: %d: is below %s (%d)",
-		    OPT(c, max_workers), c->max_workers, OPT(c, workers),
-		    c->workers);
 	if (c->idle_timeout != -1 && c->max_workers == -1)
 		return err_set(e, EX_USAGE, "%s: %d: needs an upper bound "
 		    "(%s)", OPT(c, idle_timeout), c->idle_timeout,
 		    OPT(c, max_workers));
-	if (c->socket != NULL && c->port != 0)
-		return err_set(e, EX_USAGE, "%s: %d: a pool has one listen "
-		    "socket, and %s %s names another", OPT(c, port), c->port,
-		    OPT(c, socket), c->socket);
 	if (c->address != NULL && c->port == 0)
 		return err_set(e, EX_USAGE, "%s: %s: needs a port (%s)",
 		    OPT(c, address), c->address, OPT(c, port));
@@ -317,31 +301,18 @@ check_together(const struct conf *c, struct err *e)
 		return err_set(e, EX_USAGE, "%s: needs a socket (%s)",
 		    OPT(c, socket_outside), OPT(c, socket));
 	if (c->command != NULL && c->argc > 0)
-		return err_set(e, EX_USAGE, "%s: an application is given with "
-		    "%s already", c->argv[0], OPT(c, command));
-	if (c->command == NULL && c->argc == 0)
-		return err_set(e, EX_USAGE, "no application given (spawnd "
-		    "[options] -- /path/to/application [argument ...])");
-	if (c->command == NULL && c->argv[0][0] == '\0')
-		return err_set(e, EX_USAGE, "application: must not be empty");
+		return err_set(e, EX_USAGE, "%s: the application is already "
+		    "given with %s", c->argv[0], OPT(c, command));
 	if (c->command == NULL && strchr(c->argv[0], '/') == NULL)
 		return err_set(e, EX_USAGE, "%s: needs a path with a slash "
 		    "(PATH is not searched)", c->argv[0]);
 	return 0;
 }
 
-_Static_assert(sizeof(table) / sizeof(table[0]) <= CALLED_MAX,
-    "every option can be called something");
-
-static const struct options options = {
-	.list = table, .n = sizeof(table) / sizeof(table[0]),
-	.usage = "spawnd [options] -- /path/to/application [argument ...]",
-};
-
 void
 options_defaults(struct conf *c)
 {
-	*c = (struct conf){ .socket_mode = -1, .facility = LOG_DAEMON,
+	*c = (struct conf){ .socket_mode = -1, .facility = "daemon",
 	    .workers = -1, .max_workers = -1, .idle_timeout = -1,
 	    .php_children = -1, .umask = UMASK_DEFAULT,
 	    .no_new_privs = true, .start_timeout = START_TIMEOUT,

@@ -21,7 +21,7 @@
 #include "config/config.h"
 
 static int
-no_memory(struct err *e)
+plan_no_memory(struct err *e)
 {
 	return err_set(e, EX_OSERR, "out of memory");
 }
@@ -42,7 +42,7 @@ check_root(struct plan *p, struct err *e)
 	char list[6 * CALLED_SIZE] = "";
 
 	if (getuid() != geteuid() || getgid() != getegid())
-		return err_set(e, EX_NOPERM, "spawnd is not to be run "
+		return err_set(e, EX_NOPERM, "spawnd must not be installed "
 		    "set-user-id or set-group-id");
 	if (p->root) {
 		if (c->user == NULL && !c->root_stays)
@@ -67,7 +67,7 @@ check_root(struct plan *p, struct err *e)
 		    "(start spawnd as root, or leave it out)", list);
 	if (p->jail != NULL)
 		return err_set(e, EX_NOPERM, "chroot: %s: only root may do "
-		    "this%s", p->jail, p->note);
+		    "this%s", p->jail, p->jail_reason);
 	return 0;
 }
 
@@ -81,11 +81,14 @@ choose_jail(struct plan *p, struct err *e)
 	if (jail == NULL && c->socket == NULL && c->port == 0 &&
 	    p->inherited == -1 && !c->inherited_only) {
 		jail = DEFAULT_JAIL;
-		p->note = " (neither -s nor -p given: jail " DEFAULT_JAIL ")";
+		p->jail_reason = " (neither -s nor -p given: jail "
+		    DEFAULT_JAIL ")";
 	}
-	if (jail != NULL && (p->jail = path_absolute(jail, false)) == NULL)
-		return no_memory(e);
-	return 0;
+	if (jail == NULL)
+		return 0;
+	p->needs_root = true;
+	p->jail = path_absolute(jail, false);
+	return p->jail == NULL ? plan_no_memory(e) : 0;
 }
 
 static int
@@ -95,7 +98,7 @@ open_jail(struct plan *p, struct err *e)
 		return 0;
 	if ((p->jail_fd = path_open_dir(-1, p->jail)) == -1)
 		return err_set(e, err_status(errno, EX_CONFIG), "chroot: %s: "
-		    "%s%s", p->jail, path_reason(errno), p->note);
+		    "%s%s", p->jail, path_reason(errno), p->jail_reason);
 	return 0;
 }
 
@@ -130,18 +133,18 @@ plan_owner(struct plan *p, struct err *e)
 	if (c->socket_group != NULL && ident_group(OPT(c, socket_group),
 	    c->socket_group, &p->socket_gid, e) == -1)
 		return -1;
-	if (!p->root && !rights_need_root(p) &&
+	if (!p->root && !p->needs_root &&
 	    !ident_member(&p->ident, p->socket_gid))
 		return err_set(e, EX_NOPERM, "%s: %s: you are not in this "
 		    "group (only root may name another)",
 		    OPT(c, socket_group), c->socket_group);
 	user = ident_user_name(p->socket_uid);
 	group = ident_group_name(p->socket_gid);
-	r = user == NULL || group == NULL ? -1 : asprintf(&p->who,
+	r = user == NULL || group == NULL ? -1 : asprintf(&p->socket_owner,
 	    "%s:%s %04o", user, group, (unsigned int)p->socket_mode);
 	free(user);
 	free(group);
-	return r == -1 ? no_memory(e) : 0;
+	return r == -1 ? plan_no_memory(e) : 0;
 }
 
 static int
@@ -154,20 +157,20 @@ plan_unix(struct plan *p, struct err *e)
 
 	p->socket_in_jail = p->jail != NULL && !c->socket_outside;
 	if ((p->socket_dir = path_absolute(path, p->socket_in_jail)) == NULL)
-		return no_memory(e);
+		return plan_no_memory(e);
 	if (strlen(p->socket_dir) >= size)
-		return err_set(e, EX_USAGE, "%s: %s: longer than %zu bytes, "
-		    "no web server could connect to it", OPT(c, socket),
+		return err_set(e, EX_USAGE, "%s: %s: longer than %zu bytes: no "
+		    "web server could connect to it", OPT(c, socket),
 		    p->socket_dir, size - 1);
-	if (asprintf(&p->where, "unix:%s%s", p->socket_in_jail ? p->jail : "",
-	    p->socket_dir) == -1)
-		return no_memory(e);
+	if (asprintf(&p->socket_name, "unix:%s%s", p->socket_in_jail ?
+	    p->jail : "", p->socket_dir) == -1)
+		return plan_no_memory(e);
 	slash = strrchr(p->socket_dir, '/');
-	if ((p->socket_name = strdup(slash + 1)) == NULL)
-		return no_memory(e);
-	if (p->socket_name[0] == '\0' || strcmp(p->socket_name, ".") == 0 ||
-	    strcmp(p->socket_name, "..") == 0)
-		return err_set(e, EX_USAGE, "%s: %s: names no file",
+	if ((p->socket_file = strdup(slash + 1)) == NULL)
+		return plan_no_memory(e);
+	if (p->socket_file[0] == '\0' || strcmp(p->socket_file, ".") == 0 ||
+	    strcmp(p->socket_file, "..") == 0)
+		return err_set(e, EX_USAGE, "%s: %s: does not name a file",
 		    OPT(c, socket), path);
 	slash[slash == p->socket_dir ? 1 : 0] = '\0';
 	p->addr.ss_family = AF_UNIX;
@@ -189,11 +192,12 @@ plan_tcp(struct plan *p, struct err *e)
 	    (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ||
 	    IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr)))
 		return err_set(e, EX_USAGE, "%s: %s: cannot be listened on "
-		    "(IPv4 in its own form; no address of one link only)",
+		    "(write an IPv4 address as such; a link-local one does not "
+		    "say which link)",
 		    OPT(c, address), a);
-	if (asprintf(&p->where, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
+	if (asprintf(&p->socket_name, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
 	    "tcp:%s:%d", a, c->port) == -1)
-		return no_memory(e);
+		return plan_no_memory(e);
 	return 0;
 }
 
@@ -215,24 +219,25 @@ plan_inherited(struct plan *p, struct err *e)
 	int r;
 
 	if (opt != NULL)
-		return err_set(e, EX_USAGE, "%s: a listen socket was passed "
-		    "in, which is what it is", opt);
+		return err_set(e, EX_USAGE, "%s: does not apply to a listen "
+		    "socket that was passed in (leave it out)", opt);
 	if (address_of_listener(p->inherited, &p->addr) == -1)
 		return err_set(e, EX_CONFIG, "descriptor %d: is not a "
 		    "listening stream socket", p->inherited);
 	if (p->addr.ss_family == AF_UNIX)
-		r = asprintf(&p->where, "unix:%s%.*s", un->sun_path[0] == '\0'
-		    ? "@" : "", (int)sizeof(un->sun_path) - 1,
+		r = asprintf(&p->socket_name, "unix:%s%.*s",
+		    un->sun_path[0] == '\0' ? "@" : "",
+		    (int)sizeof(un->sun_path) - 1,
 		    un->sun_path + (un->sun_path[0] == '\0'));
 	else if (p->addr.ss_family == AF_INET)
-		r = asprintf(&p->where, "tcp:%s:%d", inet_ntop(AF_INET,
+		r = asprintf(&p->socket_name, "tcp:%s:%d", inet_ntop(AF_INET,
 		    &in->sin_addr, text, sizeof(text)), ntohs(in->sin_port));
 	else
-		r = asprintf(&p->where, "tcp:[%s]:%d", inet_ntop(AF_INET6,
+		r = asprintf(&p->socket_name, "tcp:[%s]:%d", inet_ntop(AF_INET6,
 		    &in6->sin6_addr, text, sizeof(text)),
 		    ntohs(in6->sin6_port));
-	if (r == -1 || (p->who = strdup("passed in")) == NULL)
-		return no_memory(e);
+	if (r == -1 || (p->socket_owner = strdup("passed in")) == NULL)
+		return plan_no_memory(e);
 	return 0;
 }
 
@@ -259,10 +264,10 @@ plan_files(struct plan *p, struct err *e)
 
 	if (c->pidfile != NULL &&
 	    (p->pidfile = path_absolute(c->pidfile, false)) == NULL)
-		return no_memory(e);
+		return plan_no_memory(e);
 	if (c->log != NULL && strchr(c->log, '/') != NULL &&
 	    (p->log = path_absolute(c->log, false)) == NULL)
-		return no_memory(e);
+		return plan_no_memory(e);
 	return 0;
 }
 
@@ -276,7 +281,7 @@ plan_program(struct plan *p, struct err *e)
 	size_t i;
 
 	if ((p->argv = calloc(n + 1, sizeof(char *))) == NULL)
-		return no_memory(e);
+		return plan_no_memory(e);
 	for (i = 0; i < n; i++)
 		p->argv[i] = c->command != NULL ? shell[i] : c->argv[i];
 	if (c->command == NULL)
@@ -290,7 +295,7 @@ plan_program(struct plan *p, struct err *e)
 	if (stays)
 		p->cwd_fd = path_open_dir(-1, ".");
 	if (p->argv[0] == NULL || p->argv[n - 1] == NULL || p->chdir == NULL)
-		return no_memory(e);
+		return plan_no_memory(e);
 	return 0;
 }
 
@@ -343,8 +348,8 @@ plan_size(struct plan *p, struct err *e)
 			return err_set(e, EX_USAGE, "%s: %d: is below %s "
 			    "(%d)", OPT(c, max_workers), c->max_workers,
 			    OPT(c, workers), p->workers);
-		return err_set(e, EX_USAGE, "%s: %d: is below %s (%d, as it "
-		    "is not given)", OPT(c, max_workers), c->max_workers,
+		return err_set(e, EX_USAGE, "%s: %d: is below the default of "
+		    "%s (%d)", OPT(c, max_workers), c->max_workers,
 		    OPT(c, workers), p->workers);
 	}
 	p->max_workers = c->max_workers != -1 ? (unsigned int)c->max_workers :
@@ -360,8 +365,8 @@ plan_size(struct plan *p, struct err *e)
 		    c->max_workers != -1 ? OPT(c, max_workers) :
 		    OPT(c, workers), most,
 		    most + FDS_RESERVED, (long long)r.rlim_max);
-	/* A pipe of each, and what its end is seen by. */
-	p->files = (rlim_t)most * 2 + FDS_RESERVED;
+	/* As worker_init() wants them: for each two pipes and its end. */
+	p->files = (rlim_t)most * 3 + FDS_RESERVED;
 	p->files_max = r.rlim_max;
 	p->room = (unsigned int)most;
 	if (p->room < SCALE_ROOM)
@@ -386,7 +391,7 @@ check_limits(struct plan *p, struct err *e)
 	struct rlimit now;
 	size_t i;
 
-	if (p->root || rights_need_root(p))
+	if (p->root || p->needs_root)
 		return 0;
 	for (i = 0; i < c->nlimits; i++) {
 		const struct limit *l = &c->limits[i];
@@ -403,7 +408,7 @@ check_limits(struct plan *p, struct err *e)
 	errno = 0;
 	if (c->nice_given && c->nice < getpriority(PRIO_PROCESS, 0))
 		return err_set(e, EX_NOPERM, "--nice: %d: only root may go "
-		    "below the present one", c->nice);
+		    "below the current nice value", c->nice);
 	return 0;
 }
 
@@ -421,7 +426,7 @@ plan_env(struct plan *p, struct err *e)
 }
 
 /* What each phase needs of those before it; what it gives if it succeeds. */
-enum { IDENT = 1, SOCKET = 2, ENVIRONMENT = 4 };
+enum part { IDENT = 1, SOCKET = 2, ENVIRONMENT = 4 };
 
 static const struct {
 	int		(*phase)(struct plan *, struct err *);
@@ -456,7 +461,9 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 	p->inherited = inherited;
 	p->root = geteuid() == 0;
 	p->stays_root = p->root && c->user == NULL;
-	p->note = "";
+	p->needs_root = c->socket_outside || c->socket_user != NULL ||
+	    c->user != NULL || c->group != NULL;
+	p->jail_reason = "";
 	plan_name(c, p->name);
 	for (i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
 		if ((phases[i].needs & have) != phases[i].needs)
@@ -468,39 +475,4 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 			    e.text);
 	}
 	exposure_check_start(p, f);
-}
-
-void
-plan_free(struct plan *p)
-{
-	size_t i;
-
-	if (p->jail_fd != -1)
-		close(p->jail_fd);
-	if (p->cwd_fd != -1)
-		close(p->cwd_fd);
-	if (p->argv != NULL) {
-		free(p->conf->command != NULL ? p->argv[2] : p->argv[0]);
-		free(p->argv);
-	}
-	for (i = 0; p->envp != NULL && p->envp[i] != NULL; i++)
-		free(p->envp[i]);
-	free(p->envp);
-	free(p->jail);
-	free(p->socket_dir);
-	free(p->socket_name);
-	free(p->where);
-	free(p->who);
-	free(p->chdir);
-	free(p->pidfile);
-	free(p->control);
-	free(p->log);
-	free(p->ident.groups);
-	free(p->ident.user);
-	free(p->ident.group);
-	free(p->ident.home);
-	free(p->ident.shell);
-	memset(p, 0, sizeof(*p));
-	p->jail_fd = -1;
-	p->cwd_fd = -1;
 }

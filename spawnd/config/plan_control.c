@@ -17,7 +17,7 @@ const char *const plan_control_files[PLAN_CONTROL_FILES] = {
 
 /* Who else may read: the group must be one that we can give a file to. */
 static int
-plan_group(struct plan *p, struct err *e)
+plan_status_group(struct plan *p, struct err *e)
 {
 	const char *name = p->conf->status_group;
 
@@ -26,7 +26,7 @@ plan_group(struct plan *p, struct err *e)
 		return 0;
 	if (ident_group("--status-group", name, &p->status_gid, e) == -1)
 		return -1;
-	if (!p->root && !rights_need_root(p) &&
+	if (!p->root && !p->needs_root &&
 	    !ident_member(&p->ident, p->status_gid))
 		return err_set(e, EX_NOPERM, "--status-group: %s: you are "
 		    "not in this group (only root may name another)", name);
@@ -47,7 +47,7 @@ same_directory(const char *a, const char *b)
 
 /* What is in the directory of the sockets is made and removed with them. */
 static int
-check_file(const struct plan *p, const char *opt, const char *path,
+check_control_name(const struct plan *p, const char *opt, const char *path,
     const char *dir, const char *name, struct err *e)
 {
 	size_t i;
@@ -55,15 +55,15 @@ check_file(const struct plan *p, const char *opt, const char *path,
 	for (i = 0; i < PLAN_CONTROL_FILES; i++) {
 		if (strcmp(name, plan_control_files[i]) == 0 &&
 		    same_directory(p->control, dir))
-			return err_set(e, EX_CONFIG, "%s: %s: has this "
-			    "name in the directory of --control (choose "
+			return err_set(e, EX_CONFIG, "%s: %s: spawnd uses this "
+			    "name itself in the directory of --control (choose "
 			    "another)", opt, path);
 	}
 	return 0;
 }
 
 static int
-check_path(const struct plan *p, const char *opt, const char *path,
+check_control_path(const struct plan *p, const char *opt, const char *path,
     struct err *e)
 {
 	const char *slash;
@@ -76,14 +76,14 @@ check_path(const struct plan *p, const char *opt, const char *path,
 	if ((dir = slash == path ? strdup("/") : strndup(path,
 	    (size_t)(slash - path))) == NULL)
 		return err_set(e, EX_OSERR, "out of memory");
-	r = check_file(p, opt, path, dir, slash + 1, e);
+	r = check_control_name(p, opt, path, dir, slash + 1, e);
 	free(dir);
 	return r;
 }
 
 /* One that was asked for. */
 static int
-plan_own(struct plan *p, struct err *e)
+plan_control_dir(struct plan *p, struct err *e)
 {
 	size_t len;
 
@@ -93,13 +93,13 @@ plan_own(struct plan *p, struct err *e)
 	while (len > 1 && p->control[len - 1] == '/')
 		p->control[--len] = '\0';
 	p->control_own = true;
-	if (check_path(p, OPT(p->conf, pidfile), p->pidfile, e) == -1 ||
-	    check_path(p, "--log", p->log, e) == -1)
+	if (check_control_path(p, OPT(p->conf, pidfile), p->pidfile, e) == -1 ||
+	    check_control_path(p, "--log", p->log, e) == -1)
 		return -1;
-	if (p->socket_name == NULL || p->socket_in_jail)
+	if (p->socket_file == NULL || p->socket_in_jail)
 		return 0;
-	return check_file(p, OPT(p->conf, socket), p->where, p->socket_dir,
-	    p->socket_name, e);
+	return check_control_name(p, OPT(p->conf, socket), p->socket_name,
+	    p->socket_dir, p->socket_file, e);
 }
 
 int
@@ -109,10 +109,10 @@ plan_control(struct plan *p, struct err *e)
 	const char *asked = p->conf->control;
 	int r;
 
-	if (plan_group(p, e) == -1)
+	if (plan_status_group(p, e) == -1)
 		return -1;
 	if (asked != NULL)
-		return strcmp(asked, "none") == 0 ? 0 : plan_own(p, e);
+		return strcmp(asked, "none") == 0 ? 0 : plan_control_dir(p, e);
 	if (p->root)
 		r = asprintf(&p->control, "%s/spawnd", access("/run",
 		    F_OK) == 0 ? "/run" : "/var/run");

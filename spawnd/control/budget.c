@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The cpu that those may use who only read: some at once, and after that a
- * share of the time. It may be overdrawn, by one piece of work.
+ * The cpu time that clients which only read may use: some at once, and after
+ * that a share of the time. One piece of work may overdraw it.
  */
 #include "control/control.h"
 #include "control/server.h"

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: ISC */
-/* What clients may ask for: one table, with the right that each needs. */
+/* The commands of clients: one table, with the right that each needs. */
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "base/base.h"
 #include "base/units.h"
@@ -19,67 +17,64 @@
 
 struct command {
 	const char	*name;
-	enum right	 right;		/* the least */
-	int		 min, max;	/* words behind the name */
-	void		(*run)(struct client *, int, char **);
-	const char	*words;		/* and what they are */
+	enum right	 right;		/* that it needs */
+	int		 min, max;	/* words behind the name, 0 or 1 */
+	void		(*run)(struct client *, const char *word);
+	const char	*words;		/* as help shows them */
 };
 
 static void
-fail(struct client *c, int status, const char *why)
+cmd_fail(struct client *c, int status, const char *why)
 {
 	proto_error(&c->answer, status, why);
 }
 
-/* What changes something says who wanted it. */
+/* Who asked for a change. */
 static void
-say(const struct client *c, const char *what)
+log_asker(const struct client *c, const char *what)
 {
 	log_info("%s: asked for by uid %u, pid %d", what, c->uid,
 	    (int)c->pid);
 }
 
 static void
-run_ping(struct client *c, int n, char **words)
+cmd_ping(struct client *c, const char *word)
 {
-	(void)n;
-	(void)words;
+	(void)word;
 	if (status_serves()) {
 		proto_begin(&c->answer, "ping");
 		proto_text(&c->answer, "state", status_state());
 		proto_end(&c->answer);
 		proto_done(&c->answer);
-	} else if (pool_phase(supervise_pool()) == PHASE_START)
-		fail(c, EX_TEMPFAIL, "the pool is starting");
-	else if (pool_phase(supervise_pool()) == PHASE_UP)
-		fail(c, EX_UNAVAILABLE, "no worker is ready");
+	} else if (pool_phase(actor_pool()) == PHASE_START)
+		cmd_fail(c, EX_TEMPFAIL, "the pool is starting");
+	else if (pool_phase(actor_pool()) == PHASE_UP)
+		cmd_fail(c, EX_UNAVAILABLE, "no worker is ready");
 	else
-		fail(c, EX_UNAVAILABLE, "the pool is stopping");
+		cmd_fail(c, EX_UNAVAILABLE, "the pool is stopping");
 }
 
 static void
-run_status(struct client *c, int n, char **words)
+cmd_status(struct client *c, const char *word)
 {
-	if (n == 1 && strcmp(words[0], "full") != 0)
-		fail(c, EX_USAGE, "status: only full may follow");
-	else if ((c->status = status_begin(n == 1)) == NULL)
-		fail(c, EX_OSERR, "out of memory");
+	if (word != NULL && strcmp(word, "full") != 0)
+		cmd_fail(c, EX_USAGE, "status: only full may follow");
+	else if ((c->status = status_begin(word != NULL)) == NULL)
+		cmd_fail(c, EX_OSERR, "out of memory");
 }
 
 static void
-run_history(struct client *c, int n, char **words)
+cmd_history(struct client *c, const char *word)
 {
-	(void)n;
-	(void)words;
+	(void)word;
 	status_write_history(loop_now(), &c->answer);
 	proto_done(&c->answer);
 }
 
 static void
-run_trace(struct client *c, int n, char **words)
+cmd_trace(struct client *c, const char *word)
 {
-	(void)n;
-	(void)words;
+	(void)word;
 	trace_records_write(loop_now(), &c->answer);
 	proto_done(&c->answer);
 }
@@ -87,127 +82,125 @@ run_trace(struct client *c, int n, char **words)
 static bool
 refuse_stopping(struct client *c)
 {
-	if (pool_phase(supervise_pool()) < PHASE_STOP)
+	if (!actor_stops())
 		return false;
-	fail(c, EX_TEMPFAIL, "the pool is stopping");
+	cmd_fail(c, EX_TEMPFAIL, "the pool is stopping");
 	return true;
 }
 
 static void
-run_reload(struct client *c, int n, char **words)
+cmd_reload(struct client *c, const char *word)
 {
-	(void)n;
-	(void)words;
+	(void)word;
 	if (refuse_stopping(c))
 		return;
-	say(c, "reload");
+	log_asker(c, "reload");
 	c->wait = WAIT_RELOAD;
-	c->told = UINT_MAX;
-	supervise_reload();
+	c->progress = UINT_MAX;
+	lifecycle_reload();
 }
 
 static void
-run_scale(struct client *c, int n, char **words)
+cmd_scale(struct client *c, const char *word)
 {
-	unsigned int min, max, most = pool_max(supervise_pool());
+	unsigned int min, max, most = pool_max(actor_pool());
 	char why[ERR_SIZE];
 	struct err e;
 
-	(void)n;
 	if (refuse_stopping(c))
 		return;
-	if (proto_range(words[0], most, &min, &max) == -1) {
+	if (proto_range(word, most, &min, &max) == -1) {
 		snprintf(why, sizeof(why), "scale: N or N-M, from 0 to %u",
 		    most);
-		fail(c, EX_USAGE, why);
+		cmd_fail(c, EX_USAGE, why);
 		return;
 	}
-	say(c, "scale");
-	if (adapt_bounds(min, max, &e) == -1) {
-		fail(c, e.status, e.text);
+	log_asker(c, "scale");
+	if (autoscale_bounds(min, max, &e) == -1) {
+		cmd_fail(c, e.status, e.text);
 		return;
 	}
 	proto_begin(&c->answer, "scaled");
 	proto_number(&c->answer, "min", min);
 	proto_number(&c->answer, "max", max);
-	proto_number(&c->answer, "target", pool_target(supervise_pool()));
+	proto_number(&c->answer, "target", pool_target(actor_pool()));
 	proto_end(&c->answer);
 	proto_done(&c->answer);
 }
 
 static void
-run_stop(struct client *c, int n, char **words)
+cmd_stop(struct client *c, const char *word)
 {
-	if (n == 1 && strcmp(words[0], "now") != 0) {
-		fail(c, EX_USAGE, "stop: only now may follow");
+	bool now = word != NULL;
+
+	if (now && strcmp(word, "now") != 0) {
+		cmd_fail(c, EX_USAGE, "stop: only now may follow");
 		return;
 	}
-	say(c, n == 1 ? "stop now" : "stop");
+	log_asker(c, now ? "stop now" : "stop");
 	c->wait = WAIT_STOP;
-	c->told = UINT_MAX;
-	/* Who comes second waits along; only signals count. */
-	if (n == 1 || pool_phase(supervise_pool()) < PHASE_STOP)
-		supervise_stop(n == 1);
+	c->progress = UINT_MAX;
+	/* Only a second signal makes it a fast stop: this client waits. */
+	if (now || !actor_stops())
+		lifecycle_stop(now);
 }
 
 static void
-run_log_reopen(struct client *c, int n, char **words)
+cmd_log_reopen(struct client *c, const char *word)
 {
 	int fd = c->passed;
 	struct err e;
 
-	(void)n;
-	(void)words;
+	(void)word;
 	c->passed = -1;
 	if (log_reopen(fd, &e) == -1)
-		fail(c, e.status, e.text);
+		cmd_fail(c, e.status, e.text);
 	else
 		proto_done(&c->answer);
 }
 
-static void run_help(struct client *, int, char **);
+static void cmd_help(struct client *, const char *);
 
-static const struct command table[] = {
-	{ "help", READS_ONLY, 0, 0, run_help, "" },
-	{ "ping", READS_ONLY, 0, 0, run_ping, "" },
-	{ "status", READS_ONLY, 0, 1, run_status, "[full]" },
-	{ "history", READS_ONLY, 0, 0, run_history, "" },
-	{ "trace", READS_ONLY, 0, 0, run_trace, "" },
-	{ "reload", CONTROLS, 0, 0, run_reload, "" },
-	{ "scale", CONTROLS, 1, 1, run_scale, "N[-M]" },
-	{ "stop", CONTROLS, 0, 1, run_stop, "[now]" },
-	{ "log-reopen", CONTROLS, 0, 0, run_log_reopen, "" },
+static const struct command commands[] = {
+	{ "help", READS_ONLY, 0, 0, cmd_help, "" },
+	{ "ping", READS_ONLY, 0, 0, cmd_ping, "" },
+	{ "status", READS_ONLY, 0, 1, cmd_status, "[full]" },
+	{ "history", READS_ONLY, 0, 0, cmd_history, "" },
+	{ "trace", READS_ONLY, 0, 0, cmd_trace, "" },
+	{ "reload", CONTROLS, 0, 0, cmd_reload, "" },
+	{ "scale", CONTROLS, 1, 1, cmd_scale, "N[-M]" },
+	{ "stop", CONTROLS, 0, 1, cmd_stop, "[now]" },
+	{ "log-reopen", CONTROLS, 0, 0, cmd_log_reopen, "" },
 };
 
-#define NCOMMANDS	(sizeof(table) / sizeof(table[0]))
+#define NCOMMANDS	(sizeof(commands) / sizeof(commands[0]))
 
 static void
-run_help(struct client *c, int n, char **words)
+cmd_help(struct client *c, const char *word)
 {
 	size_t i;
 
-	(void)n;
-	(void)words;
+	(void)word;
 	for (i = 0; i < NCOMMANDS; i++) {
-		if (table[i].right < c->right)
+		if (commands[i].right < c->right)
 			continue;
 		proto_begin(&c->answer, "command");
-		proto_text(&c->answer, "name", table[i].name);
-		if (table[i].words[0] != '\0')
-			proto_text(&c->answer, "words", table[i].words);
+		proto_text(&c->answer, "name", commands[i].name);
+		if (commands[i].words[0] != '\0')
+			proto_text(&c->answer, "words", commands[i].words);
 		proto_end(&c->answer);
 	}
 	proto_done(&c->answer);
 }
 
 static const struct command *
-find(const char *name)
+command_named(const char *name)
 {
 	size_t i;
 
 	for (i = 0; i < NCOMMANDS; i++) {
-		if (strcmp(table[i].name, name) == 0)
-			return &table[i];
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
 	}
 	return NULL;
 }
@@ -217,34 +210,27 @@ command_run(struct client *c, char *line)
 {
 	char *words[PROTO_WORDS];
 	int n = proto_words(line, words, PROTO_WORDS);
-	const struct command *cmd = n > 0 ? find(words[0]) : NULL;
+	const struct command *cmd = n > 0 ? command_named(words[0]) : NULL;
 
 	proto_hello(&c->answer);
 	if (cmd == NULL)
-		fail(c, EX_USAGE, "no such command (help lists them)");
+		cmd_fail(c, EX_USAGE, "no such command (help lists them)");
 	else if (cmd->right < c->right)
-		fail(c, EX_NOPERM, "this socket is for reading (the other is "
-		    "called control)");
+		cmd_fail(c, EX_NOPERM, "this socket is for reading (the other "
+		    "is called control)");
 	else if (n - 1 < cmd->min || n - 1 > cmd->max)
-		fail(c, EX_USAGE, "wrong number of words (help lists them)");
+		cmd_fail(c, EX_USAGE, "wrong number of words (help lists "
+		    "them)");
 	else
-		cmd->run(c, n - 1, words + 1);
-	control_answer(c);
+		cmd->run(c, n > 1 ? words[1] : NULL);
+	clients_answer(c);
 }
 
-bool
-command_left(const struct client *c)
-{
-	struct pollfd pfd = { .fd = c->fd };
-
-	return poll(&pfd, 1, 0) == 1 && (pfd.revents & (POLLHUP | POLLERR));
-}
-
-/* How many workers are there that the last reload has started? */
+/* How many workers of the last reload are ready? */
 static unsigned int
 count_new(void)
 {
-	const struct pool *p = supervise_pool();
+	const struct pool *p = actor_pool();
 	unsigned int i, n = 0, generation = 0;
 	struct pool_worker w;
 
@@ -261,41 +247,41 @@ count_new(void)
 }
 
 static void
-tell(struct client *c, uint64_t now)
+write_progress(struct client *c, uint64_t now)
 {
-	const struct pool *p = supervise_pool();
+	const struct pool *p = actor_pool();
 	unsigned int n = c->wait == WAIT_RELOAD ? count_new() :
 	    pool_slots(p) - pool_count(p, SLOT_EMPTY);
 
-	c->told_at = now;
-	if (n == c->told)
+	c->progress_at = now;
+	if (n == c->progress)
 		return;
-	c->told = n;
+	c->progress = n;
 	proto_begin(&c->answer, "progress");
 	proto_number(&c->answer, c->wait == WAIT_RELOAD ? "new" : "left", n);
 	if (c->wait == WAIT_RELOAD)
 		proto_number(&c->answer, "of", pool_target(p));
 	proto_end(&c->answer);
-	control_more(c);
+	clients_more(c);
 }
 
 void
 command_progress(void)
 {
-	bool over = pool_phase(supervise_pool()) >= PHASE_STOP;
 	uint64_t now = loop_now();
 	struct client *c;
 
-	TAILQ_FOREACH(c, control_clients(), entry) {
+	TAILQ_FOREACH(c, clients_list(), entry) {
 		if (c->wait == WAIT_NO)
 			continue;
-		if (c->wait == WAIT_RELOAD && over) {
+		if (c->wait == WAIT_RELOAD && actor_stops()) {
 			c->wait = WAIT_NO;
-			fail(c, EX_TEMPFAIL, "reload: the pool is stopping");
-			control_more(c);
+			cmd_fail(c, EX_TEMPFAIL, "reload: the pool is "
+			    "stopping");
+			clients_more(c);
 		} else if (c->sent == c->answer.len &&
-		    now - c->told_at >= PROGRESS)
-			tell(c, now);
+		    now - c->progress_at >= PROGRESS)
+			write_progress(c, now);
 	}
 }
 
@@ -304,15 +290,16 @@ command_reloaded(bool done)
 {
 	struct client *c;
 
-	TAILQ_FOREACH(c, control_clients(), entry) {
+	TAILQ_FOREACH(c, clients_list(), entry) {
 		if (c->wait != WAIT_RELOAD)
 			continue;
 		c->wait = WAIT_NO;
 		if (done)
 			proto_done(&c->answer);
 		else
-			fail(c, EX_UNAVAILABLE, "reload: the new workers "
-			    "failed, the old ones stay (the log says why)");
-		control_more(c);
+			cmd_fail(c, EX_UNAVAILABLE, "reload: the new "
+			    "workers failed, the old ones stay (the log says "
+			    "why)");
+		clients_more(c);
 	}
 }

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Who asks and is answered. A client costs its own connection and nothing
- * else: what it sends and leaves unread is bounded, it has a time for each,
- * and the work for all that only read, however small each piece of it is, is a
- * small share of the time.
+ * The sockets: connections are accepted, commands read and answers written.
+ * The work for all clients that only read, however small each piece of it is,
+ * takes a small share of the time.
  */
-#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -25,75 +21,32 @@
 #include "proto/proto.h"
 #include "run/run.h"
 
-#define AHEAD	16384		/* bytes written before they are taken */
+#define AHEAD	16384		/* bytes of an answer, still unsent */
 #define ACCEPTS		16		/* in one turn of the loop */
 #define TURN		20		/* usec of cpu, the loop itself, each */
 
 static struct listener {
 	int		 fd;
 	struct loop_watch *watch;
-	unsigned int	 n, max;	/* clients */
 	uint64_t	 pause;		/* no descriptors until then; NEVER */
 } listeners[] = {
-	[CONTROLS] = { .fd = -1, .max = CONTROL_CLIENTS, .pause = NEVER },
-	[READS_ONLY] = { .fd = -1, .max = STATUS_CLIENTS, .pause = NEVER },
+	[CONTROLS] = { .fd = -1, .pause = NEVER },
+	[READS_ONLY] = { .fd = -1, .pause = NEVER },
 };
 
-static struct client_list clients = TAILQ_HEAD_INITIALIZER(clients);
-static uid_t owner;		/* who started us */
-static bool inside;		/* a command is being carried out */
+#define NLISTENERS	(sizeof(listeners) / sizeof(listeners[0]))
 
-struct client_list *
-control_clients(void)
-{
-	return &clients;
-}
+static uid_t owner;		/* of the pool: who started us */
+static bool running;		/* a command is being carried out */
 
-static void
-drop(struct client *c)
-{
-	listeners[c->right].n--;
-	TAILQ_REMOVE(&clients, c, entry);
-	if (c->in != NULL)
-		loop_unwatch(c->in);
-	if (c->out != NULL)
-		loop_unwatch(c->out);
-	close(c->fd);
-	if (c->passed != -1)
-		close(c->passed);
-	status_free(c->status);
-	proto_free(&c->answer);
-	free(c);
-}
-
-static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t
-client_deadline(const struct client *c)
-{
-	if (c->throttled)
-		return NEVER;
-	if (c->answering)
-		return c->wait != WAIT_NO && c->sent == c->answer.len ?
-		    NEVER : smaller(c->since + CONTROL_TAKE,
-		    c->began + CONTROL_WHOLE);
-	if (c->input.len > 0)
-		return c->line_since + CONTROL_LINE;
-	return c->since + CONTROL_IDLE;
-}
-
-/* Does this one have to wait until there is a budget again? */
+/* Must it wait until there is a budget again? */
 static bool
-must_wait(enum right right)
+is_over_budget(enum right right)
 {
 	return right == READS_ONLY && !budget_fill(loop_now());
 }
 
-/* Takes the cpu that was used since `before`. */
+/* Charges the cpu that was used since `before` to the budget. */
 static void
 charge(enum right right, uint64_t before)
 {
@@ -103,6 +56,12 @@ charge(enum right right, uint64_t before)
 
 static void on_timer(void);
 
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static void
 set_timer(void)
 {
@@ -110,11 +69,11 @@ set_timer(void)
 	struct client *c;
 	size_t i;
 
-	TAILQ_FOREACH(c, &clients, entry)
-		when = smaller(when, c->throttled ? budget_time(now) :
-		    client_deadline(c));
-	for (i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++)
-		when = smaller(when, listeners[i].pause);
+	TAILQ_FOREACH(c, clients_list(), entry)
+		when = earlier(when, c->throttled ? budget_time(now) :
+		    clients_deadline(c));
+	for (i = 0; i < NLISTENERS; i++)
+		when = earlier(when, listeners[i].pause);
 	loop_timer(TIMER_CONTROL, when, on_timer);
 }
 
@@ -126,16 +85,16 @@ on_timer(void)
 	bool enough = budget_fill(now);
 	size_t i;
 
-	TAILQ_FOREACH_SAFE(c, &clients, entry, next) {
+	TAILQ_FOREACH_SAFE(c, clients_list(), entry, next) {
 		if (c->throttled && enough) {
 			c->throttled = false;
 			c->began += now - c->since;
 			c->since = now;
 			loop_resume(c->answering ? c->out : c->in);
-		} else if (now >= client_deadline(c))
-			drop(c);
+		} else if (now >= clients_deadline(c))
+			clients_drop(c);
 	}
-	for (i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {
+	for (i = 0; i < NLISTENERS; i++) {
 		if (now < listeners[i].pause)
 			continue;
 		listeners[i].pause = NEVER;
@@ -144,37 +103,17 @@ on_timer(void)
 	set_timer();
 }
 
-void
-control_answer(struct client *c)
-{
-	if (c->answering)
-		return;
-	c->answering = true;
-	c->since = loop_now();
-	loop_pause(c->in);
-	loop_resume(c->out);
-}
-
-void
-control_more(struct client *c)
-{
-	/* All before was taken: the time for what is new begins. */
-	if (c->sent == 0)
-		c->since = c->began = loop_now();
-	loop_resume(c->out);
-}
-
 static void
-refuse(struct client *c, const char *why)
+refuse_input(struct client *c, const char *why)
 {
 	proto_error(&c->answer, EX_USAGE, why);
 	c->closing = true;
-	control_answer(c);
+	clients_answer(c);
 }
 
 /* Carries out what has arrived. Returns false if the client is to go. */
 static bool
-run(struct client *c)
+run_input(struct client *c)
 {
 	char line[PROTO_COMMAND];
 
@@ -182,15 +121,16 @@ run(struct client *c)
 	case PROTO_NONE:
 		return !c->input.eof;
 	case PROTO_LONG:
-		refuse(c, "a command has at most 255 bytes");
+		refuse_input(c, "a command has at most 255 bytes");
 		break;
 	case PROTO_JUNK:
-		refuse(c, "a command is a line of words (help lists them)");
+		refuse_input(c, "a command is a line of words (help lists "
+		    "them)");
 		break;
 	case PROTO_GOT:
-		inside = true;
+		running = true;
 		command_run(c, line);
-		inside = false;
+		running = false;
 		break;
 	}
 	return true;
@@ -198,7 +138,7 @@ run(struct client *c)
 
 /* Reads, with a descriptor that may come along. */
 static ssize_t
-receive(struct client *c)
+read_input(struct client *c)
 {
 	union {
 		struct cmsghdr	 h;
@@ -210,7 +150,7 @@ receive(struct client *c)
 	struct cmsghdr *h;
 	ssize_t n;
 
-	/* Room for one and no more, CMSG_SPACE() would take two. */
+	/* Room for one descriptor: CMSG_SPACE() would let two in. */
 	if (c->right == CONTROLS) {
 		m.msg_control = u.buf;
 		m.msg_controllen = CMSG_LEN(sizeof(int));
@@ -229,11 +169,11 @@ receive(struct client *c)
 	return n;
 }
 
-/* Puts a client off whose turn it is. Returns false if it may go on. */
+/* Makes a client wait for the budget. Returns false if it may go on. */
 static bool
-save(struct client *c, struct loop_watch *w)
+throttle(struct client *c, struct loop_watch *w)
 {
-	if (!must_wait(c->right))
+	if (!is_over_budget(c->right))
 		return false;
 	c->throttled = true;
 	c->since = loop_now();
@@ -243,16 +183,16 @@ save(struct client *c, struct loop_watch *w)
 }
 
 static void
-on_readable(void *arg)
+on_input(void *arg)
 {
 	struct client *c = arg;
 	enum right right = c->right;
 	uint64_t before = loop_cpu();
 	ssize_t n;
 
-	if (save(c, c->in))
+	if (throttle(c, c->in))
 		return;
-	n = receive(c);
+	n = read_input(c);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n > 0 && c->input.len == 0)
@@ -262,15 +202,15 @@ on_readable(void *arg)
 		c->began = loop_now();
 	}
 	c->input.eof = n == 0;
-	if (n == -1 || !run(c))
-		drop(c);
+	if (n == -1 || !run_input(c))
+		clients_drop(c);
 	charge(right, before);
 	set_timer();
 }
 
 /* Goes on with a long answer. */
 static void
-step(struct client *c)
+continue_status(struct client *c)
 {
 	if (status_step(c->status, &c->answer))
 		return;
@@ -293,16 +233,16 @@ answered(struct client *c)
 	c->answering = false;
 	c->since = c->line_since = loop_now();
 	loop_resume(c->in);
-	return run(c);
+	return run_input(c);
 }
 
 static bool
-write_some(struct client *c)
+write_answer(struct client *c)
 {
 	ssize_t n;
 
 	if (c->status != NULL && c->answer.len - c->sent < AHEAD)
-		step(c);
+		continue_status(c);
 	if (c->answer.failed)
 		return false;
 	n = send(c->fd, c->answer.buf + c->sent, c->answer.len - c->sent,
@@ -321,94 +261,36 @@ write_some(struct client *c)
 }
 
 static void
-on_writable(void *arg)
+on_output(void *arg)
 {
 	struct client *c = arg;
 	enum right right = c->right;
 	uint64_t before = loop_cpu();
 
-	if (save(c, c->out))
+	if (throttle(c, c->out))
 		return;
-	if (!write_some(c))
-		drop(c);
+	if (!write_answer(c))
+		clients_drop(c);
 	charge(right, before);
 	set_timer();
 }
 
-static unsigned int
-count_of(uid_t uid, enum right right)
-{
-	const struct client *c;
-	unsigned int n = 0;
-
-	TAILQ_FOREACH(c, &clients, entry)
-		n += c->uid == uid && c->right == right;
-	return n;
-}
-
-/*
- * Where all places are taken, who has gone gives up its own, or else whoever
- * has most the one that has said nothing for longest. Returns false if there
- * is none.
- */
-static bool
-make_place(uid_t uid, enum right right)
-{
-	unsigned int n, most = count_of(uid, right) + 1;
-	struct client *c, *victim = NULL;
-
-	TAILQ_FOREACH(c, &clients, entry) {
-		if (c->right == right && command_left(c)) {
-			drop(c);
-			return true;
-		}
-		n = count_of(c->uid, right);
-		if (c->right != right || n < most)
-			continue;
-		most = n;
-		uid = c->uid;
-	}
-	TAILQ_FOREACH(c, &clients, entry) {
-		if (c->right == right && c->uid == uid && !c->answering &&
-		    (victim == NULL || c->since < victim->since))
-			victim = c;
-	}
-	if (victim == NULL)
-		return false;
-	drop(victim);
-	return true;
-}
-
 /* Takes a connection in. Returns false if it is not wanted. */
 static bool
-take(int fd, enum right right)
+admit(int fd, enum right right)
 {
 	struct client *c;
 	uid_t uid;
 	gid_t gid;
 
 	if (getpeereid(fd, &uid, &gid) == -1 ||
-	    (right == CONTROLS && uid != 0 && uid != owner))
+	    (right == CONTROLS && uid != 0 && uid != owner) ||
+	    (c = clients_add(fd, uid, right)) == NULL)
 		return false;
-	if (listeners[right].n >= listeners[right].max &&
-	    !make_place(uid, right))
-		return false;
-	if ((c = calloc(1, sizeof(*c))) == NULL)
-		return false;
-	listeners[right].n++;
-	TAILQ_INSERT_TAIL(&clients, c, entry);
-	c->fd = fd;
-	c->passed = -1;
-	c->uid = uid;
-	c->pid = observe_peer(fd);
-	c->right = right;
-	c->since = loop_now();
-	c->input.buf = c->line;
-	c->input.size = sizeof(c->line);
-	c->in = loop_watch(fd, on_readable, c);
-	c->out = loop_watch_write(fd, on_writable, c);
+	c->in = loop_watch(fd, on_input, c);
+	c->out = loop_watch_write(fd, on_output, c);
 	if (c->in == NULL || c->out == NULL)
-		drop(c);
+		clients_drop(c);
 	return true;
 }
 
@@ -421,7 +303,7 @@ on_connect(void *arg)
 	uint64_t before = loop_cpu();
 	int fd, i;
 
-	if (must_wait(right)) {
+	if (is_over_budget(right)) {
 		loop_pause(l->watch);
 		l->pause = budget_time(loop_now());
 	}
@@ -434,7 +316,7 @@ on_connect(void *arg)
 		}
 		if (fd == -1)
 			break;
-		if (!take(fd, right)) {
+		if (!admit(fd, right)) {
 			send(fd, sorry, sizeof(sorry) - 1, MSG_NOSIGNAL |
 			    MSG_DONTWAIT);
 			close(fd);
@@ -462,7 +344,7 @@ control_open(struct plan *p, struct err *e)
 	control_close();
 	if (e->status == 0)
 		return 0;
-	/* A name that is taken is not passed over, either. */
+	/* A name that was asked for must not be replaced, either. */
 	if (asked || p->conf->name != NULL)
 		return -1;
 	log_warn("%s (no control sockets; --control names another place)",
@@ -475,7 +357,7 @@ control_start(struct err *e)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {
+	for (i = 0; i < NLISTENERS; i++) {
 		struct listener *l = &listeners[i];
 
 		if (l->fd == -1)
@@ -489,8 +371,8 @@ control_start(struct err *e)
 void
 control_changed(void)
 {
-	history_workers(loop_now(), pool_count(supervise_pool(), SLOT_READY));
-	if (TAILQ_EMPTY(&clients) || inside)
+	history_workers(loop_now(), pool_count(actor_pool(), SLOT_READY));
+	if (TAILQ_EMPTY(clients_list()) || running)
 		return;
 	command_progress();
 	set_timer();
@@ -509,16 +391,16 @@ control_close(void)
 	struct client *c;
 	size_t i;
 
-	while ((c = TAILQ_FIRST(&clients)) != NULL) {
+	while ((c = TAILQ_FIRST(clients_list())) != NULL) {
 		if (c->wait == WAIT_STOP) {
 			proto_done(&c->answer);
 			send(c->fd, c->answer.buf + c->sent,
 			    c->answer.len - c->sent, MSG_NOSIGNAL |
 			    MSG_DONTWAIT);
 		}
-		drop(c);
+		clients_drop(c);
 	}
-	for (i = 0; i < sizeof(listeners) / sizeof(listeners[0]); i++) {
+	for (i = 0; i < NLISTENERS; i++) {
 		if (listeners[i].watch != NULL)
 			loop_unwatch(listeners[i].watch);
 		if (listeners[i].fd != -1)

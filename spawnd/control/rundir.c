@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The directory of a pool's sockets. Whoever runs the pool owns it and nobody
- * else may write it. A lock on a file in it, which nobody else may open, tells
- * a pool that is alive from what a dead one has left: that is taken over.
+ * The directory of a pool's sockets. The user that runs the pool owns it, and
+ * nobody else may write to it. A lock on a file in it, which nobody else may
+ * open, tells a running pool from what a dead one left behind; the latter is
+ * taken over.
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -21,13 +22,13 @@
 
 #define NUMBER_MAX	999	/* of NAME-2, NAME-3, ... */
 
-static int base = -1;		/* the directory of all pools' */
-static int dir = -1;		/* of this one's */
+static int base = -1;		/* the directory of all pools' directories */
+static int dir = -1;		/* this pool's */
 static int lock = -1;
-static const char *made = "";	/* to be removed, below base */
-static const char *where = "";	/* what messages call it */
+static const char *made = "";	/* directory to be removed, below base */
+static const char *where = "";	/* its path, for messages */
 
-/* Removes one of them, unless it is something else that only has its name. */
+/* Removes one of our files, unless it is something else of that name. */
 static int
 remove_own(const char *name)
 {
@@ -46,7 +47,7 @@ remove_own(const char *name)
 	return unlinkat(dir, name, 0);
 }
 
-/* Others must not be able to put their sockets in our sockets' place. */
+/* Others must not be able to replace our sockets. */
 static int
 check_directory(int fd, struct err *e)
 {
@@ -63,10 +64,7 @@ check_directory(int fd, struct err *e)
 	return 0;
 }
 
-/*
- * Makes a directory below another, or takes the one that is there, and says
- * which in *created.
- */
+/* Opens a directory below another, and makes it if need be: *created. */
 static int
 open_below(int parent, const char *name, bool *created, struct err *e)
 {
@@ -103,11 +101,11 @@ open_parent(const char *path, const char **name, struct err *e)
 }
 
 /*
- * Takes the lock of the directory. Returns 1, 0 if a live pool has it, with
- * who that is, or -1 with *e set.
+ * Takes the lock of the directory. Returns 1, or 0 if a running pool holds it
+ * (holder names its process), or -1 with *e set.
  */
 static int
-take_lock(char who[HOLDER_SIZE], struct err *e)
+take_lock(char holder[HOLDER_SIZE], struct err *e)
 {
 	lock = pidlock_open(dir, "pid", true);
 	if (lock != -1 && !pidlock_is_pid(lock)) {
@@ -121,17 +119,18 @@ take_lock(char who[HOLDER_SIZE], struct err *e)
 	if (lock != -1 || errno != EWOULDBLOCK)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "control: %s: pid: %s", where, strerror(errno));
-	pidlock_holder(dir, "pid", who);
+	pidlock_holder(dir, "pid", holder);
 	return 0;
 }
 
-/* One that was asked for must be free. */
+/* A directory that was asked for must be free. */
 static int
 open_own(struct plan *p, struct err *e)
 {
-	char who[HOLDER_SIZE];
+	char holder[HOLDER_SIZE];
 	const char *name = "";
 	bool created;
+	int r;
 
 	if ((base = open_parent(p->control, &name, e)) == -1)
 		return -1;
@@ -139,14 +138,10 @@ open_own(struct plan *p, struct err *e)
 		return -1;
 	if (created)
 		made = name;
-	switch (take_lock(who, e)) {
-	case 1:
-		return 0;
-	case 0:
+	if ((r = take_lock(holder, e)) == 0)
 		return err_set(e, EX_CANTCREAT, "--control: %s: in use by %s",
-		    p->control, who);
-	}
-	return -1;
+		    p->control, holder);
+	return r == 1 ? 0 : -1;
 }
 
 /* NAME-2 and so on, cut to what a name may be. */
@@ -161,11 +156,11 @@ number_name(const char *name, int n, char to[NAME_SIZE])
 	snprintf(to, NAME_SIZE, "%.*s%s", NAME_SIZE - 1 - len, name, suffix);
 }
 
-/* The first name that no live pool has, from the plan's on. */
+/* The first name that no running pool uses, from the plan's on. */
 static int
 open_named(struct plan *p, struct err *e)
 {
-	char name[NAME_SIZE], who[HOLDER_SIZE], first[HOLDER_SIZE] = "";
+	char name[NAME_SIZE], holder[HOLDER_SIZE], first[HOLDER_SIZE] = "";
 	bool created;
 	int n, r;
 
@@ -173,7 +168,7 @@ open_named(struct plan *p, struct err *e)
 		number_name(p->name, n, name);
 		if ((dir = open_below(base, name, &created, e)) == -1)
 			return -1;
-		if ((r = take_lock(who, e)) == -1)
+		if ((r = take_lock(holder, e)) == -1)
 			return -1;
 		if (r == 1)
 			break;
@@ -181,9 +176,9 @@ open_named(struct plan *p, struct err *e)
 		dir = -1;
 		if (p->conf->name != NULL)
 			return err_set(e, EX_CANTCREAT, "--name: %s: in use "
-			    "by %s", name, who);
+			    "by %s", name, holder);
 		if (first[0] == '\0')
-			strlcpy(first, who, sizeof(first));
+			strlcpy(first, holder, sizeof(first));
 	}
 	if (dir == -1)
 		return err_set(e, EX_CANTCREAT, "control: %s: too many pools "
@@ -196,7 +191,7 @@ open_named(struct plan *p, struct err *e)
 	return 0;
 }
 
-/* The log's path, as root has written it, for who has to open it for us. */
+/* The log's path, for the client that has to open it for us. */
 static void
 leave_log(const struct plan *p)
 {
@@ -239,7 +234,7 @@ rundir_open(struct plan *p, struct err *e)
 	return 0;
 }
 
-/* With the directory as the working directory: bind(2) takes no other. */
+/* The directory is the working directory, where bind(2) looks names up. */
 static int
 bind_here(int fd, const char *name, mode_t mode, gid_t gid)
 {
@@ -295,7 +290,7 @@ close_directories(void)
 void
 rundir_done(const struct plan *p)
 {
-	/* Whose rights it takes to write there is gone then, too. */
+	/* Then the right to remove something there is gone, too. */
 	if (p->ident.change || p->jail != NULL)
 		close_directories();
 }

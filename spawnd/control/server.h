@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What control.c and command.c share of a client, and nobody else sees. */
+/* A client of the sockets, private to this folder. */
 #ifndef CONTROL_SERVER_H
 #define CONTROL_SERVER_H
 
@@ -8,7 +8,7 @@
 #include "base/base.h"
 #include "proto/proto.h"
 
-/* Which socket it came by, and so what it may do. */
+/* Which socket it connected to, and so what it may do. */
 enum right { CONTROLS, READS_ONLY };
 
 struct client {
@@ -22,43 +22,46 @@ struct client {
 	struct proto_input input;
 	uint64_t	 since;		/* of its last sign of life */
 	uint64_t	 line_since;	/* when its command began */
-	uint64_t	 began;		/* when what is answered came */
+	uint64_t	 began;		/* when the command was read */
 	bool		 answering;	/* and no other command is read */
 	bool		 closing;	/* after this answer */
 	bool		 throttled;	/* it waits for the budget */
 	struct proto_output answer;
 	size_t		 sent;		/* of that */
-	struct status	*status;	/* what of it is still to come */
+	struct status	*status;	/* NULL: nothing more of it */
 	enum { WAIT_NO, WAIT_RELOAD, WAIT_STOP } wait;
-	unsigned int	 told;		/* the last progress */
-	uint64_t	 told_at;
+	unsigned int	 progress;	/* the last that was written */
+	uint64_t	 progress_at;
 	TAILQ_ENTRY(client) entry;
 };
 
 TAILQ_HEAD(client_list, client);
 
-/* control.c */
-struct client_list *control_clients(void);
+/* clients.c */
+struct client_list *clients_list(void);
+/* A new client, without its watches; NULL: there is no place or no memory. */
+struct client *clients_add(int fd, uid_t uid, enum right right);
+void	 clients_drop(struct client *c);
+/* When it will have been too slow. */
+uint64_t clients_deadline(const struct client *c);
 /* From now on an answer is sent. */
-void	 control_answer(struct client *c);
+void	 clients_answer(struct client *c);
 /* There is more of an answer that waited. */
-void	 control_more(struct client *c);
+void	 clients_more(struct client *c);
 
-/* budget.c: cpu for those who only read */
-/* When there is some again, now or later. */
+/* budget.c: cpu time for clients that only read */
+/* When some is left, now or later. */
 uint64_t budget_time(uint64_t now);
-/* Adds what has come since the last call. Returns false: there is none. */
+/* Adds what is due since the last call. Returns false if none is left. */
 bool	 budget_fill(uint64_t now);
 void	 budget_spend(uint64_t usec);
 
 /* command.c */
 /* Carries out a command, and begins to answer it. */
 void	 command_run(struct client *c, char *line);
-/* Has it closed its end, with what it asked for still to come? */
-bool	 command_left(const struct client *c);
-/* Tells those who wait how far it is. */
+/* Tells waiting clients how far the reload or stop is. */
 void	 command_progress(void);
-/* Tells them that the reload is over. */
+/* Tells them how the reload ended. */
 void	 command_reloaded(bool done);
 
 #endif

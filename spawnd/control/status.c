@@ -4,7 +4,6 @@
  * does what is more urgent.
  */
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,7 +17,7 @@
 #include "proto/proto.h"
 #include "run/run.h"
 
-/* What is remembered of a worker from one look to the next. */
+/* What is remembered of a worker from one status to the next. */
 struct memory {
 	pid_t		 pid;
 	uint64_t	 connection;	/* one that it held */
@@ -29,10 +28,10 @@ struct memory {
 
 struct status {
 	bool		 full;
-	bool		 begun;
 	unsigned int	 slot;		/* the next one */
 	uint64_t	*inodes;	/* the accepted connections */
 	int		 n;		/* of them; -1: unknown */
+	uint64_t	 asked;		/* usec of waiting for what pss is */
 	unsigned int	 busy, idle;	/* workers, as far as counted */
 	bool		 counted;
 	struct usage	 sum;
@@ -40,11 +39,11 @@ struct status {
 
 static const struct plan *plan;
 static const struct guarantees *guarantees;
-static struct memory *memory;	/* of the first slots, once somebody asks */
+static struct memory *memory;	/* of the first slots, once it is asked for */
 static unsigned int remembered;	/* how many those are */
-static unsigned int going;	/* how many are taken stock of at a time */
-static uint64_t began;		/* loop_now()'s time */
-static time_t began_at;		/* and that of the clock on the wall */
+static unsigned int going;	/* statuses that are being written */
+static uint64_t began;		/* by loop_now() */
+static time_t began_at;		/* by the wall clock */
 
 void
 status_init(const struct plan *p, const struct guarantees *g)
@@ -58,24 +57,19 @@ status_init(const struct plan *p, const struct guarantees *g)
 const char *
 status_state(void)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 
-	switch (pool_phase(pool)) {
-	case PHASE_START:
+	if (actor_stops())
+		return "stopping";
+	if (pool_phase(pool) == PHASE_START)
 		return "starting";
-	case PHASE_UP:
-		return pool_reloading(pool) ? "reloading" : "up";
-	case PHASE_STOP:
-	case PHASE_DONE:
-		break;
-	}
-	return "stopping";
+	return pool_reloading(pool) ? "reloading" : "up";
 }
 
 bool
 status_serves(void)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 
 	return pool_phase(pool) == PHASE_UP &&
 	    (pool_target(pool) == 0 || pool_count(pool, SLOT_READY) > 0 ||
@@ -84,12 +78,12 @@ status_serves(void)
 }
 
 static void
-write_pool(struct proto_output *o)
+record_pool(struct proto_output *o)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 	unsigned int min, max;
 
-	adapt_range(&min, &max);
+	autoscale_range(&min, &max);
 	proto_begin(o, "pool");
 	proto_text(o, "name", plan->name);
 	proto_number(o, "pid", (uint64_t)getpid());
@@ -97,9 +91,9 @@ write_pool(struct proto_output *o)
 	proto_text(o, "state", status_state());
 	proto_number(o, "started", (uint64_t)began_at);
 	proto_time(o, "uptime", loop_now() - began);
-	proto_text(o, "listen", plan->where);
-	if (plan->who != NULL)
-		proto_text(o, "owner", plan->who);
+	proto_text(o, "listen", plan->socket_name);
+	if (plan->socket_owner != NULL)
+		proto_text(o, "owner", plan->socket_owner);
 	if (plan->jail != NULL)
 		proto_text(o, "jail", plan->jail);
 	proto_text(o, "user", plan->ident.user);
@@ -112,46 +106,25 @@ write_pool(struct proto_output *o)
 }
 
 static unsigned int
-count(const struct pool *p, enum slot_state a, enum slot_state b)
+count_two(const struct pool *p, enum slot_state a, enum slot_state b)
 {
-	return pool_count(p, a) + (a != b ? pool_count(p, b) : 0);
-}
-
-/* A pool of one size may have got bounds since. */
-static void
-write_saturation(struct proto_output *o)
-{
-	const struct scale *list[] = { sample_state(), adapt_state() };
-	uint64_t times = 0, length = 0;
-	bool known = false;
-	size_t i;
-
-	for (i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
-		if (list[i] == NULL)
-			continue;
-		known = true;
-		times += list[i]->full_times;
-		length += scale_full_time(list[i]);
-	}
-	if (!known)
-		return;
-	proto_number(o, "saturations", times);
-	proto_time(o, "saturated", length);
+	return pool_count(p, a) + pool_count(p, b);
 }
 
 static void
-write_counts(struct proto_output *o)
+record_counts(struct proto_output *o)
 {
-	const struct pool *p = supervise_pool();
+	const struct pool *p = actor_pool();
 	const struct pool_counts *c = pool_counts(p);
+	const struct scale *scale = autoscale_state();
 
 	proto_begin(o, "workers");
 	proto_number(o, "total", pool_slots(p) - pool_count(p, SLOT_EMPTY) -
 	    pool_count(p, SLOT_BACKOFF));
-	proto_number(o, "starting", count(p, SLOT_SPAWNING, SLOT_STARTING));
+	proto_number(o, "starting", count_two(p, SLOT_SPAWNING, SLOT_STARTING));
 	proto_number(o, "ready", pool_count(p, SLOT_READY));
-	proto_number(o, "retiring", count(p, SLOT_RETIRING, SLOT_FREEZING));
-	proto_number(o, "stopping", count(p, SLOT_STOPPING, SLOT_KILLED));
+	proto_number(o, "retiring", count_two(p, SLOT_RETIRING, SLOT_FREEZING));
+	proto_number(o, "stopping", count_two(p, SLOT_STOPPING, SLOT_KILLED));
 	proto_number(o, "backoff", pool_count(p, SLOT_BACKOFF));
 	proto_end(o);
 	proto_begin(o, "count");
@@ -167,12 +140,15 @@ write_counts(struct proto_output *o)
 	proto_number(o, "grown", c->grown);
 	proto_number(o, "reloads", c->reloads);
 	proto_number(o, "reloads_failed", c->reloads_failed);
-	write_saturation(o);
+	if (scale != NULL) {
+		proto_number(o, "saturations", scale->full_times);
+		proto_time(o, "saturated", scale_full_time(scale));
+	}
 	proto_end(o);
 }
 
 static void
-write_guarantees(struct proto_output *o)
+record_guarantees(struct proto_output *o)
 {
 	proto_begin(o, "guarantees");
 	proto_truth(o, "proc", guarantees->proc);
@@ -184,9 +160,9 @@ write_guarantees(struct proto_output *o)
 	proto_end(o);
 }
 
-/* What is known of the load at this moment; notes it for later. */
+/* The load at this moment, as far as it is known. */
 static void
-write_load(struct status *s, struct proto_output *o)
+record_load(struct status *s, struct proto_output *o)
 {
 	unsigned int limit;
 	struct load l = { LOAD_UNKNOWN, LOAD_UNKNOWN, LOAD_UNKNOWN };
@@ -196,7 +172,7 @@ write_load(struct status *s, struct proto_output *o)
 		l.depth = LOAD_UNKNOWN;
 	if (s->n != -1)
 		l.busy = (unsigned int)s->n;
-	history_note(loop_now(), &l, pool_count(supervise_pool(),
+	history_note(loop_now(), &l, pool_count(actor_pool(),
 	    SLOT_READY));
 	proto_begin(o, "queue");
 	if (known) {
@@ -257,7 +233,7 @@ state_name(enum slot_state state)
 	}
 }
 
-/* What is remembered of a worker; of another process nothing. NULL: no room. */
+/* What is remembered of a worker; NULL without memory. */
 static struct memory *
 recall(const struct pool_worker *w)
 {
@@ -290,17 +266,22 @@ remember(struct memory *m, const struct usage *u, uint64_t now)
 	}
 }
 
-/* Returns NULL when it cannot be known, or when *over: it has ended. */
+/* Returns NULL if the worker cannot be seen or, *over set, has ended. */
 static struct memory *
-look(struct status *s, const struct pool_worker *w, uint64_t now,
+measure_worker(struct status *s, const struct pool_worker *w, uint64_t now,
     struct usage *u, bool *over)
 {
 	struct memory *m = w->pid > 0 ? recall(w) : NULL;
 	bool pss = s->full && m != NULL && (m->pss_at == 0 ||
-	    now - m->pss_at > PSS_AGE);
+	    now - m->pss_at > PSS_AGE) && s->asked < PSS_WHOLE;
+	bool seen;
 
 	*over = false;
-	if (m == NULL || usage_worker(w->pid, s->inodes, s->n, pss, u) == -1)
+	seen = m != NULL && usage_worker(w->pid, s->inodes, s->n, pss,
+	    u) == 0;
+	if (pss)
+		s->asked += loop_now() - now;
+	if (!seen)
 		return NULL;
 	*over = u->over;
 	remember(m, u, now);
@@ -308,7 +289,7 @@ look(struct status *s, const struct pool_worker *w, uint64_t now,
 }
 
 static void
-write_usage(struct status *s, const struct pool_worker *w,
+record_usage(struct status *s, const struct pool_worker *w,
     const struct usage *u, const struct memory *m, uint64_t now,
     struct proto_output *o)
 {
@@ -333,16 +314,16 @@ write_usage(struct status *s, const struct pool_worker *w,
 }
 
 static void
-write_worker(struct status *s, const struct pool_worker *w, uint64_t now,
+record_worker(struct status *s, const struct pool_worker *w, uint64_t now,
     struct proto_output *o)
 {
 	struct usage u;
 	bool over;
-	const struct memory *m = look(s, w, now, &u, &over);
+	const struct memory *m = measure_worker(s, w, now, &u, &over);
 
-	/* Not reaped yet, or kept from us: in no case is it idle. */
+	/* Not reaped yet, or kept from us by a tracer; but never idle. */
 	if (over)
-		traced_suspect(w->slot, false);
+		suspects_add(w->slot, false);
 	proto_begin(o, "worker");
 	proto_number(o, "slot", w->slot);
 	proto_text(o, "state", over ? "ended" : state_name(w->state));
@@ -354,7 +335,7 @@ write_worker(struct status *s, const struct pool_worker *w, uint64_t now,
 		if (w->orphan)
 			proto_truth(o, "orphan", true);
 		if (m != NULL)
-			write_usage(s, w, &u, m, now, o);
+			record_usage(s, w, &u, m, now, o);
 		else if (!over)
 			s->counted = false;
 	} else if (w->state == SLOT_BACKOFF)
@@ -362,9 +343,9 @@ write_worker(struct status *s, const struct pool_worker *w, uint64_t now,
 	proto_end(o);
 }
 
-/* What only who has seen all workers knows. */
+/* What is known once all workers were seen. */
 static void
-write_sum(const struct status *s, struct proto_output *o)
+record_sum(const struct status *s, struct proto_output *o)
 {
 	proto_begin(o, "sum");
 	if (s->counted) {
@@ -380,31 +361,30 @@ write_sum(const struct status *s, struct proto_output *o)
 bool
 status_step(struct status *s, struct proto_output *o)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 	uint64_t now = loop_now(), until = now + STATUS_STEP / going;
 	struct pool_worker w;
 
-	if (!s->begun) {
-		write_pool(o);
-		write_counts(o);
-		write_guarantees(o);
-		write_load(s, o);
-		s->begun = true;
+	if (s->slot == 0) {
+		record_pool(o);
+		record_counts(o);
+		record_guarantees(o);
+		record_load(s, o);
 	}
 	for (; s->slot < pool_slots(pool) && now < until; s->slot++) {
 		if (!pool_worker(pool, s->slot, &w))
 			continue;
-		write_worker(s, &w, now, o);
+		record_worker(s, &w, now, o);
 		now = loop_now();
 	}
 	if (s->slot < pool_slots(pool))
 		return true;
-	write_sum(s, o);
+	record_sum(s, o);
 	return false;
 }
 
 static void
-put_known(struct proto_output *o, const char *key, uint16_t value)
+record_known(struct proto_output *o, const char *key, uint16_t value)
 {
 	if (value != HISTORY_UNKNOWN)
 		proto_number(o, key, value);
@@ -421,10 +401,10 @@ status_write_history(uint64_t now, struct proto_output *o)
 		proto_begin(o, "point");
 		proto_number(o, "ago", second - p->second);
 		proto_number(o, "workers", p->workers);
-		put_known(o, "busy", p->busy);
-		put_known(o, "busy_peak", p->peak_busy);
-		put_known(o, "queue", p->queue);
-		put_known(o, "queue_peak", p->peak_queue);
+		record_known(o, "busy", p->busy);
+		record_known(o, "busy_peak", p->peak_busy);
+		record_known(o, "queue", p->queue);
+		record_known(o, "queue_peak", p->peak_queue);
 		proto_end(o);
 	}
 }

@@ -29,7 +29,7 @@ write_origin(uint64_t now, struct proto_output *o)
 void
 trace_records_write(uint64_t now, struct proto_output *o)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 	struct trace_cursor c = { 0 };
 	struct trace_item item;
 	unsigned int i;

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: ISC */
-/* spawnctl(1)'s own: the live view. */
+/* What the files of spawnctl(1) share: the live view. */
 #ifndef CTL_CTL_H
 #define CTL_CTL_H
 
 #include "base/base.h"
 #include "client/client.h"
 
-/* top_draw.c: one picture of top, pure */
+/* top_draw.c: one picture of top; it makes no system call */
 struct frame {
-	int		 rows, columns;
-	bool		 utf8;
-	int		 first;		/* the worker at the top */
+	int		 rows, columns;	/* of the terminal */
+	bool		 utf8;		/* it shows more than ASCII */
+	int		 first;		/* index of the topmost worker */
 };
 
 /*
- * Draws into buf, at most `rows` lines of `columns` cells. history has the
- * points. Returns the length.
+ * Draws at most `rows` lines of `columns` cells into buf, of `size` bytes, from
+ * the answers to "status" and "history". Returns the length of the text.
  */
 size_t	 top_draw_draw(const struct frame *v, const struct reply *status,
 	    const struct reply *history, char *buf, size_t size);

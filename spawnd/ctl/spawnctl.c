@@ -16,10 +16,12 @@
 
 #define READY_PAUSE	50		/* ms between two looks of wait-ready */
 
+enum status_form { TABLE, JSON, OPENMETRICS, FPM };
+
 /* What the command line asks for. */
 static struct {
 	const char	*pool;
-	enum { TABLE, JSON, OPENMETRICS, FPM } form;
+	enum status_form form;
 	const char	*fpm;
 	bool		 full;
 	bool		 now;
@@ -37,7 +39,7 @@ struct command {
 };
 
 static int
-run_status(struct conn *t, const char *dir, struct err *e)
+ctl_status(struct conn *t, const char *dir, struct err *e)
 {
 	struct reply a = { NULL, 0 };
 	int r;
@@ -67,14 +69,14 @@ run_status(struct conn *t, const char *dir, struct err *e)
 }
 
 static int
-run_top(struct conn *t, const char *dir, struct err *e)
+ctl_top(struct conn *t, const char *dir, struct err *e)
 {
 	(void)dir;
 	return top_run(t, e);
 }
 
 static int
-run_trace(struct conn *t, const char *dir, struct err *e)
+ctl_trace(struct conn *t, const char *dir, struct err *e)
 {
 	struct reply a = { NULL, 0 };
 	int r = conn_ask(t, "trace", &a, e);
@@ -87,7 +89,7 @@ run_trace(struct conn *t, const char *dir, struct err *e)
 }
 
 static int
-run_ping(struct conn *t, const char *dir, struct err *e)
+ctl_ping(struct conn *t, const char *dir, struct err *e)
 {
 	struct reply a = { NULL, 0 };
 	int r = conn_ask(t, "ping", &a, e);
@@ -119,7 +121,7 @@ show_progress(const struct proto_record *r)
 
 /* Sends a command and waits for its outcome, however long that takes. */
 static int
-await(struct conn *t, const char *command, struct err *e)
+await_outcome(struct conn *t, const char *command, struct err *e)
 {
 	struct proto_record r;
 	bool shown = false;
@@ -137,21 +139,21 @@ await(struct conn *t, const char *command, struct err *e)
 }
 
 static int
-run_reload(struct conn *t, const char *dir, struct err *e)
+ctl_reload(struct conn *t, const char *dir, struct err *e)
 {
 	(void)dir;
-	return await(t, "reload", e);
+	return await_outcome(t, "reload", e);
 }
 
 static int
-run_stop(struct conn *t, const char *dir, struct err *e)
+ctl_stop(struct conn *t, const char *dir, struct err *e)
 {
 	(void)dir;
-	return await(t, opt.now ? "stop now" : "stop", e);
+	return await_outcome(t, opt.now ? "stop now" : "stop", e);
 }
 
 static int
-run_scale(struct conn *t, const char *dir, struct err *e)
+ctl_scale(struct conn *t, const char *dir, struct err *e)
 {
 	struct reply a = { NULL, 0 };
 	unsigned int from, to;
@@ -183,7 +185,7 @@ pass_log(struct conn *t, const char *path, struct err *e)
 }
 
 static int
-run_log_reopen(struct conn *t, const char *dir, struct err *e)
+ctl_log_reopen(struct conn *t, const char *dir, struct err *e)
 {
 	struct reply a = { NULL, 0 };
 	char *path;
@@ -216,7 +218,7 @@ say_pools(const struct pools *p, struct err *e)
 		    sizeof(list)) >= sizeof(list))
 			break;
 	}
-	return err_set(e, EX_USAGE, "-p: needed, several pools run here: %s",
+	return err_set(e, EX_USAGE, "-p: required: several pools run here: %s",
 	    list);
 }
 
@@ -230,8 +232,8 @@ open_pool(struct conn *t, bool read, char **dir, struct err *e)
 	if (pools_find(opt.pool, &p, e) == -1)
 		return -1;
 	if (p.n == 0 && p.denied > 0)
-		r = err_set(e, EX_NOPERM, "no pool here that you may ask "
-		    "(run it as who runs the pool, or as root)");
+		r = err_set(e, EX_NOPERM, "no pool here that you may query "
+		    "(run it as the user who runs the pool, or as root)");
 	else if (p.n == 0)
 		r = err_set(e, EX_UNAVAILABLE, "no pool runs here (-p names "
 		    "one in another place)");
@@ -254,7 +256,7 @@ list_one(const struct found *p)
 	struct conn t;
 	struct err e;
 
-	proto_show(p->name, name, sizeof(name));
+	text_escape(name, sizeof(name), p->name, strlen(p->name), true);
 	if (conn_open(&t, p->dir, true, &e) == -1 ||
 	    conn_ask(&t, "status", &a, &e) == -1) {
 		printf("%-20s %-10s %9s  %s\n", name, "?", "-", e.text);
@@ -271,7 +273,7 @@ list_one(const struct found *p)
 }
 
 static int
-run_list(struct err *e)
+ctl_list(struct err *e)
 {
 	struct pools p;
 	size_t i;
@@ -290,7 +292,7 @@ run_list(struct err *e)
 
 /* Until the pool is there and serves, or the time is over. */
 static int
-run_wait_ready(struct err *e)
+ctl_wait_ready(struct err *e)
 {
 	long long until, seconds = READY_TIMEOUT;
 	const char *why = NULL;
@@ -307,7 +309,7 @@ run_wait_ready(struct err *e)
 	for (;;) {
 		r = open_pool(&t, true, &dir, e);
 		if (r == 0)
-			r = run_ping(&t, dir, e);
+			r = ctl_ping(&t, dir, e);
 		conn_close(&t);
 		free(dir);
 		dir = NULL;
@@ -323,19 +325,20 @@ run_wait_ready(struct err *e)
 }
 
 static const struct command table[] = {
-	{ "list", 0, 0, true, false, NULL, "the pools on this machine" },
-	{ "status", 0, 0, true, true, run_status, "what a pool does" },
-	{ "top", 0, 0, true, false, run_top, "the same, live" },
-	{ "trace", 0, 0, true, false, run_trace, "what it did last" },
-	{ "ping", 0, 0, true, false, run_ping, "can it serve?" },
-	{ "wait-ready", 0, 1, true, false, NULL, "[SEC] until it can" },
-	{ "reload", 0, 0, false, false, run_reload,
-	    "new workers, one by one" },
-	{ "scale", 1, 1, false, false, run_scale, "N[-M] workers" },
-	{ "log-reopen", 0, 1, false, false, run_log_reopen,
-	    "[FILE] opened anew" },
-	{ "stop", 0, 0, false, false, run_stop,
-	    "at the end of requests; --now: at once" },
+	{ "list", 0, 0, true, false, NULL, "list the pools on this machine" },
+	{ "status", 0, 0, true, true, ctl_status, "show a pool and its load" },
+	{ "top", 0, 0, true, false, ctl_top, "the same, live" },
+	{ "trace", 0, 0, true, false, ctl_trace, "show what it did last" },
+	{ "ping", 0, 0, true, false, ctl_ping, "check that it can serve" },
+	{ "wait-ready", 0, 1, true, false, NULL, "[SEC] wait until it can" },
+	{ "reload", 0, 0, false, false, ctl_reload,
+	    "replace the workers, one by one" },
+	{ "scale", 1, 1, false, false, ctl_scale,
+	    "N[-M] set the number of workers" },
+	{ "log-reopen", 0, 1, false, false, ctl_log_reopen,
+	    "[FILE] reopen the log, as FILE" },
+	{ "stop", 0, 0, false, false, ctl_stop,
+	    "end it after its requests; --now: at once" },
 	{ NULL, 0, 0, false, false, NULL, NULL },
 };
 
@@ -352,7 +355,7 @@ find_command(const char *name)
 }
 
 static int
-usage(void)
+print_usage(void)
 {
 	const struct command *c;
 
@@ -364,8 +367,8 @@ usage(void)
 	    "  status --openmetrics   for Prometheus\n"
 	    "  status --fpm[=text|json|xml|openmetrics]\n"
 	    "                         as php-fpm's status page\n"
-	    "  status --full          with pss; metrics of each worker\n"
-	    "  stop --now             without regard to requests\n"
+	    "  status --full          with pss, and metrics of each worker\n"
+	    "  stop --now             without waiting for requests\n"
 	    "  -v, --version          print the version\n"
 	    "  -h, --help             print this");
 	return fflush(stdout) == EOF ? EX_IOERR : 0;
@@ -394,7 +397,7 @@ take_option(const char *word)
 
 /* Sorts the words from the options. Returns 0, 1 to end, or -1. */
 static int
-parse(int argc, char *argv[], struct err *e)
+parse_words(int argc, char *argv[], struct err *e)
 {
 	const char *word;
 	int i;
@@ -405,7 +408,7 @@ parse(int argc, char *argv[], struct err *e)
 	for (i = 1; i < argc; i++) {
 		word = argv[i];
 		if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
-			exit(usage());
+			exit(print_usage());
 		if (strcmp(word, "-v") == 0 ||
 		    strcmp(word, "--version") == 0) {
 			puts("spawnctl " SPAWND_VERSION);
@@ -431,18 +434,19 @@ parse(int argc, char *argv[], struct err *e)
 
 /* What goes with what. */
 static int
-check(const struct command *c, struct err *e)
+check_words(const struct command *c, struct err *e)
 {
 	unsigned int from, to;
 
 	if (c->status == false && (opt.form != TABLE || opt.full))
-		return err_set(e, EX_USAGE, "%s: takes no option of status",
+		return err_set(e, EX_USAGE, "%s: takes none of the options of "
+		    "status",
 		    c->name);
 	if (opt.form == FPM && writer_fpm_form(opt.fpm) == -1)
 		return err_set(e, EX_USAGE, "--fpm: %s: must be text, json, "
 		    "xml or openmetrics", opt.fpm);
 	if (opt.now && strcmp(c->name, "stop") != 0)
-		return err_set(e, EX_USAGE, "--now: is for stop");
+		return err_set(e, EX_USAGE, "--now: only stop takes it");
 	if (opt.nwords < c->min || opt.nwords > c->max)
 		return err_set(e, EX_USAGE, "%s: wrong number of words (-h "
 		    "lists them)", c->name);
@@ -456,7 +460,7 @@ check(const struct command *c, struct err *e)
 }
 
 static int
-run(struct err *e)
+run_words(struct err *e)
 {
 	const struct command *c;
 	struct conn t = { .fd = -1 };
@@ -471,12 +475,12 @@ run(struct err *e)
 		    "them)", opt.words[0]);
 	opt.words++;
 	opt.nwords--;
-	if (check(c, e) == -1)
+	if (check_words(c, e) == -1)
 		return -1;
 	if (strcmp(c->name, "list") == 0)
-		return run_list(e);
+		return ctl_list(e);
 	if (strcmp(c->name, "wait-ready") == 0)
-		return run_wait_ready(e);
+		return ctl_wait_ready(e);
 	if ((r = open_pool(&t, c->read, &dir, e)) == 0)
 		r = c->run(&t, dir, e);
 	conn_close(&t);
@@ -490,7 +494,7 @@ main(int argc, char *argv[])
 	struct err e = { 0, "" };
 
 	signal(SIGPIPE, SIG_IGN);
-	if (parse(argc, argv, &e) == -1 || run(&e) == -1) {
+	if (parse_words(argc, argv, &e) == -1 || run_words(&e) == -1) {
 		fprintf(stderr, "spawnctl: %s\n", e.text);
 		return e.status;
 	}

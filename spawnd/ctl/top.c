@@ -45,7 +45,7 @@ on_signal(int signo)
 }
 
 static void
-put(const char *s, size_t len)
+put_screen(const char *s, size_t len)
 {
 	ssize_t n;
 
@@ -63,7 +63,7 @@ put(const char *s, size_t len)
 }
 
 static int
-enter(struct err *e)
+enter_screen(struct err *e)
 {
 	static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM,
 	    SIGWINCH };
@@ -84,19 +84,19 @@ enter(struct err *e)
 	raw.c_cc[VTIME] = 0;
 	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &raw) == -1)
 		return err_set(e, EX_OSERR, "top: %s", strerror(errno));
-	put(SCREEN_ENTER, strlen(SCREEN_ENTER));
+	put_screen(SCREEN_ENTER, strlen(SCREEN_ENTER));
 	return 0;
 }
 
 static void
-leave(void)
+leave_screen(void)
 {
-	put(SCREEN_LEAVE, strlen(SCREEN_LEAVE));
+	put_screen(SCREEN_LEAVE, strlen(SCREEN_LEAVE));
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
 }
 
 static void
-measure(void)
+measure_screen(void)
 {
 	struct winsize w = { 0 };
 
@@ -111,8 +111,8 @@ measure(void)
 
 /* Puts a picture in place of the last one, without a moment of nothing. */
 static void
-show(const struct reply *status, const struct reply *history, char *text,
-    char *screen)
+show_picture(const struct reply *status, const struct reply *history,
+    char *text, char *screen)
 {
 	size_t i, len, n;
 
@@ -126,7 +126,7 @@ show(const struct reply *status, const struct reply *history, char *text,
 			screen[n++] = text[i];
 	}
 	memcpy(screen + n, "\033[K\033[J", 6);
-	put(screen, n + 6);
+	put_screen(screen, n + 6);
 }
 
 /* What was pressed. Returns false at the end. */
@@ -185,7 +185,7 @@ gives_up(void)
 }
 
 static int
-ask(struct conn *t, struct reply *status, struct reply *history,
+ask_pool(struct conn *t, struct reply *status, struct reply *history,
     struct err *e)
 {
 	reply_free(status);
@@ -196,7 +196,7 @@ ask(struct conn *t, struct reply *status, struct reply *history,
 }
 
 static int
-run(struct conn *t, char *text, char *screen, struct err *e)
+run_view(struct conn *t, char *text, char *screen, struct err *e)
 {
 	struct reply status = { NULL, 0 }, history = { NULL, 0 };
 	long long due = conn_clock();
@@ -206,7 +206,7 @@ run(struct conn *t, char *text, char *screen, struct err *e)
 	t->gives_up = gives_up;
 	for (;;) {
 		if (conn_clock() >= due) {
-			r = ask(t, &status, &history, e);
+			r = ask_pool(t, &status, &history, e);
 			if (ended != 0)
 				r = 0;
 			if (r == -1 || ended != 0)
@@ -214,8 +214,8 @@ run(struct conn *t, char *text, char *screen, struct err *e)
 			due = conn_clock() + PERIOD;
 		}
 		resized = 0;
-		measure();
-		show(&status, &history, text, screen);
+		measure_screen();
+		show_picture(&status, &history, text, screen);
 		if (!pause_until(due))
 			break;
 	}
@@ -233,9 +233,9 @@ top_run(struct conn *t, struct err *e)
 	setlocale(LC_CTYPE, "");
 	if (text == NULL || screen == NULL)
 		r = err_set(e, EX_OSERR, "out of memory");
-	else if ((r = enter(e)) == 0) {
-		r = run(t, text, screen, e);
-		leave();
+	else if ((r = enter_screen(e)) == 0) {
+		r = run_view(t, text, screen, e);
+		leave_screen();
 	}
 	free(text);
 	free(screen);

@@ -30,13 +30,13 @@ width_of(const char *s, size_t len)
 
 /* Text that is valid UTF-8 and has no control characters. */
 static void
-put(struct paper *p, const char *s)
+paper_put(struct paper *p, const char *s)
 {
 	size_t len;
 	int cells;
 
 	for (; *s != '\0'; s += len) {
-		if ((len = proto_utf8(s)) == 0)
+		if ((len = text_utf8(s, strlen(s))) == 0)
 			return;
 		cells = width_of(s, len);
 		if (p->cells + cells > p->columns ||
@@ -48,11 +48,11 @@ put(struct paper *p, const char *s)
 	}
 }
 
-static void put_format(struct paper *, const char *, ...)
+static void paper_format(struct paper *, const char *, ...)
     __attribute__((format(printf, 2, 3)));
 
 static void
-put_format(struct paper *p, const char *fmt, ...)
+paper_format(struct paper *p, const char *fmt, ...)
 {
 	char text[SHOW_SIZE];
 	va_list ap;
@@ -60,12 +60,12 @@ put_format(struct paper *p, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	put(p, text);
+	paper_put(p, text);
 }
 
 /* Ends a line. Returns false if there is no room for another. */
 static bool
-next(struct paper *p)
+paper_next(struct paper *p)
 {
 	p->row++;
 	p->cells = 0;
@@ -81,11 +81,11 @@ draw_title(struct paper *p, const struct reply *a)
 	const struct proto_record *r = reply_find(a, "pool");
 	char text[SHOW_SIZE], span[32];
 
-	put_format(p, "%.*s  ", NAME_SIZE, reply_show(r, "name", text));
-	put(p, reply_show(r, "state", text));
-	put_format(p, " %s  pid %s  ", reply_span(reply_value(a, "pool",
+	paper_format(p, "%.*s  ", NAME_SIZE, reply_show(r, "name", text));
+	paper_put(p, reply_show(r, "state", text));
+	paper_format(p, " %s  pid %s  ", reply_span(reply_value(a, "pool",
 	    "uptime", 0), span), reply_show(r, "pid", text));
-	put(p, reply_show(r, "listen", text));
+	paper_put(p, reply_show(r, "listen", text));
 }
 
 /* A bar of `width` cells, `part` of `whole` of it full. */
@@ -101,10 +101,10 @@ draw_bar(struct paper *p, const struct frame *v, double part, double whole,
 		full = 1;
 	if (part < whole && full >= width)
 		full = width - 1;
-	put(p, "[");
+	paper_put(p, "[");
 	for (i = 0; i < width; i++)
-		put(p, i >= full ? "." : v->utf8 ? "\xe2\x96\x88" : "#");
-	put(p, "]");
+		paper_put(p, i >= full ? "." : v->utf8 ? "\xe2\x96\x88" : "#");
+	paper_put(p, "]");
 }
 
 /* Connections and the processes that could hold one. */
@@ -121,15 +121,15 @@ draw_workers(struct paper *p, const struct frame *v, const struct reply *a)
 		known = reply_number(a, "connections", "now", &busy);
 		total *= children;
 	}
-	put(p, "busy   ");
+	paper_put(p, "busy   ");
 	if (!known) {
-		put_format(p, "? of %.0f", total);
+		paper_format(p, "? of %.0f", total);
 		return;
 	}
 	draw_bar(p, v, busy, total, p->columns - 32);
-	put_format(p, " %.0f of %.0f", busy, total);
+	paper_format(p, " %.0f of %.0f", busy, total);
 	if (min < max)
-		put_format(p, " (%.0f-%.0f)", min, max);
+		paper_format(p, " (%.0f-%.0f)", min, max);
 }
 
 /* The most that waited in each of the last seconds, latest first. */
@@ -178,12 +178,12 @@ draw_spark(struct paper *p, const struct frame *v, const double *seconds,
 			high = s < SPAN && seconds[s] > high ? seconds[s] :
 			    high;
 		if (high <= 0)
-			put(p, high < 0 ? " " : "_");
+			paper_put(p, high < 0 ? " " : "_");
 		else if (v->utf8) {
 			block[2] = (char)(0x81 + (int)(high / most * 7));
-			put(p, block);
+			paper_put(p, block);
 		} else
-			put_format(p, "%c", ascii[1 + (int)(high / most *
+			paper_format(p, "%c", ascii[1 + (int)(high / most *
 			    8)]);
 	}
 }
@@ -198,9 +198,9 @@ draw_queue(struct paper *p, const struct frame *v, const struct reply *a,
 	read_history(history, seconds);
 	if (reply_number(a, "queue", "now", &now))
 		snprintf(x, sizeof(x), "%.0f", now);
-	put(p, "queue  [");
+	paper_put(p, "queue  [");
 	draw_spark(p, v, seconds, p->columns - 32);
-	put_format(p, "] %s, peak %.0f of %.0f", x, reply_value(a, "queue",
+	paper_format(p, "] %s, peak %.0f of %.0f", x, reply_value(a, "queue",
 	    "peak", 0), reply_value(a, "queue", "limit", 0));
 }
 
@@ -215,14 +215,14 @@ draw_counts(struct paper *p, const struct reply *a)
 	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if (reply_number(a, "count", keys[i], &n) &&
 		    (n > 0 || i == 0))
-			put_format(p, "%s%s %.0f", i > 0 ? "  " : "",
+			paper_format(p, "%s%s %.0f", i > 0 ? "  " : "",
 			    keys[i], n);
 	}
 }
 
 /* Those that are busy come first, the longest at the top. */
 static int
-compare(const void *a, const void *b)
+compare_workers(const void *a, const void *b)
 {
 	const struct proto_record *x = *(const struct proto_record *const *)a;
 	const struct proto_record *y = *(const struct proto_record *const *)b;
@@ -236,7 +236,7 @@ compare(const void *a, const void *b)
 }
 
 static void
-cell(struct paper *p, const struct proto_record *r, const char *key,
+draw_cell(struct paper *p, const struct proto_record *r, const char *key,
     int width, const char *(*show)(double, char[32]))
 {
 	char text[SHOW_SIZE], buf[32];
@@ -245,7 +245,7 @@ cell(struct paper *p, const struct proto_record *r, const char *key,
 
 	if (proto_get_number(r, key, &n))
 		s = show != NULL ? show(n, buf) : reply_show(r, key, text);
-	put_format(p, " %*.20s", width, s);
+	paper_format(p, " %*.20s", width, s);
 }
 
 static void
@@ -253,15 +253,15 @@ draw_worker(struct paper *p, const struct proto_record *r)
 {
 	char state[STATE_SIZE];
 
-	cell(p, r, "slot", 5, NULL);
-	cell(p, r, "pid", 7, NULL);
-	put_format(p, " %-9s", reply_state(r, state));
-	cell(p, r, "age", 10, reply_span);
-	cell(p, r, "busy", 9, reply_span);
-	cell(p, r, "connections", 5, NULL);
-	cell(p, r, "processes", 5, NULL);
-	cell(p, r, "cpu", 9, reply_span);
-	cell(p, r, "rss", 6, reply_size);
+	draw_cell(p, r, "slot", 5, NULL);
+	draw_cell(p, r, "pid", 7, NULL);
+	paper_format(p, " %-9s", reply_state(r, state));
+	draw_cell(p, r, "age", 10, reply_span);
+	draw_cell(p, r, "busy", 9, reply_span);
+	draw_cell(p, r, "connections", 5, NULL);
+	draw_cell(p, r, "processes", 5, NULL);
+	draw_cell(p, r, "cpu", 9, reply_span);
+	draw_cell(p, r, "rss", 6, reply_size);
 }
 
 static void
@@ -277,20 +277,20 @@ draw_list(struct paper *p, const struct frame *v, const struct reply *a)
 	while ((r = reply_next(a, "worker", &at)) != NULL)
 		list[n++] = r;
 	/* NOLINTNEXTLINE(bugprone-sizeof-expression) */
-	qsort(list, (size_t)n, sizeof(*list), compare);
+	qsort(list, (size_t)n, sizeof(*list), compare_workers);
 	first = v->first > n - room ? n - room : v->first;
 	first = first < 0 ? 0 : first;
 	for (i = first; i < n && i < first + room; i++) {
 		draw_worker(p, list[i]);
-		next(p);
+		paper_next(p);
 	}
 	for (; i < first + room; i++)
-		next(p);
+		paper_next(p);
 	if (n > room)
-		put_format(p, "q quit, j k scroll: %d to %d of %d",
+		paper_format(p, "q quit, j k scroll: %d to %d of %d",
 		    first + 1, first + room, n);
 	else
-		put(p, "q quit");
+		paper_put(p, "q quit");
 	free(list);
 }
 
@@ -302,17 +302,17 @@ top_draw_draw(const struct frame *v, const struct reply *status,
 	    .rows = v->rows };
 
 	draw_title(&p, status);
-	if (next(&p))
+	if (paper_next(&p))
 		draw_workers(&p, v, status);
-	if (next(&p))
+	if (paper_next(&p))
 		draw_queue(&p, v, status, history);
-	if (next(&p))
+	if (paper_next(&p))
 		draw_counts(&p, status);
-	if (next(&p) && next(&p))
-		put_format(&p, " %5s %7s %-9s %10s %9s %5s %5s %9s %6s",
+	if (paper_next(&p) && paper_next(&p))
+		paper_format(&p, " %5s %7s %-9s %10s %9s %5s %5s %9s %6s",
 		    "SLOT", "PID", "STATE", "AGE", "BUSY-FOR", "CONNS",
 		    "PROCS", "CPU", "RSS");
-	if (v->rows > HEAD && next(&p))
+	if (v->rows > HEAD && paper_next(&p))
 		draw_list(&p, v, status);
 	p.buf[p.len] = '\0';
 	return p.len;

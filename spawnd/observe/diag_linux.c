@@ -38,7 +38,7 @@ struct unix_view {
 	char			 name[sizeof(struct sockaddr_un) + 1];
 	size_t			 name_len;
 	uint32_t		 unread;
-	bool			 alive;		/* somebody is at its end */
+	bool			 alive;		/* its other end is open */
 };
 
 static struct unix_view ours;	/* as it was seen last */
@@ -69,7 +69,7 @@ diag_ask_listeners(uint32_t show, netlink_taker *take, void *arg)
 	return netlink_ask(&r, sizeof(r), true, take, arg);
 }
 
-/* One question about TCP, and who else listens where our connections go. */
+/* A question about TCP, and what else listens where our connections go. */
 struct tcp_ask {
 	netlink_taker	*take;
 	void		*arg;
@@ -130,7 +130,7 @@ take_listener(struct tcp_ask *ask, const struct inet_diag_msg *m)
 		ask->rivals[ask->nrivals++] = m->id;
 }
 
-/* Was that connection made to our socket? Those who listen come first. */
+/* Was that connection made to our socket? Listening sockets come first. */
 static bool
 take_tcp(const struct nlmsghdr *h, void *arg)
 {
@@ -260,7 +260,7 @@ view_unix(uint64_t inode, struct unix_view *v)
 
 /* An accepted socket has the address of its listener. */
 static bool
-is_ours(const struct unix_view *v)
+is_ours_unix(const struct unix_view *v)
 {
 	if (ours.vfs.udiag_vfs_ino != 0)
 		return v->vfs.udiag_vfs_ino == ours.vfs.udiag_vfs_ino &&
@@ -396,7 +396,7 @@ accepted_unix(struct search *s)
 				continue;	/* not a unix socket */
 			return -1;
 		}
-		if (s->inodes[i] != listener && is_ours(&v))
+		if (s->inodes[i] != listener && is_ours_unix(&v))
 			found(s, i, v.unread, v.alive);
 	}
 	return 0;
@@ -408,12 +408,12 @@ diag_accepted(uint64_t *inodes, int n, struct accepted *what)
 	struct search s = { .inodes = inodes, .n = n };
 
 	*what = s.what;
-	/* Who cannot see our own socket, in another namespace, sees none. */
+	/* From another network namespace not even our own socket is seen. */
 	if (family == AF_UNIX) {
 		if (find_unix() == -1 || accepted_unix(&s) == -1)
 			return -1;
 	} else if (diag_ask_tcp(ALL_BUT, take_accepted, &s) == -1 &&
-	    errno != EADDRINUSE)	/* who has it, has it from us */
+	    errno != EADDRINUSE)	/* the process has it from us */
 		return -1;
 	*what = s.what;
 	return s.found;
@@ -468,7 +468,7 @@ collect_unix(const struct nlmsghdr *h, void *arg)
 	take_view(h, &v);
 	if (m->udiag_ino == (uint32_t)listener)
 		c->listener = true;
-	else if (is_ours(&v))
+	else if (is_ours_unix(&v))
 		collect(c, m->udiag_ino);
 	return true;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The end of a process that another one traces. The kernel keeps it from the
- * parent until the tracer has waited or gone: no SIGCHLD, and waitid(2) shows
- * nothing. A pidfd can be read all the same once all threads are gone; of
- * threads that are traced themselves only /proc tells.
+ * Processes that another process traces, and their end: the kernel keeps it
+ * from the parent until the tracer has waited or is gone. Until then no SIGCHLD
+ * comes and waitid(2) shows nothing. A pidfd becomes readable all the same once
+ * all threads are gone; threads that are traced themselves show in /proc only.
  */
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -145,7 +145,7 @@ end_reached(pid_t pid)
 {
 	int tasks[TASKS_MAX], i, n;
 
-	/* While its first task lives it does, which spares most the rest. */
+	/* Most processes need no more than this one read. */
 	if (!has_ended(task_state(pid, pid)))
 		return false;
 	if ((n = list_tasks(pid, tasks)) == -1)
@@ -157,40 +157,42 @@ end_reached(pid_t pid)
 	return true;
 }
 
-/* A number in the status of a process or task; 0 if it is not there. */
+/* A number in the status of a task; 0 if it is not there. */
 static pid_t
-read_field(const char *path, const char *field)
+task_field(pid_t pid, int tid, const char *field)
 {
-	char buf[4096];
+	char path[64], buf[4096];
 	long n;
 
+	snprintf(path, sizeof(path), "%d/task/%d/status", (int)pid, tid);
 	if (proc_read(path, buf, sizeof(buf)) <= 0)
 		return 0;
 	n = parse_field(buf, field);
 	return n > 0 ? (pid_t)n : 0;
 }
 
-static pid_t
-process_field(pid_t pid, const char *field)
-{
-	char path[32];
-
-	snprintf(path, sizeof(path), "%d/status", (int)pid);
-	return read_field(path, field);
-}
-
-/* The process that traces a task; 0: none that can be seen. */
+/* The process that traces a task; 0: no tracer can be seen. */
 static pid_t
 tracer_of(pid_t pid, int tid)
 {
-	char path[64];
-	pid_t tracer;
+	/* TracerPid is the number of a thread. */
+	pid_t thread = task_field(pid, tid, "TracerPid");
 
-	snprintf(path, sizeof(path), "%d/task/%d/status", (int)pid, tid);
-	/* That is the thread which does. */
-	if ((tracer = read_field(path, "TracerPid")) == 0)
-		return 0;
-	return process_field(tracer, "Tgid");
+	return thread == 0 ? 0 : task_field(thread, thread, "Tgid");
+}
+
+bool
+observe_inspected(pid_t pid)
+{
+	pid_t tracer = task_field(pid, pid, "TracerPid");
+	char path[32], buf[4096];
+
+	if (tracer == 0)
+		return false;
+	/* Another user's process may be hidden, our own never is. */
+	snprintf(path, sizeof(path), "%d/status", (int)tracer);
+	return proc_read(path, buf, sizeof(buf)) <= 0 ||
+	    !parse_has_uid(buf, getuid());
 }
 
 static void
@@ -247,7 +249,7 @@ end_look(pid_t pid, struct end *e)
 	e->status = read_status(pid);
 }
 
-/* From a process up to the child of ours; returns its length, 0: none. */
+/* The way from a process up to a child of ours. Returns its length, or 0. */
 static int
 find_way(pid_t pid, pid_t way[DEPTH_MAX])
 {
@@ -256,7 +258,7 @@ find_way(pid_t pid, pid_t way[DEPTH_MAX])
 	memset(way, 0, DEPTH_MAX * sizeof(*way));
 	while (pid > 1 && n < DEPTH_MAX) {
 		way[n++] = pid;
-		pid = process_field(pid, "PPid");
+		pid = task_field(pid, pid, "PPid");
 		if (pid == getpid())
 			return n;
 	}
@@ -264,8 +266,8 @@ find_way(pid_t pid, pid_t way[DEPTH_MAX])
 }
 
 /*
- * Twice the same way: had one on it ended, and its number been taken by
- * another, the one below it would have another parent the second time.
+ * The way is found twice: if a process on it had ended and another had taken
+ * its number, the process below it would have another parent the second time.
  */
 static bool
 descends(pid_t pid, bool (*excepted)(pid_t))
@@ -290,7 +292,7 @@ still_traces(pid_t tracer, pid_t pid)
 	return false;
 }
 
-/* What is found of the number after the open is found of the descriptor's. */
+/* A pidfd that is open before the number is checked is of the same process. */
 enum end_tracer
 end_kill_tracer(pid_t tracer, pid_t pid, bool (*excepted)(pid_t))
 {

@@ -13,8 +13,8 @@
 #include "pool/pool.h"
 
 /*
- * So much of a worker is looked at, by whoever does: what has more cannot be
- * known, and must not be known to some and unknown to others.
+ * Every look at a worker has these limits: a worker that has more is unknown,
+ * to each of them alike.
  */
 #define TREE_MAX	256	/* processes of a worker */
 #define TASKS_MAX	2048	/* tasks, of all of them */
@@ -83,7 +83,7 @@ int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
  * 0 if it cannot be seen.
  */
 int	 proc_tree(pid_t pid, pid_t *list, int n);
-/* Does the first task of a process wait in accept? For much less. */
+/* A cheap test before proc_view(): does the main thread wait in accept? */
 bool	 proc_accepts(pid_t pid, uint64_t inode);
 /* Does the process catch that signal? */
 bool	 proc_catches(pid_t pid, int signo);
@@ -96,9 +96,9 @@ int	 proc_children(pid_t pid, pid_t *list, int n);
  */
 int	 proc_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n,
 	    int max);
-/* Is it one of those? */
+/* Is the inode one of those? */
 bool	 proc_is_among(uint64_t inode, const uint64_t *inodes, int n);
-/* A process that holds the socket, if possible the likely one; or -1. */
+/* A process that holds the socket: likely, if that does, or any; or -1. */
 pid_t	 proc_holder(uint64_t inode, pid_t likely);
 /* Is that descriptor of the process a pipe? */
 bool	 proc_is_pipe(pid_t pid, int fd);
@@ -133,15 +133,15 @@ bool	 parse_has_uid(const char *text, uid_t uid);
 /* A line of an epoll's fdinfo; false: it tells of no descriptor. */
 bool	 parse_watched(const char *line, uint64_t *inode, uint32_t *events);
 
-/* quiet_linux.c: whose turn it is */
+/* keepalive_linux.c: is a kept-open connection in use? */
 /*
  * Can it be proven that the process waits for its clients alone, on each of
  * these n connections? v is what proc_view() has found just now.
  */
-bool	 quiet_waits(pid_t pid, const struct view *v, const uint64_t *inodes,
-	    int n);
-/* Does it read from that one? */
-bool	 quiet_reads(const struct view *v, uint64_t inode);
+bool	 keepalive_is_quiet(pid_t pid, const struct view *v,
+	    const uint64_t *inodes, int n);
+/* Does a task of the process read from that connection? */
+bool	 keepalive_is_read(const struct view *v, uint64_t inode);
 
 /* netlink_linux.c: questions to NETLINK_SOCK_DIAG */
 /* Opens it. Returns 0, or -1 with errno set. */
@@ -177,8 +177,8 @@ int	 netlink_ask(const void *body, size_t size, bool dump,
 int	 diag_open(int fd);
 /* Of the connections that were found, at least one ... */
 struct accepted {
-	bool		 unread;		/* has bytes nobody has read */
-	bool		 alive;			/* has a client still */
+	bool		 unread;		/* has bytes not read yet */
+	bool		 alive;			/* still has a client */
 };
 /*
  * Which of these socket inodes are accepted connections of the listen
@@ -194,15 +194,15 @@ int	 diag_connections(uint64_t **inodes);
 /* The inode of the unix socket that listens at that file, or 0. */
 uint64_t diag_bound(const struct stat *file);
 
-/* queue_linux.c: who waits to be accepted */
-/* This is cheap to ask; where it cannot be known it is not. */
+/* queue_linux.c: the connections that wait to be accepted */
+/* Cheap. False where it cannot be known. */
 bool	 queue_is_empty(void);
 /* As observe_mark() and observe_moved(). */
 uint64_t queue_mark(void);
 enum moved queue_moved(uint64_t mark);
 /* As observe_queue(), with half_open as observe_waiting(). */
 int	 queue_depth(bool half_open, unsigned int *depth, unsigned int *limit);
-/* Is it a TCP connection that waits? Then *id is set, never to 0. */
+/* Is it a TCP connection that waits? If so, *id is set, never to 0. */
 struct inet_diag_msg;
 bool	 queue_has(const struct inet_diag_msg *m, uint64_t *id);
 
@@ -222,21 +222,20 @@ uint64_t diag_listener(void);			/* its inode */
  */
 int	 diag_ask_unix(uint64_t inode, uint32_t show, netlink_taker *take,
 	    void *arg);
-/* Asks for all unix sockets that listen, of whomever. */
+/* Asks for all listening unix sockets of the host. */
 int	 diag_ask_listeners(uint32_t show, netlink_taker *take, void *arg);
 /*
- * Asks for the TCP connections of our listen socket in the given states: not
- * for those that other sockets on this port, of another address, family or
- * device, were given. Returns as netlink_ask(); ENOENT: our own socket is not
- * seen, EADDRINUSE: another one shares its address (SO_REUSEPORT), and whose
- * they are cannot be told, though take() has had them all. The kernel walks
- * the table of all connections, which takes a third of a millisecond on a
- * quiet host.
+ * Asks for the TCP connections of our listen socket in the given states,
+ * without those of other sockets on this port (of another address, family or
+ * device). Returns as netlink_ask(). ENOENT: our own socket is not seen.
+ * EADDRINUSE: another socket shares our address (SO_REUSEPORT); take() has had
+ * the connections of both. The kernel walks the table of all connections,
+ * which takes a third of a millisecond on a quiet host.
  */
 int	 diag_ask_tcp(uint32_t states, netlink_taker *take, void *arg);
 /*
- * Asks for one TCP connection, which costs next to nothing. Fails with ENOENT
- * or ESTALE where it is gone.
+ * Asks for one TCP connection; this is cheap. Fails with ENOENT or ESTALE if
+ * the connection is gone.
  */
 int	 diag_ask_connection(const struct inet_diag_sockid *id,
 	    netlink_taker *take, void *arg);

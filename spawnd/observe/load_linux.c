@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How much the listen socket has to do: how long its queue is, who of it has
- * been there for a while, and how many connections were accepted.
+ * The load of the listen socket: how long its queue is, how much of that was
+ * there at the last look already, and how many connections are accepted.
  */
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
@@ -16,11 +16,11 @@
 #include "observe/linux.h"
 #include "observe/observe.h"
 
-#define KEPT		64	/* of those that wait: who they were */
+#define KEPT		64	/* waiting connections remembered */
 #define TCP_ACCEPTED	(0xfffU & ~(1U << TCP_SYN_RECV | \
 			    1U << TCP_TIME_WAIT | 1U << TCP_LISTEN))
 
-/* Some of those in the queue at one look, evenly chosen. */
+/* Some of the connections in the queue at one look, evenly chosen. */
 struct sample {
 	uint64_t	 ids[KEPT];
 	unsigned int	 n;
@@ -34,12 +34,12 @@ struct count {
 	unsigned int	 depth;
 	unsigned int	 accepted;
 	bool		 listener;	/* our own socket could be seen */
-	bool		 named;		/* and who waits in its queue */
+	bool		 named;		/* and what waits in its queue */
 	struct sample	 now;
 	unsigned int	 found;		/* of `last`, still there */
 };
 
-/* One of those that wait. */
+/* Counts a connection that waits. */
 static void
 count_waiting(struct count *c, uint64_t id, unsigned int stride)
 {
@@ -51,7 +51,7 @@ count_waiting(struct count *c, uint64_t id, unsigned int stride)
 		c->now.ids[c->now.n++] = id;
 }
 
-/* The inodes of those that wait, the oldest first; 0 is of one that left. */
+/* Counts their inodes, the oldest first; 0 stands for one that has left. */
 static void
 count_icons(struct count *c, const void *a, size_t len)
 {
@@ -101,7 +101,7 @@ take_connection(const struct nlmsghdr *h, void *arg)
 	return true;
 }
 
-/* The queue of a unix socket, and who is in it. */
+/* The queue of a unix socket and what is in it. */
 static int
 look_at_unix(struct count *c)
 {
@@ -128,7 +128,7 @@ look_at_queue(struct count *c)
 	return look_at_unix(c);
 }
 
-/* Those that were accepted; with TCP, those that wait are among them. */
+/* The accepted connections; with TCP, those that wait are among them. */
 static int
 look_at_connected(struct count *c)
 {
@@ -152,7 +152,7 @@ look_at_connected(struct count *c)
 
 /* How many of the queue were in it at the last look already. */
 static unsigned int
-compare(const struct count *c)
+compare_queues(const struct count *c)
 {
 	unsigned int waited = LOAD_UNKNOWN;
 
@@ -165,7 +165,7 @@ compare(const struct count *c)
 			waited = c->depth;
 	}
 	last = c->now;
-	/* Nobody is known of them, which is not: there is nobody. */
+	/* The queue is not empty, although none of it is known by name. */
 	if (!c->named && c->depth > 0)
 		last = (struct sample){ .total = c->depth };
 	return waited;
@@ -183,5 +183,5 @@ load_look(bool busy, struct load *l)
 	    look_at_connected(&c) == 0)
 		l->busy = c.accepted;
 	l->depth = c.depth;
-	l->waited = compare(&c);
+	l->waited = compare_queues(&c);
 }

@@ -18,7 +18,7 @@
 #define LOOKER_MAX	3		/* are lost, then there are no more */
 
 enum looker_what {
-	LOOKER_QUIET,	/* fd, inodes: does it wait for its clients alone? */
+	LOOKER_KEEPALIVE, /* fd, inodes: does it wait for its clients alone? */
 	LOOKER_PSS,	/* its proportional memory in bytes */
 	LOOKER_NWHAT
 };
@@ -56,7 +56,7 @@ uint64_t looker_wait(unsigned int lost, uint64_t made_at, uint64_t now);
 
 /* The answers, found within the looker. Returns as looker_ask(). */
 typedef bool looker_answer(const struct looker_question *q, uint64_t *value);
-looker_answer quiet_find;		/* quiet_linux.c */
+looker_answer keepalive_find;		/* keepalive_linux.c */
 looker_answer usage_find_pss;		/* usage_linux.c */
 
 #endif

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The looker: a child of the supervisor, made when it is first needed, that
- * reads those files of /proc whose owner can make the reader wait. The
- * supervisor waits 20 ms for an answer. On a loaded host, or about a large
- * process, that may come later, and until then nothing else is asked; but one
- * that has none after 5 s is killed and given up, and never waited for: not
- * even KILL ends every wait.
+ * The looker: a child of the supervisor, forked at first need. It reads those
+ * files of /proc whose owner can make the reader wait. The supervisor waits
+ * 20 ms for an answer. On a loaded host, or about a large process, the answer
+ * may come later; until then nothing else is asked. A looker that has not
+ * answered after 5 s is killed and given up. Nothing waits for its end, since
+ * not even KILL ends every wait.
  *
- * Through the looker goes what takes a lock that its owner can hold for ever,
- * or asks a file system that its owner has chosen: fdinfo/N of an epoll (its
+ * The looker reads what takes a lock that the owner can hold for ever, or what
+ * asks a file system that the owner has chosen: fdinfo/N of an epoll (its
  * mutex), smaps_rollup (the memory map), fd/N followed (statx).
  *
- * The supervisor itself reads the rest, which takes spin locks, RCU or a lock
- * of the whole system that nobody sleeps with: statm, status, schedstat, task,
- * task/T/children and, with a wait at an exec, stat, syscall and the names of
- * fd/N; it writes oom_score_adj. Two waits are left here, and both take a file
- * system that does not answer: an exec closes files with a lock held that those
- * three take (seen on Linux 6.18; syscall always did, and that only an ancestor
- * may read where Yama is), which KILL ends; and a directory of /proc waits for
- * whoever lists it into memory that is a file, which KILL may not end.
+ * The supervisor itself reads the rest. Of that, statm, status, schedstat, task
+ * and task/T/children take spin locks, RCU or a lock of the whole system that
+ * nothing sleeps with. Two waits are left here, and both need a file system
+ * that does not answer. An exec closes files while it holds a lock that stat,
+ * syscall and the names of fd/N take (seen on Linux 6.18; syscall always took
+ * it); KILL ends that. And a process that lists a directory of /proc into
+ * memory mapped from a file can make other readers of that directory wait;
+ * KILL may not end that.
  */
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -51,7 +51,7 @@ static const struct {
 	looker_answer	*answer;
 	const char	*unknown;
 } kinds[] = {
-	[LOOKER_QUIET] = { quiet_find, "counts as busy" },
+	[LOOKER_KEEPALIVE] = { keepalive_find, "counts as busy" },
 	[LOOKER_PSS] = { usage_find_pss, "has no known pss" },
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == LOOKER_NWHAT,
@@ -61,10 +61,10 @@ static pid_t looker;			/* 0: there is none */
 static int channel = -1;		/* to it */
 static struct looker_question question;	/* the last one */
 static uint64_t asked_at;
-static bool late;			/* it has not been answered yet */
+static bool late;			/* its answer is still due */
 static uint64_t made_at, spent;
 static unsigned int lost;
-/* Those that were not reaped yet. One given up may never be. */
+/* Lookers not reaped yet. One that was given up may stay for ever. */
 static pid_t children[CHILDREN];
 
 uint64_t
@@ -78,7 +78,7 @@ looker_wait(unsigned int nlost, uint64_t made, uint64_t now)
 }
 
 static pid_t *
-find(pid_t pid)
+find_child(pid_t pid)
 {
 	int i = 0;
 
@@ -90,7 +90,7 @@ find(pid_t pid)
 bool
 looker_is(pid_t pid)
 {
-	return find(pid) != NULL;
+	return find_child(pid) != NULL;
 }
 
 uint64_t
@@ -101,7 +101,7 @@ looker_spent(void)
 
 /* The looker's side, until the supervisor closes its end. */
 static void __attribute__((noreturn))
-serve(void)
+serve_questions(void)
 {
 	struct looker_question q;
 	struct reply r;
@@ -116,12 +116,12 @@ serve(void)
 }
 
 /*
- * All signals stay blocked: one to our whole process group is not meant for
- * us, and the handlers are the loop's. What is opened later gets a number
- * from 2 on and is read only, so that no library's complaint goes astray.
+ * All signals stay blocked: the handlers are the loop's, and a signal to the
+ * whole process group is not meant for us. Files opened later get numbers from
+ * 2 on and are read only, so no library writes a complaint into one.
  */
 static void __attribute__((noreturn))
-become(int fd, pid_t parent)
+become_looker(int fd, pid_t parent)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == -1 ||
 	    getppid() != parent ||
@@ -132,11 +132,11 @@ become(int fd, pid_t parent)
 	closefrom(STDERR_FILENO);
 	prctl(PR_SET_NAME, "spawnd: looker", 0, 0, 0);
 	setproctitle("-spawnd: looker");
-	serve();
+	serve_questions();
 }
 
 static void
-forget(void)
+forget_looker(void)
 {
 	close(channel);
 	channel = -1;
@@ -145,11 +145,11 @@ forget(void)
 }
 
 /*
- * It is not waited for, but reaped whenever it ends, see looker_reaped().
- * asked: it owes an answer.
+ * Kills the looker without waiting for it; looker_reaped() hears of its end.
+ * asked: its answer is due.
  */
 static void
-give_up(const char *why, bool asked)
+give_up_looker(const char *why, bool asked)
 {
 	char whom[64] = "";
 	int pid = (int)looker;
@@ -157,7 +157,7 @@ give_up(const char *why, bool asked)
 
 	if (looker_is(looker))
 		kill(looker, SIGKILL);
-	forget();
+	forget_looker();
 	lost++;
 	if (asked)
 		snprintf(whom, sizeof(whom), ", so process %d %s",
@@ -172,9 +172,9 @@ give_up(const char *why, bool asked)
 		    "as busy and pss is unknown)", pid, why, whom, LOOKER_MAX);
 }
 
-/* Waits for the answer to the last question, all others are dropped. */
+/* Waits for the answer to the last question; drops older answers. */
 static enum result
-receive(struct reply *r, uint64_t until)
+receive_reply(struct reply *r, uint64_t until)
 {
 	struct pollfd p = { .fd = channel, .events = POLLIN };
 	uint64_t now;
@@ -193,9 +193,9 @@ receive(struct reply *r, uint64_t until)
 	}
 }
 
-static void on_time(void);
+static void on_looker_time(void);
 
-/* What follows from a wait for the answer. Returns true if it is there. */
+/* Acts on the result of a wait. Returns true if the answer has come. */
 static bool
 conclude(enum result result)
 {
@@ -203,29 +203,29 @@ conclude(enum result result)
 
 	late = result == RESULT_NONE;
 	if (result == RESULT_ENDED)
-		give_up("ended before it answered", true);
+		give_up_looker("ended before it answered", true);
 	else if (late && loop_now() >= give_up_at)
-		give_up("killed: it did not answer in time", true);
+		give_up_looker("killed: it did not answer in time", true);
 	else if (late)
-		loop_timer(TIMER_LOOKER, give_up_at, on_time);
+		loop_timer(TIMER_LOOKER, give_up_at, on_looker_time);
 	return result == RESULT_REPLY;
 }
 
-/* It owes an answer for long, or nobody has asked for long. */
+/* An answer is long overdue, or the last question long ago. */
 static void
-on_time(void)
+on_looker_time(void)
 {
 	uint64_t due = asked_at + LOOKER_IDLE;
 	struct reply r;
 
 	if (late)
-		conclude(receive(&r, 0));
+		conclude(receive_reply(&r, 0));
 	if (looker == 0 || late)
 		return;
 	if (loop_now() < due)
-		loop_timer(TIMER_LOOKER, due, on_time);
+		loop_timer(TIMER_LOOKER, due, on_looker_time);
 	else
-		forget();	/* it ends by that */
+		forget_looker();	/* it ends by that */
 }
 
 /* Returns the pid of a new one, or -1 with errno set. */
@@ -239,19 +239,19 @@ fork_looker(void)
 		return -1;
 	loop_block_signals();
 	if ((pid = fork()) == 0)
-		become(ends[1], parent);
+		become_looker(ends[1], parent);
 	loop_unblock_signals();
 	close(ends[1]);
 	channel = ends[0];
 	if (pid == -1)
-		forget();
+		forget_looker();
 	return pid;
 }
 
 static void
-make(uint64_t now)
+make_looker(uint64_t now)
 {
-	pid_t pid, *child = find(0);
+	pid_t pid, *child = find_child(0);
 
 	if (child == NULL || looker_wait(lost, made_at, now) != 0)
 		return;
@@ -264,20 +264,20 @@ make(uint64_t now)
 		return;
 	}
 	*child = looker = pid;
-	loop_timer(TIMER_LOOKER, now + LOOKER_IDLE, on_time);
+	loop_timer(TIMER_LOOKER, now + LOOKER_IDLE, on_looker_time);
 }
 
 static bool
-ask(const struct looker_question *q, uint64_t now, struct reply *r)
+ask_looker(const struct looker_question *q, uint64_t now, struct reply *r)
 {
 	enum result result = RESULT_ENDED;
 	uint32_t last = question.sequence;
 
 	/* The answer to the last question may be there by now. */
-	if (late && !conclude(receive(r, now)))
+	if (late && !conclude(receive_reply(r, now)))
 		return false;
 	if (looker == 0)
-		make(now);
+		make_looker(now);
 	if (looker == 0)
 		return false;
 	question = *q;
@@ -285,7 +285,7 @@ ask(const struct looker_question *q, uint64_t now, struct reply *r)
 	asked_at = loop_now();
 	if (send(channel, &question, sizeof(question), MSG_DONTWAIT |
 	    MSG_NOSIGNAL) == sizeof(question))
-		result = receive(r, asked_at + LOOKER_TIME);
+		result = receive_reply(r, asked_at + LOOKER_TIME);
 	return conclude(result);
 }
 
@@ -294,7 +294,7 @@ looker_ask(const struct looker_question *q, uint64_t *value)
 {
 	uint64_t now = loop_now();
 	struct reply r;
-	bool known = ask(q, now, &r) && r.known;
+	bool known = ask_looker(q, now, &r) && r.known;
 
 	spent += loop_now() - now;
 	if (known)
@@ -305,13 +305,13 @@ looker_ask(const struct looker_question *q, uint64_t *value)
 void
 looker_reaped(pid_t pid)
 {
-	pid_t *child = find(pid);
+	pid_t *child = find_child(pid);
 
 	if (child == NULL)
 		return;
 	*child = 0;
 	if (pid == looker)
-		give_up(late ? "ended before it answered" :
+		give_up_looker(late ? "ended before it answered" :
 		    "was ended by somebody else", late);
 }
 
@@ -324,5 +324,5 @@ looker_close(void)
 		return;
 	kill(looker, SIGKILL);
 	poll(&p, 1, (int)(LOOKER_TIME / 1000));	/* its end is closed then */
-	forget();
+	forget_looker();
 }

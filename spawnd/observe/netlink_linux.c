@@ -93,7 +93,7 @@ netlink_parse(struct netlink_answer *a, const void *buf, size_t len)
 
 /* Reads the answer. Returns 0, or -1 with errno set: it is not whole. */
 static int
-receive(struct netlink_answer *a)
+receive_part(struct netlink_answer *a)
 {
 	static _Alignas(struct nlmsghdr) char buf[REPLY_SIZE];
 	ssize_t len;
@@ -162,5 +162,5 @@ netlink_ask(const void *body, size_t size, bool dump, netlink_taker *take,
 	if (sendto(netlink, &request, len, 0, (struct sockaddr *)&kernel,
 	    sizeof(kernel)) != (ssize_t)len)
 		return -1;
-	return receive(&a);
+	return receive_part(&a);
 }

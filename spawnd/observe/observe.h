@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the kernel tells of the workers and of the listen socket: one contract
- * for all systems. What cannot be known is unknown, and never idle.
+ * What the kernel tells about the workers and the listen socket: one contract
+ * for all systems. What cannot be known is unknown, never idle.
  */
 #ifndef OBSERVE_OBSERVE_H
 #define OBSERVE_OBSERVE_H
@@ -16,11 +16,11 @@
 
 #include "pool/pool.h"
 
-/* Which of the promised things hold on this system. */
+/* Which of the manual's promises hold on this system. */
 struct guarantees {
 	bool		 proc;			/* /proc can be read */
 	bool		 proc_foreign;		/* another PID namespace's */
-	bool		 proc_detached;
+	bool		 proc_detached;		/* it outlives an umount */
 	bool		 ends;			/* of traced workers are seen */
 	const char	*no_ends;		/* why not */
 	bool		 queue;			/* the queue can be read */
@@ -31,15 +31,15 @@ struct guarantees {
 
 #define LOAD_UNKNOWN		UINT_MAX
 
-/* What the listen socket has to do; each may be LOAD_UNKNOWN. */
+/* The load of the listen socket; each may be LOAD_UNKNOWN. */
 struct load {
 	unsigned int	 depth;			/* of the queue */
 	unsigned int	 waited;		/* since the last look */
 	unsigned int	 busy;			/* accepted connections */
 };
 
-/* What one look at a worker needs to remember for the next. */
-struct sight {
+/* What one look at a worker remembers for the next; zeroed at its start. */
+struct probe_state {
 	uint64_t	 cpu;			/* ns, of its whole tree */
 	uint64_t	 still_since;		/* usec; 0: never looked */
 	uint64_t	 mark;			/* the queue's, at its spawn */
@@ -48,16 +48,16 @@ struct sight {
 	uint64_t	 connection;		/* one that it held */
 	uint64_t	 held_since;		/* usec */
 	uint64_t	 held;			/* the sum of all of them */
-	struct exam	 exam;			/* the last one */
+	struct activity	 activity;		/* the last one */
 	bool		 examined;		/* it still may stand */
-	bool		 dear;			/* the last look took long */
+	bool		 expensive;		/* the last look took long */
 	bool		 oom_done;
-	int		 halted;		/* by that signal, not ours */
-	bool		 left;			/* and stays so for now */
+	int		 stopped_by;		/* a signal that was not ours */
+	bool		 stays_stopped;		/* for now */
 	bool		 over;			/* none of its tasks was left */
 	bool		 suspect;		/* see traced.c */
 	bool		 must_end;		/* it has, or was sent KILL */
-	unsigned int	 looks;			/* since it is suspect */
+	unsigned int	 looks;			/* since it became suspect */
 };
 
 /* What the processes of one worker use. */
@@ -74,8 +74,8 @@ struct usage {
 
 /* observe_linux.c, observe_none.c: the same names on every system */
 /*
- * Opens what looking needs, before the jail; descriptor 0 is the listen
- * socket. Nothing here is fatal: what cannot be had is false in *g.
+ * Opens, before the jail, what the looks need; descriptor 0 is the listen
+ * socket. Nothing here is fatal: what is not to be had is false in *g.
  */
 void	 observe_init(struct guarantees *g);
 /*
@@ -84,68 +84,71 @@ void	 observe_init(struct guarantees *g);
  * process, age its life and now the time, both in microseconds. s must be
  * zeroed for a new worker.
  */
-enum look observe_look(pid_t pid, uint64_t age, uint64_t now,
-	    struct sight *s);
+enum readiness observe_readiness(pid_t pid, uint64_t age, uint64_t now,
+	    struct probe_state *s);
 /*
- * What does this one process (not its descendants) hold? keep_idle is how
- * long, in microseconds, a connection must have been quiet to count as that;
- * 0: none ever does. signo is the stop signal.
+ * What does this one process, without its descendants, hold? keep_idle: after
+ * so many microseconds without a request a kept-open connection counts as
+ * quiet; 0: never. signo is the stop signal.
  */
-void	 observe_examine(pid_t pid, int signo, uint64_t keep_idle,
-	    uint64_t now, struct sight *s, struct exam *x);
+void	 observe_activity(pid_t pid, int signo, uint64_t keep_idle,
+	    uint64_t now, struct probe_state *s, struct activity *x);
 /* A connection that the process or one of its descendants holds; or 0. */
 uint64_t observe_connection(pid_t pid);
 /* The resident memory of its whole tree in bytes; 0: unknown. */
 uint64_t observe_size(pid_t pid);
 /*
- * The oldest request that a worker's tree serves, and who does. A connection
- * counts from when it was first seen or last seen quiet; limit and now are in
- * microseconds.
+ * The oldest request that a worker's tree serves, and the process that serves
+ * it. A connection counts from the moment it was first seen, or last seen
+ * quiet; limit and now are in microseconds.
  */
-void	 observe_overdue(pid_t pid, uint64_t limit, uint64_t now,
-	    struct overdue *o);
-/* Sends a signal to who serves that request, if it still does. */
+void	 observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
+	    struct slow_request *o);
+/* Sends a signal to the process holder if it still serves a request. */
 void	 observe_signal_holder(pid_t worker, pid_t holder, int signo);
 /*
- * How many connections wait to be accepted; half_open: also those of TCP
- * whose handshake is not over.
+ * How many connections wait to be accepted; half_open: TCP connections whose
+ * handshake is not over count, too.
  */
 void	 observe_waiting(bool half_open, struct queue *q);
 /*
- * The queue, how many of it were in it at the last call of this already and,
- * if wanted, the connections that were accepted, which is dear where there
- * are many sockets. What is not known is LOAD_UNKNOWN, never none.
+ * The queue, how many of it were there at the last call already and, with
+ * busy, the accepted connections; to count these is expensive on a host with
+ * many sockets. What is not known is LOAD_UNKNOWN, never 0.
  */
 void	 observe_load(bool busy, struct load *l);
 /*
- * The pids of our own children, at most n, but for processes that only look
- * for us. Returns how many, or -1.
+ * The pids of our own children, at most n, without the looker. Returns how
+ * many, or -1.
  */
 int	 observe_children(pid_t *list, int n);
-/* A child that was in no slot has been reaped: it may have looked for us. */
+/* A child that was in no slot has been reaped: it may be the looker. */
 void	 observe_reaped(pid_t pid);
-/* The end: what looks for us goes, as far as it can be ended. */
+/* Ends the looker, as far as it can be ended. */
 void	 observe_close(void);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
-/* Is it traced by a process of another user, as root's debugger is? */
+/* Does a process of another user trace it, as root's debugger does? */
 bool	 observe_inspected(pid_t pid);
-/* The listen queue as it is now; 0: nobody waits there; MARK_UNKNOWN. */
+/*
+ * A mark of the listen queue as it is now, for observe_moved(); 0: it is
+ * empty; or MARK_UNKNOWN.
+ */
 #define MARK_UNKNOWN	UINT64_MAX
 uint64_t observe_mark(void);
-/* Has somebody left it since, or come to an empty one? It may be unknown. */
+/* Has a connection left the queue since that mark, or come to an empty one? */
 enum moved observe_moved(uint64_t mark);
 /*
  * How many connections wait in the listen queue, and how many may. Returns 0,
  * or -1: unknown.
  */
 int	 observe_queue(unsigned int *depth, unsigned int *limit);
-/* The process that made the socket a unix one is connected to, or -1. */
+/* The process at the other end of a connected unix socket, or -1. */
 pid_t	 observe_peer(int fd);
 /*
- * A process that holds the unix socket which listens at that file: maker,
- * who made it, if that does, else any other; or -1. *left: it looks like a
- * worker whose supervisor is gone.
+ * A process that holds the unix socket listening at that file: its maker, if
+ * that still does, else any other; or -1. *left: it looks like a worker whose
+ * supervisor is gone.
  */
 pid_t	 observe_holder(const struct stat *file, pid_t maker, bool *left);
 /*
@@ -157,13 +160,13 @@ int	 observe_shutdown(void);
 int	 observe_somaxconn(void);
 
 /* end_linux.c, end_none.c: the same names on every system */
-#define END_EVENTS	64	/* that are taken at a time */
+#define END_EVENTS	64	/* end_take() takes at a time */
 #define END_TRACERS	8
 #define END_NAME	32
 /* How a process has ended that waitid(2) does not show. */
 struct end {
 	bool		 over;		/* none of its tasks goes on */
-	bool		 held;		/* one is stopped by a tracer */
+	bool		 held;		/* a tracer keeps one stopped */
 	int		 status;	/* of wait(2), or STATUS_UNKNOWN */
 	pid_t		 tracers[END_TRACERS];
 	int		 ntracers;	/* 0: they cannot be seen */

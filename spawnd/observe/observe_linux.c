@@ -24,12 +24,12 @@
 #define BLIND_STILL	UINT64_C(200000)	/* where no call can be read */
 #define OOM_RAISE	100
 #define FAULT_PAUSE	USEC	/* without one: it is over */
-#define LOOK_DEAR	UINT64_C(1000)	/* usec: such a look is not free */
-#define LOOK_SHARE	20		/* of the time, at most, for those */
+#define EXPENSIVE	UINT64_C(1000)	/* usec of cpu for one look */
+#define LOOK_SHARE	20		/* expensive ones take 1/20 at most */
 #define EXAM_SHARE	10
 #define EXAM_CREDIT	UINT64_C(20000)
 
-/* What keeps us from knowing; said when it begins and when it is over. */
+/* What keeps us from knowing; logged when it begins and when it is over. */
 enum fault { FAULT_SOCKETS, FAULT_PROC, NFAULTS };
 
 static struct {
@@ -66,14 +66,14 @@ fault_met(enum fault f, pid_t pid, uint64_t now)
 	faults[f].on = true;
 	if (f == FAULT_SOCKETS)
 		log_warn("listen socket: its connections cannot be seen: %s "
-		    "(until they can, who may hold one counts as busy)",
+		    "(workers are treated as busy until they can)",
 		    explain(f, error));
 	else
-		log_warn("worker %d: cannot be looked into: %s (until it can, "
-		    "it counts as busy)", (int)pid, explain(f, error));
+		log_warn("worker %d: cannot be inspected: %s (it is treated "
+		    "as busy until it can)", (int)pid, explain(f, error));
 }
 
-/* A fault that comes and goes is said no more than every few seconds. */
+/* Keeps a fault that comes and goes from filling the log. */
 static void
 fault_gone(enum fault f, uint64_t now)
 {
@@ -83,12 +83,12 @@ fault_gone(enum fault f, uint64_t now)
 	if (f == FAULT_SOCKETS)
 		log_info("listen socket: its connections can be seen again");
 	else
-		log_info("workers: can be looked into again");
+		log_info("workers: can be inspected again");
 }
 
 /*
- * As diag_accepted(). Who holds nothing but the listen socket, which is not
- * among these, needs no such question.
+ * As diag_accepted(), which is not asked about a process that holds no socket
+ * but the listen socket: that one is not among the inodes.
  */
 static int
 find_accepted(uint64_t *inodes, int n, struct accepted *what, uint64_t now)
@@ -133,11 +133,11 @@ observe_init(struct guarantees *g)
 }
 
 /*
- * Workers are to go before the supervisor when memory runs out. Until its
- * exec the child is not ours to write to, so this is done at a look.
+ * When memory runs out the kernel should end workers before the supervisor.
+ * Until its exec the child is not ours to write to, so a look does this.
  */
 static void
-raise_oom(pid_t pid, struct sight *s)
+raise_oom(pid_t pid, struct probe_state *s)
 {
 	char path[64];
 
@@ -148,8 +148,8 @@ raise_oom(pid_t pid, struct sight *s)
 }
 
 /*
- * The sockets of a process or tree but for the listen socket; *listens: that
- * is there, too. Returns 0, or -1 with errno set: there may be more.
+ * The sockets of a process or tree without the listen socket; *listens: the
+ * process holds that, too. Returns 0, or -1 with errno set: there may be more.
  */
 static int
 other_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n, bool *listens)
@@ -168,7 +168,7 @@ other_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n, bool *listens)
 	return r;
 }
 
-static enum look
+static enum readiness
 holds_connection(pid_t pid, uint64_t now)
 {
 	uint64_t inodes[SOCKETS_MAX];
@@ -179,8 +179,8 @@ holds_connection(pid_t pid, uint64_t now)
 	whole = other_sockets(pid, true, inodes, &n, &listens) == 0;
 	n = find_accepted(inodes, n, &what, now);
 	if (n > 0)
-		return LOOK_READY;
-	return n == 0 && whole ? LOOK_NO : LOOK_UNKNOWN;
+		return READY_YES;
+	return n == 0 && whole ? READY_NO : READY_UNKNOWN;
 }
 
 /* The cpu time that was used for us, in microseconds. */
@@ -195,73 +195,73 @@ spent(void)
 	    looker_spent();
 }
 
-static enum look
-look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
+static enum readiness
+look_at_tree(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 {
-	enum look holds = LOOK_NO;
+	enum readiness holds = READY_NO;
 	uint64_t still;
 	struct view v;
 
 	if (proc_view(pid, listener, true, &v) == -1)
-		return age >= BLIND_STILL ? LOOK_READY : LOOK_UNKNOWN;
+		return age >= BLIND_STILL ? READY_YES : READY_UNKNOWN;
 	if (v.tasks == 0) {
 		s->over = true;
-		return LOOK_UNKNOWN;
+		return READY_UNKNOWN;
 	}
-	if (v.accepting || (holds = holds_connection(pid, now)) == LOOK_READY)
-		return LOOK_READY;
+	if (v.accepting || (holds = holds_connection(pid, now)) == READY_YES)
+		return READY_YES;
 	if (s->still_since == 0 || v.cpu != s->cpu || !v.asleep) {
 		s->cpu = v.cpu;
 		s->still_since = now;
 	}
 	still = now - s->still_since;
-	if (!v.readable || holds == LOOK_UNKNOWN)
-		return still >= BLIND_STILL ? LOOK_READY : LOOK_UNKNOWN;
+	if (!v.readable || holds == READY_UNKNOWN)
+		return still >= BLIND_STILL ? READY_YES : READY_UNKNOWN;
 	if (v.polling && age >= POLL_AGE && still >= POLL_STILL)
-		return LOOK_READY;
-	return LOOK_NO;
+		return READY_YES;
+	return READY_NO;
 }
 
 /*
- * Trees that are large cost much: all of them together get a share, and the
- * others are looked at all the same. Who is not looked at is not known, for it
- * may have become ready meanwhile.
+ * A look at a large tree is expensive: all of these together get a share of
+ * the time, and the other workers are looked at all the same. A worker that
+ * is not looked at is unknown, since it may have become ready meanwhile.
  */
-enum look
-observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
+enum readiness
+observe_readiness(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 {
 	static uint64_t again;
 	uint64_t before, cost;
-	enum look found;
+	enum readiness found;
 
-	/* Most wait so at their first look, or are gone before the next. */
+	/* Most workers wait like this at their first look. */
 	if (proc_accepts(pid, listener)) {
 		raise_oom(pid, s);
-		return LOOK_READY;
+		return READY_YES;
 	}
 	if (age < LOOK_WHOLE)
-		return LOOK_UNKNOWN;
+		return READY_UNKNOWN;
 	raise_oom(pid, s);
-	if (s->dear && now < again)
-		return LOOK_UNKNOWN;
+	if (s->expensive && now < again)
+		return READY_UNKNOWN;
 	before = spent();
-	found = look(pid, age, now, s);
+	found = look_at_tree(pid, age, now, s);
 	cost = spent() - before;
-	s->dear = cost >= LOOK_DEAR;
-	if (s->dear)
+	s->expensive = cost >= EXPENSIVE;
+	if (s->expensive)
 		again = now + cost * LOOK_SHARE;
 	return found;
 }
 
-#define ANY_CPU	UINT64_MAX	/* stopping and continuing it uses some */
+#define ANY_CPU	UINT64_MAX	/* a stop and its end use some */
 
 /*
- * Kept-open connections that nothing has happened on for a while. `waits`: it
- * is the clients' turn.
+ * Have its connections been kept open for long enough without a request?
+ * waits: the worker waits for its clients now.
  */
 static bool
 note_quiet(const struct view *v, bool waits, uint64_t keep_idle, uint64_t now,
-    struct sight *s)
+    struct probe_state *s)
 {
 	bool still = v->stopped ? waits && s->quiet_since != 0 : waits &&
 	    (s->quiet_cpu == ANY_CPU || s->quiet_cpu == v->cpu);
@@ -274,11 +274,11 @@ note_quiet(const struct view *v, bool waits, uint64_t keep_idle, uint64_t now,
 	return still && keep_idle != 0 && now - s->quiet_since >= keep_idle;
 }
 
-/* It holds n connections: since when, and does it matter? */
+/* The worker holds n connections: since when, and are they in use? */
 static void
 connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
-    bool unread, uint64_t keep_idle, uint64_t now, struct sight *s,
-    struct exam *x)
+    bool unread, uint64_t keep_idle, uint64_t now, struct probe_state *s,
+    struct activity *x)
 {
 	uint64_t sum = 0;
 	bool waits;
@@ -294,18 +294,18 @@ connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
 		s->held = sum;
 		s->quiet_since = 0;
 	}
-	/* A stopped one is still in the call that it will go on with. */
-	waits = !unread && quiet_waits(pid, v, inodes, n);
-	x->served = waits && !v->stopped && keep_idle != 0 &&
+	/* A stopped process shows the call that it will go on with. */
+	waits = !unread && keepalive_is_quiet(pid, v, inodes, n);
+	x->active_since_last = waits && !v->stopped && keep_idle != 0 &&
 	    s->quiet_cpu != ANY_CPU && s->quiet_cpu != v->cpu;
 	x->holds = note_quiet(v, waits, keep_idle, now, s) ? HOLDS_QUIET :
 	    HOLDS_BUSY;
-	x->waits = x->holds == HOLDS_QUIET;
+	x->sleeping = x->holds == HOLDS_QUIET;
 	x->connection = s->connection;
 	x->age = now - s->held_since;
 }
 
-/* Nothing of it is shown any more; it will be reaped. Keeps errno. */
+/* Has the process no live task any more? Keeps errno. */
 static bool
 is_ending(pid_t pid)
 {
@@ -318,8 +318,8 @@ is_ending(pid_t pid)
 }
 
 /*
- * Stopped by us, would it be continued if we died? The kernel does that for a
- * process group in our session that becomes an orphan, and for no other.
+ * If we stopped it and died, would it stay stopped? The kernel continues only
+ * a process group of our session, when that becomes an orphan.
  */
 static bool
 is_away(pid_t pid)
@@ -328,8 +328,8 @@ is_away(pid_t pid)
 }
 
 static void
-examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
-    struct exam *x)
+examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
+    struct activity *x)
 {
 	uint64_t inodes[SOCKETS_MAX];
 	bool away = is_away(pid), listens, kept, whole;
@@ -347,16 +347,16 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 	}
 	x->frozen = v.stopped;
 	x->threaded = v.tasks > 1;
-	x->loops = v.looping && !v.accepting;
+	x->is_event_loop = v.looping && !v.accepting;
 	whole = other_sockets(pid, false, inodes, &n, &listens) == 0;
 	if (whole)
 		fault_gone(FAULT_PROC, now);
 	else if (!is_ending(pid))
 		fault_met(FAULT_PROC, pid, now);
-	/* A TCP connection that was reset is in no table any more. */
+	/* No table has a TCP connection that was reset. */
 	kept = s->connection != 0 && proc_is_among(s->connection, inodes, n);
 	n = find_accepted(inodes, n, &what, now);
-	/* What a job in the background was left with by who started it. */
+	/* A job in the background keeps what its starter had open. */
 	if (n > 0 && !listens && !what.alive)
 		n = 0;
 	if (n == 0 && kept && listens)
@@ -367,29 +367,29 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct sight *s,
 	} else if (n == 0 && whole && !away) {
 		s->connection = 0;
 		x->holds = HOLDS_NOTHING;
-		/* Ruby heeds USR1 only when the next request comes. */
-		x->waits = v.accepting && v.tasks == 1;
-		x->leads = v.child != 0 && !v.accepting &&
+		/* Ruby acts on USR1 only when the next request comes. */
+		x->sleeping = v.accepting && v.tasks == 1;
+		x->is_master = v.child != 0 && !v.accepting &&
 		    observe_serves(v.child);
 	}
 }
 
 /*
- * Who was busy a moment ago is taken to be so still, where many looks or dear
- * ones would take too large a share of the time.
+ * Where many or expensive looks would take too large a share of the time, a
+ * worker that was busy a moment ago is taken to be busy still.
  */
 void
-observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
-    struct sight *s, struct exam *x)
+observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
+    struct probe_state *s, struct activity *x)
 {
 	static uint64_t again;
 	uint64_t before = spent();
 
 	if (now + EXAM_CREDIT < again && s->examined) {
-		*x = s->exam;
+		*x = s->activity;
 		return;
 	}
-	*x = (struct exam){ .holds = HOLDS_UNKNOWN };
+	*x = (struct activity){ .holds = HOLDS_UNKNOWN };
 	x->catches = proc_catches(pid, signo);
 	examine(pid, keep_idle, now, s, x);
 	if (again < now)
@@ -397,8 +397,9 @@ observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	again += (spent() - before) * EXAM_SHARE;
 	s->examined = !x->frozen && (x->holds == HOLDS_BUSY ||
 	    x->holds == HOLDS_UNKNOWN);
-	s->exam = *x;
-	s->exam.served = false;	/* it is not known anew */
+	s->activity = *x;
+	/* A repeated answer does not know. */
+	s->activity.active_since_last = false;
 }
 
 void
@@ -442,9 +443,9 @@ observe_serves(pid_t pid)
 	int n;
 
 	/*
-	 * What cannot be known of a process is no reason to end it. Nor is a
-	 * connection: who has no more than that ends with its request, or is a
-	 * job that the program has put in the background.
+	 * What is unknown of a process is no reason to end it. Nor is a
+	 * connection: a process that holds no more than that ends with its
+	 * request, or is a job that the program has put in the background.
 	 */
 	(void)other_sockets(pid, false, inodes, &n, &listens);
 	return listens;
@@ -485,7 +486,7 @@ observe_holder(const struct stat *file, pid_t maker, bool *left)
 	if (inode == 0 || proc_open(&detached) == -1)
 		return -1;
 	pid = proc_holder(inode, maker);
-	/* The output of a worker goes to its supervisor. */
+	/* A worker's output goes to its supervisor, by pipes. */
 	*left = pid > 0 && maker > 0 && pid != maker &&
 	    proc_is_pipe(pid, STDOUT_FILENO) &&
 	    proc_is_pipe(pid, STDERR_FILENO);
@@ -495,7 +496,7 @@ observe_holder(const struct stat *file, pid_t maker, bool *left)
 int
 observe_shutdown(void)
 {
-	/* Without EPOLLIN; what else there is, EPOLLHUP, comes unasked. */
+	/* No EPOLLIN: a connection must not wake us. EPOLLHUP is implied. */
 	struct epoll_event want = { .events = EPOLLRDHUP };
 	int fd = epoll_create1(EPOLL_CLOEXEC);
 

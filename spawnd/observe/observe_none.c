@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Where nothing can be observed, time has to do. */
+/* Systems where nothing can be observed: readiness goes by time. */
 #include "observe/observe.h"
 #include "pool/pool.h"
 
@@ -17,26 +17,26 @@ observe_init(struct guarantees *g)
 	g->no_ends = "not on this system";
 }
 
-enum look
-observe_look(pid_t pid, uint64_t age, uint64_t now, struct sight *s)
+enum readiness
+observe_readiness(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 {
 	(void)pid;
 	(void)now;
 	(void)s;
-	return age >= READY_AGE ? LOOK_READY : LOOK_UNKNOWN;
+	return age >= READY_AGE ? READY_YES : READY_UNKNOWN;
 }
 
 void
-observe_examine(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
-    struct sight *s, struct exam *x)
+observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
+    struct probe_state *s, struct activity *x)
 {
 	(void)pid;
 	(void)signo;
 	(void)keep_idle;
 	(void)now;
 	(void)s;
-	/* Whether it catches the signal is not known either: it is sent. */
-	*x = (struct exam){ .holds = HOLDS_UNKNOWN, .catches = true };
+	/* Nor is it known whether the worker catches the signal: send it. */
+	*x = (struct activity){ .holds = HOLDS_UNKNOWN, .catches = true };
 }
 
 uint64_t
@@ -54,12 +54,13 @@ observe_size(pid_t pid)
 }
 
 void
-observe_overdue(pid_t pid, uint64_t limit, uint64_t now, struct overdue *o)
+observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
+    struct slow_request *o)
 {
 	(void)pid;
 	(void)limit;
 	(void)now;
-	*o = (struct overdue){ .late = false };
+	*o = (struct slow_request){ .slow = false };
 }
 
 void

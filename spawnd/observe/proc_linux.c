@@ -20,7 +20,7 @@
 
 static int procfd = -1;
 
-/* Are its numbers ours? Those of another PID namespace name others. */
+/* Does it show our own PID namespace? In another one numbers differ. */
 static int
 check_self(void)
 {
@@ -88,7 +88,7 @@ proc_read(const char *path, char *buf, size_t size)
 	return n;
 }
 
-/* Whoever has ended meanwhile hides nothing. */
+/* A process that has ended meanwhile hides nothing. */
 static bool
 is_gone(void)
 {
@@ -173,7 +173,7 @@ socket_inode(int dir, const char *name, uint64_t *inode)
 	return 0;
 }
 
-/* A task that waits as an event loop does. */
+/* Notes a task that waits as an event loop does. */
 static void
 add_loop(const struct call *c, struct view *v)
 {
@@ -184,7 +184,7 @@ add_loop(const struct call *c, struct view *v)
 	v->epoll = c->fd;
 }
 
-/* What call a task sleeps in, of what descriptor. */
+/* Finds the call that a task sleeps in, and the descriptor of that. */
 static void
 view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 {
@@ -439,8 +439,8 @@ add_table(const char *path, uint64_t *inodes, int *n, int max)
 }
 
 /*
- * The sockets of one process. Where its first task has ended before the others
- * nothing is there or may be seen, and the last task shows the same table.
+ * The sockets of one process. If its main thread has ended before the others,
+ * its own table is empty or hidden; the last task shows the table they share.
  * Returns 0, or -1 with errno set.
  */
 static int

@@ -24,10 +24,10 @@
 #define WAITING		(1U << TCP_ESTABLISHED | 1U << TCP_CLOSE_WAIT)
 
 /*
- * Some of those that wait: of a unix socket the oldest, with TCP, where the
- * order is not to be seen, all that there were once, or as many as fit. None
- * is given up before it was seen to have left, and of all the oldest goes
- * first: as long as one of them is here, it is they who move.
+ * Some of the waiting connections: the oldest of a unix socket; of TCP, which
+ * does not show their order, all that waited at one moment, or as many as fit.
+ * Each stays here until it was seen to have left the queue. The oldest leaves
+ * the queue first, so it has moved once one of these has left.
  */
 static struct {
 	struct inet_diag_sockid tcp[KEPT];
@@ -49,7 +49,7 @@ queue_is_empty(void)
 bool
 queue_has(const struct inet_diag_msg *m, uint64_t *id)
 {
-	/* Nor has an inode who was accepted and is closed. */
+	/* A connection that was accepted and closed has no inode either. */
 	if (m->idiag_inode != 0 || (1U << m->idiag_state & WAITING) == 0)
 		return false;
 	*id = (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0];
@@ -64,7 +64,7 @@ take_oldest(const struct nlmsghdr *h, void *arg)
 	size_t len, i;
 
 	a = diag_attribute(h, UNIX_DIAG_ICONS, &len);
-	/* A client that has given up is still there, without a number. */
+	/* A client that has given up is still there, as a 0. */
 	for (i = 0; a != NULL && *inode == 0 && i < len / sizeof(*inode); i++)
 		memcpy(inode, a + i * sizeof(*inode), sizeof(*inode));
 	return false;
@@ -82,8 +82,8 @@ take_listed(const struct nlmsghdr *h, void *arg)
 }
 
 /*
- * The queue of one socket is told in a page at most. In a list of those that
- * listen there is room for some 8000 that wait.
+ * An answer about one socket has a page for its queue. An answer about all
+ * that listen has room for some 8000 waiting connections.
  */
 static int
 ask_oldest(uint32_t *inode)
@@ -139,7 +139,7 @@ take_one(const struct nlmsghdr *h, void *arg)
 	return false;
 }
 
-/* TCP: those that have left go. Returns 0, or -1: that is not known. */
+/* TCP: drops those that have left. Returns 0, or -1: unknown. */
 static int
 see_who_left(void)
 {
@@ -163,15 +163,15 @@ see_who_left(void)
 	return 0;
 }
 
-/* Has one of them left? */
+/* Looks which have left. */
 static int
-look(void)
+look_who_left(void)
 {
 	some.seen = loop_now();
 	return diag_is_unix() ? see_oldest() : see_who_left();
 }
 
-/* To ask takes as long as a fork on a host with many sockets. */
+/* On a host with many sockets a question takes as long as a fork. */
 uint64_t
 queue_mark(void)
 {
@@ -179,7 +179,7 @@ queue_mark(void)
 		return 0;
 	if (some.n > 0 && loop_now() - some.seen < FRESH)
 		return some.marks;
-	if (look() == -1)
+	if (look_who_left() == -1)
 		return MARK_UNKNOWN;
 	if (some.n == 0 && !diag_is_unix() &&
 	    diag_ask_tcp(WAITING, take_waiting, NULL) == -1)
@@ -190,20 +190,20 @@ queue_mark(void)
 enum moved
 queue_moved(uint64_t mark)
 {
-	/* Nobody waited then: who waits now has come since, as others may. */
+	/* The queue was empty then: what waits now has come since. */
 	if (mark == 0)
 		return queue_is_empty() ? MOVED_NO : MOVED_YES;
-	/* Who waited then is not known, but whether anybody still does. */
+	/* What waited then is unknown; whether anything still does is not. */
 	if (mark == MARK_UNKNOWN)
 		return queue_is_empty() ? MOVED_YES : MOVED_UNKNOWN;
-	if (some.marks == mark && look() == -1)
+	if (some.marks == mark && look_who_left() == -1)
 		return MOVED_UNKNOWN;
 	if (some.marks != mark)
 		return MOVED_YES;
 	return some.all ? MOVED_NO : MOVED_UNKNOWN;
 }
 
-/* Counting those that wait. */
+/* How many connections wait. */
 struct crowd {
 	bool		 known;
 	unsigned int	 n;
@@ -228,7 +228,7 @@ take_crowd_unix(const struct nlmsghdr *h, void *arg)
 	return false;
 }
 
-/* Of a socket that listens, tcp(7) tells the queue in fields of others. */
+/* Of a listening socket, tcp_info has the queue in fields for other things. */
 static void
 count_tcp(struct crowd *c)
 {
@@ -244,7 +244,7 @@ count_tcp(struct crowd *c)
 	c->known = true;
 }
 
-/* Those whose handshake is not over are in no queue. */
+/* A connection whose handshake is not over is in no queue. */
 static bool
 take_half_open(const struct nlmsghdr *h, void *arg)
 {
@@ -255,7 +255,7 @@ take_half_open(const struct nlmsghdr *h, void *arg)
 	return true;
 }
 
-/* Where another socket shares the address, too many: for a moment. */
+/* These are too many, for a moment, where another socket shares our address. */
 static int
 count_half_open(struct crowd *c)
 {

@@ -49,7 +49,7 @@ read_stat(pid_t pid, struct usage *u, char *state)
 	return 0;
 }
 
-/* In the looker: the file takes the lock of the process's memory map. */
+/* Runs in the looker: the file takes the lock of the memory map. */
 bool
 usage_find_pss(const struct looker_question *q, uint64_t *pss)
 {
@@ -59,7 +59,7 @@ usage_find_pss(const struct looker_question *q, uint64_t *pss)
 	snprintf(path, sizeof(path), "%d/smaps_rollup", (int)q->pid);
 	if (proc_read(path, buf, sizeof(buf)) > 0)
 		return (*pss = parse_pss(buf)) > 0;
-	/* One that has ended uses none. */
+	/* A process that has ended uses no memory. */
 	return errno == ENOENT || errno == ESRCH;
 }
 
@@ -118,7 +118,7 @@ usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 				return -1;
 			continue;
 		}
-		/* Its first thread may have ended before the others. */
+		/* The main thread may have ended before the others. */
 		u->over = i == 0 && state == 'Z' && end_reached(pid);
 		if (u->over)
 			return 0;

@@ -4,6 +4,20 @@
  * before the last worker goes. As long as something waits nobody is told to
  * go, and nothing new is let in; the last worker goes only when, with nobody
  * else left and the worker itself stopped, the queue is seen empty.
+ *
+ *	off	a stop begins			-> refused
+ *	refused	something waits, and no threads would see accept(2) fail,
+ *		or half the time is over	-> shut
+ *		one serves, and is frozen	-> last
+ *		nobody serves			-> alone
+ *	shut	one serves, and is frozen	-> last
+ *		nobody serves			-> alone
+ *	last	the queue is known: the worker is sent its signal, or only
+ *		continued; or it has ended	-> shut
+ *	alone	the queue is known		-> asked
+ *	asked	something waits: one more is started, which serves
+ *		nothing waits: the end
+ *	alone, asked	somebody serves		-> shut
  */
 #include <stddef.h>
 
@@ -22,8 +36,8 @@ servers(const struct pool *p)
 	struct slot *s;
 
 	TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state)
-		n += !s->told && s->idles < POOL_DRAIN_IDLES;
-	return n + (p->frozen != NULL && !p->frozen->told);
+		n += !s->term_sent && s->idle_looks < POOL_DRAIN_IDLE_LOOKS;
+	return n + (p->frozen != NULL && !p->frozen->term_sent);
 }
 
 static bool
@@ -33,42 +47,44 @@ something_waits(const struct pool *p)
 }
 
 static void
-ask(struct pool *p)
+drain_ask(struct pool *p)
 {
 	slot_push(p, &p->slots[0], POOL_QUEUE);
 }
 
 static void
-shut(struct pool *p)
+drain_shut(struct pool *p)
 {
-	if (!p->shut)
-		slot_push(p, &p->slots[0], POOL_SHUT);
-	p->shut = true;
+	if (p->drain >= DRAIN_SHUT)
+		return;
+	p->drain = DRAIN_SHUT;
+	slot_push(p, &p->slots[0], POOL_SHUT);
 }
 
 void
 drain_begin(struct pool *p, uint64_t now)
 {
-	p->draining = true;
+	p->drain = DRAIN_REFUSED;
 	p->drain_failures = 0;	/* what failed before is of no account */
-	/* Until that is known something may wait, and nobody is told. */
+	/* Until that is known something may wait, and no signal is sent. */
 	p->waiting = (struct queue){ .known = true, .depth = 1 };
 	p->shut_by = slot_later(now, p->conf.stop_timeout / 2);
 	p->drain_pause = POOL_DRAIN_FIRST;
 	p->drain_at = slot_later(now, p->drain_pause);
 	slot_push(p, &p->slots[0], POOL_REFUSE);
-	ask(p);
+	drain_ask(p);
 }
 
 /* Nothing waits any more: whoever was kept for it is looked at soon. */
 static void
-release(struct pool *p, uint64_t now)
+drain_release(struct pool *p, uint64_t now)
 {
 	struct slot *s, *next;
 
 	TAILQ_FOREACH_SAFE(s, &p->lists[SLOT_RETIRING], by_state, next) {
-		if (s->pause > POOL_EXAM_FIRST && !s->busy && !s->turn) {
-			s->pause = POOL_EXAM_FIRST;
+		if (s->pause > POOL_ACTIVITY_FIRST && !s->busy &&
+		    !s->freeze_queued) {
+			s->pause = POOL_ACTIVITY_FIRST;
 			slot_deadline(p, s, slot_later(now, s->pause));
 		}
 	}
@@ -93,24 +109,24 @@ have_threads(const struct pool *p)
 void
 drain_queue(struct pool *p, const struct queue *q, uint64_t now)
 {
-	struct slot *s = p->last;
+	struct slot *last = p->drain == DRAIN_LAST ? p->frozen : NULL;
 
-	if (!p->draining || p->phase != PHASE_STOP)
+	if (p->drain == DRAIN_OFF || p->phase != PHASE_STOP)
 		return;
 	p->waiting = *q;
-	p->asked = true;
+	if (p->drain == DRAIN_ALONE)
+		p->drain = DRAIN_ASKED;
 	/* It may never be empty; those that wait now came after the stop. */
 	if (q->open && now >= p->shut_by)
 		p->waiting.depth = 0;
-	p->last = NULL;
-	if (s != NULL && something_waits(p))
-		retire_thaw(p, s, POOL_EXAM_FIRST, now);
-	else if (s != NULL)
-		retire_tell_frozen(p, s, now);
+	if (last != NULL && something_waits(p))
+		retire_thaw(p, last, POOL_ACTIVITY_FIRST, now);
+	else if (last != NULL)
+		retire_stop_frozen(p, last, now);
 	if (!something_waits(p))
-		release(p, now);
+		drain_release(p, now);
 	else if (now >= p->shut_by || !have_threads(p))
-		shut(p);
+		drain_shut(p);
 }
 
 /* One that was started in the stop has no more time than the others. */
@@ -134,73 +150,78 @@ drain_tick(struct pool *p, uint64_t now)
 	if (p->drain_pause > POOL_DRAIN_LAST)
 		p->drain_pause = POOL_DRAIN_LAST;
 	p->drain_at = slot_later(now, p->drain_pause);
-	ask(p);
+	drain_ask(p);
 }
 
 bool
 drain_allows(const struct pool *p)
 {
-	return !p->draining || !something_waits(p);
+	return p->drain == DRAIN_OFF || !something_waits(p);
 }
 
 bool
 drain_last(struct pool *p, struct slot *s)
 {
-	if (!p->draining || s->told || servers(p) > 1)
+	if (p->drain == DRAIN_LAST)
+		return true;	/* it is asked for already */
+	if (p->drain == DRAIN_OFF || s->term_sent || servers(p) > 1)
 		return false;
-	shut(p);
-	p->last = s;
-	ask(p);
+	drain_shut(p);
+	p->drain = DRAIN_LAST;
+	drain_ask(p);
 	return true;
 }
 
 void
 drain_gone(struct pool *p, const struct slot *s, enum moved moved)
 {
-	if (s->rest && moved == MOVED_NO)
+	if (s->drain_helper && moved == MOVED_NO)
 		p->drain_failures++;
-	else if (s->rest && moved == MOVED_YES)
+	else if (s->drain_helper && moved == MOVED_YES)
 		p->drain_failures = 0;
 }
 
 /* Nobody is left to serve what waits: one more, if there is hope. */
 static bool
-serve_the_rest(struct pool *p, uint64_t now)
+start_helper(struct pool *p, uint64_t now)
 {
 	struct slot *s;
 
-	if (!p->asked) {
-		ask(p);
-		return false;
-	}
 	if (p->drain_failures < POOL_DRAIN_FAILURES && now < p->stop_by &&
 	    pool_has_room(p) && (s = pool_empty(p)) != NULL) {
-		p->asked = false;
+		p->drain = DRAIN_SHUT;
 		slot_spawn(p, s);
-		s->rest = true;
+		s->drain_helper = true;
 		return false;
 	}
 	if (pool_active(p) > 0)
 		return false;
-	slot_notice(p, NOTICE_LEFT, NULL)->count = p->waiting.depth;
+	slot_notice(p, NOTICE_QUEUE_ABANDONED, NULL)->count = p->waiting.depth;
 	return true;
 }
 
 bool
 drain_step(struct pool *p, uint64_t now)
 {
-	if (!p->draining || p->fast)
+	if (p->drain == DRAIN_OFF || p->fast)
 		return pool_active(p) == 0;
 	if (servers(p) > 0) {
-		p->asked = false;
+		if (p->drain >= DRAIN_ALONE)
+			p->drain = DRAIN_SHUT;
 		return false;
 	}
-	if (!p->shut) {
-		shut(p);
-		ask(p);
+	if (p->drain == DRAIN_REFUSED) {
+		drain_shut(p);
+		p->drain = DRAIN_ALONE;
+		drain_ask(p);
 		return false;
 	}
-	if (something_waits(p))
-		return serve_the_rest(p, now);
-	return pool_active(p) == 0;
+	if (p->drain < DRAIN_ALONE)
+		p->drain = DRAIN_ALONE;
+	if (!something_waits(p))
+		return pool_active(p) == 0;
+	if (p->drain == DRAIN_ASKED)
+		return start_helper(p, now);
+	drain_ask(p);
+	return false;
 }

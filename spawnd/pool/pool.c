@@ -5,7 +5,6 @@
  */
 #include <sys/wait.h>
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "base/units.h"
@@ -23,7 +22,7 @@ pool_active(const struct pool *p)
 unsigned int
 pool_staying(const struct pool *p)
 {
-	return pool_active(p) - p->nleaving;
+	return pool_active(p) - p->nretiring;
 }
 
 bool
@@ -69,7 +68,7 @@ stop_all(struct pool *p, bool fast, uint64_t now)
 	if (p->phase != PHASE_STOP)
 		p->stop_by = slot_later(now, p->conf.stop_timeout);
 	p->phase = PHASE_STOP;
-	p->reloading = false;
+	p->reload = RELOAD_OFF;
 	p->target = 0;
 	end_all(p, now);
 	if (was_up && !fast && p->conf.drains)
@@ -77,7 +76,7 @@ stop_all(struct pool *p, bool fast, uint64_t now)
 }
 
 static void
-stop(struct pool *p, bool fast, uint64_t now)
+pool_stop(struct pool *p, bool fast, uint64_t now)
 {
 	if (p->phase == PHASE_DONE || p->fast)
 		return;
@@ -93,7 +92,8 @@ pool_empty(struct pool *p)
 		return s;
 	s = &p->slots[p->nused++];
 	s->deadline = NEVER;
-	s->settled = p->phase != PHASE_START || p->nused > p->conf.workers;
+	s->start_decided = p->phase != PHASE_START ||
+	    p->nused > p->conf.workers;
 	TAILQ_INSERT_TAIL(&p->lists[SLOT_EMPTY], s, by_state);
 	return s;
 }
@@ -109,18 +109,18 @@ find_surplus(const struct pool *p, uint64_t now)
 
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		if (states[i] == SLOT_READY &&
-		    (s = renew_find_old(p, now)) != NULL)
+		    (s = replace_find_old(p, now)) != NULL)
 			return s;
 		TAILQ_FOREACH_REVERSE(s, &p->lists[states[i]], slot_list,
 		    by_state) {
-			if (s != p->extra)
+			if (!replace_is_surge(p, s))
 				return s;
 		}
 	}
 	return NULL;
 }
 
-/* One more: who was to go but was not told yet may stay. */
+/* One more: a worker that was to go, but was sent no signal yet, stays. */
 static bool
 add_one(struct pool *p, uint64_t now)
 {
@@ -136,20 +136,20 @@ add_one(struct pool *p, uint64_t now)
 	return true;
 }
 
-/* As many workers as are wanted, and the extra one of a renewal. */
+/* As many workers as are wanted, and one more while one is replaced. */
 static void
 fit_step(struct pool *p, uint64_t now)
 {
 	struct slot *s;
 
-	if (p->phase != PHASE_UP || !p->unfit)
+	if (p->phase != PHASE_UP || !p->resize_pending)
 		return;
 	while (pool_staying(p) < p->target && add_one(p, now))
 		continue;
-	while (pool_staying(p) > p->target + (p->extra != NULL) &&
+	while (pool_staying(p) > p->target + replace_surge(p) &&
 	    (s = find_surplus(p, now)) != NULL)
 		slot_end(p, s, now);
-	p->unfit = pool_staying(p) != p->target + (p->extra != NULL);
+	p->resize_pending = pool_staying(p) != p->target + replace_surge(p);
 }
 
 /* Who gets no slot now is found again. */
@@ -164,7 +164,7 @@ take_orphan(struct pool *p, pid_t pid, uint64_t now)
 }
 
 static void
-give_up(struct pool *p, int why, uint64_t now)
+pool_give_up(struct pool *p, enum start_failure why, uint64_t now)
 {
 	slot_notice(p, NOTICE_FAILED, NULL)->why = why;
 	stop_all(p, true, now);
@@ -177,26 +177,26 @@ start_step(struct pool *p, const struct pool_event *ev, uint64_t now)
 	if (p->phase != PHASE_START)
 		return;
 	if (p->first_ready != NEVER || p->conf.workers == 0) {
-		if (p->unsettled > 0 && now < p->deadline)
+		if (p->undecided > 0 && now < p->deadline)
 			return;
 		p->phase = PHASE_UP;
 		p->deadline = NEVER;
 		slot_notice(p, NOTICE_READY, NULL)->ready =
 		    p->count[SLOT_READY];
 	} else if (ev != NULL && ev->what == EV_EXIT && ev->exec_failed)
-		give_up(p, FAILED_EXEC, now);
+		pool_give_up(p, FAILED_EXEC, now);
 	else if (p->given_up >= p->conf.workers)
-		give_up(p, FAILED_TRIES, now);
+		pool_give_up(p, FAILED_TRIES, now);
 	else if (now >= p->deadline)
-		give_up(p, FAILED_TIME, now);
+		pool_give_up(p, FAILED_TIME, now);
 }
 
 /* What follows from an event for the pool as a whole. */
 static void
-step(struct pool *p, const struct pool_event *ev, uint64_t now)
+pool_step(struct pool *p, const struct pool_event *ev, uint64_t now)
 {
 	start_step(p, ev, now);
-	renew_step(p, now);
+	replace_step(p, now);
 	fit_step(p, now);
 	if (p->phase == PHASE_STOP && drain_step(p, now)) {
 		p->phase = PHASE_DONE;
@@ -228,9 +228,9 @@ pool_new(const struct pool_conf *c, uint64_t now)
 	p->refilled = p->trace.began = p->trace.now = now;
 	p->tokens = (int64_t)c->workers * POOL_TOKENS * (int64_t)USEC;
 	p->first_ready = NEVER;
-	p->stop_by = p->prove_by = p->drain_at = NEVER;
+	p->stop_by = p->drain_at = NEVER;
 	p->deadline = slot_later(now, c->start_timeout);
-	p->unsettled = c->workers;
+	p->undecided = c->workers;
 	RB_INIT(&p->times);
 	for (i = 0; i < SLOT_NSTATES; i++)
 		TAILQ_INIT(&p->lists[i]);
@@ -238,7 +238,7 @@ pool_new(const struct pool_conf *c, uint64_t now)
 	for (i = 0; i < c->workers; i++)
 		slot_spawn(p, pool_empty(p));
 	if (c->workers == 0)
-		step(p, NULL, now);
+		pool_step(p, NULL, now);
 	return p;
 }
 
@@ -264,7 +264,7 @@ set_target(struct pool *p, unsigned int workers)
 	if (p->phase >= PHASE_STOP)
 		return;
 	p->target = workers < p->conf.max ? workers : p->conf.max;
-	p->unfit = true;
+	p->resize_pending = true;
 }
 
 void
@@ -273,7 +273,7 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 	trace_event(p, ev, now);
 	switch (ev->what) {
 	case EV_RELOAD:
-		renew_reload(p);
+		replace_reload(p);
 		break;
 	case EV_TARGET:
 		set_target(p, ev->workers);
@@ -286,14 +286,16 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 		break;
 	case EV_STOP:
 	case EV_STOP_FAST:
-		stop(p, ev->what == EV_STOP_FAST, now);
+		pool_stop(p, ev->what == EV_STOP_FAST, now);
 		break;
 	default:
-		assert(ev->what < EV_NSLOT && ev->slot < p->nslots);
-		slot_event(p, &p->slots[ev->slot], ev, now);
+		if (ev->slot < p->nslots)
+			table_event(p, &p->slots[ev->slot], ev, now);
+		else
+			table_never(p, NULL, ev, now);
 		break;
 	}
-	step(p, ev, now);
+	pool_step(p, ev, now);
 	trace_event_done(p, ev);
 }
 
@@ -305,16 +307,10 @@ pool_tick(struct pool *p, uint64_t now)
 	trace_event(p, NULL, now);
 	/* The rest falls due again at once, when others had their turn. */
 	while ((s = slot_next_due(p)) != NULL && s->deadline <= now &&
-	    p->queued < POOL_EXAMS && p->queued < p->nactions / 2)
+	    p->queued < POOL_ACTIVITY_CHECKS && p->queued < p->nactions / 2)
 		slot_fall_due(p, s, now);
 	drain_tick(p, now);
-	step(p, NULL, now);
-}
-
-static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
+	pool_step(p, NULL, now);
 }
 
 uint64_t
@@ -326,8 +322,8 @@ pool_deadline(const struct pool *p)
 	if (p->phase == PHASE_DONE)
 		return NEVER;
 	if (s != NULL)
-		when = smaller(when, s->deadline);
-	return smaller(smaller(when, renew_deadline(p)), p->drain_at);
+		when = min64(when, s->deadline);
+	return min64(min64(when, replace_deadline(p)), p->drain_at);
 }
 
 bool
@@ -347,7 +343,9 @@ pool_next(struct pool *p, struct pool_action *a)
 bool
 pool_wants_queue(const struct pool *p, unsigned int slot)
 {
-	return p->slots[slot].state == SLOT_STARTING || p->slots[slot].rest;
+	const struct slot *s = &p->slots[slot];
+
+	return s->state == SLOT_STARTING || s->drain_helper;
 }
 
 enum slot_state
@@ -383,7 +381,7 @@ pool_phase(const struct pool *p)
 bool
 pool_reloading(const struct pool *p)
 {
-	return p->reloading;
+	return p->reload != RELOAD_OFF;
 }
 
 const struct pool_counts *

@@ -3,8 +3,8 @@
  * The pool: which worker is to be started, looked at, signalled, and when.
  * It is pure. Time comes in as an argument (microseconds of one monotonic
  * clock), events come in through pool_event(), and what has to be done goes
- * out through pool_next(). The caller carries each action out before it
- * passes the next event in.
+ * out through pool_next(). The caller carries each action out, in their order,
+ * and passes its answer in at once; other events only once no action is left.
  */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
@@ -17,38 +17,38 @@
 #include "base/units.h"
 
 #define POOL_FAST_STOP		(2 * USEC)	/* INT: signal to KILL */
-#define POOL_LOOK_FIRST		UINT64_C(1000)	/* first look at a start */
-#define POOL_LOOK_LAST		UINT64_C(50000)	/* pause between the last */
+#define POOL_READY_FIRST	UINT64_C(1000)	/* first look at a start */
+#define POOL_READY_LAST		UINT64_C(50000)	/* pause between the last */
 #define POOL_FAIL_FIRST		(USEC / 10)	/* after a failed start */
 #define POOL_FAIL_LAST		(30 * USEC)
-#define POOL_QUICK_FIRST	UINT64_C(10000)	/* after an unseen exit 0 */
-#define POOL_QUICK_LAST		USEC
+#define POOL_EXIT0_FIRST	UINT64_C(10000)	/* after an unseen exit 0 */
+#define POOL_EXIT0_LAST		USEC
 #define POOL_TOKENS		20		/* per worker, for crashes */
 #define POOL_REFILL		10		/* per worker and second */
 #define POOL_START_FAILURES	3		/* of every slot: give up */
 #define POOL_START_GRACE	USEC		/* from the first ready one */
-#define POOL_EXAM_FIRST		UINT64_C(1000)	/* looks at a retiring worker */
-#define POOL_EXAM_LAST		UINT64_C(100000)
-#define POOL_EXAMS		32		/* at once, at the most */
+#define POOL_ACTIVITY_FIRST	UINT64_C(1000)	/* looks at a retiring worker */
+#define POOL_ACTIVITY_LAST	UINT64_C(100000)
+#define POOL_ACTIVITY_CHECKS	32		/* at once, at the most */
 #define POOL_FREEZE		UINT64_C(20000)	/* for a process to stop */
 #define POOL_FREEZE_AGAIN	UINT64_C(50000)	/* after one that did not */
-#define POOL_CONSTANT		USEC		/* busy so long: told anyway */
+#define POOL_BUSY_LONG		USEC		/* busy so long: told anyway */
 #define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */
 #define POOL_ORPHANS		64		/* slots for them */
-#define POOL_PROOF		(2 * USEC)	/* a reload waits so long */
-#define POOL_PROOF_LAST		UINT64_C(20000)	/* pause between its looks */
+#define POOL_CANARY		(2 * USEC)	/* a reload waits so long */
+#define POOL_CANARY_LAST	UINT64_C(20000)	/* pause between its looks */
 #define POOL_MEASURE		USEC		/* between two measurements */
-#define POOL_SOON		(10 * USEC)	/* younger: has not grown */
-#define POOL_SOON_MAX		3		/* so often, and it is said */
-#define POOL_SOON_FIRST		USEC		/* pause before a replacement */
-#define POOL_SOON_LAST		(60 * USEC)
-#define POOL_OVERDUE		USEC		/* and looks for old requests */
-#define POOL_OVERDUE_LEAST	(USEC / 20)
+#define POOL_OVERSIZE_YOUNG	(10 * USEC)	/* younger: has not grown */
+#define POOL_OVERSIZE_MAX	3		/* so often, and it is said */
+#define POOL_OVERSIZE_FIRST	USEC		/* pause before a replacement */
+#define POOL_OVERSIZE_LAST	(60 * USEC)
+#define POOL_REQUEST_MOST	USEC		/* and looks for old requests */
+#define POOL_REQUEST_LEAST	(USEC / 20)
 #define POOL_AGE_SPREAD		8		/* of --max-age, a fraction */
 #define POOL_DRAIN_FIRST	UINT64_C(1000)	/* looks at what still waits */
 #define POOL_DRAIN_LAST		UINT64_C(10000)
 #define POOL_DRAIN_FAILURES	3		/* in a row: give up */
-#define POOL_DRAIN_IDLES	2		/* looks: it serves nobody */
+#define POOL_DRAIN_IDLE_LOOKS	2		/* looks: it serves nobody */
 
 enum slot_state {
 	SLOT_EMPTY,		/* no process, none wanted */
@@ -63,37 +63,45 @@ enum slot_state {
 	SLOT_NSTATES
 };
 
+/*
+ * In all that decides whether a worker may be ended 0 is "unknown": an answer
+ * that somebody forgot to fill in ends nobody.
+ */
+
 /* What a look at a starting worker found. */
-enum look {
-	LOOK_NO,		/* it can be seen, and is not ready */
-	LOOK_READY,
-	LOOK_UNKNOWN		/* it cannot be seen */
+enum readiness {
+	READY_UNKNOWN,		/* it cannot be seen */
+	READY_NO,		/* it can be seen, and is not ready */
+	READY_YES
 };
 
-/* What an examination of a process found. */
-struct exam {
-	enum {
-		HOLDS_NOTHING,	/* no connection of the listen socket */
-		HOLDS_QUIET,	/* one that was kept open and is not used */
-		HOLDS_BUSY,
-		HOLDS_UNKNOWN	/* it cannot be seen; never taken for idle */
-	}		 holds;
+/* What a process holds of the listen socket's connections. */
+enum holds {
+	HOLDS_UNKNOWN,		/* it cannot be seen; never taken for idle */
+	HOLDS_NOTHING,
+	HOLDS_QUIET,		/* one that was kept open and is not used */
+	HOLDS_BUSY
+};
+
+/* What a process does. */
+struct activity {
+	enum holds	 holds;
 	bool		 frozen;	/* all its tasks are stopped */
 	bool		 catches;	/* it handles the stop signal */
 	bool		 threaded;	/* it has more than one task */
-	bool		 leads;		/* it only watches over others */
-	bool		 loops;		/* it waits as an event loop does */
-	bool		 waits;		/* all of it sleeps: on a quiet
+	bool		 is_master;	/* it only watches over others */
+	bool		 is_event_loop;	/* it waits as an event loop does */
+	bool		 sleeping;	/* all of it sleeps: on a quiet
 					   connection, or in accept */
-	bool		 served;	/* it waits for its clients, and has
+	bool		 active_since_last; /* it waits for its clients, and has
 					   done something since the last look */
 	uint64_t	 connection;	/* names one it holds */
 	uint64_t	 age;		/* of that, as far as it was seen */
 };
 
 /* The oldest request that a worker serves. */
-struct overdue {
-	bool		 late;		/* it is older than it may be */
+struct slow_request {
+	bool		 slow;		/* it is older than it may be */
 	pid_t		 pid;		/* who serves it */
 	uint64_t	 age;
 };
@@ -106,41 +114,43 @@ struct queue {
 };
 
 /* Whether the listen queue moved since it was last looked at. */
-enum moved { MOVED_NO, MOVED_YES, MOVED_UNKNOWN };
+enum moved { MOVED_UNKNOWN, MOVED_NO, MOVED_YES };
+
+enum pool_event_kind {
+	EV_SPAWNED,	/* slot, pid: a POOL_SPAWN was carried out */
+	EV_NOFORK,	/* slot, failed, error: it could not be */
+	EV_READINESS,	/* slot, readiness: of a POOL_CHECK_READY */
+	EV_ACTIVITY,	/* slot, activity: of a POOL_CHECK_ACTIVITY */
+	EV_FROZEN,	/* slot: its process has stopped, not only by us */
+	EV_EXIT,	/* slot, status, exec_failed, moved: it has
+			   ended, and may yet have to be reaped */
+	EV_CANARY,	/* slot, activity.connection: of its whole tree */
+	EV_MEASURED,	/* slot, size: of a POOL_MEASURE_SIZE */
+	EV_SLOW_REQUEST, /* slot, request: of a POOL_CHECK_REQUEST */
+	EV_TIMER,	/* slot: its deadline (pool_tick() only) */
+	EV_END,		/* slot: must go (within the pool only) */
+	EV_NSLOT,	/* above: of one slot; below: of the pool */
+	EV_ORPHAN,	/* pid: a process a dead worker left behind */
+	EV_TARGET,	/* workers: so many are wanted from now on */
+	EV_QUEUE,	/* queue: a POOL_QUEUE was carried out */
+	EV_RELOAD,
+	EV_STOP,	/* a second one is EV_STOP_FAST */
+	EV_STOP_FAST
+};
 
 struct pool_event {
-	enum {
-		EV_SPAWNED,	/* slot, pid: a POOL_SPAWN was carried out */
-		EV_NOFORK,	/* slot, failed, error: it could not be */
-		EV_LOOKED,	/* slot, look: a POOL_LOOK was carried out */
-		EV_EXAMINED,	/* slot, exam: a POOL_EXAMINE was */
-		EV_HALTED,	/* slot: its process has stopped */
-		EV_EXIT,	/* slot, status, exec_failed, moved: it has
-				   ended, and may yet have to be reaped */
-		EV_PROVED,	/* slot, exam.connection: of its whole tree */
-		EV_MEASURED,	/* slot, size: a POOL_MEASURE was carried out */
-		EV_OVERDUE,	/* slot, overdue: a POOL_OVERDUE_LOOK was */
-		EV_TIMER,	/* slot: its deadline (pool_tick() only) */
-		EV_END,		/* slot: must go (within the pool only) */
-		EV_NSLOT,	/* above: of one slot; below: of the pool */
-		EV_ORPHAN,	/* pid: a process a dead worker left behind */
-		EV_TARGET,	/* workers: so many are wanted from now on */
-		EV_QUEUE,	/* queue: a POOL_QUEUE was carried out */
-		EV_RELOAD,
-		EV_STOP,	/* a second one is EV_STOP_FAST */
-		EV_STOP_FAST
-	}		 what;
+	enum pool_event_kind what;
 	unsigned int	 slot;
 	pid_t		 pid;
 	const char	*failed;	/* the step; it stays where it is */
 	int		 error;		/* why; errno */
-	enum look	 look;
-	struct exam	 exam;
+	enum readiness	 readiness;
+	struct activity	 activity;
 	int		 status;	/* of wait(2), or STATUS_UNKNOWN */
 	bool		 exec_failed;	/* it never became its program */
 	enum moved	 moved;		/* asked for by pool_wants_queue() */
 	uint64_t	 size;		/* bytes; 0: unknown */
-	struct overdue	 overdue;
+	struct slow_request request;
 	struct queue	 queue;
 	unsigned int	 workers;	/* at most pool_max() */
 };
@@ -151,24 +161,29 @@ enum notice {
 	NOTICE_DONE,		/* stopped, no process is left */
 	NOTICE_EXIT,		/* pid, status, age, was_ready, delay, ... */
 	NOTICE_NOFORK,		/* failed, error, delay */
-	NOTICE_SLOW,		/* pid: not ready in time, is ended */
-	NOTICE_KILL,		/* pid: did not heed its stop signal */
-	NOTICE_LOST,		/* pid, age: killed with a connection */
+	NOTICE_START_TIMEOUT,		/* pid: not ready in time, is ended */
+	NOTICE_KILLED_IDLE,	/* pid: did not heed its stop signal */
+	NOTICE_KILLED_BUSY,	/* pid, age: killed with a connection */
 	NOTICE_GROWN,		/* pid, size: too large, is replaced */
 	NOTICE_TOO_SMALL,	/* the limit is, for any worker; delay */
-	NOTICE_LATE,		/* pid, holder, age: its request is ended */
-	NOTICE_LEFT,		/* count: still waited when the stop ended */
+	NOTICE_REQUEST_TIMEOUT,	/* pid, holder, age: its request is ended */
+	NOTICE_QUEUE_ABANDONED,	/* count: still waited when the stop ended */
 	NOTICE_RELOADED,
-	NOTICE_RELOAD_FAILED	/* pid, or failed and error, of the new one */
+	NOTICE_RELOAD_FAILED,	/* pid, or failed and error, of the new one */
+	NOTICE_NEVER,		/* slot, state, event: cannot be; once a pool */
+	NOTICE_OVERFLOW		/* an action was lost; once a pool */
+};
+
+/* Why a start has failed. */
+enum start_failure {
+	FAILED_EXEC,	/* the program could not be executed */
+	FAILED_TRIES,	/* every slot has failed too often */
+	FAILED_TIME	/* nothing was ready in time */
 };
 
 struct pool_notice {
 	enum notice	 what;
-	enum {
-		FAILED_EXEC,	/* the program could not be executed */
-		FAILED_TRIES,	/* every slot has failed too often */
-		FAILED_TIME	/* nothing was ready in time */
-	}		 why;
+	enum start_failure why;
 	unsigned int	 slot;
 	pid_t		 pid;
 	const char	*failed;
@@ -183,29 +198,33 @@ struct pool_notice {
 	unsigned int	 count;
 	uint64_t	 size;		/* bytes */
 	pid_t		 holder;	/* of the pid's processes, the one */
+	enum slot_state	 state;
+	enum pool_event_kind event;
+};
+
+enum pool_action_kind {
+	POOL_SPAWN,	/* answer: EV_SPAWNED or EV_NOFORK */
+	POOL_CHECK_READY, /* EV_READINESS */
+	POOL_CHECK_ACTIVITY, /* EV_ACTIVITY, of the first process alone */
+	POOL_SIGNAL,	/* slot, signo, whole */
+	POOL_ADOPT,	/* slot, pid: of an EV_ORPHAN */
+	POOL_MEASURE_SIZE, /* EV_MEASURED */
+	POOL_CHECK_CANARY, /* EV_CANARY */
+	POOL_CHECK_REQUEST, /* EV_SLOW_REQUEST */
+	POOL_SIGNAL_HOLDER, /* slot, pid: of EV_SLOW_REQUEST, signo */
+	POOL_REFUSE,	/* no new connections, where no harm is done */
+	POOL_SHUT,	/* none at all; those that wait stay */
+	POOL_QUEUE,	/* EV_QUEUE */
+	POOL_NOTICE
 };
 
 struct pool_action {
-	enum {
-		POOL_SPAWN,	/* answer: EV_SPAWNED or EV_NOFORK */
-		POOL_LOOK,	/* EV_LOOKED */
-		POOL_EXAMINE,	/* EV_EXAMINED, of the first process alone */
-		POOL_SIGNAL,	/* slot, signo, whole */
-		POOL_ADOPT,	/* slot, pid: of an EV_ORPHAN */
-		POOL_MEASURE_SIZE, /* EV_MEASURED */
-		POOL_PROVE,	/* EV_PROVED */
-		POOL_OVERDUE_LOOK, /* EV_OVERDUE */
-		POOL_SIGNAL_HOLDER, /* slot, pid: of EV_OVERDUE, signo */
-		POOL_REFUSE,	/* no new connections, where no harm is done */
-		POOL_SHUT,	/* none at all; those that wait stay */
-		POOL_QUEUE,	/* EV_QUEUE */
-		POOL_NOTICE
-	}		 what;
+	enum pool_action_kind what;
 	unsigned int	 slot;
 	int		 signo;		/* of POOL_SIGNAL */
 	bool		 whole;		/* to its process group, not it alone */
 	pid_t		 pid;		/* POOL_ADOPT, POOL_SIGNAL_HOLDER */
-	uint64_t	 age;		/* of POOL_LOOK: since the spawn */
+	uint64_t	 age;		/* POOL_CHECK_READY: since the spawn */
 	struct pool_notice notice;
 };
 
@@ -214,7 +233,7 @@ struct pool_conf {
 	unsigned int	 max;		/* the most that may be; 0: workers */
 	int		 stop_signal;
 	bool		 drains;	/* a stop serves what waits */
-	uint64_t	 proof;		/* of a reload: POOL_PROOF, or 0 */
+	uint64_t	 canary;	/* of a reload: POOL_CANARY, or 0 */
 	uint64_t	 max_age;	/* 0: none */
 	uint64_t	 max_rss;	/* bytes; 0: none */
 	uint64_t	 request_timeout;	/* 0: none */
@@ -237,6 +256,9 @@ struct pool_counts {
 	uint64_t	 grown;		/* --max-rss */
 	uint64_t	 reloads;
 	uint64_t	 reloads_failed;
+	/* Both stay 0, or there is a bug in the pool. */
+	uint64_t	 nevers;	/* events that cannot be */
+	uint64_t	 overflows;	/* actions that were lost */
 };
 
 /* A slot with something in it, as others may see it. */
@@ -284,5 +306,8 @@ bool	 pool_worker(const struct pool *p, unsigned int slot,
 	    struct pool_worker *w);
 enum slot_state pool_state(const struct pool *p, unsigned int slot);
 unsigned int pool_count(const struct pool *p, enum slot_state state);
+/* names.c: what they are called, a word */
+const char *pool_state_name(enum slot_state state);
+const char *pool_event_name(enum pool_event_kind event);
 
 #endif

@@ -15,61 +15,107 @@
 #include "pool/pool.h"
 #include "pool/slot.h"
 
-static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* The next look, in growing pauses. */
 static void
-examine_later(struct pool *p, struct slot *s, uint64_t now)
+check_later(struct pool *p, struct slot *s, uint64_t now)
 {
 	slot_enter(p, s, SLOT_RETIRING,
-	    smaller(slot_later(now, s->pause), s->end_by));
-	s->pause = smaller(s->pause * 2, POOL_EXAM_LAST);
+	    min64(slot_later(now, s->pause), s->end_by));
+	s->pause = min64(s->pause * 2, POOL_ACTIVITY_LAST);
 }
 
 /* The stop signal; whether it is heeded is seen after a while. */
 static void
-tell(struct pool *p, struct slot *s, bool whole, uint64_t now)
+send_stop_signal(struct pool *p, struct slot *s, bool whole, uint64_t now)
 {
-	s->told = true;
+	s->term_sent = true;
 	slot_signal(p, s, p->conf.stop_signal, whole);
 	slot_enter(p, s, SLOT_STOPPING,
-	    smaller(slot_later(now, POOL_HEED), s->end_by));
+	    min64(slot_later(now, POOL_HEED), s->end_by));
 }
 
 /* One at a time is stopped. It hears when it is the next: retire_forget(). */
 static void
-await_turn(struct pool *p, struct slot *s, uint64_t now)
+queue_freeze(struct pool *p, struct slot *s, uint64_t now)
 {
-	s->turn = true;
-	slot_enter(p, s, SLOT_RETIRING, smaller(slot_later(now, POOL_EXAM_LAST),
-	    s->end_by));
+	s->freeze_queued = true;
+	slot_enter(p, s, SLOT_RETIRING,
+	    min64(slot_later(now, POOL_ACTIVITY_LAST), s->end_by));
 }
 
-void
-retire_begin(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
+static void
+retire_begin(struct pool *p, struct slot *s, uint64_t now)
 {
-	(void)ev;
-	s->told = s->constant = s->busy = s->turn = false;
+	s->term_sent = s->busy_every_look = s->busy = s->freeze_queued = false;
 	s->connection = s->age = s->unknown = 0;
-	s->idles = 0;
+	s->idle_looks = 0;
 	s->retiring = now;
 	/* As long as it serves --request-timeout holds, too. */
 	if (s->ready == 0)
-		s->overdue_at = p->conf.request_timeout != 0 ? now : NEVER;
-	s->end_by = smaller(slot_later(now, p->conf.stop_timeout),
+		s->request_at = p->conf.request_timeout != 0 ? now : NEVER;
+	s->end_by = min64(slot_later(now, p->conf.stop_timeout),
 	    p->stop_by);
-	s->pause = POOL_EXAM_FIRST;
-	if (p->count[SLOT_RETIRING] >= POOL_EXAMS) {
-		await_turn(p, s, now);
+	s->pause = POOL_ACTIVITY_FIRST;
+	if (p->count[SLOT_RETIRING] >= POOL_ACTIVITY_CHECKS) {
+		queue_freeze(p, s, now);
 		return;
 	}
-	examine_later(p, s, now);
-	slot_push(p, s, POOL_EXAMINE);
+	check_later(p, s, now);
+	slot_push(p, s, POOL_CHECK_ACTIVITY);
+}
+
+/*
+ * A spawn that was handed out already is ended once it is there, and there
+ * is nothing stronger than KILL.
+ */
+void
+retire_leave(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	(void)ev;
+	(void)now;
+	if (s->retiring_for_good)
+		return;
+	replace_forget(p, s);
+	replace_left(p, s);
+	s->retiring_for_good = true;
+	p->nretiring++;
+}
+
+void
+retire_end(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	retire_leave(p, s, ev, now);
+	if (p->fast) {
+		retire_forget(p, s);
+		slot_stop(p, s, ev, now);
+		/* Should it be stopped: a pending signal is met at once. */
+		slot_signal(p, s, SIGCONT, true);
+	} else
+		retire_begin(p, s, now);
+}
+
+void
+retire_end_again(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	retire_leave(p, s, ev, now);
+	if (p->fast)
+		retire_end(p, s, ev, now);
+}
+
+void
+retire_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	if (s->term_sent && !s->orphan)
+		p->counts.retired++;
+	drain_gone(p, s, ev->moved);
+	if (s->start_timed_out)
+		start_failed(p, s, ev, now);
+	else if (!slot_vacate(p, s))
+		slot_spawn(p, s);
 }
 
 /* The deadline has passed: nothing is waited for any more. */
@@ -82,17 +128,20 @@ end_now(struct pool *p, struct slot *s)
 		p->counts.lost++;
 	else
 		p->counts.killed++;
-	n = slot_notice(p, s->busy ? NOTICE_LOST : NOTICE_KILL, s);
+	n = slot_notice(p, s->busy ? NOTICE_KILLED_BUSY : NOTICE_KILLED_IDLE,
+	    s);
 	n->age = s->age;
 	slot_signal(p, s, SIGKILL, true);
 	slot_enter(p, s, SLOT_KILLED, NEVER);
 }
 
 static bool
-other_called(const struct pool *p, const struct slot *s)
+is_other_next(const struct pool *p, const struct slot *s)
 {
-	return p->called != NULL && p->called != s && p->called->turn &&
-	    p->called->state == SLOT_RETIRING;
+	const struct slot *next = p->freeze_next;
+
+	return next != NULL && next != s && next->freeze_queued &&
+	    next->state == SLOT_RETIRING;
 }
 
 void
@@ -104,15 +153,15 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		end_now(p, s);
 		return;
 	}
-	renew_look_overdue(p, s, now);
-	if (s->turn && (p->frozen != NULL || other_called(p, s))) {
-		await_turn(p, s, now);
+	replace_check_request(p, s, now);
+	if (s->freeze_queued && (p->frozen != NULL || is_other_next(p, s))) {
+		queue_freeze(p, s, now);
 		return;
 	}
-	if (s->turn)
-		p->called = s;
-	examine_later(p, s, now);
-	slot_push(p, s, POOL_EXAMINE);
+	if (s->freeze_queued)
+		p->freeze_next = s;
+	check_later(p, s, now);
+	slot_push(p, s, POOL_CHECK_ACTIVITY);
 }
 
 static void
@@ -121,19 +170,20 @@ freeze(struct pool *p, struct slot *s, uint64_t now)
 	p->frozen = s;
 	s->thaw_by = slot_later(now, POOL_FREEZE);
 	slot_signal(p, s, SIGSTOP, false);
-	slot_enter(p, s, SLOT_FREEZING, slot_later(now, POOL_EXAM_FIRST));
+	slot_enter(p, s, SLOT_FREEZING, slot_later(now, POOL_ACTIVITY_FIRST));
 }
 
-/* It holds a connection: what it is told, if anything. */
+/* It holds a connection: it may be sent its stop signal all the same. */
 static void
-found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
+found_busy(struct pool *p, struct slot *s, const struct activity *x,
+    uint64_t now)
 {
 	/* Between short requests there is a moment: it wants many looks. */
-	s->constant = s->busy && (x->connection != s->connection ||
-	    x->served);
-	if (s->constant) {
-		s->pause = POOL_EXAM_FIRST;
-		slot_deadline(p, s, smaller(slot_later(now, s->pause),
+	s->busy_every_look = s->busy && (x->connection != s->connection ||
+	    x->active_since_last);
+	if (s->busy_every_look) {
+		s->pause = POOL_ACTIVITY_FIRST;
+		slot_deadline(p, s, min64(slot_later(now, s->pause),
 		    s->end_by));
 	}
 	s->busy = true;
@@ -141,17 +191,17 @@ found_busy(struct pool *p, struct slot *s, const struct exam *x, uint64_t now)
 	s->connection = x->connection;
 	s->age = x->age;
 	/* Under load it may never be met idle; who catches it, finishes. */
-	if (s->constant && x->catches && !x->threaded && !s->told &&
-	    drain_allows(p) && now - s->retiring >= POOL_CONSTANT)
-		tell(p, s, false, now);
+	if (s->busy_every_look && x->catches && !x->threaded && !s->term_sent &&
+	    drain_allows(p) && now - s->retiring >= POOL_BUSY_LONG)
+		send_stop_signal(p, s, false, now);
 }
 
 /* Does a process that was left behind neither serve nor wait for work? */
 static bool
-idles(const struct slot *s, const struct exam *x)
+is_idle_orphan(const struct slot *s, const struct activity *x)
 {
-	return s->orphan && x->holds == HOLDS_NOTHING && !x->waits &&
-	    !x->threaded && !x->loops && !x->leads;
+	return s->orphan && x->holds == HOLDS_NOTHING && !x->sleeping &&
+	    !x->threaded && !x->is_event_loop && !x->is_master;
 }
 
 /*
@@ -159,29 +209,29 @@ idles(const struct slot *s, const struct exam *x)
  * may serve in any of them: only when it is not for a moment.
  */
 static void
-found_unknown(struct pool *p, struct slot *s, const struct exam *x,
+found_unknown(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
 	s->busy = true;		/* for all we know */
 	if (s->unknown == 0)
 		s->unknown = now;
-	if (x->threaded && now - s->unknown < POOL_CONSTANT)
+	if (x->threaded && now - s->unknown < POOL_BUSY_LONG)
 		return;
-	if (x->catches && !s->told && drain_allows(p))
-		tell(p, s, false, now);
+	if (x->catches && !s->term_sent && drain_allows(p))
+		send_stop_signal(p, s, false, now);
 }
 
 void
-retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
+retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	const struct exam *x = &ev->exam;
+	const struct activity *x = &ev->activity;
 
-	s->threads = x->threaded && !x->loops;
-	s->idles = idles(s, x) ? s->idles + 1 : 0;
-	s->turn = false;
-	if (p->called == s)
-		p->called = NULL;
+	s->threads = x->threaded && !x->is_event_loop;
+	s->idle_looks = is_idle_orphan(s, x) ? s->idle_looks + 1 : 0;
+	s->freeze_queued = false;
+	if (p->freeze_next == s)
+		p->freeze_next = NULL;
 	if (x->holds == HOLDS_BUSY) {
 		found_busy(p, s, x, now);
 		return;
@@ -192,14 +242,14 @@ retire_examined(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	s->unknown = 0;
 	s->busy = false;
-	if (s->told && !x->waits)
+	if (s->term_sent && !x->sleeping)
 		return;		/* it goes, and has things to do before */
 	if (!drain_allows(p))
 		return;		/* somebody waits, and it may serve them */
 	if (p->frozen == NULL)
 		freeze(p, s, now);
 	else
-		await_turn(p, s, now);
+		queue_freeze(p, s, now);
 }
 
 void
@@ -207,16 +257,16 @@ retire_forget(struct pool *p, const struct slot *s)
 {
 	struct slot *next;
 
-	if (p->last == s)
-		p->last = NULL;
-	if (p->called == s)
-		p->called = NULL;
+	if (p->freeze_next == s)
+		p->freeze_next = NULL;
 	if (p->frozen != s)
 		return;
 	p->frozen = NULL;
+	if (p->drain == DRAIN_LAST)
+		p->drain = DRAIN_SHUT;
 	TAILQ_FOREACH(next, &p->lists[SLOT_RETIRING], by_state) {
-		if (next->turn) {
-			p->called = next;
+		if (next->freeze_queued) {
+			p->freeze_next = next;
 			slot_deadline(p, next, 0);
 			break;
 		}
@@ -226,11 +276,12 @@ retire_forget(struct pool *p, const struct slot *s)
 bool
 retire_undo(struct pool *p, struct slot *s, uint64_t now)
 {
-	if (!s->leaving || s->told || s->orphan || s == p->going)
+	if (!s->retiring_for_good || s->term_sent || s->orphan ||
+	    replace_is_outgoing(p, s))
 		return false;
-	s->leaving = false;
-	p->nleaving--;
-	renew_ready(p, s, now);
+	s->retiring_for_good = false;
+	p->nretiring--;
+	replace_ready(p, s, now);
 	return true;
 }
 
@@ -240,16 +291,16 @@ retire_thaw(struct pool *p, struct slot *s, uint64_t pause, uint64_t now)
 	retire_forget(p, s);
 	slot_signal(p, s, SIGCONT, false);
 	slot_enter(p, s, SLOT_RETIRING,
-	    smaller(slot_later(now, pause), s->end_by));
+	    min64(slot_later(now, pause), s->end_by));
 }
 
 void
-retire_halted(struct pool *p, struct slot *s, const struct pool_event *ev,
+retire_frozen(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	(void)ev;
 	(void)now;
-	slot_push(p, s, POOL_EXAMINE);
+	slot_push(p, s, POOL_CHECK_ACTIVITY);
 }
 
 void
@@ -258,16 +309,16 @@ retire_freeze_timer(struct pool *p, struct slot *s,
 {
 	(void)ev;
 	/* Even when it is late: we may be, and not the process. */
-	slot_deadline(p, s, slot_later(now, POOL_EXAM_FIRST));
-	slot_push(p, s, POOL_EXAMINE);
+	slot_deadline(p, s, slot_later(now, POOL_ACTIVITY_FIRST));
+	slot_push(p, s, POOL_CHECK_ACTIVITY);
 }
 
 /* Stopped, and looked at once more: now it is certain. */
 void
-retire_freeze_examined(struct pool *p, struct slot *s,
+retire_freeze_activity(struct pool *p, struct slot *s,
     const struct pool_event *ev, uint64_t now)
 {
-	const struct exam *x = &ev->exam;
+	const struct activity *x = &ev->activity;
 
 	if (!x->frozen) {
 		if (now >= s->thaw_by)
@@ -286,27 +337,27 @@ retire_freeze_examined(struct pool *p, struct slot *s,
 		retire_thaw(p, s, s->pause, now);
 		return;
 	}
-	s->kill = x->threaded && x->catches && !x->leads;
-	if (p->last != s && !drain_last(p, s))
-		retire_tell_frozen(p, s, now);
+	s->kill = x->threaded && x->catches && !x->is_master;
+	if (!drain_last(p, s))
+		retire_stop_frozen(p, s, now);
 }
 
 /*
  * One that did not heed the signal is killed: nothing is lost with it. Nor can
- * one with threads in accept be told: that which ends the process would take
- * along what another has accepted meanwhile.
+ * one with threads in accept be sent it: the thread that ends the process
+ * would take along what another has accepted meanwhile.
  */
 void
-retire_tell_frozen(struct pool *p, struct slot *s, uint64_t now)
+retire_stop_frozen(struct pool *p, struct slot *s, uint64_t now)
 {
 	retire_forget(p, s);
-	if (s->told || s->kill) {
-		s->told = true;
+	if (s->term_sent || s->kill) {
+		s->term_sent = true;
 		slot_signal(p, s, SIGKILL, false);
 		slot_enter(p, s, SLOT_KILLED, NEVER);
 		return;
 	}
-	tell(p, s, false, now);
+	send_stop_signal(p, s, false, now);
 	slot_signal(p, s, SIGCONT, false);
 }
 
@@ -314,11 +365,11 @@ void
 retire_stop_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	if (p->fast || s->slow || now >= s->end_by) {
+	if (p->fast || s->start_timed_out || now >= s->end_by) {
 		end_now(p, s);
 		return;
 	}
 	/* The signal was not heeded yet: perhaps it serves, perhaps not. */
-	s->pause = POOL_EXAM_FIRST;
+	s->pause = POOL_ACTIVITY_FIRST;
 	retire_timer(p, s, ev, now);
 }

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The size of an adaptive pool.
+ * How many workers an adaptive pool should have.
  *
- * More workers: when connections have waited for some milliseconds, as many
- * as wait, at most doubling from one step to the next. Not for a queue that
- * will be gone by the time a new worker could help.
+ * More: when connections have waited for some milliseconds, as many as wait,
+ * at most doubling from one step to the next. Not for a queue that will be
+ * gone by the time a new worker could help.
  *
  * Fewer: when the highest demand of the last idle timeout was below what is
- * there. Workers that were missed soon after make the next ones stay longer
- * (`hold`), else a load that goes up and down a little would start and end
- * workers for ever. A pool that had nothing to do at all does not wait for
- * that: then all surplus goes.
- *
- * Each look pays for itself: the next one comes SCALE_PAUSE, or eighty times
- * its cost, later. One that is to tell whether a queue lasts, and those of a
- * pool that grows, come earlier, on credit.
+ * there. If the workers that had to go are missed soon after, the next ones
+ * stay longer (`hold`); otherwise a load that goes up and down a little would
+ * start and end workers for ever. A pool that had nothing to do at all does
+ * not wait for that: then all surplus goes.
  */
 #include <string.h>
 
@@ -22,15 +18,15 @@
 #include "pool/scale.h"
 
 static uint64_t
-larger(uint64_t a, uint64_t b)
+at_least(uint64_t least, uint64_t n)
 {
-	return a > b ? a : b;
+	return n > least ? n : least;
 }
 
 static uint64_t
-smaller(uint64_t a, uint64_t b)
+at_most(uint64_t most, uint64_t n)
 {
-	return a < b ? a : b;
+	return n < most ? n : most;
 }
 
 static unsigned int
@@ -86,7 +82,7 @@ peaks_max(const struct scale_peaks *p, unsigned int n, uint64_t *until)
 }
 
 static void
-note(struct scale *s, unsigned int demand)
+note_peak(struct scale *s, unsigned int demand)
 {
 	peaks_note(&s->recent, demand);
 	peaks_note(&s->longer, demand);
@@ -101,8 +97,8 @@ scale_init(struct scale *s, const struct scale_conf *c)
 	s->serves = c->serves > 0 ? c->serves : 1;
 	s->conf.serves = s->serves;
 	s->hold = 1;
-	s->recent.period = larger(c->idle / SCALE_BUCKETS, 1);
-	s->longer.period = larger(c->idle, 1);
+	s->recent.period = at_least(1, c->idle / SCALE_BUCKETS);
+	s->longer.period = at_least(1, c->idle);
 }
 
 void
@@ -112,7 +108,7 @@ scale_bounds(struct scale *s, unsigned int min, unsigned int max,
 	/* As far as is known, all that are there were needed until now. */
 	peaks_turn(&s->recent, now);
 	peaks_turn(&s->longer, now);
-	note(s, s->target);
+	note_peak(s, s->target);
 	s->conf.min = min;
 	s->conf.max = max;
 	s->target = clamp(s, s->target);
@@ -125,8 +121,8 @@ scale_wants_busy(const struct scale *s, uint32_t queue)
 }
 
 /*
- * How many of them were in the queue at the last look already, and may wait
- * too long?
+ * How many connections were in the queue at the last look already, and may
+ * have waited too long?
  */
 static uint32_t
 held_up(const struct scale *s, const struct scale_view *v)
@@ -146,9 +142,9 @@ held_up(const struct scale *s, const struct scale_view *v)
  * help, if it goes on as it did since the last look.
  */
 static uint32_t
-foreseen(const struct scale *s, const struct scale_view *v)
+projected_queue(const struct scale *s, const struct scale_view *v)
 {
-	uint64_t gone, ahead = larger(SCALE_STEP, v->start);
+	uint64_t gone, ahead = at_least(SCALE_STEP, v->start);
 
 	if (s->queue == SCALE_UNKNOWN || s->queue <= v->queue)
 		return v->queue;
@@ -156,9 +152,9 @@ foreseen(const struct scale *s, const struct scale_view *v)
 	return gone >= v->queue ? 0 : v->queue;
 }
 
-/* Some wait: how many connections does a worker take at once? */
+/* Connections wait: how many does a worker take at once? */
 static void
-learn(struct scale *s, const struct scale_view *v)
+learn_serves(struct scale *s, const struct scale_view *v)
 {
 	unsigned int serving = v->ready + v->going;
 
@@ -169,24 +165,24 @@ learn(struct scale *s, const struct scale_view *v)
 		s->serves = s->conf.serves;
 }
 
-/* Connections that those who are there, or nearly, should take. */
+/* Connections that the workers there, or nearly there, should accept. */
 static uint64_t
-room(struct scale *s, const struct scale_view *v)
+free_places(struct scale *s, const struct scale_view *v)
 {
 	uint64_t n = (uint64_t)v->starting * s->serves;
 	uint64_t all = (uint64_t)(v->ready + v->going) * s->serves;
 
-	/* Who is free and does not accept for long is not counted on. */
+	/* A free worker that does not accept for long is not counted on. */
 	if (v->busy == SCALE_UNKNOWN || v->busy >= all)
-		s->patience = 0;
-	else if (++s->patience < SCALE_PATIENCE)
+		s->accept_misses = 0;
+	else if (++s->accept_misses < SCALE_ACCEPT_MISSES)
 		n += all - v->busy;
 	return n;
 }
 
-/* Workers that had to go were missed: the next ones may stay longer. */
+/* Workers that had to go are missed: the next ones may stay longer. */
 static void
-regret(struct scale *s, uint64_t now)
+note_early_shrink(struct scale *s, uint64_t now)
 {
 	if (s->shrunk != 0 && s->hold < SCALE_HOLD_MAX)
 		s->hold *= 2;
@@ -194,49 +190,49 @@ regret(struct scale *s, uint64_t now)
 	s->grown = now;
 }
 
-/* What was done is forgotten after a while. */
+/* A shrink that was not missed was right; a hold decays. */
 static void
-forget(struct scale *s, uint64_t now)
+decay_hold(struct scale *s, uint64_t now)
 {
 	uint64_t term = s->hold * s->conf.idle;
 
-	if (s->shrunk != 0 && now - s->shrunk >= SCALE_REGRET * term)
+	if (s->shrunk != 0 && now - s->shrunk >= SCALE_EARLY * term)
 		s->shrunk = 0;
-	if (s->hold > 1 && now - s->grown >= 2 * SCALE_REGRET * term) {
+	if (s->hold > 1 && now - s->grown >= 2 * SCALE_EARLY * term) {
 		s->hold /= 2;
 		s->grown = now;
 	}
 }
 
 /*
- * The last look was so long ago that all may be new who wait now, and yet
- * they may wait for some time, each of them: a second look soon will tell.
+ * The last look was so long ago that all connections in the queue may be new,
+ * and each of them may still wait for some time: a second look soon will tell.
  */
 static bool
-undecided(const struct scale *s, const struct scale_view *v, uint32_t waits)
+is_undecided(const struct scale *s, const struct scale_view *v, uint32_t waits)
 {
 	return waits == 0 && v->queue > 0 && v->queue != SCALE_UNKNOWN &&
 	    v->now - s->looked >= 2 * SCALE_WAIT;
 }
 
 /*
- * Has there been a queue for long enough? Workers that take long to start are
- * nothing for one that comes and goes: they would only come when it is gone.
+ * Has there been a queue for long enough? Workers that take long to start do
+ * not help against one that comes and goes: it is gone when they are ready.
  */
 static bool
-lasts(struct scale *s, const struct scale_view *v, uint32_t waits)
+queue_lasts(struct scale *s, const struct scale_view *v, uint32_t waits)
 {
-	if (undecided(s, v, waits))
+	if (is_undecided(s, v, waits))
 		return false;
 	if (waits == 0) {
 		s->since = 0;
-		s->patience = 0;
+		s->accept_misses = 0;
 		return false;
 	}
 	if (s->since == 0)
 		s->since = s->looked;
-	return v->now - s->since >= smaller(v->start / SCALE_EVIDENCE,
-	    SCALE_EVIDENCE_MAX);
+	return v->now - s->since >= at_most(SCALE_EVIDENCE_MAX,
+	    v->start / SCALE_EVIDENCE);
 }
 
 /* Returns true if there are to be more workers. */
@@ -245,26 +241,25 @@ grow(struct scale *s, const struct scale_view *v)
 {
 	uint64_t need, have;
 
-	learn(s, v);
-	need = foreseen(s, v);
-	have = room(s, v);
+	learn_serves(s, v);
+	need = projected_queue(s, v);
+	have = free_places(s, v);
 	if (s->target >= s->conf.max || v->failing > 0 || need <= have)
 		return false;
 	need = (need - have + s->serves - 1) / s->serves;
-	if (need > larger(s->target, 1))
-		need = larger(s->target, 1);
+	need = at_most(at_least(1, s->target), need);
 	s->target = clamp(s, s->target + need);
-	note(s, s->target);
-	regret(s, v->now);
+	note_peak(s, s->target);
+	note_early_shrink(s, v->now);
 	return true;
 }
 
 /*
- * How many are enough, by the demand of late: its peak and a quarter.
- * *until is when it may be less.
+ * How many are enough: the peak of the recent demand and a quarter. *until is
+ * when it may be fewer.
  */
 static unsigned int
-enough(const struct scale *s, uint64_t *until)
+count_enough(const struct scale *s, uint64_t *until)
 {
 	unsigned int peak, n, longer;
 	uint64_t later;
@@ -272,9 +267,9 @@ enough(const struct scale *s, uint64_t *until)
 	n = peak = peaks_max(&s->recent, SCALE_BUCKETS, until);
 	if (s->hold > 1) {
 		longer = peaks_max(&s->longer, s->hold, &later);
-		*until = smaller(*until, later);
-		/* But never more than twice of what was needed just now. */
-		n = (unsigned int)smaller(longer, 2 * (uint64_t)peak);
+		*until = at_most(later, *until);
+		/* But never more than twice what was needed just now. */
+		n = (unsigned int)at_most(2 * (uint64_t)peak, longer);
 	}
 	return n <= s->conf.min ? s->conf.min : clamp(s, n + (n + 2) / 4);
 }
@@ -289,10 +284,10 @@ shrink(struct scale *s, const struct scale_view *v)
 	unsigned int n;
 	uint64_t until, none;
 
-	forget(s, v->now);
+	decay_hold(s, v->now);
 	if (s->target <= s->conf.min)
 		return NEVER;
-	n = enough(s, &until);
+	n = count_enough(s, &until);
 	if (n >= s->target)
 		return until;
 	/* What cannot be seen is not idle. */
@@ -307,14 +302,14 @@ shrink(struct scale *s, const struct scale_view *v)
 /* Begins, follows and ends a saturation. Returns when it may be over. */
 static uint64_t
 saturate(struct scale *s, const struct scale_view *v, bool full,
-    struct scale_next *n)
+    struct scale_decision *d)
 {
 	if (full) {
 		if (s->full_since == 0) {
 			s->full_since = v->now;
 			s->full_peak = 0;
 			s->full_times++;
-			n->notice = SCALE_FULL;
+			d->notice = SCALE_FULL;
 		}
 		s->full_last = v->now;
 	}
@@ -326,7 +321,7 @@ saturate(struct scale *s, const struct scale_view *v, bool full,
 		s->full_length = s->full_last - s->full_since;
 		s->full_total += s->full_length;
 		s->full_since = 0;
-		n->notice = SCALE_RELIEVED;
+		d->notice = SCALE_RELIEVED;
 		return NEVER;
 	}
 	return s->full_last + SCALE_CALM;
@@ -350,82 +345,36 @@ note_demand(struct scale *s, const struct scale_view *v)
 	if (v->queue != SCALE_UNKNOWN)
 		n += v->queue;
 	n = (n + s->serves - 1) / s->serves;
-	note(s, n > s->conf.max ? s->conf.max : (unsigned int)n);
+	note_peak(s, n > s->conf.max ? s->conf.max : (unsigned int)n);
 }
 
-/*
- * Is the watch to tell of the next connection? Not when there are so many
- * that it would tell of one at each look, nor before the last look is paid.
- */
-static bool
-watches(struct scale *s, const struct scale_view *v, bool paid)
+struct scale_decision
+scale_decide(struct scale *s, const struct scale_view *v)
 {
-	if (v->fired) {
-		s->polls = s->armed != 0 && v->now - s->armed < SCALE_PAUSE ?
-		    SCALE_POLLS : 1;
-		s->armed = 0;
-		return false;
-	}
-	if (s->armed != 0)
-		return true;	/* it still does */
-	if (paid && s->polls > 0)
-		s->polls--;
-	if (!paid || s->polls > 0 || (v->queue > 0 && s->target > 0))
-		return false;
-	s->armed = v->now;
-	return true;
-}
-
-/* When to look at the queue again, be there a connection or not. */
-static uint64_t
-next_look(const struct scale *s, const struct scale_view *v, bool grown,
-    uint32_t waits)
-{
-	if (v->queue == SCALE_UNKNOWN)
-		return larger(s->due, v->now + SCALE_BLIND);
-	if (grown)
-		return v->now + larger(SCALE_STEP,
-		    SCALE_GROWTH_COST * v->cost);
-	if (waits > 0 && s->target >= s->conf.max)
-		return larger(s->due, v->now + SCALE_FULL_PAUSE);
-	/* Will those that came just now be taken? */
-	if (s->target < s->conf.max && (undecided(s, v, waits) ||
-	    (waits == 0 && v->queue > s->queue)))
-		return v->now + SCALE_WAIT;
-	if (v->fired && (v->queue > 0 || s->target < s->conf.max ||
-	    s->target > s->conf.min))
-		return v->now + SCALE_WAIT;
-	return s->due;
-}
-
-struct scale_next
-scale_look(struct scale *s, const struct scale_view *v)
-{
-	struct scale_next n = { .notice = SCALE_NOTHING };
-	bool paid = s->due <= v->now, grown = false;
-	uint64_t over, surplus;
+	struct scale_decision d = { .notice = SCALE_NOTHING };
 	uint32_t waits = held_up(s, v);
+	uint64_t over, surplus;
 
 	peaks_turn(&s->recent, v->now);
 	peaks_turn(&s->longer, v->now);
-	s->due = larger(s->due, v->now) + larger(SCALE_PAUSE,
-	    SCALE_COST * v->cost);
 	note_demand(s, v);
+	d.waits = waits > 0;
+	d.undecided = is_undecided(s, v, waits);
 	if (s->target == 0 && s->conf.max > 0 && (v->fired ||
 	    (v->queue > 0 && v->queue != SCALE_UNKNOWN))) {
 		s->target = 1;
-		note(s, 1);
-		grown = true;
-	} else if (lasts(s, v, waits))
-		grown = grow(s, v);
-	over = saturate(s, v, waits > 0 && !grown && v->starting == 0 &&
-	    s->target >= s->conf.max, &n);
+		note_peak(s, 1);
+		d.grown = true;
+	} else if (queue_lasts(s, v, waits))
+		d.grown = grow(s, v);
+	over = saturate(s, v, d.waits && !d.grown && v->starting == 0 &&
+	    s->target >= s->conf.max, &d);
 	surplus = shrink(s, v);
-	n.target = s->target;
-	n.watch = watches(s, v, paid);
-	n.look = n.watch ? NEVER : next_look(s, v, grown, waits);
-	n.look = smaller(n.look, smaller(over, surplus));
+	d.until = at_most(surplus, over);
+	d.target = s->target;
+	d.can_grow = s->target < s->conf.max;
+	d.can_shrink = s->target > s->conf.min;
 	s->looked = v->now;
 	s->queue = v->queue;
-	return n;
+	return d;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How many workers a pool should have: between two bounds, by what waits in
- * the listen queue and what is being served. It is pure. What was seen comes
- * in through scale_look(), with the time; what is wanted, and when to look
- * again, comes back.
+ * The size of a pool between two bounds, by what waits in the listen queue and
+ * what is being served. Two halves, both pure: the policy (scale.c) says how
+ * many workers there should be, the sampler (sampler.c) when to look next.
  *
- * A look follows when the listen socket can be read (the watch), or at the
- * time that the last one named, whichever is first.
+ * The caller fills in a view of the load, hands it to scale_decide(), and the
+ * decision to the sampler. It looks again when the listen socket can be read
+ * (the watch), or at the time that the sampler named, whichever is first.
  */
 #ifndef POOL_SCALE_H
 #define POOL_SCALE_H
@@ -16,22 +16,30 @@
 
 #define SCALE_UNKNOWN		UINT32_MAX	/* it could not be seen */
 
-/* Microseconds. */
+/* The policy; times in microseconds. */
 #define SCALE_WAIT		UINT64_C(3000)	/* too long in the queue */
 #define SCALE_STEP		UINT64_C(10000)	/* between two growths */
-#define SCALE_PAUSE		UINT64_C(33000)	/* looks, on the average */
-#define SCALE_FULL_PAUSE	UINT64_C(100000) /* with nothing to add */
-#define SCALE_BLIND		UINT64_C(1000000) /* nothing could be seen */
 #define SCALE_CALM		UINT64_C(10000000) /* ends a saturation */
-#define SCALE_COST		80	/* looks take 1/80 at most */
-#define SCALE_GROWTH_COST	10	/* and 1/10 before a growth is over */
 #define SCALE_EVIDENCE		16	/* a queue lasts that part of a start */
 #define SCALE_EVIDENCE_MAX	UINT64_C(100000)
-#define SCALE_PATIENCE		4	/* looks at those who should accept */
-#define SCALE_POLLS		16	/* looks before the watch, if busy */
+#define SCALE_ACCEPT_MISSES	4	/* looks; then they count no more */
 #define SCALE_BUCKETS		16	/* of the idle timeout */
-#define SCALE_REGRET		6	/* idle timeouts */
+#define SCALE_EARLY		6	/* idle timeouts; sooner is too early */
 #define SCALE_HOLD_MAX		16	/* idle timeouts, see scale.c */
+
+/* The sampler of a pool with bounds; times in microseconds. */
+#define SAMPLER_PAUSE		UINT64_C(33000)	/* looks, on the average */
+#define SAMPLER_FULL_PAUSE	UINT64_C(100000) /* with nothing to add */
+#define SAMPLER_BLIND		UINT64_C(1000000) /* nothing could be seen */
+#define SAMPLER_COST		80	/* looks take 1/80 at most */
+#define SAMPLER_GROWTH_COST	10	/* and 1/10 before a growth is over */
+#define SAMPLER_POLLS		16	/* looks before the watch, if busy */
+
+/* And of a pool of one size. */
+#define SAMPLER_FIXED_PAUSE	UINT64_C(1000000)
+#define SAMPLER_FIXED_LAST	UINT64_C(16000000) /* nothing changes */
+#define SAMPLER_FIXED_AGAIN	UINT64_C(10000)	/* after a connection */
+#define SAMPLER_FIXED_COST	200	/* looks take 1/200 at most */
 
 struct scale_conf {
 	unsigned int	 min;
@@ -40,24 +48,29 @@ struct scale_conf {
 	unsigned int	 serves;	/* connections at once, at least */
 };
 
+/* What a look has seen. */
 struct scale_view {
 	uint64_t	 now;
 	bool		 fired;		/* by the watch, not by time */
 	uint64_t	 cost;		/* usec of cpu that it took */
 	uint64_t	 start;		/* usec until a worker is ready; 0 */
 	unsigned int	 ready;
-	unsigned int	 starting;	/* they will be, soon */
-	unsigned int	 going;		/* they serve, but take nothing new */
-	unsigned int	 failing;	/* they did not start, and wait */
+	unsigned int	 starting;	/* ready soon */
+	unsigned int	 going;		/* they serve, but accept nothing */
+	unsigned int	 failing;	/* their start failed, they wait */
 	uint32_t	 queue;		/* or SCALE_UNKNOWN, as all below */
 	uint32_t	 waited;	/* of these, since the last look */
 	uint32_t	 busy;		/* connections that were accepted */
 };
 
-struct scale_next {
+/* What follows from it. */
+struct scale_decision {
 	unsigned int	 target;	/* so many workers, now */
-	uint64_t	 look;		/* when to look again; NEVER */
-	bool		 watch;		/* and when something comes */
+	uint64_t	 until;		/* time alone may change that then */
+	bool		 grown;		/* the target, by this look */
+	bool		 can_grow, can_shrink;	/* within the bounds */
+	bool		 waits;		/* connections waited for too long */
+	bool		 undecided;	/* a second look soon will tell */
 	enum {
 		SCALE_NOTHING,
 		SCALE_FULL,		/* at the upper bound, some wait */
@@ -81,14 +94,10 @@ struct scale {
 	unsigned int	 hold;		/* so many of them count */
 	uint64_t	 grown;		/* when, or when `hold` was halved */
 	uint64_t	 shrunk;	/* when; 0: was not, or is judged */
-	uint64_t	 due;		/* looks are paid for until then */
 	uint64_t	 looked;	/* 0: never */
 	uint32_t	 queue;		/* then */
 	uint64_t	 since;		/* some wait; 0: none does */
-	unsigned int	 patience;	/* looks while some should accept */
-	bool		 fired;
-	uint64_t	 armed;		/* the watch; 0: it is not */
-	unsigned int	 polls;		/* looks until it is armed again */
+	unsigned int	 accept_misses;	/* looks while some should accept */
 
 	/* Of the saturation, for the log and the status. */
 	uint64_t	 full_since;	/* 0: is not */
@@ -99,19 +108,52 @@ struct scale {
 	unsigned int	 full_peak;	/* of the queue, in this or the last */
 };
 
+/* scale.c: how many */
 /* With conf.min workers there, or about to be. */
 void	 scale_init(struct scale *s, const struct scale_conf *c);
 /* New bounds, min <= max; a look should follow. */
 void	 scale_bounds(struct scale *s, unsigned int min, unsigned int max,
 	    uint64_t now);
 /*
- * Does it help to know the accepted connections, which may be dear to count,
- * when so many wait?
+ * With that many in the queue, does it help to know the accepted connections,
+ * which may be expensive to count?
  */
 bool	 scale_wants_busy(const struct scale *s, uint32_t queue);
-/* What follows from a look. */
-struct scale_next scale_look(struct scale *s, const struct scale_view *v);
+struct scale_decision scale_decide(struct scale *s,
+	    const struct scale_view *v);
 /* The time in saturation, in all, with that of the present one. */
 uint64_t scale_full_time(const struct scale *s);
+
+/* sampler.c: when to look; zeroed at first */
+struct sampler {
+	uint64_t	 due;		/* looks are paid for until then */
+	uint32_t	 queue, busy;	/* at the last look */
+	uint64_t	 armed;		/* the watch, since; 0: it is not */
+	unsigned int	 polls;		/* looks until it is armed again */
+	uint64_t	 busy_cost, busy_at; /* of counting connections, last */
+
+	/* Of a pool of one size. */
+	uint64_t	 pause;		/* the last one */
+	bool		 fresh;		/* a connection came since */
+	bool		 again;		/* the second of two looks */
+};
+
+struct sampler_next {
+	uint64_t	 look;		/* at that time; NEVER */
+	bool		 watch;		/* and when a connection comes */
+};
+
+/* Is counting accepted connections paid for? idle is the idle timeout. */
+bool	 sampler_affords_busy(const struct sampler *s, uint64_t now,
+	    uint64_t idle);
+/* The next look, of a pool with bounds; d is what followed from this one. */
+struct sampler_next sampler_next(struct sampler *s,
+	    const struct scale_view *v, const struct scale_decision *d);
+/*
+ * The next look, of a pool of one size, for its history. It is not woken while
+ * it is idle: the first connection makes a look, SAMPLER_FIXED_AGAIN later.
+ */
+struct sampler_next sampler_next_fixed(struct sampler *s,
+	    const struct scale_view *v);
 
 #endif

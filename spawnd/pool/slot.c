@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One slot of the pool. Everything it can go through stands in one table,
- * [state][event]; a handler changes the slot, sets its deadline and queues
- * what the caller has to do. No system call is made here.
+ * One slot of the pool: its state and deadline, the actions that are queued
+ * for it, and what becomes of it once its process is gone. No system call is
+ * made here.
  */
 #include <sys/wait.h>
 
-#include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -31,20 +30,33 @@ slot_number(const struct pool *p, const struct slot *s)
 	return (unsigned int)(s - p->slots);
 }
 
-/* Queues an action; the ring holds more than one event can ever cause. */
+/* The ring holds more than one event can ever cause, or one is lost. */
+static struct pool_action *
+overflow(struct pool *p)
+{
+	p->counts.overflows++;
+	p->spilt = (struct pool_action){ .what = POOL_NOTICE };
+	return &p->spilt;
+}
+
+/* Queues an action; the last place of the ring is for that none is left. */
 static struct pool_action *
 push(struct pool *p)
 {
 	struct pool_action *a;
 
-	assert(p->queued < p->nactions);
+	if (p->queued >= p->nactions - 1 && p->counts.overflows > 0)
+		return overflow(p);
 	a = &p->actions[(p->head + p->queued++) % p->nactions];
 	*a = (struct pool_action){ .what = POOL_NOTICE };
-	return a;
+	if (p->queued < p->nactions)
+		return a;
+	a->notice.what = NOTICE_OVERFLOW;
+	return overflow(p);
 }
 
 struct pool_action *
-slot_push(struct pool *p, const struct slot *s, int what)
+slot_push(struct pool *p, const struct slot *s, enum pool_action_kind what)
 {
 	struct pool_action *a = push(p);
 
@@ -104,10 +116,12 @@ slot_later(uint64_t now, uint64_t pause)
 	return now > NEVER - pause ? NEVER : now + pause;
 }
 
-static uint64_t
-smaller(uint64_t a, uint64_t b)
+uint64_t
+slot_doubled(uint64_t first, unsigned int n, uint64_t last)
 {
-	return a < b ? a : b;
+	while (n-- > 1 && first < last)
+		first *= 2;
+	return min64(first, last);
 }
 
 uint64_t
@@ -126,11 +140,11 @@ void
 slot_spawn(struct pool *p, struct slot *s)
 {
 	slot_push(p, s, POOL_SPAWN);
-	s->pid = s->late = 0;
+	s->pid = s->slow_pid = 0;
 	s->ready = 0;
-	s->timed_out = s->told = s->rest = false;
+	s->request_timed_out = s->term_sent = s->drain_helper = false;
 	s->generation = p->generation;
-	s->slow = false;
+	s->start_timed_out = false;
 	slot_enter(p, s, SLOT_SPAWNING, NEVER);
 }
 
@@ -145,33 +159,27 @@ slot_spawn_after(struct pool *p, struct slot *s, uint64_t now, uint64_t delay)
 
 /*
  * Empties a slot whose process is gone if it is to leave, or if there are
- * more than wanted: then the reload's extra worker has taken its place.
+ * more than wanted: then the surge worker has taken its place.
  * Returns false if a new worker is due instead.
  */
 bool
 slot_vacate(struct pool *p, struct slot *s)
 {
 	/* In a stop none is wanted. */
-	if (!s->leaving &&
+	if (!s->retiring_for_good &&
 	    (pool_staying(p) <= p->target ||
-	    (p->reloading && s->generation == p->generation)))
+	    (p->reload != RELOAD_OFF && s->generation == p->generation)))
 		return false;
 	retire_forget(p, s);
-	renew_forget(p, s);
-	if (s->leaving)
-		p->nleaving--;
-	else {
-		if (p->extra == s)
-			renew_in_vain(p, s);
-		p->extra = NULL;
-	}
+	replace_forget(p, s);
+	replace_vacated(p, s);
+	if (s->retiring_for_good)
+		p->nretiring--;
 	if (s->orphan)
 		p->norphans--;
-	if (p->going == s)
-		p->going = NULL;
-	s->leaving = s->orphan = false;
+	s->retiring_for_good = s->orphan = false;
 	s->pid = 0;
-	s->failures = s->quick = 0;
+	s->failures = s->exit0_streak = 0;
 	slot_enter(p, s, SLOT_EMPTY, NEVER);
 	return true;
 }
@@ -181,68 +189,19 @@ void
 slot_stop(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	uint64_t pause = p->fast ? smaller(POOL_FAST_STOP,
+	uint64_t pause = p->fast ? min64(POOL_FAST_STOP,
 	    p->conf.stop_timeout) : p->conf.stop_timeout;
-	uint64_t when = smaller(slot_later(now, pause), p->stop_by);
+	uint64_t when = min64(slot_later(now, pause), p->stop_by);
 
 	(void)ev;
 	if (s->state == SLOT_STARTING || s->state == SLOT_READY) {
 		s->busy = false;	/* not that it was seen */
 		s->age = 0;
 	} else
-		when = smaller(when, s->end_by);
+		when = min64(when, s->end_by);
 	s->end_by = when;
 	slot_signal(p, s, p->conf.stop_signal, true);
 	slot_enter(p, s, SLOT_STOPPING, when);
-}
-
-static void
-leave(struct pool *p, struct slot *s)
-{
-	if (s->leaving)
-		return;
-	renew_forget(p, s);
-	if (p->extra == s)
-		p->extra = NULL;
-	s->leaving = true;
-	p->nleaving++;
-}
-
-/*
- * A spawn that was handed out already is ended once it is there, and there
- * is nothing stronger than KILL.
- */
-static void
-on_leave(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	(void)ev;
-	(void)now;
-	leave(p, s);
-}
-
-static void
-on_end_leaving(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	leave(p, s);
-	if (p->fast) {
-		retire_forget(p, s);
-		slot_stop(p, s, ev, now);
-		/* Should it be stopped: a pending signal is met at once. */
-		slot_signal(p, s, SIGCONT, true);
-	} else
-		retire_begin(p, s, ev, now);
-}
-
-/* Once on its way only a fast stop makes a difference. */
-static void
-on_end_again(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	leave(p, s);
-	if (p->fast)
-		on_end_leaving(p, s, ev, now);
 }
 
 /* A worker has served and exits 0, as it should now and then. */
@@ -253,7 +212,7 @@ slot_recycle(struct pool *p, struct slot *s)
 	p->drain_failures = 0;
 	if (slot_vacate(p, s))
 		return;
-	renew_forget(p, s);
+	replace_forget(p, s);
 	slot_spawn(p, s);
 }
 
@@ -264,7 +223,8 @@ is_expected(const struct pool *p, const struct slot *s, int status)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return true;
 	/* Once the socket is shut accept(2) fails, which not all expect. */
-	return s->timed_out || (p->shut && WIFEXITED(status));
+	return s->request_timed_out ||
+	    (p->drain >= DRAIN_SHUT && WIFEXITED(status));
 }
 
 void
@@ -275,116 +235,22 @@ slot_ready_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	uint64_t delay = 0;
 
 	if (is_expected(p, s, ev->status)) {
-		if (s == p->extra)
-			p->proven = true;
+		replace_served(p, s);
 		slot_recycle(p, s);
 		return;
 	}
 	p->counts.crashed++;
-	if (s == p->extra && !p->proven && p->conf.proof != 0)
-		renew_failed(p, s, ev, now);
+	replace_crashed(p, s, ev, now);
 	n = slot_notice(p, NOTICE_EXIT, s);
 	n->status = ev->status;
 	n->was_ready = true;
 	n->age = now - s->spawned;
 	if (slot_vacate(p, s))
 		return;
-	renew_forget(p, s);
+	replace_forget(p, s);
 	delay = pool_take_token(p, now);
 	n->delay = delay;
 	slot_spawn_after(p, s, now, delay);
-}
-
-static void
-on_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	if (s->told && !s->orphan)
-		p->counts.retired++;
-	drain_gone(p, s, ev->moved);
-	if (s->slow)
-		start_failed(p, s, ev, now);
-	else if (!slot_vacate(p, s))
-		slot_spawn(p, s);
-}
-
-static void
-on_backoff_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	(void)ev;
-	(void)now;
-	slot_spawn(p, s);
-}
-
-static void
-on_backoff_end(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	(void)ev;
-	(void)now;
-	leave(p, s);
-	slot_vacate(p, s);
-}
-
-/* What is not in the table cannot happen or has no effect. */
-static slot_handler *const table[SLOT_NSTATES][EV_NSLOT] = {
-	[SLOT_SPAWNING] = {
-		[EV_SPAWNED] = start_spawned,
-		[EV_NOFORK] = start_nofork,
-		[EV_END] = on_leave,
-	},
-	[SLOT_STARTING] = {
-		[EV_LOOKED] = start_looked,
-		[EV_EXIT] = start_exit,
-		[EV_TIMER] = start_timer,
-		[EV_END] = on_end_leaving,
-	},
-	[SLOT_READY] = {
-		[EV_TIMER] = renew_timer,
-		[EV_PROVED] = renew_proved,
-		[EV_MEASURED] = renew_measured,
-		[EV_OVERDUE] = renew_overdue,
-		[EV_EXIT] = slot_ready_exit,
-		[EV_END] = on_end_leaving,
-	},
-	[SLOT_RETIRING] = {
-		[EV_EXAMINED] = retire_examined,
-		[EV_OVERDUE] = renew_overdue,
-		[EV_EXIT] = on_gone,
-		[EV_TIMER] = retire_timer,
-		[EV_END] = on_end_again,
-	},
-	[SLOT_FREEZING] = {
-		[EV_HALTED] = retire_halted,
-		[EV_EXAMINED] = retire_freeze_examined,
-		[EV_EXIT] = on_gone,
-		[EV_TIMER] = retire_freeze_timer,
-		[EV_END] = on_end_again,
-	},
-	[SLOT_STOPPING] = {
-		[EV_EXIT] = on_gone,
-		[EV_TIMER] = retire_stop_timer,
-		[EV_END] = on_end_again,
-	},
-	[SLOT_KILLED] = {
-		[EV_EXIT] = on_gone,
-		[EV_END] = on_leave,
-	},
-	[SLOT_BACKOFF] = {
-		[EV_TIMER] = on_backoff_timer,
-		[EV_END] = on_backoff_end,
-	},
-};
-
-void
-slot_event(struct pool *p, struct slot *s, const struct pool_event *ev,
-    uint64_t now)
-{
-	slot_handler *h = table[s->state][ev->what];
-
-	if (h != NULL)
-		h(p, s, ev, now);
 }
 
 void
@@ -392,10 +258,11 @@ slot_orphan(struct pool *p, struct slot *s, pid_t pid, uint64_t now)
 {
 	s->pid = pid;
 	s->spawned = now;
-	s->slow = s->told = s->timed_out = s->rest = false;
+	s->start_timed_out = s->term_sent = false;
+	s->request_timed_out = s->drain_helper = false;
 	s->orphan = true;
 	s->ready = 0;
-	s->late = 0;
+	s->slow_pid = 0;
 	p->norphans++;
 	slot_push(p, s, POOL_ADOPT)->pid = pid;
 	slot_enter(p, s, SLOT_READY, NEVER);
@@ -407,7 +274,7 @@ slot_end(struct pool *p, struct slot *s, uint64_t now)
 {
 	struct pool_event ev = { .what = EV_END };
 
-	slot_event(p, s, &ev, now);
+	table_event(p, s, &ev, now);
 }
 
 struct slot *
@@ -425,5 +292,5 @@ slot_fall_due(struct pool *p, struct slot *s, uint64_t now)
 	struct pool_event ev = { .what = EV_TIMER };
 
 	slot_deadline(p, s, NEVER);
-	slot_event(p, s, &ev, now);
+	table_event(p, s, &ev, now);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What slot.c and pool.c share of the pool, and nobody else sees. */
+/* What the files of the pool share of it, and nobody else sees. */
 #ifndef POOL_SLOT_H
 #define POOL_SLOT_H
 
@@ -9,13 +9,20 @@
 #include "pool/pool.h"
 #include "pool/trace.h"
 
+/* Is a worker to be replaced? */
+enum expired {
+	EXPIRED_NOT,
+	EXPIRED_SIZE,		/* too large, which may wait */
+	EXPIRED_AGE		/* too old, whatever its size is */
+};
+
 struct slot {
 	enum slot_state	 state;
 	pid_t		 pid;
 	unsigned int	 generation;	/* the reload it was started in */
-	unsigned int	 proven;	/* the last one it was ready in */
+	unsigned int	 ready_generation; /* the last it was ready in */
 	unsigned int	 failures;	/* failed starts in a row */
-	unsigned int	 quick;		/* unseen exits 0 in a row */
+	unsigned int	 exit0_streak;	/* unseen exits 0 in a row */
 	unsigned int	 tries;		/* starts in vain, in the start */
 	uint64_t	 spawned;
 	uint64_t	 deadline;
@@ -24,26 +31,24 @@ struct slot {
 	uint64_t	 ready;		/* since when it is; 0: it is not */
 	uint64_t	 expires;	/* SLOT_READY: by age; NEVER */
 	uint64_t	 measure_at;	/* the next POOL_MEASURE_SIZE */
-	uint64_t	 overdue_at;	/* the next POOL_OVERDUE_LOOK */
-	uint64_t	 prove_at;	/* the next look of a reload's proof */
-	pid_t		 late;		/* who was told for its old request */
-	bool		 timed_out;
-	bool		 expired;	/* to be replaced: too old or large */
-	bool		 oversize;	/* only for that, which may wait */
+	uint64_t	 request_at;	/* the next POOL_CHECK_REQUEST */
+	uint64_t	 canary_at;	/* the next look at a canary */
+	pid_t		 slow_pid;	/* was sent a signal for its request */
+	bool		 request_timed_out; /* it serves that itself */
+	enum expired	 expired;
 	bool		 orphan;
-	bool		 rest;		/* started in a stop, for who waits */
-	bool		 served;	/* of a proof: seen with a connection */
-	uint64_t	 proof;		/* that connection */
-	bool		 settled;	/* its first start has had an outcome */
-	bool		 leaving;	/* not replaced when it is gone */
-	bool		 slow;		/* ended for being slow to start */
-	bool		 told;		/* was sent the stop signal */
+	bool		 drain_helper;	/* started in a stop, for what waits */
+	uint64_t	 canary;	/* a connection it was seen with */
+	bool		 start_decided;	/* its first start had an outcome */
+	bool		 retiring_for_good; /* not replaced when it is gone */
+	bool		 start_timed_out; /* ended for being slow to start */
+	bool		 term_sent;	/* was sent the stop signal */
 	bool		 kill;		/* frozen: a signal is no good */
-	bool		 busy;		/* when last examined */
-	bool		 turn;		/* idle, and waits to be stopped */
+	bool		 busy;		/* when last looked at */
+	bool		 freeze_queued;	/* idle: it is frozen in its turn */
 	bool		 threads;	/* then: several wait in accept */
-	unsigned int	 idles;		/* looks at a orphan that did nothing */
-	bool		 constant;	/* other requests at each look */
+	unsigned int	 idle_looks;	/* at an orphan that did nothing */
+	bool		 busy_every_look; /* other requests at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
 	uint64_t	 unknown;	/* since then; 0: it was seen last */
@@ -57,11 +62,35 @@ struct slot {
 TAILQ_HEAD(slot_list, slot);
 RB_HEAD(slot_times, slot);
 
+/* How far it is that an old worker is replaced; see replace.c. */
+enum replace_state {
+	REPLACE_IDLE,
+	REPLACE_SURGE,		/* one more is to become ready */
+	REPLACE_CANARY,		/* it is, and is to serve a request */
+	REPLACE_OUTGOING	/* an old one goes */
+};
+
+enum reload_state {
+	RELOAD_OFF,
+	RELOAD_CANARY,		/* the program has not served yet */
+	RELOAD_ROLLING		/* it has, or did not fail for long enough */
+};
+
+/* How far a stop is that serves what waits; see drain.c. */
+enum drain_state {
+	DRAIN_OFF,		/* no stop, or one that serves nobody */
+	DRAIN_REFUSED,		/* new ones are kept out, where that can be */
+	DRAIN_SHUT,		/* nothing new comes */
+	DRAIN_LAST,		/* the last who serves is frozen: what waits? */
+	DRAIN_ALONE,		/* nobody serves: what waits? */
+	DRAIN_ASKED		/* that is known */
+};
+
 struct pool {
 	struct pool_conf conf;
 	enum pool_phase	 phase;
 	unsigned int	 target;	/* workers wanted */
-	bool		 unfit;		/* that has changed */
+	bool		 resize_pending; /* that has changed */
 	struct pool_counts counts;
 	struct slot	*slots;
 	unsigned int	 nslots;
@@ -71,36 +100,33 @@ struct pool {
 	struct slot_times times;
 	uint64_t	 deadline;	/* of the start */
 	uint64_t	 first_ready;	/* NEVER: none yet */
-	unsigned int	 unsettled;	/* slots whose first start runs */
+	unsigned int	 undecided;	/* slots whose first start runs */
 	unsigned int	 given_up;	/* slots that failed too often */
-	unsigned int	 nleaving;
+	unsigned int	 nretiring;	/* for good */
 	unsigned int	 norphans;
 	bool		 fast;
 	int64_t		 tokens;	/* millionths; below 0: owed */
 	uint64_t	 refilled;
 	uint64_t	 random;
-	bool		 reloading;
-	bool		 proven;	/* the reload's program has served */
-	uint64_t	 prove_by;	/* or is taken to; NEVER: not asked */
+	enum reload_state reload;
+	enum replace_state replace;
+	struct slot	*replacing;	/* the new worker, or REPLACE_OUTGOING:
+					   the old one; or NULL */
+	uint64_t	 canary_by;	/* REPLACE_CANARY: or it is over */
 	unsigned int	 nexpired;
 	unsigned int	 noversize;	/* of them */
-	unsigned int	 renewals;	/* of them that failed in a row */
-	unsigned int	 soon;		/* in a row too large at once */
-	uint64_t	 soon_at;	/* the last of them */
-	uint64_t	 renew_after;	/* for the next try */
+	unsigned int	 replace_failures; /* in a row, of surge workers */
+	unsigned int	 oversize_streak; /* in a row too large at once */
+	uint64_t	 oversize_at;	/* the last of them */
+	uint64_t	 replace_after;	/* for the next try */
 	uint64_t	 resize_after;	/* and for one of those too large */
 	unsigned int	 generation;
-	struct slot	*extra;		/* the new worker of a renewal */
-	struct slot	*going;		/* the one it replaces */
 	struct slot	*frozen;	/* the one in SLOT_FREEZING */
-	struct slot	*called;	/* the next, on its way there */
+	struct slot	*freeze_next;	/* the next one there */
 	uint64_t	 stop_by;	/* the stop's own deadline */
-	bool		 draining;	/* the stop serves what waits */
-	bool		 shut;		/* nothing new comes */
-	uint64_t	 shut_by;	/* or will not from then on */
-	bool		 asked;		/* since somebody could last serve */
+	enum drain_state drain;
+	uint64_t	 shut_by;	/* nothing new comes from then on */
 	struct queue	 waiting;	/* when last asked */
-	struct slot	*last;		/* frozen, until the queue is known */
 	uint64_t	 drain_at;	/* when it is asked again; NEVER */
 	uint64_t	 drain_pause;
 	unsigned int	 drain_failures; /* in a row; or served nobody */
@@ -109,38 +135,60 @@ struct pool {
 	unsigned int	 nactions;
 	unsigned int	 head;
 	unsigned int	 queued;
+	struct pool_action spilt;	/* one that found no place in it */
 };
 
 typedef void slot_handler(struct pool *, struct slot *,
     const struct pool_event *, uint64_t);
 
+/* table.c: what each event does in each state */
+void	 table_event(struct pool *p, struct slot *s,
+	    const struct pool_event *ev, uint64_t now);
+/* An event that cannot be is counted; a slot of NULL: there is none such. */
+slot_handler table_never;
+/* Has the event an effect in that state? If not: can it come there? */
+bool	 table_acts(enum slot_state state, enum pool_event_kind event);
+bool	 table_ignores(enum slot_state state, enum pool_event_kind event);
+
 /* start.c: a worker until it is ready */
-slot_handler start_spawned, start_nofork, start_looked, start_timer;
-slot_handler start_exit;
+slot_handler start_spawned, start_nofork, start_readiness, start_timer;
+slot_handler start_exit, start_backoff_timer, start_backoff_end;
 /* Its start was in vain, whatever the event; sets the next one. */
 slot_handler start_failed;
 
-/* renew.c: a worker that is ready, and how it is replaced */
-slot_handler renew_timer, renew_proved, renew_measured, renew_overdue;
+/* replace.c: a worker that is ready, and how it is replaced */
+slot_handler replace_timer, replace_canary, replace_measured;
+slot_handler replace_slow_request;
 /* A look for old requests, if it is time for one. */
-void	 renew_look_overdue(struct pool *p, struct slot *s, uint64_t now);
+void	 replace_check_request(struct pool *p, struct slot *s, uint64_t now);
 /* It is ready from now on. */
-void	 renew_ready(struct pool *p, struct slot *s, uint64_t now);
+void	 replace_ready(struct pool *p, struct slot *s, uint64_t now);
 /* It is gone, or goes: that it was to be replaced is no matter any more. */
-void	 renew_forget(struct pool *p, struct slot *s);
-/* The new worker of a renewal was in vain. */
-void	 renew_in_vain(struct pool *p, const struct slot *s);
+void	 replace_forget(struct pool *p, struct slot *s);
+/* Is it the one more that there is to replace an old one? */
+bool	 replace_is_surge(const struct pool *p, const struct slot *s);
+/* Is it the old one, on its way out? */
+bool	 replace_is_outgoing(const struct pool *p, const struct slot *s);
+/* How many more than wanted may be ready because of that. */
+unsigned int replace_surge(const struct pool *p);
+/* It leaves; or it is gone, and its slot is empty. */
+void	 replace_left(struct pool *p, const struct slot *s);
+void	 replace_vacated(struct pool *p, const struct slot *s);
+/* A ready worker has ended as it should; or not. */
+void	 replace_served(struct pool *p, const struct slot *s);
+void	 replace_crashed(struct pool *p, const struct slot *s,
+	    const struct pool_event *ev, uint64_t now);
 /* A reload begins. */
-void	 renew_reload(struct pool *p);
+void	 replace_reload(struct pool *p);
 /* The reload's new program has failed, and the reload with it. */
-void	 renew_failed(struct pool *p, const struct slot *s,
+void	 replace_failed(struct pool *p, const struct slot *s,
 	    const struct pool_event *ev, uint64_t now);
 /* One that is to be replaced, now if there is such a one, or NULL. */
-struct slot *renew_find_old(const struct pool *p, uint64_t now);
+struct slot *replace_find_old(const struct pool *p, uint64_t now);
 /* One step of replacing what is old, if it is time for one. */
-void	 renew_step(struct pool *p, uint64_t now);
+void	 replace_step(struct pool *p, uint64_t now);
 /* When the next is due; NEVER: an event brings it. */
-uint64_t renew_deadline(const struct pool *p);
+uint64_t replace_deadline(const struct pool *p);
 
 /* drain.c: what still waits when the pool is to stop */
 void	 drain_begin(struct pool *p, uint64_t now);
@@ -148,10 +196,10 @@ void	 drain_queue(struct pool *p, const struct queue *q, uint64_t now);
 void	 drain_tick(struct pool *p, uint64_t now);
 /* What follows from any event; returns true when nothing is left to do. */
 bool	 drain_step(struct pool *p, uint64_t now);
-/* May a worker that holds nothing be told to go? */
+/* May a worker that holds nothing be sent its stop signal? */
 bool	 drain_allows(const struct pool *p);
 /*
- * Is that frozen worker the last who could serve what waits? Then it is
+ * Is that frozen worker the last who could serve what waits? Then that is
  * asked for, and drain_queue() decides.
  */
 bool	 drain_last(struct pool *p, struct slot *s);
@@ -159,15 +207,20 @@ bool	 drain_last(struct pool *p, struct slot *s);
 void	 drain_gone(struct pool *p, const struct slot *s, enum moved moved);
 
 /* retire.c: how a worker goes without a request being lost */
-slot_handler retire_begin, retire_timer, retire_examined;
-slot_handler retire_halted, retire_freeze_timer, retire_freeze_examined;
-slot_handler retire_stop_timer;
+slot_handler retire_timer, retire_activity, retire_frozen;
+slot_handler retire_freeze_timer, retire_freeze_activity, retire_stop_timer;
+/* It is to leave for good, once its process is there or is gone. */
+slot_handler retire_leave;
+/* It is to leave: it begins to; or it does so already, and may hurry. */
+slot_handler retire_end, retire_end_again;
+/* Its process is gone. */
+slot_handler retire_gone;
 /* The frozen worker holds nothing: it goes. */
-void	 retire_tell_frozen(struct pool *p, struct slot *s, uint64_t now);
+void	 retire_stop_frozen(struct pool *p, struct slot *s, uint64_t now);
 /* It is continued and looked at again later. */
 void	 retire_thaw(struct pool *p, struct slot *s, uint64_t pause,
 	    uint64_t now);
-/* Takes it back into the pool, if it was not told to go yet. */
+/* Takes it back into the pool, unless it was sent its stop signal. */
 bool	 retire_undo(struct pool *p, struct slot *s, uint64_t now);
 /* Forgets that the slot's process is stopped: it is gone, or continued. */
 void	 retire_forget(struct pool *p, const struct slot *s);
@@ -178,13 +231,11 @@ void	 slot_enter(struct pool *p, struct slot *s, enum slot_state state,
 	    uint64_t when);
 void	 slot_deadline(struct pool *p, struct slot *s, uint64_t when);
 /* Queues an action for the slot. */
-struct pool_action *slot_push(struct pool *p, const struct slot *s, int what);
+struct pool_action *slot_push(struct pool *p, const struct slot *s,
+	    enum pool_action_kind what);
 /* Queues a signal: to the process group (whole), or the process alone. */
 void	 slot_signal(struct pool *p, const struct slot *s, int signo,
 	    bool whole);
-/* Tells one slot of an event, by the table. */
-void	 slot_event(struct pool *p, struct slot *s,
-	    const struct pool_event *ev, uint64_t now);
 /* Takes an empty slot for a process that a dead worker left behind. */
 void	 slot_orphan(struct pool *p, struct slot *s, pid_t pid, uint64_t now);
 /* Makes its worker leave, for good. */
@@ -197,7 +248,7 @@ slot_handler slot_ready_exit;
 void	 slot_recycle(struct pool *p, struct slot *s);
 /*
  * Empties a slot whose process is gone if it is to leave, or if there are
- * more than wanted: then the reload's extra worker has taken its place.
+ * more than wanted: then the surge worker has taken its place.
  * Returns false if a new worker is due instead.
  */
 bool	 slot_vacate(struct pool *p, struct slot *s);
@@ -213,6 +264,8 @@ struct pool_notice *slot_notice(struct pool *p, enum notice what,
 	    const struct slot *s);
 /* Some number, the same for the same seed. */
 uint64_t slot_random(struct pool *p);
+/* first, doubled n - 1 times, at most last. */
+uint64_t slot_doubled(uint64_t first, unsigned int n, uint64_t last);
 /* now + pause, at most NEVER. */
 uint64_t slot_later(uint64_t now, uint64_t pause);
 

@@ -30,7 +30,6 @@ extern const struct snapshot_field snapshot_slot[];	/* slot */
 const char *trace_event_name(unsigned int what);
 
 /* snapshot.c */
-extern const char *const snapshot_states[SLOT_NSTATES];
 /* Adds a value to an item. */
 void	 snapshot_number(struct trace_item *item, const char *key,
 	    uint64_t number);

@@ -11,21 +11,6 @@
 #include "pool/pool.h"
 #include "pool/slot.h"
 
-static uint64_t
-smaller(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-/* first, doubled n - 1 times, at most last. */
-static uint64_t
-doubled(uint64_t first, unsigned int n, uint64_t last)
-{
-	while (n-- > 1 && first < last)
-		first *= 2;
-	return smaller(first, last);
-}
-
 /* Up to a quarter less, so that slots which failed together part. */
 static uint64_t
 jitter(struct pool *p, uint64_t delay)
@@ -34,11 +19,11 @@ jitter(struct pool *p, uint64_t delay)
 }
 
 static void
-settle(struct pool *p, struct slot *s)
+decide_start(struct pool *p, struct slot *s)
 {
-	if (!s->settled) {
-		s->settled = true;
-		p->unsettled--;
+	if (!s->start_decided) {
+		s->start_decided = true;
+		p->undecided--;
 	}
 }
 
@@ -46,7 +31,7 @@ settle(struct pool *p, struct slot *s)
 static void
 tried(struct pool *p, struct slot *s)
 {
-	settle(p, s);
+	decide_start(p, s);
 	if (++s->tries == POOL_START_FAILURES)
 		p->given_up++;
 }
@@ -54,14 +39,14 @@ tried(struct pool *p, struct slot *s)
 static void
 came_up(struct pool *p, struct slot *s, uint64_t now)
 {
-	settle(p, s);
+	decide_start(p, s);
 	if (p->first_ready == NEVER) {
 		p->first_ready = now;
 		if (p->phase == PHASE_START)
 			p->deadline = slot_later(now, POOL_START_GRACE);
 	}
 	s->failures = 0;
-	s->proven = s->generation;
+	s->ready_generation = s->generation;
 }
 
 /* The slot's worker did not start: what now, and when again. */
@@ -76,7 +61,7 @@ start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
 	p->counts.failed++;
 	p->drain_failures++;
 	s->failures++;
-	delay = jitter(p, doubled(POOL_FAIL_FIRST, s->failures,
+	delay = jitter(p, slot_doubled(POOL_FAIL_FIRST, s->failures,
 	    POOL_FAIL_LAST));
 	n = slot_notice(p, ev->what == EV_NOFORK ? NOTICE_NOFORK : NOTICE_EXIT,
 	    s);
@@ -85,10 +70,10 @@ start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
 	n->status = ev->status;
 	n->exec_failed = ev->exec_failed;
 	n->age = now - s->spawned;
-	renew_failed(p, s, ev, now);
+	replace_failed(p, s, ev, now);
 	if (slot_vacate(p, s))
 		return;
-	renew_forget(p, s);
+	replace_forget(p, s);
 	n->delay = delay;
 	slot_spawn_after(p, s, now, delay);
 }
@@ -101,10 +86,10 @@ start_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
 	s->pid = ev->pid;
 	s->spawned = now;
 	s->ready_by = slot_later(now, p->conf.start_timeout);
-	s->pause = POOL_LOOK_FIRST;
+	s->pause = POOL_READY_FIRST;
 	slot_enter(p, s, SLOT_STARTING,
-	    smaller(slot_later(now, s->pause), s->ready_by));
-	if (s->leaving)
+	    min64(slot_later(now, s->pause), s->ready_by));
+	if (s->retiring_for_good)
 		slot_stop(p, s, ev, now);
 }
 
@@ -120,7 +105,7 @@ start_nofork(struct pool *p, struct slot *s, const struct pool_event *ev,
 static uint64_t
 longest_pause(const struct pool *p)
 {
-	return POOL_LOOK_LAST * (1 + p->count[SLOT_STARTING] / 32);
+	return POOL_READY_LAST * (1 + p->count[SLOT_STARTING] / 32);
 }
 
 void
@@ -130,27 +115,27 @@ start_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	uint64_t next;
 
 	(void)ev;
-	s->pause = smaller(s->pause * 2, longest_pause(p));
+	s->pause = min64(s->pause * 2, longest_pause(p));
 	next = slot_later(now, s->pause);
-	slot_deadline(p, s, now < s->ready_by ? smaller(next, s->ready_by) :
+	slot_deadline(p, s, now < s->ready_by ? min64(next, s->ready_by) :
 	    next);
-	slot_push(p, s, POOL_LOOK)->age = now - s->spawned;
+	slot_push(p, s, POOL_CHECK_READY)->age = now - s->spawned;
 }
 
 /* The last look is at the deadline itself: an older one may be wrong by now. */
 void
-start_looked(struct pool *p, struct slot *s, const struct pool_event *ev,
+start_readiness(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	if (ev->look == LOOK_READY) {
-		s->quick = 0;
+	if (ev->readiness == READY_YES) {
+		s->exit0_streak = 0;
 		came_up(p, s, now);
-		renew_ready(p, s, now);
+		replace_ready(p, s, now);
 		if (p->phase == PHASE_STOP)
 			slot_end(p, s, now);
-	} else if (now >= s->ready_by && ev->look == LOOK_NO) {
-		slot_notice(p, NOTICE_SLOW, s);
-		s->slow = true;
+	} else if (now >= s->ready_by && ev->readiness == READY_NO) {
+		slot_notice(p, NOTICE_START_TIMEOUT, s);
+		s->start_timed_out = true;
 		slot_stop(p, s, ev, now);
 	}
 }
@@ -164,26 +149,26 @@ unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	uint64_t next, delay;
 
 	if (ev->moved == MOVED_YES) {
-		s->quick = 0;
+		s->exit0_streak = 0;
 		came_up(p, s, now);
 		slot_recycle(p, s);
 		return;
 	}
 	tried(p, s);
-	if (ev->moved == MOVED_NO || s->quick == 0)
-		s->quick++;
+	if (ev->moved == MOVED_NO || s->exit0_streak == 0)
+		s->exit0_streak++;
 	if (p->phase == PHASE_START && p->first_ready == NEVER) {
 		n = slot_notice(p, NOTICE_EXIT, s);
 		n->age = now - s->spawned;
 	}
 	if (ev->moved == MOVED_NO) {
 		p->drain_failures++;
-		renew_failed(p, s, ev, now);
+		replace_failed(p, s, ev, now);
 	}
 	if (slot_vacate(p, s))
 		return;
-	next = slot_later(s->spawned, doubled(POOL_QUICK_FIRST, s->quick,
-	    POOL_QUICK_LAST));
+	next = slot_later(s->spawned, slot_doubled(POOL_EXIT0_FIRST,
+	    s->exit0_streak, POOL_EXIT0_LAST));
 	delay = next > now ? next - now : 0;
 	slot_spawn_after(p, s, now, delay);
 }
@@ -198,7 +183,7 @@ served_unseen(const struct pool *p, const struct slot *s,
 {
 	return p->phase == PHASE_UP && !ev->exec_failed &&
 	    ev->moved == MOVED_YES &&
-	    !(p->reloading && s->generation == p->generation);
+	    (p->reload == RELOAD_OFF || s->generation != p->generation);
 }
 
 void
@@ -213,4 +198,21 @@ start_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 		slot_ready_exit(p, s, ev, now);
 	} else
 		start_failed(p, s, ev, now);
+}
+
+void
+start_backoff_timer(struct pool *p, struct slot *s,
+    const struct pool_event *ev, uint64_t now)
+{
+	(void)ev;
+	(void)now;
+	slot_spawn(p, s);
+}
+
+void
+start_backoff_end(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	retire_leave(p, s, ev, now);
+	slot_vacate(p, s);
 }

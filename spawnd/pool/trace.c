@@ -30,49 +30,42 @@ struct form {
 };
 
 static const struct form events[] = {
-	[EV_SPAWNED] = { .name = "spawned" },
-	[EV_NOFORK] = { .name = "nofork", .b = "error" },
-	[EV_LOOKED] = { .name = "looked", .choice = "look", .choices = {
-	    [LOOK_NO] = "no", [LOOK_READY] = "ready",
-	    [LOOK_UNKNOWN] = "unknown" } },
-	[EV_EXAMINED] = { .name = "examined", .a = "connection",
+	[EV_NOFORK] = { .b = "error" },
+	[EV_READINESS] = { .choice = "readiness", .choices = {
+	    [READY_UNKNOWN] = "unknown", [READY_NO] = "no",
+	    [READY_YES] = "yes" } },
+	[EV_ACTIVITY] = { .a = "connection",
 	    .b = "age_ms", .choice = "holds", .choices = {
 	    [HOLDS_NOTHING] = "nothing", [HOLDS_QUIET] = "quiet",
 	    [HOLDS_BUSY] = "busy", [HOLDS_UNKNOWN] = "unknown" },
-	    .flags = { "frozen", "catches", "threaded", "leads", "loops",
-	    "waits", "served" } },
-	[EV_HALTED] = { .name = "halted" },
-	[EV_EXIT] = { .name = "exit", .ends = true, .choice = "moved",
+	    .flags = { "frozen", "catches", "threaded", "is_master",
+	    "is_event_loop", "sleeping", "active_since_last" } },
+	[EV_EXIT] = { .ends = true, .choice = "moved",
 	    .choices = { [MOVED_NO] = "no", [MOVED_YES] = "yes",
 	    [MOVED_UNKNOWN] = "unknown" }, .flags = { "exec_failed" } },
-	[EV_PROVED] = { .name = "proved", .a = "connection" },
-	[EV_MEASURED] = { .name = "measured", .a = "size" },
-	[EV_OVERDUE] = { .name = "overdue", .b = "age_ms",
-	    .flags = { "late" } },
-	/* These two are only within the pool. */
-	[EV_TIMER] = { .name = "timer" },
-	[EV_END] = { .name = "end" },
-	[EV_NSLOT] = { .name = "" },
-	[EV_ORPHAN] = { .name = "orphan", .whole = true },
-	[EV_TARGET] = { .name = "target", .whole = true, .b = "workers" },
-	[EV_QUEUE] = { .name = "queue", .whole = true, .b = "depth",
+	[EV_CANARY] = { .a = "connection" },
+	[EV_MEASURED] = { .a = "size" },
+	[EV_SLOW_REQUEST] = { .b = "age_ms", .flags = { "slow" } },
+	[EV_ORPHAN] = { .whole = true },
+	[EV_TARGET] = { .whole = true, .b = "workers" },
+	[EV_QUEUE] = { .whole = true, .b = "depth",
 	    .flags = { "known", "open" } },
-	[EV_RELOAD] = { .name = "reload", .whole = true },
-	[EV_STOP] = { .name = "stop", .whole = true },
-	[EV_STOP_FAST] = { .name = "stop_fast", .whole = true },
-	[TRACE_TICK] = { .name = "tick", .whole = true },
+	[EV_RELOAD] = { .whole = true },
+	[EV_STOP] = { .whole = true },
+	[EV_STOP_FAST] = { .whole = true },
+	[TRACE_TICK] = { .whole = true },
 };
 
 static const struct form actions[] = {
 	[POOL_SPAWN] = { .name = "spawn" },
-	[POOL_LOOK] = { .name = "look", .b = "age_ms" },
-	[POOL_EXAMINE] = { .name = "examine" },
+	[POOL_CHECK_READY] = { .name = "check_ready", .b = "age_ms" },
+	[POOL_CHECK_ACTIVITY] = { .name = "check_activity" },
 	[POOL_SIGNAL] = { .name = "signal", .b = "signal",
 	    .flags = { "whole" } },
 	[POOL_ADOPT] = { .name = "adopt" },
 	[POOL_MEASURE_SIZE] = { .name = "measure_size" },
-	[POOL_PROVE] = { .name = "prove" },
-	[POOL_OVERDUE_LOOK] = { .name = "overdue_look" },
+	[POOL_CHECK_CANARY] = { .name = "check_canary" },
+	[POOL_CHECK_REQUEST] = { .name = "check_request" },
 	[POOL_SIGNAL_HOLDER] = { .name = "signal_holder", .b = "signal" },
 	[POOL_REFUSE] = { .name = "refuse", .whole = true },
 	[POOL_SHUT] = { .name = "shut", .whole = true },
@@ -88,24 +81,28 @@ static const struct form notices[] = {
 	[NOTICE_EXIT] = { .name = "exit", .ends = true, .a = "delay",
 	    .flags = { "exec_failed", "was_ready" } },
 	[NOTICE_NOFORK] = { .name = "nofork", .b = "error", .a = "delay" },
-	[NOTICE_SLOW] = { .name = "slow" },
-	[NOTICE_KILL] = { .name = "kill" },
-	[NOTICE_LOST] = { .name = "lost", .b = "age_ms" },
+	[NOTICE_START_TIMEOUT] = { .name = "start_timeout" },
+	[NOTICE_KILLED_IDLE] = { .name = "killed_idle" },
+	[NOTICE_KILLED_BUSY] = { .name = "killed_busy", .b = "age_ms" },
 	[NOTICE_GROWN] = { .name = "grown", .a = "size" },
 	[NOTICE_TOO_SMALL] = { .name = "too_small", .whole = true,
 	    .a = "delay" },
-	[NOTICE_LATE] = { .name = "late", .a = "holder", .b = "age_ms" },
-	[NOTICE_LEFT] = { .name = "left", .whole = true, .b = "count" },
+	[NOTICE_REQUEST_TIMEOUT] = { .name = "request_timeout",
+	    .a = "holder", .b = "age_ms" },
+	[NOTICE_QUEUE_ABANDONED] = { .name = "queue_abandoned",
+	    .whole = true, .b = "count" },
 	[NOTICE_RELOADED] = { .name = "reloaded", .whole = true },
 	[NOTICE_RELOAD_FAILED] = { .name = "reload_failed", .ends = true,
 	    .a = "error", .flags = { "exec_failed", "was_ready" } },
+	[NOTICE_NEVER] = { .name = "never", .a = "state", .b = "event" },
+	[NOTICE_OVERFLOW] = { .name = "overflow", .whole = true },
 };
 
 #define LENGTH(list)	(sizeof(list) / sizeof((list)[0]))
 
 _Static_assert(LENGTH(events) == TRACE_TICK + 1, "a name for each event");
 _Static_assert(LENGTH(actions) == POOL_NOTICE, "and each action");
-_Static_assert(LENGTH(notices) == NOTICE_RELOAD_FAILED + 1, "and notice");
+_Static_assert(LENGTH(notices) == NOTICE_OVERFLOW + 1, "and notice");
 
 static const struct form *
 form_of(const struct trace_entry *t)
@@ -123,7 +120,7 @@ form_of(const struct trace_entry *t)
 const char *
 trace_event_name(unsigned int what)
 {
-	return events[what].name;
+	return what == TRACE_TICK ? "tick" : pool_event_name(what);
 }
 
 static uint32_t
@@ -152,14 +149,14 @@ add(struct pool *p, enum trace_kind kind, unsigned int what,
 }
 
 static void
-take_exam(struct trace_entry *t, const struct exam *x)
+take_activity(struct trace_entry *t, const struct activity *x)
 {
 	t->choice = x->holds & 7;
 	t->a = x->connection;
 	t->b = to_ms(x->age);
 	t->flags = (x->frozen | x->catches << 1 | x->threaded << 2 |
-	    x->leads << 3 | x->loops << 4 | x->waits << 5 |
-	    x->served << 6) & 255;
+	    x->is_master << 3 | x->is_event_loop << 4 | x->sleeping << 5 |
+	    x->active_since_last << 6) & 255;
 }
 
 static void
@@ -173,27 +170,27 @@ take_event(struct trace_entry *t, const struct pool_event *ev)
 	case EV_NOFORK:
 		t->b = (uint32_t)ev->error;
 		break;
-	case EV_LOOKED:
-		t->choice = ev->look & 7;
+	case EV_READINESS:
+		t->choice = ev->readiness & 7;
 		break;
-	case EV_EXAMINED:
-		take_exam(t, &ev->exam);
+	case EV_ACTIVITY:
+		take_activity(t, &ev->activity);
 		break;
 	case EV_EXIT:
 		t->b = (uint32_t)ev->status;
 		t->choice = ev->moved & 7;
 		t->flags = ev->exec_failed;
 		break;
-	case EV_PROVED:
-		t->a = ev->exam.connection;
+	case EV_CANARY:
+		t->a = ev->activity.connection;
 		break;
 	case EV_MEASURED:
 		t->a = ev->size;
 		break;
-	case EV_OVERDUE:
-		t->pid = ev->overdue.pid;
-		t->b = to_ms(ev->overdue.age);
-		t->flags = ev->overdue.late;
+	case EV_SLOW_REQUEST:
+		t->pid = ev->request.pid;
+		t->b = to_ms(ev->request.age);
+		t->flags = ev->request.slow;
 		break;
 	case EV_TARGET:
 		t->b = ev->workers;
@@ -227,7 +224,7 @@ take_notice(struct trace_entry *t, const struct pool_notice *n)
 		t->a = n->delay;
 		t->b = (uint32_t)n->error;
 		break;
-	case NOTICE_LOST:
+	case NOTICE_KILLED_BUSY:
 		t->b = to_ms(n->age);
 		break;
 	case NOTICE_GROWN:
@@ -236,12 +233,16 @@ take_notice(struct trace_entry *t, const struct pool_notice *n)
 	case NOTICE_TOO_SMALL:
 		t->a = n->delay;
 		break;
-	case NOTICE_LATE:
+	case NOTICE_REQUEST_TIMEOUT:
 		t->a = (uint64_t)n->holder;
 		t->b = to_ms(n->age);
 		break;
-	case NOTICE_LEFT:
+	case NOTICE_QUEUE_ABANDONED:
 		t->b = n->count;
+		break;
+	case NOTICE_NEVER:
+		t->a = n->state;
+		t->b = n->event;
 		break;
 	default:
 		break;
@@ -249,6 +250,12 @@ take_notice(struct trace_entry *t, const struct pool_notice *n)
 	/* The slot may be empty by now. */
 	if (n->pid != 0)
 		t->pid = n->pid;
+}
+
+static bool
+is_of_slot(const struct pool *p, const struct pool_event *ev)
+{
+	return ev->what < EV_NSLOT && ev->slot < p->nslots;
 }
 
 /* A snapshot every half turn, so that the other half has one before it. */
@@ -272,7 +279,7 @@ trace_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 	if (ev == NULL)
 		add(p, TRACE_EVENT, TRACE_TICK, NULL);
 	else
-		take_event(add(p, TRACE_EVENT, ev->what, ev->what < EV_NSLOT ?
+		take_event(add(p, TRACE_EVENT, ev->what, is_of_slot(p, ev) ?
 		    &p->slots[ev->slot] : NULL), ev);
 }
 
@@ -281,7 +288,7 @@ trace_event_done(struct pool *p, const struct pool_event *ev)
 {
 	struct trace *r = &p->trace;
 
-	if (ev->what < EV_NSLOT)
+	if (is_of_slot(p, ev))
 		r->entries[(r->n - 1) % TRACE_ENTRIES].to =
 		    p->slots[ev->slot].state & 15;
 }
@@ -298,7 +305,7 @@ trace_action(struct pool *p, const struct pool_action *a)
 		return;
 	}
 	t = add(p, TRACE_ACTION, a->what, &p->slots[a->slot]);
-	if (a->what == POOL_LOOK)
+	if (a->what == POOL_CHECK_READY)
 		t->b = to_ms(a->age);
 	else if (a->what == POOL_SIGNAL || a->what == POOL_SIGNAL_HOLDER)
 		t->b = (uint32_t)a->signo;
@@ -326,10 +333,10 @@ add_slot(struct trace_item *item, const struct trace_entry *t)
 	if (t->pid > 0)
 		snapshot_number(item, "pid", (uint64_t)t->pid);
 	if (t->to != TRACE_NO_STATE) {
-		snapshot_word(item, "from", snapshot_states[t->from]);
-		snapshot_word(item, "to", snapshot_states[t->to]);
+		snapshot_word(item, "from", pool_state_name(t->from));
+		snapshot_word(item, "to", pool_state_name(t->to));
 	} else if (t->from != TRACE_NO_STATE)
-		snapshot_word(item, "state", snapshot_states[t->from]);
+		snapshot_word(item, "state", pool_state_name(t->from));
 }
 
 static void
@@ -342,7 +349,8 @@ write_entry(const struct trace_entry *t, struct trace_item *item)
 
 	*item = (struct trace_item){ .kind = kinds[t->kind] };
 	snapshot_number(item, "time", t->time);
-	snapshot_word(item, "what", f->name);
+	snapshot_word(item, "what", t->kind == TRACE_EVENT ?
+	    trace_event_name(t->what) : f->name);
 	add_slot(item, t);
 	if (f->choice != NULL)
 		snapshot_word(item, f->choice, f->choices[t->choice]);

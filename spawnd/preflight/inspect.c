@@ -6,7 +6,6 @@
  */
 #include <sys/stat.h>
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,7 +19,6 @@
 #include "config/config.h"
 #include "preflight/inspect.h"
 
-#define HEAD_SIZE	256	/* what the kernel reads of a #! line */
 #define SCRIPT_DEPTH	4	/* interpreters that are scripts themselves */
 
 /* A file that is to be executed, or the working directory. */
@@ -47,7 +45,8 @@ explain_missing(const struct plan *p, const char *path, const char *part,
 	if (lstat(part, &st) == 0 && S_ISLNK(st.st_mode) &&
 	    (n = readlink(part, target, sizeof(target) - 1)) > 0) {
 		target[n] = '\0';
-		snprintf(buf, size, "%s is a link to %s, which is not there%s",
+		snprintf(buf, size, "%s is a symbolic link to %s, which does "
+		    "not exist%s",
 		    part, target, len > 0 ? " inside the jail" : "");
 	} else if (len > 1 && strncmp(path, p->jail, len) == 0 &&
 	    path[len] == '/')
@@ -108,7 +107,7 @@ find_obstacle(const char *path, char *part, size_t size)
 
 /* Is it there, and can it be reached? Else an error says why not. */
 static bool
-reach(struct program *x, struct stat *st)
+check_reachable(struct program *x, struct stat *st)
 {
 	char part[PATH_MAX], why[2 * PATH_MAX + 256];
 	int error;
@@ -121,12 +120,12 @@ reach(struct program *x, struct stat *st)
 	explain_way(x->p, x->path, part, error, why, sizeof(why));
 	findings_add(x->f, FINDING_ERROR, EX_CONFIG, "%s: %s%s%s", x->what,
 	    why, error == ENOENT && x->advice != NULL ? x->advice : "",
-	    x->p->note != NULL ? x->p->note : "");
+	    x->p->jail_reason);
 	return false;
 }
 
 static void
-say(struct program *x, int level, const char *text)
+add_finding(struct program *x, enum finding_level level, const char *text)
 {
 	findings_add(x->f, level, EX_CONFIG, "%s: %s", x->what, text);
 }
@@ -138,10 +137,10 @@ check_executable(struct program *x)
 	const mode_t all = S_IXUSR | S_IXGRP | S_IXOTH;
 	struct stat st;
 
-	if (!reach(x, &st))
+	if (!check_reachable(x, &st))
 		return false;
 	if (!S_ISREG(st.st_mode)) {
-		say(x, FINDING_ERROR, S_ISDIR(st.st_mode) ?
+		add_finding(x, FINDING_ERROR, S_ISDIR(st.st_mode) ?
 		    "it is a directory" : "it is not a regular file");
 		return false;
 	}
@@ -192,64 +191,51 @@ check_env(struct program *x, const char *name)
 	    strchr(name, '\r') != NULL ? " (its lines end in CR LF)" : "");
 }
 
-/* line: what follows #! up to the end of the line. */
 static void
-check_script(struct program *x, char *line)
+check_script(struct program *x, struct script *s)
 {
 	struct program next;
 	const char *base;
-	char *arg;
-	bool crlf = line[0] != '\0' && line[strlen(line) - 1] == '\r';
 
-	line += strspn(line, " \t");
-	arg = line + strcspn(line, " \t");
-	if (*arg != '\0')
-		*arg++ = '\0';
-	arg += strspn(arg, " \t");
-	arg[strcspn(arg, " \t")] = '\0';
-	if (line[0] == '\0' || strcmp(line, "\r") == 0) {
-		say(x, FINDING_ERROR, "its #! line names no interpreter");
+	if (s->interp[0] == '\0' || strcmp(s->interp, "\r") == 0) {
+		add_finding(x, FINDING_ERROR, "its #! line names no "
+		    "interpreter");
 		return;
 	}
-	if (crlf && *arg == '\0' && access(line, F_OK) == -1) {
-		line[strcspn(line, "\r")] = '\0';
+	if (s->crlf && s->arg[0] == '\0' && access(s->interp, F_OK) == -1) {
+		s->interp[strcspn(s->interp, "\r")] = '\0';
 		findings_add(x->f, FINDING_ERROR, EX_CONFIG, "%s: its lines "
 		    "end in CR LF, so its interpreter %s is not found "
-		    "(convert it)", x->what, line);
+		    "(convert it)", x->what, s->interp);
 		return;
 	}
-	if (crlf)
-		say(x, FINDING_WARNING, "its lines end in CR LF");
+	if (s->crlf)
+		add_finding(x, FINDING_WARNING, "its lines end in CR LF");
 	if (x->depth >= SCRIPT_DEPTH) {
-		say(x, FINDING_ERROR, "too many interpreters that are scripts "
-		    "themselves");
+		add_finding(x, FINDING_ERROR, "too many interpreters that "
+		    "are scripts themselves");
 		return;
 	}
-	init_next(&next, x, ": its interpreter ", line);
+	init_next(&next, x, ": its interpreter ", s->interp);
 	if (check_executable(&next))
 		look_into(&next);
-	base = strrchr(line, '/');
-	if (strcmp(base != NULL ? base + 1 : line, "env") == 0)
-		check_env(x, arg);
+	base = strrchr(s->interp, '/');
+	if (strcmp(base != NULL ? base + 1 : s->interp, "env") == 0)
+		check_env(x, s->arg);
 }
 
 static void
 check_elf(struct program *x, int fd)
 {
 	struct program loader;
+	char why[128];
 	struct elf e;
-	const char *why = elf_read(fd, &e);
+	const char *unfit = elf_read(fd, &e);
 
-	if (why != NULL) {
-		say(x, FINDING_ERROR, why);
-		return;
-	}
-	if (!elf_runs_here(e.machine))
-		findings_add(x->f, FINDING_ERROR, EX_CONFIG, "%s: it is built "
-		    "for %s (ELF number %u), not for this machine", x->what,
-		    elf_machine(e.machine), e.machine);
-	else if (e.type != ET_EXEC && e.type != ET_DYN)
-		say(x, FINDING_ERROR, "it is an ELF file, but not a program");
+	if (unfit == NULL)
+		unfit = elf_unfit(&e, why, sizeof(why));
+	if (unfit != NULL)
+		add_finding(x, FINDING_ERROR, unfit);
 	else if (e.interp != NULL) {
 		init_next(&loader, x, ": its loader ", e.interp);
 		if (x->p->jail != NULL)
@@ -265,28 +251,32 @@ check_elf(struct program *x, int fd)
 static void
 look_into(struct program *x)
 {
-	char head[HEAD_SIZE + 1];
-	ssize_t n;
+	struct script s;
 	int fd;
 
 	fd = open(x->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd == -1) {
-		findings_add(x->f, FINDING_NOTE, 0, "not checked: what %s "
-		    "needs: %s cannot read it (a script could not be run)",
+		findings_add(x->f, FINDING_NOTE, 0, "not checked: the "
+		    "interpreter and libraries of %s: %s cannot read it (a "
+		    "script could not be run)",
 		    x->path, x->p->ident.user);
 		return;
 	}
-	if ((n = pread(fd, head, sizeof(head) - 1, 0)) < 0)
-		n = 0;
-	head[n] = '\0';
-	if (n >= 2 && memcmp(head, "#!", 2) == 0) {
-		head[strcspn(head, "\n")] = '\0';
-		check_script(x, head + 2);
-	} else if (n >= SELFMAG && memcmp(head, ELFMAG, SELFMAG) == 0)
+	switch (script_read(fd, &s)) {
+	case SCRIPT_EMPTY:
+		add_finding(x, FINDING_ERROR, "it is empty");
+		break;
+	case SCRIPT_LINES:
+		check_script(x, &s);
+		break;
+	case SCRIPT_ELF:
 		check_elf(x, fd);
-	else
-		say(x, FINDING_ERROR, n == 0 ? "it is empty" : "it is neither "
-		    "a program nor a script with a #! line");
+		break;
+	case SCRIPT_NEITHER:
+		add_finding(x, FINDING_ERROR, "it is neither a program nor a "
+		    "script with a #! line");
+		break;
+	}
 	close(fd);
 }
 
@@ -310,10 +300,10 @@ check_chdir(const struct plan *p, struct findings *f)
 	struct stat st;
 
 	init_first(&x, p, f, "chdir", p->chdir);
-	if (!reach(&x, &st))
+	if (!check_reachable(&x, &st))
 		return;
 	if (!S_ISDIR(st.st_mode))
-		say(&x, FINDING_ERROR, "it is not a directory");
+		add_finding(&x, FINDING_ERROR, "it is not a directory");
 	else if (chdir(p->chdir) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: it may not be "
 		    "searched by %s (mode %04o, owner %u:%u)", x.what,
@@ -330,8 +320,8 @@ check_application(const struct plan *p, struct findings *f)
 	if (check_executable(&x))
 		look_into(&x);
 	if (p->conf->command != NULL)
-		findings_add(f, FINDING_NOTE, 0, "not checked: %s: only "
-		    "/bin/sh was, not the command it will run",
+		findings_add(f, FINDING_NOTE, 0, "not checked: %s: the command "
+		    "that /bin/sh will run (only /bin/sh was)",
 		    OPT(p->conf, command));
 }
 
@@ -348,8 +338,7 @@ check_furniture(const struct plan *p, struct findings *f)
 		    "from it" },
 		{ { "/etc/resolv.conf" }, "host names cannot be looked up" },
 		{ { "/etc/passwd" }, "users have no names" },
-		{ { "/usr/share/zoneinfo" }, "only UTC is known as a time "
-		    "zone" },
+		{ { "/usr/share/zoneinfo" }, "UTC is the only time zone" },
 		{ { "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/pki" },
 		    "no CA certificates: TLS peers cannot be verified" },
 	};

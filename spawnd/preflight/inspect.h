@@ -1,66 +1,43 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of the preflight (-t) share, and nobody else sees. */
+/* What the files of the preflight (-t) share. */
 #ifndef PREFLIGHT_INSPECT_H
 #define PREFLIGHT_INSPECT_H
 
 #include "base/base.h"
+#include "base/program.h"
 #include "config/config.h"
-
-/* What the headers of an ELF file say; NULL: it does not. */
-struct elf {
-	bool		 wide;		/* 64 bits */
-	unsigned int	 machine, type;	/* EM_*, ET_* */
-	char		*interp;	/* the loader */
-	char		*soname;
-	char		*rpath, *runpath;
-	char		**needed;	/* libraries */
-	size_t		 nneeded;
-	bool		 nodefault;	/* not from the default directories */
-};
 
 /* presocket.c */
 /*
- * Adds to *f what is wrong with the socket's directory, name or address, and
- * who will be able to connect.
+ * Adds errors and warnings to *f about the socket's directory, name or
+ * address, and notes on the users that will be able to connect.
  */
 void	 presocket_check(const struct plan *p, struct findings *f);
 
 /* prefiles.c */
-/* Adds to *f what stands in the way of the pidfile and of the log's file. */
+/* Adds an error to *f for a pidfile or a log that could not be opened. */
 void	 prefiles_check(const struct plan *p, struct findings *f);
 
 /* preprint.c */
-/* Prints text on standard output, control bytes in it as \xNN. */
-void	 preprint_text(const char *text);
-/* Prints the plan as "key: value" lines, leaving out what is not known. */
+/* Prints the plan as "key: value" lines, without what is not known. */
 void	 preprint_plan(const struct plan *p);
 
-/* inspect.c: the preflight's looks, by a process that the jail holds */
+/* inspect.c: to be called in a child that has entered the jail */
 /*
- * Adds to *f what stands in the way of the working directory and of the
- * application with its interpreters, loader and libraries, and what a jail
- * lacks. Its working directory changes. Bounded in time only by the caller.
+ * Adds errors, warnings and notes to *f about the working directory, about the
+ * application with its interpreters, loader and libraries, and about what the
+ * jail lacks. It changes the working directory, and may take any time: only
+ * the caller can end it.
  */
 void	 inspect_run(const struct plan *p, struct findings *f);
 
 /* library.c */
 /*
- * Looks for every library that the program e at path needs, and those that
- * these need, where the dynamic loader would. Runs nothing. Adds to *f.
+ * Searches for every library that the program e at path needs, and for those
+ * that these need, as the dynamic loader would, but runs nothing. Adds an
+ * error or warning to *f for each that is missing or cannot be used.
  */
 void	 library_check(const struct plan *p, struct findings *f,
 	    const char *path, const struct elf *e);
-
-/* elf.c */
-/*
- * Reads the headers of the regular file fd, which may hold anything. Returns
- * NULL with *e filled (to be freed), or in words what is wrong with it.
- */
-const char *elf_read(int fd, struct elf *e);
-void	 elf_free(struct elf *e);
-/* The name of a machine number. */
-const char *elf_machine(unsigned int machine);
-/* Could this kernel run programs for that machine? True if unknown. */
-bool	 elf_runs_here(unsigned int machine);
 
 #endif

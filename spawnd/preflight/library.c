@@ -162,8 +162,8 @@ try_file(struct search *s, const char *name, const char *path, size_t parent)
  * Returns false when it names no directory that we could know.
  */
 static bool
-expand(struct search *s, const struct object *o, const char *from, size_t len,
-    char *dir, size_t size)
+expand_origin(struct search *s, const struct object *o, const char *from,
+    size_t len, char *dir, size_t size)
 {
 	static const char *const tokens[] = { "$ORIGIN", "${ORIGIN}" };
 	size_t i, t, used = 0;
@@ -204,7 +204,7 @@ try_list(struct search *s, const struct object *o, const char *list,
 
 	while (list != NULL) {
 		len = strcspn(list, separators);
-		if (expand(s, o, list, len, dir, sizeof(dir)) &&
+		if (expand_origin(s, o, list, len, dir, sizeof(dir)) &&
 		    snprintf(path, sizeof(path), "%s%s%s", dir,
 		    len > 0 ? "/" : "", name) < (int)sizeof(path) &&
 		    try_file(s, name, path, parent))
@@ -287,14 +287,14 @@ try_defaults(struct search *s, const char *name, size_t parent)
 }
 
 static bool
-find(struct search *s, const char *name, size_t parent)
+find_library(struct search *s, const char *name, size_t parent)
 {
 	struct object o = s->list[parent], program = s->list[0];
 	const char *more = environ_get(s->p->envp, "LD_LIBRARY_PATH");
 	char path[PATH_MAX];
 
 	if (strchr(name, '/') != NULL)
-		return expand(s, &o, name, strlen(name), path,
+		return expand_origin(s, &o, name, strlen(name), path,
 		    sizeof(path)) && try_file(s, name, path, parent);
 	return try_rpaths(s, name, parent) ||
 	    (more != NULL && more[0] != '\0' &&
@@ -306,7 +306,7 @@ find(struct search *s, const char *name, size_t parent)
 }
 
 static bool
-known(const struct search *s, const char *name)
+is_known(const struct search *s, const char *name)
 {
 	size_t i;
 
@@ -375,11 +375,11 @@ search_all(struct search *s)
 		for (j = 0; j < s->list[i].elf.nneeded; j++) {
 			const char *name = s->list[i].elf.needed[j];
 
-			if (known(s, name))
+			if (is_known(s, name))
 				continue;
 			s->seen[0] = '\0';
 			s->no_origin = s->strange = false;
-			if (find(s, name, i))
+			if (find_library(s, name, i))
 				continue;
 			say_missing(s, name, i);
 			if (!add_object(s, name, NULL, i, NULL))

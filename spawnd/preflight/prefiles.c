@@ -13,7 +13,7 @@
 #include "preflight/inspect.h"
 
 static void
-check_file(const char *opt, const char *path, int dir, const char *name,
+check_own_file(const char *opt, const char *path, int dir, const char *name,
     struct findings *f)
 {
 	struct stat st;
@@ -33,14 +33,14 @@ check_file(const char *opt, const char *path, int dir, const char *name,
 		    opt, path);
 	else if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: is not a "
-		    "file of its own", opt, path);
+		    "regular file with a single hard link", opt, path);
 	else if (faccessat(dir, name, W_OK, AT_EACCESS) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: cannot be "
 		    "written: %s", opt, path, strerror(errno));
 }
 
 static void
-check_path(const char *opt, const char *path, struct findings *f)
+check_own_path(const char *opt, const char *path, struct findings *f)
 {
 	const char *name;
 	int dir;
@@ -50,7 +50,7 @@ check_path(const char *opt, const char *path, struct findings *f)
 		    "directory: %s", opt, path, path_reason(errno));
 		return;
 	}
-	check_file(opt, path, dir, name, f);
+	check_own_file(opt, path, dir, name, f);
 	close(dir);
 }
 
@@ -58,7 +58,7 @@ void
 prefiles_check(const struct plan *p, struct findings *f)
 {
 	if (p->pidfile != NULL)
-		check_path(OPT(p->conf, pidfile), p->pidfile, f);
+		check_own_path(OPT(p->conf, pidfile), p->pidfile, f);
 	if (p->log != NULL)
-		check_path("--log", p->log, f);
+		check_own_path("--log", p->log, f);
 }

@@ -38,17 +38,6 @@ static const char letters[] = {
 	[FINDING_ERROR] = 'E', [FINDING_WARNING] = 'W', [FINDING_NOTE] = 'N',
 };
 
-static void
-say(int fd, const char *text, size_t len)
-{
-	ssize_t n;
-
-	for (; len > 0; text += n, len -= (size_t)n) {
-		if ((n = write(fd, text, len)) <= 0)
-			_exit(1);
-	}
-}
-
 /*
  * A listening socket shows whether the kernel would tell of its queue. Without
  * an address Linux gives it a name that is no file and ends with it.
@@ -66,14 +55,13 @@ any_listener(void)
 
 /* The child. Lines of a letter and text, the last one is the letter Z. */
 static void __attribute__((noreturn))
-look_inside(struct plan *p, int fd)
+run_scout(struct plan *p, int fd)
 {
 	struct guarantees g = { 0 };
 	struct findings f = { 0 };
-	char line[2 * ERR_SIZE];
 	struct err e;
-	size_t i, j;
-	int n, s;
+	size_t i;
+	int r, s;
 
 	signal(SIGALRM, SIG_DFL);
 	alarm(LOOK_SECONDS);
@@ -85,21 +73,13 @@ look_inside(struct plan *p, int fd)
 		findings_add(&f, FINDING_ERROR, e.status, "%s", e.text);
 	else
 		inspect_run(p, &f);
-	n = snprintf(line, sizeof(line), "G%d%d%d%d%d%d\n", g.proc,
-	    g.proc_detached, g.queue, g.bounding_empty, g.no_new_privs,
-	    g.ends);
-	say(fd, line, (size_t)n);
-	for (i = 0; i < f.n; i++) {
-		const char *text = f.list[i].text;
-
-		line[0] = letters[f.list[i].level];
-		for (j = 0; text != NULL && text[j] != '\0' &&
-		    j < sizeof(line) - 2; j++)
-			line[j + 1] = (char)(text[j] == '\n' ? ' ' : text[j]);
-		line[j + 1] = '\n';
-		say(fd, line, j + 2);
-	}
-	say(fd, "Z\n", 2);
+	r = dprintf(fd, "G%d%d%d%d%d%d\n", g.proc, g.proc_detached, g.queue,
+	    g.bounding_empty, g.no_new_privs, g.ends);
+	for (i = 0; i < f.n && r > 0; i++)
+		r = dprintf(fd, "%c%s\n", letters[f.list[i].level],
+		    f.list[i].text);
+	if (r > 0)
+		dprintf(fd, "Z\n");
 	_exit(0);
 }
 
@@ -125,7 +105,7 @@ read_report(int fd, char *buf, size_t size)
 }
 
 static void
-take_line(const char *line, struct findings *f, struct guarantees *g)
+take_report_line(const char *line, struct findings *f, struct guarantees *g)
 {
 	size_t i;
 
@@ -139,7 +119,8 @@ take_line(const char *line, struct findings *f, struct guarantees *g)
 	}
 	for (i = 0; i < sizeof(letters); i++) {
 		if (line[0] == letters[i])
-			findings_add(f, (int)i, EX_CONFIG, "%s", line + 1);
+			findings_add(f, (enum finding_level)i, EX_CONFIG,
+			    "%s", line + 1);
 	}
 }
 
@@ -156,7 +137,7 @@ take_report(char *report, size_t len, struct findings *f,
 		len -= (size_t)(end - line) + 1;
 		if (strcmp(line, "Z") == 0)
 			return true;
-		take_line(line, f, g);
+		take_report_line(line, f, g);
 	}
 	return false;
 }
@@ -178,7 +159,7 @@ send_scout(struct plan *p, struct findings *f, struct guarantees *g)
 	}
 	if (pid == 0) {
 		close(fds[0]);
-		look_inside(p, fds[1]);
+		run_scout(p, fds[1]);
 	}
 	close(fds[1]);
 	if ((n = read_report(fds[0], report, sizeof(report))) == -1)
@@ -192,7 +173,7 @@ send_scout(struct plan *p, struct findings *f, struct guarantees *g)
 	findings_add(f, FINDING_ERROR, EX_CONFIG, "test: the process that "
 	    "looked at the application's files %s (is one of them hostile, "
 	    "or on a file system that hangs?)", n == -1 ?
-	    "said too much, or did not come to an end" : why);
+	    "reported too much or did not finish" : why);
 	return false;
 }
 
@@ -202,7 +183,7 @@ check_inside(struct plan *p, struct findings *f, struct guarantees *g)
 {
 	const char *why = NULL;
 
-	if (!p->root && rights_need_root(p))
+	if (!p->root && p->needs_root)
 		why = "only root can become another user or enter a jail";
 	else if (p->ident.user == NULL)
 		why = "the user is not known";
@@ -331,19 +312,17 @@ print_guarantees(const struct plan *p, const struct guarantees *g, bool known)
 
 /* Prints one kind of finding. Returns how many there are. */
 static unsigned int
-print_findings(const struct findings *f, int level, const char *name)
+print_findings(const struct findings *f, enum finding_level level,
+    const char *name)
 {
 	unsigned int n = 0;
 	size_t i;
 
 	for (i = 0; i < f->n; i++) {
-		if ((int)f->list[i].level != level)
+		if (f->list[i].level != level)
 			continue;
 		n++;
-		printf("%s: ", name);
-		preprint_text(f->list[i].text != NULL ? f->list[i].text :
-		    "out of memory");
-		putchar('\n');
+		printf("%s: %s\n", name, f->list[i].text);
 	}
 	return n;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* -t: what would stand in the way of a start, found before anything starts. */
+/* -t: finds what would make a start fail, without starting anything. */
 #ifndef PREFLIGHT_PREFLIGHT_H
 #define PREFLIGHT_PREFLIGHT_H
 
@@ -10,12 +10,13 @@
 
 /* preflight.c */
 /*
- * -t: looks at all the plan rests on, as the workers will see it: a child
- * enters the jail and gives up all rights as the supervisor would, and looks
- * from there. Creates nothing and connects to nothing. Adds to *f, prints
- * the plan, the guarantees that hold here and every finding on standard
- * output, and returns the exit status (0, or 78; with strict also for
- * warnings; an error of the plan's own keeps its status).
+ * Checks all that the plan depends on, as the workers will see it: a child
+ * enters the jail, gives up all rights as the supervisor would, and checks
+ * from there. Creates nothing and connects to nothing. Prints the plan, the
+ * guarantees that hold here and all findings, those in *f included, on
+ * standard output. Returns the exit status: 0, or the status of the plan's
+ * first error, else 78 for other errors and, with strict, for warnings; 74 if
+ * the output cannot be written.
  */
 int	 preflight_run(struct plan *p, struct findings *f, bool strict);
 

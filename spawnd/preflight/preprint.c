@@ -1,86 +1,27 @@
 /* SPDX-License-Identifier: ISC */
 /* The plan as "key: value" lines. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
 
 #include "base/base.h"
 #include "config/config.h"
 #include "preflight/inspect.h"
 
-static bool
-is_c1(unsigned char c)
-{
-	return c >= 0x80 && c < 0xa0;
-}
-
-/*
- * Bytes that a terminal would obey are shown as \xNN: the C0 set, DEL, and
- * the C1 set, be it as single bytes or as UTF-8.
- */
 static void
-show(const char *text, size_t len)
+print_text(const char *text)
 {
-	const unsigned char *s = (const unsigned char *)text;
-	unsigned int more = 0;		/* bytes of a UTF-8 character to come */
-	size_t i;
-
-	for (i = 0; i < len; i++) {
-		bool bad = s[i] < 0x20 || s[i] == 0x7f;
-
-		if (s[i] == 0xc2 && i + 1 < len && is_c1(s[i + 1]))
-			bad = true;
-		else if (is_c1(s[i]))
-			bad = more == 0 || s[i - 1] == 0xc2;
-		if (bad)
-			printf("\\x%02x", (unsigned int)s[i]);
-		else
-			putchar(s[i]);
-		if (s[i] >= 0xc0)
-			more = s[i] >= 0xf0 ? 3 : s[i] >= 0xe0 ? 2 : 1;
-		else
-			more = more > 0 && s[i] >= 0x80 ? more - 1 : 0;
-	}
-}
-
-void
-preprint_text(const char *text)
-{
-	show(text, strlen(text));
+	text_print(stdout, text, strlen(text));
 }
 
 static void
-print(const char *key, const char *value)
+print_value(const char *key, const char *value)
 {
 	if (value == NULL)
 		return;
 	printf("%s: ", key);
-	preprint_text(value);
+	print_text(value);
 	putchar('\n');
-}
-
-/* A word as a shell would take it. */
-static void
-print_word(const char *word)
-{
-	static const char special[] = " \t\n'\"\\$`*?;&|<>()#~";
-
-	if (word[0] != '\0' && strpbrk(word, special) == NULL) {
-		preprint_text(word);
-		return;
-	}
-	putchar('\'');
-	while (*word != '\0') {
-		size_t len = strcspn(word, "'");
-
-		show(word, len);
-		word += len;
-		if (*word == '\'') {
-			fputs("'\\''", stdout);
-			word++;
-		}
-	}
-	putchar('\'');
 }
 
 static void
@@ -92,8 +33,11 @@ print_application(const struct plan *p)
 		return;
 	fputs("application:", stdout);
 	for (i = 0; p->argv[i] != NULL; i++) {
+		char *word = text_quote(p->argv[i]);
+
 		putchar(' ');
-		print_word(p->argv[i]);
+		print_text(word != NULL ? word : p->argv[i]);
+		free(word);
 	}
 	putchar('\n');
 }
@@ -106,9 +50,9 @@ print_user(const struct ident *id)
 	if (id->user == NULL || id->group == NULL)
 		return;
 	fputs("user: ", stdout);
-	preprint_text(id->user);
+	print_text(id->user);
 	printf(" (uid %u), group ", id->uid);
-	preprint_text(id->group);
+	print_text(id->group);
 	printf(" (gid %u), groups", id->gid);
 	for (i = 0; i < id->ngroups; i++)
 		printf(" %u", id->groups[i]);
@@ -183,25 +127,19 @@ print_log(const struct plan *p)
 	const char *to = p->log != NULL ? p->log : c->log != NULL ? c->log :
 	    c->foreground ? "stderr" : "syslog";
 
-	print("log", to);
-	if (strcmp(to, "syslog") == 0 && c->facility >= LOG_LOCAL0 &&
-	    c->facility <= LOG_LOCAL7)
-		printf("syslog facility: local%d\n",
-		    (c->facility - LOG_LOCAL0) / (LOG_LOCAL1 - LOG_LOCAL0));
-	else if (strcmp(to, "syslog") == 0 && c->facility == LOG_DAEMON)
-		puts("syslog facility: daemon");
-	else if (strcmp(to, "syslog") == 0)
-		printf("syslog facility: number %d\n", c->facility >> 3);
+	print_value("log", to);
+	if (strcmp(to, "syslog") == 0)
+		print_value("syslog facility", c->facility);
 	printf("worker log: %s\n", modes[c->worker_log]);
 }
 
 static void
 print_control(const struct plan *p)
 {
-	print("control", p->control != NULL ? p->control : "none");
+	print_value("control", p->control != NULL ? p->control : "none");
 	if (p->control != NULL && !p->control_own)
 		printf("\tin it: %s\n", p->name);
-	print("status group", p->conf->status_group);
+	print_value("status group", p->conf->status_group);
 }
 
 void
@@ -210,13 +148,13 @@ preprint_plan(const struct plan *p)
 	const struct conf *c = p->conf;
 	size_t i;
 
-	print("name", p->name);
+	print_value("name", p->name);
 	print_application(p);
 	print_user(&p->ident);
-	print("jail", p->jail != NULL ? p->jail : "none");
-	print("working directory", p->chdir);
-	print("socket", p->where);
-	print("owner", p->who);
+	print_value("jail", p->jail != NULL ? p->jail : "none");
+	print_value("working directory", p->chdir);
+	print_value("socket", p->socket_name);
+	print_value("owner", p->socket_owner);
 	if (p->inherited == -1)
 		printf("backlog: %d\n", p->backlog);
 	print_pool(p);
@@ -224,13 +162,13 @@ preprint_plan(const struct plan *p)
 		puts("environment:");
 	for (i = 0; p->envp != NULL && p->envp[i] != NULL; i++) {
 		putchar('\t');
-		preprint_text(p->envp[i]);
+		print_text(p->envp[i]);
 		putchar('\n');
 	}
 	print_limits(c);
 	print_stop(c);
 	print_log(p);
 	print_control(p);
-	print("pidfile", p->pidfile);
+	print_value("pidfile", p->pidfile);
 	printf("no new privileges: %s\n", c->no_new_privs ? "yes" : "no");
 }

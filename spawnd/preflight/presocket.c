@@ -23,27 +23,6 @@
 #include "observe/observe.h"
 #include "preflight/inspect.h"
 
-/* A path as a shell would take it; buf has room for every byte quoted. */
-static void
-quote(const char *path, char *buf, size_t size)
-{
-	size_t n = 0;
-
-	if (strpbrk(path, " \t\n'\"\\$`*?;&|<>()#~[") == NULL) {
-		strlcpy(buf, path, size);
-		return;
-	}
-	buf[n++] = '\'';
-	for (; *path != '\0' && n + 6 < size; path++) {
-		if (*path == '\'')
-			n += strlcpy(buf + n, "'\\''", size - n);
-		else
-			buf[n++] = *path;
-	}
-	buf[n++] = '\'';
-	buf[n] = '\0';
-}
-
 /* The directory the socket is to be in, as the host sees it. */
 static void
 host_path(const struct plan *p, char *buf, size_t size)
@@ -59,23 +38,25 @@ host_path(const struct plan *p, char *buf, size_t size)
 static void
 say_no_directory(const struct plan *p, struct findings *f, int error)
 {
-	char dir[ERR_SIZE / 2], quoted[ERR_SIZE], advice[2 * ERR_SIZE] = "";
+	char dir[ERR_SIZE / 2], advice[2 * ERR_SIZE] = "", *quoted;
 
 	host_path(p, dir, sizeof(dir));
-	quote(dir, quoted, sizeof(quoted));
+	quoted = text_quote(dir);
 	/* The workers' own would let them lead the web server elsewhere. */
-	if (error == ENOENT)
+	if (error == ENOENT && quoted != NULL)
 		snprintf(advice, sizeof(advice), " (install -d %s-m 0755 %s)",
-		    p->root || rights_need_root(p) ? "-o root -g root " : "",
+		    p->root || p->needs_root ? "-o root -g root " : "",
 		    quoted);
+	free(quoted);
 	findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its directory "
-	    "%s: %s%s%s", p->where, dir, error == ENOENT ? "does not exist" :
-	    error == ENOTDIR ? "is not a directory" : path_reason(error),
-	    advice, p->note);
+	    "%s: %s%s%s", p->socket_name, dir,
+	    error == ENOENT ? "does not exist" : error == ENOTDIR ?
+	    "is not a directory" : path_reason(error),
+	    advice, p->jail_reason);
 }
 
 static void
-check_path(const struct plan *p, struct findings *f)
+check_socket_path(const struct plan *p, struct findings *f)
 {
 	struct stat st;
 	int dir;
@@ -89,23 +70,23 @@ check_path(const struct plan *p, struct findings *f)
 		return;
 	}
 	/* A plain user who tests root's plan need not be able to write. */
-	if ((p->root || !rights_need_root(p)) &&
+	if ((p->root || !p->needs_root) &&
 	    faccessat(dir, ".", W_OK | X_OK, 0) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its "
-		    "directory: cannot be written: %s", p->where,
+		    "directory: cannot be written: %s", p->socket_name,
 		    strerror(errno));
-	if (fstatat(dir, p->socket_name, &st, AT_SYMLINK_NOFOLLOW) == -1) {
+	if (fstatat(dir, p->socket_file, &st, AT_SYMLINK_NOFOLLOW) == -1) {
 		if (errno != ENOENT)
 			findings_add(f, FINDING_ERROR, EX_CONFIG,
-			    "socket: %s: %s", p->where, strerror(errno));
+			    "socket: %s: %s", p->socket_name, strerror(errno));
 	} else if (!S_ISSOCK(st.st_mode))
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: exists "
 		    "and is not a socket (remove it, or name another)",
-		    p->where);
+		    p->socket_name);
 	else
-		findings_add(f, FINDING_NOTE, 0, "socket: %s: is there "
-		    "already (a start replaces it if nobody listens on it)",
-		    p->where);
+		findings_add(f, FINDING_NOTE, 0, "socket: %s: already exists "
+		    "(a start replaces it if nobody listens on it)",
+		    p->socket_name);
 	close(dir);
 }
 
@@ -198,7 +179,7 @@ check_address(const struct plan *p, struct findings *f)
 		((struct sockaddr_in6 *)&ss)->sin6_port = 0;
 	if (fd == -1 || bind(fd, (struct sockaddr *)&ss, p->addrlen) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "bind: %s: %s",
-		    p->where, strerror(errno));
+		    p->socket_name, strerror(errno));
 	if (fd != -1)
 		close(fd);
 }
@@ -211,18 +192,19 @@ presocket_check(const struct plan *p, struct findings *f)
 	if (p->addr.ss_family == AF_INET || p->addr.ss_family == AF_INET6) {
 		if (!is_loopback(&p->addr))
 			findings_add(f, FINDING_WARNING, EX_CONFIG,
-			    "address: %s: FastCGI has no authentication: who "
-			    "can reach this address can run the application "
-			    "with any parameters (listen on %s or a unix "
-			    "socket, or filter)", p->where, DEFAULT_ADDRESS);
+			    "address: %s: FastCGI has no authentication: "
+			    "whoever can reach this address can run the "
+			    "application with any parameters (listen on %s or "
+			    "a unix socket, or filter)", p->socket_name,
+			    DEFAULT_ADDRESS);
 		if (p->inherited == -1 && p->addrlen > 0)
 			check_address(p, f);
 	}
 	if (p->inherited != -1)
 		return;
-	if (p->socket_dir != NULL && p->socket_name != NULL &&
-	    p->who != NULL) {
-		check_path(p, f);
+	if (p->socket_dir != NULL && p->socket_file != NULL &&
+	    p->socket_owner != NULL) {
+		check_socket_path(p, f);
 		note_connect(p, f);
 		note_way(p, f);
 	}

@@ -2,7 +2,6 @@
 /* The first moments of the process, and its way into the background. */
 #include <sys/wait.h>
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -56,7 +55,7 @@ daemonize_sanitize(int keep, struct err *e)
 
 /* A signal meant for the start is the supervisor's, not ours. */
 static void
-forward(int signo)
+forward_signal(int signo)
 {
 	int saved = errno;
 
@@ -64,31 +63,20 @@ forward(int signo)
 	errno = saved;
 }
 
-/* C1 control characters are two bytes in UTF-8, and terminals heed them. */
-static bool
-is_control(const char *text, size_t i)
-{
-	unsigned char c = (unsigned char)text[i];
-
-	return iscntrl(c) || (i > 0 && text[i - 1] == '\xc2' && c >= 0x80 &&
-	    c < 0xa0);
-}
-
 /*
  * Paths and workers' words may hold anything; a terminal gets to see plain
  * lines, each under our name.
  */
 static void
-say(int status, const char *text)
+print_lines(int status, const char *text)
 {
 	FILE *f = status == 0 ? stdout : stderr;
-	size_t i, len;
+	size_t len;
 
 	for (; *text != '\0'; text += len + (text[len] == '\n')) {
 		len = strcspn(text, "\n");
 		fprintf(f, "%s: ", getprogname());
-		for (i = 0; i < len; i++)
-			fputc(is_control(text, i) ? '?' : text[i], f);
+		text_print(f, text, len);
 		fputc('\n', f);
 	}
 	fflush(f);
@@ -96,11 +84,11 @@ say(int status, const char *text)
 
 /* The first process: waits for the outcome and exits with it. */
 static void __attribute__((noreturn))
-await(int fd, pid_t pid)
+await_start(int fd, pid_t pid)
 {
 	static const int forwarded[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM,
 	    SIGUSR1, SIGUSR2 };
-	struct sigaction sa = { .sa_handler = forward };
+	struct sigaction sa = { .sa_handler = forward_signal };
 	struct outcome o = { 0, "" };
 	size_t i, got = 0;
 	ssize_t n;
@@ -126,7 +114,7 @@ await(int fd, pid_t pid)
 	/* When a failed start is reported, nothing of it is left. */
 	if (o.status != 0)
 		end_await(pid, &status, -1);
-	say(o.status, o.text);
+	print_lines(o.status, o.text);
 	_exit(o.status);
 }
 
@@ -153,7 +141,7 @@ daemonize_start(const struct plan *p, struct err *e)
 		return err_set(e, EX_OSERR, "fork: %s", strerror(errno));
 	if (pid != 0) {
 		close(fds[1]);
-		await(fds[0], pid);
+		await_start(fds[0], pid);
 	}
 	close(fds[0]);
 	channel = fds[1];
@@ -198,12 +186,12 @@ daemonize_outcome(int status, const char *text)
 	log_outcome(status, text);
 	if (channel == -1) {
 		if (status != 0)
-			say(status, text);
+			print_lines(status, text);
 		return;
 	}
 	/* Who has words of their own does not know of a log. */
 	if (status == 0 && outcome == NULL && log_complaint()[0] != '\0')
-		say(-1, log_complaint());
+		print_lines(-1, log_complaint());
 	if (status == 0 && outcome != NULL)
 		snprintf(o.text, sizeof(o.text), "%s%d", outcome,
 		    (int)getpid());

@@ -44,8 +44,25 @@ verify_groups(const struct ident *id, struct err *e)
 	    memcmp(have, id->groups, n * sizeof(gid_t)) == 0;
 	free(have);
 	if (!same)
-		return err_set(e, EX_OSERR, "groups: the kernel did not take "
+		return err_set(e, EX_OSERR, "groups: the kernel did not set "
 		    "the list");
+	return 0;
+}
+
+static int
+verify_ids(const struct ident *id, struct err *e)
+{
+	uid_t ru, eu, su;
+	gid_t rg, eg, sg;
+
+	if (getresuid(&ru, &eu, &su) == -1 || getresgid(&rg, &eg, &sg) == -1)
+		return err_set(e, EX_OSERR, "ids: %s", strerror(errno));
+	if (ru != id->uid || eu != id->uid || su != id->uid ||
+	    rg != id->gid || eg != id->gid || sg != id->gid)
+		return err_set(e, EX_OSERR, "ids: still uid %u/%u/%u, gid "
+		    "%u/%u/%u", ru, eu, su, rg, eg, sg);
+	if (id->uid != 0 && setuid(0) == 0)
+		return err_set(e, EX_OSERR, "ids: root could be regained");
 	return 0;
 }
 
@@ -59,7 +76,7 @@ change_root(struct plan *p, struct err *e)
 		    fchdir(p->jail_fd) == -1 || chroot(".") == -1)
 			return err_set(e, err_status(errno, EX_OSERR),
 			    "chroot: %s: %s%s", p->jail, strerror(errno),
-			    p->note);
+			    p->jail_reason);
 		if (stat("/", &have) == -1 || have.st_ino != want.st_ino ||
 		    have.st_dev != want.st_dev)
 			return err_set(e, EX_OSERR, "chroot: %s: the root "
@@ -91,7 +108,8 @@ jail_enter(struct plan *p, struct guarantees *g, struct err *e)
 		return -1;
 	if (p->stays_root)
 		return 0;	/* as it was asked for */
-	if (jail_drop(p, e) == -1 || jail_verify(p, g, e) == -1)
+	if (jail_drop(p, e) == -1 || verify_ids(id, e) == -1 ||
+	    jail_verify(p, g, e) == -1)
 		return -1;
 	if (id->change)
 		return verify_groups(id, e);

@@ -74,31 +74,12 @@ jail_drop(const struct plan *p, struct err *e)
 	return 0;
 }
 
-static int
-verify_ids(const struct ident *id, struct err *e)
-{
-	uid_t ru, eu, su;
-	gid_t rg, eg, sg;
-
-	if (getresuid(&ru, &eu, &su) == -1 || getresgid(&rg, &eg, &sg) == -1)
-		return err_set(e, EX_OSERR, "ids: %s", strerror(errno));
-	if (ru != id->uid || eu != id->uid || su != id->uid ||
-	    rg != id->gid || eg != id->gid || sg != id->gid)
-		return err_set(e, EX_OSERR, "ids: still uid %u/%u/%u, gid "
-		    "%u/%u/%u", ru, eu, su, rg, eg, sg);
-	if (id->uid != 0 && setuid(0) == 0)
-		return err_set(e, EX_OSERR, "ids: root could be regained");
-	return 0;
-}
-
 int
 jail_verify(const struct plan *p, struct guarantees *g, struct err *e)
 {
 	struct __user_cap_data_struct data[2];
 	int cap, r;
 
-	if (verify_ids(&p->ident, e) == -1)
-		return -1;
 	if (get_caps(data) == -1)
 		return err_set(e, EX_OSERR, "capabilities: %s",
 		    strerror(errno));

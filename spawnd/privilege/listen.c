@@ -63,10 +63,10 @@ open_tcp(const struct plan *p, struct err *e)
 		err_set(e, EX_OSERR, "setsockopt: %s", strerror(errno));
 	else if (bind(fd, (const struct sockaddr *)&p->addr, p->addrlen) == -1)
 		err_set(e, err_status(errno, EX_CANTCREAT), "bind: %s: %s",
-		    p->where, errno == EADDRINUSE ?
+		    p->socket_name, errno == EADDRINUSE ?
 		    "in use by another process" : strerror(errno));
 	else if (listen(fd, p->backlog) == -1)
-		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->where,
+		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
 		    errno == EADDRINUSE ? "in use by another process" :
 		    strerror(errno));
 	else
@@ -87,8 +87,9 @@ lock_directory(const struct plan *p, int dir, struct err *e)
 			    p->socket_dir, strerror(errno));
 		/* No start takes that long: somebody wants to prevent it. */
 		if (waited >= DIR_LOCK_MS) {
-			log_warn("socket: %s: its directory is locked by "
-			    "another process, whoever that is", p->where);
+			log_warn("socket: %s: another process keeps its "
+			    "directory locked (the start goes on without the "
+			    "lock)", p->socket_name);
 			return 0;
 		}
 		poll(NULL, 0, 10);
@@ -118,7 +119,7 @@ static int
 check_stale(const struct plan *p, const struct stat *st, struct err *e)
 {
 	struct sockaddr_un un;
-	socklen_t len = unix_address(p->socket_name, &un);
+	socklen_t len = unix_address(p->socket_file, &un);
 	char holder[80] = "in use";
 	int fd, error = 0;
 
@@ -134,8 +135,8 @@ check_stale(const struct plan *p, const struct stat *st, struct err *e)
 	/* ENOENT: whoever had it removed it this very moment. */
 	if (error == ECONNREFUSED || error == ENOENT)
 		return 0;
-	return err_set(e, EX_CANTCREAT, "socket: %s: %s%s", p->where, holder,
-	    error == EAGAIN ? ", with a full backlog" : "");
+	return err_set(e, EX_CANTCREAT, "socket: %s: %s%s", p->socket_name,
+	    holder, error == EAGAIN ? ", with a full backlog" : "");
 }
 
 /* Removes a socket that nobody listens on; touches nothing else. */
@@ -145,29 +146,30 @@ remove_stale(const struct plan *p, int dir, struct err *e)
 	struct stat before, after;
 	int again = 0;
 
-	if (fstatat(dir, p->socket_name, &before, AT_SYMLINK_NOFOLLOW) == -1) {
+	if (fstatat(dir, p->socket_file, &before, AT_SYMLINK_NOFOLLOW) == -1) {
 		if (errno == ENOENT)
 			return 0;
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "socket: %s: %s", p->where, strerror(errno));
+		    "socket: %s: %s", p->socket_name, strerror(errno));
 	}
 	if (!S_ISSOCK(before.st_mode))
 		return err_set(e, EX_CANTCREAT, "socket: %s: exists and is "
-		    "not a socket (remove it, or name another)", p->where);
+		    "not a socket (remove it, or name another)",
+		    p->socket_name);
 	if (check_stale(p, &before, e) == -1)
 		return -1;
-	if (fstatat(dir, p->socket_name, &after, AT_SYMLINK_NOFOLLOW) == -1)
+	if (fstatat(dir, p->socket_file, &after, AT_SYMLINK_NOFOLLOW) == -1)
 		again = errno != ENOENT;
 	else if (after.st_ino != before.st_ino || after.st_dev !=
 	    before.st_dev || !S_ISSOCK(after.st_mode))
 		again = 1;
-	else if (unlinkat(dir, p->socket_name, 0) == -1 && errno != ENOENT)
+	else if (unlinkat(dir, p->socket_file, 0) == -1 && errno != ENOENT)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "socket: %s: stale, and cannot be removed: %s", p->where,
-		    strerror(errno));
+		    "socket: %s: is stale and cannot be removed: %s",
+		    p->socket_name, strerror(errno));
 	if (again)
-		return err_set(e, EX_CANTCREAT, "socket: %s: somebody else "
-		    "keeps changing it", p->where);
+		return err_set(e, EX_CANTCREAT, "socket: %s: another process "
+		    "keeps changing it", p->socket_name);
 	return 0;
 }
 
@@ -177,10 +179,10 @@ unbind(const struct plan *p, int dir)
 {
 	struct stat st;
 
-	if (fstatat(dir, p->socket_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	if (fstatat(dir, p->socket_file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    S_ISSOCK(st.st_mode) && st.st_ino == bound.st_ino &&
 	    st.st_dev == bound.st_dev)
-		unlinkat(dir, p->socket_name, 0);
+		unlinkat(dir, p->socket_file, 0);
 	memset(&bound, 0, sizeof(bound));
 }
 
@@ -188,7 +190,7 @@ static int
 bind_unix(const struct plan *p, int dir, int fd, struct err *e)
 {
 	struct sockaddr_un un;
-	socklen_t len = unix_address(p->socket_name, &un);
+	socklen_t len = unix_address(p->socket_file, &un);
 	mode_t old;
 	int r;
 
@@ -198,16 +200,16 @@ bind_unix(const struct plan *p, int dir, int fd, struct err *e)
 	umask(old);
 	if (r == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "bind: %s: %s", p->where, strerror(errno));
-	if (fstatat(dir, p->socket_name, &bound, AT_SYMLINK_NOFOLLOW) == -1)
+		    "bind: %s: %s", p->socket_name, strerror(errno));
+	if (fstatat(dir, p->socket_file, &bound, AT_SYMLINK_NOFOLLOW) == -1)
 		memset(&bound, 0, sizeof(bound));
-	if (jail_chown_socket(dir, p->socket_name, p->socket_mode,
+	if (jail_chown_socket(dir, p->socket_file, p->socket_mode,
 	    p->socket_uid, p->socket_gid) == -1)
 		err_set(e, err_status(errno, EX_CANTCREAT), "chown: %s: %s",
-		    p->where, errno == ENOTSOCK ?
-		    "somebody else has replaced it" : strerror(errno));
+		    p->socket_name, errno == ENOTSOCK ?
+		    "another process has replaced it" : strerror(errno));
 	else if (listen(fd, p->backlog) == -1)
-		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->where,
+		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
 		    strerror(errno));
 	else
 		r = 1;
@@ -260,12 +262,12 @@ open_unix(const struct plan *p, struct err *e)
 
 	if ((dir = open_directory(p)) == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "socket: %s: its directory: %s", p->where,
+		    "socket: %s: its directory: %s", p->socket_name,
 		    path_reason(errno));
 	if (lock_directory(p, dir, e) == 0) {
 		if (fchdir(dir) == -1)
 			err_set(e, err_status(errno, EX_OSERR),
-			    "socket: %s: its directory: %s", p->where,
+			    "socket: %s: its directory: %s", p->socket_name,
 			    strerror(errno));
 		else
 			fd = make_unix(p, dir, e);
@@ -293,7 +295,7 @@ listen_open(const struct plan *p, struct err *e)
 		fd = p->addr.ss_family == AF_UNIX ? open_unix(p, e) :
 		    open_tcp(p, e);
 	if (fd == -1) {
-		strlcat(e->text, p->note, sizeof(e->text));
+		strlcat(e->text, p->jail_reason, sizeof(e->text));
 		return -1;
 	}
 	if (dup2(fd, STDIN_FILENO) == -1) {
@@ -343,7 +345,6 @@ listen_remove(const struct plan *p)
 {
 	/* Once in the jail its root is ours, and jail_fd is closed. */
 	bool jailed = p->jail != NULL && p->jail_fd == -1;
-	struct stat st;
 	int dir;
 
 	if (p->addr.ss_family != AF_UNIX || bound.st_ino == 0 ||
@@ -353,9 +354,6 @@ listen_remove(const struct plan *p)
 	    p->socket_dir);
 	if (dir == -1)
 		return;
-	if (fstatat(dir, p->socket_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISSOCK(st.st_mode) && st.st_ino == bound.st_ino &&
-	    st.st_dev == bound.st_dev)
-		unlinkat(dir, p->socket_name, 0);
+	unbind(p, dir);
 	close(dir);
 }

@@ -18,22 +18,22 @@ static int dir = -1;
 static bool filled;
 
 static int
-check(const char *opt, const char *path, struct err *e)
+check_pidfile(const char *opt, const char *path, struct err *e)
 {
 	struct stat st;
 
 	if (fstat(file, &st) == -1 || !S_ISREG(st.st_mode) ||
 	    st.st_nlink != 1)
-		return err_set(e, EX_CANTCREAT, "%s: %s: is not a file of "
-		    "its own", opt, path);
+		return err_set(e, EX_CANTCREAT, "%s: %s: is not a regular file "
+		    "with a single hard link", opt, path);
 	if (!pidlock_is_pid(file))
-		return err_set(e, EX_CANTCREAT, "%s: %s: is not a pidfile: "
-		    "there is something else in it", opt, path);
+		return err_set(e, EX_CANTCREAT, "%s: %s: is not a pidfile: it "
+		    "contains something else", opt, path);
 	return 0;
 }
 
 static int
-fill(const struct plan *p, mode_t mode, struct err *e)
+fill_pidfile(const struct plan *p, mode_t mode, struct err *e)
 {
 	if (pidlock_fill(file, mode) == -1)
 		return err_set(e, EX_CANTCREAT, "%s: %s: %s",
@@ -65,8 +65,8 @@ pidfile_lock(const struct plan *p, struct err *e)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "%s: %s: %s", opt, path, errno == ELOOP ? "is a link" :
 		    strerror(errno));
-	if (check(opt, path, e) == -1 ||
-	    (!public && fill(p, 0600, e) == -1)) {
+	if (check_pidfile(opt, path, e) == -1 ||
+	    (!public && fill_pidfile(p, 0600, e) == -1)) {
 		close(file);
 		file = -1;
 		return -1;
@@ -83,7 +83,7 @@ pidfile_publish(const struct plan *p, struct err *e)
 {
 	if (p->pidfile == NULL || !p->conf->pidfile_public)
 		return 0;
-	return fill(p, 0644, e);
+	return fill_pidfile(p, 0644, e);
 }
 
 /*
@@ -91,7 +91,7 @@ pidfile_publish(const struct plan *p, struct err *e)
  * successor. Not filled by us it is another's, unless it was made just now.
  */
 static bool
-is_ours(void)
+is_own_pid(void)
 {
 	char own[16], buf[16];
 	int len = filled ? snprintf(own, sizeof(own), "%d\n",
@@ -109,7 +109,7 @@ pidfile_clear(const struct plan *p)
 
 	if (file == -1)
 		return;
-	if (is_ours()) {
+	if (is_own_pid()) {
 		/* Whoever reads it from now on learns nothing wrong. */
 		if (ftruncate(file, 0) == -1)
 			log_warn("%s: %s: %s", OPT(p->conf, pidfile),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What is done with the rights spawnd was started with, and how they are given
- * away for good.
+ * What spawnd does with the rights it was started with, and how it gives them
+ * up for good.
  */
 #ifndef PRIVILEGE_PRIVILEGE_H
 #define PRIVILEGE_PRIVILEGE_H
@@ -10,138 +10,145 @@
 #include "config/config.h"
 #include "observe/observe.h"
 
-#define OUTCOME_SIZE		3072	/* of all lines about the start */
-#define DIR_LOCK_MS		5000	/* wait for a directory's lock */
+#define OUTCOME_SIZE		3072	/* bytes of all lines of an outcome */
+#define DIR_LOCK_MS		5000	/* the wait for a directory's lock */
 
 /* daemonize.c */
 /*
- * Makes descriptors 0 to 2 open (on /dev/null where they are not) and
- * closes all others but the `keep` first ones, so that nothing inherited
- * leaks into a worker. Returns 0, or -1 with *e set.
+ * Opens descriptors 0 to 2 on /dev/null where they are closed, and closes all
+ * above 2 but for the first `keep`, so that nothing inherited leaks into a
+ * worker. Returns 0, or -1 with *e set (71).
  */
 int	 daemonize_sanitize(int keep, struct err *e);
 /*
- * Takes the plan's pool into the background: forks, starts a session, moves
- * to "/", takes its title. Returns 0 in the child. The first process does not
- * return: it waits until the child calls daemonize_outcome() or ends, prints
- * the line and exits with the status. Returns -1 with *e set when no child
- * could be made.
+ * Moves the process into the background: forks, starts a session, changes to
+ * "/" and sets the plan's process title. Returns 0 in the child, or -1 with *e
+ * set (71). The parent does not return: it waits until the child calls
+ * daemonize_outcome() or ends, prints the text and exits with the status.
  */
 int	 daemonize_start(const struct plan *p, struct err *e);
 /*
- * Reports how the start went, in one or more lines. With status 0 and in the
- * background, standard output and (unless it is the log) error go to
- * /dev/null after that. In the foreground a success is only logged. At most
+ * Reports how the start went: 0 or an exit status, and one or more lines. In
+ * the background, standard output, and standard error unless it is the log,
+ * go to /dev/null after that. In the foreground a success is only logged. Only
  * the first call has an effect.
  */
 void	 daemonize_outcome(int status, const char *text);
-/* /dev/null, for a worker whose output nobody wants. */
+/* A descriptor of /dev/null, for a worker whose output is dropped. */
 int	 daemonize_null(void);
-/* True until daemonize_outcome() was called: the start is not over. */
+/* Is the start still going on, that is, without daemonize_outcome()? */
 bool	 daemonize_starting(void);
 
 /* pidfile.c */
 /*
- * Creates, locks and fills the plan's pidfile, before the jail; one that is
- * public, which cannot be locked, is only looked at. Returns 0, or -1 with *e
- * set (73, 77).
+ * Creates, locks and fills the plan's pidfile; to be called before the jail is
+ * entered. A public one, which cannot be locked, is opened and left as it is.
+ * Returns 0, or -1 with *e set (73, 77).
  */
 int	 pidfile_lock(const struct plan *p, struct err *e);
 /*
- * Fills one that is public, once the listen socket has shown that it is
- * nobody else's. Returns 0, or -1 with *e set (73).
+ * Fills a public pidfile, once the listen socket has shown that no other pool
+ * uses it. Returns 0, or -1 with *e set (73).
  */
 int	 pidfile_publish(const struct plan *p, struct err *e);
-/* Empties it and, where that is still possible, removes it. */
+/* Empties the pidfile and, where that is still possible, removes it. */
 void	 pidfile_clear(const struct plan *p);
 
 /* terminal.c */
 /*
- * Looks for our controlling terminal, before the jail: the descriptor is kept
- * for terminal_leave(). Most often there is none.
+ * Opens our controlling terminal, if there is one, and keeps it open for
+ * terminal_leave(); to be called before the jail is entered.
  */
 void	 terminal_open(void);
 /*
  * In a new child, which does not lead the session: gives up the controlling
- * terminal and reads that back. Async-signal-safe. Returns 0, or -1 with
- * errno set: it still has one.
+ * terminal and verifies that. Async-signal-safe. Returns 0, or -1 with errno
+ * set if the child still has one.
  */
 int	 terminal_leave(void);
 /*
- * The same for a process that may lead the session, whose other processes
- * then lose the terminal, too. We are not ended by the SIGHUP that follows.
+ * The same for a process that may lead the session; then the terminal is lost
+ * to the whole session. The SIGHUP that follows is ignored.
  */
 int	 terminal_leave_session(void);
 
 /* listen.c */
 /*
- * No new connections from now on, where that does no harm to those that wait:
- * a unix socket's file is removed if the rights of this moment allow it, at a
- * TCP socket new ones are refused. Returns false where they cannot be kept
- * out: then only a single one can wait at a time.
+ * Keeps new connections out, without harm to those that wait: a unix socket's
+ * file is removed if our present rights allow it, a TCP socket refuses them.
+ * Returns false where they cannot be kept out; then the backlog is cut, so
+ * that only one can wait at a time.
  */
 bool	 listen_refuse(const struct plan *p);
-/* None at all: a unix socket is shut down. Those that wait can be accepted. */
+/*
+ * Shuts a unix socket down, so that nobody can connect; those that wait can
+ * still be accepted. A TCP socket is left as it is.
+ */
 void	 listen_shut(const struct plan *p);
 /*
- * Creates, binds and listens on the plan's socket, or takes the inherited
- * one, and puts it on descriptor 0. Returns 0, or -1 with *e set (73, 77, 71)
- * and nothing left behind.
+ * Creates, binds and listens on the plan's socket, or takes the inherited one,
+ * and makes it descriptor 0. Returns 0, or -1 with *e set (71, 73, 77); then
+ * nothing is left behind.
  */
 int	 listen_open(const struct plan *p, struct err *e);
 /*
- * Clears O_NONBLOCK on descriptor 0: all its holders share the flag, and
- * one worker that sets it makes the others leave. Cheap; errors are ignored.
+ * Clears O_NONBLOCK on descriptor 0. All its holders share the flag, and the
+ * accept(2) of other workers fails once one of them has set it. Cheap; errors
+ * are ignored.
  */
 void	 listen_blocking(void);
 /*
- * Removes the unix socket if it is still the one listen_open() made and the
- * rights of that moment allow it.
+ * Removes the unix socket if it is still the one that listen_open() made and
+ * our present rights allow it.
  */
 void	 listen_remove(const struct plan *p);
 
 /* refuse_linux.c, refuse_none.c: the same name on every system */
 /*
- * Refuses new TCP connections at a listening socket; those that wait in its
- * queue or are in their handshake stay. For ever, and for all who hold it.
- * Returns 0, or -1 with errno set.
+ * Has a listening TCP socket refuse new connections, for good and for all its
+ * holders; those in its queue and in their handshake are kept. Returns 0, or
+ * -1 with errno set.
  */
 int	 refuse_new(int fd);
 
 /* jail.c */
 /*
- * Gives up every privilege: supplementary groups, root directory, ids and
- * capabilities, in that order, then reads each back from the kernel. The
- * working directory is "/" afterwards. Returns 0 with *g filled, or -1 with
- * *e set (77, 71); there is no way back from a partial drop, so the caller
- * must end.
+ * Sets the supplementary groups, changes the root directory, and gives up ids
+ * and capabilities, in that order; then verifies each by what the kernel says.
+ * The working directory is the plan's cwd_fd or "/" afterwards. Where the
+ * plan stays root, only the root directory changes. Returns 0 with *g filled,
+ * or -1 with *e set (71, 77); nothing undoes a partial drop, so the caller
+ * must end then.
  */
 int	 jail_enter(struct plan *p, struct guarantees *g, struct err *e);
 
 /* jail_linux.c, jail_posix.c: the same names on every system */
 /*
- * Drops ids (where id->change) and capabilities, and forbids new ones and
- * inspection by others. Returns 0, or -1 with *e set.
+ * Changes ids (where the plan's ident says so), drops capabilities, and has
+ * the kernel deny new ones, and inspection by other processes. Returns 0, or
+ * -1 with *e set (71, 77).
  */
 int	 jail_drop(const struct plan *p, struct err *e);
-/* Reads the ids and rights back. Returns 0 with *g filled, or -1 with *e. */
+/*
+ * Verifies all of it but the ids. Returns 0 with bounding_empty and
+ * no_new_privs of *g set, or -1 with *e set (71).
+ */
 int	 jail_verify(const struct plan *p, struct guarantees *g,
 	    struct err *e);
 /*
- * Makes this process the parent of what its dead children leave behind, so
- * that it can be reaped. Fails silently: then init does that.
+ * Makes this process the subreaper of its descendants, so that it becomes the
+ * parent of dead workers' children. On failure init remains that.
  */
 void	 jail_adopt(void);
 /*
- * In a new child: asks for SIGTERM when the parent dies. Async-signal-safe.
- * Returns 0, or -1 when that parent has died already or on failure.
+ * In a new child of `parent`: has SIGTERM sent to it when that dies.
+ * Async-signal-safe. Returns 0, or -1 on failure or if the parent has died.
  */
 int	 jail_tie(pid_t parent);
 /*
- * Gives the unix socket `name` in directory dir, which this process has just
- * bound with that mode, to uid and gid; never anything else that may have
- * taken its place. Returns 0, or -1 with errno set (ENOTSOCK: it was
- * replaced).
+ * Gives the unix socket `name` in directory dir to uid and gid, if it is the
+ * one that this process has just bound with that mode. Returns 0, or -1 with
+ * errno set (ENOTSOCK: another file has taken its place).
  */
 int	 jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	    gid_t gid);

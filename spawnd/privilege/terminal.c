@@ -21,7 +21,7 @@ static int terminal = -1;
 
 /* Where /dev/tty is missing, a descriptor can still be the terminal. */
 static int
-find_inherited(void)
+find_terminal(void)
 {
 	int fd;
 
@@ -42,9 +42,10 @@ terminal_open(void)
 	if (terminal != -1 || errno == ENXIO)	/* ENXIO: there is none */
 		return;
 	error = errno;
-	if ((terminal = find_inherited()) == -1 && error != ENOENT)
-		log_warn("terminal: /dev/tty: %s (if there is one, the workers "
-		    "keep it: start spawnd by setsid)", strerror(error));
+	if ((terminal = find_terminal()) == -1 && error != ENOENT)
+		log_warn("terminal: /dev/tty: %s (if there is a terminal, the "
+		    "workers keep it: start spawnd with setsid)",
+		    strerror(error));
 }
 
 int

@@ -13,7 +13,7 @@
 static const char hex[] = "0123456789abcdef";
 
 static bool
-is_control(char c)
+is_control_byte(char c)
 {
 	return (unsigned char)c < 0x20 || c == 0x7f;
 }
@@ -37,7 +37,7 @@ proto_next(struct proto_input *in, char *line)
 	in->len -= used;
 	memmove(in->buf, in->buf + used, in->len);
 	for (i = 0; i < len; i++) {
-		if (is_control(line[i]) && line[i] != '\t')
+		if (is_control_byte(line[i]) && line[i] != '\t')
 			return PROTO_JUNK;
 	}
 	return PROTO_GOT;
@@ -88,7 +88,7 @@ proto_range(const char *s, unsigned int max, unsigned int *from,
 }
 
 static void
-put(struct proto_output *o, const char *s, size_t len)
+put_bytes(struct proto_output *o, const char *s, size_t len)
 {
 	size_t size = o->size;
 	char *buf;
@@ -112,7 +112,7 @@ put(struct proto_output *o, const char *s, size_t len)
 static void
 put_string(struct proto_output *o, const char *s)
 {
-	put(o, s, strlen(s));
+	put_bytes(o, s, strlen(s));
 }
 
 /* Bytes as they stand in a value, at most max of them. */
@@ -123,7 +123,7 @@ put_escaped(struct proto_output *o, const char *s, bool blanks, size_t max)
 	size_t n, used = 0;
 
 	for (; *s != '\0'; s++, used += n) {
-		bool plain = !is_control(*s) && *s != '\\' &&
+		bool plain = !is_control_byte(*s) && *s != '\\' &&
 		    (blanks || *s != ' ');
 
 		n = plain ? 1 : sizeof(code);
@@ -131,7 +131,7 @@ put_escaped(struct proto_output *o, const char *s, bool blanks, size_t max)
 			return;
 		code[2] = hex[(unsigned char)*s >> 4];
 		code[3] = hex[*s & 15];
-		put(o, plain ? s : code, n);
+		put_bytes(o, plain ? s : code, n);
 	}
 }
 
@@ -246,7 +246,7 @@ hex_value(char c)
 
 /* Undoes \xNN in place. Returns 0, or -1 if it is not well formed. */
 static int
-unescape(char *s)
+undo_escapes(char *s)
 {
 	char *to = s;
 	int high, low;
@@ -274,7 +274,7 @@ parse_error(char *rest, struct proto_record *r)
 
 	if (status == NULL || rest == NULL || status[0] == '\0' ||
 	    strspn(status, "0123456789") != strlen(status) ||
-	    unescape(rest) == -1)
+	    undo_escapes(rest) == -1)
 		return -1;
 	r->n = 2;
 	r->fields[0].key = "status";
@@ -302,7 +302,7 @@ proto_parse(char *line, struct proto_record *r)
 		    r->n == PROTO_FIELDS)
 			return -1;
 		*value++ = '\0';
-		if (!is_name(word) || unescape(value) == -1)
+		if (!is_name(word) || undo_escapes(value) == -1)
 			return -1;
 		r->fields[r->n].key = word;
 		r->fields[r->n++].value = value;
@@ -338,78 +338,4 @@ proto_get_number(const struct proto_record *r, const char *key, double *value)
 		return false;
 	*value = strtod(s, NULL);
 	return true;
-}
-
-size_t
-proto_utf8(const char *s)
-{
-	const unsigned char *p = (const unsigned char *)s;
-	unsigned int min, code;
-	size_t i, n;
-
-	if (p[0] < 0x80)
-		return 1;
-	n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-	if (p[0] < 0xc2 || p[0] > 0xf4)
-		return 0;
-	code = p[0] & (0xffU >> (n + 1));
-	for (i = 1; i < n; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (p[i] & 0x3fU);
-	}
-	min = n == 2 ? 0x80 : n == 3 ? 0x800 : 0x10000;
-	if (code < min || code > 0x10ffff || (code >= 0xd800 &&
-	    code <= 0xdfff))
-		return 0;
-	return n;
-}
-
-/* Characters that a terminal obeys or that hide what is there. */
-static bool
-is_mark(const char *s, size_t len)
-{
-	const unsigned char *p = (const unsigned char *)s;
-
-	if (len == 1)
-		return is_control(*s);
-	if (len == 2)		/* U+0080 to U+009F, U+00AD */
-		return p[0] == 0xc2 && (p[1] < 0xa0 || p[1] == 0xad);
-	if (len == 3 && p[0] == 0xe2 && p[1] == 0x80)
-		return (p[2] >= 0x8b && p[2] <= 0x8f) ||
-		    (p[2] >= 0xa8 && p[2] <= 0xae);
-	if (len == 3 && p[0] == 0xe2 && p[1] == 0x81)
-		return p[2] >= 0xa0 && p[2] <= 0xaf;
-	return len == 3 && p[0] == 0xef && p[1] == 0xbb && p[2] == 0xbf;
-}
-
-size_t
-proto_show(const char *text, char *buf, size_t size)
-{
-	size_t i, len, n = 0;
-
-	while (*text != '\0') {
-		len = proto_utf8(text);
-		if (len > 0 && !is_mark(text, len)) {
-			if (n + len >= size)
-				break;
-			memcpy(buf + n, text, len);
-			n += len;
-			text += len;
-			continue;
-		}
-		len = len == 0 ? 1 : len;
-		if (n + 4 * len >= size)
-			break;
-		for (i = 0; i < len; i++) {
-			unsigned char c = (unsigned char)*text++;
-
-			buf[n++] = '\\';
-			buf[n++] = 'x';
-			buf[n++] = hex[c >> 4];
-			buf[n++] = hex[c & 15];
-		}
-	}
-	buf[n] = '\0';
-	return n;
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What is spoken on the control sockets, the same code at both ends. It is
- * pure but for memory. A command is a line of words. Its answer begins with
- * "spawnd VERSION", goes on with records, one a line, and ends with "end"; or,
- * at any place, with the line "error STATUS text". A record is its kind and
- * fields, as in
+ * The protocol of the control sockets, the same code at both ends. It makes no
+ * system call but for memory. A command is a line of words. Its answer begins
+ * with "spawnd VERSION", goes on with records, one a line, and ends with
+ * "end"; or, at any place, with the line "error STATUS text". A record is its
+ * kind and fields, as in
  *
  *	worker slot=0 pid=4711 state=ready age=12.345
  *
- * Within a value a blank, a backslash and any control byte is \xNN. Who reads
- * ignores kinds and keys it does not know; what is not known is left out.
+ * Within a value a blank, a backslash and any control byte is \xNN. A reader
+ * ignores kinds and keys that it does not know. A value that the daemon does
+ * not know is left out.
  */
 #ifndef PROTO_PROTO_H
 #define PROTO_PROTO_H
@@ -19,17 +20,17 @@
 #include <stdint.h>
 
 #define PROTO_VERSION	1
-#define PROTO_COMMAND	256	/* bytes of a command's line, with its end */
-#define PROTO_WORDS	4	/* of a command */
-#define PROTO_LINE	2048	/* bytes of an answer's line, with its end */
-#define PROTO_VALUE	320	/* of them for a value, as it is written */
-#define PROTO_FIELDS	64	/* of a record */
+#define PROTO_COMMAND	256	/* bytes of a command, with its newline */
+#define PROTO_WORDS	4	/* words of a command */
+#define PROTO_LINE	2048	/* bytes of a line, with its newline */
+#define PROTO_VALUE	320	/* bytes of a value, escaped */
+#define PROTO_FIELDS	64	/* fields of a record */
 #define PROTO_KIND	32	/* bytes of a kind or key, with the NUL */
 
-/* Bytes that arrive, to be cut into lines; the caller owns the memory. */
+/* Bytes received, to be cut into lines; the caller owns the memory. */
 struct proto_input {
 	char		*buf;
-	size_t		 size;		/* of the longest line, with its end */
+	size_t		 size;		/* of buf: the longest line */
 	size_t		 len;
 	bool		 eof;		/* no more will come */
 };
@@ -37,11 +38,11 @@ struct proto_input {
 enum proto_got {
 	PROTO_NONE,			/* no whole line yet */
 	PROTO_GOT,
-	PROTO_LONG,			/* it would not fit: give it up */
-	PROTO_JUNK			/* it has a NUL or control byte */
+	PROTO_LONG,			/* the line is longer than the buffer */
+	PROTO_JUNK			/* the line has a control byte or NUL */
 };
 
-/* An answer as it is written. */
+/* An answer that is being written. */
 struct proto_output {
 	char		*buf;		/* malloc'd as needed */
 	size_t		 len;
@@ -50,7 +51,7 @@ struct proto_output {
 	bool		 failed;	/* there was no memory */
 };
 
-/* One line of an answer as it is read; it points into that line. */
+/* One line of an answer, parsed; the strings point into that line. */
 struct proto_field {
 	const char	*key;
 	const char	*value;
@@ -63,27 +64,27 @@ struct proto_record {
 };
 
 /*
- * Takes the next line out of the input, without its end, into `line`, which
- * has room for in->size bytes. At the end of the input what is left is a line
- * too. A carriage return before the newline is dropped.
+ * Moves the next line of the input to `line`, which has room for in->size
+ * bytes, without its newline and a carriage return before that. At the end of
+ * the input the rest counts as a line too.
  */
 enum proto_got proto_next(struct proto_input *in, char *line);
 /*
- * Splits a command at its blanks, in place. Returns how many words it has, 0
- * if there is none, or -1 if there are more than `max`.
+ * Splits a command at blanks and tabs, in place. Returns the number of words,
+ * or -1 if there are more than `max`.
  */
 int	 proto_words(char *line, char *words[], int max);
 /*
- * A range "N" or "N-M" of numbers from 0 to max. Returns 0 with *from and
- * *to set, or -1.
+ * Parses "N" or "N-M", numbers from 0 to max, the first one not the larger.
+ * Returns 0 with *from and *to set, or -1.
  */
 int	 proto_range(const char *s, unsigned int max, unsigned int *from,
 	    unsigned int *to);
 
-/* Begins an answer, a record, a field; each record is to be ended. */
+/* Begin an answer, and a record, which proto_end() ends. */
 void	 proto_hello(struct proto_output *o);
 void	 proto_begin(struct proto_output *o, const char *kind);
-/* A longer value is cut. */
+/* Add a field. A text is escaped, and cut after PROTO_VALUE bytes. */
 void	 proto_text(struct proto_output *o, const char *key,
 	    const char *value);
 void	 proto_number(struct proto_output *o, const char *key,
@@ -92,30 +93,22 @@ void	 proto_number(struct proto_output *o, const char *key,
 void	 proto_time(struct proto_output *o, const char *key, uint64_t usec);
 /* "yes" or "no". */
 void	 proto_truth(struct proto_output *o, const char *key, bool value);
+/* Ends a record; one longer than PROTO_LINE is dropped. */
 void	 proto_end(struct proto_output *o);
-/* The lines that end an answer. */
+/* Write the last line of an answer. */
 void	 proto_done(struct proto_output *o);
 void	 proto_error(struct proto_output *o, int status, const char *text);
 void	 proto_free(struct proto_output *o);
 
 /*
- * Reads a line as a record, in place. Returns 0, or -1 if it is none. An
- * "error" has its status and text as fields of these names.
+ * Parses a line as a record, in place. Returns 0, or -1 if it is not one. An
+ * "error" line becomes a record with the fields "status" and "text".
  */
 int	 proto_parse(char *line, struct proto_record *r);
 /* A field's value, or NULL. */
 const char *proto_get(const struct proto_record *r, const char *key);
-/* A field that is a number, of seconds or of things; false: it is not. */
+/* Reads a field that is an unsigned number; false if it is missing or not. */
 bool	 proto_get_number(const struct proto_record *r, const char *key,
 	    double *value);
-
-/*
- * Copies text for a terminal: control characters, bytes that are no UTF-8
- * and marks that change the direction of writing become \xNN. Returns its
- * length; what does not fit is left out whole.
- */
-size_t	 proto_show(const char *text, char *buf, size_t size);
-/* How many bytes the UTF-8 character at s has; 0: it is none. */
-size_t	 proto_utf8(const char *s);
 
 #endif

@@ -2,199 +2,68 @@
 /* Why a file could not be executed, read from its first bytes. */
 #include <sys/stat.h>
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/program.h"
 #include "run/run.h"
 
-#define HEAD_SIZE	4096
-#define INTERP_SIZE	256
-
-static const struct {
-	unsigned int	 number;
-	const char	*name;
-} machines[] = {
-	{ EM_386, "i386" },	{ EM_X86_64, "x86-64" },
-	{ EM_ARM, "ARM" },	{ EM_AARCH64, "AArch64" },
-	{ EM_PPC64, "PowerPC64" }, { EM_RISCV, "RISC-V" },
-	{ EM_S390, "S/390" },	{ EM_MIPS, "MIPS" },
-};
-
-/* What is needed of a program's headers, whatever its word size. */
-struct header {
-	uint64_t	 table;		/* offset of the program headers */
-	size_t		 entry, count;
-	unsigned int	 machine;
-	bool		 wide;		/* 64 bits */
-};
-
-static ssize_t
-read_at(int fd, void *buf, size_t size, uint64_t offset)
+static void
+explain_script(const struct script *s, char *buf, size_t size)
 {
-	if (offset > INT32_MAX)
-		return -1;
-	return pread(fd, buf, size, (off_t)offset);
-}
-
-static int
-native_order(void)
-{
-	const int one = 1;
-
-	return *(const char *)&one == 1 ? ELFDATA2LSB : ELFDATA2MSB;
-}
-
-static int
-read_header(const char *head, size_t len, struct header *h)
-{
-	Elf64_Ehdr wide;
-	Elf32_Ehdr narrow;
-
-	if (len < sizeof(narrow) || memcmp(head, ELFMAG, SELFMAG) != 0 ||
-	    head[EI_DATA] != native_order())
-		return -1;
-	h->wide = head[EI_CLASS] == ELFCLASS64;
-	if (h->wide && len >= sizeof(wide)) {
-		memcpy(&wide, head, sizeof(wide));
-		h->table = wide.e_phoff;
-		h->entry = wide.e_phentsize;
-		h->count = wide.e_phnum;
-		h->machine = wide.e_machine;
-	} else {
-		memcpy(&narrow, head, sizeof(narrow));
-		h->table = narrow.e_phoff;
-		h->entry = narrow.e_phentsize;
-		h->count = narrow.e_phnum;
-		h->machine = narrow.e_machine;
-	}
-	return 0;
-}
-
-/* The loader that a dynamic program names. Returns 0, or -1: none. */
-static int
-find_loader(int fd, const struct header *h, char *loader, size_t size)
-{
-	Elf64_Phdr wide;
-	Elf32_Phdr narrow;
-	uint64_t offset, length;
-	size_t i;
-	ssize_t n;
-
-	for (i = 0; i < h->count && i < 64; i++) {
-		uint64_t at = h->table + i * h->entry;
-
-		if (h->wide) {
-			if (read_at(fd, &wide, sizeof(wide), at) !=
-			    (ssize_t)sizeof(wide))
-				return -1;
-			if (wide.p_type != PT_INTERP)
-				continue;
-			offset = wide.p_offset;
-			length = wide.p_filesz;
-		} else {
-			if (read_at(fd, &narrow, sizeof(narrow), at) !=
-			    (ssize_t)sizeof(narrow))
-				return -1;
-			if (narrow.p_type != PT_INTERP)
-				continue;
-			offset = narrow.p_offset;
-			length = narrow.p_filesz;
-		}
-		if (length >= size)
-			return -1;
-		n = read_at(fd, loader, (size_t)length, offset);
-		if (n <= 0)
-			return -1;
-		loader[n] = '\0';
-		return 0;
-	}
-	return -1;
-}
-
-/* The interpreter of a #! line. Returns 0, or -1: there is none. */
-static int
-find_interpreter(const char *head, size_t len, char *interp, size_t size)
-{
-	size_t start = 2, n;
-
-	if (len < 3 || memcmp(head, "#!", 2) != 0)
-		return -1;
-	while (start < len && (head[start] == ' ' || head[start] == '\t'))
-		start++;
-	for (n = 0; start + n < len && n + 1 < size; n++) {
-		if (strchr(" \t\n", head[start + n]) != NULL)
-			break;
-		interp[n] = head[start + n];
-	}
-	interp[n] = '\0';
-	return n > 0 ? 0 : -1;
+	if (s->interp[0] == '\0')
+		strlcpy(buf, "its #! line names no interpreter", size);
+	else if (access(s->interp, F_OK) == -1)
+		snprintf(buf, size, "the file exists, but its interpreter %s "
+		    "does not%s", s->interp, s->crlf ?
+		    " (its lines end in CR LF)" : "");
+	else if (access(s->interp, X_OK) == -1)
+		snprintf(buf, size, "its interpreter %s cannot be executed",
+		    s->interp);
 }
 
 static void
-explain_machine(const struct header *h, char *buf, size_t size)
+explain_elf(int fd, int error, char *buf, size_t size)
 {
-	size_t i;
+	struct elf e;
+	const char *why = elf_read(fd, &e);
 
-	for (i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
-		if (machines[i].number == h->machine) {
-			snprintf(buf, size, "it is built for %s (not this "
-			    "machine, or the file is damaged)",
-			    machines[i].name);
-			return;
-		}
-	}
-	snprintf(buf, size, "it is built for another machine (ELF number %u)",
-	    h->machine);
-}
-
-/* What begins like a program, or not even that. */
-static const char *
-explain_head(const char *head, size_t n)
-{
-	if (n < SELFMAG || memcmp(head, ELFMAG, SELFMAG) != 0)
-		return "it is neither a program nor a script with a #! line";
-	if (n > EI_DATA && head[EI_DATA] != native_order())
-		return "it is built for another machine (other byte order)";
-	return "it is a program cut short";
+	if (why == NULL)
+		why = elf_unfit(&e, buf, size);
+	if (error == ENOEXEC && why == NULL)
+		strlcpy(buf, "the kernel does not run it, although it is built "
+		    "for this machine", size);
+	else if (error == ENOEXEC && why != buf)
+		strlcpy(buf, why, size);
+	else if (error == ENOENT && e.interp != NULL &&
+	    access(e.interp, F_OK) == -1)
+		snprintf(buf, size, "the file exists, but its loader %s does "
+		    "not (link it statically, or copy its loader and libraries "
+		    "into the jail)", e.interp);
+	elf_free(&e);
 }
 
 /* The file is there and may be executed; what is wrong inside it? */
 static void
 explain_contents(int fd, int error, char *buf, size_t size)
 {
-	char head[HEAD_SIZE], other[INTERP_SIZE];
-	struct header h;
-	ssize_t n;
+	struct script s;
 
-	if ((n = pread(fd, head, sizeof(head), 0)) < 0)
-		return;
-	if (find_interpreter(head, (size_t)n, other, sizeof(other)) == 0) {
-		if (access(other, F_OK) == -1)
-			snprintf(buf, size, "the file exists, its "
-			    "interpreter %s does not%s", other,
-			    strchr(other, '\r') != NULL ? " (its lines end "
-			    "in CR LF)" : "");
-		else if (access(other, X_OK) == -1)
-			snprintf(buf, size, "its interpreter %s cannot be "
-			    "executed", other);
-		return;
-	}
-	if (read_header(head, (size_t)n, &h) == -1) {
+	switch (script_read(fd, &s)) {
+	case SCRIPT_LINES:
+		explain_script(&s, buf, size);
+		break;
+	case SCRIPT_ELF:
+		explain_elf(fd, error, buf, size);
+		break;
+	default:
 		if (error == ENOEXEC)
-			strlcpy(buf, explain_head(head, (size_t)n), size);
-		return;
+			strlcpy(buf, "it is neither a program nor a script "
+			    "with a #! line", size);
 	}
-	if (error == ENOEXEC)
-		explain_machine(&h, buf, size);
-	else if (error == ENOENT && find_loader(fd, &h, other,
-	    sizeof(other)) == 0 && access(other, F_OK) == -1)
-		snprintf(buf, size, "the file exists, its loader %s does "
-		    "not: link it statically or copy its libraries into the "
-		    "jail", other);
 }
 
 void

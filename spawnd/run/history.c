@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The last minutes as points of change, a second each, with the most that was
- * seen in it. A pool that nothing happens to adds none and needs no timer.
+ * seen in it. A pool in which nothing happens adds none and needs no timer.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,7 @@ point(unsigned int i)
 
 /* Makes room for one more, by memory or by dropping the oldest. */
 static bool
-make_room(uint32_t second)
+make_point(uint32_t second)
 {
 	struct history_point *more;
 	unsigned int i;
@@ -64,9 +64,9 @@ raise_peak(int *peak, unsigned int n)
 		*peak = (int)n;
 }
 
-/* HISTORY_UNKNOWN loses against any number. */
+/* The larger one; HISTORY_UNKNOWN loses against any number. */
 static uint16_t
-larger(uint16_t a, uint16_t b)
+peak_of(uint16_t a, uint16_t b)
 {
 	return a == HISTORY_UNKNOWN || (b != HISTORY_UNKNOWN && b > a) ? b : a;
 }
@@ -92,12 +92,12 @@ history_note(uint64_t now, const struct load *l, unsigned int workers)
 	p.peak_busy = p.busy;
 	p.peak_queue = p.queue;
 	if (last != NULL && last->second == p.second) {
-		p.peak_busy = larger(last->peak_busy, p.busy);
-		p.peak_queue = larger(last->peak_queue, p.queue);
+		p.peak_busy = peak_of(last->peak_busy, p.busy);
+		p.peak_queue = peak_of(last->peak_queue, p.queue);
 		*last = p;
 		return;
 	}
-	if ((last != NULL && is_same(last, &p)) || !make_room(p.second))
+	if ((last != NULL && is_same(last, &p)) || !make_point(p.second))
 		return;
 	count++;
 	*point(count - 1) = p;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Whom dead workers left behind: as a subreaper we are their parent then.
- * Those that serve go like a worker; others are none of our business until
- * the stop, and those never that we had before there were workers.
+ * Orphans of dead workers. As their subreaper we become their parent. Those
+ * that serve are stopped like a worker; the others are left alone until the
+ * stop, and the children that we had before there were workers always.
  */
 #include <errno.h>
 #include <signal.h>
@@ -12,15 +12,15 @@
 #include "pool/pool.h"
 #include "run/run.h"
 
-#define LOOK_SHARE	20	/* looking may take that part of the time */
+#define LOOK_SHARE	20	/* a look takes 1/20 of the time at most */
 
-static pid_t before[CHILDREN_MAX];	/* whom we had at our start */
+static pid_t before[CHILDREN_MAX];	/* at our start */
 static int nbefore;
 static pid_t given_up[CHILDREN_MAX];	/* that cannot be reaped yet */
 static int ngiven_up;
 static bool everybody;			/* also those that do not serve */
-static bool due;			/* they will be looked for */
-static uint64_t rest = ORPHANS_PAUSE;	/* until then */
+static bool expected;			/* a look is due */
+static uint64_t look_pause = ORPHANS_PAUSE;
 
 void
 orphans_init(void)
@@ -30,9 +30,9 @@ orphans_init(void)
 	nbefore = n > 0 ? n : 0;
 }
 
-/* Where it is in a list, or -1. */
+/* Its index in a list, or -1. */
 static int
-find(pid_t pid, const pid_t *list, int n)
+find_orphan(pid_t pid, const pid_t *list, int n)
 {
 	while (--n >= 0 && list[n] != pid)
 		continue;
@@ -44,9 +44,9 @@ orphans_reaped(pid_t pid)
 {
 	int i;
 
-	if ((i = find(pid, before, nbefore)) != -1)
+	if ((i = find_orphan(pid, before, nbefore)) != -1)
 		before[i] = before[--nbefore];
-	if ((i = find(pid, given_up, ngiven_up)) != -1)
+	if ((i = find_orphan(pid, given_up, ngiven_up)) != -1)
 		given_up[i] = given_up[--ngiven_up];
 }
 
@@ -60,36 +60,36 @@ orphans_give_up(pid_t pid)
 bool
 orphans_were_before(pid_t pid)
 {
-	return find(pid, before, nbefore) != -1;
+	return find_orphan(pid, before, nbefore) != -1;
 }
 
 /*
- * An orphan that cannot be sent a signal, or that has ended and is kept by its
- * tracer, would be waited for in vain.
+ * An orphan that cannot be sent a signal, or has ended and is kept by its
+ * tracer, is not one that can be waited for.
  */
 static bool
 is_orphan(pid_t pid)
 {
 	if (worker_slot(pid) != -1 || orphans_were_before(pid) ||
-	    find(pid, given_up, ngiven_up) != -1 ||
+	    find_orphan(pid, given_up, ngiven_up) != -1 ||
 	    (!everybody && !observe_serves(pid)) || end_reached(pid))
 		return false;
 	return kill(pid, 0) == 0 || errno != EPERM;
 }
 
-/* So many found no place in the pool. Each gets one when another has gone. */
+/* That many found no slot. Each gets one when another has gone. */
 static void
-say_waiting(unsigned int waiting)
+log_waiting(unsigned int waiting)
 {
-	static bool said;
+	static bool logged;
 
-	if (waiting > 0 && !said)
-		log_warn("orphans: %u more processes of dead workers than the "
-		    "%d that can be ended at a time: they wait for these",
+	if (waiting > 0 && !logged)
+		log_warn("orphans: dead workers left %u more processes than "
+		    "the %d that can be stopped at once (the rest wait)",
 		    waiting, POOL_ORPHANS);
-	else if (waiting == 0 && said)
-		log_info("orphans: none waits any more");
-	said = waiting > 0;
+	else if (waiting == 0 && logged)
+		log_info("orphans: no more of them are waiting");
+	logged = waiting > 0;
 }
 
 void
@@ -101,33 +101,34 @@ orphans_find(void)
 	unsigned int waiting = 0;
 	int i, n;
 
-	due = false;
+	expected = false;
 	n = observe_children(list, CHILDREN_MAX);
 	for (i = 0; i < n; i++) {
 		if (!is_orphan(list[i]))
 			continue;
 		ev.pid = list[i];
-		supervise_event(&ev);
+		actor_event(&ev);
 		waiting += worker_slot(list[i]) == -1;
 	}
 	if (n >= 0)
-		say_waiting(waiting);
+		log_waiting(waiting);
 	cost = loop_now() - began;
-	rest = cost * LOOK_SHARE > ORPHANS_PAUSE ? cost * LOOK_SHARE :
-	    ORPHANS_PAUSE;
+	look_pause = cost * LOOK_SHARE > ORPHANS_PAUSE ?
+	    cost * LOOK_SHARE : ORPHANS_PAUSE;
 }
 
 void
 orphans_expect(void)
 {
-	if (due)
+	if (expected)
 		return;
-	due = true;
-	loop_timer(TIMER_ORPHANS, loop_now() + rest, orphans_find);
+	expected = true;
+	loop_timer(TIMER_ORPHANS, loop_now() + look_pause, orphans_find);
 }
 
 void
-orphans_all(void)
+orphans_find_all(void)
 {
 	everybody = true;
+	orphans_find();
 }

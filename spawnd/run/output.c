@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The workers' output. Each worker writes to a pipe of its own, which is read
- * a slice at a time: a flood is first held up by a full pipe, and what still
- * is too much is dropped by whole lines and counted. Memory is used only for
- * a line that is not complete yet.
+ * a slice at a time: a full pipe slows a flood down first, and lines that are
+ * still too many are dropped and counted. Memory is used only for a line that
+ * is not complete yet.
  */
 #include <sys/queue.h>
 #include <sys/resource.h>
@@ -28,7 +28,7 @@
 #define RATE		(256 << 10)		/* and in a second */
 #define PREFIX_LINE	8192			/* longer ones are split */
 #define RAW_LINE	65536
-#define ORPHANS_LEAST	16			/* pipes of ended workers */
+#define ENDED_LEAST	16			/* pipes of ended workers */
 #define TAIL_SIZE	1024
 
 struct stream {
@@ -39,12 +39,12 @@ struct stream {
 	bool		 paused;
 	char		*part;			/* an incomplete line */
 	size_t		 len;
-	int64_t		 credit;		/* bytes that may be logged */
-	uint64_t	 credited;		/* when it was last filled */
+	int64_t		 budget;		/* bytes that may be logged */
+	uint64_t	 filled_at;		/* when it last was */
 	size_t		 slice;			/* bytes read in this tick */
 	uint64_t	 slice_at;		/* when that began */
-	unsigned long	 dropped;		/* lines not said yet */
-	uint64_t	 said;
+	unsigned long	 dropped;		/* lines, not logged yet */
+	uint64_t	 logged_at;		/* when they last were */
 	TAILQ_ENTRY(stream) entry;
 };
 
@@ -52,8 +52,8 @@ TAILQ_HEAD(stream_list, stream);
 
 static struct stream_list streams = TAILQ_HEAD_INITIALIZER(streams);
 static struct stream **by_slot;
-static unsigned int norphans;
-static unsigned int orphans_max;		/* as descriptors allow */
+static unsigned int nended;
+static unsigned int ended_max;		/* as descriptors allow */
 static enum worker_log mode;
 static size_t longest;
 static uint64_t next_tick = NEVER;
@@ -62,7 +62,7 @@ static char *tail;		/* during the start: whole lines */
 static size_t tail_len;
 
 int
-output_init(unsigned int n, unsigned int trees, enum worker_log how,
+output_init(unsigned int n, unsigned int workers, enum worker_log how,
     struct err *e)
 {
 	struct rlimit r;
@@ -72,12 +72,12 @@ output_init(unsigned int n, unsigned int trees, enum worker_log how,
 	by_slot = calloc(n, sizeof(struct stream *));
 	tail = calloc(1, TAIL_SIZE);
 	if (by_slot == NULL || tail == NULL)
-		return err_set(e, EX_OSERR, "capture: out of memory");
-	/* Each tree may leave somebody behind who serves on. */
-	orphans_max = ORPHANS_LEAST;
+		return err_set(e, EX_OSERR, "output: out of memory");
+	/* Each worker may leave a process behind that serves on. */
+	ended_max = ENDED_LEAST;
 	if (getrlimit(RLIMIT_NOFILE, &r) == 0 &&
 	    r.rlim_cur >= (rlim_t)n * 2 + FDS_RESERVED)
-		orphans_max += trees;
+		ended_max += workers;
 	return 0;
 }
 
@@ -117,36 +117,36 @@ keep_tail(const char *line, size_t len)
 }
 
 static void
-say_dropped(struct stream *s, uint64_t now)
+log_dropped(struct stream *s, uint64_t now)
 {
-	/* Said where it can be read, lest the count is lost with the line. */
-	if (s->dropped == 0 || now - s->said < USEC || dropping)
+	/* Not while nobody reads: the count would be lost with the line. */
+	if (s->dropped == 0 || now - s->logged_at < USEC || dropping)
 		return;
 	log_warn("worker %d: %lu lines of its output dropped, it writes too "
 	    "fast", (int)s->pid, s->dropped);
 	s->dropped = 0;
-	s->said = now;
+	s->logged_at = now;
 }
 
 /* One line, or a part of one that is too long. */
 static void
-take_line(struct stream *s, const char *line, size_t len, bool split,
+log_line(struct stream *s, const char *line, size_t len, bool split,
     uint64_t now)
 {
-	int64_t more = (int64_t)((now - s->credited) * RATE / USEC);
+	int64_t more = (int64_t)((now - s->filled_at) * RATE / USEC);
 
 	if (more > 0) {
-		s->credit = s->credit + more > BURST ? BURST :
-		    s->credit + more;
-		s->credited = now;
+		s->budget = s->budget + more > BURST ? BURST :
+		    s->budget + more;
+		s->filled_at = now;
 	}
-	if (s->credit <= 0 || dropping) {
+	if (s->budget <= 0 || dropping) {
 		s->dropped++;
 		return;
 	}
 	keep_tail(line, len);
-	/* What it takes there, prefix and escapes and all. */
-	s->credit -= (int64_t)log_worker(s->pid, line, len, split,
+	/* As many bytes as it takes in the log, with prefix and escapes. */
+	s->budget -= (int64_t)log_worker(s->pid, line, len, split,
 	    mode == WORKER_LOG_RAW);
 }
 
@@ -159,7 +159,7 @@ keep_part(struct stream *s, const char *text, size_t len, uint64_t now)
 	if (len == 0)
 		return;
 	if ((part = realloc(s->part, s->len + len)) == NULL) {
-		take_line(s, text, len, true, now);
+		log_line(s, text, len, true, now);
 		return;
 	}
 	s->part = part;
@@ -171,7 +171,7 @@ static void
 flush_part(struct stream *s, bool split, uint64_t now)
 {
 	if (s->len > 0)
-		take_line(s, s->part, s->len, split, now);
+		log_line(s, s->part, s->len, split, now);
 	free(s->part);
 	s->part = NULL;
 	s->len = 0;
@@ -203,7 +203,7 @@ split_lines(struct stream *s, const char *text, size_t len, uint64_t now)
 			keep_part(s, text, n, now);
 			flush_part(s, false, now);
 		} else
-			take_line(s, text, n, false, now);
+			log_line(s, text, n, false, now);
 		text += n + 1;
 		len -= n + 1;
 	}
@@ -213,13 +213,13 @@ static void
 stream_free(struct stream *s)
 {
 	flush_part(s, false, loop_now());
-	s->said = 0;
-	say_dropped(s, loop_now());
-	log_lost(s->dropped);	/* said when somebody reads again */
+	s->logged_at = 0;
+	log_dropped(s, loop_now());
+	log_lost(s->dropped);	/* logged once somebody reads again */
 	loop_unwatch(s->watch);
 	close(s->fd);
 	if (s->slot == -1)
-		norphans--;
+		nended--;
 	else
 		by_slot[s->slot] = NULL;
 	TAILQ_REMOVE(&streams, s, entry);
@@ -246,7 +246,7 @@ stream_pause(struct stream *s, uint64_t now)
 	tick_at(now + TICK);
 }
 
-/* Slow log readers hold the workers up, but dead ones do not. */
+/* A slow reader of the log holds the workers up, but a dead one does not. */
 static bool
 is_unread(void)
 {
@@ -278,7 +278,7 @@ read_slice(struct stream *s, bool anyway)
 		return false;
 	if (n > 0) {
 		split_lines(s, buf, (size_t)n, now);
-		say_dropped(s, now);
+		log_dropped(s, now);
 	}
 	s->slice += n > 0 ? (size_t)n : 0;
 	if (s->dropped > 0)
@@ -287,7 +287,7 @@ read_slice(struct stream *s, bool anyway)
 }
 
 static void
-on_readable(void *arg)
+on_worker_output(void *arg)
 {
 	struct stream *s = arg;
 	int slot = s->slot;
@@ -295,12 +295,12 @@ on_readable(void *arg)
 	if (read_slice(s, false))
 		return;
 	stream_free(s);
-	/* Few close it before they end. */
+	/* Few workers close it before they end. */
 	if (slot != -1)
-		traced_suspect((unsigned int)slot, false);
+		suspects_add((unsigned int)slot, false);
 }
 
-/* A new tick: whoever had its slice may have another. */
+/* A new tick: each stream may read another slice. */
 static void
 on_tick(void)
 {
@@ -310,7 +310,7 @@ on_tick(void)
 	next_tick = NEVER;
 	dropping = is_unread();
 	TAILQ_FOREACH(s, &streams, entry) {
-		say_dropped(s, now);
+		log_dropped(s, now);
 		if (s->dropped > 0)
 			tick_at(now + USEC);
 		if (!s->paused)
@@ -329,7 +329,7 @@ stream_new(int fd)
 
 	if (s == NULL)
 		return NULL;
-	if ((s->watch = loop_watch(fd, on_readable, s)) == NULL) {
+	if ((s->watch = loop_watch(fd, on_worker_output, s)) == NULL) {
 		error = errno;
 		free(s);
 		errno = error;
@@ -351,19 +351,19 @@ output_pipe(unsigned int slot, const char **failed)
 		*failed = "pipe";
 		return -1;
 	}
-	/* Only our end: a worker's write shall wait. */
+	/* Only our end: a worker's write has to wait. */
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
 	if ((s = stream_new(fds[0])) == NULL) {
 		error = errno;
-		*failed = "capture";
+		*failed = "output";
 		close(fds[0]);
 		close(fds[1]);
 		errno = error;
 		return -1;
 	}
 	s->slot = (int)slot;
-	s->credit = BURST;
-	s->credited = loop_now();
+	s->budget = BURST;
+	s->filled_at = loop_now();
 	TAILQ_INSERT_TAIL(&streams, s, entry);
 	by_slot[slot] = s;
 	return fds[1];
@@ -392,14 +392,14 @@ output_end(unsigned int slot)
 		return;
 	by_slot[slot] = NULL;
 	s->slot = -1;
-	norphans++;
-	/* A pipe holds no more than this, unless somebody still writes. */
+	nended++;
+	/* A pipe holds no more than this, unless a process still writes. */
 	if (!read_slice(s, true)) {
 		stream_free(s);
 		return;
 	}
 	flush_part(s, false, loop_now());
-	if (norphans <= orphans_max)
+	if (nended <= ended_max)
 		return;
 	TAILQ_FOREACH(s, &streams, entry) {
 		if (s->slot == -1)

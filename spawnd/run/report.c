@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the pool did, in words. */
+/* The pool's notices and state, in words. */
 #include <sys/wait.h>
 
 #include <inttypes.h>
@@ -30,7 +30,7 @@ report_exitcode(const struct conf *c, const struct exec_failure *f, int status)
 		return exitcode(c, EX_UNAVAILABLE);
 	if (f != NULL)
 		return f->error;
-	/* It has failed, whatever the worker thinks. */
+	/* The start has failed, even if the worker exited with 0. */
 	return WIFEXITED(status) && WEXITSTATUS(status) != 0 ?
 	    WEXITSTATUS(status) : 1;
 }
@@ -53,7 +53,8 @@ report_exec(const struct plan *p, const struct exec_failure *f, char *buf,
 		exec_error_explain(p->argv[0], f->error, why, sizeof(why));
 	snprintf(buf, size, "%s %s%s%s: %s%s%s%s", steps[f->step], what,
 	    p->jail != NULL ? " in " : "", p->jail != NULL ? p->jail : "",
-	    strerror(f->error), why[0] != '\0' ? ": " : "", why, p->note);
+	    strerror(f->error), why[0] != '\0' ? ": " : "", why,
+	    p->jail_reason);
 }
 
 void
@@ -71,13 +72,13 @@ report_ready(const struct plan *p, unsigned int ready, char *buf, size_t size)
 	if (p->children > 0)
 		snprintf(children, sizeof(children), " x (%d children + 1)",
 		    p->children);
-	if (p->who != NULL)
-		snprintf(owner, sizeof(owner), " (%s)", p->who);
+	if (p->socket_owner != NULL)
+		snprintf(owner, sizeof(owner), " (%s)", p->socket_owner);
 	if (p->jail != NULL)
 		snprintf(jail, sizeof(jail), ", jail %s", p->jail);
 	snprintf(buf, size, "%s%d worker%s%s%s ready on %s%s%s, uid %u, pid %d",
 	    count, p->workers, p->workers == 1 ? "" : "s", children, most,
-	    p->where, owner, jail, p->ident.uid, (int)getpid());
+	    p->socket_name, owner, jail, p->ident.uid, (int)getpid());
 }
 
 /* "exited with status 1 after 0.20 s" or why it never was the program. */
@@ -113,15 +114,15 @@ report_exit(const struct plan *p, const struct pool_notice *n,
 }
 
 static void
-report_late(const struct plan *p, const struct pool_notice *n)
+report_request_timeout(const struct plan *p, const struct pool_notice *n)
 {
 	char holder[32] = "", age[32];
 
 	if (n->holder != n->pid)
 		snprintf(holder, sizeof(holder), "its process %d ",
 		    (int)n->holder);
-	log_warn("worker %d: %shas been at one request for %s, more than %d s "
-	    "(--request-timeout), and is ended", (int)n->pid, holder,
+	log_warn("worker %d: stopped: %shas served one request for %s, more "
+	    "than %d s (--request-timeout)", (int)n->pid, holder,
 	    seconds(n->age, age), p->conf->request_timeout);
 }
 
@@ -180,12 +181,32 @@ report_size(const struct pool_notice *n)
 	char delay[32];
 
 	if (n->what == NOTICE_GROWN)
-		log_info("worker %d: has grown to %" PRIu64 " MB (--max-rss), "
-		    "is replaced", (int)n->pid, n->size >> 20);
+		log_info("worker %d: replaced: has grown to %" PRIu64 " MB "
+		    "(--max-rss)", (int)n->pid, n->size >> 20);
 	else
-		log_warn("--max-rss: workers are larger than that as soon as "
-		    "they serve (each is replaced once in %s at the most)",
+		log_warn("--max-rss: workers exceed it as soon as they serve "
+		    "(each is replaced at most once in %s)",
 		    seconds(n->delay, delay));
+}
+
+static void
+report_left(const struct pool_notice *n)
+{
+	log_warn("stop: %u connection%s still waited, and %s not served",
+	    n->count, n->count == 1 ? "" : "s",
+	    n->count == 1 ? "was" : "were");
+}
+
+static void
+report_bug(const struct pool_notice *n)
+{
+	if (n->what == NOTICE_NEVER)
+		log_warn("pool: slot %u: event %s cannot happen in state %s "
+		    "and is ignored (a bug: please report it)", n->slot,
+		    pool_event_name(n->event), pool_state_name(n->state));
+	else
+		log_warn("pool: an action was dropped: too many were queued "
+		    "(a bug: please report it)");
 }
 
 void
@@ -202,31 +223,28 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		log_warn("%s: %s (next try in %s)", n->failed,
 		    strerror(n->error), seconds(n->delay, delay));
 		break;
-	case NOTICE_SLOW:
-		log_warn("worker %d: not ready within %d s (--start-timeout), "
-		    "is ended", (int)n->pid, p->conf->start_timeout);
+	case NOTICE_START_TIMEOUT:
+		log_warn("worker %d: stopped: not ready within %d s "
+		    "(--start-timeout)", (int)n->pid, p->conf->start_timeout);
 		break;
-	case NOTICE_KILL:
-		log_warn("worker %d: still there after its stop signal, is "
-		    "killed", (int)n->pid);
+	case NOTICE_KILLED_IDLE:
+		log_warn("worker %d: killed: still running after its stop "
+		    "signal", (int)n->pid);
 		break;
-	case NOTICE_LOST:
-		log_warn("worker %d: still there after %d s (--stop-timeout), "
-		    "is killed with a connection it has held for %s",
-		    (int)n->pid, p->conf->stop_timeout,
-		    seconds(n->age, delay));
+	case NOTICE_KILLED_BUSY:
+		log_warn("worker %d: killed: still running after %d s "
+		    "(--stop-timeout), held a connection for %s", (int)n->pid,
+		    p->conf->stop_timeout, seconds(n->age, delay));
 		break;
 	case NOTICE_GROWN:
 	case NOTICE_TOO_SMALL:
 		report_size(n);
 		break;
-	case NOTICE_LATE:
-		report_late(p, n);
+	case NOTICE_REQUEST_TIMEOUT:
+		report_request_timeout(p, n);
 		break;
-	case NOTICE_LEFT:
-		log_warn("stop: %u connection%s still waited, and %s not "
-		    "served", n->count, n->count == 1 ? "" : "s",
-		    n->count == 1 ? "was" : "were");
+	case NOTICE_QUEUE_ABANDONED:
+		report_left(n);
 		break;
 	case NOTICE_RELOADED:
 		log_info("reload: all workers are new");
@@ -237,12 +255,16 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 			    strerror(n->error));
 		else
 			describe_exit(p, n, f, what, sizeof(what));
-		log_warn("reload: ended, the old workers stay: the new one: "
-		    "%s", what);
+		log_warn("reload: failed: new worker: %s (the old workers "
+		    "stay)", what);
+		break;
+	case NOTICE_NEVER:
+	case NOTICE_OVERFLOW:
+		report_bug(n);
 		break;
 	case NOTICE_READY:
 	case NOTICE_FAILED:
 	case NOTICE_DONE:
-		break;		/* main's own */
+		break;		/* lifecycle.c's own */
 	}
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The supervisor at work: it tells the pool what happens, and does what the
- * pool wants done.
+ * The supervisor at work: workers as processes, their output and their ends,
+ * the pool's size, the service manager. actor.c is between the pool and all of
+ * them.
  */
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
@@ -14,13 +15,13 @@
 
 #define STATUS_LINES		32	/* workers that USR2 logs */
 #define TRACE_LINES		32	/* and entries of the trace */
-#define CHILDREN_MAX		4096	/* looked at for orphans */
+#define CHILDREN_MAX		4096	/* in a look for orphans */
 #define HANDSHAKE		UINT64_C(1000000) /* usec, of TCP, at a stop */
 #define ORPHANS_PAUSE		UINT64_C(10000)	/* usec, before that */
 
 /*
- * Why a child never reached its program. It lives in memory that child and
- * supervisor share until the exec, so it needs no descriptor and no event.
+ * Why a child never reached its program. Child and supervisor share this
+ * memory until the exec, so it needs no descriptor and no event.
  */
 struct exec_failure {
 	int		 step;			/* enum exec_step */
@@ -34,30 +35,41 @@ enum exec_step {
 
 #define HISTORY_SPAN	300	/* seconds that are kept */
 
-/* supervise.c: between the pool and the world */
-/* Whom the supervisor tells, without knowing them. */
-struct supervise_hooks {
-	void		(*notice)(const struct pool_notice *n);
-	void		(*changed)(void);	/* the pool has */
+/* actor.c: between the pool and the world */
+struct actor_hooks {
+	void		(*on_notice)(const struct pool_notice *n);
+	void		(*on_change)(void);	/* the pool may have changed */
 };
 /*
- * Makes the pool of the plan and watches for what it has to know. The jail is
- * entered and the loop is there. Returns 0, or -1 with *e set (71).
+ * Makes the pool of the plan. The loop is there. Returns 0, or -1 with *e set
+ * (71).
  */
-int	 supervise_init(const struct plan *p, const struct supervise_hooks *h,
+int	 actor_init(const struct plan *p, const struct actor_hooks *h,
 	    struct err *e);
-/* Runs until the pool is done. Returns the exit status. */
-int	 supervise_run(void);
-struct pool *supervise_pool(void);
-/* Tells the pool, and does what it wants done. */
-void	 supervise_event(const struct pool_event *ev);
-void	 supervise_reload(void);
+/* Carries out what the pool wants done, and sets its next deadline. */
+void	 actor_act(void);
+/* Tells the pool, and carries out what follows. */
+void	 actor_event(const struct pool_event *ev);
+struct pool *actor_pool(void);
 /* Has the stop begun? */
-bool	 supervise_stops(void);
-/* Only a new start can mend what has happened: stops fast, with 71. */
-void	 supervise_end(const char *why);
+bool	 actor_stops(void);
+
+/* lifecycle.c: start, reload and stop as the outside sees them */
+/* Runs until the pool is done. Returns the exit status. */
+int	 lifecycle_run(const struct plan *p);
+/* Logs what the pool did, and tells whom it concerns. */
+void	 lifecycle_notice(const struct pool_notice *n);
+/* Keeps the service manager's status true, once a second at most. */
+void	 lifecycle_changed(void);
+void	 lifecycle_reload(void);
 /* Graceful, or with `fast` without regard to requests. */
-void	 supervise_stop(bool fast);
+void	 lifecycle_stop(bool fast);
+/* Only a new start can repair what has happened: stops fast, with 71. */
+void	 lifecycle_restart(const char *why);
+
+/* signals.c: what comes from outside, other than commands */
+/* Begins to heed it. Returns 0, or -1 with *e set (71). */
+int	 signals_init(const struct conf *c, struct err *e);
 
 /* worker.c */
 /* Makes room for n slots. Returns 0, or -1 with *e set (71). */
@@ -75,42 +87,37 @@ pid_t	 worker_spawn(unsigned int slot, int output);
  */
 void	 worker_signal(unsigned int slot, int signo, bool whole);
 /*
- * Becomes the application: no fork, no supervisor; with our descriptors 1 and
- * 2. Returns, with *f set, only if that cannot be.
+ * Becomes the application, with our descriptors 1 and 2: no fork, no
+ * supervisor. Returns only if it fails, with *f set.
  */
 void	 worker_replace(const struct plan *p, struct exec_failure *f);
 /* Gives a slot a process that was not started for it, but is our child. */
 void	 worker_adopt(unsigned int slot, pid_t pid);
 /* The slot whose process that child is, or -1. */
 int	 worker_slot(pid_t pid);
-/*
- * Begins to watch for the ends of some that have lived for a while, so that
- * those that come and go cost nothing. Returns when the next is due, or NEVER.
- */
-uint64_t worker_watch(uint64_t now);
 /* Are ends watched for, so that one that is traced shows at once? */
 bool	 worker_watches(void);
 /* Has the slot's process ended so that worker_reap() will take it? */
 bool	 worker_can_be_reaped(unsigned int slot);
-/* The slot's process is its no more; if it is a child, it may be reaped. */
+/* The slot has no process any more. If that was a child, it may be reaped. */
 void	 worker_forget(unsigned int slot);
 /*
- * Takes one child that has ended (its status in *status) or *stopped (by the
- * signal in *status). *slot is its slot, -1 if it has none. Returns its pid,
- * 0 if there is no more.
+ * Takes one child that has ended, with its wait status in *status, or has
+ * *stopped, by the signal in *status. *slot is its slot, or -1. Returns its
+ * pid, or 0 if there are no more.
  */
 pid_t	 worker_reap(int *slot, int *status, bool *stopped);
 /* Has a slot's process been continued since it stopped? True once for each. */
 bool	 worker_continued(unsigned int slot);
-/* Why the last process of a slot did not reach its program; NULL: it did. */
+/* Why a slot's last process did not reach its program, or NULL. */
 const struct exec_failure *worker_failure(unsigned int slot);
-/* What a look at the slot's process remembers. */
-struct sight *worker_sight(unsigned int slot);
-/* The process of a slot, 0: none. */
+/* What looks at the slot's process remember. */
+struct probe_state *worker_probe_state(unsigned int slot);
+/* The process of a slot, or 0. */
 pid_t	 worker_pid(unsigned int slot);
 
 /* reap.c: children that have stopped or ended */
-/* Takes all of them, for some milliseconds at most: then it is called again. */
+/* Takes them, for some milliseconds at most: then it is called again. */
 void	 reap_children(void);
 /*
  * A slot's process has ended with that status of wait(2), or STATUS_UNKNOWN,
@@ -118,76 +125,67 @@ void	 reap_children(void);
  */
 void	 reap_ended(unsigned int slot, int status);
 
+/* suspects.c: workers that may have ended without a SIGCHLD */
+/* Prepares for n slots; handler looks at the suspect in one. */
+void	 suspects_init(unsigned int n, void (*handler)(unsigned int slot));
+/* certain: it has ended, or was sent KILL. */
+void	 suspects_add(unsigned int slot, bool certain);
+/* It is gone, or lives. */
+void	 suspects_remove(unsigned int slot);
+
 /* traced.c: workers that have ended while another process traces them */
 /* Begins to watch for them. Returns 0, or -1 with *e set (71). */
 int	 traced_init(struct err *e);
-/*
- * A slot's process may have ended; certain: it has, or was sent KILL. If it
- * is not reaped soon it is looked at.
- */
-void	 traced_suspect(unsigned int slot, bool certain);
-/* A slot has a new process, whose end is to be watched for in a while. */
-void	 traced_expect(void);
-/* It is gone, or lives. */
-void	 traced_clear(unsigned int slot);
 
 /* output.c: the workers' output */
 /*
- * Prepares for n slots, and so many workers of which somebody may serve on
- * when they have ended. Returns 0, or -1 with *e set (71).
+ * Prepares for n slots, and for that many workers which may leave a process
+ * behind that serves on. Returns 0, or -1 with *e set (71).
  */
-int	 output_init(unsigned int n, unsigned int trees,
+int	 output_init(unsigned int n, unsigned int workers,
 	    enum worker_log mode, struct err *e);
 /*
  * Makes the pipe for a slot's next worker. Returns the end that the worker
- * is to write to, or -1 with errno set and *failed the step that it is of.
+ * writes to, or -1 with errno set and the failed step in *failed.
  */
 int	 output_pipe(unsigned int slot, const char **failed);
 /*
- * The worker was started with that output, or, with pid -1, was not. Either
- * way the output is not the caller's any more.
+ * The worker was started with that output, or was not (pid -1). Either way
+ * the caller no longer owns the output.
  */
 void	 output_start(unsigned int slot, int output, pid_t pid);
 /*
- * The slot's process has ended: logs what it still said. What it left
- * behind may hold the pipe open, and is read on.
+ * The slot's process has ended: logs the rest of its output. Processes that it
+ * left behind may hold the pipe open, which is still read then.
  */
 void	 output_end(unsigned int slot);
 /* The last lines that were read during the start; "" if there are none. */
 const char *output_tail(void);
 
-/* adapt.c: scale.c at work */
+/* autoscale.c: looks at the load, and the size that follows from it */
 /*
  * Prepares for what the plan says of the pool's size; seen: the listen queue
  * can be. The loop is there. Returns 0, or -1 with *e set (71).
  */
-int	 adapt_init(const struct plan *p, bool seen, struct err *e);
-/* The pool is up: from now on it has as many workers as it needs. */
-void	 adapt_start(void);
+int	 autoscale_init(const struct plan *p, bool seen, struct err *e);
+/* The pool is up: looks begin. */
+void	 autoscale_start(void);
 /*
  * New bounds, min <= max <= pool_max(), or with both the same and no bounds so
- * far a new size. A pool that stops heeds neither. Returns 0, or -1 with *e
- * set (69, 71).
+ * far a new size. A pool that stops ignores them. Returns 0, or -1 with *e set
+ * (69).
  */
-int	 adapt_bounds(unsigned int min, unsigned int max, struct err *e);
+int	 autoscale_bounds(unsigned int min, unsigned int max, struct err *e);
 /* The bounds that are in force; of a pool of one size, both are that. */
-void	 adapt_range(unsigned int *min, unsigned int *max);
+void	 autoscale_range(unsigned int *min, unsigned int *max);
 /* One more or fewer of that size, or of the lower bound; at least 1. */
-void	 adapt_step(int more);
-/* The bounds and the saturation, or NULL: the pool has one size. */
-const struct scale *adapt_state(void);
-
-/* sample.c: looks at a pool of one size */
-/* The pool is up, the listen queue can be seen, and nobody else looks. */
-void	 sample_start(void);
-/* Somebody else does from now on. */
-void	 sample_stop(void);
-/* The saturation it has seen, or NULL: it was never started. */
-const struct scale *sample_state(void);
+void	 autoscale_step(int more);
+/* The bounds and the saturation, or NULL: nothing is looked at. */
+const struct scale *autoscale_state(void);
 
 /* history.c: the last minutes, pure but for memory */
 #define HISTORY_UNKNOWN	UINT16_MAX
-/* What was seen last in a second, and the most of it; may be unknown. */
+/* The last values seen in a second, and the highest; may be unknown. */
 struct history_point {
 	uint32_t	 second;
 	uint16_t	 busy, queue;
@@ -195,46 +193,43 @@ struct history_point {
 	uint16_t	 workers;
 	uint16_t	 unused;
 };
-/*
- * Notes what was just seen, at loop_now()'s time, and how many workers are
- * ready. Who looks at the queue notes it here.
- */
+/* Notes a load that was seen at `now`, and how many workers are ready. */
 void	 history_note(uint64_t now, const struct load *l,
 	    unsigned int workers);
-/* That many are ready now; of the load nothing new is known. */
+/* That many workers are ready now; the load is as it was. */
 void	 history_workers(uint64_t now, unsigned int workers);
-/* The most that were ever noted; -1: none. */
+/* The most that were ever noted, or -1. */
 int	 history_peak_busy(void);
 int	 history_peak_queue(void);
-/* The points, oldest first; NULL: there are no more. */
+/* The points, oldest first; NULL after the last. */
 const struct history_point *history_at(unsigned int i);
 
-/* orphans.c: whom dead workers left behind */
-/* Notes whom this process has as children already: they are left alone. */
+/* orphans.c: processes that dead workers left behind */
+/* Notes the children that we have already: they are left alone. */
 void	 orphans_init(void);
-/* One of those, or of nobody's, has ended: its number may be another's next. */
+/* A child without a slot has been reaped: its pid may be used again. */
 void	 orphans_reaped(pid_t pid);
-/* Adds to the pool those that serve, after orphans_all() all that there are. */
+/* Adds orphans that serve to the pool, and after the next call all of them. */
 void	 orphans_find(void);
-/* The same soon: many workers may die at once, and one look is enough. */
+void	 orphans_find_all(void);
+/* The same soon: one look is enough when many workers die at once. */
 void	 orphans_expect(void);
-void	 orphans_all(void);
 /* Leaves a child alone from now on: its tracer keeps it from ending. */
 void	 orphans_give_up(pid_t pid);
-/* Is it one of those that we had at our start? */
+/* Was it our child before there were workers? */
 bool	 orphans_were_before(pid_t pid);
 
-/* selfcheck.c: what others of our user have done */
-/* Takes note of the limits as they are to be. */
+/* selfcheck.c: what other processes of our user have done to us */
+/* Notes our limits as they should be. */
 void	 selfcheck_init(void);
 /*
- * No process could be made. Ends spawnd if that is because somebody has
- * lowered its limits.
+ * Restarts spawnd if a worker could not be started because another process
+ * has lowered our limits.
  */
-void	 selfcheck_no_spawn(void);
+void	 selfcheck_notice(const struct pool_notice *n);
 /*
- * A slot's process has stopped, by that signal. If that was not us, it will be
- * continued, at once or after a while.
+ * A slot's process has stopped, by that signal. If we did not send it, the
+ * process will be continued, at once or after a while.
  */
 void	 selfcheck_stopped(unsigned int slot, int signo);
 
@@ -245,21 +240,21 @@ void	 selfcheck_stopped(unsigned int slot, int signo);
  */
 int	 sdnotify_listen_fds(struct err *e);
 /*
- * The one of them that is meant: the only one, or that which LISTEN_FDNAMES
- * calls `name`. Closes the others. Returns it, or -1 with *e set (78).
+ * Chooses the only one of them, or the one that LISTEN_FDNAMES calls `name`.
+ * Closes the others. Returns it, or -1 with *e set (78).
  */
 int	 sdnotify_choose(int n, const char *name, struct err *e);
-/* None of those n is wanted: closes them. */
+/* Closes all n: they are not wanted. */
 void	 sdnotify_close(int n);
 /* Connects to NOTIFY_SOCKET, if there is one, before the jail. */
 void	 sdnotify_open(void);
 /*
- * Sends assignments, as "READY=1\nSTATUS=...". What a full queue does not
- * take is sent later; any other failure is no matter.
+ * Sends assignments, as "READY=1\nSTATUS=...", later if the manager's queue is
+ * full. Any other failure is ignored.
  */
 void	 sdnotify_send(const char *fmt, ...)
 	    __attribute__((format(printf, 1, 2)));
-/* Is there a manager that wants to know? */
+/* Is there a manager to send to? */
 bool	 sdnotify_wanted(void);
 /* How often WATCHDOG=1 is due, in microseconds; 0: never. */
 uint64_t sdnotify_watchdog(void);
@@ -271,7 +266,7 @@ uint64_t sdnotify_watchdog(void);
  */
 int	 report_exitcode(const struct conf *c, const struct exec_failure *f,
 	    int status);
-/* Puts what the pool did into one line of the log. */
+/* Logs what the pool did, in one line. */
 void	 report_notice(const struct plan *p, const struct pool_notice *n,
 	    const struct exec_failure *f);
 /* "exec /app in /jail: why: explanation", for a failure of a child. */

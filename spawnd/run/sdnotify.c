@@ -23,7 +23,7 @@
 #define FIRST_FD	3
 #define LISTEN_MAX	1024
 
-#define LINES_SIZE	512	/* of what is said at once */
+#define LINES_SIZE	512	/* of one message */
 #define AGAIN_FIRST	UINT64_C(10000)	/* usec to the next try */
 
 static int sock = -1;
@@ -31,9 +31,9 @@ static char state[2 * LINES_SIZE]; /* lines the manager has not taken yet */
 static uint64_t again;
 static uint64_t watchdog;
 
-/* A number from the environment; -1: it is not there or none. */
+/* A number from the environment; -1: there is none. */
 static long long
-number(const char *name)
+get_number(const char *name)
 {
 	const char *s = getenv(name), *why;
 	long long n;
@@ -49,9 +49,10 @@ sdnotify_listen_fds(struct err *e)
 {
 	long long n;
 
-	if (getenv("LISTEN_FDS") == NULL || number("LISTEN_PID") != getpid())
+	if (getenv("LISTEN_FDS") == NULL ||
+	    get_number("LISTEN_PID") != getpid())
 		return 0;
-	n = number("LISTEN_FDS");
+	n = get_number("LISTEN_FDS");
 	if (n < 0 || n > LISTEN_MAX)
 		return err_set(e, EX_CONFIG, "LISTEN_FDS: %s: not a number "
 		    "of descriptors", getenv("LISTEN_FDS"));
@@ -60,7 +61,7 @@ sdnotify_listen_fds(struct err *e)
 
 /* Is word number i of the colon-separated list this name? */
 static bool
-named(const char *list, int i, const char *name)
+is_named(const char *list, int i, const char *name)
 {
 	size_t len;
 
@@ -87,7 +88,7 @@ sdnotify_choose(int n, const char *name, struct err *e)
 			    "descriptor %d is not open", n, i);
 	}
 	for (i = 0; n > 1 && i < n; i++) {
-		if (!named(names, i, name))
+		if (!is_named(names, i, name))
 			continue;
 		if (chosen != -1)
 			return err_set(e, EX_CONFIG, "LISTEN_FDNAMES: %s: "
@@ -121,11 +122,11 @@ sdnotify_open(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	long long usec = number("WATCHDOG_USEC");
+	long long usec = get_number("WATCHDOG_USEC");
 	size_t len;
 
 	if (usec > 0 && (getenv("WATCHDOG_PID") == NULL ||
-	    number("WATCHDOG_PID") == getpid()))
+	    get_number("WATCHDOG_PID") == getpid()))
 		watchdog = (uint64_t)usec / 2;
 	if (path == NULL || (path[0] != '/' && path[0] != '@') ||
 	    (len = strlen(path)) >= sizeof(un.sun_path))
@@ -150,7 +151,7 @@ sdnotify_open(void)
 static bool
 send_now(const char *text, size_t len)
 {
-	/* A manager that is gone is no matter: the pool serves on. */
+	/* If the manager is gone, the pool serves on. */
 	return send(sock, text, len, MSG_NOSIGNAL) != -1 ||
 	    (errno != EAGAIN && errno != ENOBUFS);
 }
@@ -168,9 +169,9 @@ send_state(void)
 	again = again * 2 > USEC ? USEC : again * 2;
 }
 
-/* Adds a line in place of what was said of the same before; or, whole, not. */
+/* Replaces the line with the same key; without room for it, drops it. */
 static void
-put_line(const char *line, size_t len)
+set_line(const char *line, size_t len)
 {
 	size_t key = strcspn(line, "=") + 1, n;
 	char *p = state, *end;
@@ -201,12 +202,12 @@ sdnotify_send(const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	/* What has no room is left out by whole lines. */
+	/* Without room, whole lines are left out. */
 	if (n >= (int)sizeof(text)) {
 		line = strrchr(text, '\n');
 		*(line != NULL ? line : text) = '\0';
 	}
-	/* A state may come late, but not be lost; it contains those before. */
+	/* A state may be late, but not lost; it contains those before. */
 	if (strncmp(text, "WATCHDOG", 8) == 0) {
 		if (state[0] == '\0')
 			send_now(text, strlen(text));
@@ -214,7 +215,7 @@ sdnotify_send(const char *fmt, ...)
 	}
 	while ((line = strsep(&rest, "\n")) != NULL) {
 		if (line[0] != '\0')
-			put_line(line, strlen(line));
+			set_line(line, strlen(line));
 	}
 	again = AGAIN_FIRST;
 	send_state();

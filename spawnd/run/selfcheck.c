@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What others of our user have done to the workers or to us, who all may send
- * each other signals and lower each other's limits: mended where that can be.
+ * Processes of one user may send each other signals and lower each other's
+ * limits. What they have done to the workers or to us is undone here, where
+ * that is possible.
  */
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include <signal.h>
 #include <stdio.h>
@@ -14,12 +16,12 @@
 #include "pool/pool.h"
 #include "run/run.h"
 
-#define STOPPED_PAUSE	UINT64_C(100000)	/* usec, to continue them */
-#define STOPPED_LEFT	(60 * USEC)	/* that one may stay so, in all */
-#define STOPPED_LEAST	(10 * USEC)	/* less is of no use to anybody */
-#define STOPPED_LOOK	USEC		/* does it still? */
+#define STOPPED_PAUSE	UINT64_C(100000)	/* usec, then it is continued */
+#define STOPPED_MAX	(60 * USEC)	/* that one may stay so, in all */
+#define STOPPED_LEAST	(10 * USEC)	/* less is too short to inspect it */
+#define STOPPED_LOOK	USEC		/* is it still stopped? */
 
-/* Without these no worker can be started any more. */
+/* If these are too low, no worker can be started any more. */
 static const struct {
 	int		 resource;
 	const char	*name;
@@ -42,7 +44,7 @@ selfcheck_init(void)
 		getrlimit(needed[i].resource, &at_first[i]);
 }
 
-/* Raises again what can be; returns the name of one that cannot be. */
+/* Raises the limits again. Returns the name of one that cannot be raised. */
 static const char *
 find_lowered(void)
 {
@@ -60,9 +62,9 @@ find_lowered(void)
 	return NULL;
 }
 
-/* Nobody can raise a hard limit again without a right. */
+/* Without CAP_SYS_RESOURCE a hard limit cannot be raised again. */
 static void
-on_crippled(void)
+on_lowered(void)
 {
 	const char *name = find_lowered();
 	char why[ERR_SIZE];
@@ -72,43 +74,51 @@ on_crippled(void)
 	snprintf(why, sizeof(why), "limits: %s: has been lowered by a worker "
 	    "or another process of this user, and no worker can be started",
 	    name);
-	supervise_end(why);
+	lifecycle_restart(why);
+}
+
+/* Limits that are too low let a spawn fail, or kill the worker at once. */
+static bool
+may_be_limits(const struct pool_notice *n)
+{
+	return n->what == NOTICE_NOFORK || n->exec_failed ||
+	    (n->what == NOTICE_EXIT && WIFSIGNALED(n->status) &&
+	    !n->was_ready);
 }
 
 void
-selfcheck_no_spawn(void)
+selfcheck_notice(const struct pool_notice *n)
 {
-	/* Not from within what the pool wants done. */
-	if (find_lowered() != NULL)
-		loop_timer(TIMER_CRIPPLED, loop_now(), on_crippled);
+	/* The pool's actions come first. */
+	if (may_be_limits(n) && find_lowered() != NULL)
+		loop_timer(TIMER_CRIPPLED, loop_now(), on_lowered);
 }
 
 /*
- * Who has sent a SIGSTOP is not to be seen: an administrator who wants to look
- * at a worker, or one of its own user who wants it not to serve. So one at a
- * time is left stopped, if another one serves, and for no more of the time
- * than it is not; who stops many, or for long, gains nothing.
+ * The sender of a SIGSTOP cannot be seen: an administrator who inspects a
+ * worker, or a process of its own user that wants it not to serve. So one
+ * worker at a time is left stopped, while another one serves, and for no more
+ * of the time than it is not. Stopping many, or for long, gains nothing.
  */
 static struct {
 	pid_t		 pid;		/* 0: none */
-	uint64_t	 credit;	/* usec */
+	uint64_t	 budget;	/* usec that it may stay so */
 	uint64_t	 at;		/* when that was counted */
-} left = { .credit = STOPPED_LEFT };
+} spared = { .budget = STOPPED_MAX };
 
-static uint64_t due = NEVER;		/* the next look at them */
+static uint64_t next_look = NEVER;
 
 static void
-count_credit(uint64_t now)
+fill_budget(uint64_t now)
 {
-	uint64_t passed = now - left.at;
+	uint64_t passed = now - spared.at, b = spared.budget;
 
-	if (left.pid != 0)
-		left.credit -= passed < left.credit ? passed : left.credit;
-	else if (passed < STOPPED_LEFT - left.credit)
-		left.credit += passed;
+	if (spared.pid != 0)
+		spared.budget = passed < b ? b - passed : 0;
 	else
-		left.credit = STOPPED_LEFT;
-	left.at = now;
+		spared.budget = passed < STOPPED_MAX - b ? b + passed :
+		    STOPPED_MAX;
+	spared.at = now;
 }
 
 static bool
@@ -118,13 +128,13 @@ another_serves(const struct pool *pool, unsigned int slot)
 
 	for (i = 0; i < pool_slots(pool); i++) {
 		if (i != slot && pool_state(pool, i) == SLOT_READY &&
-		    worker_sight(i)->halted == 0)
+		    worker_probe_state(i)->stopped_by == 0)
 			return true;
 	}
 	return false;
 }
 
-/* May it stay as it is? One that is to go, or has to start, may not. */
+/* May it stay stopped? Not while it starts, or once it is to go. */
 static bool
 may_stay(const struct pool *pool, unsigned int slot, bool inspected)
 {
@@ -134,107 +144,107 @@ may_stay(const struct pool *pool, unsigned int slot, bool inspected)
 		return false;
 	if (inspected)
 		return true;
-	if (worker_sight(slot)->halted != SIGSTOP ||
+	if (worker_probe_state(slot)->stopped_by != SIGSTOP ||
 	    !another_serves(pool, slot))
 		return false;
-	if (left.pid == 0 && left.credit >= STOPPED_LEAST)
-		left.pid = pid;
-	return left.pid == pid && left.credit > 0;
+	if (spared.pid == 0 && spared.budget >= STOPPED_LEAST)
+		spared.pid = pid;
+	return spared.pid == pid && spared.budget > 0;
 }
 
 static void
-say_left(pid_t pid, bool inspected)
+log_spared(pid_t pid, bool inspected)
 {
 	if (inspected)
-		log_warn("worker %d: is stopped, and traced by a process of "
-		    "another user: it is left alone until that ends",
-		    (int)pid);
+		log_warn("worker %d: was stopped and is traced by a process of "
+		    "another user (left alone until that ends)", (int)pid);
 	else
-		log_warn("worker %d: was stopped by another process: it stays "
-		    "so for up to %u s, to be looked at", (int)pid,
-		    (unsigned int)(left.credit / USEC));
+		log_warn("worker %d: was stopped by another process (left so "
+		    "for up to %u s, to be inspected)", (int)pid,
+		    (unsigned int)(spared.budget / USEC));
 }
 
 static void
-release(unsigned int slot)
+end_stopped(unsigned int slot)
 {
-	worker_sight(slot)->halted = 0;
-	worker_sight(slot)->left = false;
-	if (left.pid == worker_pid(slot))
-		left.pid = 0;
+	worker_probe_state(slot)->stopped_by = 0;
+	worker_probe_state(slot)->stays_stopped = false;
+	if (spared.pid == worker_pid(slot))
+		spared.pid = 0;
 }
 
 /* Returns true if it stays stopped. */
 static bool
-look_at(const struct pool *pool, unsigned int slot)
+check_stopped(const struct pool *pool, unsigned int slot)
 {
-	struct sight *s = worker_sight(slot);
+	struct probe_state *s = worker_probe_state(slot);
 	pid_t pid = worker_pid(slot);
 	bool inspected;
 
 	if (pool_state(pool, slot) == SLOT_FREEZING) {
-		release(slot);		/* the pool will continue it */
+		end_stopped(slot);		/* the pool will continue it */
 		return false;
 	}
 	if (worker_continued(slot)) {
-		if (s->left)
+		if (s->stays_stopped)
 			log_info("worker %d: was continued by another process",
 			    (int)pid);
-		release(slot);
+		end_stopped(slot);
 		return false;
 	}
 	inspected = observe_inspected(pid);
 	if (may_stay(pool, slot, inspected)) {
-		if (!s->left)
-			say_left(pid, inspected);
-		s->left = true;
+		if (!s->stays_stopped)
+			log_spared(pid, inspected);
+		s->stays_stopped = true;
 		return true;
 	}
-	log_warn("worker %d: was stopped by another process: it is continued",
+	log_warn("worker %d: was stopped by another process (continuing it)",
 	    (int)pid);
 	worker_signal(slot, SIGCONT, false);
-	release(slot);
+	end_stopped(slot);
 	return false;
 }
 
-static void go_on(void);
+static void on_stopped(void);
 
 static void
-look_later(uint64_t pause)
+selfcheck_later(uint64_t pause)
 {
-	if (loop_now() + pause >= due)
+	if (loop_now() + pause >= next_look)
 		return;
-	due = loop_now() + pause;
-	loop_timer(TIMER_STOPPED, due, go_on);
+	next_look = loop_now() + pause;
+	loop_timer(TIMER_STOPPED, next_look, on_stopped);
 }
 
-/* Who stops them over and over costs us no more than that. */
+/* However often workers are stopped, this runs once a STOPPED_PAUSE. */
 static void
-go_on(void)
+on_stopped(void)
 {
-	const struct pool *pool = supervise_pool();
+	const struct pool *pool = actor_pool();
 	unsigned int i, n = pool_slots(pool);
 	bool there = false, stays = false;
 
-	due = NEVER;
-	count_credit(loop_now());
+	next_look = NEVER;
+	fill_budget(loop_now());
 	for (i = 0; i < n; i++)
-		there |= left.pid != 0 && worker_pid(i) == left.pid;
+		there |= spared.pid != 0 && worker_pid(i) == spared.pid;
 	if (!there)
-		left.pid = 0;
+		spared.pid = 0;
 	for (i = 0; i < n; i++) {
-		if (worker_sight(i)->halted != 0 && worker_pid(i) != 0)
-			stays |= look_at(pool, i);
+		if (worker_pid(i) != 0 &&
+		    worker_probe_state(i)->stopped_by != 0)
+			stays |= check_stopped(pool, i);
 	}
 	if (stays)
-		look_later(STOPPED_LOOK);
+		selfcheck_later(STOPPED_LOOK);
 }
 
 void
 selfcheck_stopped(unsigned int slot, int signo)
 {
-	if (pool_state(supervise_pool(), slot) == SLOT_FREEZING)
-		return;		/* that was us */
-	worker_sight(slot)->halted = signo;
-	look_later(STOPPED_PAUSE);
+	if (pool_state(actor_pool(), slot) == SLOT_FREEZING)
+		return;		/* it was us */
+	worker_probe_state(slot)->stopped_by = signo;
+	selfcheck_later(STOPPED_PAUSE);
 }

@@ -4,11 +4,10 @@
  * them from us as zombies until the tracer lets go, which it may never do; so
  * they count as gone at once, and are reaped whenever that becomes possible.
  *
- * What makes one suspect: its output came to an end, its pidfd can be read, it
- * was sent KILL, or a look found nothing of it alive. The first is free, but
- * can be kept from happening; so all that live for a second have a pidfd, too.
- * Ordinary ends show in these ways as well, and are reaped before they are
- * looked at here.
+ * A worker becomes suspect when its output ends, its pidfd can be read, it was
+ * sent KILL, or a look found no task of it alive. Watching its output is free,
+ * but a worker can keep that open; so all that live for a second have a pidfd
+ * too.
  */
 #include <sysexits.h>
 
@@ -18,60 +17,12 @@
 #include "pool/pool.h"
 #include "run/run.h"
 
-#define LOOK_FIRST	UINT64_C(20000)	/* usec, from suspicion to a look */
-#define LOOK_LAST	USEC
-#define WATCH_PAUSE	(USEC / 10)	/* so that many are due together */
-#define WATCH_YIELD	UINT64_C(1000)
-#define LOOKS		6		/* at one that may well live on */
-#define LOOKS_SURE	2		/* at what may be only a moment's */
+#define LOOKS		6		/* without an end: it lives */
+#define LOOKS_SURE	2		/* with one: it is not just a moment */
 
-static bool watches;		/* TIMER_WATCH is set */
-static uint64_t look_at = NEVER;
-static uint64_t look_pause;
-static unsigned int nsuspects;
-
-static void on_look(void);
-
+/* Kills a tracer of our own, but not an administrator's. */
 static void
-look_later(uint64_t pause)
-{
-	look_pause = pause;
-	look_at = loop_now() + pause;
-	loop_timer(TIMER_TRACED, look_at, on_look);
-}
-
-void
-traced_suspect(unsigned int slot, bool certain)
-{
-	struct sight *s = worker_sight(slot);
-
-	if (worker_pid(slot) == 0)
-		return;
-	s->must_end |= certain;
-	if (s->suspect)
-		return;
-	s->suspect = true;
-	s->looks = 0;
-	/* Those that come in a row must not put it off. */
-	if (nsuspects++ == 0 || look_at > loop_now() + LOOK_FIRST)
-		look_later(LOOK_FIRST);
-}
-
-void
-traced_clear(unsigned int slot)
-{
-	struct sight *s = worker_sight(slot);
-
-	if (!s->suspect)
-		return;
-	s->suspect = false;
-	if (--nsuspects == 0)
-		loop_timer(TIMER_TRACED, NEVER, on_look);
-}
-
-/* What becomes of a tracer: our own are ended, an administrator's are not. */
-static void
-take_tracer(pid_t worker, pid_t tracer, bool held, const char *next)
+end_tracer(pid_t worker, pid_t tracer, bool held, const char *next)
 {
 	static const char *const fates[] = {
 		[TRACER_FOREIGN] = "is not a process of this pool and is left "
@@ -91,16 +42,16 @@ take_tracer(pid_t worker, pid_t tracer, bool held, const char *next)
 
 /* For the pool it is gone from now on. */
 static void
-take_end(unsigned int slot, const struct end *e)
+give_up_traced(unsigned int slot, const struct end *e)
 {
-	bool stops = pool_phase(supervise_pool()) >= PHASE_STOP;
+	bool stops = actor_stops();
 	const char *next = stops ? "the stop does not wait for it" :
 	    "the pool goes on without it";
 	pid_t pid = worker_pid(slot);
 	int i;
 
 	for (i = 0; i < e->ntracers; i++)
-		take_tracer(pid, e->tracers[i], e->held, next);
+		end_tracer(pid, e->tracers[i], e->held, next);
 	if (e->ntracers == 0)
 		log_warn("worker %d: has ended, but cannot be reaped: a "
 		    "process that cannot be seen from here traces it (%s)",
@@ -112,12 +63,12 @@ take_end(unsigned int slot, const struct end *e)
 }
 
 /*
- * Its tracer may just be waiting, or have let go: then it is ours to reap, in
- * a moment. One that is stopped is only dead if it was sent KILL, and still
- * is stopped after a while.
+ * Its tracer may be about to let go, so that it can be reaped in a moment. A
+ * stopped worker is dead only if it was sent KILL and still is stopped after a
+ * while.
  */
 static bool
-is_certain(const struct sight *s, const struct end *e)
+is_certain(const struct probe_state *s, const struct end *e)
 {
 	if (!e->over || (e->held && !s->must_end))
 		return false;
@@ -125,9 +76,9 @@ is_certain(const struct sight *s, const struct end *e)
 }
 
 static void
-look(unsigned int slot)
+look_at_suspect(unsigned int slot)
 {
-	struct sight *s = worker_sight(slot);
+	struct probe_state *s = worker_probe_state(slot);
 	struct end e;
 
 	if (worker_can_be_reaped(slot))
@@ -135,23 +86,9 @@ look(unsigned int slot)
 	end_look(worker_pid(slot), &e);
 	s->looks++;
 	if (is_certain(s, &e))
-		take_end(slot, &e);
+		give_up_traced(slot, &e);
 	else if (!s->must_end && !e.over && s->looks >= LOOKS)
-		traced_clear(slot);	/* it lives */
-}
-
-static void
-on_look(void)
-{
-	unsigned int i, n = pool_slots(supervise_pool());
-
-	for (i = 0; i < n && nsuspects > 0; i++) {
-		if (worker_sight(i)->suspect && worker_pid(i) != 0)
-			look(i);
-	}
-	if (nsuspects > 0)
-		look_later(look_pause * 2 < LOOK_LAST ? look_pause * 2 :
-		    LOOK_LAST);
+		suspects_remove(slot);	/* it lives */
 }
 
 static void
@@ -169,31 +106,9 @@ on_ends(void *arg)
 		slot = worker_slot(list[i]);
 		if (slot == -1 || worker_can_be_reaped((unsigned int)slot))
 			continue;
-		traced_suspect((unsigned int)slot, true);
-		look((unsigned int)slot);
+		suspects_add((unsigned int)slot, true);
+		look_at_suspect((unsigned int)slot);
 	}
-}
-
-static void
-on_watch(void)
-{
-	uint64_t now = loop_now(), next = worker_watch(now);
-
-	watches = next != NEVER;
-	if (!watches)
-		return;
-	/* Past already: more than a turn, and the others have theirs before. */
-	next = next > now ? next + WATCH_PAUSE : now + WATCH_YIELD;
-	loop_timer(TIMER_WATCH, next, on_watch);
-}
-
-void
-traced_expect(void)
-{
-	if (watches)
-		return;
-	watches = true;
-	loop_timer(TIMER_WATCH, loop_now() + USEC + WATCH_PAUSE, on_watch);
 }
 
 int
@@ -201,6 +116,7 @@ traced_init(struct err *e)
 {
 	int fd = end_events();
 
+	suspects_init(pool_slots(actor_pool()), look_at_suspect);
 	if (fd != -1 && loop_watch(fd, on_ends, NULL) == NULL)
 		return err_set(e, EX_OSERR, "loop: out of memory");
 	return 0;

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * Workers as processes: made, signalled, reaped. Which and when is the pool's
- * to say.
- */
+/* Workers as processes: made, signalled, watched, reaped. */
 #include <sys/mman.h>
 #include <sys/tree.h>
 #include <sys/wait.h>
@@ -25,12 +22,14 @@
 #define WATCH_AGE	USEC	/* a pidfd costs as much as several calls */
 #define WATCH_TURN	64	/* are opened, then the loop's turn */
 #define WATCH_SPENT	16	/* are closed later, not before a spawn */
+#define WATCH_PAUSE	(USEC / 10)	/* so that many are due together */
+#define WATCH_YIELD	UINT64_C(1000)
 
 struct worker {
 	pid_t		 pid;		/* 0: no process */
 	uint64_t	 since;		/* it is here; loop_now() */
 	int		 end;		/* of end_watch(); 0: not yet, or -1 */
-	struct sight	 sight;
+	struct probe_state probe;
 	RB_ENTRY(worker) entry;
 };
 
@@ -45,6 +44,7 @@ static unsigned int nworkers;		/* slots */
 static int watched_below;		/* descriptors for end_watch(); 0 */
 static int spent[WATCH_SPENT];		/* of end_watch(), to be closed */
 static unsigned int nspent;
+static bool watch_due;			/* TIMER_WATCH is set */
 
 static int
 pid_compare(const struct worker *a, const struct worker *b)
@@ -55,9 +55,9 @@ pid_compare(const struct worker *a, const struct worker *b)
 RB_GENERATE_INTERNAL(worker_pids, worker, entry, pid_compare,
     static __attribute__((unused)))
 
-/* What the option makes of a limit. */
+/* The limit r as the option changes it. */
 static struct rlimit
-limited(const struct limit *l, struct rlimit r)
+apply_limit(const struct limit *l, struct rlimit r)
 {
 	r.rlim_cur = l->value.rlim_cur;
 	if (l->has_hard)
@@ -68,9 +68,8 @@ limited(const struct limit *l, struct rlimit r)
 }
 
 /*
- * What the workers may have only with root's help has to be taken before it
- * is gone: room below a raised hard limit, and a better priority, which then
- * is the supervisor's too.
+ * Takes what needs root while we are root: raised hard limits, and a better
+ * priority, which then is the supervisor's too.
  */
 static int
 raise_limits(const struct conf *c, struct err *e)
@@ -82,11 +81,11 @@ raise_limits(const struct conf *c, struct err *e)
 		const struct limit *l = &c->limits[i];
 
 		if (l->resource == RLIMIT_NOFILE)
-			open_files = limited(l, open_files);
+			open_files = apply_limit(l, open_files);
 		if (getrlimit(l->resource, &now) == -1)
 			return err_set(e, EX_OSERR, "--rlimit: %s: %s",
 			    l->name, strerror(errno));
-		want = limited(l, now);
+		want = apply_limit(l, now);
 		if (want.rlim_max <= now.rlim_max)
 			continue;
 		now.rlim_max = want.rlim_max;
@@ -166,8 +165,8 @@ worker_watches(void)
 }
 
 /*
- * The pool has grown beyond what there are descriptors for. Without these it
- * works, and without pipes for its workers it does not.
+ * The pool has grown beyond what there are descriptors for. It works without
+ * these, but not without pipes for its workers.
  */
 static void
 stop_watching(void)
@@ -183,8 +182,9 @@ stop_watching(void)
 	    "on (raise it: ulimit -Hn, LimitNOFILE=)");
 }
 
-uint64_t
-worker_watch(uint64_t now)
+/* Watches those that are old enough. Returns when the next is, or NEVER. */
+static uint64_t
+watch_ends(uint64_t now)
 {
 	uint64_t next = NEVER;
 	unsigned int i, n = 0;
@@ -207,8 +207,34 @@ worker_watch(uint64_t now)
 	return next;
 }
 
+static void
+on_watch(void)
+{
+	uint64_t now = loop_now(), next = watch_ends(now);
+
+	watch_due = next != NEVER;
+	if (!watch_due)
+		return;
+	/* Past already: more than a turn, and the others have theirs before. */
+	next = next > now ? next + WATCH_PAUSE : now + WATCH_YIELD;
+	loop_timer(TIMER_WATCH, next, on_watch);
+}
+
+/* The slot has a process from now on. */
+static void
+occupy(struct worker *w, pid_t pid)
+{
+	w->pid = pid;
+	w->since = loop_now();
+	RB_INSERT(worker_pids, &pids, w);
+	if (watch_due)
+		return;
+	watch_due = true;
+	loop_timer(TIMER_WATCH, w->since + WATCH_AGE + WATCH_PAUSE, on_watch);
+}
+
 static void __attribute__((noreturn))
-give_up(struct exec_failure *f, enum exec_step step)
+child_fail(struct exec_failure *f, enum exec_step step)
 {
 	f->step = (int)step;
 	f->error = errno != 0 ? errno : EINVAL;
@@ -216,8 +242,8 @@ give_up(struct exec_failure *f, enum exec_step step)
 }
 
 /*
- * From here to the exec only async-signal-safe calls, and nothing that is the
- * address space's: memory is the supervisor's own, see worker_spawn().
+ * From here to the exec: only async-signal-safe calls, and no change to the
+ * address space, which is the supervisor's own, see make_child().
  */
 static void
 apply_limits(struct exec_failure *f)
@@ -226,22 +252,22 @@ apply_limits(struct exec_failure *f)
 	struct rlimit r;
 	size_t i;
 
-	/* Not lower first: nobody here could raise it again. */
+	/* Not lowered before this: it could not be raised again. */
 	if (setrlimit(RLIMIT_NOFILE, &open_files) == -1)
-		give_up(f, STEP_LIMIT);
+		child_fail(f, STEP_LIMIT);
 	for (i = 0; i < c->nlimits; i++) {
 		const struct limit *l = &c->limits[i];
 
 		if (l->resource == RLIMIT_NOFILE)
 			continue;
 		if (getrlimit(l->resource, &r) == -1)
-			give_up(f, STEP_LIMIT);
-		r = limited(l, r);
+			child_fail(f, STEP_LIMIT);
+		r = apply_limit(l, r);
 		if (setrlimit(l->resource, &r) == -1)
-			give_up(f, STEP_LIMIT);
+			child_fail(f, STEP_LIMIT);
 	}
 	if (c->nice_given && setpriority(PRIO_PROCESS, 0, c->nice) == -1)
-		give_up(f, STEP_NICE);
+		child_fail(f, STEP_NICE);
 }
 
 /*
@@ -262,32 +288,32 @@ reset_signals(void)
 }
 
 static void __attribute__((noreturn))
-become(pid_t parent, int output, struct exec_failure *f)
+child_run(pid_t parent, int output, struct exec_failure *f)
 {
 	errno = 0;
 	setpgid(0, 0);
 	if (jail_tie(parent) == -1)
 		_exit(127);
 	if (terminal_leave() == -1)
-		give_up(f, STEP_TERMINAL);
+		child_fail(f, STEP_TERMINAL);
 	if (plan->conf->umask != UMASK_KEEP)
 		umask((mode_t)plan->conf->umask);
 	apply_limits(f);
 	if (plan->conf->worker_log != WORKER_LOG_INHERIT &&
 	    (dup2(output, STDOUT_FILENO) == -1 ||
 	    dup2(output, STDERR_FILENO) == -1))
-		give_up(f, STEP_PARENT);
+		child_fail(f, STEP_PARENT);
 	if (plan->cwd_fd == -1 && chdir(plan->chdir) == -1)
-		give_up(f, STEP_CHDIR);
+		child_fail(f, STEP_CHDIR);
 	reset_signals();
 	execve(plan->argv[0], plan->argv, plan->envp);
-	give_up(f, STEP_EXEC);
+	child_fail(f, STEP_EXEC);
 }
 
 /*
- * vfork(2): to copy the page tables, and then each page that is written to,
- * takes longer than all the rest, and more the larger the pool is. We wait
- * until the child has reached its program or failed.
+ * vfork(2): copying the page tables, and then each page that is written to,
+ * takes longer than all the rest, and the longer the larger the pool is. We
+ * wait until the child has reached its program or failed.
  */
 static pid_t
 make_child(int output, struct exec_failure *f)
@@ -297,7 +323,7 @@ make_child(int output, struct exec_failure *f)
 
 	pid = vfork();	/* NOLINT(*.vfork): see above */
 	if (pid == 0)
-		become(parent, output, f);	/* NOLINT(*.Vfork): the same */
+		child_run(parent, output, f);	/* NOLINT(*.Vfork): the same */
 	if (pid != -1)
 		errno = saved;		/* the child's calls set it, too */
 	return pid;
@@ -333,11 +359,9 @@ worker_spawn(unsigned int slot, int output)
 	failures[slot].error = 0;
 	if ((pid = make_child(output, &failures[slot])) == -1)
 		return -1;
-	/* Only where that was a fork: as in the child, whoever is first. */
+	/* If that was a fork: as the child does, whichever is first. */
 	setpgid(pid, pid);
-	w->pid = pid;
-	w->since = loop_now();
-	RB_INSERT(worker_pids, &pids, w);
+	occupy(w, pid);
 	return pid;
 }
 
@@ -365,13 +389,11 @@ worker_adopt(unsigned int slot, pid_t pid)
 
 	memset(w, 0, sizeof(*w));
 	failures[slot].error = 0;
-	w->pid = pid;
-	w->since = loop_now();
-	RB_INSERT(worker_pids, &pids, w);
+	occupy(w, pid);
 }
 
 static struct worker *
-find(pid_t pid)
+find_worker(pid_t pid)
 {
 	struct worker key = { .pid = pid };
 
@@ -381,7 +403,7 @@ find(pid_t pid)
 int
 worker_slot(pid_t pid)
 {
-	const struct worker *w = find(pid);
+	const struct worker *w = find_worker(pid);
 
 	return w != NULL ? (int)(w - workers) : -1;
 }
@@ -415,7 +437,7 @@ worker_reap(int *slot, int *status, bool *stopped)
 	if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG |
 	    WNOWAIT) == -1 || info.si_pid == 0)
 		return 0;
-	w = find(info.si_pid);
+	w = find_worker(info.si_pid);
 	if (w != NULL)
 		*slot = (int)(w - workers);
 	*stopped = info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED;
@@ -445,10 +467,10 @@ worker_failure(unsigned int slot)
 	return failures[slot].error != 0 ? &failures[slot] : NULL;
 }
 
-struct sight *
-worker_sight(unsigned int slot)
+struct probe_state *
+worker_probe_state(unsigned int slot)
 {
-	return &workers[slot].sight;
+	return &workers[slot].probe;
 }
 
 pid_t

@@ -23,7 +23,7 @@ check(const char *text, size_t len)
 			abort();
 		if (c == 0xc2 && (unsigned char)text[i + 1] < 0xa0)
 			abort();
-		if (proto_utf8(text + i) == 0 && (c & 0xc0) != 0x80)
+		if (text_utf8(text + i, len - i) == 0 && (c & 0xc0) != 0x80)
 			abort();
 	}
 }

@@ -26,7 +26,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (n < WORDS && (words[n] = strsep(&rest, "\n")) != NULL)
 		n++;
 	words[n] = NULL;
-	if (names_parse(&c, n, words, &e) == 0)
+	if (compat_parse(&c, n, words, &e) == 0)
 		free_path(&c, text, size);
 	else if (e.status == 0 || e.text[0] == '\0')
 		abort();

@@ -14,7 +14,7 @@ out=$1
 cd "$(dirname "$0")/../.."
 . scripts/tally.sh
 
-core="pool slot start retire renew drain snapshot trace proto"
+core="pool slot table start retire replace drain names snapshot trace proto"
 flags="-std=c11 -D_GNU_SOURCE -O1 -Ispawnd $(pkg-config --cflags \
     libbsd-overlay)"
 libs=$(pkg-config --libs libbsd-overlay)
@@ -42,7 +42,7 @@ build()
 		fi
 	done
 	# shellcheck disable=SC2086
-	${CC:-cc} -o "$program" $objects $libs -lm
+	${CC:-cc} -Wl,--wrap=table_event -o "$program" $objects $libs -lm
 }
 
 # edit SOURCE SED RESULT
@@ -99,8 +99,8 @@ plant pool "one worker too many" \
     's/p->norphans <= p->conf\.max;$/p->norphans <= p->conf.max + 1;/'
 plant pool "a stop that lets the starting go on" \
     's/^	end_all(p, now);$//'
-plant slot "a leaving worker is counted twice" \
-    's/^	p->nleaving++;$/	p->nleaving += 2;/'
+plant retire "a leaving worker is counted twice" \
+    's/^	p->nretiring++;$/	p->nretiring += 2;/'
 plant slot "a number that is not of the seed" \
     's/^	uint64_t x = p->random;$/	static uint64_t x = 1;/'
 plant slot "a crash is not replaced later" \
@@ -120,24 +120,24 @@ plant retire "not continued when it was busy" \
 plant retire "one with threads is told while it serves" \
     's/x->catches && !x->threaded && /x->catches \&\& /'
 plant retire "two are stopped at a time" \
-    '/^retire_examined/,/^}/s/(p->frozen == NULL)$/(!s->turn)/'
+    '/^retire_activity/,/^}/s/(p->frozen == NULL)$/(!s->freeze_queued)/'
 plant retire "the deadline is not kept" \
     '/^retire_timer/,/^}/s/(now >= s->end_by)/(now >= s->end_by \&\& !s->busy)/'
-plant renew "an extra worker is forgotten" \
-    's/p->nexpired == 0 && p->extra == NULL))$/p->nexpired == 0))/'
-plant renew "the age is looked at once, and in vain" \
-    's/^		expire_old(p, s);$//'
-plant renew "old requests are looked for once" \
-    '/^renew_look_overdue/,/^}/s/overdue_at = slot.*/overdue_at = NEVER;/'
+plant replace "a surge worker is forgotten" \
+    '/^replace_step/,/^}/s/p->replace == REPLACE_IDLE))$/true))/'
+plant replace "the age is looked at once, and in vain" \
+    's/^		replace_expire(p, s, EXPIRED_AGE);$//'
+plant replace "old requests are looked for once" \
+    '/^replace_check_request/,/^}/s/request_at = slot.*/request_at = NEVER;/'
 plant drain "one more is started when nothing waits" \
-    's/^	if (something_waits(p))$/	if (p->shut)/'
+    '/^drain_step/,/^}/s/(!something_waits(p))$/(p == NULL)/'
 plant drain "told while something waits" \
-    's/^	return !p->draining || .*/	return p != NULL;/'
+    's/^	return p->drain == DRAIN_OFF || .*/	return p != NULL;/'
 plant drain "a start in the stop takes its own time" \
     's/^		end_starting(p, now);$/		(void)end_starting;/'
 plant drain "failures before the stop are counted" \
     's/^	p->drain_failures = 0;.*//'
-plant snapshot "a snapshot lacks a field" '/FIELD(slot, turn, /d'
+plant snapshot "a snapshot lacks a field" '/FIELD(slot, freeze_queued, /d'
 plant trace "an event is noted without what came along" \
     's/^		t->choice = ev->moved & 7;$//'
 tally_end

@@ -8,15 +8,18 @@
  *	make sim SIM="-n 1000"			1000 seeds of each case
  *	make sim SIM="-v -k CASE -s SEED"	one, with all that happens
  *	make sim TRACE=FILE			no world, but a recorded trace
+ *	make graph				what the slots went through
  *
  * mutate.sh plants bugs in the pool and shows that each is found here.
  */
+#include "graph.h"
 #include "replay.h"
 #include "world.h"
 
 #define EVENTS		150
 #define CALM		(600 * USEC)
 #define SLACK		(10 * MS)
+#define DRAWN_SEEDS	300
 
 static void
 trace(const char *what, uint64_t a, uint64_t b)
@@ -51,7 +54,7 @@ check_spawn(unsigned int slot)
 		struct pool_worker x;
 
 		n += pool_worker(w.p, i, &x) && !x.orphan;
-		untold += w.procs[i].pid != 0 && !w.procs[i].told &&
+		untold += w.procs[i].pid != 0 && !w.procs[i].term_sent &&
 		    !w.procs[i].job && w.procs[i].die_at == NEVER;
 	}
 	if (w.procs[slot].pid != 0)
@@ -129,8 +132,8 @@ check_signal(unsigned int slot, const struct proc *p, int signo)
 static void
 check_waiting(unsigned int slot, const struct proc *p)
 {
-	if (w.stopping && w.conf.drains && !w.fast && !p->told && !p->excused &&
-	    w.waits > 0 && w.now < going_limit(&w.tracks[slot]))
+	if (w.stopping && w.conf.drains && !w.fast && !p->term_sent &&
+	    !p->excused && w.waits > 0 && w.now < going_limit(&w.tracks[slot]))
 		sim_fail(w.sim, "slot %u is told, and %u wait", slot, w.waits);
 }
 
@@ -156,8 +159,8 @@ signal_one(unsigned int slot, struct proc *p, int signo)
 		die(p, SIGKILL);
 		return;
 	}
-	p->told |= signo != SIGCONT;
-	if (p->told)
+	p->term_sent |= signo != SIGCONT;
+	if (p->term_sent)
 		heed(p);
 }
 
@@ -231,7 +234,7 @@ do_notice(const struct pool_notice *n)
 	struct proc *p = &w.procs[n->slot];
 
 	trace("notice", n->what, n->slot);
-	if (n->what == NOTICE_SLOW) {
+	if (n->what == NOTICE_START_TIMEOUT) {
 		p->excused = true;
 		if (!p->hidden && p->ready_at <= w.now)
 			sim_fail(w.sim, "slot %u is ended, and is ready",
@@ -241,7 +244,7 @@ do_notice(const struct pool_notice *n)
 		w.failed = w.fast = w.stopping = true;
 	else if (n->what == NOTICE_DONE)
 		w.done = true;
-	else if (n->what == NOTICE_LEFT)
+	else if (n->what == NOTICE_QUEUE_ABANDONED)
 		w.left = n->count;
 }
 
@@ -255,7 +258,7 @@ do_shut(void)
 	for (i = 0; i < PROCS; i++) {
 		struct proc *p = &w.procs[i];
 
-		if (p->loops || !p->brittle || !accepts(p))
+		if (p->is_event_loop || !p->brittle || !accepts(p))
 			continue;
 		if (requests(p) > 0 && !p->was_hidden && w.depth > 0 &&
 		    w.now < w.stopped_at + w.conf.stop_timeout / 2)
@@ -267,14 +270,14 @@ do_shut(void)
 }
 
 static void
-answer_overdue(unsigned int slot, struct overdue *o)
+answer_request(unsigned int slot, struct slow_request *o)
 {
 	const struct conn *c = oldest(slot, &o->pid);
 
 	if (c == NULL)
 		return;
 	o->age = w.now - c->began;
-	o->late = o->age > w.conf.request_timeout;
+	o->slow = o->age > w.conf.request_timeout;
 }
 
 static void
@@ -299,23 +302,23 @@ do_asked(const struct pool_action *a)
 	struct pool_event ev = { .slot = a->slot };
 	const struct conn *c;
 
-	if (a->what == POOL_LOOK) {
-		ev.what = EV_LOOKED;
-		ev.look = p->ready_at <= w.now ? LOOK_READY :
-		    p->hidden ? LOOK_UNKNOWN : LOOK_NO;
-	} else if (a->what == POOL_EXAMINE) {
-		ev.what = EV_EXAMINED;
-		ev.exam = examine(p);
+	if (a->what == POOL_CHECK_READY) {
+		ev.what = EV_READINESS;
+		ev.readiness = p->ready_at <= w.now ? READY_YES :
+		    p->hidden ? READY_UNKNOWN : READY_NO;
+	} else if (a->what == POOL_CHECK_ACTIVITY) {
+		ev.what = EV_ACTIVITY;
+		ev.activity = examine(p);
 	} else if (a->what == POOL_MEASURE_SIZE) {
 		ev.what = EV_MEASURED;
 		ev.size = chance(8) ? 2 * w.conf.max_rss : 1;
-	} else if (a->what == POOL_PROVE) {
-		ev.what = EV_PROVED;
+	} else if (a->what == POOL_CHECK_CANARY) {
+		ev.what = EV_CANARY;
 		if ((c = oldest(a->slot, &ev.pid)) != NULL)
-			ev.exam.connection = c->id;
-	} else if (a->what == POOL_OVERDUE_LOOK) {
-		ev.what = EV_OVERDUE;
-		answer_overdue(a->slot, &ev.overdue);
+			ev.activity.connection = c->id;
+	} else if (a->what == POOL_CHECK_REQUEST) {
+		ev.what = EV_SLOW_REQUEST;
+		answer_request(a->slot, &ev.request);
 	} else {
 		ev.what = EV_QUEUE;
 		answer_queue(&ev.queue);
@@ -395,7 +398,7 @@ check_slot(unsigned int slot, const struct proc *p, struct track *t)
 		t->going = w.now;
 	if (s == SLOT_STARTING) {
 		check_late(slot, "not looked at",
-		    t->looked + POOL_LOOK_LAST);
+		    t->looked + POOL_READY_LAST);
 		if (!p->was_hidden)
 			check_late(slot, "slow",
 			    t->since + w.conf.start_timeout);
@@ -423,7 +426,7 @@ check_surplus(void)
 	if (pool_phase(w.p) != PHASE_UP ||
 	    pool_count(w.p, SLOT_READY) <= pool_target(w.p))
 		w.fits_at = w.now;
-	else if (w.now > w.fits_at + POOL_PROOF + USEC)
+	else if (w.now > w.fits_at + POOL_CANARY + USEC)
 		sim_fail(w.sim, "%u of %u are ready for too long",
 		    pool_count(w.p, SLOT_READY), pool_target(w.p));
 }
@@ -433,6 +436,8 @@ check_always(void)
 {
 	unsigned int i;
 
+	if (pool_counts(w.p)->nevers > 0 || pool_counts(w.p)->overflows > 0)
+		sim_fail(w.sim, "what cannot be has happened");
 	if (w.done)
 		return;
 	check_surplus();
@@ -478,7 +483,7 @@ child_dies(struct proc *p)
 	for (i = 0; i < SLOTS && leader != 0; i++) {
 		const struct proc *l = &w.procs[i];
 
-		if (l->pid == leader && !l->told && l->die_at == NEVER &&
+		if (l->pid == leader && !l->term_sent && l->die_at == NEVER &&
 		    !p->job)
 			proc_child(leader, w.now + sim_between(w.sim, 1, MS));
 	}
@@ -523,7 +528,7 @@ process_due(unsigned int i)
 			child_dies(p);
 	} else if (p->halt_at <= w.now) {
 		p->halt_at = NEVER;
-		tell((struct pool_event){ .what = EV_HALTED, .slot = i });
+		tell((struct pool_event){ .what = EV_FROZEN, .slot = i });
 	} else if (p->report_at <= w.now)
 		report(p);
 	else {
@@ -764,7 +769,7 @@ setup(struct sim *s)
 	w.conf = (struct pool_conf){ .stop_signal = SIGTERM,
 	    .workers = (unsigned int)sim_between(s, 0, 6), .max = 8,
 	    .drains = sim_random(s) % 2,
-	    .proof = sim_random(s) % 2 ? POOL_PROOF : 0,
+	    .canary = sim_random(s) % 2 ? POOL_CANARY : 0,
 	    .max_age = chance(3) ? 10 * USEC : 0,
 	    .max_rss = chance(3) ? 1000 : 0,
 	    .request_timeout = chance(3) ? 3 * USEC : 0,
@@ -774,6 +779,7 @@ setup(struct sim *s)
 		abort();
 	if (pool_slots(w.p) > SLOTS)
 		abort();
+	graph_begin();
 	act();
 	check_always();
 }
@@ -883,10 +889,32 @@ static const struct sim_case cases[] = {
 	{ "calm", calm_again },
 };
 
+/* What all that the simulation can do makes the slots go through. */
+static int
+draw(void)
+{
+	struct sim s;
+	uint64_t i;
+	size_t k;
+
+	for (i = 1; i <= DRAWN_SEEDS; i++) {
+		for (k = 0; k < sizeof(cases) / sizeof(cases[0]); k++) {
+			s = (struct sim){ .random = i };
+			cases[k].run(&s);
+			if (s.failed)
+				return 1;
+		}
+	}
+	graph_print();
+	return 0;
+}
+
 int
 main(int argc, char *argv[])
 {
 	if (argc == 3 && strcmp(argv[1], "-t") == 0)
 		return replay_file(argv[2]);
+	if (argc == 2 && strcmp(argv[1], "--graph") == 0)
+		return draw();
 	return sim_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));
 }

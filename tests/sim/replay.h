@@ -114,6 +114,18 @@ replay_flag(const struct proto_record *rec, const char *key)
 	return proto_get(rec, key) != NULL;
 }
 
+static inline int
+replay_state(struct replay *r, const struct proto_record *rec,
+    const char *key)
+{
+	const char *names[SLOT_NSTATES];
+	unsigned int i;
+
+	for (i = 0; i < SLOT_NSTATES; i++)
+		names[i] = pool_state_name((enum slot_state)i);
+	return replay_word(r, rec, key, names, SLOT_NSTATES);
+}
+
 /* Puts a field of a record where it belongs. */
 static inline int
 replay_set(struct replay *r, const struct proto_record *rec,
@@ -127,8 +139,7 @@ replay_set(struct replay *r, const struct proto_record *rec,
 	int state;
 
 	if (f->type == FIELD_STATE) {
-		state = replay_word(r, rec, f->name, snapshot_states,
-		    SLOT_NSTATES);
+		state = replay_state(r, rec, f->name);
 		if (state == -1)
 			return -1;
 		value = (uint64_t)state;
@@ -300,7 +311,8 @@ replay_status(struct replay *r, const struct proto_record *rec, int *status)
 }
 
 static inline int
-replay_exam(struct replay *r, const struct proto_record *rec, struct exam *x)
+replay_activity(struct replay *r, const struct proto_record *rec,
+    struct activity *x)
 {
 	static const char *const holds[] = { [HOLDS_NOTHING] = "nothing",
 	    [HOLDS_QUIET] = "quiet", [HOLDS_BUSY] = "busy",
@@ -318,10 +330,10 @@ replay_exam(struct replay *r, const struct proto_record *rec, struct exam *x)
 	x->frozen = replay_flag(rec, "frozen");
 	x->catches = replay_flag(rec, "catches");
 	x->threaded = replay_flag(rec, "threaded");
-	x->leads = replay_flag(rec, "leads");
-	x->loops = replay_flag(rec, "loops");
-	x->waits = replay_flag(rec, "waits");
-	x->served = replay_flag(rec, "served");
+	x->is_master = replay_flag(rec, "is_master");
+	x->is_event_loop = replay_flag(rec, "is_event_loop");
+	x->sleeping = replay_flag(rec, "sleeping");
+	x->active_since_last = replay_flag(rec, "active_since_last");
 	return 0;
 }
 
@@ -330,8 +342,8 @@ static inline int
 replay_of_slot(struct replay *r, const struct proto_record *rec,
     struct pool_event *ev)
 {
-	static const char *const looks[] = { [LOOK_NO] = "no",
-	    [LOOK_READY] = "ready", [LOOK_UNKNOWN] = "unknown" };
+	static const char *const looks[] = { [READY_NO] = "no",
+	    [READY_YES] = "yes", [READY_UNKNOWN] = "unknown" };
 	static const char *const moves[] = { [MOVED_NO] = "no",
 	    [MOVED_YES] = "yes", [MOVED_UNKNOWN] = "unknown" };
 	uint64_t n = 0;
@@ -342,12 +354,12 @@ replay_of_slot(struct replay *r, const struct proto_record *rec,
 		failed = replay_number(r, rec, "error", INT32_MAX, &n);
 		ev->error = (int)n;
 		break;
-	case EV_LOOKED:
-		word = replay_word(r, rec, "look", looks, 3);
-		ev->look = (enum look)word;
+	case EV_READINESS:
+		word = replay_word(r, rec, "readiness", looks, 3);
+		ev->readiness = (enum readiness)word;
 		break;
-	case EV_EXAMINED:
-		failed = replay_exam(r, rec, &ev->exam);
+	case EV_ACTIVITY:
+		failed = replay_activity(r, rec, &ev->activity);
 		break;
 	case EV_EXIT:
 		failed = replay_status(r, rec, &ev->status);
@@ -355,17 +367,17 @@ replay_of_slot(struct replay *r, const struct proto_record *rec,
 		ev->moved = (enum moved)word;
 		ev->exec_failed = replay_flag(rec, "exec_failed");
 		break;
-	case EV_PROVED:
+	case EV_CANARY:
 		failed = replay_number(r, rec, "connection", UINT64_MAX,
-		    &ev->exam.connection);
+		    &ev->activity.connection);
 		break;
 	case EV_MEASURED:
 		failed = replay_number(r, rec, "size", UINT64_MAX, &ev->size);
 		break;
-	case EV_OVERDUE:
+	case EV_SLOW_REQUEST:
 		failed = replay_number(r, rec, "age_ms", UINT32_MAX, &n);
-		ev->overdue = (struct overdue){ .age = n * 1000,
-		    .late = replay_flag(rec, "late"), .pid = ev->pid };
+		ev->request = (struct slow_request){ .age = n * 1000,
+		    .slow = replay_flag(rec, "slow"), .pid = ev->pid };
 		break;
 	default:
 		break;
@@ -442,15 +454,15 @@ replay_check_slots(struct replay *r)
 		if (s->state >= SLOT_STARTING && s->state <= SLOT_KILLED &&
 		    s->pid <= 0)
 			return replay_fail(r, REPLAY_DIFFERS, "slot %u is %s "
-			    "and has no process", i, snapshot_states[s->state]);
+			    "and has no process", i, pool_state_name(s->state));
 		active += s->state != SLOT_EMPTY;
-		leaving += s->leaving;
+		leaving += s->retiring_for_good;
 		orphans += s->orphan;
-		expired += s->expired;
-		oversize += s->oversize;
+		expired += s->expired != EXPIRED_NOT;
+		oversize += s->expired == EXPIRED_SIZE;
 	}
 	if (active != p->nslots - p->count[SLOT_EMPTY] ||
-	    leaving != p->nleaving || orphans != p->norphans ||
+	    leaving != p->nretiring || orphans != p->norphans ||
 	    expired != p->nexpired || oversize != p->noversize)
 		return replay_fail(r, REPLAY_DIFFERS, "the pool has miscounted "
 		    "its slots");
@@ -510,7 +522,7 @@ replay_event(struct replay *r, const struct proto_record *rec,
 	if (replay_read(r, rec, &ev, &now, &tick) == -1)
 		return -1;
 	/* The pool relies on its actions being taken. */
-	if (r->p->queued > r->p->nactions / 2 + POOL_EXAMS) {
+	if (r->p->queued > r->p->nactions / 2 + POOL_ACTIVITY_CHECKS) {
 		pool_next(r->p, &a);
 		return replay_compare(r, line, true);
 	}

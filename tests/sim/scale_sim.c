@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * scale.c in charge of a pool that is made of numbers: connections come by
- * different laws, wait in one queue, and are served by workers that take time
- * to start. Each run is compared with an ideal pool, which has the most
+ * scale.c and sampler.c in charge of a pool made of numbers: connections come
+ * by different laws, wait in one queue, and are served by workers that take
+ * time to start. Each run is compared with an ideal pool, which has the most
  * workers from the beginning and needs no start at all.
  */
 #include <inttypes.h>
@@ -39,6 +39,7 @@ struct ending {
 struct world {
 	struct sim	*sim;
 	struct scale	 scale;
+	struct sampler	 sampler;
 	struct scale_conf conf;
 	unsigned int	 really;	/* connections a worker serves */
 	uint64_t	 start;		/* usec a worker takes to start */
@@ -212,15 +213,16 @@ count(struct world *w, struct scale_view *v)
 
 /* What must hold after each look. */
 static void
-check_look(struct world *w, const struct scale_next *n)
+check_look(struct world *w, unsigned int target,
+    const struct sampler_next *n)
 {
-	if (n->target < w->conf.min || n->target > w->conf.max)
+	if (target < w->conf.min || target > w->conf.max)
 		sim_fail(w->sim, "at %" PRIu64 ": target %u is out of %u-%u",
-		    w->now, n->target, w->conf.min, w->conf.max);
-	if (n->target > 2 * w->staying && n->target > 1 &&
-	    n->target > w->conf.min)
+		    w->now, target, w->conf.min, w->conf.max);
+	if (target > 2 * w->staying && target > 1 &&
+	    target > w->conf.min)
 		sim_fail(w->sim, "at %" PRIu64 ": from %u to %u in one step",
-		    w->now, w->staying, n->target);
+		    w->now, w->staying, target);
 	if (n->look <= w->now)
 		sim_fail(w->sim, "at %" PRIu64 ": the next look is now",
 		    w->now);
@@ -241,7 +243,8 @@ look(struct world *w, bool fired)
 {
 	struct scale_view v = { .now = w->now, .fired = fired, .cost = 70,
 	    .start = w->start };
-	struct scale_next n;
+	struct scale_decision d;
+	struct sampler_next n;
 
 	count(w, &v);
 	v.queue = (uint32_t)(w->come - w->taken);
@@ -249,24 +252,25 @@ look(struct world *w, bool fired)
 	    0);
 	if (w->unseen || !scale_wants_busy(&w->scale, v.queue))
 		v.busy = SCALE_UNKNOWN;
-	n = scale_look(&w->scale, &v);
+	d = scale_decide(&w->scale, &v);
+	n = sampler_next(&w->sampler, &v, &d);
 	w->looks++;
-	check_look(w, &n);
-	if (w->sim->verbose && n.target != w->staying)
+	check_look(w, d.target, &n);
+	if (w->sim->verbose && d.target != w->staying)
 		printf("# %9.3f ready %u+%u-%u queue %u (%u) busy %d: %u -> "
 		    "%u, hold %u\n", (double)w->now / 1e6, v.ready,
 		    v.starting, v.going, v.queue, v.waited, (int)v.busy,
-		    w->staying, n.target, w->scale.hold);
-	if (n.target > w->staying) {
+		    w->staying, d.target, w->scale.hold);
+	if (d.target > w->staying) {
 		w->steps++;
 		w->grown = w->now;
 	}
-	if (n.target != w->staying)
+	if (d.target != w->staying)
 		w->last_change = w->now;
 	w->looked = w->come;
-	while (w->staying < n.target && !w->sim->failed)
+	while (w->staying < d.target && !w->sim->failed)
 		start_one(w);
-	while (w->staying > n.target)
+	while (w->staying > d.target)
 		retire_one(w);
 	if (w->staying > w->most)
 		w->most = w->staying;

@@ -40,8 +40,8 @@ struct proc {
 	bool		 brittle;	/* ends if accept fails */
 	bool		 recycles;	/* ends by itself now and then */
 	bool		 keeps;		/* connections, for the next request */
-	bool		 leads, threads, loops, job;
-	bool		 told, stopped;
+	bool		 is_master, threads, is_event_loop, job;
+	bool		 term_sent, stopped;
 	bool		 excused;	/* ended for being slow or late */
 	uint64_t	 pause;		/* from STOP until it has stopped */
 	uint64_t	 stopped_at, halts_at;
@@ -129,9 +129,9 @@ runs(const struct proc *p)
 static inline bool
 accepts(const struct proc *p)
 {
-	return p->pid != 0 && runs(p) && !p->leads && !p->job &&
+	return p->pid != 0 && runs(p) && !p->is_master && !p->job &&
 	    connections(p) < p->room && p->ready_at <= w.now &&
-	    p->die_at == NEVER && (!p->told || p->deaf);
+	    p->die_at == NEVER && (!p->term_sent || p->deaf);
 }
 
 static inline void
@@ -196,14 +196,14 @@ conn_due(struct proc *p, struct conn *c)
 {
 	bool again = !(w.calm && w.stopping);
 
-	if (c->quiet == 0 && p->keeps && !p->told && again) {
+	if (c->quiet == 0 && p->keeps && !p->term_sent && again) {
 		c->quiet = w.now;
 		c->until = w.now + sim_exponential(w.sim, 150 * MS) + 1;
 	} else if (c->quiet != 0 && sim_random(w.sim) % 2)
 		begin(c);
 	else
 		*c = (struct conn){ 0 };
-	if (p->told)
+	if (p->term_sent)
 		heed(p);
 	else if (p->recycles && requests(p) == 0 && chance(20))
 		die(p, 0);
@@ -217,11 +217,11 @@ proc_kind(struct proc *p)
 	    .catches = sim_random(w.sim) % 2, .deaf = chance(10),
 	    .hidden = chance(10), .brittle = chance(4),
 	    .recycles = chance(4), .keeps = chance(4),
-	    .loops = chance(6), .threads = chance(4) };
+	    .is_event_loop = chance(6), .threads = chance(4) };
 	p->was_hidden = p->hidden;
 	p->pause = !chance(3) ? 10 : chance(3) ? USEC :
 	    sim_between(w.sim, 1, 60 * MS);
-	if (p->loops || p->threads)
+	if (p->is_event_loop || p->threads)
 		p->room = (unsigned int)sim_between(w.sim, 2, CONNS);
 }
 
@@ -260,9 +260,9 @@ proc_start(struct proc *p)
 		p->ready_at = NEVER;
 		return;
 	}
-	if ((p->leads = chance(8)) == false)
+	if ((p->is_master = chance(8)) == false)
 		return;
-	p->loops = p->threads = p->recycles = false;
+	p->is_event_loop = p->threads = p->recycles = false;
 	for (n = (unsigned int)sim_between(w.sim, 1, 3); n > 0; n--)
 		proc_child(p->pid, p->ready_at);
 	/* What it has started aside serves nobody. */
@@ -271,7 +271,7 @@ proc_start(struct proc *p)
 
 		if (job != NULL) {
 			job->job = true;
-			job->threads = job->loops = false;
+			job->threads = job->is_event_loop = false;
 		}
 	}
 }
@@ -290,15 +290,15 @@ leads_now(const struct proc *p)
 
 	for (i = SLOTS; i < w.end; i++) {
 		if (is_child_of(&w.procs[i], p->pid) && !w.procs[i].job)
-			return p->leads;
+			return p->is_master;
 	}
 	return false;
 }
 
-static inline struct exam
+static inline struct activity
 examine(const struct proc *p)
 {
-	struct exam x = { .catches = p->catches,
+	struct activity x = { .holds = HOLDS_NOTHING, .catches = p->catches,
 	    .frozen = !runs(p) };
 	unsigned int i;
 
@@ -307,7 +307,7 @@ examine(const struct proc *p)
 		return x;
 	}
 	x.threaded = p->threads;
-	x.loops = p->loops;
+	x.is_event_loop = p->is_event_loop;
 	for (i = 0; i < CONNS; i++) {
 		const struct conn *c = &p->c[i];
 
@@ -322,8 +322,8 @@ examine(const struct proc *p)
 			x.age = w.now - c->began;
 		}
 	}
-	x.leads = x.holds == HOLDS_NOTHING && leads_now(p);
-	x.waits = x.holds == HOLDS_QUIET || (!p->threads && accepts(p));
+	x.is_master = x.holds == HOLDS_NOTHING && leads_now(p);
+	x.sleeping = x.holds == HOLDS_QUIET || (!p->threads && accepts(p));
 	return x;
 }
 

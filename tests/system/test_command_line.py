@@ -280,7 +280,7 @@ def test_what_a_plain_user_may_not_ask_for(site, options, pattern):
     (["-uwww", "--user=nosuch"], NOUSER, "--user: nosuch: no such user"),
     (["--user=www", "-unosuch"], NOUSER, "-u: nosuch: no such user"),
     (["-u", "www", "--group", "nosuch"], 67, "--group: nosuch: no such"),
-    (["-u", "www", "--socket", "/tmp/"], USAGE, "--socket: /tmp/: names no"),
+    (["-u", "www", "--socket", "/tmp/"], USAGE, "--socket: /tmp/: does not"),
     (["-u", "www", "--address=x", "-p", "80"], USAGE, "--address: x: not an"),
     (["-u", "www", "-p", "80", "--socket-mode", "600"], USAGE,
      "--socket-mode: a TCP socket (-p) has no owner"),

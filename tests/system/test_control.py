@@ -17,8 +17,8 @@ import pytest
 import harness as h
 from ctl import Raw, ask, ctl, figures, pool, records, serves
 
-MANUAL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
-                      "man", "spawnd.8")
+MANUALS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
+                       "man")
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_another_user_is_refused(echo):
     r = ctl("-p", "p", "reload", user="many")
     assert r.status == 77, r
     r = ctl("ping", user="web")
-    assert r.status == 77 and "that you may ask" in r.stderr, r
+    assert r.status == 77 and "that you may query" in r.stderr, r
     # Whoever has got at the socket all the same is asked who he is.
     os.chmod(echo.control, 0o666)
     r = ctl("-p", echo.control, "ping", user="web")
@@ -275,9 +275,12 @@ def test_descriptors_that_are_sent_are_not_kept(echo):
 
 
 def test_every_record_and_key_is_in_the_manual(echo):
-    with open(MANUAL) as f:
-        text = f.read().split(".Sh CONTROL SOCKETS")[1].split(".Sh FILES")[0]
-    words = set(re.findall(r"\w+", text))
+    words = set()
+    for name, section in (("spawnd.8", "CONTROL SOCKETS"),
+                          ("spawnctl.1", "RECORDS")):
+        with open(f"{MANUALS}/{name}") as f:
+            text = f.read().split(f".Sh {section}\n")[1].split(".Sh ")[0]
+        words |= set(re.findall(r"\w+", text))
     serves(echo.sock)
     for command in ("help", "ping", "status full", "history", "scale 2"):
         found = records(ask(echo.control, command))

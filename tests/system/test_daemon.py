@@ -431,7 +431,7 @@ def test_pidfile_that_is_another_file_is_left_alone(place, text):
                           f"{place}/conf", "--", h.app("echo"))
     assert result.status == 73
     assert h.line_of(result) == (f"spawnd: -P: {place}/conf: is not a "
-                                 "pidfile: there is something else in it")
+                                 "pidfile: it contains something else")
     with open(f"{place}/conf", encoding="ascii") as f:
         assert f.read() == text
 
@@ -508,8 +508,8 @@ def test_link_on_the_way_to_a_file_of_root(option, place):
         r = h.run_spawnd("-s", f"{place}/s", "-u", "www", option,
                          f"{place}/logs/x", *test, "--", h.app("echo"))
         assert r.status == (78 if test else 73), r
-        assert f"{option}: {place}/logs/x: its directory: a link on the " \
-            "way there is not root's" in r.stdout + r.stderr, r
+        assert f"{option}: {place}/logs/x: its directory: a symbolic " \
+            "link on the way is not owned by root" in r.stdout + r.stderr, r
         assert os.listdir(f"{place}/roots") == []
 
 

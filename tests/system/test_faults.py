@@ -25,7 +25,7 @@ WORKERS = 3
 STRACE = "/usr/bin/strace"
 RECOVERY = 1.0          # seconds without a fault, until that is said
 CANNOT_SEE = "listen socket: its connections cannot be seen: "
-CANNOT_LOOK = r"worker \d+: cannot be looked into: "
+CANNOT_LOOK = r"worker \d+: cannot be inspected: "
 
 
 class Load(test_retire.Load):
@@ -145,7 +145,7 @@ def test_output_that_cannot_be_watched_is_what_the_log_says(start):
     with fault(s, "epoll_ctl:error=ENOSPC"):
         victim = s.workers()[0]
         h.kill(victim)
-        s.wait_log(r"warning: capture: No space left on device \(next try")
+        s.wait_log(r"warning: output: No space left on device \(next try")
     s.wait_workers(WORKERS, other_than=[victim])
 
 
@@ -221,7 +221,7 @@ def test_worker_that_may_not_be_read_waits_to_its_deadline(start, place, sock,
     assert before == set(s.workers())
     s.wait_log(CANNOT_LOOK)
     assert len(re.findall(CANNOT_LOOK, s.log())) == 1
-    s.wait_log("still there after 2 s")
+    s.wait_log("still running after 2 s")
 
 
 def test_worker_that_may_not_be_read_but_catches_its_signal(start, place,
@@ -323,7 +323,7 @@ def test_listener_of_another_network_namespace(spawnd, sock, args):
     load.lost_nothing(s)
     if args:
         assert before == set(s.workers())
-        s.wait_log("still there after 2 s")
+        s.wait_log("still running after 2 s")
     else:
         s.wait_workers(WORKERS - 2)
         assert "killed" not in s.log()

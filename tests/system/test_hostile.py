@@ -107,8 +107,8 @@ def test_siblings_that_are_killed_are_replaced(pool, signo):
     p.stops()
 
 
-STAYS = r"worker (\d+): was stopped by another process: it stays so"
-CONTINUED = r"worker (\d+): was stopped by another process: it is continued"
+STAYS = r"worker (\d+): was stopped by another process \(left so for"
+CONTINUED = r"worker (\d+): was stopped by another process \(continuing it\)"
 
 
 def is_stopped(pid):
@@ -160,7 +160,7 @@ def test_stopped_worker_is_left_so_for_a_time(pool):
     os.kill(p.first[1], signal.SIGSTOP)
     assert int(p.s.wait_log(CONTINUED).group(1)) == p.first[1]
     assert is_stopped(p.first[0])
-    p.s.wait_log(rf"worker {p.first[0]}: was .* it is continued", deadline=90)
+    p.s.wait_log(rf"worker {p.first[0]}: was .*continuing it", deadline=90)
     # Nor is it again, so soon after.
     os.kill(p.first[0], signal.SIGSTOP)
     h.wait_for(lambda: len(re.findall(CONTINUED, p.s.log())) == 3, 5, p.s.log)
@@ -196,8 +196,8 @@ def test_worker_that_root_traces_is_left_alone(spawnd, place):
     try:
         h.wait_for(lambda: h.status(pid)["TracerPid"] == str(tracer.pid), 5)
         os.kill(pid, signal.SIGSTOP)
-        s.wait_log(f"worker {pid}: is stopped, and traced by a process of "
-                   "another user: it is left alone until that ends")
+        s.wait_log(f"worker {pid}: was stopped and is traced by a process "
+                   r"of another user \(left alone until that ends\)")
         h.pass_time(2)
         assert is_stopped(pid) and not re.search(CONTINUED, s.log())
     finally:
@@ -403,9 +403,9 @@ def test_more_orphans_than_can_be_ended_at_a_time_are_told(pool, hidden):
     h.kill(pid)
     p.s.wait_workers(WORKERS + 100, other_than=[pid])
     p.s.signal(signal.SIGTERM)
-    p.s.wait_log(r"warning: orphans: \d+ more processes of dead workers than "
-                 "the 64 that can be ended at a time: they wait for these")
-    p.s.wait_log("info: orphans: none waits any more")
+    p.s.wait_log(r"warning: orphans: dead workers left \d+ more processes "
+                 r"than the 64 that can be stopped at once \(the rest wait\)")
+    p.s.wait_log("info: orphans: no more of them are waiting")
     assert p.s.wait(6) == 0
     assert hidden() == []
 

@@ -16,7 +16,7 @@ APP = h.USERS["_app"]
 ECHO = h.app("echo")
 STARTS = 30 if h.brief() else 200
 OTHERS = "SECRET=of-another\n"
-LINK = "a link on the way there is not root's"
+LINK = "a symbolic link on the way is not owned by root"
 SYS_RENAMEAT2, AT_FDCWD, RENAME_EXCHANGE = 316, -100, 2
 
 
@@ -241,7 +241,7 @@ def test_socket_directory_that_the_workers_may_write_is_a_warning(
     h.own_directory(path, owner, mode)
     args = ["-s", f"{path}/a.sock", "-U", "www", "-u", "_app", ECHO]
     text = f"_app may write {path}: whoever breaks into a worker could " \
-        "lead the web server to another socket"
+        "direct the web server to another socket"
     assert any(text in w for w in warnings(*args)) == warned
     s = spawnd(*args)
     assert (text in s.log()) == warned
@@ -258,7 +258,7 @@ def test_directory_by_another_spelling_is_warned_of(site, args):
     h.own_directory(f"{site.base}/srv/jail", APP)
     args = [a.replace("{}", f"{site.base}/srv") for a in args]
     found = warnings(*args, "-U", "www", "-u", "_app", ECHO)
-    assert any("lead the web server to another socket" in w for w in found)
+    assert any("direct the web server to another socket" in w for w in found)
 
 
 def test_working_directory_that_is_here_is_warned_of(site):
@@ -287,4 +287,4 @@ def test_workers_that_stay_root_are_warned_of_at_the_start(site, place):
         return r.stderr
     h.install("/bin/true", f"{place}/app")
     assert "may write" not in stderr(0)
-    assert f"others than root may write {place}/app" in stderr(APP)
+    assert f"users other than root may write {place}/app" in stderr(APP)

@@ -297,7 +297,7 @@ def test_logrotate_with_create(rotated):
     s = rotated
     rotate(s.place, "create 0640 www adm", "postrotate",
            f"kill -USR1 {s.pid}", "endscript")
-    wait_file(s.file, "info: log: opened again")
+    wait_file(s.file, "info: log: reopened")
     say(s.sock, "after")
     wait_file(s.file, ": after\n")
     st = os.stat(s.file)
@@ -324,7 +324,7 @@ def test_new_file_that_is_missing(rotated):
     os.rename(s.file, f"{s.file}.1")
     s.signal(signal.SIGUSR1)
     wait_file(f"{s.file}.1", rf"warning: --log: {s.file}: No such file or "
-              "directory, the old file is kept")
+              r"directory \(the old file is kept\)")
     say(s.sock, "after")
     wait_file(f"{s.file}.1", ": after\n")
     assert not os.path.exists(s.file)
@@ -335,8 +335,8 @@ def test_new_file_that_may_not_be_written(rotated):
     os.rename(s.file, f"{s.file}.1")
     os.close(os.open(s.file, os.O_CREAT | os.O_WRONLY, 0o640))
     s.signal(signal.SIGUSR1)
-    wait_file(f"{s.file}.1", rf"warning: --log: {s.file}: Permission denied, "
-              "the old file is kept")
+    wait_file(f"{s.file}.1", rf"warning: --log: {s.file}: Permission denied "
+              r"\(the old file is kept\)")
     say(s.sock, "after")
     wait_file(f"{s.file}.1", ": after\n")
     assert read(s.file) == ""
@@ -351,8 +351,8 @@ def test_new_file_that_is_a_link(rotated):
     os.rename(s.file, f"{s.file}.1")
     os.symlink(target, s.file)
     s.signal(signal.SIGUSR1)
-    wait_file(f"{s.file}.1", rf"warning: --log: {s.file}: is a link, the old "
-              "file is kept")
+    wait_file(f"{s.file}.1", rf"warning: --log: {s.file}: is a link "
+              r"\(the old file is kept\)")
     say(s.sock, "after")
     wait_file(f"{s.file}.1", ": after\n")
     assert read(target) == ""

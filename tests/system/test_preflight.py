@@ -261,7 +261,8 @@ def library_of_a_library(base):
 def link_out_of_the_jail(base):
     os.unlink(f"{base}/fcgi-bin/app")
     os.symlink(h.app("static"), f"{base}/fcgi-bin/app")
-    return jailed(base), r"is a link to \S+, which is not there inside the"
+    return jailed(base), \
+        r"is a symbolic link to \S+, which does not exist inside"
 
 
 def path_of_the_host(base):
@@ -489,7 +490,7 @@ def test_live_socket_is_not_connected_to(base):
         with pytest.raises(BlockingIOError):
             s.accept()
     assert report.status == 0
-    assert any("run/sock: is there already" in n for n in report.notes)
+    assert any("run/sock: already exists" in n for n in report.notes)
 
 
 def test_running_pool_passes(base, spawnd):
@@ -674,7 +675,7 @@ def test_a_flood_of_findings_is_one_error(base):
         [f"{n}{'x' * 900}.so" for n in range(300)], interp))
     report = preflight(*plain(base))
     assert len(report.errors) == 1, report.text[:2000]
-    assert "said too much" in report.errors[0]
+    assert "reported too much" in report.errors[0]
     assert report.status == EX_CONFIG
 
 

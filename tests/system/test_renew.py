@@ -35,8 +35,8 @@ def test_reload_to_a_program_that_fails_changes_nothing(spawnd, place):
     h.wait_for(lambda: busy(s), 5, s.log)
     h.install(h.app("fail"), program)
     s.signal(signal.SIGHUP)
-    s.wait_log("reload: ended, the old workers stay: the new one: exited "
-               "with status")
+    s.wait_log("reload: failed: new worker: exited with status .* "
+               r"\(the old workers stay\)")
     assert s.workers() == before
     h.install(h.app("bare"), program)
     s.signal(signal.SIGHUP)
@@ -83,8 +83,7 @@ def test_reload_ends_when_the_first_request_crashes_the_new_one(
     s.signal(signal.SIGHUP)
     h.wait_for(lambda: len(s.workers()) == 3, 5, s.log)
     load = Load(f"{place}/sock", seconds=1)
-    s.wait_log("reload: ended, the old workers stay: the new one: was killed "
-               "by SIGSEGV")
+    s.wait_log("reload: failed: new worker: was killed by SIGSEGV")
     result = load.result()
     assert result["failed"] <= 1, (result, s.log())
     assert s.workers() == before
@@ -162,8 +161,8 @@ def test_old_request_is_ended_and_the_others_go_on(spawnd, place):
     with pytest.raises(h.FcgiError):
         slow.receive()
     assert time.monotonic() - began > 0.9
-    assert re.search(r"worker \d+: has been at one request for \d+\.\d+ s, "
-                     r"more than 1 s \(--request-timeout\), and is ended",
+    assert re.search(r"worker \d+: stopped: has served one request for "
+                     r"\d+\.\d+ s, more than 1 s \(--request-timeout\)",
                      s.log()), s.log()
     s.wait_workers(2)
     assert s.stop() == 0
@@ -182,8 +181,8 @@ def test_old_request_of_a_tree_ends_its_process_alone(spawnd, place):
     assert slow.receive().text.startswith("a ")
     assert time.monotonic() - began > 0.9
     assert s.workers() == [leader]
-    assert re.search(rf"worker {leader}: its process \d+ has been at one "
-                     "request", s.log()), s.log()
+    assert re.search(rf"worker {leader}: stopped: its process \d+ has "
+                     "served one request", s.log()), s.log()
     h.wait_for(lambda: len(h.children(leader)) == 2, 5, s.log)
     with h.Connection(f"{place}/sock") as c:
         assert c.request("b 0", params=params).text.startswith("b ")

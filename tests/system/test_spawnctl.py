@@ -45,7 +45,7 @@ def test_two_pools_have_to_be_told_apart(php):
     assert names == ["php-cgi", "php-cgi-2"]
     assert re.search(r"^php-cgi +up +2/2 +unix:", r.stdout, re.M), r.stdout
     r = ctl("status")
-    assert r.status == 64 and r.stderr == "spawnctl: -p: needed, several " \
+    assert r.status == 64 and r.stderr == "spawnctl: -p: required: several " \
         "pools run here: php-cgi, php-cgi-2\n"
     r = ctl("-p", "php-cgi-2", "status")
     assert f"pid {php[1].pid}," in r.stdout
@@ -196,7 +196,7 @@ def test_log_reopen(spawnd, place):
     os.chmod(f"{place}/log", 0o555)
     r = ctl("log-reopen")
     assert r.status == 0, r
-    assert "log: opened again" in open(f"{place}/log/x").read()
+    assert "log: reopened" in open(f"{place}/log/x").read()
     os.unlink(f"{place}/log/x")
     os.symlink(f"{place}/evil", f"{place}/log/x")
     assert ctl("log-reopen").status == 73
@@ -212,7 +212,7 @@ def test_log_reopen(spawnd, place):
     assert ctl("log-reopen").status == 78
     r = ctl("log-reopen", f"{place}/log/y")
     assert r.status == 0, r
-    assert "opened again" in open(f"{place}/log/y").read()
+    assert "log: reopened" in open(f"{place}/log/y").read()
     assert s.running()
 
 
@@ -228,13 +228,13 @@ def test_log_reopen_by_root_takes_no_link_of_others(spawnd, place):
     os.symlink("../roots", f"{place}/app/logs")
     os.lchown(f"{place}/app/logs", pwd.getpwnam("www").pw_uid, -1)
     r = ctl("log-reopen", log)
-    assert r.status == 73 and "not root's" in r.stderr, r
+    assert r.status == 73 and "not owned by root" in r.stderr, r
     assert os.listdir(f"{place}/roots") == []
     # One of root's own is a way like any other.
     os.lchown(f"{place}/app/logs", 0, -1)
     r = ctl("log-reopen", log)
     assert r.status == 0, r
-    assert "opened again" in open(f"{place}/roots/x").read()
+    assert "log: reopened" in open(f"{place}/roots/x").read()
     assert s.running()
 
 

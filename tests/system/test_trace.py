@@ -194,7 +194,8 @@ def test_one_line_that_was_changed_is_found(echo, replay):
     kill_one(echo)
     lines = trace().splitlines(keepends=True)
     at = [n for n, line in enumerate(lines) if " what=spawn " in line][-1]
-    for old, new in (("slot=", "slot=1"), ("what=spawn ", "what=examine "),
+    for old, new in (("slot=", "slot=1"),
+                     ("what=spawn ", "what=check_ready "),
                      ("action", "notice")):
         changed = lines[at].replace(old, new, 1)
         r = replay("".join(lines[:at] + [changed] + lines[at + 1:]))
@@ -252,7 +253,7 @@ def test_a_trace_that_was_cut_off_is_65(echo, replay):
     (r"(event .*slot)=\d+", r"\1=9999"),
     (r"(event .*)what=\w+", r"\1what=timer"),
     (r"(event .*)what=\w+", r"\1what=nix"),
-    (r"(looked .*)look=\w+", r"\1look=nix"),
+    (r"(what=readiness .*readiness)=\w+", r"\1=nix"),
     (r" event ", " nix "),
     (r" event ", " event ="),
     (r"end\n\Z", "end\nend\n"),

@@ -164,7 +164,7 @@ def test_worker_that_recycles_under_trace_is_replaced(pool):
     p.said(pid, CANNOT, KILLED)
     p.whole()
     # How it ended is known: nothing is wrong with it.
-    assert "it is not known how" not in p.s.log()
+    assert "its status is unknown" not in p.s.log()
     assert "exited with" not in p.s.log()
     counts = ctl.figures("traced")["count"]
     assert (counts["recycled"], counts["crashed"]) == ("1", "0")
@@ -295,14 +295,14 @@ def test_limit_too_low_to_watch_is_said_and_the_pool_runs(spawnd, place):
         limited(100)()
     s = spawnd("-s", f"{place}/sock", "-F", 16, "--", h.app("echo"),
                become=lower)
-    s.wait_log("open files: 112 would be needed to see the end")
+    s.wait_log("open files: 128 would be needed to see the end")
     s.wait_workers(16)
     s.wait_log("limit is 100")
     assert s.stop() == 0
     r = h.run_spawnd("-t", "-s", f"{place}/sock", "-F", 16, "--",
                      h.app("echo"), become=lower)
     assert "ends of traced workers are seen: no" in r.stdout
-    assert "note: open files: 112 would be needed" in r.stdout
+    assert "note: open files: 128 would be needed" in r.stdout
     assert r.status == 0
 
 
@@ -326,8 +326,8 @@ def test_pool_that_outgrows_the_limit_stops_watching(spawnd, place):
 
 
 @pytest.mark.parametrize("workers, what", [
-    (460, "guarantees: ends of traced workers are seen: yes"),
-    (461, "open files: 1002 would be needed to see the end"),
+    (306, "guarantees: ends of traced workers are seen: yes"),
+    (307, "open files: 1001 would be needed to see the end"),
     (10000, "-F: 10000: needs 10080 open files, the limit is 1000")])
 def test_workers_fit_the_limit_or_the_test_says_what_is_missing(
         place, workers, what):

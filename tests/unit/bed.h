@@ -31,15 +31,15 @@
 /* A worker, as the pool may see it. */
 struct bed_worker {
 	pid_t		 pid;
-	struct exam	 exam;		/* the answer to each look */
+	struct activity	 activity;	/* the answer to each look */
 	bool		 changes;	/* another connection each time */
 	bool		 surprise;	/* busy when looked at stopped */
 	bool		 slow_stop;	/* takes STOP, does not stop */
 	bool		 deaf;		/* waits on after its signal */
-	bool		 halting;	/* EV_HALTED is due */
+	bool		 halting;	/* EV_FROZEN is due */
 	bool		 stopped;
-	bool		 told;
-	struct exam	 last;		/* what was answered last */
+	bool		 term_sent;
+	struct activity	 last;		/* what was answered last */
 	uint64_t	 since;		/* found retiring; 0: not yet */
 };
 
@@ -48,13 +48,14 @@ struct bed {
 	struct pool_conf conf;
 	uint64_t	 now;
 	pid_t		 pid;		/* the last one given out */
-	enum look	 sees;		/* the answer to every look */
+	enum readiness	 sees;		/* the answer to every look */
 	bool		 show_looks;	/* in the line, too */
 	bool		 show_all;	/* and all about retiring */
 	bool		 no_fork;	/* the answer to every spawn */
 	struct queue	 queue;		/* the answer to each POOL_QUEUE */
 	unsigned int	 spawns, looks, exams;
-	unsigned int	 measures, proofs, overdues;	/* asked for */
+	unsigned int	 measures, canary_checks;	/* asked for */
+	unsigned int	 request_checks;
 	struct bed_worker w[BED_SLOTS];
 	unsigned int	 nstopped;
 	uint64_t	 stopped_at;	/* EV_STOP; 0: not yet */
@@ -86,10 +87,11 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 	static const char *const why[] = { [FAILED_EXEC] = "exec",
 	    [FAILED_TRIES] = "tries", [FAILED_TIME] = "time" };
 	static const char *const words[] = { [NOTICE_EXIT] = "exit",
-	    [NOTICE_NOFORK] = "nofork", [NOTICE_SLOW] = "slow",
-	    [NOTICE_KILL] = "kill", [NOTICE_LOST] = "lost",
-	    [NOTICE_GROWN] = "grown", [NOTICE_LATE] = "late",
-	    [NOTICE_RELOAD_FAILED] = "reload-failed" };
+	    [NOTICE_NOFORK] = "nofork", [NOTICE_START_TIMEOUT] = "slow",
+	    [NOTICE_KILLED_IDLE] = "kill", [NOTICE_KILLED_BUSY] = "lost",
+	    [NOTICE_GROWN] = "grown", [NOTICE_REQUEST_TIMEOUT] = "late",
+	    [NOTICE_RELOAD_FAILED] = "reload-failed",
+	    [NOTICE_NEVER] = "never" };
 
 	b->notice = *n;
 	if (n->what == NOTICE_READY)
@@ -100,10 +102,12 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 		bed_put(b, "[done]");
 	else if (n->what == NOTICE_RELOADED)
 		bed_put(b, "[reloaded]");
-	else if (n->what == NOTICE_LEFT)
+	else if (n->what == NOTICE_QUEUE_ABANDONED)
 		bed_put(b, "[left %u]", n->count);
 	else if (n->what == NOTICE_TOO_SMALL)
 		bed_put(b, "[too small]");
+	else if (n->what == NOTICE_OVERFLOW)
+		bed_put(b, "[overflow]");
 	else
 		bed_put(b, "[%s %u]", words[n->what], n->slot);
 }
@@ -126,9 +130,9 @@ bed_put_action(struct bed *b, const struct pool_action *a)
 {
 	if (a->what == POOL_SPAWN)
 		bed_put(b, "spawn%u", a->slot);
-	else if (a->what == POOL_LOOK && b->show_looks)
+	else if (a->what == POOL_CHECK_READY && b->show_looks)
 		bed_put(b, "look%u", a->slot);
-	else if (a->what == POOL_EXAMINE && b->show_all)
+	else if (a->what == POOL_CHECK_ACTIVITY && b->show_all)
 		bed_put(b, "exam%u", a->slot);
 	else if (a->what == POOL_ADOPT)
 		bed_put(b, "adopt%u", a->slot);
@@ -181,8 +185,10 @@ static inline void
 bed_worker(struct bed *b, unsigned int slot, pid_t pid)
 {
 	bed_runs(b, slot);
-	b->w[slot] = (struct bed_worker){ .pid = pid, .exam = {
-	    .holds = HOLDS_NOTHING, .catches = true, .waits = true } };
+	b->w[slot] = (struct bed_worker){ .pid = pid,
+	    .activity = { .holds = HOLDS_NOTHING, .catches = true,
+	    .sleeping = true },
+	    .last.holds = HOLDS_NOTHING };
 }
 
 /* What no worker may ever be sent, whatever the test. */
@@ -221,21 +227,21 @@ bed_signal(struct bed *b, const struct pool_action *a)
 	} else if (a->signo == SIGCONT || a->signo == SIGKILL)
 		bed_runs(b, a->slot);
 	else
-		w->told = true;
+		w->term_sent = true;
 }
 
 /* What the worker in a slot looks like now. */
-static inline struct exam
+static inline struct activity
 bed_exam(struct bed *b, unsigned int slot)
 {
 	struct bed_worker *w = &b->w[slot];
-	struct exam x;
+	struct activity x;
 
-	w->exam.connection += w->changes;
-	x = w->exam;
+	w->activity.connection += w->changes;
+	x = w->activity;
 	x.frozen = w->stopped && !w->slow_stop;
-	if (w->told && !w->deaf)
-		x.waits = false;
+	if (w->term_sent && !w->deaf)
+		x.sleeping = false;
 	if (w->surprise && x.frozen)
 		x.holds = HOLDS_BUSY;
 	w->last = x;
@@ -258,8 +264,8 @@ static inline void
 bed_count(struct bed *b, const struct pool_action *a)
 {
 	b->measures += a->what == POOL_MEASURE_SIZE;
-	b->proofs += a->what == POOL_PROVE;
-	b->overdues += a->what == POOL_OVERDUE_LOOK;
+	b->canary_checks += a->what == POOL_CHECK_CANARY;
+	b->request_checks += a->what == POOL_CHECK_REQUEST;
 }
 
 /* Carries out one action as the daemon would. Returns false: none left. */
@@ -274,14 +280,14 @@ bed_act_once(struct bed *b)
 	bed_put_action(b, &a);
 	if (a.what == POOL_SPAWN) {
 		ev = bed_spawned(b, a.slot);
-	} else if (a.what == POOL_LOOK) {
+	} else if (a.what == POOL_CHECK_READY) {
 		b->looks++;
-		ev.what = EV_LOOKED;
-		ev.look = b->sees;
-	} else if (a.what == POOL_EXAMINE) {
+		ev.what = EV_READINESS;
+		ev.readiness = b->sees;
+	} else if (a.what == POOL_CHECK_ACTIVITY) {
 		b->exams++;
-		ev.what = EV_EXAMINED;
-		ev.exam = bed_exam(b, a.slot);
+		ev.what = EV_ACTIVITY;
+		ev.activity = bed_exam(b, a.slot);
 	} else if (a.what == POOL_QUEUE) {
 		ev.what = EV_QUEUE;
 		ev.queue = b->queue;
@@ -292,7 +298,7 @@ bed_act_once(struct bed *b)
 	else if (a.what == POOL_NOTICE && a.notice.what == NOTICE_FAILED)
 		b->fast = true;
 	bed_count(b, &a);
-	if (a.what > POOL_EXAMINE && a.what != POOL_QUEUE)
+	if (a.what > POOL_CHECK_ACTIVITY && a.what != POOL_QUEUE)
 		return true;
 	ev.slot = a.slot;
 	pool_event(b->p, &ev, b->now);
@@ -303,7 +309,7 @@ bed_act_once(struct bed *b)
 static inline bool
 bed_halt_once(struct bed *b)
 {
-	struct pool_event ev = { .what = EV_HALTED };
+	struct pool_event ev = { .what = EV_FROZEN };
 
 	if (b->nstopped == 0)
 		return false;
@@ -343,7 +349,7 @@ bed_raw(const struct pool_conf *c)
 	b->conf = *c;
 	b->now = 1000 * USEC;
 	b->pid = 100;
-	b->sees = LOOK_NO;
+	b->sees = READY_NO;
 	b->p = pool_new(c, b->now);
 	assert_non_null(b->p);
 	return b;
@@ -370,10 +376,10 @@ bed_starting(unsigned int workers)
 }
 
 static inline void
-bed_look(struct bed *b, unsigned int slot, enum look look)
+bed_look(struct bed *b, unsigned int slot, enum readiness look)
 {
-	bed_event(b, (struct pool_event){ .what = EV_LOOKED, .slot = slot,
-	    .look = look });
+	bed_event(b, (struct pool_event){ .what = EV_READINESS, .slot = slot,
+	    .readiness = look });
 }
 
 /* A pool whose workers are all ready. */
@@ -384,23 +390,32 @@ bed_ready(unsigned int workers)
 	unsigned int i;
 
 	for (i = 0; i < workers; i++)
-		bed_look(b, i, LOOK_READY);
+		bed_look(b, i, READY_YES);
 	bed_did(b);
 	return b;
 }
 
 static inline void
-bed_free(struct bed *b)
+bed_free_with_bugs(struct bed *b)
 {
 	pool_free(b->p);
 	free(b);
+}
+
+/* Whatever a test has done, it must not have been more than can be. */
+static inline void
+bed_free(struct bed *b)
+{
+	assert_int_equal(pool_counts(b->p)->nevers, 0);
+	assert_int_equal(pool_counts(b->p)->overflows, 0);
+	bed_free_with_bugs(b);
 }
 
 static inline void
 bed_exit(struct bed *b, unsigned int slot, int code)
 {
 	bed_event(b, (struct pool_event){ .what = EV_EXIT, .slot = slot,
-	    .status = BED_STATUS(code) });
+	    .status = BED_STATUS(code), .moved = MOVED_NO });
 }
 
 static inline void
@@ -414,7 +429,7 @@ static inline void
 bed_crash(struct bed *b, unsigned int slot)
 {
 	bed_event(b, (struct pool_event){ .what = EV_EXIT, .slot = slot,
-	    .status = SIGSEGV });
+	    .status = SIGSEGV, .moved = MOVED_NO });
 }
 
 static inline void
@@ -460,7 +475,7 @@ static inline void
 bed_stop(struct bed *b)
 {
 	bed_tell(b, EV_STOP);
-	bed_pass(b, pool_slots(b->p) * POOL_EXAM_FIRST);
+	bed_pass(b, pool_slots(b->p) * POOL_ACTIVITY_FIRST);
 }
 
 /* How many are on their way out, but not killed yet. */

@@ -3,7 +3,9 @@
 #ifndef PLANNED_H
 #define PLANNED_H
 
+#include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "tmp.h"
 #include "words.h"
@@ -13,13 +15,49 @@
 
 static struct plan p;
 
+/* Nothing in the daemon does this: its plan lasts. */
+static inline void
+plan_free(void)
+{
+	size_t i;
+
+	if (p.jail_fd != -1)
+		close(p.jail_fd);
+	if (p.cwd_fd != -1)
+		close(p.cwd_fd);
+	if (p.argv != NULL) {
+		free(p.conf->command != NULL ? p.argv[2] : p.argv[0]);
+		free(p.argv);
+	}
+	for (i = 0; p.envp != NULL && p.envp[i] != NULL; i++)
+		free(p.envp[i]);
+	free(p.envp);
+	free(p.jail);
+	free(p.socket_dir);
+	free(p.socket_file);
+	free(p.socket_name);
+	free(p.socket_owner);
+	free(p.chdir);
+	free(p.pidfile);
+	free(p.control);
+	free(p.log);
+	free(p.ident.groups);
+	free(p.ident.user);
+	free(p.ident.group);
+	free(p.ident.home);
+	free(p.ident.shell);
+	memset(&p, 0, sizeof(p));
+	p.jail_fd = -1;
+	p.cwd_fd = -1;
+}
+
 /* Tear-down of a test. */
 static inline int
 plan_forget(void **arg)
 {
 	(void)arg;
 	if (p.conf != NULL) {
-		plan_free(&p);
+		plan_free();
 		options_free(&c);
 	}
 	unsetenv("PHP_FCGI_CHILDREN");
@@ -51,7 +89,7 @@ plan_words(const char *const *list)
 	int n = 1;
 
 	if (p.conf != NULL) {
-		plan_free(&p);
+		plan_free();
 		options_free(&c);
 	}
 	words[0] = (char *)"spawnd";

@@ -14,7 +14,7 @@ one_with(unsigned int workers, unsigned int waiting)
 	b->queue = (struct queue){ .known = true, .depth = waiting };
 	bed_act(b);
 	for (i = 0; i < workers; i++)
-		bed_look(b, i, LOOK_READY);
+		bed_look(b, i, READY_YES);
 	bed_did(b);
 	return b;
 }
@@ -26,7 +26,7 @@ keeps_new_ones_out_and_asks_what_waits(void **arg)
 
 	(void)arg;
 	b->show_all = true;
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_tell(b, EV_STOP);
 	assert_did(b, "exam0 refuse queue");
 	bed_pass(b, POOL_DRAIN_FIRST);
@@ -44,7 +44,7 @@ asks_at_most_every_ten_milliseconds(void **arg)
 
 	(void)arg;
 	b->show_all = true;
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_tell(b, EV_STOP);
 	bed_pass(b, 100 * MSEC);
 	bed_did(b);
@@ -71,25 +71,6 @@ tells_nobody_while_something_waits(void **arg)
 	bed_free(b);
 }
 
-/* Nor does constant load, or a program that cannot be seen, change that. */
-static void
-nor_those_that_would_be_told_while_they_serve(void **arg)
-{
-	struct bed *b = one_with(2, 5);
-
-	(void)arg;
-	b->w[0].exam.holds = HOLDS_BUSY;
-	b->w[0].changes = true;
-	b->w[1].exam.holds = HOLDS_UNKNOWN;
-	bed_tell(b, EV_STOP);
-	bed_pass(b, 20 * USEC);
-	assert_did(b, "refuse shut");
-	b->queue.depth = 0;
-	bed_pass(b, USEC);
-	assert_did(b, "TERM>0 TERM>1");
-	bed_free(b);
-}
-
 static void
 shuts_the_socket_when_something_waits(void **arg)
 {
@@ -110,9 +91,9 @@ with_threads_shuts_it_only_after_half_the_time(void **arg)
 	struct bed *b = one_with(1, 1);
 
 	(void)arg;
-	b->w[0].exam.threaded = true;
-	b->w[0].exam.waits = false;
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.threaded = true;
+	b->w[0].activity.sleeping = false;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_tell(b, EV_STOP);
 	bed_pass(b, b->conf.stop_timeout / 2 - MSEC);
 	assert_did(b, "refuse");
@@ -127,8 +108,8 @@ with_an_event_loop_shuts_it_at_once(void **arg)
 	struct bed *b = one_with(1, 1);
 
 	(void)arg;
-	b->w[0].exam.threaded = b->w[0].exam.loops = true;
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.threaded = b->w[0].activity.is_event_loop = true;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_tell(b, EV_STOP);
 	assert_did(b, "refuse shut");
 	bed_free(b);
@@ -198,7 +179,7 @@ the_last_one_is_continued_when_something_came(void **arg)
 	assert_has(bed_did(b), "STOP>0");
 	b->w[0].slow_stop = false;
 	b->queue.depth = 2;
-	bed_event(b, (struct pool_event){ .what = EV_HALTED });
+	bed_event(b, (struct pool_event){ .what = EV_FROZEN });
 	assert_did(b, "exam0 shut queue CONT>0");
 	assert_state(b, 0, SLOT_RETIRING);
 	b->queue.depth = 0;
@@ -225,7 +206,7 @@ one_more_when_nobody_is_left_to_serve(void **arg)
 	bed_exit(b, 1, 0);
 	assert_did(b, "spawn0");
 	b->queue.depth = 4;
-	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 0, READY_YES);
 	bed_pass(b, 20 * MSEC);
 	assert_did(b, "");
 	bed_exit(b, 0, 0);
@@ -249,7 +230,7 @@ a_pool_without_workers_serves_what_waits(void **arg)
 	bed_tell(b, EV_STOP);
 	assert_did(b, "refuse shut spawn0");
 	b->queue.depth = 0;
-	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 0, READY_YES);
 	bed_pass(b, 20 * MSEC);
 	assert_did(b, "TERM>0");
 	bed_exit(b, 0, 0);
@@ -266,7 +247,7 @@ there_must_be_room_for_one_more(void **arg)
 	(void)arg;
 	b->queue.open = true;
 	bed_tell(b, EV_RELOAD);
-	bed_look(b, 1, LOOK_READY);
+	bed_look(b, 1, READY_YES);
 	bed_tell(b, EV_STOP);
 	bed_pass(b, 10 * MSEC);
 	assert_has(bed_did(b), "TERM>1");
@@ -311,7 +292,7 @@ gives_up_after_three_that_served_nobody(void **arg)
 	bed_exit(b, 0, 0);
 	for (i = 0; i < 3; i++) {
 		assert_has(bed_did(b), "spawn0");
-		bed_look(b, 0, LOOK_READY);
+		bed_look(b, 0, READY_YES);
 		assert_true(pool_wants_queue(b->p, 0));
 		if (i == 1)
 			bed_exit_moved(b, 0, MOVED_NO);
@@ -335,7 +316,7 @@ goes_on_while_each_serves_one(void **arg)
 	bed_exit(b, 0, 0);
 	for (i = 0; i < 20; i++) {
 		assert_has(bed_did(b), "spawn0");
-		bed_look(b, 0, LOOK_READY);
+		bed_look(b, 0, READY_YES);
 		bed_exit_moved(b, 0, i % 3 == 2 ? MOVED_YES : MOVED_NO);
 	}
 	assert_has(bed_did(b), "spawn0");
@@ -361,32 +342,12 @@ those_of_before_the_stop_do_not_count(void **arg)
 }
 
 static void
-failures_before_the_stop_do_not_count(void **arg)
-{
-	struct bed *b = one_with(1, 5);
-	unsigned int i;
-
-	(void)arg;
-	for (i = 0; i < POOL_DRAIN_FAILURES; i++) {
-		bed_crash(b, 0);
-		bed_exit(b, 0, 1);
-		bed_pass(b, POOL_FAIL_LAST);
-		bed_look(b, 0, LOOK_READY);
-	}
-	bed_tell(b, EV_STOP);
-	bed_did(b);
-	bed_exit(b, 0, 0);
-	assert_did(b, "spawn0");
-	bed_free(b);
-}
-
-static void
 starts_nobody_after_the_deadline(void **arg)
 {
 	struct bed *b = one_with(1, 5);
 
 	(void)arg;
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_tell(b, EV_STOP);
 	bed_did(b);
 	bed_pass(b, b->conf.stop_timeout);
@@ -394,49 +355,6 @@ starts_nobody_after_the_deadline(void **arg)
 	bed_event(b, (struct pool_event){ .what = EV_EXIT,
 	    .status = SIGKILL });
 	assert_did(b, "[left 5] [done]");
-	bed_free(b);
-}
-
-/* One that was started in the stop has no more time than the stop has. */
-static void
-a_start_in_the_stop_ends_with_it(void **arg)
-{
-	struct bed *b = one_with(1, 5);
-
-	(void)arg;
-	bed_tell(b, EV_STOP);
-	bed_exit(b, 0, 0);
-	assert_did(b, "refuse shut spawn0");
-	bed_pass(b, b->conf.stop_timeout - MSEC);
-	assert_did(b, "");
-	bed_pass(b, 20 * MSEC);
-	assert_did(b, "[kill 0] KILL>0");
-	bed_free(b);
-}
-
-/* Nor one that is ended in it for being slow. */
-static void
-a_slow_start_in_the_stop_ends_with_it(void **arg)
-{
-	struct pool_conf c = bed_conf(1);
-	struct bed *b;
-
-	(void)arg;
-	c.drains = true;
-	c.start_timeout = 20 * USEC;
-	b = bed_raw(&c);
-	b->queue = (struct queue){ .known = true, .depth = 5 };
-	bed_act(b);
-	bed_look(b, 0, LOOK_READY);
-	bed_tell(b, EV_STOP);
-	bed_exit(b, 0, 0);
-	bed_did(b);
-	bed_pass(b, 20 * USEC);
-	assert_did(b, "[slow 0] TERM>0 spawn1");
-	bed_pass(b, 10 * USEC - MSEC);
-	assert_did(b, "");
-	bed_pass(b, MSEC);
-	assert_has(bed_did(b), "[kill 0] KILL>0");
 	bed_free(b);
 }
 
@@ -492,7 +410,7 @@ a_job_that_is_left_serves_nobody(void **arg)
 	(void)arg;
 	bed_tell(b, EV_STOP);
 	bed_event(b, (struct pool_event){ .what = EV_ORPHAN, .pid = 4711 });
-	b->w[1].exam.waits = false;
+	b->w[1].activity.sleeping = false;
 	bed_did(b);
 	bed_exit(b, 0, 0);
 	bed_pass(b, 20 * MSEC);
@@ -540,8 +458,6 @@ main(void)
 		cmocka_unit_test(keeps_new_ones_out_and_asks_what_waits),
 		cmocka_unit_test(asks_at_most_every_ten_milliseconds),
 		cmocka_unit_test(tells_nobody_while_something_waits),
-		cmocka_unit_test(
-		    nor_those_that_would_be_told_while_they_serve),
 		cmocka_unit_test(shuts_the_socket_when_something_waits),
 		cmocka_unit_test(
 		    with_threads_shuts_it_only_after_half_the_time),
@@ -560,10 +476,7 @@ main(void)
 		cmocka_unit_test(gives_up_after_three_that_served_nobody),
 		cmocka_unit_test(goes_on_while_each_serves_one),
 		cmocka_unit_test(those_of_before_the_stop_do_not_count),
-		cmocka_unit_test(failures_before_the_stop_do_not_count),
 		cmocka_unit_test(starts_nobody_after_the_deadline),
-		cmocka_unit_test(a_start_in_the_stop_ends_with_it),
-		cmocka_unit_test(a_slow_start_in_the_stop_ends_with_it),
 		cmocka_unit_test(a_fast_stop_serves_nobody),
 		cmocka_unit_test(a_second_stop_ends_it),
 		cmocka_unit_test(an_inherited_socket_is_left_alone),

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "config/option.h"
-#include "preflight/inspect.h"
+#include "base/program.h"
 
 #define ROUNDS		20000
 #define BASE		0x400000
@@ -350,6 +350,7 @@ this_program_is_read(void **state)
 {
 	FILE *f = fopen("/proc/self/exe", "re");
 	struct elf e;
+	char why[128];
 	size_t i;
 	bool libc = false;
 
@@ -358,14 +359,15 @@ this_program_is_read(void **state)
 		skip();
 	assert_null(elf_read(fileno(f), &e));
 	fclose(f);
-	assert_true(elf_runs_here(e.machine));
-	assert_false(elf_runs_here(EM_68K));
+	assert_null(elf_unfit(&e, why, sizeof(why)));
 	assert_int_equal(e.wide, sizeof(void *) == 8);
 	assert_non_null(e.interp);
 	for (i = 0; i < e.nneeded; i++)
 		libc = libc || strncmp(e.needed[i], "libc.", 5) == 0;
 	assert_true(libc);
 	elf_free(&e);
+	e.machine = EM_68K;
+	assert_has(elf_unfit(&e, why, sizeof(why)), "not for this machine");
 }
 
 static int

@@ -367,7 +367,7 @@ a_nul_byte_in_a_file_is_refused(void **arg)
 	(void)arg;
 	assert_false(build_file(LINES("A=1\nB=x\0y\nC=1\n"), 0600));
 	assert_int_equal(e.status, EX_CONFIG);
-	assert_has(e.text, ":2: has a NUL byte");
+	assert_has(e.text, ":2: contains a NUL byte");
 }
 
 static void

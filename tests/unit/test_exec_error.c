@@ -74,7 +74,7 @@ a_missing_interpreter_is_named(void **arg)
 {
 	(void)arg;
 	assert_string_equal(explain_text("#!/no/such/perl -w\n", ENOENT),
-	    "the file exists, its interpreter /no/such/perl does not");
+	    "the file exists, but its interpreter /no/such/perl does not");
 	assert_has(explain_text("#! \t/no/such/perl\targ\n", ENOENT),
 	    "/no/such/perl does not");
 	assert_has(explain_text("#!/no/such/perl", ENOENT),
@@ -117,9 +117,9 @@ a_missing_loader_is_named_with_a_way_out(void **arg)
 	(void)arg;
 	n = make_elf(buf, sizeof(buf), "/no/such/ld.so");
 	explain(tmp_file("app", buf, n, 0755), ENOENT);
-	assert_string_equal(said, "the file exists, its loader "
-	    "/no/such/ld.so does not: link it statically or copy its "
-	    "libraries into the jail");
+	assert_string_equal(said, "the file exists, but its loader "
+	    "/no/such/ld.so does not (link it statically, or copy its loader "
+	    "and libraries into the jail)");
 	n = make_elf32(buf, sizeof(buf), "/no/such/ld32.so");
 	explain(tmp_file("app", buf, n, 0755), ENOENT);
 	assert_has(said, "its loader /no/such/ld32.so does not");
@@ -150,8 +150,7 @@ another_machine_is_named(void **arg)
 	h.e_machine = EM_RISCV;
 	memcpy(buf, &h, sizeof(h));
 	assert_string_equal(explain(tmp_file("app", buf, n, 0755), ENOEXEC),
-	    "it is built for RISC-V (not this machine, or the file is "
-	    "damaged)");
+	    "it is built for RISC-V (ELF number 243), not for this machine");
 	h.e_machine = 0x1234;
 	memcpy(buf, &h, sizeof(h));
 	assert_has(explain(tmp_file("app", buf, n, 0755), ENOEXEC),
@@ -169,7 +168,7 @@ another_byte_order_is_another_machine(void **arg)
 	buf[EI_DATA] = (unsigned char)(ELFDATA2LSB + ELFDATA2MSB -
 	    buf[EI_DATA]);
 	assert_has(explain(tmp_file("app", buf, n, 0755), ENOEXEC),
-	    "another machine (other byte order)");
+	    "a machine of the other byte order");
 }
 
 /* It is cut short within its header: that says nothing of the machine. */
@@ -190,8 +189,8 @@ neither_program_nor_script(void **arg)
 	(void)arg;
 	assert_has(explain_text("echo hello\n", ENOEXEC), "neither a program");
 	assert_has(explain_text("", ENOEXEC), "neither a program");
-	assert_has(explain_text("#!", ENOEXEC), "neither a program");
-	assert_has(explain_text("#!\n", ENOEXEC), "neither a program");
+	assert_has(explain_text("#!", ENOEXEC), "names no interpreter");
+	assert_has(explain_text("#! \n", ENOEXEC), "names no interpreter");
 }
 
 static void

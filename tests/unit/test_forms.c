@@ -53,7 +53,7 @@ fpm_as_text(void **arg)
 	    "\n************************\n"
 	    "pid:                  12\n"
 	    "state:                Idle\n"
-	    "start time:           16/Nov/2023:00:15:19 +0000\n"
+	    "start time:           16/Nov/2023:00:15:20 +0000\n"
 	    "start since:          65\n");
 }
 

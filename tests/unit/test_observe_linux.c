@@ -30,7 +30,7 @@
 static struct sockaddr_un address = { .sun_family = AF_UNIX };
 static int clients[2];
 static pid_t worker;
-static struct sight sight;
+static struct probe_state probe;
 
 /* The worker's side */
 
@@ -353,7 +353,7 @@ start(void (*work)(void), int nclients)
 		_exit(0);
 	}
 	setpgid(worker, worker);
-	sight = (struct sight){ .connection = 0 };
+	probe = (struct probe_state){ .connection = 0 };
 	for (i = 0; i < nclients; i++) {
 		clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		assert_int_equal(connect(clients[i],
@@ -406,12 +406,12 @@ finish(const struct sleep *sleep)
 		close(clients[i]);
 }
 
-static struct exam
+static struct activity
 look(uint64_t now)
 {
-	struct exam x;
+	struct activity x;
 
-	observe_examine(worker, SIGTERM, IDLE, now, &sight, &x);
+	observe_activity(worker, SIGTERM, IDLE, now, &probe, &x);
 	return x;
 }
 
@@ -448,7 +448,7 @@ becomes_quiet(uint64_t *now)
 	*now += IDLE;
 	quiet = look(*now).holds == HOLDS_QUIET;
 	*now += USEC;
-	sight = (struct sight){ .connection = 0 };
+	probe = (struct probe_state){ .connection = 0 };
 	return quiet;
 }
 
@@ -562,20 +562,20 @@ a_request_that_is_over_is_seen(void **arg)
 	start(s.work, s.clients);
 	await_rest(&s);
 	look(now);
-	assert_false(look(++now).served);
+	assert_false(look(++now).active_since_last);
 	request(&s);
-	assert_true(look(++now).served);
-	assert_false(look(++now).served);
+	assert_true(look(++now).active_since_last);
+	assert_false(look(++now).active_since_last);
 	finish(&s);
 }
 
 static bool
 is_late(uint64_t now)
 {
-	struct overdue o;
+	struct slow_request o;
 
-	observe_overdue(worker, IDLE, now, &o);
-	return o.late;
+	observe_slow_request(worker, IDLE, now, &o);
+	return o.slow;
 }
 
 static const struct sleep servers[] = {
@@ -624,7 +624,7 @@ a_dear_worker_hides_no_other(void **arg)
 	const struct sleep crowd = { "crowd", sleeps_with_a_crowd, 0, CROWD,
 	    0, false };
 	const struct sleep s = { "polls", polls, 1, 1, 0, false };
-	struct sight dear = { .cpu = 0 };
+	struct probe_state large = { .cpu = 0 };
 	uint64_t now = 5000 * USEC, end = loop_now() + PATIENCE;
 	pid_t other;
 	struct view v;
@@ -638,12 +638,12 @@ a_dear_worker_hides_no_other(void **arg)
 	}
 	start(s.work, s.clients);
 	await_rest(&s);
-	assert_int_equal(observe_look(other, USEC, now, &dear), LOOK_NO);
-	assert_true(dear.dear);
-	assert_int_equal(observe_look(other, USEC, now + 1, &dear),
-	    LOOK_UNKNOWN);
-	assert_int_equal(observe_look(worker, USEC, now + 1, &sight),
-	    LOOK_READY);
+	assert_int_equal(observe_readiness(other, USEC, now, &large), READY_NO);
+	assert_true(large.expensive);
+	assert_int_equal(observe_readiness(other, USEC, now + 1, &large),
+	    READY_UNKNOWN);
+	assert_int_equal(observe_readiness(worker, USEC, now + 1, &probe),
+	    READY_YES);
 	kill(other, SIGKILL);
 	waitpid(other, NULL, 0);
 	finish(&s);
@@ -658,8 +658,8 @@ a_young_worker_is_not_known_to_be_unready(void **arg)
 	(void)arg;
 	start(s.work, s.clients);
 	await_rest(&s);
-	assert_int_equal(observe_look(worker, 1000, 6000 * USEC, &sight),
-	    LOOK_UNKNOWN);
+	assert_int_equal(observe_readiness(worker, 1000, 6000 * USEC, &probe),
+	    READY_UNKNOWN);
 	finish(&s);
 }
 

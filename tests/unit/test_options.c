@@ -165,7 +165,7 @@ defaults(void **arg)
 	assert_int_equal(c.stop_signal, SIGTERM);
 	assert_null(c.pidfile);
 	assert_null(c.log);
-	assert_int_equal(c.facility, LOG_DAEMON);
+	assert_string_equal(c.facility, "daemon");
 	assert_int_equal(c.worker_log, WORKER_LOG_PREFIX);
 	assert_int_equal(c.test, TEST_NO);
 }
@@ -192,7 +192,7 @@ where_to_log(void **arg)
 	assert_has(e.text, "--log: file: must be syslog, stderr or a file");
 	assert_int_equal(parse("--syslog-facility", "LOCAL3", "/app", NULL),
 	    0);
-	assert_int_equal(c.facility, LOG_LOCAL3);
+	assert_int_equal(syslog_facility(c.facility), LOG_LOCAL3);
 	assert_int_equal(parse("--syslog-facility=local8", "/app", NULL), -1);
 	assert_has(e.text, "--syslog-facility: local8: no such facility");
 }

@@ -25,10 +25,10 @@ a_relative_socket_path_is_made_absolute(void **arg)
 	assert_int_equal(p.addr.ss_family, AF_UNIX);
 	assert_has(p.socket_dir, tmp_dir);
 	assert_string_equal(p.socket_dir + strlen(p.socket_dir) - 4, "/run");
-	assert_string_equal(p.socket_name, "a.sock");
+	assert_string_equal(p.socket_file, "a.sock");
 	assert_int_not_equal(asprintf(&where, "unix:%s/a.sock",
 	    p.socket_dir), -1);
-	assert_string_equal(p.where, where);
+	assert_string_equal(p.socket_name, where);
 	free(where);
 }
 
@@ -38,8 +38,8 @@ a_socket_in_the_root_directory(void **arg)
 	(void)arg;
 	planned("-s", "/a.sock", "/app");
 	assert_string_equal(p.socket_dir, "/");
-	assert_string_equal(p.socket_name, "a.sock");
-	assert_string_equal(p.where, "unix:/a.sock");
+	assert_string_equal(p.socket_file, "a.sock");
+	assert_string_equal(p.socket_name, "unix:/a.sock");
 	assert_false(p.socket_in_jail);
 	assert_null(p.jail);
 	assert_int_equal(p.jail_fd, -1);
@@ -51,7 +51,7 @@ an_absolute_socket_path_stays(void **arg)
 	(void)arg;
 	planned("-s", "/run/app/a.sock", "/app");
 	assert_string_equal(p.socket_dir, "/run/app");
-	assert_string_equal(p.where, "unix:/run/app/a.sock");
+	assert_string_equal(p.socket_name, "unix:/run/app/a.sock");
 }
 
 /* With the NUL it must fit: 107 bytes here. */
@@ -83,7 +83,7 @@ a_socket_path_that_names_no_file(void **arg)
 	for (i = 0; i < NITEMS(paths); i++) {
 		refused(EX_USAGE, "-s", paths[i], "/app");
 		assert_has(e.text, "-s: ");
-		assert_has(e.text, "names no file");
+		assert_has(e.text, "does not name a file");
 	}
 }
 
@@ -93,10 +93,10 @@ the_socket_has_mode_0660_unless_told_otherwise(void **arg)
 	(void)arg;
 	planned("-s/a", "/app");
 	assert_int_equal(p.socket_mode, 0660);
-	assert_has(p.who, " 0660");
+	assert_has(p.socket_owner, " 0660");
 	planned("-s/a", "-M7", "/app");
 	assert_int_equal(p.socket_mode, 07);
-	assert_has(p.who, " 0007");
+	assert_has(p.socket_owner, " 0007");
 }
 
 static void
@@ -104,14 +104,14 @@ tcp_addresses(void **arg)
 {
 	(void)arg;
 	planned("-p9000", "/app");
-	assert_string_equal(p.where, "tcp:127.0.0.1:9000");
+	assert_string_equal(p.socket_name, "tcp:127.0.0.1:9000");
 	assert_int_equal(p.addr.ss_family, AF_INET);
 	assert_int_equal(p.addrlen, sizeof(struct sockaddr_in));
 	assert_null(p.socket_dir);
-	assert_null(p.who);
+	assert_null(p.socket_owner);
 	assert_null(p.jail);
 	planned("-p9000", "-a::1", "/app");
-	assert_string_equal(p.where, "tcp:[::1]:9000");
+	assert_string_equal(p.socket_name, "tcp:[::1]:9000");
 	assert_int_equal(p.addr.ss_family, AF_INET6);
 }
 

@@ -155,7 +155,7 @@ the_socket_is_the_workers_unless_told_otherwise(void **arg)
 	planned("-s/a", "/app");
 	assert_int_equal(p.socket_uid, NOBODY);
 	assert_int_equal(p.socket_gid, NOBODY);
-	assert_string_equal(p.who, ID ":" ID " 0660");
+	assert_string_equal(p.socket_owner, ID ":" ID " 0660");
 	planned("-s/a", "-U60200", "-G60201", "/app");
 	assert_int_equal(p.socket_uid, 60200);
 	assert_int_equal(p.socket_gid, 60201);
@@ -179,10 +179,10 @@ paths_in_a_jail_start_at_its_root(void **arg)
 	assert_true(p.socket_in_jail);
 	assert_string_equal(p.socket_dir, "/run");
 	snprintf(where, sizeof(where), "unix:%s/run/a.sock", tmp_dir);
-	assert_string_equal(p.where, where);
+	assert_string_equal(p.socket_name, where);
 	assert_string_equal(p.argv[0], "/bin/app");
 	assert_string_equal(p.chdir, "/htdocs");
-	assert_string_equal(p.note, "");
+	assert_string_equal(p.jail_reason, "");
 }
 
 static void
@@ -191,7 +191,7 @@ a_socket_before_the_jail_is_outside(void **arg)
 	(void)arg;
 	planned("-c", tmp_dir, "-S", "-s/run/a.sock", "/app");
 	assert_false(p.socket_in_jail);
-	assert_string_equal(p.where, "unix:/run/a.sock");
+	assert_string_equal(p.socket_name, "unix:/run/a.sock");
 }
 
 static void
@@ -200,9 +200,9 @@ a_jail_alone_has_the_default_socket(void **arg)
 	(void)arg;
 	planned("-c", tmp_dir, "/app");
 	assert_string_equal(p.socket_dir, "/run");
-	assert_string_equal(p.socket_name, "httpd.sock");
+	assert_string_equal(p.socket_file, "httpd.sock");
 	assert_true(p.socket_in_jail);
-	assert_string_equal(p.note, "");
+	assert_string_equal(p.jail_reason, "");
 }
 
 static void
@@ -228,9 +228,9 @@ neither_socket_nor_port_means_the_default_jail(void **arg)
 		    "/var/www)");
 	} else {
 		assert_string_equal(p.jail, "/var/www");
-		assert_string_equal(p.where,
+		assert_string_equal(p.socket_name,
 		    "unix:/var/www/run/httpd.sock");
-		assert_string_equal(p.note,
+		assert_string_equal(p.jail_reason,
 		    " (neither -s nor -p given: jail /var/www)");
 	}
 }

@@ -12,7 +12,7 @@ a_recycling_worker_is_replaced_at_once_always(void **arg)
 	for (i = 0; i < 10000; i++) {
 		bed_exit(b, 0, 0);
 		assert_did(b, "spawn0");
-		bed_look(b, 0, LOOK_READY);
+		bed_look(b, 0, READY_YES);
 	}
 	bed_free(b);
 }
@@ -29,7 +29,7 @@ a_burst_of_20_crashes_per_worker_is_free(void **arg)
 		bed_crash(b, i % 2);
 		assert_int_equal(b->notice.delay, 0);
 		assert_state(b, i % 2, SLOT_STARTING);
-		bed_look(b, i % 2, LOOK_READY);
+		bed_look(b, i % 2, READY_YES);
 	}
 	bed_crash(b, 0);
 	assert_state(b, 0, SLOT_BACKOFF);
@@ -45,10 +45,10 @@ then_10_crashes_per_worker_and_second_are(void **arg)
 	unsigned int i, before;
 
 	(void)arg;
-	b->sees = LOOK_READY;
+	b->sees = READY_YES;
 	for (i = 0; i < 2 * POOL_TOKENS; i++) {
 		bed_crash(b, 0);
-		bed_look(b, 0, LOOK_READY);
+		bed_look(b, 0, READY_YES);
 	}
 	before = b->spawns;
 	/* It crashes as soon as it is ready, for ten seconds. */
@@ -72,14 +72,14 @@ the_burst_is_free_again_after_two_seconds(void **arg)
 		for (i = 0; i < POOL_TOKENS; i++) {
 			bed_crash(b, 0);
 			assert_int_equal(b->notice.delay, 0);
-			bed_look(b, 0, LOOK_READY);
+			bed_look(b, 0, READY_YES);
 		}
 		bed_pass(b, 3600 * USEC);
 	}
 	/* However long it was quiet, there is not more than one burst. */
 	for (i = 0; i < POOL_TOKENS; i++) {
 		bed_crash(b, 0);
-		bed_look(b, 0, LOOK_READY);
+		bed_look(b, 0, READY_YES);
 	}
 	bed_crash(b, 0);
 	assert_true(b->notice.delay > 0);
@@ -95,7 +95,7 @@ recycling_takes_nothing_from_the_burst(void **arg)
 	(void)arg;
 	for (i = 0; i < 100; i++) {
 		bed_exit(b, 0, 0);
-		bed_look(b, 0, LOOK_READY);
+		bed_look(b, 0, READY_YES);
 	}
 	bed_crash(b, 0);
 	assert_int_equal(b->notice.delay, 0);
@@ -219,7 +219,7 @@ one_ready_worker_ends_the_count_of_failures(void **arg)
 		bed_exit(b, 0, 1);
 		bed_pass(b, 31 * USEC);
 	}
-	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 0, READY_YES);
 	bed_exit(b, 0, 0);
 	bed_exit(b, 0, 1);
 	assert_int_equal(b->notice.failures, 1);
@@ -309,7 +309,7 @@ a_moving_queue_ends_the_count_of_unseen_exits(void **arg)
 	}
 	bed_exit_moved(b, 0, MOVED_YES);
 	bed_exit_moved(b, 0, MOVED_NO);
-	assert_int_equal(bed_next(b), POOL_QUICK_FIRST);
+	assert_int_equal(bed_next(b), POOL_EXIT0_FIRST);
 	bed_free(b);
 }
 
@@ -324,10 +324,10 @@ a_ready_worker_ends_the_count_of_unseen_exits(void **arg)
 		bed_exit_moved(b, 0, MOVED_NO);
 		bed_pass(b, 2 * USEC);
 	}
-	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 0, READY_YES);
 	bed_exit(b, 0, 0);
 	bed_exit_moved(b, 0, MOVED_NO);
-	assert_int_equal(bed_next(b), POOL_QUICK_FIRST);
+	assert_int_equal(bed_next(b), POOL_EXIT0_FIRST);
 	bed_free(b);
 }
 
@@ -341,8 +341,8 @@ unseen_exits_of_an_unseen_queue_wait_10_ms(void **arg)
 	(void)arg;
 	for (i = 0; i < 20; i++) {
 		bed_exit_moved(b, 0, MOVED_UNKNOWN);
-		assert_int_equal(bed_next(b), POOL_QUICK_FIRST);
-		bed_pass(b, POOL_QUICK_FIRST);
+		assert_int_equal(bed_next(b), POOL_EXIT0_FIRST);
+		bed_pass(b, POOL_EXIT0_FIRST);
 	}
 	bed_free(b);
 }
@@ -367,7 +367,7 @@ only_an_early_exit_asks_about_the_queue(void **arg)
 	struct bed *b = bed_starting(2);
 
 	(void)arg;
-	bed_look(b, 1, LOOK_READY);
+	bed_look(b, 1, READY_YES);
 	assert_true(pool_wants_queue(b->p, 0));
 	assert_false(pool_wants_queue(b->p, 1));
 	assert_false(pool_wants_queue(b->p, 2));
@@ -417,7 +417,7 @@ all_workers_crash_again_and_again(void **arg)
 	unsigned int round, i;
 
 	(void)arg;
-	b->sees = LOOK_READY;
+	b->sees = READY_YES;
 	for (round = 0; round < 50; round++) {
 		for (i = 0; i < 100; i++)
 			pool_event(b->p, &(struct pool_event){

@@ -301,33 +301,6 @@ only_plain_numbers_are_numbers(void **arg)
 	assert_true(n > 7.49 && n < 7.51);
 }
 
-static void
-nothing_a_terminal_obeys_is_shown(void **arg)
-{
-	static const char *const pairs[][2] = {
-		{ "plain caf\xc3\xa9 \xe2\x96\x88", NULL },
-		{ "\x1b[2J", "\\x1b[2J" },
-		{ "a\rb\x7f", "a\\x0db\\x7f" },
-		{ "\x9b" "2J", "\\x9b2J" },		/* C1, one byte */
-		{ "\xc2\x9b" "2J", "\\xc2\\x9b2J" },	/* and as UTF-8 */
-		{ "\xe2\x80\xae", "\\xe2\\x80\\xae" },	/* right to left */
-		{ "\xc0\x9b", "\\xc0\\x9b" },		/* overlong */
-		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },	/* a surrogate */
-		{ "\xf0\x9f\x98", "\\xf0\\x9f\\x98" },	/* cut off */
-	};
-	char shown[64];
-	size_t i;
-
-	(void)arg;
-	for (i = 0; i < NITEMS(pairs); i++) {
-		proto_show(pairs[i][0], shown, sizeof(shown));
-		assert_string_equal(shown, pairs[i][1] != NULL ?
-		    pairs[i][1] : pairs[i][0]);
-	}
-	assert_int_equal(proto_show("\xc3\xa9\xc3\xa9", shown, 4), 2);
-	assert_int_equal(proto_show("a\x1b", shown, 5), 1);
-}
-
 #define TEST(name)	cmocka_unit_test_setup(name, begin)
 
 int
@@ -346,7 +319,6 @@ main(void)
 		TEST(what_is_no_record_is_refused),
 		TEST(an_error_has_a_status_and_a_text),
 		TEST(only_plain_numbers_are_numbers),
-		TEST(nothing_a_terminal_obeys_is_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,10 +19,10 @@ static int
 fresh(void **arg)
 {
 	(void)arg;
-	p = (struct plan){ .conf = &c, .note = "", .argv = argv,
+	p = (struct plan){ .conf = &c, .jail_reason = "", .argv = argv,
 	    .chdir = (char *)"/htdocs", .workers = 4,
-	    .where = (char *)"unix:/run/app.sock", .jail_fd = -1,
-	    .who = (char *)"www:www 0660", .ident = { .uid = 67 } };
+	    .socket_name = (char *)"unix:/run/app.sock", .jail_fd = -1,
+	    .socket_owner = (char *)"www:www 0660", .ident = { .uid = 67 } };
 	return 0;
 }
 
@@ -45,7 +45,7 @@ exits_and_signals(void **arg)
 	    "was killed by SIGABRT (core dumped)");
 	assert_string_equal(status(SIGRTMIN), "was killed by signal 34");
 	assert_string_equal(status(STATUS_UNKNOWN),
-	    "ended, it is not known how");
+	    "ended, its status is unknown");
 }
 
 static const char *
@@ -80,7 +80,7 @@ the_jail_and_the_reason_are_named(void **arg)
 	(void)arg;
 	argv[0] = tmp_dir;
 	p.jail = (char *)"/var/www";
-	p.note = " (a note)";
+	p.jail_reason = " (a note)";
 	exec_line(STEP_EXEC, EACCES);
 	assert_has(line, " in /var/www: Permission denied: it is a directory "
 	    "(a note)");
@@ -117,8 +117,8 @@ the_line_of_a_start(void **arg)
 	assert_string_equal(ready(4), want);
 	p.jail = (char *)"/var/www";
 	assert_has(ready(4), "0660), jail /var/www, uid 67, ");
-	p.who = NULL;
-	p.where = (char *)"tcp:127.0.0.1:9000";
+	p.socket_owner = NULL;
+	p.socket_name = (char *)"tcp:127.0.0.1:9000";
 	assert_has(ready(4), "ready on tcp:127.0.0.1:9000, jail ");
 }
 
@@ -211,14 +211,13 @@ a_spawn_that_failed_in_the_log(void **arg)
 static void
 a_slow_and_a_stubborn_worker_in_the_log(void **arg)
 {
-	struct pool_notice n = { .what = NOTICE_SLOW, .pid = 4711 };
+	struct pool_notice n = { .what = NOTICE_START_TIMEOUT, .pid = 4711 };
 
 	(void)arg;
-	assert_has(logged(&n, NULL), "worker 4711: not ready within 60 s "
-	    "(--start-timeout)");
-	n.what = NOTICE_KILL;
-	assert_has(logged(&n, NULL), "worker 4711: ");
-	assert_has(line, "killed");
+	assert_has(logged(&n, NULL), "worker 4711: stopped: not ready within "
+	    "60 s (--start-timeout)");
+	n.what = NOTICE_KILLED_IDLE;
+	assert_has(logged(&n, NULL), "worker 4711: killed: ");
 }
 
 static void

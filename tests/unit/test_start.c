@@ -48,7 +48,7 @@ a_look_carries_the_workers_age(void **arg)
 	b->now += 1700;
 	pool_tick(b->p, b->now);
 	assert_true(pool_next(b->p, &a));
-	assert_int_equal(a.what, POOL_LOOK);
+	assert_int_equal(a.what, POOL_CHECK_READY);
 	assert_int_equal(a.age, 1700);
 	bed_free(b);
 }
@@ -73,7 +73,7 @@ many_starts_are_looked_at_less_often(void **arg)
 	struct bed *b = bed_starting(100);
 
 	(void)arg;
-	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 0, READY_YES);
 	bed_pass(b, 2 * USEC);
 	b->looks = 0;
 	bed_pass(b, 10 * USEC);
@@ -88,11 +88,11 @@ is_over_when_every_first_start_has_an_outcome(void **arg)
 	struct bed *b = bed_starting(4);
 
 	(void)arg;
-	bed_look(b, 0, LOOK_READY);
-	bed_look(b, 1, LOOK_READY);
+	bed_look(b, 0, READY_YES);
+	bed_look(b, 1, READY_YES);
 	bed_exit(b, 2, 1);
 	assert_did(b, "[exit 2]");
-	bed_look(b, 3, LOOK_READY);
+	bed_look(b, 3, READY_YES);
 	assert_did(b, "[ready 3]");
 	bed_free(b);
 }
@@ -104,7 +104,7 @@ is_over_a_second_after_the_first_ready_one(void **arg)
 
 	(void)arg;
 	bed_pass(b, 5 * USEC);
-	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 0, READY_YES);
 	bed_pass(b, POOL_START_GRACE - 1);
 	assert_did(b, "");
 	bed_pass(b, 1);
@@ -119,7 +119,7 @@ is_over_only_once(void **arg)
 
 	(void)arg;
 	bed_exit(b, 0, 0);
-	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 0, READY_YES);
 	bed_exit(b, 1, 0);
 	bed_pass(b, 120 * USEC);
 	assert_has_not(bed_did(b), "[ready");
@@ -156,7 +156,7 @@ an_exec_failure_after_a_ready_one_does_not(void **arg)
 	struct bed *b = bed_starting(3);
 
 	(void)arg;
-	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 0, READY_YES);
 	bed_exec_failed(b, 1);
 	assert_did(b, "[exit 1]");
 	assert_true(b->notice.exec_failed);
@@ -262,7 +262,7 @@ nothing_visible_in_time_ends_it(void **arg)
 	struct bed *b = bed_starting(1);
 
 	(void)arg;
-	b->sees = LOOK_UNKNOWN;
+	b->sees = READY_UNKNOWN;
 	bed_pass(b, b->conf.start_timeout);
 	assert_has(bed_did(b), "[failed time]");
 	bed_free(b);
@@ -356,12 +356,12 @@ a_pool_that_was_ready_never_gives_up(void **arg)
 
 /* The pool is up already; one more worker is seen not ready in time. */
 static struct bed *
-one_late(enum look sees)
+one_late(enum readiness sees)
 {
 	struct bed *b = bed_starting(2);
 
 	b->sees = sees;
-	bed_look(b, 1, LOOK_READY);
+	bed_look(b, 1, READY_YES);
 	bed_pass(b, 2 * USEC);
 	bed_did(b);
 	return b;
@@ -370,7 +370,7 @@ one_late(enum look sees)
 static void
 a_worker_seen_not_ready_in_time_is_ended(void **arg)
 {
-	struct bed *b = one_late(LOOK_NO);
+	struct bed *b = one_late(READY_NO);
 
 	(void)arg;
 	bed_pass(b, 58 * USEC - 1);
@@ -385,11 +385,11 @@ a_worker_seen_not_ready_in_time_is_ended(void **arg)
 static void
 one_that_is_ready_at_the_last_moment_is_not_ended(void **arg)
 {
-	struct bed *b = one_late(LOOK_NO);
+	struct bed *b = one_late(READY_NO);
 
 	(void)arg;
 	bed_pass(b, 58 * USEC - 1);
-	b->sees = LOOK_READY;
+	b->sees = READY_YES;
 	bed_pass(b, 1);
 	assert_did(b, "");
 	assert_state(b, 0, SLOT_READY);
@@ -400,11 +400,11 @@ one_that_is_ready_at_the_last_moment_is_not_ended(void **arg)
 static void
 one_that_was_ready_in_time_is_not_ended_by_a_late_loop(void **arg)
 {
-	struct bed *b = one_late(LOOK_NO);
+	struct bed *b = one_late(READY_NO);
 
 	(void)arg;
 	b->now += 100 * USEC;
-	b->sees = LOOK_READY;
+	b->sees = READY_YES;
 	pool_tick(b->p, b->now);
 	bed_act(b);
 	assert_did(b, "");
@@ -415,7 +415,7 @@ one_that_was_ready_in_time_is_not_ended_by_a_late_loop(void **arg)
 static void
 an_ended_slow_worker_counts_as_failed(void **arg)
 {
-	struct bed *b = one_late(LOOK_NO);
+	struct bed *b = one_late(READY_NO);
 
 	(void)arg;
 	bed_pass(b, 58 * USEC);
@@ -429,13 +429,13 @@ an_ended_slow_worker_counts_as_failed(void **arg)
 static void
 having_been_slow_once_is_forgotten(void **arg)
 {
-	struct bed *b = one_late(LOOK_NO);
+	struct bed *b = one_late(READY_NO);
 
 	(void)arg;
 	bed_pass(b, 58 * USEC);
 	bed_exit(b, 0, 0);
 	bed_pass(b, USEC);
-	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 0, READY_YES);
 	bed_did(b);
 	bed_stop(b);
 	bed_exit(b, 0, 0);
@@ -452,7 +452,7 @@ a_late_loop_ends_a_hundred_slow_workers(void **arg)
 
 	(void)arg;
 	for (i = 0; i < 100; i++)
-		bed_look(b, i, LOOK_NO);
+		bed_look(b, i, READY_NO);
 	b->now += 3600 * USEC;
 	while (pool_deadline(b->p) <= b->now) {
 		pool_tick(b->p, b->now);
@@ -466,7 +466,7 @@ a_late_loop_ends_a_hundred_slow_workers(void **arg)
 static void
 a_worker_that_cannot_be_seen_is_never_ended(void **arg)
 {
-	struct bed *b = one_late(LOOK_UNKNOWN);
+	struct bed *b = one_late(READY_UNKNOWN);
 
 	(void)arg;
 	bed_pass(b, 600 * USEC);
@@ -475,16 +475,46 @@ a_worker_that_cannot_be_seen_is_never_ended(void **arg)
 	bed_free(b);
 }
 
+/* An answer that somebody forgot to fill in is neither ready nor slow. */
+static void
+a_zeroed_look_is_unknown(void **arg)
+{
+	struct bed *b = one_late(READY_UNKNOWN);
+
+	(void)arg;
+	bed_pass(b, 60 * USEC);
+	bed_event(b, (struct pool_event){ .what = EV_READINESS });
+	assert_did(b, "");
+	assert_state(b, 0, SLOT_STARTING);
+	bed_free(b);
+}
+
+/* Nor does such an exit say that the queue stood still, or that it moved. */
+static void
+a_zeroed_exit_says_nothing_of_the_queue(void **arg)
+{
+	struct bed *b = one_late(READY_UNKNOWN);
+	unsigned int i;
+
+	(void)arg;
+	for (i = 0; i < 5; i++) {
+		bed_event(b, (struct pool_event){ .what = EV_EXIT });
+		assert_in_range(bed_next(b), 1, POOL_EXIT0_FIRST);
+		bed_pass(b, POOL_EXIT0_FIRST);
+	}
+	bed_free(b);
+}
+
 static void
 a_worker_that_comes_into_sight_late_is_ended_then(void **arg)
 {
-	struct bed *b = one_late(LOOK_UNKNOWN);
+	struct bed *b = one_late(READY_UNKNOWN);
 
 	(void)arg;
 	bed_pass(b, 61 * USEC);
-	b->sees = LOOK_NO;
+	b->sees = READY_NO;
 	assert_did(b, "");
-	bed_pass(b, 2 * POOL_LOOK_LAST);
+	bed_pass(b, 2 * POOL_READY_LAST);
 	assert_did(b, "[slow 0] TERM>0");
 	bed_free(b);
 }
@@ -523,6 +553,8 @@ main(void)
 		cmocka_unit_test(having_been_slow_once_is_forgotten),
 		cmocka_unit_test(a_late_loop_ends_a_hundred_slow_workers),
 		cmocka_unit_test(a_worker_that_cannot_be_seen_is_never_ended),
+		cmocka_unit_test(a_zeroed_look_is_unknown),
+		cmocka_unit_test(a_zeroed_exit_says_nothing_of_the_queue),
 		cmocka_unit_test(
 		    a_worker_that_comes_into_sight_late_is_ended_then),
 	};

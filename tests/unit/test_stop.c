@@ -49,41 +49,6 @@ is_done_when_the_last_worker_is_gone(void **arg)
 	bed_free(b);
 }
 
-/* However a worker ends, and whatever it was doing. */
-static void
-replaces_nobody(void **arg)
-{
-	struct bed *b = bed_starting(3);
-
-	(void)arg;
-	bed_look(b, 0, LOOK_READY);
-	bed_look(b, 1, LOOK_READY);
-	bed_stop(b);
-	bed_did(b);
-	bed_crash(b, 0);
-	bed_exit(b, 1, 1);
-	bed_exit_moved(b, 2, MOVED_YES);
-	assert_did(b, "[done]");
-	bed_free(b);
-}
-
-static void
-starts_nobody_who_waits(void **arg)
-{
-	struct bed *b = bed_ready(2);
-
-	(void)arg;
-	bed_exit(b, 0, 0);
-	bed_exit(b, 0, 1);
-	bed_did(b);
-	bed_stop(b);
-	assert_did(b, "TERM>1");
-	assert_state(b, 0, SLOT_EMPTY);
-	bed_exit(b, 1, 0);
-	assert_did(b, "[done]");
-	bed_free(b);
-}
-
 static void
 a_pool_without_processes_is_done_at_once(void **arg)
 {
@@ -111,7 +76,7 @@ kills_at_the_stop_timeout(void **arg)
 	assert_did(b, "TERM>0 TERM>1");
 	bed_pass(b, 1);
 	assert_did(b, "[kill 1] KILL>1");
-	assert_int_equal(b->notice.what, NOTICE_KILL);
+	assert_int_equal(b->notice.what, NOTICE_KILLED_IDLE);
 	assert_int_equal(b->notice.pid, b->w[1].pid);
 	bed_pass(b, 100 * USEC);
 	assert_did(b, "");
@@ -231,58 +196,6 @@ works_in_the_start(void **arg)
 	bed_free(b);
 }
 
-static void
-takes_a_slow_worker_along(void **arg)
-{
-	struct bed *b = bed_starting(2);
-
-	(void)arg;
-	bed_look(b, 1, LOOK_READY);
-	bed_pass(b, 65 * USEC);
-	assert_has(bed_did(b), "[slow 0]");
-	bed_stop(b);
-	assert_did(b, "TERM>1");
-	bed_exit(b, 1, 0);
-	bed_exit(b, 0, 0);
-	assert_has(bed_did(b), "[done]");
-	bed_free(b);
-}
-
-static void
-takes_a_killed_slow_worker_along(void **arg)
-{
-	struct bed *b = bed_starting(2);
-
-	(void)arg;
-	bed_look(b, 1, LOOK_READY);
-	bed_pass(b, 95 * USEC);
-	assert_has(bed_did(b), "KILL>0");
-	bed_stop(b);
-	bed_exit(b, 1, 0);
-	bed_event(b, (struct pool_event){ .what = EV_EXIT,
-	    .status = SIGKILL });
-	assert_has(bed_did(b), "[done]");
-	bed_free(b);
-}
-
-/* Both workers of a reload's step: the new one and the one it replaces. */
-static void
-takes_a_reload_along(void **arg)
-{
-	struct bed *b = bed_ready(1);
-
-	(void)arg;
-	bed_tell(b, EV_RELOAD);
-	bed_look(b, 1, LOOK_READY);
-	assert_did(b, "spawn1 TERM>0");
-	bed_stop(b);
-	assert_did(b, "TERM>1");
-	bed_exit(b, 1, 0);
-	bed_exit(b, 0, 0);
-	assert_did(b, "[done]");
-	bed_free(b);
-}
-
 /* It was the stop that ended the reload. */
 static void
 a_slow_new_worker_fails_no_reload_any_more(void **arg)
@@ -322,8 +235,6 @@ main(void)
 		cmocka_unit_test(asks_every_worker_to_stop),
 		cmocka_unit_test(uses_the_stop_signal_asked_for),
 		cmocka_unit_test(is_done_when_the_last_worker_is_gone),
-		cmocka_unit_test(replaces_nobody),
-		cmocka_unit_test(starts_nobody_who_waits),
 		cmocka_unit_test(a_pool_without_processes_is_done_at_once),
 		cmocka_unit_test(kills_at_the_stop_timeout),
 		cmocka_unit_test(kills_at_once_without_a_stop_timeout),
@@ -333,9 +244,6 @@ main(void)
 		cmocka_unit_test(a_fast_stop_never_puts_the_kill_off),
 		cmocka_unit_test(further_stops_change_nothing),
 		cmocka_unit_test(works_in_the_start),
-		cmocka_unit_test(takes_a_slow_worker_along),
-		cmocka_unit_test(takes_a_killed_slow_worker_along),
-		cmocka_unit_test(takes_a_reload_along),
 		cmocka_unit_test(a_slow_new_worker_fails_no_reload_any_more),
 		cmocka_unit_test(a_reload_is_ignored_meanwhile),
 	};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Every cell of the pool's table: what each event does to a slot in each
- * state, and that it does nothing where the table is empty.
+ * state, and that it does nothing where it has, or can have, no effect.
  */
 #include "bed.h"
 
@@ -19,23 +19,23 @@ struct cell {
 	int		 status;
 	bool		 exec_failed;
 	enum moved	 moved;
-	enum look	 look;
+	enum readiness	 readiness;
 	enum slot_state	 to;
 	uint64_t	 least, most;	/* until the next deadline */
 	const char	*did;
 	const char	*name;
-	struct exam	 exam;
+	struct activity	 activity;
 };
 
 #define STATUS(n)	BED_STATUS(n)
 #define SAME		(NEVER - 1)	/* the deadline is as it was */
 #define NOTHING(state, path, ev, name) { (state), (path), (ev), 0, false, \
-	MOVED_NO, LOOK_READY, (state), SAME, SAME, "", (name), { 0 } }
+	MOVED_NO, READY_YES, (state), SAME, SAME, "", (name), { 0 } }
 #define EXIT(state, path, status, failed, to, ...) { (state), (path), \
-	EV_EXIT, (status), (failed), MOVED_NO, LOOK_NO, (to), __VA_ARGS__, \
+	EV_EXIT, (status), (failed), MOVED_NO, READY_NO, (to), __VA_ARGS__, \
 	{ 0 } }
 #define EXAM(state, to, usec, did, name, ...) { (state), LEAVING, \
-	EV_EXAMINED, 0, false, 0, 0, (to), (usec), (usec), (did), (name), \
+	EV_ACTIVITY, 0, false, 0, 0, (to), (usec), (usec), (did), (name), \
 	{ __VA_ARGS__ } }
 #define END(state, path, to, usec, did, name) { (state), (path), \
 	EV_END, 0, false, 0, 0, (to), (usec), (usec), (did), (name), { 0 } }
@@ -43,66 +43,26 @@ struct cell {
 #define SECOND_BACKOFF	2 * POOL_FAIL_FIRST * 3 / 4, 2 * POOL_FAIL_FIRST
 
 static struct cell cells[] = {
-	/* What was asked for comes too late, or has nothing to say. */
-	NOTHING(SLOT_EMPTY, PLAIN, EV_PROVED, "empty_proved"),
-	NOTHING(SLOT_EMPTY, PLAIN, EV_MEASURED, "empty_measured"),
-	NOTHING(SLOT_EMPTY, PLAIN, EV_OVERDUE, "empty_overdue"),
-	NOTHING(SLOT_SPAWNING, PLAIN, EV_PROVED, "spawning_proved"),
-	NOTHING(SLOT_SPAWNING, PLAIN, EV_MEASURED, "spawning_measured"),
-	NOTHING(SLOT_SPAWNING, PLAIN, EV_OVERDUE, "spawning_overdue"),
-	NOTHING(SLOT_STARTING, PLAIN, EV_PROVED, "starting_proved"),
-	NOTHING(SLOT_STARTING, PLAIN, EV_MEASURED, "starting_measured"),
-	NOTHING(SLOT_STARTING, PLAIN, EV_OVERDUE, "starting_overdue"),
-	NOTHING(SLOT_READY, PLAIN, EV_PROVED, "ready_proved"),
+	/* What was asked for has nothing to say. */
+	NOTHING(SLOT_READY, PLAIN, EV_CANARY, "ready_canary"),
 	NOTHING(SLOT_READY, PLAIN, EV_MEASURED, "ready_measured"),
-	NOTHING(SLOT_READY, PLAIN, EV_OVERDUE, "ready_overdue"),
-	NOTHING(SLOT_RETIRING, LEAVING, EV_PROVED, "retiring_proved"),
-	NOTHING(SLOT_RETIRING, LEAVING, EV_MEASURED, "retiring_measured"),
-	NOTHING(SLOT_RETIRING, LEAVING, EV_OVERDUE, "retiring_overdue"),
-	NOTHING(SLOT_FREEZING, LEAVING, EV_PROVED, "freezing_proved"),
-	NOTHING(SLOT_FREEZING, LEAVING, EV_MEASURED, "freezing_measured"),
-	NOTHING(SLOT_FREEZING, LEAVING, EV_OVERDUE, "freezing_overdue"),
-	NOTHING(SLOT_STOPPING, LEAVING, EV_PROVED, "stopping_proved"),
-	NOTHING(SLOT_STOPPING, LEAVING, EV_MEASURED, "stopping_measured"),
-	NOTHING(SLOT_STOPPING, LEAVING, EV_OVERDUE, "stopping_overdue"),
-	NOTHING(SLOT_KILLED, LEAVING, EV_PROVED, "killed_proved"),
-	NOTHING(SLOT_KILLED, LEAVING, EV_MEASURED, "killed_measured"),
-	NOTHING(SLOT_KILLED, LEAVING, EV_OVERDUE, "killed_overdue"),
-	NOTHING(SLOT_BACKOFF, PLAIN, EV_PROVED, "backoff_proved"),
-	NOTHING(SLOT_BACKOFF, PLAIN, EV_MEASURED, "backoff_measured"),
-	NOTHING(SLOT_BACKOFF, PLAIN, EV_OVERDUE, "backoff_overdue"),
-
-	NOTHING(SLOT_EMPTY, PLAIN, EV_SPAWNED, "empty_spawned"),
-	NOTHING(SLOT_EMPTY, PLAIN, EV_NOFORK, "empty_nofork"),
-	NOTHING(SLOT_EMPTY, PLAIN, EV_LOOKED, "empty_looked"),
-	NOTHING(SLOT_EMPTY, PLAIN, EV_EXAMINED, "empty_examined"),
-	NOTHING(SLOT_EMPTY, PLAIN, EV_HALTED, "empty_halted"),
-	NOTHING(SLOT_EMPTY, PLAIN, EV_EXIT, "empty_exit"),
-	NOTHING(SLOT_EMPTY, PLAIN, EV_TIMER, "empty_timer"),
-	NOTHING(SLOT_EMPTY, PLAIN, EV_END, "empty_end"),
+	NOTHING(SLOT_READY, PLAIN, EV_SLOW_REQUEST, "ready_slow_request"),
+	NOTHING(SLOT_RETIRING, LEAVING, EV_SLOW_REQUEST,
+	    "retiring_slow_request"),
 
 	{ SLOT_SPAWNING, PLAIN, EV_SPAWNED, 0, false, 0, 0, SLOT_STARTING,
-	    POOL_LOOK_FIRST, POOL_LOOK_FIRST, "",
+	    POOL_READY_FIRST, POOL_READY_FIRST, "",
 	    "spawning_spawned_is_starting", { 0 } },
 	{ SLOT_SPAWNING, PLAIN, EV_NOFORK, 0, false, 0, 0, SLOT_BACKOFF,
 	    SECOND_BACKOFF, "[nofork 0]", "spawning_nofork_backs_off", { 0 } },
-	NOTHING(SLOT_SPAWNING, PLAIN, EV_LOOKED, "spawning_looked"),
-	NOTHING(SLOT_SPAWNING, PLAIN, EV_EXAMINED, "spawning_examined"),
-	NOTHING(SLOT_SPAWNING, PLAIN, EV_HALTED, "spawning_halted"),
-	NOTHING(SLOT_SPAWNING, PLAIN, EV_EXIT, "spawning_exit"),
-	NOTHING(SLOT_SPAWNING, PLAIN, EV_TIMER, "spawning_timer"),
 
-	NOTHING(SLOT_STARTING, PLAIN, EV_SPAWNED, "starting_spawned"),
-	NOTHING(SLOT_STARTING, PLAIN, EV_NOFORK, "starting_nofork"),
-	NOTHING(SLOT_STARTING, PLAIN, EV_EXAMINED, "starting_examined"),
-	NOTHING(SLOT_STARTING, PLAIN, EV_HALTED, "starting_halted"),
-	{ SLOT_STARTING, PLAIN, EV_LOOKED, 0, false, 0, LOOK_READY,
+	{ SLOT_STARTING, PLAIN, EV_READINESS, 0, false, 0, READY_YES,
 	    SLOT_READY, NEVER, NEVER, "",
 	    "starting_looked_ready_is_ready", { 0 } },
-	{ SLOT_STARTING, PLAIN, EV_LOOKED, 0, false, 0, LOOK_NO,
+	{ SLOT_STARTING, PLAIN, EV_READINESS, 0, false, 0, READY_NO,
 	    SLOT_STARTING, SAME, SAME, "",
 	    "starting_looked_no_waits_on", { 0 } },
-	{ SLOT_STARTING, PLAIN, EV_LOOKED, 0, false, 0, LOOK_UNKNOWN,
+	{ SLOT_STARTING, PLAIN, EV_READINESS, 0, false, 0, READY_UNKNOWN,
 	    SLOT_STARTING, SAME, SAME, "",
 	    "starting_looked_unknown_waits_on", { 0 } },
 	EXIT(SLOT_STARTING, PLAIN, STATUS(1), false, SLOT_BACKOFF,
@@ -121,16 +81,11 @@ static struct cell cells[] = {
 	    SLOT_SPAWNING, NEVER, NEVER, "spawn0",
 	    "starting_exit_0_queue_unknown", { 0 } },
 	{ SLOT_STARTING, PLAIN, EV_TIMER, 0, false, 0, 0, SLOT_STARTING,
-	    2 * POOL_LOOK_FIRST, POOL_LOOK_LAST, "look0",
+	    2 * POOL_READY_FIRST, POOL_READY_LAST, "look0",
 	    "starting_timer_looks", { 0 } },
-	END(SLOT_STARTING, PLAIN, SLOT_RETIRING, POOL_EXAM_FIRST, "exam0",
+	END(SLOT_STARTING, PLAIN, SLOT_RETIRING, POOL_ACTIVITY_FIRST, "exam0",
 	    "starting_end_retires"),
 
-	NOTHING(SLOT_READY, PLAIN, EV_SPAWNED, "ready_spawned"),
-	NOTHING(SLOT_READY, PLAIN, EV_NOFORK, "ready_nofork"),
-	NOTHING(SLOT_READY, PLAIN, EV_LOOKED, "ready_looked"),
-	NOTHING(SLOT_READY, PLAIN, EV_EXAMINED, "ready_examined"),
-	NOTHING(SLOT_READY, PLAIN, EV_HALTED, "ready_halted"),
 	EXIT(SLOT_READY, PLAIN, 0, false, SLOT_SPAWNING, NEVER, NEVER,
 	    "spawn0", "ready_exit_0_is_recycling"),
 	EXIT(SLOT_READY, PLAIN, STATUS(3), false, SLOT_SPAWNING, NEVER,
@@ -138,17 +93,13 @@ static struct cell cells[] = {
 	EXIT(SLOT_READY, PLAIN, SIGSEGV, false, SLOT_SPAWNING, NEVER, NEVER,
 	    "[exit 0] spawn0", "ready_crash_is_replaced_at_once"),
 	NOTHING(SLOT_READY, PLAIN, EV_TIMER, "ready_timer"),
-	END(SLOT_READY, PLAIN, SLOT_RETIRING, POOL_EXAM_FIRST, "exam0",
+	END(SLOT_READY, PLAIN, SLOT_RETIRING, POOL_ACTIVITY_FIRST, "exam0",
 	    "ready_end_retires"),
 
-	NOTHING(SLOT_RETIRING, LEAVING, EV_SPAWNED, "retiring_spawned"),
-	NOTHING(SLOT_RETIRING, LEAVING, EV_NOFORK, "retiring_nofork"),
-	NOTHING(SLOT_RETIRING, LEAVING, EV_LOOKED, "retiring_looked"),
-	NOTHING(SLOT_RETIRING, LEAVING, EV_HALTED, "retiring_halted"),
 	NOTHING(SLOT_RETIRING, LEAVING, EV_END, "retiring_end"),
-	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_EXAM_FIRST, "STOP>0",
+	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_ACTIVITY_FIRST, "STOP>0",
 	    "retiring_examined_idle_is_stopped", .holds = HOLDS_NOTHING),
-	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_EXAM_FIRST, "STOP>0",
+	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_ACTIVITY_FIRST, "STOP>0",
 	    "retiring_examined_quiet_is_stopped", .holds = HOLDS_QUIET),
 	EXAM(SLOT_RETIRING, SLOT_RETIRING, SAME, "",
 	    "retiring_examined_busy_is_left", .holds = HOLDS_BUSY,
@@ -158,21 +109,19 @@ static struct cell cells[] = {
 	EXAM(SLOT_RETIRING, SLOT_STOPPING, POOL_HEED, "TERM>0",
 	    "retiring_examined_unknown_that_catches_is_told",
 	    .holds = HOLDS_UNKNOWN, .catches = true),
-	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_EXAM_FIRST, "STOP>0",
-	    "retiring_examined_leader_is_stopped", .leads = true),
+	EXAM(SLOT_RETIRING, SLOT_FREEZING, POOL_ACTIVITY_FIRST, "STOP>0",
+	    "retiring_examined_leader_is_stopped", .holds = HOLDS_NOTHING,
+	    .is_master = true),
 	EXIT(SLOT_RETIRING, LEAVING, 0, false, SLOT_EMPTY, NEVER, NEVER, "",
 	    "retiring_exit_is_not_replaced"),
 	EXIT(SLOT_RETIRING, LEAVING, SIGSEGV, false, SLOT_EMPTY, NEVER,
 	    NEVER, "", "retiring_crash_is_not_replaced"),
 	{ SLOT_RETIRING, LEAVING, EV_TIMER, 0, false, 0, 0, SLOT_RETIRING,
-	    2 * POOL_EXAM_FIRST, 2 * POOL_EXAM_FIRST, "exam0",
+	    2 * POOL_ACTIVITY_FIRST, 2 * POOL_ACTIVITY_FIRST, "exam0",
 	    "retiring_timer_looks_again", { 0 } },
 
-	NOTHING(SLOT_FREEZING, LEAVING, EV_SPAWNED, "freezing_spawned"),
-	NOTHING(SLOT_FREEZING, LEAVING, EV_NOFORK, "freezing_nofork"),
-	NOTHING(SLOT_FREEZING, LEAVING, EV_LOOKED, "freezing_looked"),
 	NOTHING(SLOT_FREEZING, LEAVING, EV_END, "freezing_end"),
-	{ SLOT_FREEZING, LEAVING, EV_HALTED, 0, false, 0, 0, SLOT_FREEZING,
+	{ SLOT_FREEZING, LEAVING, EV_FROZEN, 0, false, 0, 0, SLOT_FREEZING,
 	    SAME, SAME, "exam0", "freezing_halted_is_looked_at", { 0 } },
 	EXAM(SLOT_FREEZING, SLOT_FREEZING, SAME, "",
 	    "freezing_examined_running_waits_on", .holds = HOLDS_NOTHING),
@@ -180,27 +129,23 @@ static struct cell cells[] = {
 	    "freezing_examined_running_and_busy_waits_on",
 	    .holds = HOLDS_BUSY),
 	EXAM(SLOT_FREEZING, SLOT_STOPPING, POOL_HEED, "TERM>0 CONT>0",
-	    "freezing_examined_idle_is_told", .frozen = true),
+	    "freezing_examined_idle_is_told", .frozen = true,
+	    .holds = HOLDS_NOTHING),
 	EXAM(SLOT_FREEZING, SLOT_STOPPING, POOL_HEED, "TERM>0 CONT>0",
 	    "freezing_examined_quiet_is_told", .frozen = true,
 	    .holds = HOLDS_QUIET),
-	EXAM(SLOT_FREEZING, SLOT_RETIRING, 2 * POOL_EXAM_FIRST, "CONT>0",
+	EXAM(SLOT_FREEZING, SLOT_RETIRING, 2 * POOL_ACTIVITY_FIRST, "CONT>0",
 	    "freezing_examined_busy_is_continued", .frozen = true,
 	    .holds = HOLDS_BUSY, .catches = true),
-	EXAM(SLOT_FREEZING, SLOT_RETIRING, 2 * POOL_EXAM_FIRST, "CONT>0",
+	EXAM(SLOT_FREEZING, SLOT_RETIRING, 2 * POOL_ACTIVITY_FIRST, "CONT>0",
 	    "freezing_examined_unknown_is_continued", .frozen = true,
 	    .holds = HOLDS_UNKNOWN, .catches = true),
 	EXIT(SLOT_FREEZING, LEAVING, 0, false, SLOT_EMPTY, NEVER, NEVER, "",
 	    "freezing_exit_is_not_replaced"),
 	{ SLOT_FREEZING, LEAVING, EV_TIMER, 0, false, 0, 0, SLOT_FREEZING,
-	    POOL_EXAM_FIRST, POOL_EXAM_FIRST, "exam0",
+	    POOL_ACTIVITY_FIRST, POOL_ACTIVITY_FIRST, "exam0",
 	    "freezing_timer_looks_again", { 0 } },
 
-	NOTHING(SLOT_STOPPING, LEAVING, EV_SPAWNED, "stopping_spawned"),
-	NOTHING(SLOT_STOPPING, LEAVING, EV_NOFORK, "stopping_nofork"),
-	NOTHING(SLOT_STOPPING, LEAVING, EV_LOOKED, "stopping_looked"),
-	NOTHING(SLOT_STOPPING, LEAVING, EV_EXAMINED, "stopping_examined"),
-	NOTHING(SLOT_STOPPING, LEAVING, EV_HALTED, "stopping_halted"),
 	EXIT(SLOT_STOPPING, LEAVING, 0, false, SLOT_EMPTY, NEVER, NEVER, "",
 	    "stopping_exit_of_a_leaving_one_is_not_replaced"),
 	EXIT(SLOT_STOPPING, LEAVING, SIGTERM, false, SLOT_EMPTY, NEVER,
@@ -212,30 +157,18 @@ static struct cell cells[] = {
 	    NEVER, NEVER, "[kill 0] KILL>>0", "stopping_timer_kills_a_slow_one",
 	    { 0 } },
 	{ SLOT_STOPPING, LEAVING, EV_TIMER, 0, false, 0, 0, SLOT_RETIRING,
-	    POOL_EXAM_FIRST, POOL_EXAM_FIRST, "exam0",
+	    POOL_ACTIVITY_FIRST, POOL_ACTIVITY_FIRST, "exam0",
 	    "stopping_timer_looks_what_it_does", { 0 } },
 	NOTHING(SLOT_STOPPING, LEAVING, EV_END, "stopping_end"),
 	NOTHING(SLOT_STOPPING, SLOW, EV_END, "stopping_end_of_a_slow_one"),
 
-	NOTHING(SLOT_KILLED, LEAVING, EV_SPAWNED, "killed_spawned"),
-	NOTHING(SLOT_KILLED, LEAVING, EV_NOFORK, "killed_nofork"),
-	NOTHING(SLOT_KILLED, LEAVING, EV_LOOKED, "killed_looked"),
-	NOTHING(SLOT_KILLED, LEAVING, EV_EXAMINED, "killed_examined"),
-	NOTHING(SLOT_KILLED, LEAVING, EV_HALTED, "killed_halted"),
 	EXIT(SLOT_KILLED, LEAVING, SIGKILL, false, SLOT_EMPTY, NEVER, NEVER,
 	    "", "killed_exit_of_a_leaving_one_is_not_replaced"),
 	EXIT(SLOT_KILLED, SLOW, SIGKILL, false, SLOT_BACKOFF, FIRST_BACKOFF,
 	    "[exit 0]", "killed_exit_of_a_slow_one_backs_off"),
-	NOTHING(SLOT_KILLED, LEAVING, EV_TIMER, "killed_timer"),
 	NOTHING(SLOT_KILLED, LEAVING, EV_END, "killed_end"),
 	NOTHING(SLOT_KILLED, SLOW, EV_END, "killed_end_of_a_slow_one"),
 
-	NOTHING(SLOT_BACKOFF, PLAIN, EV_SPAWNED, "backoff_spawned"),
-	NOTHING(SLOT_BACKOFF, PLAIN, EV_NOFORK, "backoff_nofork"),
-	NOTHING(SLOT_BACKOFF, PLAIN, EV_LOOKED, "backoff_looked"),
-	NOTHING(SLOT_BACKOFF, PLAIN, EV_EXAMINED, "backoff_examined"),
-	NOTHING(SLOT_BACKOFF, PLAIN, EV_HALTED, "backoff_halted"),
-	NOTHING(SLOT_BACKOFF, PLAIN, EV_EXIT, "backoff_exit"),
 	{ SLOT_BACKOFF, PLAIN, EV_TIMER, 0, false, 0, 0, SLOT_SPAWNING,
 	    NEVER, NEVER, "spawn0", "backoff_timer_starts_it", { 0 } },
 	{ SLOT_BACKOFF, PLAIN, EV_END, 0, false, 0, 0, SLOT_EMPTY, NEVER,
@@ -252,10 +185,10 @@ send(struct bed *b, unsigned int what, unsigned int slot)
 }
 
 static void
-examined(struct bed *b, unsigned int slot, struct exam x)
+examined(struct bed *b, unsigned int slot, struct activity x)
 {
-	pool_event(b->p, &(struct pool_event){ .what = EV_EXAMINED,
-	    .slot = slot, .exam = x }, b->now);
+	pool_event(b->p, &(struct pool_event){ .what = EV_ACTIVITY,
+	    .slot = slot, .activity = x }, b->now);
 }
 
 /* Moves the clock to the next deadline. */
@@ -276,20 +209,21 @@ reach(enum slot_state state, enum path path)
 {
 	struct bed *b = bed_starting(2);
 
-	bed_look(b, 1, LOOK_READY);
+	bed_look(b, 1, READY_YES);
 	bed_pass(b, POOL_START_GRACE + 500 * MSEC);
 	if (path == SLOW) {
 		bed_pass(b, b->conf.start_timeout);
 	} else if (path == LEAVING) {
-		bed_look(b, 0, LOOK_READY);
+		bed_look(b, 0, READY_YES);
 		send(b, EV_END, 0);
 	}
 	if (path == LEAVING && state != SLOT_RETIRING)
-		examined(b, 0, (struct exam){ .holds = HOLDS_NOTHING });
+		examined(b, 0, (struct activity){ .holds = HOLDS_NOTHING });
 	if (path == LEAVING && state > SLOT_FREEZING)
-		examined(b, 0, (struct exam){ .frozen = true });
+		examined(b, 0, (struct activity){ .frozen = true,
+		    .holds = HOLDS_NOTHING });
 	if (state == SLOT_READY)
-		bed_look(b, 0, LOOK_READY);
+		bed_look(b, 0, READY_YES);
 	else if (state == SLOT_BACKOFF || state == SLOT_SPAWNING)
 		bed_exit(b, 0, 1);
 	if (path == LEAVING && state == SLOT_KILLED)
@@ -310,7 +244,8 @@ check_cell(void **arg)
 	struct bed *b = reach(c->from, c->path);
 	struct pool_event ev = { .slot = slot, .status = c->status,
 	    .exec_failed = c->exec_failed, .moved = c->moved,
-	    .look = c->look, .exam = c->exam, .pid = 999, .error = 11 };
+	    .readiness = c->readiness, .activity = c->activity, .pid = 999,
+	    .error = 11 };
 	uint64_t before;
 
 	assert_state(b, slot, c->from);
@@ -351,6 +286,97 @@ spawning_end_goes_when_it_came(void **arg)
 	bed_free(b);
 }
 
+/* Slot 0 or, if it is to be empty, slot 2 is in that state. */
+static struct bed *
+reach_any(enum slot_state state, unsigned int *slot)
+{
+	bool leaves = state >= SLOT_RETIRING && state <= SLOT_KILLED;
+
+	*slot = state == SLOT_EMPTY ? 2 : 0;
+	return reach(state, leaves ? LEAVING : PLAIN);
+}
+
+static void
+check_no_effect(enum slot_state state, enum pool_event_kind event)
+{
+	unsigned int slot;
+	struct bed *b = reach_any(state, &slot);
+	struct pool_event ev = { .what = event, .slot = slot, .pid = 999,
+	    .readiness = READY_YES, .activity.frozen = true,
+	    .activity.holds = HOLDS_NOTHING };
+	bool ignored = table_ignores(state, event);
+	uint64_t before = pool_deadline(b->p);
+
+	pool_event(b->p, &ev, b->now);
+	bed_take(b);
+	assert_int_equal(pool_counts(b->p)->nevers, !ignored);
+	if (!ignored) {
+		assert_has(bed_did(b), "[never");
+		assert_int_equal(b->notice.slot, slot);
+		assert_int_equal(b->notice.state, state);
+		assert_int_equal(b->notice.event, event);
+		pool_event(b->p, &ev, b->now);	/* it is said only once */
+		bed_take(b);
+		assert_int_equal(pool_counts(b->p)->nevers, 2);
+	}
+	assert_did(b, "");
+	assert_state(b, slot, state);
+	assert_int_equal(pool_deadline(b->p), before);
+	bed_free_with_bugs(b);
+}
+
+static void
+what_is_ignored_or_cannot_be_has_no_effect(void **arg)
+{
+	unsigned int s, e;
+
+	(void)arg;
+	for (s = 0; s < SLOT_NSTATES; s++) {
+		for (e = 0; e < EV_NSLOT; e++) {
+			if (!table_acts((enum slot_state)s,
+			    (enum pool_event_kind)e))
+				check_no_effect((enum slot_state)s,
+				    (enum pool_event_kind)e);
+		}
+	}
+}
+
+static void
+an_event_of_no_slot_cannot_be(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_event(b, (struct pool_event){ .what = EV_EXIT,
+	    .slot = pool_slots(b->p) });
+	assert_int_equal(b->notice.what, NOTICE_NEVER);
+	assert_int_equal(b->notice.slot, pool_slots(b->p));
+	bed_event(b, (struct pool_event){ .what = EV_NSLOT });
+	assert_int_equal(pool_counts(b->p)->nevers, 2);
+	assert_state(b, 0, SLOT_READY);
+	bed_free_with_bugs(b);
+}
+
+/* Nobody takes the actions: the pool lives on, and says so once. */
+static void
+an_action_that_finds_no_room_is_counted(void **arg)
+{
+	struct bed *b = reach(SLOT_FREEZING, LEAVING);
+	const char *did;
+	unsigned int i;
+
+	(void)arg;
+	for (i = 0; i < 1000; i++)
+		send(b, EV_FROZEN, 0);
+	assert_true(pool_counts(b->p)->overflows > 0);
+	bed_take(b);
+	did = bed_did(b);
+	assert_has(did, "[overflow]");
+	assert_has_not(strstr(did, "[overflow]") + 1, "[overflow]");
+	bed_free_with_bugs(b);
+}
+
+/* A cell without a handler is none that is ignored: it is not listed. */
 static void
 every_cell_is_tested(void **arg)
 {
@@ -363,9 +389,10 @@ every_cell_is_tested(void **arg)
 		seen[cells[i].from][cells[i].event] = true;
 	for (s = 0; s < SLOT_NSTATES; s++) {
 		for (e = 0; e < EV_NSLOT; e++) {
-			if (!seen[s][e])
-				fail_msg("state %zu, event %zu: no test", s,
-				    e);
+			if (seen[s][e] != table_acts((enum slot_state)s,
+			    (enum pool_event_kind)e))
+				fail_msg("state %zu, event %zu: no test, or "
+				    "no handler", s, e);
 		}
 	}
 }
@@ -373,14 +400,17 @@ every_cell_is_tested(void **arg)
 int
 main(void)
 {
-	struct CMUnitTest tests[NITEMS(cells) + 2] = {
+	struct CMUnitTest tests[NITEMS(cells) + 5] = {
 		cmocka_unit_test(every_cell_is_tested),
+		cmocka_unit_test(what_is_ignored_or_cannot_be_has_no_effect),
+		cmocka_unit_test(an_event_of_no_slot_cannot_be),
+		cmocka_unit_test(an_action_that_finds_no_room_is_counted),
 		cmocka_unit_test(spawning_end_goes_when_it_came),
 	};
 	size_t i;
 
 	for (i = 0; i < NITEMS(cells); i++)
-		tests[i + 2] = (struct CMUnitTest){ .name = cells[i].name,
+		tests[i + 5] = (struct CMUnitTest){ .name = cells[i].name,
 		    .test_func = check_cell, .initial_state = &cells[i] };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

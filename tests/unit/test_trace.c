@@ -188,7 +188,7 @@ has_a_name_for_all_there_is(void **arg)
 
 	(void)arg;
 	for (i = 0; i < SLOT_NSTATES; i++)
-		assert_non_null(snapshot_states[i]);
+		assert_non_null(pool_state_name(i));
 	for (i = 0; i <= TRACE_TICK; i++)
 		assert_non_null(trace_event_name(i));
 }

@@ -211,8 +211,8 @@ the_table_cuts_between_characters(void **arg)
 	    "worker slot=" LONG "\nworker slot=x" LONG "\n");
 	show(writer_table(f, &a, &e));
 	assert_has(shown, FOUR);
-	for (c = shown; *c != '\0'; c += proto_utf8(c))
-		assert_int_not_equal(proto_utf8(c), 0);
+	for (c = shown; *c != '\0'; c += text_utf8(c, strlen(c)))
+		assert_int_not_equal(text_utf8(c, strlen(c)), 0);
 }
 
 static void

@@ -11,33 +11,6 @@
 #define KFCGI_WORKERS	5
 #define KFCGI_IDLE	300	/* seconds */
 
-static bool variable;	/* -r: the others of it have no effect without */
-
-static int
-set_variable(struct conf *c, const struct option *o, const char *opt,
-    const char *val, struct err *e)
-{
-	(void)c;
-	(void)o;
-	(void)opt;
-	(void)val;
-	(void)e;
-	variable = true;
-	return 0;
-}
-
-static int
-set_nothing(struct conf *c, const struct option *o, const char *opt,
-    const char *val, struct err *e)
-{
-	(void)c;
-	(void)o;
-	(void)opt;
-	(void)val;
-	(void)e;
-	return 0;
-}
-
 static const struct option table[] = {
 	{ 'l', NULL, "N", option_number, MEMBER(backlog), 0, BACKLOG_MAX,
 	    "connections that may wait (twice the workers)" },
@@ -47,27 +20,26 @@ static const struct option table[] = {
 	    "with -r: at most that many (twice -n)" },
 	{ 'p', NULL, "DIR", option_string, MEMBER(chroot), 0, 0,
 	    "root directory (/var/www)" },
-	{ 'r', NULL, NULL, set_variable, 0, 0, 0,
+	{ 'r', NULL, NULL, option_true, MEMBER(variable), 0, 0,
 	    "variable pool: between -n and -N" },
 	{ 's', NULL, "PATH", option_string, MEMBER(socket), 0, 0,
 	    "unix socket, outside (/var/www/run/httpd.sock)" },
 	{ 'u', NULL, "USER", option_string, MEMBER(socket_user), 0, 0,
 	    "owner of the socket, with that user's group" },
 	{ 'U', NULL, "USER", option_string, MEMBER(user), 0, 0,
-	    "who supervisor and workers become" },
+	    "user of the supervisor and the workers" },
 	{ 'w', NULL, "SEC", option_number, MEMBER(idle_timeout), 1,
-	    TIMEOUT_MAX, "with -r: surplus workers go after this (300)" },
+	    TIMEOUT_MAX, "with -r: end surplus workers after it (300)" },
 	{ 'd', NULL, NULL, option_true, MEMBER(foreground), 0, 0,
 	    "no daemon; log to standard error" },
-	{ 'v', NULL, NULL, set_nothing, 0, 0, 0,
-	    "has no effect: what happens is always logged" },
+	{ 'v', NULL, NULL, option_true, MEMBER(unused_flag), 0, 0,
+	    "no effect: events are always logged" },
 	{ 'h', NULL, NULL, option_true, MEMBER(help), 0, 0, "print this" },
 };
 
 static void
-defaults(struct conf *c)
+kfcgi_defaults(struct conf *c)
 {
-	variable = false;
 	c->workers = KFCGI_WORKERS;
 	c->chroot = DEFAULT_JAIL;
 	c->socket = DEFAULT_JAIL "/" DEFAULT_SOCKET;
@@ -88,12 +60,12 @@ twice(int n, int max)
 }
 
 static int
-finish(struct conf *c, struct err *e)
+kfcgi_finish(struct conf *c, struct err *e)
 {
 	int most = c->workers;
 
 	(void)e;
-	if (!variable)
+	if (!c->variable)
 		c->max_workers = c->idle_timeout = -1;
 	else {
 		if (c->max_workers == -1)
@@ -110,13 +82,13 @@ finish(struct conf *c, struct err *e)
 	return 0;
 }
 
-const struct name names_kfcgi = {
+const struct compat compat_kfcgi = {
 	.name = "kfcgi",
 	.options = {
 		.list = table, .n = sizeof(table) / sizeof(table[0]),
 		.anywhere = true,
 		.usage = "kfcgi [options] -- /path/in/jail [argument ...]",
 	},
-	.defaults = defaults,
-	.finish = finish,
+	.defaults = kfcgi_defaults,
+	.finish = kfcgi_finish,
 };

@@ -13,7 +13,7 @@ named_words(const char *name, const char *const *list)
 {
 	words[0] = (char *)name;
 	memset(&e, 0, sizeof(e));
-	return names_parse(&c, words_add(1, list), words, &e);
+	return compat_parse(&c, words_add(1, list), words, &e);
 }
 
 #define named(name, ...) \
@@ -318,7 +318,7 @@ multiwatch_refuses(void **arg)
 	refused("--retry: 0: too small", "multiwatch", "--retry", "0",
 	    "/app");
 	refused("-t: 1s: invalid", "multiwatch", "-t1s", "/app");
-	refused("-s: KILL: cannot ask", "multiwatch", "-sKILL", "/app");
+	refused("-s: KILL: this signal cannot", "multiwatch", "-sKILL", "/app");
 }
 
 static void
@@ -376,8 +376,8 @@ messages_call_an_option_as_it_was_typed_last(void **arg)
 	refused("--port: 80: a pool has one listen socket, and -s /run/s "
 	    "names another", "spawnd", "-s", "/run/s", "--port", "80",
 	    "/app");
-	refused("--max-workers: 1: is below -F (2)", "spawnd", "-F2",
-	    "--max-workers=1", "/app");
+	refused("--workers: 0: needs an upper bound (-N", "spawnd",
+	    "--workers=0", "/app");
 	refused("-g: 5: needs a user (-u)", "spawn-fcgi", "-s/x", "-g5",
 	    "/app");
 }

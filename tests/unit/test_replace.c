@@ -14,9 +14,9 @@ ready_with(const struct pool_conf *c)
 
 	bed_act(b);
 	for (i = 0; i < c->workers; i++)
-		bed_look(b, i, LOOK_READY);
+		bed_look(b, i, READY_YES);
 	bed_did(b);
-	b->sees = LOOK_READY;
+	b->sees = READY_YES;
 	return b;
 }
 
@@ -31,10 +31,10 @@ limited(unsigned int workers)
 }
 
 static void
-proved(struct bed *b, unsigned int slot, uint64_t connection)
+canary(struct bed *b, unsigned int slot, uint64_t connection)
 {
-	bed_event(b, (struct pool_event){ .what = EV_PROVED, .slot = slot,
-	    .exam.connection = connection });
+	bed_event(b, (struct pool_event){ .what = EV_CANARY, .slot = slot,
+	    .activity.connection = connection });
 }
 
 static void
@@ -45,10 +45,10 @@ measured(struct bed *b, unsigned int slot, uint64_t size)
 }
 
 static void
-overdue(struct bed *b, unsigned int slot, pid_t pid)
+slow_request(struct bed *b, unsigned int slot, pid_t pid)
 {
-	bed_event(b, (struct pool_event){ .what = EV_OVERDUE, .slot = slot,
-	    .overdue = { .late = pid != 0, .pid = pid, .age = 4 * USEC } });
+	bed_event(b, (struct pool_event){ .what = EV_SLOW_REQUEST, .slot = slot,
+	    .request = { .slow = pid != 0, .pid = pid, .age = 4 * USEC } });
 }
 
 /* Ends whoever is on its way. */
@@ -64,84 +64,6 @@ let_go(struct bed *b)
 	}
 }
 
-/* Those that still leave count: the extra one waits until there is room. */
-static void
-a_renewal_waits_for_room(void **arg)
-{
-	struct bed *b = bed_ready(2);
-
-	(void)arg;
-	b->w[0].exam.holds = b->w[1].exam.holds = HOLDS_BUSY;
-	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 1 });
-	bed_pass(b, MSEC);
-	assert_int_equal(bed_going(b), 1);
-	bed_tell(b, EV_RELOAD);
-	assert_did(b, "spawn2");
-	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 2 });
-	bed_did(b);
-	bed_event(b, (struct pool_event){ .what = EV_RELOAD });
-	bed_pass(b, MSEC);
-	assert_true(pool_slots(b->p) - pool_count(b->p, SLOT_EMPTY) <= 3);
-	bed_free(b);
-}
-
-/* The one it was to replace may have gone meanwhile, and it was one less. */
-static void
-an_extra_worker_that_replaces_nobody_goes(void **arg)
-{
-	struct bed *b = bed_ready(1);
-
-	(void)arg;
-	bed_tell(b, EV_RELOAD);
-	assert_did(b, "spawn1");
-	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 0 });
-	bed_look(b, 1, LOOK_READY);
-	bed_pass(b, 100 * MSEC);
-	assert_int_equal(pool_count(b->p, SLOT_READY), 0);
-	bed_free(b);
-}
-
-/* The one it was to replace went first, because fewer are wanted. */
-static void
-an_extra_worker_of_one_that_is_gone_goes(void **arg)
-{
-	struct bed *b = limited(2);
-
-	(void)arg;
-	b->sees = LOOK_NO;
-	measured(b, 0, 2000);
-	bed_pass(b, POOL_SOON_FIRST);
-	assert_did(b, "[grown 0] spawn2");
-	bed_event(b, (struct pool_event){ .what = EV_TARGET, .workers = 1 });
-	assert_did(b, "TERM>0");
-	let_go(b);
-	bed_look(b, 2, LOOK_READY);
-	bed_pass(b, 100 * MSEC);
-	let_go(b);
-	assert_int_equal(pool_count(b->p, SLOT_READY), 1);
-	assert_int_equal(pool_count(b->p, SLOT_EMPTY), pool_slots(b->p) - 1);
-	bed_free(b);
-}
-
-/* It has died by itself: the extra one is not extra any more. */
-static void
-an_extra_worker_takes_the_place_of_one_that_dies(void **arg)
-{
-	struct bed *b = limited(1);
-
-	(void)arg;
-	b->sees = LOOK_NO;
-	measured(b, 0, 2000);
-	bed_pass(b, POOL_SOON_FIRST);
-	assert_did(b, "[grown 0] spawn1");
-	bed_crash(b, 0);
-	bed_look(b, 1, LOOK_READY);
-	bed_pass(b, 100 * MSEC);
-	assert_did(b, "[exit 0]");
-	assert_int_equal(pool_count(b->p, SLOT_READY), 1);
-	bed_free(b);
-}
-
 static void
 the_first_new_one_must_serve_or_be_given_the_time(void **arg)
 {
@@ -149,56 +71,56 @@ the_first_new_one_must_serve_or_be_given_the_time(void **arg)
 	struct bed *b;
 
 	(void)arg;
-	c.proof = POOL_PROOF;
+	c.canary = POOL_CANARY;
 	b = ready_with(&c);
 	bed_tell(b, EV_RELOAD);
-	bed_look(b, 2, LOOK_READY);
-	bed_pass(b, POOL_PROOF - MSEC);
+	bed_look(b, 2, READY_YES);
+	bed_pass(b, POOL_CANARY - MSEC);
 	assert_did(b, "spawn2");
 	/* Of the two seconds' looks: 1, 2, 4 ... 20 ms. */
-	assert_in_range(b->proofs, 90, 110);
+	assert_in_range(b->canary_checks, 90, 110);
 	bed_pass(b, MSEC);
 	assert_did(b, "TERM>0");
 	bed_free(b);
 }
 
 static void
-a_request_that_was_served_is_the_proof(void **arg)
+a_request_that_was_served_ends_the_canary(void **arg)
 {
 	struct pool_conf c = bed_conf(2);
 	struct bed *b;
 
 	(void)arg;
-	c.proof = POOL_PROOF;
+	c.canary = POOL_CANARY;
 	b = ready_with(&c);
 	bed_tell(b, EV_RELOAD);
-	bed_look(b, 2, LOOK_READY);
+	bed_look(b, 2, READY_YES);
 	assert_did(b, "spawn2");
-	proved(b, 2, 0);
-	proved(b, 2, 77);
-	proved(b, 2, 77);
+	canary(b, 2, 0);
+	canary(b, 2, 77);
+	canary(b, 2, 77);
 	assert_did(b, "");
-	proved(b, 2, 0);
+	canary(b, 2, 0);
 	assert_did(b, "TERM>0");
 	let_go(b);
-	/* The second new one need not prove anything. */
+	/* The second new one is no canary. */
 	assert_did(b, "spawn0");
-	bed_look(b, 0, LOOK_READY);
+	bed_look(b, 0, READY_YES);
 	assert_did(b, "TERM>1");
 	bed_free(b);
 }
 
 static void
-one_that_crashes_before_its_proof_ends_the_reload(void **arg)
+a_canary_that_crashes_ends_the_reload(void **arg)
 {
 	struct pool_conf c = bed_conf(2);
 	struct bed *b;
 
 	(void)arg;
-	c.proof = POOL_PROOF;
+	c.canary = POOL_CANARY;
 	b = ready_with(&c);
 	bed_tell(b, EV_RELOAD);
-	bed_look(b, 2, LOOK_READY);
+	bed_look(b, 2, READY_YES);
 	bed_did(b);
 	bed_crash(b, 2);
 	assert_did(b, "[reload-failed 2] [exit 2]");
@@ -217,23 +139,23 @@ a_second_new_one_must_serve_if_the_first_did_not(void **arg)
 	struct bed *b;
 
 	(void)arg;
-	c.proof = POOL_PROOF;
+	c.canary = POOL_CANARY;
 	b = ready_with(&c);
 	bed_tell(b, EV_RELOAD);
-	bed_look(b, 2, LOOK_READY);
+	bed_look(b, 2, READY_YES);
 	assert_did(b, "spawn2");
-	b->sees = LOOK_NO;
+	b->sees = READY_NO;
 	bed_crash(b, 0);
 	assert_did(b, "[exit 0] spawn0");
-	bed_pass(b, POOL_PROOF);
-	b->proofs = 0;
-	bed_look(b, 0, LOOK_READY);
+	bed_pass(b, POOL_CANARY);
+	b->canary_checks = 0;
+	bed_look(b, 0, READY_YES);
 	assert_did(b, "");
-	bed_pass(b, POOL_PROOF / 2);
-	assert_in_range(b->proofs, 40, 60);
+	bed_pass(b, POOL_CANARY / 2);
+	assert_in_range(b->canary_checks, 40, 60);
 	assert_did(b, "");
-	proved(b, 0, 77);
-	proved(b, 0, 0);
+	canary(b, 0, 77);
+	canary(b, 0, 0);
 	assert_did(b, "TERM>1");
 	bed_free(b);
 }
@@ -274,12 +196,12 @@ the_new_one_is_ready_before_one_that_is_too_old_goes(void **arg)
 	(void)arg;
 	c.max_age = 10 * USEC;
 	b = ready_with(&c);
-	b->sees = LOOK_NO;
+	b->sees = READY_NO;
 	bed_pass(b, 10 * USEC);
 	assert_did(b, "spawn1");
 	bed_pass(b, USEC);
 	assert_did(b, "");
-	bed_look(b, 1, LOOK_READY);
+	bed_look(b, 1, READY_YES);
 	assert_did(b, "TERM>0");
 	bed_free(b);
 }
@@ -418,7 +340,7 @@ one_that_leaks_is_replaced_at_once_always(void **arg)
 
 	(void)arg;
 	for (i = 0; i < 20; i++) {
-		bed_pass(b, POOL_SOON + USEC);
+		bed_pass(b, POOL_OVERSIZE_YOUNG + USEC);
 		for (slot = 0; pool_state(b->p, slot) != SLOT_READY; )
 			slot++;
 		bed_did(b);
@@ -447,7 +369,7 @@ a_reload_forgets_what_the_old_program_needed(void **arg)
 	for (slot = 0; pool_state(b->p, slot) != SLOT_READY; )
 		slot++;
 	measured(b, slot, 2000);
-	bed_pass(b, POOL_SOON_FIRST);
+	bed_pass(b, POOL_OVERSIZE_FIRST);
 	assert_has(bed_did(b), "spawn");
 	bed_free(b);
 }
@@ -462,19 +384,19 @@ an_old_request_is_ended_by_its_signal_then_killed(void **arg)
 	c.request_timeout = 3 * USEC;
 	b = ready_with(&c);
 	bed_pass(b, 3 * USEC);
-	assert_in_range(b->overdues, 7, 9);
-	overdue(b, 0, 0);
+	assert_in_range(b->request_checks, 7, 9);
+	slow_request(b, 0, 0);
 	assert_did(b, "");
-	overdue(b, 0, b->w[0].pid);
+	slow_request(b, 0, b->w[0].pid);
 	assert_did(b, "[late 0] TERM:101");
 	assert_int_equal(b->notice.age, 4 * USEC);
 	/* It has two seconds: so long nobody looks. */
-	b->overdues = 0;
+	b->request_checks = 0;
 	bed_pass(b, POOL_FAST_STOP - 1);
-	assert_int_equal(b->overdues, 0);
+	assert_int_equal(b->request_checks, 0);
 	bed_pass(b, 1);
-	assert_int_equal(b->overdues, 1);
-	overdue(b, 0, b->w[0].pid);
+	assert_int_equal(b->request_checks, 1);
+	slow_request(b, 0, b->w[0].pid);
 	assert_did(b, "KILL:101");
 	bed_event(b, (struct pool_event){ .what = EV_EXIT,
 	    .status = SIGKILL });
@@ -495,15 +417,15 @@ of_a_tree_the_one_that_serves_is_ended(void **arg)
 	(void)arg;
 	c.request_timeout = 3 * USEC;
 	b = ready_with(&c);
-	overdue(b, 0, 4711);
+	slow_request(b, 0, 4711);
 	assert_did(b, "[late 0] TERM:4711");
 	assert_int_equal(b->notice.holder, 4711);
 	assert_int_equal(b->notice.pid, b->w[0].pid);
 	/* Another one is told first, too. */
-	overdue(b, 0, 4712);
+	slow_request(b, 0, 4712);
 	assert_did(b, "[late 0] TERM:4712");
-	overdue(b, 0, 0);
-	overdue(b, 0, 4712);
+	slow_request(b, 0, 0);
+	slow_request(b, 0, 4712);
 	assert_did(b, "[late 0] TERM:4712");
 	bed_free(b);
 }
@@ -517,19 +439,19 @@ one_that_is_to_go_is_ended_for_an_old_request_too(void **arg)
 	(void)arg;
 	c.request_timeout = 3 * USEC;
 	b = ready_with(&c);
-	b->w[0].exam.holds = HOLDS_BUSY;
+	b->w[0].activity.holds = HOLDS_BUSY;
 	bed_tell(b, EV_STOP);
-	b->overdues = 0;
+	b->request_checks = 0;
 	bed_pass(b, 4 * USEC);
-	assert_in_range(b->overdues, 8, 11);
-	overdue(b, 0, b->w[0].pid);
+	assert_in_range(b->request_checks, 8, 11);
+	slow_request(b, 0, b->w[0].pid);
 	assert_did(b, "[late 0] TERM:101");
-	b->overdues = 0;
+	b->request_checks = 0;
 	bed_pass(b, POOL_FAST_STOP - MSEC);
-	assert_int_equal(b->overdues, 0);
+	assert_int_equal(b->request_checks, 0);
 	bed_pass(b, 200 * MSEC);
-	assert_int_equal(b->overdues, 1);
-	overdue(b, 0, b->w[0].pid);
+	assert_int_equal(b->request_checks, 1);
+	slow_request(b, 0, b->w[0].pid);
 	assert_did(b, "KILL:101");
 	bed_event(b, (struct pool_event){ .what = EV_EXIT,
 	    .status = SIGKILL });
@@ -541,16 +463,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_renewal_waits_for_room),
-		cmocka_unit_test(an_extra_worker_that_replaces_nobody_goes),
-		cmocka_unit_test(an_extra_worker_of_one_that_is_gone_goes),
-		cmocka_unit_test(
-		    an_extra_worker_takes_the_place_of_one_that_dies),
 		cmocka_unit_test(
 		    the_first_new_one_must_serve_or_be_given_the_time),
-		cmocka_unit_test(a_request_that_was_served_is_the_proof),
+		cmocka_unit_test(a_request_that_was_served_ends_the_canary),
 		cmocka_unit_test(
-		    one_that_crashes_before_its_proof_ends_the_reload),
+		    a_canary_that_crashes_ends_the_reload),
 		cmocka_unit_test(
 		    a_second_new_one_must_serve_if_the_first_did_not),
 		cmocka_unit_test(ages_are_spread),

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Whose turn it is on the connections of a process, on Linux: it waits for its
- * clients alone, or it may be at work on a request. One that sleeps need not
- * be idle: it may wait for a program it has started, a database, the clock. So
- * what counts is what can be proven: it reads from the connection itself, or
- * it is an event loop that nothing else but its connections can wake.
+ * Is a kept-open connection in use, on Linux? A process that sleeps need not
+ * be idle: it may wait for a program that it has started, a database or the
+ * clock. Only a proof counts: the process reads from the connection itself, or
+ * it is an event loop that nothing but its connections can wake.
  */
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -23,7 +22,7 @@
 #define PIPES_MAX	32	/* ends of pipes that are looked at */
 #define WATCHED_MAX	4096	/* descriptors of an event loop */
 
-/* The pipes of a process; one with both its ends only wakes itself. */
+/* The pipes of a process; it can wake itself by one that has both ends here. */
 struct pipes {
 	uint64_t	 inodes[PIPES_MAX];
 	bool		 writes[PIPES_MAX];
@@ -47,7 +46,7 @@ is_whole(const struct pipes *p)
 	return true;
 }
 
-/* Can it wake the process, and is none of its connections? */
+/* Can that descriptor, which is none of its connections, wake the process? */
 static bool
 take_descriptor(int dir, const char *name, const uint64_t *inodes, int n,
     struct pipes *p)
@@ -65,7 +64,7 @@ take_descriptor(int dir, const char *name, const uint64_t *inodes, int n,
 		return inode != diag_listener() &&
 		    !proc_is_among(inode, inodes, n);
 	if (sscanf(link, "pipe:[%" SCNu64 "]", &inode) == 1) {
-		/* Output and errors go to us, who write nothing there. */
+		/* Its output goes to us, and we never write there. */
 		if (strcmp(name, "1") == 0 || strcmp(name, "2") == 0)
 			return false;
 		if (p->n == PIPES_MAX || fstatat(dir, name, &st,
@@ -75,7 +74,7 @@ take_descriptor(int dir, const char *name, const uint64_t *inodes, int n,
 		p->writes[p->n++] = (st.st_mode & S_IWUSR) != 0;
 		return false;
 	}
-	if (link[0] == '/')	/* a file is always ready */
+	if (link[0] == '/')	/* a regular file is always ready */
 		return statx(dir, name, AT_STATX_DONT_SYNC, STATX_TYPE, &sx) ==
 		    -1 || S_ISFIFO(sx.stx_mode);
 	return strcmp(link, "anon_inode:[eventpoll]") != 0 &&
@@ -83,7 +82,7 @@ take_descriptor(int dir, const char *name, const uint64_t *inodes, int n,
 	    strcmp(link, "anon_inode:[signalfd]") != 0;
 }
 
-/* Has the process nothing to wait for but these? */
+/* Has the process nothing to wait for but these connections? */
 static bool
 has_no_other(pid_t pid, const uint64_t *inodes, int n)
 {
@@ -111,9 +110,8 @@ has_no_other(pid_t pid, const uint64_t *inodes, int n)
 }
 
 /*
- * Keeps those of the n connections that the event loop does not wait to be
- * asked on: while it is at work on one it may leave that out. Returns how
- * many.
+ * Keeps those of the n connections on which the event loop waits for no
+ * request: while it works on one, it may leave that out. Returns how many.
  */
 static int
 find_unwatched(pid_t pid, int epoll, uint64_t *inodes, int n)
@@ -147,14 +145,14 @@ find_unwatched(pid_t pid, int epoll, uint64_t *inodes, int n)
 }
 
 bool
-quiet_reads(const struct view *v, uint64_t inode)
+keepalive_is_read(const struct view *v, uint64_t inode)
 {
 	return proc_is_among(inode, v->reads, v->nreads);
 }
 
-/* In the looker: both can make the reader wait. */
+/* Runs in the looker: both steps can make the reader wait. */
 bool
-quiet_find(const struct looker_question *q, uint64_t *waits)
+keepalive_find(const struct looker_question *q, uint64_t *waits)
 {
 	uint64_t left[SOCKETS_MAX];
 
@@ -165,9 +163,10 @@ quiet_find(const struct looker_question *q, uint64_t *waits)
 }
 
 bool
-quiet_waits(pid_t pid, const struct view *v, const uint64_t *inodes, int n)
+keepalive_is_quiet(pid_t pid, const struct view *v, const uint64_t *inodes,
+    int n)
 {
-	struct looker_question q = { .what = LOOKER_QUIET, .pid = pid,
+	struct looker_question q = { .what = LOOKER_KEEPALIVE, .pid = pid,
 	    .fd = v->epoll };
 	uint64_t waits;
 	int i, nread = 0;
@@ -175,7 +174,7 @@ quiet_waits(pid_t pid, const struct view *v, const uint64_t *inodes, int n)
 	if (n <= 0 || n > SOCKETS_MAX)
 		return false;
 	for (i = 0; i < n; i++) {
-		if (quiet_reads(v, inodes[i]))
+		if (keepalive_is_read(v, inodes[i]))
 			q.inodes[n - ++nread] = inodes[i];
 		else
 			q.inodes[q.nunread++] = inodes[i];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The requests that workers serve, on Linux: which connections their trees
- * hold, for how long, and who it is. Descriptors of a process are its own to
- * change, so what is found here is true of one moment only.
+ * Slow requests, on Linux: which connections the tree of a worker holds, for
+ * how long, and in which process. A process may change its descriptors at any
+ * time, so what is found here is true of one moment only.
  */
 #include <sys/syscall.h>
 #include <sys/tree.h>
@@ -76,7 +76,7 @@ observe_size(pid_t pid)
 	return sum * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Connections end unseen: whatever was not met for a while is forgotten. */
+/* We do not see a connection end: forget those not met for a while. */
 static void
 sweep(uint64_t now)
 {
@@ -95,8 +95,8 @@ sweep(uint64_t now)
 }
 
 /*
- * Since when the connection counts. `waits`: it was seen that nothing is asked
- * on it now. A loop that sleeps and has used no cpu is taken to be idle.
+ * Since when the connection counts. waits: no request runs on it now. An event
+ * loop that sleeps and has used no cpu is taken to be idle.
  */
 static uint64_t
 since(uint64_t inode, const struct view *v, bool unread, bool waits,
@@ -123,7 +123,8 @@ since(uint64_t inode, const struct view *v, bool unread, bool waits,
 
 /* Looks at one process of a worker. */
 static void
-find_overdue(pid_t pid, uint64_t limit, uint64_t now, struct overdue *o)
+find_slow_request(pid_t pid, uint64_t limit, uint64_t now,
+    struct slow_request *o)
 {
 	uint64_t inodes[SOCKETS_MAX], age;
 	struct accepted what;
@@ -135,29 +136,30 @@ find_overdue(pid_t pid, uint64_t limit, uint64_t now, struct overdue *o)
 	if (n == 0 || (n = diag_accepted(inodes, n, &what)) <= 0 ||
 	    proc_view(pid, 0, false, &v) == -1)
 		return;
-	all = quiet_waits(pid, &v, inodes, n);
+	all = keepalive_is_quiet(pid, &v, inodes, n);
 	for (i = 0; i < n; i++) {
-		waits = all || quiet_reads(&v, inodes[i]);
+		waits = all || keepalive_is_read(&v, inodes[i]);
 		age = now - since(inodes[i], &v, what.unread, waits, now);
 		if (age <= limit || age <= o->age)
 			continue;
-		o->late = true;
+		o->slow = true;
 		o->pid = pid;
 		o->age = age;
 	}
 }
 
 void
-observe_overdue(pid_t pid, uint64_t limit, uint64_t now, struct overdue *o)
+observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
+    struct slow_request *o)
 {
 	pid_t tree[TREE_MAX];
 	int i, n;
 
-	*o = (struct overdue){ .late = false };
+	*o = (struct slow_request){ .slow = false };
 	sweep(now);
 	n = proc_tree(pid, tree, TREE_MAX);
 	for (i = 0; i < n; i++)
-		find_overdue(tree[i], limit, now, o);
+		find_slow_request(tree[i], limit, now, o);
 }
 
 static bool
@@ -176,7 +178,7 @@ is_of(pid_t worker, pid_t holder)
 void
 observe_signal_holder(pid_t worker, pid_t holder, int signo)
 {
-	/* First the handle, then the look: the number may change hands. */
+	/* Open it first, then look: another process may take the number. */
 	int fd = (int)syscall(SYS_pidfd_open, holder, 0U);
 
 	if (fd == -1)

@@ -11,7 +11,7 @@
 
 static const struct option table[] = {
 	{ 'f', NULL, "STRING", option_string, MEMBER(command), 0, 0,
-	    "application by way of /bin/sh (deprecated)" },
+	    "run STRING with /bin/sh (deprecated)" },
 	{ 'd', NULL, "DIR", option_string, MEMBER(chdir), 0, 0,
 	    "working directory of the application" },
 	{ 'a', NULL, "ADDR", option_string, MEMBER(address), 0, 0,
@@ -29,7 +29,7 @@ static const struct option table[] = {
 	{ 'b', NULL, "N", option_number, MEMBER(backlog), 1, BACKLOG_MAX,
 	    "connections that may wait (1024)" },
 	{ 'P', NULL, "FILE", option_string, MEMBER(pidfile), 0, 0,
-	    "pidfile, of the supervisor; not with -n" },
+	    "pidfile of the supervisor; not with -n" },
 	{ 'n', NULL, NULL, option_true, MEMBER(replace), 0, 0,
 	    "become the application, without a supervisor" },
 	{ 'c', NULL, "DIR", option_string, MEMBER(chroot), 0, 0,
@@ -37,7 +37,7 @@ static const struct option table[] = {
 	{ 'S', NULL, NULL, option_true, MEMBER(socket_outside), 0, 0,
 	    "the socket is outside the chroot (root only)" },
 	{ 'u', NULL, "USER", option_string, MEMBER(user), 0, 0,
-	    "who the application is run as (root only)" },
+	    "user of the application (root only)" },
 	{ 'g', NULL, "GROUP", option_string, MEMBER(group), 0, 0,
 	    "its group (-u's; root only)" },
 	{ 'U', NULL, "USER", option_string, MEMBER(socket_user), 0, 0,
@@ -51,7 +51,7 @@ static const struct option table[] = {
 };
 
 static void
-defaults(struct conf *c)
+spawn_fcgi_defaults(struct conf *c)
 {
 	c->workers = 1;
 	c->env_base = ENV_WHOLE;
@@ -84,12 +84,8 @@ relative_to_chdir(struct conf *c, struct err *e)
 }
 
 static int
-finish(struct conf *c, struct err *e)
+spawn_fcgi_finish(struct conf *c, struct err *e)
 {
-	if (c->socket != NULL && c->port != 0)
-		return err_set(e, EX_USAGE, "%s: %d: a pool has one listen "
-		    "socket, and %s %s names another", OPT(c, port), c->port,
-		    OPT(c, socket), c->socket);
 	if (c->socket == NULL && c->port == 0)
 		return err_set(e, EX_USAGE, "no socket given (%s or %s)",
 		    OPT(c, socket), OPT(c, port));
@@ -118,13 +114,13 @@ finish(struct conf *c, struct err *e)
 	return relative_to_chdir(c, e);
 }
 
-const struct name names_spawn_fcgi = {
+const struct compat compat_spawn_fcgi = {
 	.name = "spawn-fcgi",
 	.options = {
 		.list = table, .n = sizeof(table) / sizeof(table[0]),
 		.anywhere = true,
 		.usage = "spawn-fcgi [options] -- application [argument ...]",
 	},
-	.defaults = defaults,
-	.finish = finish,
+	.defaults = spawn_fcgi_defaults,
+	.finish = spawn_fcgi_finish,
 };

@@ -13,19 +13,19 @@
 static const struct option table[] = {
 	{ 'f', "forks", "N", option_number, MEMBER(workers), 1, WORKERS_MAX,
 	    "number of processes (1)" },
-	{ 'r', "retry", "N", option_unused, 0, 1, INT_MAX,
-	    "has no effect: a process is never given up" },
-	{ 't', "timeout", "MS", option_unused, 0, 0, INT_MAX,
-	    "has no effect: failures make the pauses longer" },
+	{ 'r', "retry", "N", option_number, MEMBER(unused), 1,
+	    INT_MAX, "no effect: no process is ever given up" },
+	{ 't', "timeout", "MS", option_number, MEMBER(unused), 0,
+	    INT_MAX, "no effect: the pause grows with each failure" },
 	{ 's', "signal", "SIG", option_signal, MEMBER(stop_signal), 0, 0,
-	    "asks a process to stop (USR1)" },
+	    "signal that asks a process to stop (USR1)" },
 	{ 'v', "version", NULL, option_true, MEMBER(version), 0, 0,
 	    "print the version" },
 	{ 'h', "help", NULL, option_true, MEMBER(help), 0, 0, "print this" },
 };
 
 static void
-defaults(struct conf *c)
+multiwatch_defaults(struct conf *c)
 {
 	c->workers = 1;
 	c->foreground = true;
@@ -41,21 +41,12 @@ defaults(struct conf *c)
 	c->error_status = 255;
 }
 
-static int
-finish(struct conf *c, struct err *e)
-{
-	(void)c;
-	(void)e;
-	return 0;
-}
-
-const struct name names_multiwatch = {
+const struct compat compat_multiwatch = {
 	.name = "multiwatch",
 	.options = {
 		.list = table, .n = sizeof(table) / sizeof(table[0]),
 		.anywhere = true,
 		.usage = "multiwatch [options] -- application [argument ...]",
 	},
-	.defaults = defaults,
-	.finish = finish,
+	.defaults = multiwatch_defaults,
 };

@@ -539,7 +539,7 @@ def test_kfcgi_grows_and_shrinks(www):
     (["-u", "nosuch", "-U", "www"], 1, "kfcgi: -u: nosuch: no such user"),
     (["-u", "www"], 1, "kfcgi: -U: is required as root"),
     (["-U", "www", "-s", "/tmp/a -u: b -c:/"], 1,
-     "kfcgi: -s: /tmp/a -u: b -c:/: names no file"),
+     "kfcgi: -s: /tmp/a -u: b -c:/: does not name a file"),
     (["-r", "-n4", "-N2", "-U", "www"], 1, "kfcgi: -N: 2: "),
     (["-p", "/nothing", "-U", "www"], 1, "kfcgi: chroot: /nothing: No such"),
 ])

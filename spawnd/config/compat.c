@@ -10,45 +10,33 @@
 #include "config/config.h"
 #include "config/option.h"
 
-static const struct name *const names[] = {
-	&names_spawn_fcgi, &names_kfcgi, &names_multiwatch,
+static const struct compat *const compats[] = {
+	&compat_spawn_fcgi, &compat_kfcgi, &compat_multiwatch,
 };
 
-static const struct name *used;		/* NULL: spawnd */
+static const struct compat *used;	/* NULL: spawnd */
 
-static const struct name *
-find(const char *path)
+static const struct compat *
+find_compat(const char *path)
 {
 	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
 	const char *base = slash != NULL ? slash + 1 : path;
 	size_t i;
 
-	for (i = 0; base != NULL && i < sizeof(names) / sizeof(names[0]);
+	for (i = 0; base != NULL && i < sizeof(compats) / sizeof(compats[0]);
 	    i++) {
-		if (strcmp(base, names[i]->name) == 0)
-			return names[i];
+		if (strcmp(base, compats[i]->name) == 0)
+			return compats[i];
 	}
 	return NULL;
 }
 
-/* An application by name alone is one in the working directory, or none. */
-static int
-check_application(const struct conf *c, struct err *e)
-{
-	if (c->command == NULL && c->argc == 0)
-		return err_set(e, EX_USAGE, "no application given (%s)",
-		    used->options.usage);
-	if (c->command == NULL && c->argv[0][0] == '\0')
-		return err_set(e, EX_USAGE, "application: must not be empty");
-	return 0;
-}
-
 void
-names_begin(int argc, char *argv[])
+compat_begin(int argc, char *argv[])
 {
 	struct conf c;
 
-	used = find(argv[0]);
+	used = find_compat(argv[0]);
 	setprogname(used != NULL ? used->name : "spawnd");
 	if (used == NULL)
 		return;
@@ -59,9 +47,9 @@ names_begin(int argc, char *argv[])
 }
 
 int
-names_parse(struct conf *c, int argc, char *argv[], struct err *e)
+compat_parse(struct conf *c, int argc, char *argv[], struct err *e)
 {
-	used = find(argv[0]);
+	used = find_compat(argv[0]);
 	setprogname(used != NULL ? used->name : "spawnd");
 	if (used == NULL)
 		return options_parse(c, argc, argv, e);
@@ -71,21 +59,27 @@ names_parse(struct conf *c, int argc, char *argv[], struct err *e)
 		return -1;
 	if (c->help || c->version)
 		return 0;
-	if (check_application(c, e) == -1)
+	if (option_check(c, &used->options, e) == -1)
 		return -1;
-	return used->finish(c, e);
+	return used->finish != NULL ? used->finish(c, e) : 0;
 }
 
 int
-names_help(void)
+compat_help(void)
 {
 	return used == NULL ? options_help() : option_help(&used->options);
 }
 
 int
-names_version(void)
+compat_version(void)
 {
 	printf("%s%s" "spawnd " SPAWND_VERSION "\n", used != NULL ?
 	    used->name : "", used != NULL ? " of " : "");
 	return fflush(stdout) == EOF ? -1 : 0;
+}
+
+int
+exitcode(const struct conf *c, int status)
+{
+	return c->error_status != 0 ? c->error_status : status;
 }

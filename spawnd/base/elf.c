@@ -9,12 +9,13 @@
 #include <sys/utsname.h>
 
 #include <elf.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "preflight/inspect.h"
+#include "base/program.h"
 
 #define PHDR_MAX	64	/* program headers */
 #define DYN_MAX		4096	/* entries of the dynamic section */
@@ -322,8 +323,9 @@ elf_free(struct elf *e)
 	memset(e, 0, sizeof(*e));
 }
 
-const char *
-elf_machine(unsigned int machine)
+/* The name of a machine number. */
+static const char *
+machine_name(unsigned int machine)
 {
 	size_t i;
 
@@ -334,8 +336,9 @@ elf_machine(unsigned int machine)
 	return "another machine";
 }
 
-bool
-elf_runs_here(unsigned int machine)
+/* Could this kernel run programs for that machine? True if unknown. */
+static bool
+machine_is_ours(unsigned int machine)
 {
 	struct utsname u;
 	size_t i;
@@ -348,5 +351,18 @@ elf_runs_here(unsigned int machine)
 			return machine == machines[i].number ||
 			    machine == machines[i].also;
 	}
-	return true;		/* who knows */
+	return true;
+}
+
+const char *
+elf_unfit(const struct elf *e, char *buf, size_t size)
+{
+	if (!machine_is_ours(e->machine)) {
+		snprintf(buf, size, "it is built for %s (ELF number %u), not "
+		    "for this machine", machine_name(e->machine), e->machine);
+		return buf;
+	}
+	if (e->type != ET_EXEC && e->type != ET_DYN)
+		return "it is an ELF file, but not a program";
+	return NULL;
 }

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Between the pool and the world: tells the pool what has happened and carries
+ * out the actions it asks for. The pool decides which and when.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "privilege/privilege.h"
+#include "run/run.h"
+
+static const struct plan *plan;
+static struct actor_hooks hooks;
+static struct pool *pool;
+static bool stays_open;			/* new connections cannot be refused */
+static uint64_t refused_at;
+
+static void
+act_spawn(unsigned int slot)
+{
+	struct pool_event ev = { .slot = slot, .pid = -1, .failed = "fork" };
+	uint64_t mark = observe_mark();
+	int output;
+
+	listen_blocking();
+	loop_block_signals();
+	if ((output = output_pipe(slot, &ev.failed)) != -1)
+		ev.pid = worker_spawn(slot, output);
+	ev.error = errno;
+	if (output != -1)
+		output_start(slot, output, ev.pid);
+	loop_unblock_signals();
+	worker_probe_state(slot)->mark = mark;
+	ev.what = ev.pid == -1 ? EV_NOFORK : EV_SPAWNED;
+	pool_event(pool, &ev, loop_now());
+}
+
+static void
+act_check_ready(unsigned int slot, uint64_t age)
+{
+	struct pool_event ev = { .what = EV_READINESS, .slot = slot };
+	uint64_t now = loop_now();
+
+	ev.readiness = observe_readiness(worker_pid(slot), age, now,
+	    worker_probe_state(slot));
+	if (worker_probe_state(slot)->over)
+		suspects_add(slot, false);
+	pool_event(pool, &ev, now);
+}
+
+static void
+act_check_activity(unsigned int slot)
+{
+	struct pool_event ev = { .what = EV_ACTIVITY, .slot = slot };
+	uint64_t now = loop_now();
+
+	observe_activity(worker_pid(slot), plan->conf->stop_signal,
+	    (uint64_t)plan->conf->keep_idle * USEC, now,
+	    worker_probe_state(slot), &ev.activity);
+	if (worker_probe_state(slot)->over)
+		suspects_add(slot, false);
+	pool_event(pool, &ev, now);
+}
+
+static void
+act_measure(unsigned int slot)
+{
+	struct pool_event ev = { .what = EV_MEASURED, .slot = slot,
+	    .size = observe_size(worker_pid(slot)) };
+
+	pool_event(pool, &ev, loop_now());
+}
+
+static void
+act_check_canary(unsigned int slot)
+{
+	struct pool_event ev = { .what = EV_CANARY, .slot = slot,
+	    .activity.connection = observe_connection(worker_pid(slot)) };
+
+	pool_event(pool, &ev, loop_now());
+}
+
+static void
+act_check_request(unsigned int slot)
+{
+	struct pool_event ev = { .what = EV_SLOW_REQUEST, .slot = slot };
+	uint64_t now = loop_now();
+
+	observe_slow_request(worker_pid(slot),
+	    (uint64_t)plan->conf->request_timeout * USEC, now, &ev.request);
+	pool_event(pool, &ev, now);
+}
+
+/* A handshake that takes long may have no client behind it any more. */
+static void
+act_queue(void)
+{
+	struct pool_event ev = { .what = EV_QUEUE };
+	uint64_t now = loop_now();
+
+	observe_waiting(now - refused_at < HANDSHAKE, &ev.queue);
+	ev.queue.open = stays_open;
+	pool_event(pool, &ev, now);
+}
+
+static void
+act_signal(const struct pool_action *a)
+{
+	worker_signal(a->slot, a->signo, a->whole);
+	if (a->signo == SIGKILL)
+		suspects_add(a->slot, true);
+}
+
+static void
+act_refuse(void)
+{
+	refused_at = loop_now();
+	stays_open = !listen_refuse(plan);
+}
+
+static void
+carry_out(const struct pool_action *a)
+{
+	switch (a->what) {
+	case POOL_SPAWN:
+		act_spawn(a->slot);
+		break;
+	case POOL_CHECK_READY:
+		act_check_ready(a->slot, a->age);
+		break;
+	case POOL_CHECK_ACTIVITY:
+		act_check_activity(a->slot);
+		break;
+	case POOL_SIGNAL:
+		act_signal(a);
+		break;
+	case POOL_ADOPT:
+		worker_adopt(a->slot, a->pid);
+		break;
+	case POOL_CHECK_CANARY:
+		act_check_canary(a->slot);
+		break;
+	case POOL_MEASURE_SIZE:
+		act_measure(a->slot);
+		break;
+	case POOL_CHECK_REQUEST:
+		act_check_request(a->slot);
+		break;
+	case POOL_SIGNAL_HOLDER:
+		observe_signal_holder(worker_pid(a->slot), a->pid, a->signo);
+		break;
+	case POOL_REFUSE:
+		act_refuse();
+		break;
+	case POOL_SHUT:
+		listen_shut(plan);
+		break;
+	case POOL_QUEUE:
+		act_queue();
+		break;
+	case POOL_NOTICE:
+		hooks.on_notice(&a->notice);
+		break;
+	}
+}
+
+static void
+on_deadline(void)
+{
+	pool_tick(pool, loop_now());
+	actor_act();
+}
+
+void
+actor_act(void)
+{
+	struct pool_action a;
+
+	while (pool_next(pool, &a))
+		carry_out(&a);
+	loop_timer(TIMER_POOL, pool_deadline(pool), on_deadline);
+	hooks.on_change();
+}
+
+void
+actor_event(const struct pool_event *ev)
+{
+	pool_event(pool, ev, loop_now());
+	actor_act();
+}
+
+struct pool *
+actor_pool(void)
+{
+	return pool;
+}
+
+bool
+actor_stops(void)
+{
+	return pool_phase(pool) >= PHASE_STOP;
+}
+
+int
+actor_init(const struct plan *p, const struct actor_hooks *h, struct err *e)
+{
+	struct pool_conf pc = {
+		.workers = (unsigned int)p->workers,
+		.max = p->room,
+		.stop_signal = p->conf->stop_signal,
+		.drains = p->inherited == -1,
+		.canary = POOL_CANARY,
+		.max_age = (uint64_t)p->conf->max_age * USEC,
+		.max_rss = p->conf->max_rss,
+		.request_timeout = (uint64_t)p->conf->request_timeout * USEC,
+		.start_timeout = (uint64_t)p->conf->start_timeout * USEC,
+		.stop_timeout = (uint64_t)p->conf->stop_timeout * USEC,
+		.seed = (uint64_t)arc4random() << 32 | arc4random(),
+	};
+
+	plan = p;
+	hooks = *h;
+	if ((pool = pool_new(&pc, loop_now())) == NULL)
+		return err_set(e, EX_OSERR, "pool: out of memory");
+	return 0;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Looks at the listen queue when pool/sampler.c says so, by a timer and a watch
+ * on the socket. The load that was seen goes into the history and to
+ * pool/scale.c, whose decision sets the size of a pool with bounds. A pool of
+ * one size is only looked at for its history and its saturation.
+ */
+#include <stdio.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "pool/scale.h"
+#include "run/run.h"
+
+static struct scale scale;
+static struct sampler sampler;
+static struct loop_watch *watch;	/* NULL: nothing is looked at */
+static const char *option;		/* that bounds the size */
+static bool adapts;			/* -N, or bounds that came later */
+static bool queue_seen;			/* the queue can be */
+static bool watching;
+static bool came;			/* a connection, since the last look */
+static bool said_full;
+static uint64_t start_time;		/* usec, of the newest that is ready */
+
+static void on_look(void);
+
+static void
+on_connection(void *arg)
+{
+	(void)arg;
+	watching = false;
+	came = true;
+	if (adapts)
+		on_look();
+	else	/* by then a worker has it, unless it has to wait */
+		loop_timer(TIMER_AUTOSCALE, loop_now() + SAMPLER_FIXED_AGAIN,
+		    on_look);
+}
+
+/* How long the start of a worker takes, by the last one. */
+static uint64_t
+measure_start(const struct pool *pool)
+{
+	unsigned int i, left = 0, n = pool_slots(pool);
+	uint64_t newest = 0;
+	struct pool_worker w;
+
+	for (i = SLOT_EMPTY + 1; i < SLOT_NSTATES; i++)
+		left += pool_count(pool, i);
+	for (i = 0; i < n && left > 0; i++) {
+		if (!pool_worker(pool, i, &w))
+			continue;
+		left--;
+		if (w.ready > newest) {
+			newest = w.ready;
+			start_time = w.ready - w.spawned;
+		}
+	}
+	return start_time;
+}
+
+static void
+count_workers(const struct pool *pool, struct scale_view *v)
+{
+	v->ready = pool_count(pool, SLOT_READY);
+	v->starting = pool_count(pool, SLOT_SPAWNING) +
+	    pool_count(pool, SLOT_STARTING);
+	v->going = pool_count(pool, SLOT_RETIRING) +
+	    pool_count(pool, SLOT_FREEZING) + pool_count(pool, SLOT_STOPPING) +
+	    pool_count(pool, SLOT_KILLED);
+	v->failing = pool_count(pool, SLOT_BACKOFF);
+}
+
+static void
+view_load(struct scale_view *v)
+{
+	uint64_t before = loop_cpu();
+	struct load l;
+
+	observe_load(!adapts || (scale_wants_busy(&scale, 1) &&
+	    sampler_affords_busy(&sampler, v->now, scale.conf.idle)), &l);
+	v->queue = l.depth;
+	v->waited = l.waited;
+	v->busy = l.busy;
+	history_note(v->now, &l, v->ready);
+	v->cost = loop_cpu() - before;
+}
+
+static void
+log_saturation(int notice)
+{
+	unsigned long long hundredths = scale.full_length / (USEC / 100);
+	char length[32];
+
+	snprintf(length, sizeof(length), "%llu.%02llu s", hundredths / 100,
+	    hundredths % 100);
+	if (notice == SCALE_FULL)
+		log_warn("all %u workers are busy and connections wait: no "
+		    "more may be started (%s)", scale.conf.max, option);
+	else if (notice == SCALE_RELIEVED && said_full)
+		log_info("connections waited for %s while all %u workers were "
+		    "busy, at most %u at once", length, scale.conf.max,
+		    scale.full_peak);
+	if (notice != SCALE_NOTHING)
+		said_full = notice == SCALE_FULL;
+}
+
+static void
+set_next(struct sampler_next n)
+{
+	loop_timer(TIMER_AUTOSCALE, n.look, on_look);
+	if (n.watch == watching)
+		return;
+	if (n.watch)
+		loop_resume(watch);
+	else
+		loop_pause(watch);
+	watching = n.watch;
+}
+
+static void
+adapt(const struct scale_view *v, const struct scale_decision *d)
+{
+	struct pool_event ev = { .what = EV_TARGET, .workers = d->target };
+	struct sampler_next n = sampler_next(&sampler, v, d);
+
+	log_saturation(d->notice);
+	/* Where nothing can be seen, the first connection is all there is. */
+	if (!queue_seen && d->target > 0)
+		n = (struct sampler_next){ .look = NEVER };
+	set_next(n);
+	if (d->target != pool_target(actor_pool()))
+		actor_event(&ev);
+}
+
+static void
+on_look(void)
+{
+	const struct pool *pool = actor_pool();
+	struct scale_view v = { .now = loop_now(), .fired = came };
+	struct scale_decision d;
+
+	came = false;
+	if (pool_phase(pool) != PHASE_UP)
+		return;
+	count_workers(pool, &v);
+	view_load(&v);
+	if (adapts && v.queue > 0)
+		v.start = measure_start(pool);
+	d = scale_decide(&scale, &v);
+	if (adapts)
+		adapt(&v, &d);
+	else
+		set_next(sampler_next_fixed(&sampler, &v));
+}
+
+static void
+warn_unseen(unsigned int min)
+{
+	if (min > 0)
+		log_warn("the listen queue cannot be seen here: the pool "
+		    "stays at %u worker%s (%s has no effect)", min,
+		    min == 1 ? "" : "s", option);
+	else
+		log_warn("the listen queue cannot be seen here: the first "
+		    "connection starts one worker, which stays (%s has no "
+		    "effect)", option);
+}
+
+int
+autoscale_init(const struct plan *p, bool seen, struct err *e)
+{
+	struct scale_conf c = {
+		.min = (unsigned int)p->workers,
+		.max = p->max_workers,
+		.idle = (p->conf->idle_timeout == -1 ? IDLE_TIMEOUT :
+		    (uint64_t)p->conf->idle_timeout) * USEC,
+		.serves = p->children > 0 ? (unsigned int)p->children : 1,
+	};
+
+	option = OPT(p->conf, max_workers);
+	queue_seen = seen;
+	adapts = c.max > 0;
+	if (!adapts)
+		c.max = c.min;
+	scale_init(&scale, &c);
+	if (!adapts && !seen)
+		return 0;
+	watch = loop_watch_once(STDIN_FILENO, on_connection, NULL);
+	if (watch == NULL)
+		return err_set(e, EX_OSERR, "loop: out of memory");
+	if (!seen)
+		warn_unseen(c.min);
+	return 0;
+}
+
+void
+autoscale_start(void)
+{
+	/* Where nothing can be seen only the first connection counts. */
+	if (queue_seen || (adapts && scale.target == 0))
+		loop_timer(TIMER_AUTOSCALE, loop_now(), on_look);
+}
+
+/* Where the queue cannot be seen a pool has one size, whatever -N said. */
+static bool
+has_bounds(void)
+{
+	return adapts && queue_seen;
+}
+
+void
+autoscale_range(unsigned int *min, unsigned int *max)
+{
+	unsigned int n = pool_target(actor_pool());
+
+	*min = has_bounds() ? scale.conf.min : n;
+	*max = has_bounds() ? scale.conf.max : n;
+}
+
+static void
+set_one_size(unsigned int workers)
+{
+	struct pool_event ev = { .what = EV_TARGET, .workers = workers };
+
+	log_info("%u worker%s wanted, was %u", workers,
+	    workers == 1 ? "" : "s", pool_target(actor_pool()));
+	/* A connection that comes later must not undo it. */
+	scale_bounds(&scale, workers, workers, loop_now());
+	actor_event(&ev);
+}
+
+static void
+set_bounds(unsigned int min, unsigned int max)
+{
+	unsigned int low, high;
+
+	autoscale_range(&low, &high);
+	log_info("%u to %u workers wanted, was %u to %u", min, max, low,
+	    high);
+	if (!adapts)
+		sampler = (struct sampler){ 0 };
+	adapts = true;
+	scale_bounds(&scale, min, max, loop_now());
+	on_look();
+}
+
+int
+autoscale_bounds(unsigned int min, unsigned int max, struct err *e)
+{
+	if (actor_stops())
+		return 0;
+	if (!queue_seen && min != max)
+		return err_set(e, EX_UNAVAILABLE, "scale: %u-%u: the listen "
+		    "queue cannot be seen here, the pool has one size (a "
+		    "single number sets it)", min, max);
+	if (has_bounds() || min != max)
+		set_bounds(min, max);
+	else
+		set_one_size(min);
+	return 0;
+}
+
+void
+autoscale_step(int more)
+{
+	unsigned int min, max;
+	struct err e;
+
+	autoscale_range(&min, &max);
+	if (more > 0 && min < pool_max(actor_pool()))
+		min++;
+	else if (more < 0 && min > 1)
+		min--;
+	else
+		return;
+	if (!has_bounds() || min > max)
+		max = min;
+	if (autoscale_bounds(min, max, &e) == -1)
+		log_warn("%s", e.text);
+}
+
+const struct scale *
+autoscale_state(void)
+{
+	return watch != NULL ? &scale : NULL;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The pool's start, reload and stop as the outside sees them: what the process
+ * that started us, the service manager and the log are told, and the exit
+ * status.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "privilege/privilege.h"
+#include "run/run.h"
+
+static const struct plan *plan;
+static int exit_status;
+static char last_exit[ERR_SIZE];	/* of a start that fails */
+static int last_status = EX_UNAVAILABLE;
+
+/* Why the start failed, behind what the workers said of it. */
+static void
+report_failed_start(const struct pool_notice *n)
+{
+	char text[OUTCOME_SIZE];
+	size_t len = 0;
+
+	exit_status = exitcode(plan->conf, EX_UNAVAILABLE);
+	if (n->why != FAILED_TIME)
+		exit_status = last_status;
+	if (!plan->conf->foreground)	/* else the log has shown it */
+		len = strlcpy(text, output_tail(), sizeof(text));
+	if (n->why == FAILED_EXEC)
+		strlcpy(text + len, last_exit, sizeof(text) - len);
+	else if (n->why == FAILED_TIME && last_exit[0] == '\0')
+		snprintf(text + len, sizeof(text) - len, "%s: no worker was "
+		    "ready within %d s (--start-timeout)", plan->argv[0],
+		    plan->conf->start_timeout);
+	else
+		snprintf(text + len, sizeof(text) - len, "%s: no worker "
+		    "became ready: the last one %s", plan->argv[0],
+		    last_exit);
+	daemonize_outcome(exit_status, text);
+}
+
+/* The pool is ready, for the first time or again after a reload. */
+static void
+announce_ready(unsigned int ready)
+{
+	char line[ERR_SIZE];
+
+	if (daemonize_starting()) {
+		report_ready(plan, ready, line, sizeof(line));
+		daemonize_outcome(0, line);
+	}
+	sdnotify_send("READY=1\nSTATUS=%u of %u workers ready\nMAINPID=%d",
+	    ready, pool_target(actor_pool()), (int)getpid());
+}
+
+/*
+ * Keeps how a worker of the start ended. Returns true if that ends the start:
+ * then the last line, which the caller will write, says it.
+ */
+static bool
+note_exit(const struct pool_notice *n, const struct exec_failure *f)
+{
+	last_status = report_exitcode(plan->conf, f, n->status);
+	if (f != NULL && pool_count(actor_pool(), SLOT_READY) == 0) {
+		report_exec(plan, f, last_exit, sizeof(last_exit));
+		return true;
+	}
+	signame_wait_status(n->status, last_exit, sizeof(last_exit));
+	return false;
+}
+
+void
+lifecycle_notice(const struct pool_notice *n)
+{
+	const struct exec_failure *f = NULL;
+
+	if (n->exec_failed)
+		f = worker_failure(n->slot);
+	switch (n->what) {
+	case NOTICE_READY:
+		announce_ready(n->ready);
+		return;
+	case NOTICE_FAILED:
+		report_failed_start(n);
+		return;
+	case NOTICE_DONE:
+		loop_end();
+		return;
+	case NOTICE_EXIT:
+		if (daemonize_starting() && note_exit(n, f))
+			return;
+		break;
+	case NOTICE_NOFORK:
+		snprintf(last_exit, sizeof(last_exit), "could not be started: "
+		    "%s: %s", n->failed, strerror(n->error));
+		break;
+	case NOTICE_RELOADED:
+	case NOTICE_RELOAD_FAILED:
+		announce_ready(pool_count(actor_pool(), SLOT_READY));
+		break;
+	default:
+		break;
+	}
+	report_notice(plan, n, f);
+}
+
+void
+lifecycle_changed(void)
+{
+	static unsigned int said;
+	static uint64_t said_at;
+	unsigned int ready = pool_count(actor_pool(), SLOT_READY);
+	uint64_t now = loop_now();
+
+	if (!sdnotify_wanted() || ready == said || actor_stops() ||
+	    daemonize_starting())
+		return;
+	if (now - said_at < USEC) {
+		loop_timer(TIMER_STATUS, said_at + USEC, lifecycle_changed);
+		return;
+	}
+	said = ready;
+	said_at = now;
+	sdnotify_send("STATUS=%u of %u workers ready", ready,
+	    pool_target(actor_pool()));
+}
+
+void
+lifecycle_reload(void)
+{
+	const struct pool_event ev = { .what = EV_RELOAD };
+
+	if (actor_stops())
+		return;
+	log_info("reload: begun");
+	sdnotify_send("RELOADING=1\nSTATUS=reloading\nMONOTONIC_USEC=%llu",
+	    (unsigned long long)loop_now());
+	actor_event(&ev);
+}
+
+void
+lifecycle_stop(bool fast)
+{
+	const struct pool_event ev = { .what = fast ? EV_STOP_FAST : EV_STOP };
+
+	if (daemonize_starting()) {
+		exit_status = exitcode(plan->conf, EX_UNAVAILABLE);
+		daemonize_outcome(exit_status, "stopped before it was ready");
+	}
+	/* The manager's own deadline must not be shorter than ours. */
+	sdnotify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
+	    ((unsigned long long)plan->conf->stop_timeout + 10) * USEC);
+	orphans_find_all();
+	actor_event(&ev);
+}
+
+void
+lifecycle_restart(const char *why)
+{
+	const struct pool_event ev = { .what = EV_STOP_FAST };
+
+	exit_status = exitcode(plan->conf, EX_OSERR);
+	log_warn("%s (exiting with status %d so that the service manager "
+	    "restarts spawnd)", why, exit_status);
+	if (daemonize_starting())
+		daemonize_outcome(exit_status, why);
+	actor_event(&ev);
+}
+
+int
+lifecycle_run(const struct plan *p)
+{
+	plan = p;
+	loop_unblock_signals();
+	actor_act();
+	if (loop_run() == -1) {
+		log_warn("loop: failed: %s", strerror(errno));
+		exit_status = exitcode(plan->conf, EX_OSERR);
+	}
+	observe_close();
+	return exit_status;
+}
