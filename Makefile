@@ -4,7 +4,7 @@
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
-#   make check | sim | mutate | check-system | soak | fuzz
+#   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
 #   make graph | dot -Tsvg >slot.svg
 #   make bench | bench-quick
 #   make lint | clean
@@ -36,12 +36,13 @@ CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		compat_spawn_fcgi.c env.c exposure.c ident.c limit.c \
 		option.c options.c plan.c plan_control.c
 PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
-POOL =		door.c drain.c pool.c replace.c retire.c sampler.c scale.c \
-		slot.c start.c table.c
+POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
+		scale.c slot.c snapshot.c start.c table.c trace.c
 RUN =		actor.c autoscale.c exec_error.c history.c lifecycle.c \
-		orphans.c output.c reap.c report.c sdnotify.c selfcheck.c \
-		signals.c suspects.c traced.c worker.c
-CONTROL =	budget.c clients.c command.c control.c rundir.c status.c
+		orphans.c output.c reap.c report.c report_trace.c sdnotify.c \
+		selfcheck.c signals.c suspects.c traced.c worker.c
+CONTROL =	budget.c clients.c command.c control.c rundir.c status.c \
+		trace_records.c
 PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
@@ -63,7 +64,7 @@ FOREIGN_posix =	linux
 
 # The client, which shares nothing with the daemon but its language.
 CLIENT =	conn.c pools.c reply.c writer_fpm.c writer_json.c \
-		writer_openmetrics.c writer_table.c
+		writer_openmetrics.c writer_table.c writer_trace.c
 CTL =		top.c top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
 
@@ -124,6 +125,10 @@ units: all
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
 	    VPATH=${FOLDERS}:${UP}/tests/unit:${UP}/tests/sim sub-units)
 
+sims: all
+	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
+	    VPATH=${FOLDERS}:${UP}/tests/unit:${UP}/tests/sim sub-sims)
+
 apps:
 	@mkdir -p build/apps/obj
 	@(cd build/apps/obj && ${MAKE} -f ../../../Makefile TOP=../../.. \
@@ -135,9 +140,12 @@ apps:
 	    GOCACHE="$$PWD/build/apps/obj/go" go build -trimpath \
 	    -ldflags=-s -o build/apps/load-go tests/apps/load.go
 
-# A seed that fails is run again with SIM="-k CASE -s SEED -v".
-sim: units
-	@for p in ${OUT}/obj/*.sim; do ./$$p ${SIM} || exit; done
+# A seed that fails is run again with SIM="-k CASE -s SEED -v". TRACE=FILE
+# replays what "spawnctl trace" has printed.
+sim: sims
+	@trace="${TRACE}"; if [ -n "$$trace" ]; then \
+	    exec ./${OUT}/obj/pool_sim.sim -t "$$trace"; fi; \
+	    for p in ${OUT}/obj/*.sim; do ./$$p ${SIM} || exit; done
 
 # What a slot of the pool goes through, for dot(1), as the simulation meets it.
 graph:
@@ -153,7 +161,7 @@ check: units
 
 # All of them, or TESTS="test_pool.py -k stop"; --short knows no systemd.
 TESTS ?=	-j 4
-check-system: all apps
+check-system: all apps sims
 	@case "${TESTS}" in \
 	*--short*) ;; \
 	*) sh tests/system/root.sh build/systemd-root ;; esac
@@ -234,8 +242,8 @@ clean:
 	rm -rf build
 
 .PHONY: all apps bench bench-quick check check-system clean fuzz graph \
-	install install-compat lint mutate sim soak \
-	sub-apps sub-units units
+	install install-compat lint mutate sim sims soak \
+	sub-apps sub-sims sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit
 # tests link with everything but main(). Applications are built once and
@@ -290,6 +298,8 @@ spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
 
 sub-units: ${UNITS} ${SIMS}
+
+sub-sims: ${SIMS}
 
 sub-apps: ${APPS}
 

@@ -26,12 +26,14 @@ OURS = {"build", "__pycache__", ".git", ".pytest_cache"}        # not looked at
 # The pool: what has no system call (of stdlib.h and sys/wait.h
 # only memory and the macros, see "system calls" below).
 PURE = {"pool.c", "slot.c", "table.c", "start.c", "retire.c", "replace.c",
-        "door.c", "drain.c", "scale.c", "sampler.c"}
+        "door.c", "drain.c", "scale.c", "sampler.c", "snapshot.c", "trace.c",
+        "names.c"}
 PURE_HEADERS = {
     "assert.h", "errno.h", "inttypes.h", "limits.h", "signal.h", "stdbool.h",
     "stddef.h", "stdint.h", "stdlib.h", "string.h", "sys/queue.h",
     "sys/tree.h", "sys/types.h", "sys/wait.h", "base/units.h", "pool.h",
-    "slot.h", "scale.h", "pool/pool.h", "pool/slot.h", "pool/scale.h"}
+    "slot.h", "scale.h", "pool/pool.h", "pool/slot.h", "pool/scale.h",
+    "pool/snapshot.h", "pool/trace.h"}
 
 # Which folders of spawnd/ a folder may include from and call; main.c is above
 # all of the daemon's. A folder has one public header of its own name, and
@@ -49,7 +51,7 @@ WALLS = {
     "client": {"base", "proto"},
     "ctl": {"base", "client", "proto"},
 }
-PUBLIC = {"base/program.h", "base/units.h", "pool/scale.h"}
+PUBLIC = {"base/program.h", "base/units.h", "pool/scale.h", "pool/trace.h"}
 EVERYWHERE = {"base/units.h"}       # all its code is inline
 
 # Files of one folder that call each other in a circle, and why they do.
@@ -208,7 +210,8 @@ def calls(tree):
     where = declared(tree)
     for path, _, text in sources(tree):
         if path.endswith(".c"):
-            for name in sorted(set(re.findall(r"\b[a-z]\w+\b", text))):
+            for name in sorted(set(re.findall(
+                    r"(?<!struct )\b[a-z]\w+\b", text))):
                 if where.get(name, path) != path:
                     yield path, where[name], name
 

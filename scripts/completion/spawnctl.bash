@@ -6,7 +6,7 @@
 _spawnctl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=
-	local commands='list status top ping wait-ready reload scale
+	local commands='list status top trace ping wait-ready reload scale
 	    log-reopen stop'
 	local words=$commands i
 

@@ -11,6 +11,7 @@ _spawnctl()
 		'list:list the pools on this machine'
 		'status:show a pool and its load'
 		'top:the same, live'
+		'trace:show what it did last'
 		'ping:check that it can serve'
 		'wait-ready:wait until it can'
 		'reload:replace the workers, one by one'

@@ -141,5 +141,7 @@ int	 writer_openmetrics(FILE *f, const struct reply *a, bool full,
 int	 writer_fpm_form(const char *name);
 int	 writer_fpm(FILE *f, const struct reply *a, const char *form,
 	    bool full, struct err *e);
+/* What the command trace answers, for people and for make sim TRACE=FILE. */
+int	 writer_trace(FILE *f, const struct reply *a, struct err *e);
 
 #endif

@@ -71,6 +71,14 @@ cmd_history(struct client *c, const char *word)
 	proto_done(&c->answer);
 }
 
+static void
+cmd_trace(struct client *c, const char *word)
+{
+	(void)word;
+	trace_records_write(loop_now(), &c->answer);
+	proto_done(&c->answer);
+}
+
 static bool
 refuse_stopping(struct client *c)
 {
@@ -158,6 +166,7 @@ static const struct command commands[] = {
 	{ "ping", READS_ONLY, 0, 0, cmd_ping, "" },
 	{ "status", READS_ONLY, 0, 1, cmd_status, "[full]" },
 	{ "history", READS_ONLY, 0, 0, cmd_history, "" },
+	{ "trace", READS_ONLY, 0, 0, cmd_trace, "" },
 	{ "reload", CONTROLS, 0, 0, cmd_reload, "" },
 	{ "scale", CONTROLS, 1, 1, cmd_scale, "N[-M]" },
 	{ "stop", CONTROLS, 0, 1, cmd_stop, "[now]" },

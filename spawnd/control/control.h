@@ -44,6 +44,10 @@ const char *status_state(void);
 /* Are requests served, now or as soon as a worker is free? */
 bool	 status_serves(void);
 
+/* trace_records.c */
+/* Writes the last events and actions (pool/trace.h) as records. */
+void	 trace_records_write(uint64_t now, struct proto_output *o);
+
 /* control.c */
 /*
  * Makes the directory and the sockets of the plan, before the jail; the

@@ -73,6 +73,18 @@ ctl_top(struct conn *t, struct err *e)
 	return top_run(t, e);
 }
 
+static int
+ctl_trace(struct conn *t, struct err *e)
+{
+	struct reply a = { NULL, 0 };
+	int r = conn_ask(t, "trace", &a, e);
+
+	if (r == 0)
+		r = writer_trace(stdout, &a, e);
+	reply_free(&a);
+	return r;
+}
+
 /* Sends a command whose answer has nothing to show. */
 static int
 ask_only(struct conn *t, const char *command, struct err *e)
@@ -305,6 +317,7 @@ static const struct command table[] = {
 	{ "list", 0, 0, true, false, NULL, "list the pools on this machine" },
 	{ "status", 0, 0, true, true, ctl_status, "show a pool and its load" },
 	{ "top", 0, 0, true, false, ctl_top, "the same, live" },
+	{ "trace", 0, 0, true, false, ctl_trace, "show what it did last" },
 	{ "ping", 0, 0, true, false, ctl_ping, "check that it can serve" },
 	{ "wait-ready", 0, 1, true, false, NULL, "[SEC] wait until it can" },
 	{ "reload", 0, 0, false, false, ctl_reload,

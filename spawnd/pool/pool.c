@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
+#include "pool/trace.h"
 
 unsigned int
 pool_active(const struct pool *p)
@@ -224,7 +225,7 @@ pool_new(const struct pool_conf *c, uint64_t now)
 	}
 	p->target = c->workers;
 	p->random = c->seed | 1;
-	p->refilled = now;
+	p->refilled = p->trace.began = p->trace.now = now;
 	p->tokens = (int64_t)c->workers * POOL_TOKENS * (int64_t)USEC;
 	p->first_ready = NEVER;
 	p->stop_by = p->drain_at = NEVER;
@@ -269,6 +270,7 @@ set_target(struct pool *p, unsigned int workers)
 void
 pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 {
+	trace_event(p, ev, now);
 	switch (ev->what) {
 	case EV_RELOAD:
 		replace_reload(p);
@@ -294,6 +296,7 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 		break;
 	}
 	pool_step(p, ev, now);
+	trace_event_done(p, ev);
 }
 
 void
@@ -301,6 +304,7 @@ pool_tick(struct pool *p, uint64_t now)
 {
 	struct slot *s;
 
+	trace_event(p, NULL, now);
 	/* The rest falls due again at once, when others had their turn. */
 	while ((s = slot_next_due(p)) != NULL && s->deadline <= now &&
 	    p->queued < POOL_ACTIVITY_CHECKS && p->queued < p->nactions / 2)
@@ -332,6 +336,7 @@ pool_next(struct pool *p, struct pool_action *a)
 	/* From the front again: what was never written costs no memory. */
 	if (--p->queued == 0)
 		p->head = 0;
+	trace_action(p, a);
 	return true;
 }
 

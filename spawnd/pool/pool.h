@@ -325,7 +325,7 @@ bool	 pool_worker(const struct pool *p, unsigned int slot,
 	    struct pool_worker *w);
 enum slot_state pool_state(const struct pool *p, unsigned int slot);
 unsigned int pool_count(const struct pool *p, enum slot_state state);
-/* What they are called: a word. */
+/* names.c: what they are called, a word */
 const char *pool_state_name(enum slot_state state);
 const char *pool_event_name(enum pool_event_kind event);
 

@@ -7,6 +7,7 @@
 #include <sys/tree.h>
 
 #include "pool/pool.h"
+#include "pool/trace.h"
 
 /* Is a worker to be replaced? */
 enum expired {
@@ -131,6 +132,7 @@ struct pool {
 	uint64_t	 drain_at;	/* when it is asked again; NEVER */
 	uint64_t	 drain_pause;
 	unsigned int	 drain_failures; /* in a row; or served nobody */
+	struct trace	 trace;
 	struct pool_action *actions;	/* a ring */
 	unsigned int	 nactions;
 	unsigned int	 head;

@@ -173,6 +173,7 @@ report_pool(const struct pool *pool, uint64_t now)
 		report_worker(&w, now);
 		n++;
 	}
+	report_trace(pool, now);
 }
 
 static void

@@ -14,6 +14,7 @@
 #include "pool/scale.h"
 
 #define STATUS_LINES		32	/* workers that USR2 logs */
+#define TRACE_LINES		32	/* and entries of the trace */
 #define CHILDREN_MAX		4096	/* in a look for orphans */
 #define HANDSHAKE		UINT64_C(1000000) /* usec, of TCP, at a stop */
 #define ORPHANS_PAUSE		UINT64_C(10000)	/* usec, before that */
@@ -277,6 +278,10 @@ void	 report_pool(const struct pool *pool, uint64_t now);
 /* "4 workers ready on unix:/run/app.sock (www:www 0660), ..." */
 void	 report_ready(const struct plan *p, unsigned int ready, char *buf,
 	    size_t size);
+
+/* report_trace.c */
+/* The end of the pool's trace, in some lines of the log. */
+void	 report_trace(const struct pool *pool, uint64_t now);
 
 /* exec_error.c */
 /*

@@ -14,7 +14,8 @@ out=$1
 cd "$(dirname "$0")/../.."
 . scripts/tally.sh
 
-core="pool slot table start retire replace door drain"
+core="pool slot table start retire replace door drain names snapshot trace
+    proto"
 flags="-std=c11 -D_GNU_SOURCE -O1 -Ispawnd $(pkg-config --cflags \
     libbsd-overlay)"
 libs=$(pkg-config --libs libbsd-overlay)
@@ -145,4 +146,7 @@ plant drain "a start in the stop takes its own time" \
     's/^		end_starting(p, now);$/		(void)end_starting;/'
 plant drain "failures before the stop are counted" \
     's/^	p->drain_failures = 0;.*//'
+plant snapshot "a snapshot lacks a field" '/FIELD(slot, freeze_queued, /d'
+plant trace "an event is noted without what came along" \
+    's/^		t->choice = ev->moved & 7;$//'
 tally_end

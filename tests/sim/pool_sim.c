@@ -7,11 +7,13 @@
  *
  *	make sim SIM="-n 1000"			1000 seeds of each case
  *	make sim SIM="-v -k CASE -s SEED"	one, with all that happens
+ *	make sim TRACE=FILE			no world, but a recorded trace
  *	make graph				what the slots went through
  *
  * mutate.sh plants bugs in the pool and shows that each is found here.
  */
 #include "graph.h"
+#include "replay.h"
 #include "world.h"
 
 #define EVENTS		150
@@ -695,6 +697,34 @@ random_event(void)
 	pass(sim_between(w.sim, 1, chance(4) ? 5 * USEC : 100 * MS));
 }
 
+/* What the pool has noted of this must be what it does again. */
+static void
+check_trace(void)
+{
+	struct proto_output o = { 0 };
+	struct trace_cursor c = { 0 };
+	struct replay r = { 0 };
+	struct trace_item item;
+
+	while (r.status == 0 && trace_next(w.p, &c, &item)) {
+		o.len = 0;
+		replay_write(&item, &o);
+		if (o.failed)
+			abort();
+		o.buf[o.len - 1] = '\0';
+		replay_line(&r, o.buf);
+	}
+	if (r.status == 0)
+		replay_line(&r, "end");
+	proto_free(&o);
+	replay_over(&r);
+	if (r.status != 0 && w.sim->verbose)
+		printf("# trace: %s\n", r.why);
+	if (r.status != 0)
+		sim_fail(w.sim, "trace: line %u: %.*s", r.line,
+		    (int)strcspn(r.why, "\n"), r.why);
+}
+
 /* What was stuck goes on. */
 static void
 loosen(void)
@@ -844,13 +874,17 @@ run_once(struct sim *s, bool calm)
 	unsigned int i;
 
 	setup(s);
-	for (i = 0; i < EVENTS && !s->failed && !w.failed; i++)
+	for (i = 0; i < EVENTS && !s->failed && !w.failed; i++) {
 		random_event();
+		if (i % 10 == 0)
+			check_trace();
+	}
 	if (calm && !w.failed && !s->failed) {
 		calm_down();
 		stop_calmly();
 	} else
 		stop_anyhow(s);
+	check_trace();
 	pool_free(w.p);
 	snprintf(s->said, sizeof(s->said), "%" PRIu64 " events, %" PRIu64
 	    " requests lost", w.events, w.lost);
@@ -909,6 +943,8 @@ draw(void)
 int
 main(int argc, char *argv[])
 {
+	if (argc == 3 && strcmp(argv[1], "-t") == 0)
+		return replay_file(argv[2]);
 	if (argc == 2 && strcmp(argv[1], "--graph") == 0)
 		return draw();
 	return sim_main(argc, argv, cases, sizeof(cases) / sizeof(cases[0]));

@@ -82,7 +82,7 @@ def test_commands_options_and_pools_are_offered(spawnd, place, shell):
         spawnd("-s", f"{place}/{n}", "-u", "www", "-F", 1, "--name", name,
                "--", h.app("echo"))
     listed = set(re.findall(r"^  ([a-z-]+) ", c.ctl("-h").stdout, re.M))
-    assert listed == {"list", "status", "top", "ping", "wait-ready",
+    assert listed == {"list", "status", "top", "trace", "ping", "wait-ready",
                       "reload", "scale", "log-reopen", "stop"}
     shell.offers("spawnctl ", *listed)
     assert "reload" not in shell.offers("spawnctl st", "status", "stop")

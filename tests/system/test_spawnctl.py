@@ -66,8 +66,9 @@ def test_no_pool_is_69(place):
 
 @pytest.mark.parametrize("args", [
     [], ["nix"], ["ping", "x"], ["scale"], ["scale", "x"], ["scale", "5-4"],
-    ["ping", "--json"], ["status", "--now"], ["status", "--fpm=html"],
-    ["--nix"], ["-p"], ["wait-ready", "x"]], ids=" ".join)
+    ["ping", "--json"], ["trace", "--json"], ["trace", "x"],
+    ["status", "--now"], ["status", "--fpm=html"], ["--nix"], ["-p"],
+    ["wait-ready", "x"]], ids=" ".join)
 def test_a_wrong_command_line_is_64(args):
     r = ctl(*args)
     assert r.status == 64 and re.fullmatch(r"spawnctl: .+\n", r.stderr), r
@@ -75,7 +76,8 @@ def test_a_wrong_command_line_is_64(args):
 
 @pytest.mark.parametrize("args", [
     ["list"], ["status"], ["status", "--json"], ["status", "--openmetrics"],
-    ["status", "--fpm"], ["-h"], ["-v"]], ids=" ".join)
+    ["status", "--fpm"], ["trace"], ["-h"],
+    ["-v"]], ids=" ".join)
 def test_what_cannot_be_written_is_74(echo, args):
     with open("/dev/full", "w") as full:
         r = subprocess.run([c.SPAWNCTL, *args], stdout=full, timeout=10,
