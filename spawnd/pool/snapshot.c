@@ -155,7 +155,7 @@ snapshot_get(const struct pool *p, const struct snapshot_field *f,
 	uint64_t value;
 
 	if (f->type == FIELD_SLOT) {
-		memcpy(&s, at, sizeof(void *));
+		memcpy(&s, at, sizeof(s));
 		return s == NULL ? 0 : (uint64_t)(s - p->slots) + 1;
 	}
 	if (f->size == sizeof(byte)) {
