@@ -165,6 +165,20 @@ drop_task(struct task *t)
 	}
 }
 
+/*
+ * Its process is gone. So is every task, also one that an exec of another has
+ * ended without a word: its number may be somebody else's soon.
+ */
+static void
+drop_door(struct door *d)
+{
+	struct task *t, *next;
+
+	d->open = true;
+	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next)
+		drop_task(t);
+}
+
 /* Lets a stopped task go on to its next stop, with that signal. */
 static void
 go_on(struct task *t, int signo)
@@ -272,8 +286,10 @@ door_take(pid_t tid, bool stopped, int *status)
 		return false;
 	leads = tid == t->door->pid;
 	if (!stopped) {
-		t->door->open |= leads;
-		drop_task(t);
+		if (leads)
+			drop_door(t->door);
+		else
+			drop_task(t);
 		return !leads;
 	}
 	t->door->stops++;
