@@ -308,8 +308,10 @@ trace_action(struct pool *p, const struct pool_action *a)
 	struct trace_entry *t;
 
 	if (a->what == POOL_NOTICE) {
+		/* An event that cannot be may have named no slot. */
 		t = add(p, TRACE_NOTICE, a->notice.what,
-		    &p->slots[a->notice.slot]);
+		    a->notice.slot < p->nslots ? &p->slots[a->notice.slot] :
+		    NULL);
 		take_notice(t, &a->notice);
 		return;
 	}

@@ -140,6 +140,32 @@ adapt(const struct scale_view *v, const struct scale_decision *d)
 		actor_event(&ev);
 }
 
+/*
+ * Connections wait for a second although workers are free: some of these may
+ * have ended while a tracer holds them, of which nothing else tells.
+ */
+static void
+suspect_free(const struct scale_view *v)
+{
+	static uint64_t since;
+	unsigned int i, n = pool_slots(actor_pool());
+
+	if (v->waited == 0 || v->waited == SCALE_UNKNOWN ||
+	    v->busy == SCALE_UNKNOWN || v->busy >= v->ready) {
+		since = 0;
+		return;
+	}
+	if (since == 0)
+		since = v->now;
+	if (v->now - since < USEC)
+		return;
+	since = v->now;
+	for (i = 0; i < n; i++) {
+		if (pool_state(actor_pool(), i) == SLOT_READY)
+			suspects_add(i, false);
+	}
+}
+
 static void
 on_look(void)
 {
@@ -152,6 +178,7 @@ on_look(void)
 		return;
 	count_workers(pool, &v);
 	view_load(&v);
+	suspect_free(&v);
 	if (adapts && v.queue > 0)
 		v.start = measure_start(pool);
 	d = scale_decide(&scale, &v);

@@ -248,6 +248,25 @@ def test_worker_that_is_held_at_its_exit_is_not_waited_for(pool):
         t.end()
 
 
+def test_request_that_waits_for_the_dead_is_served(pool):
+    """All are held at their exit, where no descriptor tells of their end; a
+    connection that waits does."""
+    p = pool()
+    t = Tracer(*p.first, options=EXIT_STOP)
+    try:
+        for pid in p.first:
+            h.kill(pid)
+        h.wait_for(lambda: all(h.stat(pid).state == "t" for pid in p.first),
+                   SOON)
+        assert h.request(p.addr, deadline=20).status == 200
+        p.said(p.first[0], HELD, ALONE)
+        p.s.wait_workers(2 * WORKERS)   # the dead are still there
+    finally:
+        t.end()
+    p.s.wait_workers(WORKERS)
+    p.stops()
+
+
 def test_orphan_that_a_tracer_keeps_is_not_waited_for(pool):
     """It is nobody's worker, and the stop ends it, too."""
     p = pool()
