@@ -30,6 +30,7 @@ door_begin(struct pool *p, struct slot *s, uint64_t now)
 	if (!p->conf.door || s->no_door || p->phase == PHASE_STOP)
 		return false;
 	s->closed = now;
+	s->is_closed = false;
 	slot_push(p, s, POOL_DOOR_CLOSE);
 	slot_enter(p, s, SLOT_DOOR, NEVER);
 	door_look_later(p, s, now);
@@ -60,6 +61,7 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
 		    POOL_DOOR_LAST, now);
 		break;
 	case DOOR_CLOSED:
+		s->is_closed = true;
 		slot_push(p, s, POOL_CHECK_ACTIVITY);
 		break;
 	case DOOR_CLOSING:
@@ -111,6 +113,12 @@ door_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	}
 	if (p->phase == PHASE_STOP) {
+		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
+		return;
+	}
+	/* A thread of it sleeps where it must not be interrupted. */
+	if (!s->is_closed && now - s->closed >= POOL_DOOR_CLOSING) {
+		s->no_door = true;
 		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
 		return;
 	}
