@@ -156,7 +156,7 @@ snapshot_get(const struct pool *p, const struct snapshot_field *f,
 	uint64_t value;
 
 	if (f->type == FIELD_SLOT) {
-		memcpy(&s, at, sizeof(s));
+		memcpy(&s, at, f->size);
 		return s == NULL ? 0 : (uint64_t)(s - p->slots) + 1;
 	}
 	if (f->size == sizeof(byte)) {

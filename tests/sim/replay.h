@@ -150,7 +150,7 @@ replay_set(struct replay *r, const struct proto_record *rec,
 		return -1;
 	if (f->type == FIELD_SLOT) {
 		s = &r->p->slots[value];
-		memcpy(at, &s, sizeof(s));
+		memcpy(at, &s, f->size);
 	} else if (f->size == 1)
 		*at = (char)value;
 	else if (f->size == 4) {
