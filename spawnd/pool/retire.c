@@ -195,7 +195,6 @@ found_busy(struct pool *p, struct slot *s, const struct activity *x,
 		return;
 	/* It may never be seen idle; most that catch the signal finish. */
 	if (s->busy_every_look && x->catches && !x->threaded &&
-	    (!p->conf.door || s->no_door || p->phase == PHASE_STOP) &&
 	    now - s->retiring >= POOL_BUSY_LONG)
 		send_stop_signal(p, s, false, now);
 }

@@ -137,7 +137,7 @@ plant door "the door stays closed" \
 plant door "it is looked at once" \
     '/^door_timer/,/^}/s/^	slot_push(p, s, POOL_DOOR_CHECK);$//'
 plant retire "told while busy although there is a door" \
-    's/^	    (!p->conf.door || s->no_door .*&&$//'
+    's/ || door_begin(p, s, now))$/)/'
 plant drain "one more is started when nothing waits" \
     '/^drain_step/,/^}/s/(!something_waits(p))$/(p == NULL)/'
 plant drain "told while something waits" \
