@@ -19,6 +19,7 @@
 #define GRAPH_POOL	EV_NSLOT	/* no event: the pool's decision */
 
 static struct graph {
+	const struct pool *pool;	/* not one that replays it */
 	bool		 met[SLOT_NSTATES][EV_NSLOT + 1][SLOT_NSTATES];
 	enum slot_state	 was[GRAPH_SLOTS];	/* when last seen */
 	enum pool_event_kind event[GRAPH_SLOTS]; /* it is at, or GRAPH_POOL */
@@ -48,6 +49,10 @@ __wrap_table_event(struct pool *p, struct slot *s, const struct pool_event *ev,
 	enum pool_event_kind outer = graph.event[slot];
 	uint64_t before = ++graph.events;
 
+	if (p != graph.pool) {
+		__real_table_event(p, s, ev, now);
+		return;
+	}
 	if (graph.was[slot] != s->state)
 		graph_moved(slot, s->state);
 	graph.event[slot] = ev->what;
@@ -59,10 +64,11 @@ __wrap_table_event(struct pool *p, struct slot *s, const struct pool_event *ev,
 
 /* A new pool: all its slots are empty. */
 static inline void
-graph_begin(void)
+graph_begin(const struct pool *p)
 {
 	size_t i;
 
+	graph.pool = p;
 	for (i = 0; i < GRAPH_SLOTS; i++) {
 		graph.was[i] = SLOT_EMPTY;
 		graph.event[i] = GRAPH_POOL;

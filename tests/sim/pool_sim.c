@@ -810,7 +810,7 @@ setup(struct sim *s)
 		abort();
 	if (pool_slots(w.p) > SLOTS)
 		abort();
-	graph_begin();
+	graph_begin(w.p);
 	act();
 	check_always();
 }
