@@ -28,11 +28,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "observe/skip.h"
 
-#define STOPS_MAX	400	/* in one go, then the process has a rest */
+#define STOPS_LEAST	400	/* so many are always allowed */
+#define STOP_COST	25	/* usec, about, that a task waits at a stop */
+#define STOPS_SHARE	3	/* these may take 1/3 of its time */
 #define OPTIONS		(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE)
 #define SYSCALL_STOP	(SIGTRAP | 0x80)
 
@@ -56,7 +59,8 @@ TAILQ_HEAD(task_list, task);
 struct door {
 	pid_t		 pid;
 	struct task_list tasks;
-	unsigned int	 stops;		/* since it was closed */
+	uint64_t	 closed;	/* when */
+	uint64_t	 stops;		/* since then */
 	bool		 open;		/* each task is let go at its stop */
 	bool		 broken;	/* a task could not be followed */
 	TAILQ_ENTRY(door) entry;
@@ -282,8 +286,10 @@ door_take(pid_t tid, bool stopped, int *status)
 	struct task *t = stopped ? find_stopped(tid) : find_task(tid);
 	bool leads;
 
+	/* A thread that was made as its door was opened, which nobody awaits. */
 	if (t == NULL)
-		return false;
+		return stopped && event != 0 &&
+		    ptrace(PTRACE_DETACH, tid, NULL, NULL) == 0;
 	leads = tid == t->door->pid;
 	if (!stopped) {
 		if (leads)
@@ -366,12 +372,28 @@ may_interrupt(pid_t pid, pid_t tid)
 	}
 }
 
+/*
+ * Seizes a task, unless it has just ended, or is a new one of a task that is
+ * followed: that is ours already. Returns 0, or -1: it cannot be.
+ */
 static int
 seize_task(struct door *d, pid_t tid)
 {
-	if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)OPTIONS) == -1)
-		return errno == ESRCH ? 0 : -1;
-	return add_task(d, tid) != NULL ? 0 : -1;
+	char path[64], buf[4096];
+
+	if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)OPTIONS) == 0)
+		return add_task(d, tid) != NULL ? 0 : -1;
+	if (errno == ESRCH)
+		return 0;
+	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)d->pid, (int)tid);
+	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	    strchr("XZ", parse_state(buf)) != NULL)
+		return 0;
+	snprintf(path, sizeof(path), "%d/task/%d/status", (int)d->pid,
+	    (int)tid);
+	return proc_read(path, buf, sizeof(buf)) > 0 &&
+	    parse_field(buf, "TracerPid") == (long)getpid() &&
+	    add_task(d, tid) != NULL ? 0 : -1;
 }
 
 enum door_state
@@ -385,7 +407,8 @@ door_check(pid_t pid)
 	if (d == NULL || d->open || d->broken ||
 	    (n = proc_tasks(pid, tids, TASKS_MAX)) == -1)
 		return DOOR_REFUSED;
-	if (d->stops > STOPS_MAX)
+	if (d->stops > STOPS_LEAST &&
+	    d->stops * STOP_COST * STOPS_SHARE > loop_now() - d->closed)
 		return DOOR_TIRED;
 	for (i = 0; i < n; i++) {
 		t = find_task(tids[i]);
@@ -414,6 +437,7 @@ door_close(pid_t pid)
 		return DOOR_REFUSED;
 	d->open = false;
 	d->stops = 0;
+	d->closed = loop_now();
 	return door_check(pid);
 }
 

@@ -31,8 +31,9 @@
 static unsigned int
 servers(const struct pool *p)
 {
+	/* A door that is closed will be opened for the stop. */
 	unsigned int n = p->count[SLOT_SPAWNING] + p->count[SLOT_STARTING] +
-	    p->count[SLOT_READY];
+	    p->count[SLOT_READY] + p->count[SLOT_DOOR];
 	struct slot *s;
 
 	TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state)

@@ -145,9 +145,10 @@ def top(case, quick):
             [managers.SPAWNCTL, "-p", f"{pool.place}/control", "top"],
             stdin=terminal, stdout=terminal, stderr=terminal,
             env={**os.environ, "TERM": "xterm"})
-        reader = threading.Thread(target=drain, args=(own,), daemon=True)
+        shows = threading.Event()
+        reader = threading.Thread(target=drain, args=(own, shows), daemon=True)
         reader.start()
-        time.sleep(0.5)
+        shows.wait(10)
         share = share_of(pool, 1 if quick else 5)
         shown = popen.poll() is None
         popen.kill()
@@ -160,11 +161,11 @@ def top(case, quick):
     return {"percent": share}
 
 
-def drain(fd):
-    """Reads a terminal until it is closed."""
+def drain(fd, shows):
+    """Reads a terminal until it is closed, and tells of the first bytes."""
     with contextlib.suppress(OSError):
         while os.read(fd, 65536):
-            pass
+            shows.set()
 
 
 def busy_status(case, quick):

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+import ctl
 import harness as h
 from stubs import Disk
 
@@ -342,7 +343,7 @@ def test_flood_of_100_mb(pool):
     said = [time_of_day(x) for x in p.s.log().splitlines()
             if f"worker {t.pid}: " in x and re.search(DROPPED, x)]
     assert len(said) >= 5
-    assert all(b - a > 0.95 for a, b in zip(said, said[1:])), said
+    assert len(said) <= said[-1] - said[0] + 2, said
     # And the log itself has grown no faster than it may.
     took = time.monotonic() - began
     assert os.path.getsize(p.s.log_path) < (6 + took / 2) * (1 << 20)
@@ -601,11 +602,11 @@ def test_a_full_pipe_that_is_abandoned_is_not_waited_for(fifo):
 def test_a_full_disk_is_not_waited_for(place, spawnd):
     """The last line on it is cut, and its rest finds no room."""
     with Disk("64k") as disk:
-        s = spawnd("-s", f"{place}/sock", "-u", "www", "--log",
+        s = spawnd("-s", f"{place}/sock", "-u", "www", "--name", "p", "--log",
                    f"{disk}/log", "-F", 1, "--", h.app("chatty"),
                    ready=False)
         try:
-            h.wait_for(lambda: os.path.exists(f"{place}/sock"), 5)
+            h.wait_for(lambda: ctl.ctl("-p", "p", "ping").status == 0, 10)
             h.request(f"{place}/sock", "pid", params={"SAY": "flood=2000"},
                       deadline=20)
             h.wait_for(lambda: os.statvfs(disk).f_bavail == 0, 5, "full")
