@@ -1,34 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The door: a busy process that is to go is kept from new connections, and
- * serves those that it has to the end. Workers share the listen socket, so only
- * a tracer can do that: each task is followed from one system call to the next,
- * and its accept(2) of the listen socket is held at the entry, or answered with
- * EAGAIN where the socket is non-blocking, as event loops have it.
+ * The door: a worker that is to go is kept from new connections, and serves
+ * those that it has to the end. Workers share the listen socket, so only a
+ * tracer can do that: each task of it is followed from one system call to the
+ * next, and its accept(2) of the listen socket is held at the entry, or
+ * answered with EAGAIN where the socket is non-blocking, as event loops have
+ * it.
  *
- * A task is followed from its first stop on. To bring that about it has to be
- * interrupted, and some calls fail with EINTR then: epoll_wait(2), semop(2),
- * and whatever waits on a socket that has a time limit. A task in one of these
- * is left alone until it is seen elsewhere; so is one in a call that goes on by
- * restart_syscall(2), if it has a seccomp filter, which may not allow that.
+ * A worker may be a tree of processes. Each that holds the listen socket has a
+ * door, and they are closed and opened together.
  */
 #include <sys/ptrace.h>
-#include <sys/queue.h>
-#include <sys/syscall.h>
-#include <sys/tree.h>
 #include <sys/wait.h>
 
-#include <linux/ptrace.h>
-
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/base.h"
+#include "observe/door.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "observe/skip.h"
@@ -36,49 +28,20 @@
 #define STOPS_LEAST	400	/* so many are always allowed */
 #define STOP_COST	25	/* usec, about, that a task waits at a stop */
 #define STOPS_SHARE	3	/* these may take 1/3 of its time */
-#define OPTIONS		(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE)
-#define SYSCALL_STOP	(SIGTRAP | 0x80)
+#define PAUSE_MAX	UINT64_C(20000)	/* usec, for a look */
 
-/* What is known of a task's calls. */
-enum following {
-	TASK_SEIZED,	/* nothing yet: it was not stopped since */
-	TASK_FOLLOWED,	/* it stops at each call */
-	TASK_HELD	/* it is stopped at the entry of accept */
-};
+RB_HEAD(door_tree, door);
 
-struct task {
-	pid_t		 tid;
-	enum following	 following;
-	struct door	*door;
-	RB_ENTRY(task)	 by_tid;
-	TAILQ_ENTRY(task) of_door;
-};
-
-TAILQ_HEAD(task_list, task);
-
-struct door {
-	pid_t		 pid;
-	struct task_list tasks;
-	uint64_t	 closed;	/* when */
-	uint64_t	 stops;		/* since then */
-	bool		 open;		/* each task is let go at its stop */
-	bool		 broken;	/* a task could not be followed */
-	TAILQ_ENTRY(door) entry;
-};
-
-RB_HEAD(task_tree, task);
-
-static struct task_tree tasks = RB_INITIALIZER(&tasks);
-static TAILQ_HEAD(, door) doors = TAILQ_HEAD_INITIALIZER(doors);
+static struct door_tree doors = RB_INITIALIZER(&doors);
 static pid_t came;			/* see door_came() */
 
 static int
-task_compare(const struct task *a, const struct task *b)
+door_compare(const struct door *a, const struct door *b)
 {
-	return (a->tid > b->tid) - (a->tid < b->tid);
+	return (a->pid > b->pid) - (a->pid < b->pid);
 }
 
-RB_GENERATE_INTERNAL(task_tree, task, by_tid, task_compare,
+RB_GENERATE_INTERNAL(door_tree, door, by_pid, door_compare,
     static __attribute__((unused)))
 
 /* No process has that number: only a filter can refuse the call itself. */
@@ -124,116 +87,71 @@ door_refused(void)
 static struct door *
 find_door(pid_t pid)
 {
-	struct door *d;
+	struct door key = { .pid = pid };
 
-	TAILQ_FOREACH(d, &doors, entry) {
-		if (d->pid == pid)
-			return d;
+	return RB_FIND(door_tree, &doors, &key);
+}
+
+/* The process's door, which is closed from now on; or NULL: no memory. */
+static struct door *
+make_door(pid_t pid)
+{
+	struct door *d = find_door(pid);
+
+	if (d == NULL) {
+		if ((d = calloc(1, sizeof(*d))) == NULL)
+			return NULL;
+		d->pid = pid;
+		d->open = true;
+		TAILQ_INIT(&d->tasks);
+		TAILQ_INIT(&d->talks);
+		RB_INSERT(door_tree, &doors, d);
 	}
-	return NULL;
-}
-
-static struct task *
-find_task(pid_t tid)
-{
-	struct task key = { .tid = tid };
-
-	return RB_FIND(task_tree, &tasks, &key);
-}
-
-static struct task *
-add_task(struct door *d, pid_t tid)
-{
-	struct task *t = calloc(1, sizeof(*t));
-
-	if (t == NULL)
-		return NULL;
-	t->tid = tid;
-	t->door = d;
-	RB_INSERT(task_tree, &tasks, t);
-	TAILQ_INSERT_HEAD(&d->tasks, t, of_door);
-	return t;
-}
-
-static void
-drop_task(struct task *t)
-{
-	struct door *d = t->door;
-
-	RB_REMOVE(task_tree, &tasks, t);
-	TAILQ_REMOVE(&d->tasks, t, of_door);
-	free(t);
-	if (d->open && TAILQ_EMPTY(&d->tasks)) {
-		TAILQ_REMOVE(&doors, d, entry);
-		free(d);
+	if (d->open) {
+		d->open = d->broken = d->answered = d->admits = false;
+		d->stops = 0;
+		d->closed = loop_now();
 	}
+	d->orphaned = false;
+	return d;
+}
+
+void
+door_drop(struct door *d)
+{
+	served_forget(d);
+	RB_REMOVE(door_tree, &doors, d);
+	free(d);
 }
 
 /*
  * Its process is gone. So is every task, also one that an exec of another has
- * ended without a word: its number may be somebody else's soon.
+ * ended without a word: its number may be somebody else's soon. Those that it
+ * led are on their own.
  */
 static void
-drop_door(struct door *d)
+process_is_gone(struct door *d)
 {
 	struct task *t, *next;
+	struct door *other;
+	pid_t pid = d->pid;
 
-	d->open = true;
+	RB_FOREACH(other, door_tree, &doors) {
+		if (other->root == pid && other != d) {
+			other->root = other->pid;
+			other->orphaned = true;
+		}
+	}
+	d->open = false;
 	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next)
-		drop_task(t);
+		task_drop(t);
+	door_drop(d);
 }
 
-/* Lets a stopped task go on to its next stop, with that signal. */
-static void
-go_on(struct task *t, int signo)
+void
+door_arrived(struct door *d)
 {
-	t->following = TASK_FOLLOWED;
-	ptrace(PTRACE_SYSCALL, t->tid, NULL, (void *)(intptr_t)signo);
-}
-
-/* Lets a stopped task go for good. It may have been killed meanwhile. */
-static void
-let_go(struct task *t, int signo)
-{
-	ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(intptr_t)signo);
-	drop_task(t);
-}
-
-/* Has the task's call just begun, and is it an accept of the listen socket? */
-static bool
-comes_to_door(struct task *t)
-{
-	struct ptrace_syscall_info i = { .op = PTRACE_SYSCALL_INFO_NONE };
-
-	if (ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, (void *)sizeof(i),
-	    &i) == -1 || i.op != PTRACE_SYSCALL_INFO_ENTRY)
-		return false;
-	if (i.arch != skip_arch()) {
-		t->door->broken = true;
-		return false;
-	}
-	return parse_is_accept((long)i.entry.nr) &&
-	    proc_socket(t->tid, (int)i.entry.args[0]) == diag_listener();
-}
-
-static void
-take_call(struct task *t)
-{
-	int flags;
-
-	if (!comes_to_door(t)) {
-		go_on(t, 0);
-		return;
-	}
-	flags = fcntl(STDIN_FILENO, F_GETFL);
-	if (flags == -1 || (flags & O_NONBLOCK) == 0) {
-		t->following = TASK_HELD;
-		came = t->door->pid;
-		return;
-	}
-	if (skip_call(t->tid, EAGAIN) == -1)
-		t->door->broken = true;
-	go_on(t, 0);
+	came = d->root;
 }
 
 /* The process of a task; 0: it is gone. */
@@ -251,70 +169,47 @@ leader_of(pid_t tid)
 static struct task *
 find_stopped(pid_t tid)
 {
-	struct task *t = find_task(tid);
+	struct task *t = task_find(tid);
 	struct door *d;
 
-	if (t == NULL && !TAILQ_EMPTY(&doors) &&
+	if (t == NULL && !RB_EMPTY(&doors) &&
 	    (d = find_door(leader_of(tid))) != NULL && d->pid != tid)
-		t = add_task(d, tid);
+		t = task_add(d, tid);
 	return t;
 }
 
-static void
-take_new_thread(struct task *t)
-{
-	unsigned long tid;
-
-	if (ptrace(PTRACE_GETEVENTMSG, t->tid, NULL, &tid) == 0 &&
-	    find_task((pid_t)tid) == NULL &&
-	    add_task(t->door, (pid_t)tid) == NULL)
-		t->door->broken = true;
-	go_on(t, 0);
-}
-
 static bool
-is_stop_signal(int signo)
+is_stop(int status)
 {
-	return signo == SIGSTOP || signo == SIGTSTP || signo == SIGTTIN ||
-	    signo == SIGTTOU;
+	int signo = status & 0xff;
+
+	return status >> 8 != 0 && (signo == SIGSTOP || signo == SIGTSTP ||
+	    signo == SIGTTIN || signo == SIGTTOU);
 }
 
 bool
 door_take(pid_t tid, bool stopped, int *status)
 {
-	int signo = *status & 0xff, event = *status >> 8;
-	struct task *t = stopped ? find_stopped(tid) : find_task(tid);
-	bool leads;
+	struct task *t = stopped ? find_stopped(tid) : task_find(tid);
+	bool known;
 
 	/* A thread that was made as its door was opened, which nobody awaits. */
 	if (t == NULL)
-		return stopped && event != 0 &&
+		return stopped && *status >> 8 != 0 &&
 		    ptrace(PTRACE_DETACH, tid, NULL, NULL) == 0;
-	leads = tid == t->door->pid;
+	known = tid == t->door->root;
 	if (!stopped) {
-		if (leads)
-			drop_door(t->door);
+		if (tid == t->door->pid)
+			process_is_gone(t->door);
 		else
-			drop_task(t);
-		return !leads;
+			task_drop(t);
+		return !known;
 	}
-	t->door->stops++;
-	if (t->door->open) {
-		if (signo == SYSCALL_STOP && comes_to_door(t))
-			skip_call(tid, EINTR);
-		let_go(t, event == 0 && signo != SYSCALL_STOP ? signo : 0);
-	} else if (event == PTRACE_EVENT_STOP && is_stop_signal(signo)) {
-		t->following = TASK_SEIZED;
-		ptrace(PTRACE_LISTEN, tid, NULL, NULL);
-		*status = signo;
-		return !leads;
-	} else if (event == PTRACE_EVENT_CLONE)
-		take_new_thread(t);
-	else if (signo == SYSCALL_STOP)
-		take_call(t);
-	else
-		go_on(t, event == 0 ? signo : 0);
-	return true;
+	task_stopped(t, *status);
+	if (!is_stop(*status))
+		return true;
+	*status &= 0xff;
+	return !known;
 }
 
 pid_t
@@ -326,138 +221,254 @@ door_came(void)
 	return pid;
 }
 
-/* Is it a socket, and no accepted connection of the listen socket? */
-static bool
-is_foreign(pid_t tid, int fd)
+/* Follows all its tasks, as far as that is possible now. */
+static enum door_state
+check_process(struct door *d)
 {
-	uint64_t inode = proc_socket(tid, fd);
-	struct accepted what;
+	int tids[TASKS_MAX], i, n = proc_tasks(d->pid, tids, TASKS_MAX);
+	bool closed = true;
+	struct task *t;
 
-	return inode != 0 && diag_accepted(&inode, 1, &what) != 1;
+	if (n == -1)
+		return errno == ENOENT || errno == ESRCH ? DOOR_CLOSING :
+		    DOOR_REFUSED;
+	if (d->stops > STOPS_LEAST &&
+	    d->stops * STOP_COST * STOPS_SHARE > loop_now() - d->closed)
+		return DOOR_TIRED;
+	for (i = 0; i < n; i++) {
+		if (task_find(tids[i]) == NULL &&
+		    task_seize(d, tids[i]) == -1)
+			return DOOR_REFUSED;
+		if ((t = task_find(tids[i])) == NULL)
+			continue;	/* it has ended */
+		if (t->following == TASK_SEIZED) {
+			closed = false;
+			task_interrupt(t);
+		} else if ((t->following == TASK_HELD ||
+		    t->following == TASK_PAUSED) && task_is_signalled(t))
+			task_begin_anew(t);
+	}
+	return d->broken ? DOOR_REFUSED : closed ? DOOR_CLOSED : DOOR_CLOSING;
 }
 
 /*
- * May the task be interrupted without an effect? A call that sleeps has to
- * begin anew by itself, so that the program sees nothing of it.
+ * Has a descendant a door, or is to have one? A program of another user that
+ * it has started may have inherited the listen socket, and cannot be followed.
  */
-static bool
-may_interrupt(pid_t pid, pid_t tid)
+static struct door *
+descendant_door(pid_t pid)
 {
-	char path[64], buf[4096];
-	bool filtered;
-	struct call c;
+	struct door *d = find_door(pid);
+	char path[32], buf[4096];
 
-	snprintf(path, sizeof(path), "%d/task/%d/status", (int)pid, (int)tid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
-		return false;
-	filtered = parse_field(buf, "Seccomp") != 0;
-	snprintf(path, sizeof(path), "%d/task/%d/syscall", (int)pid,
-	    (int)tid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
-		return false;
-	c = parse_call(buf);
-	switch (c.kind) {
-	case CALL_NONE:
-	case CALL_ACCEPT:
-	case CALL_WAIT:
-		return true;
-	case CALL_READ:
-		return !is_foreign(tid, c.fd);
-	case CALL_POLL:
-	case CALL_SLEEP:
-	case CALL_FUTEX:
-		return !filtered;
-	default:
-		return false;
+	if (d != NULL && !d->open)
+		return d;
+	snprintf(path, sizeof(path), "%d/status", (int)pid);
+	if (!observe_serves(pid) || proc_read(path, buf, sizeof(buf)) <= 0 ||
+	    !parse_is_user(buf, getuid()))
+		return NULL;
+	return make_door(pid);
+}
+
+static enum door_state
+worse(enum door_state a, enum door_state b)
+{
+	if (a == DOOR_CLOSED || b == DOOR_CLOSED)
+		return a == DOOR_CLOSED ? b : a;
+	return a > b ? a : b;
+}
+
+/* All of them are followed before any is said to be closed. */
+static enum door_state
+check_tree(struct door *d)
+{
+	enum door_state state = DOOR_CLOSED;
+	pid_t tree[TREE_MAX], root = d->pid;
+	int i, n = proc_tree(root, tree, TREE_MAX);
+
+	if (n <= 0 || n == TREE_MAX)
+		return DOOR_REFUSED;
+	for (i = 0; i < n; i++) {
+		if (i > 0 && (d = descendant_door(tree[i])) == NULL)
+			continue;
+		d->root = root;
+		d->orphaned = false;
+		state = worse(state, check_process(d));
+	}
+	return state;
+}
+
+
+/* Those that are kept in that way go on; a held one as if it began anew. */
+static void
+release(struct door *d, enum following kept, bool anew)
+{
+	struct task *t, *next;
+
+	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next) {
+		if (t->following != kept)
+			continue;
+		if (d->open)
+			task_let_go(t, 0);
+		else if (anew)
+			task_begin_anew(t);
+		else
+			task_release(t);
 	}
 }
 
-/*
- * Seizes a task, unless it has just ended, or is a new one of a task that is
- * followed: that is ours already. Returns 0, or -1: it cannot be.
- */
-static int
-seize_task(struct door *d, pid_t tid)
+/* Paused ones of the worker go on, if they have been that since then. */
+static void
+end_pauses(pid_t root, uint64_t since)
 {
-	char path[64], buf[4096];
+	struct door *d, *next;
 
-	if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)OPTIONS) == 0)
-		return add_task(d, tid) != NULL ? 0 : -1;
-	if (errno == ESRCH)
-		return 0;
-	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)d->pid, (int)tid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
-	    strchr("XZ", parse_state(buf)) != NULL)
-		return 0;
-	snprintf(path, sizeof(path), "%d/task/%d/status", (int)d->pid,
-	    (int)tid);
-	return proc_read(path, buf, sizeof(buf)) > 0 &&
-	    parse_field(buf, "TracerPid") == (long)getpid() &&
-	    add_task(d, tid) != NULL ? 0 : -1;
+	RB_FOREACH_SAFE(d, door_tree, &doors, next) {
+		if (d->root == root && d->paused != 0 && d->paused <= since) {
+			d->paused = 0;
+			release(d, TASK_PAUSED, false);
+		}
+	}
+}
+
+void
+door_go_on(pid_t pid)
+{
+	end_pauses(pid, UINT64_MAX);
 }
 
 enum door_state
 door_check(pid_t pid)
 {
 	struct door *d = find_door(pid);
-	int tids[TASKS_MAX], i, n;
-	bool closed = true;
-	struct task *t;
 
-	if (d == NULL || d->open || d->broken ||
-	    (n = proc_tasks(pid, tids, TASKS_MAX)) == -1)
+	if (d == NULL || d->open)
 		return DOOR_REFUSED;
-	if (d->stops > STOPS_LEAST &&
-	    d->stops * STOP_COST * STOPS_SHARE > loop_now() - d->closed)
-		return DOOR_TIRED;
-	for (i = 0; i < n; i++) {
-		t = find_task(tids[i]);
-		if (t == NULL && seize_task(d, tids[i]) == -1)
-			return DOOR_REFUSED;
-		if (t != NULL && t->following != TASK_SEIZED)
-			continue;
-		closed = false;
-		if (may_interrupt(pid, tids[i]))
-			ptrace(PTRACE_INTERRUPT, tids[i], NULL, NULL);
-	}
-	return closed ? DOOR_CLOSED : DOOR_CLOSING;
+	end_pauses(pid, loop_now() - PAUSE_MAX);
+	return check_tree(d);
 }
 
 enum door_state
 door_close(pid_t pid)
 {
-	struct door *d = find_door(pid);
+	struct door *d = make_door(pid);
 
-	if (d == NULL && (d = calloc(1, sizeof(*d))) != NULL) {
-		d->pid = pid;
-		TAILQ_INIT(&d->tasks);
-		TAILQ_INSERT_HEAD(&doors, d, entry);
-	}
-	if (d == NULL)
-		return DOOR_REFUSED;
-	d->open = false;
-	d->stops = 0;
-	d->closed = loop_now();
-	return door_check(pid);
+	return d != NULL ? check_tree(d) : DOOR_REFUSED;
 }
 
 void
-door_open(pid_t pid, int signo)
+door_tell(pid_t pid, int signo)
 {
 	struct door *d = find_door(pid);
-	struct task *t, *next;
 
-	if (signo != 0)
-		kill(pid, signo);
+	kill(pid, signo);
 	if (d == NULL)
 		return;
-	d->open = true;
-	/* The last of them takes the door with it. */
-	for (t = TAILQ_FIRST(&d->tasks); t != NULL; t = next) {
-		next = TAILQ_NEXT(t, of_door);
-		if (t->following == TASK_HELD) {
-			skip_call(t->tid, EINTR);
-			let_go(t, 0);
+	/* Those of others hear of it from the first process, if at all. */
+	release(d, TASK_HELD, true);
+	release(d, TASK_PAUSED, true);
+}
+
+bool
+door_admit(pid_t pid)
+{
+	struct door *d;
+	struct task *t;
+
+	RB_FOREACH(d, door_tree, &doors) {
+		if (d->root != pid || d->open)
+			continue;
+		TAILQ_FOREACH(t, &d->tasks, of_door) {
+			if (t->admitted)
+				return true;
+			if (t->following == TASK_HELD) {
+				t->admitted = true;
+				task_release(t);
+				return true;
+			}
 		}
 	}
+	return false;
+}
+
+/* The last task to be let go takes the door with it. */
+static void
+open_door(struct door *d)
+{
+	struct task *t, *next;
+
+	d->open = true;
+	d->orphaned = false;
+	for (t = TAILQ_FIRST(&d->tasks); t != NULL; t = next) {
+		next = TAILQ_NEXT(t, of_door);
+		if (t->following == TASK_HELD || t->following == TASK_PAUSED)
+			task_let_go(t, 0);
+	}
+}
+
+void
+door_open(pid_t pid)
+{
+	struct door *d, *next;
+
+	RB_FOREACH_SAFE(d, door_tree, &doors, next) {
+		if (d->root == pid && !d->open) {
+			if (TAILQ_EMPTY(&d->tasks))
+				door_drop(d);
+			else
+				open_door(d);
+		}
+	}
+}
+
+void
+door_open_orphans(void)
+{
+	struct door *d, *next;
+
+	RB_FOREACH_SAFE(d, door_tree, &doors, next) {
+		if (d->orphaned)
+			door_open(d->pid);
+	}
+}
+
+bool
+door_is_closed(pid_t pid)
+{
+	const struct door *d = find_door(pid);
+
+	return d != NULL && !d->open;
+}
+
+bool
+door_is_over(pid_t pid, const uint64_t *inodes, int n)
+{
+	const struct door *d = find_door(pid);
+	int i;
+
+	for (i = 0; i < n && d != NULL && !d->open; i++) {
+		if (!served_is_over(d, inodes[i]))
+			return false;
+	}
+	return d != NULL && !d->open;
+}
+
+bool
+door_is_held(pid_t pid)
+{
+	bool held = false;
+	struct door *d;
+	struct task *t;
+
+	RB_FOREACH(d, door_tree, &doors) {
+		if (d->root != pid)
+			continue;
+		TAILQ_FOREACH(t, &d->tasks, of_door) {
+			if (t->following == TASK_HELD)
+				held = true;
+			else if (!proc_sleeps(d->pid, t->tid))
+				return false;
+		}
+	}
+	return held;
 }

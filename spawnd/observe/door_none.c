@@ -25,10 +25,34 @@ door_check(pid_t pid)
 }
 
 void
-door_open(pid_t pid, int signo)
+door_tell(pid_t pid, int signo)
 {
 	(void)pid;
 	(void)signo;
+}
+
+bool
+door_admit(pid_t pid)
+{
+	(void)pid;
+	return false;
+}
+
+void
+door_go_on(pid_t pid)
+{
+	(void)pid;
+}
+
+void
+door_open(pid_t pid)
+{
+	(void)pid;
+}
+
+void
+door_open_orphans(void)
+{
 }
 
 bool
@@ -44,4 +68,27 @@ pid_t
 door_came(void)
 {
 	return 0;
+}
+
+bool
+door_is_closed(pid_t pid)
+{
+	(void)pid;
+	return false;
+}
+
+bool
+door_is_over(pid_t pid, const uint64_t *inodes, int n)
+{
+	(void)pid;
+	(void)inodes;
+	(void)n;
+	return false;
+}
+
+bool
+door_is_held(pid_t pid)
+{
+	(void)pid;
+	return false;
 }

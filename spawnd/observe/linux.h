@@ -45,8 +45,8 @@ struct call {
 	enum {
 		CALL_NONE,		/* it runs */
 		CALL_FOREIGN,		/* it cannot be known */
-		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_POLL, CALL_EPOLL,
-		CALL_FUTEX,
+		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_WRITE,
+		CALL_POLL, CALL_EPOLL, CALL_FUTEX,
 		CALL_SLEEP, CALL_WAIT	/* nanosleep(2), wait(2) */
 	}		 kind;
 	int		 fd;			/* the first argument; or -1 */
@@ -87,8 +87,10 @@ int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
 int	 proc_tree(pid_t pid, pid_t *list, int n);
 /* A cheap test before proc_view(): does the main thread wait in accept? */
 bool	 proc_accepts(pid_t pid, uint64_t inode);
-/* Does the process catch that signal? */
-bool	 proc_catches(pid_t pid, int signo);
+/* Does a task of a process sleep, and can be woken by a signal? */
+bool	 proc_sleeps(pid_t pid, pid_t tid);
+/* Does the process catch that signal, and has it a seccomp filter? */
+void	 proc_traits(pid_t pid, int signo, bool *catches, bool *filtered);
 /* The children of a process, at most n. Returns how many, or -1. */
 int	 proc_children(pid_t pid, pid_t *list, int n);
 /*
@@ -117,6 +119,10 @@ uint64_t proc_socket(pid_t tid, int fd);
 /* parse_linux.c: the texts of /proc */
 /* Does a call of that number accept a connection? */
 bool	 parse_is_accept(long call);
+/* Does it read from a descriptor; write to one; or wait for one, or read? */
+bool	 parse_is_read(long call);
+bool	 parse_is_write(long call);
+bool	 parse_waits(long call);
 /* What /proc/PID/syscall says. */
 struct call parse_call(const char *text);
 /*
@@ -143,12 +149,40 @@ uint64_t parse_pss(const char *text);
  * Returns how many bytes it took: the last pid may be cut off.
  */
 size_t	 parse_pids(const char *text, pid_t *list, int *n, int max);
+/* The set in such a line, as SigPnd has it: bit 0 is signal 1; 0: none. */
+uint64_t parse_mask(const char *text, const char *name);
 /* Does the SigCgt line of /proc/PID/status have that signal? */
 bool	 parse_caught(const char *text, int signo);
 /* Is one of its four user ids that one, or not to be seen? */
 bool	 parse_has_uid(const char *text, uid_t uid);
+/* Are all four that one? */
+bool	 parse_is_user(const char *text, uid_t uid);
 /* A line of an epoll's fdinfo; false: it tells of no descriptor. */
 bool	 parse_watched(const char *line, uint64_t *inode, uint32_t *events);
+
+/* Of the connections that were found, at least one ... */
+struct accepted {
+	bool		 unread;		/* has bytes not read yet */
+	bool		 alive;			/* still has a client */
+};
+
+/* observe_linux.c: what looks at workers share */
+/* What keeps us from knowing; logged when it begins and when it is over. */
+enum fault { FAULT_SOCKETS, FAULT_PROC, NFAULTS };
+/* It is met now, with that errno; or it is not any more. */
+void	 fault_met(enum fault f, pid_t pid, uint64_t now);
+void	 fault_gone(enum fault f, uint64_t now);
+/* As diag_accepted(), of inodes without the listen socket's. */
+int	 look_accepted(uint64_t *inodes, int n, struct accepted *what,
+	    uint64_t now);
+/*
+ * The sockets of a process or tree without the listen socket; *listens: the
+ * process holds that, too. Returns 0, or -1 with errno set: there may be more.
+ */
+int	 look_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n,
+	    bool *listens);
+/* The cpu time that was used for us, in microseconds. */
+uint64_t look_spent(void);
 
 /* keepalive_linux.c: is a kept-open connection in use? */
 /*
@@ -192,11 +226,6 @@ int	 netlink_ask(const void *body, size_t size, bool dump,
 /* diag_linux.c: what NETLINK_SOCK_DIAG knows of the listen socket */
 /* Opens it for the listen socket fd, before the jail. Returns 0 or -1. */
 int	 diag_open(int fd);
-/* Of the connections that were found, at least one ... */
-struct accepted {
-	bool		 unread;		/* has bytes not read yet */
-	bool		 alive;			/* still has a client */
-};
 /*
  * Which of these socket inodes are accepted connections of the listen
  * socket? They are moved to the front. Returns how many, or -1 with errno

@@ -51,6 +51,7 @@ struct probe_state {
 	uint64_t	 connection;		/* one that it held */
 	uint64_t	 held_since;		/* usec */
 	uint64_t	 held;			/* the sum of all of them */
+	uint64_t	 underway;		/* since then one is; 0: none */
 	struct activity	 activity;		/* the last one */
 	bool		 examined;		/* it still may stand */
 	bool		 expensive;		/* the last look took long */
@@ -96,6 +97,13 @@ enum readiness observe_readiness(pid_t pid, uint64_t age, uint64_t now,
  */
 void	 observe_activity(pid_t pid, int signo, uint64_t keep_idle,
 	    uint64_t now, struct probe_state *s, struct activity *x);
+/*
+ * The same of a worker whose door is closed, which is the process and its
+ * descendants together. A connection that the worker has answered counts as
+ * quiet at once. Busy with none: one is on its way between two processes.
+ */
+void	 observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
+	    struct probe_state *s, struct activity *x);
 /* A connection that the process or one of its descendants holds; or 0. */
 uint64_t observe_connection(pid_t pid);
 /* The resident memory of its whole tree in bytes; 0: unknown. */
@@ -120,6 +128,7 @@ void	 observe_waiting(bool half_open, struct queue *q);
  * many sockets. What is not known is LOAD_UNKNOWN, never 0.
  */
 void	 observe_load(bool busy, struct load *l);
+#define CHILDREN_MAX	4096	/* of our own, that are looked at */
 /*
  * The pids of our own children, at most n, without the looker. Returns how
  * many, or -1.
@@ -131,6 +140,8 @@ void	 observe_reaped(pid_t pid);
 void	 observe_close(void);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
+/* Does a task of the worker wait in accept(2) of the listen socket? */
+bool	 observe_accepts(pid_t pid);
 /* Does a process of another user trace it, as root's debugger does? */
 bool	 observe_inspected(pid_t pid);
 /*
@@ -220,25 +231,49 @@ bool	 end_await(pid_t child, int *status, int ms);
 /* Why no process can be kept from connections here; NULL: it can. */
 const char *door_refused(void);
 /*
- * Keeps a child from new connections of the listen socket, and leaves it those
- * that it has, until door_open(). door_check() goes on with that: call it every
- * few milliseconds until the door is closed.
+ * Keeps a worker, which is that child and its descendants, from new connections
+ * of the listen socket, and leaves it those that it has, until door_open().
+ * door_check() goes on with that: call it every few milliseconds.
  */
 enum door_state door_close(pid_t pid);
 enum door_state door_check(pid_t pid);
 /*
- * Leaves the process alone again. signo: sends it that signal first, so that it
- * meets the signal before it can accept a connection; 0: none.
+ * Sends the first process of a worker whose door is closed a signal, which it
+ * meets before it can accept a connection or read a request. The door stays
+ * closed; what others of it are told by the first they meet in the same way.
  */
-void	 door_open(pid_t pid, int signo);
+void	 door_tell(pid_t pid, int signo);
+/*
+ * One of its tasks that waits at the door may accept a connection. Returns
+ * false if none does.
+ */
+bool	 door_admit(pid_t pid);
+/*
+ * A task that has answered a request stays where it waits for the next one
+ * until the worker was looked at: this lets it go on.
+ */
+void	 door_go_on(pid_t pid);
+/* Leaves the worker alone again. */
+void	 door_open(pid_t pid);
+/* The same for all whose worker is gone, and that were not closed anew. */
+void	 door_open_orphans(void);
 /*
  * waitid(2) has told of a child or a traced task: it has stopped, with that
  * si_status, or has ended and was reaped. Returns true if only the door is
  * concerned; else *status is what it would be without a tracer.
  */
 bool	 door_take(pid_t tid, bool stopped, int *status);
-/* The process of a task that is held since the last call of this; or 0. */
+/* The worker of a task that waits since the last call of this; or 0. */
 pid_t	 door_came(void);
+/* Is the door of that process closed? */
+bool	 door_is_closed(pid_t pid);
+/*
+ * Was the end of an answer the last thing that the process did on each of
+ * these n connections?
+ */
+bool	 door_is_over(pid_t pid, const uint64_t *inodes, int n);
+/* Does a task of the worker wait at the door, and does no other run? */
+bool	 door_is_held(pid_t pid);
 
 /* usage_linux.c, usage_none.c: the same names on every system */
 /*
@@ -246,6 +281,9 @@ pid_t	 door_came(void);
  * Returns how many, or -1: unknown.
  */
 int	 usage_connections(uint64_t **inodes);
+/* Counts which of the sockets of one process are accepted connections. */
+void	 usage_process(pid_t pid, const uint64_t *inodes, int n,
+	    struct usage *u);
 /*
  * Adds up a worker's processes. inodes are the n accepted connections, -1:
  * unknown. Returns 0, or -1 if the process cannot be seen.

@@ -26,11 +26,6 @@
 #define FAULT_PAUSE	USEC	/* without one: it is over */
 #define EXPENSIVE	UINT64_C(1000)	/* usec of cpu for one look */
 #define LOOK_SHARE	20		/* expensive ones take 1/20 at most */
-#define EXAM_SHARE	10
-#define EXAM_CREDIT	UINT64_C(20000)
-
-/* What keeps us from knowing; logged when it begins and when it is over. */
-enum fault { FAULT_SOCKETS, FAULT_PROC, NFAULTS };
 
 static struct {
 	bool		 on;
@@ -55,7 +50,7 @@ explain(enum fault f, int error)
 	}
 }
 
-static void
+void
 fault_met(enum fault f, pid_t pid, uint64_t now)
 {
 	int error = errno;
@@ -74,7 +69,7 @@ fault_met(enum fault f, pid_t pid, uint64_t now)
 }
 
 /* Keeps a fault that comes and goes from filling the log. */
-static void
+void
 fault_gone(enum fault f, uint64_t now)
 {
 	if (!faults[f].on || now - faults[f].last < FAULT_PAUSE)
@@ -86,12 +81,9 @@ fault_gone(enum fault f, uint64_t now)
 		log_info("workers: can be inspected again");
 }
 
-/*
- * As diag_accepted(), which is not asked about a process that holds no socket
- * but the listen socket: that one is not among the inodes.
- */
-static int
-find_accepted(uint64_t *inodes, int n, struct accepted *what, uint64_t now)
+/* diag_accepted() is not asked about a process that has no such socket. */
+int
+look_accepted(uint64_t *inodes, int n, struct accepted *what, uint64_t now)
 {
 	*what = (struct accepted){ .unread = false };
 	if (n == 0)
@@ -149,12 +141,8 @@ raise_oom(pid_t pid, struct probe_state *s)
 	s->oom_done = proc_write(path, oom_score) == 0;
 }
 
-/*
- * The sockets of a process or tree without the listen socket; *listens: the
- * process holds that, too. Returns 0, or -1 with errno set: there may be more.
- */
-static int
-other_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n, bool *listens)
+int
+look_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n, bool *listens)
 {
 	int i = 0, r = proc_sockets(pid, tree, inodes, n, SOCKETS_MAX);
 
@@ -178,16 +166,15 @@ holds_connection(pid_t pid, uint64_t now)
 	bool listens, whole;
 	int n;
 
-	whole = other_sockets(pid, true, inodes, &n, &listens) == 0;
-	n = find_accepted(inodes, n, &what, now);
+	whole = look_sockets(pid, true, inodes, &n, &listens) == 0;
+	n = look_accepted(inodes, n, &what, now);
 	if (n > 0)
 		return READY_YES;
 	return n == 0 && whole ? READY_NO : READY_UNKNOWN;
 }
 
-/* The cpu time that was used for us, in microseconds. */
-static uint64_t
-spent(void)
+uint64_t
+look_spent(void)
 {
 	struct timespec ts;
 
@@ -246,162 +233,13 @@ observe_readiness(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 	raise_oom(pid, s);
 	if (s->expensive && now < again)
 		return READY_UNKNOWN;
-	before = spent();
+	before = look_spent();
 	found = look_at_tree(pid, age, now, s);
-	cost = spent() - before;
+	cost = look_spent() - before;
 	s->expensive = cost >= EXPENSIVE;
 	if (s->expensive)
 		again = now + cost * LOOK_SHARE;
 	return found;
-}
-
-#define ANY_CPU	UINT64_MAX	/* a stop and its end use some */
-
-/*
- * Have its connections been kept open for long enough without a request?
- * waits: the worker waits for its clients now.
- */
-static bool
-note_quiet(const struct view *v, bool waits, uint64_t keep_idle, uint64_t now,
-    struct probe_state *s)
-{
-	bool still = v->stopped ? waits && s->quiet_since != 0 : waits &&
-	    (s->quiet_cpu == ANY_CPU || s->quiet_cpu == v->cpu);
-
-	s->quiet_cpu = v->stopped ? ANY_CPU : v->cpu;
-	if (!still)
-		s->quiet_since = 0;
-	else if (s->quiet_since == 0)
-		s->quiet_since = now;
-	return still && keep_idle != 0 && now - s->quiet_since >= keep_idle;
-}
-
-/* The worker holds n connections: since when, and are they in use? */
-static void
-connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
-    bool unread, uint64_t keep_idle, uint64_t now, struct probe_state *s,
-    struct activity *x)
-{
-	uint64_t sum = 0;
-	bool waits;
-	int i;
-
-	for (i = 0; i < n; i++)
-		sum += inodes[i];
-	if (inodes[0] != s->connection) {
-		s->connection = inodes[0];
-		s->held_since = now;
-	}
-	if (sum != s->held) {
-		s->held = sum;
-		s->quiet_since = 0;
-	}
-	/* A stopped process shows the call that it will go on with. */
-	waits = !unread && keepalive_is_quiet(pid, v, inodes, n);
-	x->active_since_last = waits && !v->stopped && keep_idle != 0 &&
-	    s->quiet_cpu != ANY_CPU && s->quiet_cpu != v->cpu;
-	x->holds = note_quiet(v, waits, keep_idle, now, s) ? HOLDS_QUIET :
-	    HOLDS_BUSY;
-	x->sleeping = x->holds == HOLDS_QUIET;
-	x->connection = s->connection;
-	x->age = now - s->held_since;
-}
-
-/* Has the process no live task any more? Keeps errno. */
-static bool
-is_ending(pid_t pid)
-{
-	int error = errno;
-	struct view v;
-	bool ending = proc_view(pid, listener, false, &v) == 0 && v.tasks == 0;
-
-	errno = error;
-	return ending;
-}
-
-/*
- * If we stopped it and died, would it stay stopped? The kernel continues only
- * a process group of our session, when that becomes an orphan.
- */
-static bool
-is_away(pid_t pid)
-{
-	return getsid(pid) != getsid(0) || getpgid(pid) == getpgid(0);
-}
-
-static void
-examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
-    struct activity *x)
-{
-	uint64_t inodes[SOCKETS_MAX];
-	bool away = is_away(pid), listens, kept, whole;
-	struct accepted what;
-	struct view v;
-	int n;
-
-	if (proc_view(pid, listener, false, &v) == -1) {
-		fault_met(FAULT_PROC, pid, now);
-		return;
-	}
-	if (v.tasks == 0) {
-		s->over = true;
-		return;
-	}
-	x->frozen = v.stopped;
-	x->threaded = v.tasks > 1;
-	x->is_event_loop = v.looping && !v.accepting;
-	whole = other_sockets(pid, false, inodes, &n, &listens) == 0;
-	if (whole)
-		fault_gone(FAULT_PROC, now);
-	else if (!is_ending(pid))
-		fault_met(FAULT_PROC, pid, now);
-	/* No table has a TCP connection that was reset. */
-	kept = s->connection != 0 && proc_is_among(s->connection, inodes, n);
-	n = find_accepted(inodes, n, &what, now);
-	/* A job in the background keeps what its starter had open. */
-	if (n > 0 && !listens && !what.alive)
-		n = 0;
-	if (n == 0 && kept && listens)
-		inodes[n++] = s->connection;
-	if (n > 0) {
-		connected(pid, &v, inodes, n, what.unread || !whole,
-		    away ? 0 : keep_idle, now, s, x);
-	} else if (n == 0 && whole && !away) {
-		s->connection = 0;
-		x->holds = HOLDS_NOTHING;
-		/* Ruby acts on USR1 only when the next request comes. */
-		x->sleeping = v.accepting && v.tasks == 1;
-		x->is_master = v.child != 0 && !v.accepting &&
-		    observe_serves(v.child);
-	}
-}
-
-/*
- * Where many or expensive looks would take too large a share of the time, a
- * worker that was busy a moment ago is taken to be busy still.
- */
-void
-observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
-    struct probe_state *s, struct activity *x)
-{
-	static uint64_t again;
-	uint64_t before = spent();
-
-	if (now + EXAM_CREDIT < again && s->examined) {
-		*x = s->activity;
-		return;
-	}
-	*x = (struct activity){ .holds = HOLDS_UNKNOWN };
-	x->catches = proc_catches(pid, signo);
-	examine(pid, keep_idle, now, s, x);
-	if (again < now)
-		again = now;
-	again += (spent() - before) * EXAM_SHARE;
-	s->examined = !x->frozen && (x->holds == HOLDS_BUSY ||
-	    x->holds == HOLDS_UNKNOWN);
-	s->activity = *x;
-	/* A repeated answer does not know. */
-	s->activity.active_since_last = false;
 }
 
 void
@@ -449,8 +287,16 @@ observe_serves(pid_t pid)
 	 * connection: a process that holds no more than that ends with its
 	 * request, or is a job that the program has put in the background.
 	 */
-	(void)other_sockets(pid, false, inodes, &n, &listens);
+	(void)look_sockets(pid, false, inodes, &n, &listens);
 	return listens;
+}
+
+bool
+observe_accepts(pid_t pid)
+{
+	struct view v;
+
+	return proc_view(pid, listener, true, &v) == 0 && v.accepting;
 }
 
 uint64_t

@@ -40,6 +40,17 @@ observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	*x = (struct activity){ .holds = HOLDS_UNKNOWN, .catches = true };
 }
 
+void
+observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
+    struct probe_state *s, struct activity *x)
+{
+	(void)pid;
+	(void)keep_idle;
+	(void)now;
+	(void)s;
+	*x = (struct activity){ .holds = HOLDS_UNKNOWN };
+}
+
 uint64_t
 observe_connection(pid_t pid)
 {
@@ -103,6 +114,13 @@ observe_reaped(pid_t pid)
 void
 observe_close(void)
 {
+}
+
+bool
+observe_accepts(pid_t pid)
+{
+	(void)pid;
+	return false;
 }
 
 bool

@@ -77,6 +77,14 @@ is_read(long call)
 	    call == SYS_recvfrom || call == SYS_recvmsg;
 }
 
+static bool
+is_write(long call)
+{
+	return call == SYS_write || call == SYS_writev ||
+	    call == SYS_sendto || call == SYS_sendmsg ||
+	    call == SYS_sendfile;
+}
+
 /* What threads wait for each other in. */
 static bool
 is_futex(long call)
@@ -131,6 +139,24 @@ is_endless(long call, unsigned long limit)
 	return is_epoll(call) && (limit & 0x80000000U) != 0;
 }
 
+bool
+parse_waits(long call)
+{
+	return is_read(call) || is_poll(call);
+}
+
+bool
+parse_is_read(long call)
+{
+	return is_read(call);
+}
+
+bool
+parse_is_write(long call)
+{
+	return is_write(call);
+}
+
 struct call
 parse_call(const char *text)
 {
@@ -148,6 +174,8 @@ parse_call(const char *text)
 		c.kind = CALL_ACCEPT;
 	else if (is_read(n))
 		c.kind = CALL_READ;
+	else if (is_write(n))
+		c.kind = CALL_WRITE;
 	else if (is_epoll(n))
 		c.kind = CALL_EPOLL;
 	else if (is_poll(n))
@@ -284,28 +312,55 @@ parse_pids(const char *text, pid_t *list, int *n, int max)
 	return (size_t)(s - text);
 }
 
+uint64_t
+parse_mask(const char *text, const char *name)
+{
+	size_t len = strlen(name);
+	const char *s = text;
+
+	/* The first line is the program's name for itself. */
+	while ((s = strchr(s, '\n')) != NULL) {
+		s++;
+		if (strncmp(s, name, len) == 0 && s[len] == ':')
+			return strtoull(s + len + 1, NULL, 16);
+	}
+	return 0;
+}
+
 bool
 parse_caught(const char *text, int signo)
 {
-	const char *s = strstr(text, "\nSigCgt:");
-	unsigned long long mask;
+	return signo >= 1 && signo <= 64 &&
+	    (parse_mask(text, "SigCgt") >> (signo - 1) & 1) != 0;
+}
 
-	if (s == NULL || signo < 1 || signo > 64)
-		return false;
-	mask = strtoull(s + strlen("\nSigCgt:"), NULL, 16);
-	return (mask >> (signo - 1) & 1) != 0;
+/* The four user ids of /proc/PID/status. */
+static bool
+read_uids(const char *text, unsigned int u[4])
+{
+	static const char key[] = "\nUid:";
+	const char *s = strstr(text, key);
+
+	return s != NULL && sscanf(s + sizeof(key) - 1, "%u %u %u %u", &u[0],
+	    &u[1], &u[2], &u[3]) == 4;
+}
+
+bool
+parse_is_user(const char *text, uid_t uid)
+{
+	unsigned int u[4];
+
+	return read_uids(text, u) && u[0] == uid && u[1] == uid &&
+	    u[2] == uid && u[3] == uid;
 }
 
 bool
 parse_has_uid(const char *text, uid_t uid)
 {
-	static const char key[] = "\nUid:";
-	const char *s = strstr(text, key);
 	unsigned int u[4];
 	size_t i;
 
-	if (s == NULL || sscanf(s + sizeof(key) - 1, "%u %u %u %u", &u[0],
-	    &u[1], &u[2], &u[3]) != 4)
+	if (!read_uids(text, u))
 		return true;	/* what cannot be known is nobody else's */
 	for (i = 0; i < 4; i++) {
 		if (u[i] == uid)

@@ -387,13 +387,27 @@ proc_tree(pid_t pid, pid_t *list, int max)
 }
 
 bool
-proc_catches(pid_t pid, int signo)
+proc_sleeps(pid_t pid, pid_t tid)
+{
+	char path[64], buf[512], state;
+	uint64_t ticks;
+
+	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)pid, (int)tid);
+	return proc_read(path, buf, sizeof(buf)) > 0 &&
+	    parse_stat(buf, &state, &ticks) == 0 && state == 'S';
+}
+
+void
+proc_traits(pid_t pid, int signo, bool *catches, bool *filtered)
 {
 	char path[32], buf[4096];
 
+	*catches = *filtered = false;
 	snprintf(path, sizeof(path), "%d/status", (int)pid);
-	return proc_read(path, buf, sizeof(buf)) > 0 &&
-	    parse_caught(buf, signo);
+	if (proc_read(path, buf, sizeof(buf)) <= 0)
+		return;
+	*catches = parse_caught(buf, signo);
+	*filtered = parse_field(buf, "Seccomp") > 0;
 }
 
 /*

@@ -1,21 +1,42 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The registers of a traced task at the entry of a system call: one file for
- * each architecture, chosen by the build.
+ * The registers of a traced task at a system call: one file for each
+ * architecture, chosen by the build.
  */
 #ifndef OBSERVE_SKIP_H
 #define OBSERVE_SKIP_H
 
 #include <sys/types.h>
 
-/* skip_ARCH_linux.c */
+#include <stdbool.h>
+
+/*
+ * What the kernel itself puts in place of EINTR where a call is to begin anew
+ * once signals are dealt with; see signal(7). No header for programs has it.
+ */
+#define SKIP_RESTART	512
+
+/* skip_ARCH_linux.c; each returns 0, or -1 with errno set. */
 /* The AUDIT_ARCH of tasks whose calls can be skipped; 0: there are none. */
 unsigned int skip_arch(void);
 /*
- * Makes the system call that a task is about to enter return -error instead of
- * being carried out; the task is in the ptrace(2) stop of its entry. Returns
- * 0, or -1 with errno set.
+ * The task is in the stop of a call's entry: the call will not be carried out.
+ * filtered: the task has a seccomp filter, which sees what is made of it, so
+ * that it stays the same call, of descriptor -1.
  */
-int	 skip_call(pid_t tid, int error);
+int	 skip_call(pid_t tid, bool filtered);
+/*
+ * The task is in the stop of the exit of that call, of that number and first
+ * argument: it returns -error. With SKIP_RESTART that must be followed by
+ * PTRACE_INTERRUPT, since only a task that looks for signals heeds it.
+ */
+int	 skip_answer(pid_t tid, long call, unsigned long argument, int error);
+/* Can skip_restart() be used here? */
+bool	 skip_restarts(void);
+/*
+ * The task is in the stop that a PTRACE_INTERRUPT has caused. If it slept in a
+ * call that fails or goes on otherwise for that reason, this begins anew.
+ */
+int	 skip_restart(pid_t tid);
 
 #endif

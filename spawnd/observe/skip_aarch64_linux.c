@@ -6,9 +6,12 @@
 #include <linux/audit.h>
 
 #include <elf.h>
+#include <errno.h>
 #include <stdint.h>
 
 #include "observe/skip.h"
+
+#define REGISTERS	34	/* user_pt_regs: x0 to x30, sp, pc, pstate */
 
 unsigned int
 skip_arch(void)
@@ -16,20 +19,54 @@ skip_arch(void)
 	return AUDIT_ARCH_AARCH64;
 }
 
-int
-skip_call(pid_t tid, int error)
+static int
+set_number(pid_t tid, int number)
 {
-	uint64_t r[34];		/* user_pt_regs: x0 to x30, sp, pc, pstate */
-	struct iovec regs = { .iov_base = r, .iov_len = sizeof(r) };
-	int none = -1;
-	struct iovec call = { .iov_base = &none, .iov_len = sizeof(none) };
+	struct iovec v = { .iov_base = &number, .iov_len = sizeof(number) };
 
-	/* The number first: the kernel answers a call of -1 by itself. */
-	if (ptrace(PTRACE_SETREGSET, tid, (void *)NT_ARM_SYSTEM_CALL,
-	    &call) == -1 ||
-	    ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &regs) == -1)
+	return ptrace(PTRACE_SETREGSET, tid, (void *)NT_ARM_SYSTEM_CALL,
+	    &v) == -1 ? -1 : 0;
+}
+
+static int
+set_x0(pid_t tid, uint64_t x0)
+{
+	uint64_t r[REGISTERS];
+	struct iovec v = { .iov_base = r, .iov_len = sizeof(r) };
+
+	if (ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &v) == -1)
 		return -1;
-	r[0] = 0 - (uint64_t)error;
-	return ptrace(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS,
-	    &regs) == -1 ? -1 : 0;
+	r[0] = x0;
+	return ptrace(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS, &v) == -1 ?
+	    -1 : 0;
+}
+
+int
+skip_call(pid_t tid, bool filtered)
+{
+	return filtered ? set_x0(tid, UINT64_MAX) : set_number(tid, -1);
+}
+
+/* The kernel has kept the argument, for a call that begins anew. */
+int
+skip_answer(pid_t tid, long call, unsigned long argument, int error)
+{
+	(void)argument;
+	return set_number(tid, (int)call) == -1 ? -1 :
+	    set_x0(tid, 0 - (uint64_t)error);
+}
+
+/* The kernel has decided how the call goes on before the task stops. */
+bool
+skip_restarts(void)
+{
+	return false;
+}
+
+int
+skip_restart(pid_t tid)
+{
+	(void)tid;
+	errno = ENOSYS;
+	return -1;
 }

@@ -1,14 +1,40 @@
 /* SPDX-License-Identifier: ISC */
 /* Skipping a system call on x86-64: its number is in orig_rax. */
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
 
 #include <linux/audit.h>
 
 #include <elf.h>
+#include <errno.h>
 
 #include "observe/skip.h"
+
+/* Of the kernel's own numbers, see SKIP_RESTART. */
+#define NO_HANDLER	514	/* anew, if no handler was run */
+#define RESTART_BLOCK	516	/* by restart_syscall(2) */
+
+typedef unsigned long long word;
+
+static int
+get(pid_t tid, struct user_regs_struct *r)
+{
+	struct iovec v = { .iov_base = r, .iov_len = sizeof(*r) };
+
+	return ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &v) == -1 ?
+	    -1 : 0;
+}
+
+static int
+set(pid_t tid, struct user_regs_struct *r)
+{
+	struct iovec v = { .iov_base = r, .iov_len = sizeof(*r) };
+
+	return ptrace(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS, &v) == -1 ?
+	    -1 : 0;
+}
 
 unsigned int
 skip_arch(void)
@@ -17,15 +43,52 @@ skip_arch(void)
 }
 
 int
-skip_call(pid_t tid, int error)
+skip_call(pid_t tid, bool filtered)
 {
 	struct user_regs_struct r;
-	struct iovec v = { .iov_base = &r, .iov_len = sizeof(r) };
 
-	if (ptrace(PTRACE_GETREGSET, tid, (void *)NT_PRSTATUS, &v) == -1)
+	if (get(tid, &r) == -1)
 		return -1;
-	r.orig_rax = (unsigned long long)-1;
-	r.rax = (unsigned long long)-(long long)error;
-	return ptrace(PTRACE_SETREGSET, tid, (void *)NT_PRSTATUS, &v) == -1 ?
-	    -1 : 0;
+	if (filtered)
+		r.rdi = (word)-1;
+	else
+		r.orig_rax = (word)-1;
+	return set(tid, &r);
+}
+
+int
+skip_answer(pid_t tid, long call, unsigned long argument, int error)
+{
+	struct user_regs_struct r;
+
+	if (get(tid, &r) == -1)
+		return -1;
+	r.orig_rax = (word)call;
+	r.rdi = argument;
+	r.rax = (word)-(long long)error;
+	return set(tid, &r);
+}
+
+bool
+skip_restarts(void)
+{
+	return true;
+}
+
+/*
+ * A time limit begins anew, too. What has been done in part tells how much of
+ * it, and is no error; only close(2) is done although it says EINTR.
+ */
+int
+skip_restart(pid_t tid)
+{
+	struct user_regs_struct r;
+
+	if (get(tid, &r) == -1)
+		return -1;
+	if ((long long)r.orig_rax < 0 || r.orig_rax == SYS_close ||
+	    (r.rax != (word)-EINTR && r.rax != (word)-RESTART_BLOCK))
+		return 0;
+	r.rax = (word)-NO_HANDLER;
+	return set(tid, &r);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How a busy worker goes: its door is closed, so that no new connection gets
- * in, and it serves those it has to the end, undisturbed. Once it holds none
- * it is sent the stop signal, or is killed if it has threads, as nothing is
- * lost with it. A worker that cannot be kept at its door, or would become slow
- * there, goes on as before, and is looked at again.
+ * How a worker goes that is busy, or leads other processes: its door is closed,
+ * so that no new connection gets in, and it serves those that it has to the
+ * end, undisturbed. Once nobody of it holds one that is in use, the first
+ * process is sent the stop signal, and the door stays closed until that is
+ * gone: whoever is told by it has nothing to lose either.
+ *
+ * A worker that cannot be kept at its door, or would become slow there, goes on
+ * as before, and is looked at again.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -17,7 +20,8 @@
 static void
 door_look_later(struct pool *p, struct slot *s, uint64_t now)
 {
-	uint64_t pause = POOL_DOOR_FIRST + (now - s->closed) / 8;
+	uint64_t since = s->term_sent ? s->told : s->closed;
+	uint64_t pause = POOL_DOOR_FIRST + (now - since) / 8;
 
 	slot_deadline(p, s, min64(slot_later(now, min64(pause,
 	    POOL_DOOR_LAST)), s->end_by));
@@ -57,12 +61,14 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
 		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
 		break;
 	case DOOR_TIRED:
-		door_go_back(p, s, POOL_DOOR_REST * (now - s->closed) +
-		    POOL_DOOR_LAST, now);
+		if (!s->term_sent)
+			door_go_back(p, s, POOL_DOOR_REST * (now - s->closed) +
+			    POOL_DOOR_LAST, now);
 		break;
 	case DOOR_CLOSED:
 		s->is_closed = true;
-		slot_push(p, s, POOL_CHECK_ACTIVITY);
+		if (!s->term_sent || now - s->told >= POOL_HEED)
+			slot_push(p, s, POOL_CHECK_TREE);
 		break;
 	case DOOR_CLOSING:
 		break;
@@ -75,33 +81,23 @@ door_active(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	const struct activity *x = &ev->activity;
 
-	s->busy = x->holds != HOLDS_NOTHING && x->holds != HOLDS_QUIET;
+	s->busy = x->holds == HOLDS_BUSY || x->holds == HOLDS_UNKNOWN;
 	if (x->holds == HOLDS_BUSY) {
 		s->connection = x->connection;
 		s->age = x->age;
-		/* A connection that is kept open may be in use for ever. */
-		if (x->active_since_last &&
-		    now - s->closed >= POOL_BUSY_LONG) {
-			s->no_door = true;
-			door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
-		}
-		return;
-	}
-	if (x->holds != HOLDS_NOTHING) {
-		/* A request may come on a quiet connection at any time. */
-		s->no_door |= x->holds == HOLDS_UNKNOWN;
+	} else if (x->holds == HOLDS_UNKNOWN) {
+		s->no_door = true;
 		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
-		return;
-	}
-	s->term_sent = true;
-	if (x->threaded) {
-		slot_signal(p, s, SIGKILL, false);
+	} else if (!s->term_sent) {
+		s->term_sent = true;
+		s->told = now;
+		slot_push(p, s, POOL_DOOR_TELL)->signo = p->conf.stop_signal;
+		door_look_later(p, s, now);
+	} else if (x->sleeping) {
+		/* It has come back to its door: it does not heed the signal. */
+		slot_signal(p, s, SIGKILL, true);
 		slot_enter(p, s, SLOT_KILLED, NEVER);
-		return;
 	}
-	slot_push(p, s, POOL_DOOR_OPEN)->signo = p->conf.stop_signal;
-	slot_enter(p, s, SLOT_STOPPING, min64(slot_later(now, POOL_HEED),
-	    s->end_by));
 }
 
 void
@@ -112,13 +108,12 @@ door_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		retire_timer(p, s, ev, now);
 		return;
 	}
-	if (p->phase == PHASE_STOP) {
+	if (p->phase == PHASE_STOP && !s->term_sent) {
 		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
 		return;
 	}
-	/* A thread of it sleeps where it must not be interrupted. */
+	/* A task of it sleeps where it must not be interrupted. */
 	if (!s->is_closed && now - s->closed >= POOL_DOOR_CLOSING) {
-		s->no_door = true;
 		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
 		return;
 	}

@@ -96,6 +96,9 @@ struct activity {
 	bool		 threaded;	/* it has more than one task */
 	bool		 is_master;	/* it only watches over others */
 	bool		 is_event_loop;	/* it waits as an event loop does */
+	bool		 needs_door;	/* it leads others, has a filter that
+					   may end it when it is continued, or
+					   its door is closed already */
 	bool		 sleeping;	/* all of it sleeps: on a quiet
 					   connection, or in accept */
 	bool		 active_since_last; /* it waits for its clients, and has
@@ -133,7 +136,7 @@ enum pool_event_kind {
 	EV_SPAWNED,	/* slot, pid: a POOL_SPAWN was carried out */
 	EV_NOFORK,	/* slot, failed, error: it could not be */
 	EV_READINESS,	/* slot, readiness: of a POOL_CHECK_READY */
-	EV_ACTIVITY,	/* slot, activity: of a POOL_CHECK_ACTIVITY */
+	EV_ACTIVITY,	/* slot, activity: of a POOL_CHECK_ACTIVITY or TREE */
 	EV_FROZEN,	/* slot: its process has stopped, not only by us */
 	EV_EXIT,	/* slot, status, exec_failed, moved: it has
 			   ended, and may yet have to be reaped */
@@ -222,6 +225,7 @@ enum pool_action_kind {
 	POOL_SPAWN,	/* answer: EV_SPAWNED or EV_NOFORK */
 	POOL_CHECK_READY, /* EV_READINESS */
 	POOL_CHECK_ACTIVITY, /* EV_ACTIVITY, of the first process alone */
+	POOL_CHECK_TREE, /* EV_ACTIVITY, of all processes together */
 	POOL_SIGNAL,	/* slot, signo, whole */
 	POOL_ADOPT,	/* slot, pid: of an EV_ORPHAN */
 	POOL_MEASURE_SIZE, /* EV_MEASURED */
@@ -233,7 +237,8 @@ enum pool_action_kind {
 	POOL_QUEUE,	/* EV_QUEUE */
 	POOL_DOOR_CLOSE, /* EV_DOOR: no new connection is to come in */
 	POOL_DOOR_CHECK, /* EV_DOOR */
-	POOL_DOOR_OPEN,	/* signo: it meets that first; 0: none */
+	POOL_DOOR_TELL,	/* signo; the door stays closed */
+	POOL_DOOR_OPEN,
 	POOL_NOTICE
 };
 

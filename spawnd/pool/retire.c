@@ -245,6 +245,8 @@ retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	s->unknown = 0;
 	s->busy = false;
+	if (x->needs_door && !s->term_sent && door_begin(p, s, now))
+		return;
 	if (s->term_sent && !x->sleeping)
 		return;		/* it goes, and has things to do before */
 	if (!drain_allows(p))

@@ -57,6 +57,7 @@ struct slot {
 	uint64_t	 end_by;	/* when it is killed anyway */
 	uint64_t	 thaw_by;	/* SLOT_FREEZING */
 	uint64_t	 closed;	/* SLOT_DOOR: since when */
+	uint64_t	 told;		/* and its stop signal, term_sent */
 	bool		 is_closed;	/* and nothing new comes in */
 	RB_ENTRY(slot)	 by_time;
 	TAILQ_ENTRY(slot) by_state;

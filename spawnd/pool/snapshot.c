@@ -124,6 +124,7 @@ const struct snapshot_field snapshot_slot[] = {
 	FIELD(slot, thaw_by, TIME),
 	FIELD(slot, no_door, NUMBER),
 	FIELD(slot, closed, TIME),
+	FIELD(slot, told, TIME),
 	FIELD(slot, is_closed, NUMBER),
 	{ NULL, 0, 0, FIELD_NUMBER },
 };

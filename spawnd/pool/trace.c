@@ -39,7 +39,8 @@ static const struct form events[] = {
 	    [HOLDS_NOTHING] = "nothing", [HOLDS_QUIET] = "quiet",
 	    [HOLDS_BUSY] = "busy", [HOLDS_UNKNOWN] = "unknown" },
 	    .flags = { "frozen", "catches", "threaded", "is_master",
-	    "is_event_loop", "sleeping", "active_since_last" } },
+	    "is_event_loop", "sleeping", "active_since_last",
+	    "needs_door" } },
 	[EV_EXIT] = { .ends = true, .choice = "moved",
 	    .choices = { [MOVED_NO] = "no", [MOVED_YES] = "yes",
 	    [MOVED_UNKNOWN] = "unknown" }, .flags = { "exec_failed" } },
@@ -63,6 +64,7 @@ static const struct form actions[] = {
 	[POOL_SPAWN] = { .name = "spawn" },
 	[POOL_CHECK_READY] = { .name = "check_ready", .b = "age_ms" },
 	[POOL_CHECK_ACTIVITY] = { .name = "check_activity" },
+	[POOL_CHECK_TREE] = { .name = "check_tree" },
 	[POOL_SIGNAL] = { .name = "signal", .b = "signal",
 	    .flags = { "whole" } },
 	[POOL_ADOPT] = { .name = "adopt" },
@@ -75,7 +77,8 @@ static const struct form actions[] = {
 	[POOL_QUEUE] = { .name = "queue", .whole = true },
 	[POOL_DOOR_CLOSE] = { .name = "door_close" },
 	[POOL_DOOR_CHECK] = { .name = "door_check" },
-	[POOL_DOOR_OPEN] = { .name = "door_open", .b = "signal" },
+	[POOL_DOOR_TELL] = { .name = "door_tell", .b = "signal" },
+	[POOL_DOOR_OPEN] = { .name = "door_open" },
 };
 
 static const struct form notices[] = {
@@ -162,7 +165,7 @@ take_activity(struct trace_entry *t, const struct activity *x)
 	t->b = to_ms(x->age);
 	t->flags = (x->frozen | x->catches << 1 | x->threaded << 2 |
 	    x->is_master << 3 | x->is_event_loop << 4 | x->sleeping << 5 |
-	    x->active_since_last << 6) & 255;
+	    x->active_since_last << 6 | x->needs_door << 7) & 255;
 }
 
 static void
@@ -319,7 +322,7 @@ trace_action(struct pool *p, const struct pool_action *a)
 	if (a->what == POOL_CHECK_READY)
 		t->b = to_ms(a->age);
 	else if (a->what == POOL_SIGNAL || a->what == POOL_SIGNAL_HOLDER ||
-	    a->what == POOL_DOOR_OPEN)
+	    a->what == POOL_DOOR_TELL)
 		t->b = (uint32_t)a->signo;
 	if (a->what == POOL_ADOPT || a->what == POOL_SIGNAL_HOLDER)
 		t->pid = a->pid;

@@ -310,12 +310,20 @@ listen_open(const struct plan *p, struct err *e)
 	return 0;
 }
 
-void
-listen_blocking(void)
+bool
+listen_is_blocking(void)
 {
 	int flags = fcntl(STDIN_FILENO, F_GETFL);
 
-	if (flags != -1 && (flags & O_NONBLOCK) != 0)
+	return flags == -1 || (flags & O_NONBLOCK) == 0;
+}
+
+void
+listen_make_blocking(void)
+{
+	int flags = fcntl(STDIN_FILENO, F_GETFL);
+
+	if (flags != -1)
 		fcntl(STDIN_FILENO, F_SETFL, flags & ~O_NONBLOCK);
 }
 

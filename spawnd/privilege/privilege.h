@@ -98,11 +98,13 @@ void	 listen_shut(const struct plan *p);
  */
 int	 listen_open(const struct plan *p, struct err *e);
 /*
- * Clears O_NONBLOCK on descriptor 0. All its holders share the flag, and the
- * accept(2) of other workers fails once one of them has set it. Cheap; errors
- * are ignored.
+ * Does accept(2) wait on descriptor 0? All its holders share O_NONBLOCK: once
+ * a worker has set it accept(2) fails in those that expect it to wait; and one
+ * that has set it accepts until that fails, so that it hangs if the flag is
+ * cleared under it. Errors are ignored.
  */
-void	 listen_blocking(void);
+bool	 listen_is_blocking(void);
+void	 listen_make_blocking(void);
 /*
  * Removes the unix socket if it is still the one that listen_open() made and
  * our present rights allow it.

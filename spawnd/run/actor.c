@@ -22,6 +22,19 @@ static struct pool *pool;
 static bool stays_open;			/* new connections cannot be refused */
 static uint64_t refused_at;
 
+/* Is nobody there but who waits in accept(2)? */
+static bool
+all_accept(void)
+{
+	unsigned int i, n = pool_slots(pool);
+
+	for (i = 0; i < n; i++) {
+		if (worker_pid(i) != 0 && !observe_accepts(worker_pid(i)))
+			return false;
+	}
+	return true;
+}
+
 static void
 act_spawn(unsigned int slot)
 {
@@ -29,7 +42,8 @@ act_spawn(unsigned int slot)
 	uint64_t mark = observe_mark();
 	int output;
 
-	listen_blocking();
+	if (!listen_is_blocking() && all_accept())
+		listen_make_blocking();
 	loop_block_signals();
 	if ((output = output_pipe(slot, &ev.failed)) != -1)
 		ev.pid = worker_spawn(slot, output);
@@ -67,6 +81,22 @@ act_check_activity(unsigned int slot)
 	if (worker_probe_state(slot)->over)
 		suspects_add(slot, false);
 	pool_event(pool, &ev, now);
+}
+
+static void
+act_check_tree(unsigned int slot)
+{
+	struct pool_event ev = { .what = EV_ACTIVITY, .slot = slot };
+	uint64_t now = loop_now();
+	pid_t pid = worker_pid(slot);
+
+	observe_tree(pid, (uint64_t)plan->conf->keep_idle * USEC, now,
+	    worker_probe_state(slot), &ev.activity);
+	if (worker_probe_state(slot)->over)
+		suspects_add(slot, false);
+	pool_event(pool, &ev, now);
+	if (ev.activity.holds == HOLDS_BUSY)
+		door_go_on(pid);
 }
 
 static void
@@ -147,6 +177,9 @@ carry_out(const struct pool_action *a)
 	case POOL_CHECK_ACTIVITY:
 		act_check_activity(a->slot);
 		break;
+	case POOL_CHECK_TREE:
+		act_check_tree(a->slot);
+		break;
 	case POOL_SIGNAL:
 		act_signal(a);
 		break;
@@ -180,8 +213,11 @@ carry_out(const struct pool_action *a)
 	case POOL_DOOR_CHECK:
 		act_door(a->slot, door_check(worker_pid(a->slot)));
 		break;
+	case POOL_DOOR_TELL:
+		door_tell(worker_pid(a->slot), a->signo);
+		break;
 	case POOL_DOOR_OPEN:
-		door_open(worker_pid(a->slot), a->signo);
+		door_open(worker_pid(a->slot));
 		break;
 	case POOL_NOTICE:
 		hooks.on_notice(&a->notice);

@@ -110,6 +110,7 @@ orphans_find(void)
 		actor_event(&ev);
 		waiting += worker_slot(list[i]) == -1;
 	}
+	door_open_orphans();
 	if (n >= 0)
 		log_waiting(waiting);
 	cost = loop_now() - began;

@@ -152,6 +152,11 @@ signal_one(unsigned int slot, struct proc *p, int signo)
 	if (signo != SIGCONT)
 		check_waiting(slot, p);
 	if (signo == SIGCONT || signo == SIGKILL) {
+		if (signo == SIGCONT && p->stopped && p->filtered &&
+		    !p->untraceable && !p->was_hidden && !w.stopping &&
+		    !p->term_sent && p->die_at == NEVER)
+			sim_fail(w.sim, "slot %u is continued, and dies",
+			    slot);
 		p->stopped = false;
 		p->halt_at = NEVER;
 	}
@@ -297,23 +302,58 @@ answer_queue(struct queue *q)
 	    (w.open && w.now >= w.stopped_at + w.conf.stop_timeout / 2));
 }
 
-static void
-answer_door(struct proc *p, bool close, enum door_state *door)
+/* Is it of the worker in that slot? */
+static bool
+is_of(unsigned int slot, unsigned int i)
 {
-	if (close)
-		p->shut_at = w.now + sim_random(w.sim) % (3 * MS);
-	*door = p->untraceable ? DOOR_REFUSED : chance(20) ? DOOR_TIRED :
-	    p->shut_at <= w.now ? DOOR_CLOSED : DOOR_CLOSING;
-	if (p->untraceable)
-		p->shut_at = NEVER;
+	return i == slot || is_child_of(&w.procs[i], w.procs[slot].pid);
 }
 
 static void
-do_open(unsigned int slot, int signo)
+answer_door(unsigned int slot, bool close, enum door_state *door)
 {
-	w.procs[slot].shut_at = NEVER;
-	if (signo != 0)
-		do_signal(slot, signo, false);
+	bool closed = true, refused = false;
+	unsigned int i;
+
+	for (i = 0; i < w.end; i = after(i)) {
+		struct proc *p = &w.procs[i];
+
+		if (!is_of(slot, i))
+			continue;
+		if (close || p->shut_at == NEVER)
+			p->shut_at = min64(p->shut_at,
+			    w.now + sim_random(w.sim) % (3 * MS));
+		closed = closed && p->shut_at <= w.now;
+		refused = refused || p->untraceable;
+	}
+	*door = refused ? DOOR_REFUSED : chance(20) ? DOOR_TIRED : closed ?
+	    DOOR_CLOSED : DOOR_CLOSING;
+}
+
+static void
+do_open(unsigned int slot)
+{
+	unsigned int i;
+
+	for (i = 0; i < w.end; i = after(i)) {
+		if (is_of(slot, i))
+			w.procs[i].shut_at = NEVER;
+	}
+}
+
+/* Who is told by the first process has nothing to lose either. */
+static void
+do_tell(unsigned int slot, int signo)
+{
+	unsigned int i;
+
+	for (i = 0; i < w.end; i = after(i)) {
+		if (is_of(slot, i) && requests(&w.procs[i]) > 0 &&
+		    w.procs[i].die_at == NEVER)
+			sim_fail(w.sim, "slot %u is told, and process %d "
+			    "serves", slot, (int)w.procs[i].pid);
+	}
+	do_signal(slot, signo, w.procs[slot].passes);
 }
 
 /* Those that are answered at once. */
@@ -331,6 +371,9 @@ do_asked(const struct pool_action *a)
 	} else if (a->what == POOL_CHECK_ACTIVITY) {
 		ev.what = EV_ACTIVITY;
 		ev.activity = examine(p);
+	} else if (a->what == POOL_CHECK_TREE) {
+		ev.what = EV_ACTIVITY;
+		ev.activity = examine_tree(a->slot);
 	} else if (a->what == POOL_MEASURE_SIZE) {
 		ev.what = EV_MEASURED;
 		ev.size = chance(8) ? 2 * w.conf.max_rss : 1;
@@ -343,7 +386,7 @@ do_asked(const struct pool_action *a)
 		answer_request(a->slot, &ev.request);
 	} else if (a->what == POOL_DOOR_CLOSE || a->what == POOL_DOOR_CHECK) {
 		ev.what = EV_DOOR;
-		answer_door(p, a->what == POOL_DOOR_CLOSE, &ev.door);
+		answer_door(a->slot, a->what == POOL_DOOR_CLOSE, &ev.door);
 	} else {
 		ev.what = EV_QUEUE;
 		answer_queue(&ev.queue);
@@ -368,7 +411,9 @@ act(void)
 		else if (a.what == POOL_ADOPT)
 			do_adopt(a.slot, a.pid);
 		else if (a.what == POOL_DOOR_OPEN)
-			do_open(a.slot, a.signo);
+			do_open(a.slot);
+		else if (a.what == POOL_DOOR_TELL)
+			do_tell(a.slot, a.signo);
 		else if (a.what == POOL_NOTICE)
 			do_notice(&a.notice);
 		else if (a.what == POOL_SHUT)
@@ -491,6 +536,9 @@ report(struct proc *p)
 	p->report_at = w.now + 50 * MS;
 	if (!p->job || w.stopping)
 		tell((struct pool_event){ .what = EV_ORPHAN, .pid = p->pid });
+	/* Nobody is to open its door again. */
+	if (p->pid != 0)
+		p->shut_at = NEVER;
 }
 
 static void

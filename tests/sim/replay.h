@@ -334,6 +334,7 @@ replay_activity(struct replay *r, const struct proto_record *rec,
 	x->is_event_loop = replay_flag(rec, "is_event_loop");
 	x->sleeping = replay_flag(rec, "sleeping");
 	x->active_since_last = replay_flag(rec, "active_since_last");
+	x->needs_door = replay_flag(rec, "needs_door");
 	return 0;
 }
 

@@ -43,6 +43,8 @@ struct proc {
 	bool		 is_master, threads, is_event_loop, job;
 	bool		 term_sent, stopped;
 	bool		 untraceable;	/* its door cannot be closed */
+	bool		 filtered;	/* it dies when it is continued */
+	bool		 passes;	/* its stop signal on to its children */
 	uint64_t	 shut_at;	/* no new connection from then on */
 	bool		 excused;	/* ended for being slow or late */
 	uint64_t	 pause;		/* from STOP until it has stopped */
@@ -218,6 +220,7 @@ proc_kind(struct proc *p)
 	*p = (struct proc){ .pid = ++w.pid, .room = 1, .die_at = NEVER,
 	    .halt_at = NEVER, .report_at = NEVER, .ready_at = w.now,
 	    .shut_at = NEVER, .untraceable = w.pid % 9 == 0,
+	    .filtered = w.conf.door && w.pid % 9 == 1,
 	    .catches = sim_random(w.sim) % 2, .deaf = chance(10),
 	    .hidden = chance(10), .brittle = chance(4),
 	    .recycles = chance(4), .keeps = chance(4),
@@ -267,6 +270,7 @@ proc_start(struct proc *p)
 	if ((p->is_master = chance(8)) == false)
 		return;
 	p->is_event_loop = p->threads = p->recycles = false;
+	p->passes = w.conf.door && !p->untraceable && w.pid % 2;
 	for (n = (unsigned int)sim_between(w.sim, 1, 3); n > 0; n--)
 		proc_child(p->pid, p->ready_at);
 	/* What it has started aside serves nobody. */
@@ -326,8 +330,38 @@ examine(const struct proc *p)
 			x.age = w.now - c->began;
 		}
 	}
+	x.needs_door = p->filtered || p->shut_at != NEVER || leads_now(p);
 	x.is_master = x.holds == HOLDS_NOTHING && leads_now(p);
 	x.sleeping = x.holds == HOLDS_QUIET || (!p->threads && accepts(p));
+	return x;
+}
+
+/* What a worker does whose door is closed: what was answered is quiet. */
+static inline struct activity
+examine_tree(unsigned int slot)
+{
+	struct activity x = { .holds = HOLDS_NOTHING };
+	pid_t leader = w.procs[slot].pid;
+	unsigned int i, k;
+
+	for (i = 0; i < w.end; i = after(i)) {
+		const struct proc *p = &w.procs[i];
+
+		if (i != slot && !is_child_of(p, leader))
+			continue;
+		if (p->hidden)
+			return (struct activity){ .holds = HOLDS_UNKNOWN };
+		for (k = 0; k < CONNS; k++) {
+			if (p->c[k].id == 0)
+				continue;
+			if (x.holds != HOLDS_BUSY)
+				x.holds = p->c[k].quiet != 0 ? HOLDS_QUIET :
+				    HOLDS_BUSY;
+			x.connection = p->c[k].id;
+			x.age = w.now - p->c[k].began;
+		}
+	}
+	x.sleeping = x.holds == HOLDS_NOTHING;
 	return x;
 }
 

@@ -151,8 +151,12 @@ bed_put_action(struct bed *b, const struct pool_action *a)
 		bed_put(b, "close%u", a->slot);
 	else if (a->what == POOL_DOOR_CHECK && b->show_all)
 		bed_put(b, "check%u", a->slot);
+	else if (a->what == POOL_CHECK_TREE && b->show_all)
+		bed_put(b, "tree%u", a->slot);
+	else if (a->what == POOL_DOOR_TELL)
+		bed_put(b, "tell%u", a->slot);
 	else if (a->what == POOL_DOOR_OPEN)
-		bed_put(b, "open%u%s", a->slot, a->signo != 0 ? ":TERM" : "");
+		bed_put(b, "open%u", a->slot);
 	else if (a->what == POOL_NOTICE)
 		bed_put_notice(b, &a->notice);
 }

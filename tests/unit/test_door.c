@@ -51,11 +51,12 @@ a_closed_door_is_followed_by_a_look(void **arg)
 	answer(b, DOOR_CLOSING);
 	assert_did(b, "");
 	answer(b, DOOR_CLOSED);
-	assert_did(b, "exam0");
+	assert_did(b, "tree0");
 	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 1 });
 	assert_did(b, "");
 	find(b, (struct activity){ .holds = HOLDS_NOTHING });
-	assert_did(b, "open0:TERM");
+	assert_did(b, "tell0");
+	assert_state(b, 0, SLOT_DOOR);
 	bed_exit(b, 0, 0);
 	assert_int_equal(pool_counts(b->p)->retired, 1);
 	assert_int_equal(pool_counts(b->p)->lost, 0);
@@ -90,6 +91,65 @@ a_tired_worker_has_a_rest(void **arg)
 	assert_did(b, "open0");
 	assert_true(bed_next(b) >= POOL_DOOR_REST * 30 * MSEC);
 	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 2 });
+	assert_did(b, "close0");
+	assert_state(b, 0, SLOT_DOOR);
+	bed_free(b);
+}
+
+/* The door stays closed until it has gone, or does not heed its signal. */
+static void
+whoever_comes_back_to_its_door_is_killed(void **arg)
+{
+	struct bed *b = bed_at_door();
+
+	(void)arg;
+	find(b, (struct activity){ .holds = HOLDS_QUIET });
+	assert_did(b, "tell0");
+	answer(b, DOOR_CLOSED);
+	assert_did(b, "");
+	b->now += POOL_HEED;
+	answer(b, DOOR_CLOSED);
+	assert_did(b, "tree0");
+	find(b, (struct activity){ .holds = HOLDS_NOTHING });
+	assert_did(b, "");
+	find(b, (struct activity){ .holds = HOLDS_NOTHING, .sleeping = true });
+	assert_did(b, "KILL>>0");
+	assert_state(b, 0, SLOT_KILLED);
+	bed_exit(b, 0, SIGKILL);
+	assert_int_equal(pool_counts(b->p)->retired, 1);
+	assert_int_equal(pool_counts(b->p)->killed, 0);
+	bed_free(b);
+}
+
+/* A task sleeps where it must not be interrupted: perhaps it is idle then. */
+static void
+one_that_does_not_close_is_looked_at(void **arg)
+{
+	struct bed *b = bed_at_door();
+
+	(void)arg;
+	answer(b, DOOR_CLOSING);
+	b->now += POOL_DOOR_CLOSING;
+	pool_tick(b->p, b->now);
+	bed_take(b);
+	assert_has(bed_did(b), "open0");
+	assert_state(b, 0, SLOT_RETIRING);
+	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 2 });
+	assert_did(b, "close0");
+	bed_free(b);
+}
+
+/* Who leads others, or must not be stopped, goes by the door if it is idle. */
+static void
+idle_ones_that_need_it_go_by_the_door(void **arg)
+{
+	struct bed *b = bed_at_door();
+
+	(void)arg;
+	answer(b, DOOR_TIRED);
+	assert_did(b, "open0");
+	find(b, (struct activity){ .holds = HOLDS_NOTHING,
+	    .needs_door = true });
 	assert_did(b, "close0");
 	assert_state(b, 0, SLOT_DOOR);
 	bed_free(b);
@@ -137,6 +197,9 @@ main(void)
 		cmocka_unit_test(a_closed_door_is_followed_by_a_look),
 		cmocka_unit_test(a_refusal_is_remembered),
 		cmocka_unit_test(a_tired_worker_has_a_rest),
+		cmocka_unit_test(whoever_comes_back_to_its_door_is_killed),
+		cmocka_unit_test(one_that_does_not_close_is_looked_at),
+		cmocka_unit_test(idle_ones_that_need_it_go_by_the_door),
 		cmocka_unit_test(a_stop_opens_the_doors),
 		cmocka_unit_test(at_the_deadline_it_is_killed_and_lost),
 	};

@@ -151,7 +151,7 @@ an_open_door_keeps_no_thread(void **arg)
 	begin(makes_threads);
 	for (i = 0; i < ROUNDS; i++) {
 		close_door();
-		door_open(child, 0);
+		door_open(child);
 		end = loop_now() + PATIENCE;
 		do
 			reap(200);
@@ -195,7 +195,7 @@ nobody_comes_in_until_it_is_opened(void **arg)
 		reap(200);
 	reap(20000);
 	assert_false(is_answered(second, 0));
-	door_open(child, 0);
+	door_open(child);
 	/* Its accept(2) has failed with EINTR: this program ends by that. */
 	do
 		reap(200);

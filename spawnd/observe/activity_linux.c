@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: ISC */
+/* What a process does, and what of its connections is in use, on Linux. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/units.h"
+#include "observe/linux.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+
+#define EXAM_SHARE	10	/* looks take 1/10 of the time at most */
+#define EXAM_CREDIT	UINT64_C(20000)
+#define ANY_CPU		UINT64_MAX	/* a stop and its end use some */
+#define UNDERWAY	USEC		/* longer: it is somebody else's */
+
+/*
+ * Have its connections been kept open for long enough without a request?
+ * waits: the worker waits for its clients now.
+ */
+static bool
+note_quiet(bool stopped, uint64_t cpu, bool waits, uint64_t keep_idle,
+    uint64_t now, struct probe_state *s)
+{
+	bool still = stopped ? waits && s->quiet_since != 0 : waits &&
+	    (s->quiet_cpu == ANY_CPU || s->quiet_cpu == cpu);
+
+	s->quiet_cpu = stopped ? ANY_CPU : cpu;
+	if (!still)
+		s->quiet_since = 0;
+	else if (s->quiet_since == 0)
+		s->quiet_since = now;
+	return still && keep_idle != 0 && now - s->quiet_since >= keep_idle;
+}
+
+/* It holds connections, of which that is one, and that the sum of them all. */
+static void
+note_held(uint64_t connection, uint64_t sum, uint64_t now,
+    struct probe_state *s, struct activity *x)
+{
+	if (connection != s->connection) {
+		s->connection = connection;
+		s->held_since = now;
+	}
+	if (sum != s->held) {
+		s->held = sum;
+		s->quiet_since = 0;
+	}
+	x->connection = s->connection;
+	x->age = now - s->held_since;
+}
+
+static uint64_t
+sum_of(const uint64_t *inodes, int n)
+{
+	uint64_t sum = 0;
+
+	while (n-- > 0)
+		sum += inodes[n];
+	return sum;
+}
+
+/* The worker holds n connections: since when, and are they in use? */
+static void
+connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
+    bool unread, uint64_t keep_idle, uint64_t now, struct probe_state *s,
+    struct activity *x)
+{
+	bool waits;
+
+	note_held(inodes[0], sum_of(inodes, n), now, s, x);
+	/* A stopped process shows the call that it will go on with. */
+	waits = !unread && keepalive_is_quiet(pid, v, inodes, n);
+	x->active_since_last = waits && !v->stopped && keep_idle != 0 &&
+	    s->quiet_cpu != ANY_CPU && s->quiet_cpu != v->cpu;
+	x->holds = note_quiet(v->stopped, v->cpu, waits, keep_idle, now, s) ?
+	    HOLDS_QUIET : HOLDS_BUSY;
+	x->sleeping = x->holds == HOLDS_QUIET;
+}
+
+/* Has the process no live task any more? Keeps errno. */
+static bool
+is_ending(pid_t pid)
+{
+	int error = errno;
+	struct view v;
+	bool ending = proc_view(pid, diag_listener(), false, &v) == 0 && v.tasks == 0;
+
+	errno = error;
+	return ending;
+}
+
+/*
+ * If we stopped it and died, would it stay stopped? The kernel continues only
+ * a process group of our session, when that becomes an orphan.
+ */
+static bool
+is_away(pid_t pid)
+{
+	return getsid(pid) != getsid(0) || getpgid(pid) == getpgid(0);
+}
+
+/*
+ * The connections that a process holds. Returns how many, or -1: unknown;
+ * *whole: there are no more.
+ */
+static int
+find_connections(pid_t pid, uint64_t now, const struct probe_state *s,
+    uint64_t *inodes, struct accepted *what, bool *whole, bool *listens)
+{
+	bool kept;
+	int n;
+
+	*whole = look_sockets(pid, false, inodes, &n, listens) == 0;
+	if (*whole)
+		fault_gone(FAULT_PROC, now);
+	else if (!is_ending(pid))
+		fault_met(FAULT_PROC, pid, now);
+	/* No table has a TCP connection that was reset. */
+	kept = s->connection != 0 && proc_is_among(s->connection, inodes, n);
+	n = look_accepted(inodes, n, what, now);
+	/* A job in the background keeps what its starter had open. */
+	if (n > 0 && !*listens && !what->alive)
+		n = 0;
+	if (n == 0 && kept && *listens)
+		inodes[n++] = s->connection;
+	return n;
+}
+
+static void
+examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
+    struct activity *x)
+{
+	uint64_t inodes[SOCKETS_MAX];
+	bool away = is_away(pid), listens, whole;
+	struct accepted what;
+	struct view v;
+	int n;
+
+	if (proc_view(pid, diag_listener(), false, &v) == -1) {
+		fault_met(FAULT_PROC, pid, now);
+		return;
+	}
+	if (v.tasks == 0) {
+		s->over = true;
+		return;
+	}
+	x->frozen = v.stopped;
+	x->threaded = v.tasks > 1;
+	x->is_event_loop = v.looping && !v.accepting;
+	n = find_connections(pid, now, s, inodes, &what, &whole, &listens);
+	if (n > 0) {
+		connected(pid, &v, inodes, n, what.unread || !whole,
+		    away ? 0 : keep_idle, now, s, x);
+	} else if (n == 0 && whole && !away) {
+		s->connection = 0;
+		x->holds = HOLDS_NOTHING;
+		/* Ruby acts on USR1 only when the next request comes. */
+		x->sleeping = v.accepting && v.tasks == 1;
+		x->is_master = v.child != 0 && !v.accepting &&
+		    observe_serves(v.child);
+	}
+	x->needs_door |= door_is_closed(pid) ||
+	    (v.child != 0 && observe_serves(v.child));
+}
+
+/*
+ * Where many or expensive looks would take too large a share of the time, a
+ * worker that was busy a moment ago is taken to be busy still.
+ */
+void
+observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
+    struct probe_state *s, struct activity *x)
+{
+	static uint64_t again;
+	uint64_t before = look_spent();
+
+	if (now + EXAM_CREDIT < again && s->examined) {
+		*x = s->activity;
+		return;
+	}
+	*x = (struct activity){ .holds = HOLDS_UNKNOWN };
+	proc_traits(pid, signo, &x->catches, &x->needs_door);
+	examine(pid, keep_idle, now, s, x);
+	if (again < now)
+		again = now;
+	again += (look_spent() - before) * EXAM_SHARE;
+	s->examined = !x->frozen && (x->holds == HOLDS_BUSY ||
+	    x->holds == HOLDS_UNKNOWN);
+	s->activity = *x;
+	/* A repeated answer does not know. */
+	s->activity.active_since_last = false;
+}
+
+/* What a look at all processes of a worker has found so far. */
+struct tree_look {
+	uint64_t	 connection, sum;	/* as note_held() has them */
+	uint64_t	 cpu;
+	bool		 unknown;
+	bool		 over;		/* each of them has been answered */
+	bool		 waits;		/* for its clients */
+};
+
+static void
+look_at_process(pid_t pid, uint64_t now, struct probe_state *s,
+    struct tree_look *l)
+{
+	uint64_t inodes[SOCKETS_MAX];
+	struct accepted what;
+	bool whole, listens, over;
+	struct view v;
+	int n;
+
+	if (proc_view(pid, diag_listener(), false, &v) == -1) {
+		l->unknown |= errno != ENOENT && errno != ESRCH;
+		return;
+	}
+	n = find_connections(pid, now, s, inodes, &what, &whole, &listens);
+	l->unknown |= n == -1 || (!whole && !is_ending(pid));
+	if (n <= 0)
+		return;
+	l->connection = inodes[0];
+	l->sum += sum_of(inodes, n);
+	l->cpu += v.cpu;
+	over = !what.unread && door_is_over(pid, inodes, n);
+	l->over &= over;
+	l->waits &= over || (!what.unread &&
+	    keepalive_is_quiet(pid, &v, inodes, n));
+}
+
+/* Does a process of the pool hold each of these n connections? */
+static bool
+have_holders(const uint64_t *inodes, int n)
+{
+	static pid_t list[CHILDREN_MAX];
+	int i, k, nlist = observe_children(list, CHILDREN_MAX);
+	unsigned int held = 0;
+	pid_t tree[TREE_MAX];
+	struct usage u;
+
+	for (i = 0; i < nlist; i++) {
+		k = proc_tree(list[i], tree, TREE_MAX);
+		while (k-- > 0) {
+			u = (struct usage){ .counted = true };
+			usage_process(tree[k], inodes, n, &u);
+			held += u.connections;
+		}
+	}
+	return held >= (unsigned int)n;
+}
+
+/*
+ * Is an accepted connection on its way from one process to another? Then no
+ * table has it.
+ */
+static bool
+is_any_underway(uint64_t now, struct probe_state *s)
+{
+	uint64_t *inodes = NULL;
+	int n = usage_connections(&inodes);
+	bool held = n == 0 || (n > 0 && have_holders(inodes, n));
+
+	free(n > 0 ? inodes : NULL);
+	if (held)
+		s->underway = 0;
+	else if (s->underway == 0)
+		s->underway = now;
+	return !held && now - s->underway < UNDERWAY;
+}
+
+void
+observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
+    struct probe_state *s, struct activity *x)
+{
+	struct tree_look l = { .over = true, .waits = true };
+	pid_t tree[TREE_MAX];
+	int i, n = proc_tree(pid, tree, TREE_MAX);
+
+	*x = (struct activity){ .holds = HOLDS_UNKNOWN };
+	if (n <= 0 || n == TREE_MAX)
+		return;
+	if (is_ending(pid)) {
+		s->over = true;
+		return;
+	}
+	for (i = 0; i < n; i++)
+		look_at_process(tree[i], now, s, &l);
+	if (l.unknown)
+		return;
+	if (l.connection != 0) {
+		note_held(l.connection, l.sum, now, s, x);
+		x->holds = l.over || note_quiet(false, l.cpu, l.waits,
+		    is_away(pid) ? 0 : keep_idle, now, s) ? HOLDS_QUIET :
+		    HOLDS_BUSY;
+		return;
+	}
+	x->holds = n > 1 && is_any_underway(now, s) ? HOLDS_BUSY :
+	    HOLDS_NOTHING;
+	x->sleeping = door_is_held(pid);
+}

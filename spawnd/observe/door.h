@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files share that follow the calls of traced tasks on Linux. */
+#ifndef OBSERVE_DOOR_H
+#define OBSERVE_DOOR_H
+
+#include <sys/types.h>
+#include <sys/queue.h>
+#include <sys/tree.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ptrace_syscall_info;
+
+/* A call on a connection that has begun, until it returns. */
+struct transfer {
+	uint64_t	 inode;		/* of a socket; 0: it is none */
+	bool		 writes;
+	bool		 ends;		/* with the end of an answer */
+	size_t		 size;		/* bytes to be written */
+};
+
+/* What is known of a task's calls. */
+enum following {
+	TASK_SEIZED,	/* nothing yet: it was not stopped since */
+	TASK_FOLLOWED,	/* it stops at each call */
+	TASK_HELD,	/* it is stopped at the entry of accept */
+	TASK_PAUSED,	/* and of what comes after an answer */
+	TASK_SKIPS	/* its call is not carried out */
+};
+
+struct task {
+	pid_t		 tid;
+	enum following	 following;
+	long		 call;		/* that it is held at, or skips */
+	unsigned long	 argument;	/* the first of that */
+	int		 error;		/* TASK_SKIPS: what it returns */
+	bool		 admitted;	/* its accept is carried out */
+	struct transfer	 transfer;
+	struct door	*door;
+	RB_ENTRY(task)	 by_tid;
+	TAILQ_ENTRY(task) of_door;
+};
+
+TAILQ_HEAD(task_list, task);
+
+/* A connection on which the process has been seen to write. */
+struct talk {
+	uint64_t	 inode;
+	bool		 ended;		/* the answer was the last thing */
+	TAILQ_ENTRY(talk) of_door;
+};
+
+TAILQ_HEAD(talk_list, talk);
+
+/* A process whose tasks are followed. */
+struct door {
+	pid_t		 pid;
+	pid_t		 root;		/* the worker it belongs to */
+	struct task_list tasks;
+	struct talk_list talks;
+	uint64_t	 closed;	/* when */
+	uint64_t	 stops;		/* since then */
+	uint64_t	 paused;	/* when a task was; 0: none is */
+	bool		 open;		/* each task is let go at its stop */
+	bool		 broken;	/* a task could not be followed */
+	bool		 orphaned;	/* its worker is gone */
+	bool		 admits;	/* the next that comes */
+	bool		 answered;	/* since the last look */
+	RB_ENTRY(door)	 by_pid;
+};
+
+/* door_linux.c: the doors */
+/* A task has come to its door, or waits for the next request. */
+void	 door_arrived(struct door *d);
+/* All tasks of an open door have been let go: it is no more. */
+void	 door_drop(struct door *d);
+
+/* task_linux.c: the tasks, one stop after the other */
+struct task *task_find(pid_t tid);
+struct task *task_add(struct door *d, pid_t tid);
+void	 task_drop(struct task *t);
+/* Lets a stopped task go on to its next stop, with that signal, or for good. */
+void	 task_go_on(struct task *t, int signo);
+void	 task_let_go(struct task *t, int signo);
+/* A held or paused one goes on with its call; or it begins anew. */
+void	 task_release(struct task *t);
+void	 task_begin_anew(struct task *t);
+/*
+ * Follows a task of the door. Returns 0, also if it has ended meanwhile, or
+ * -1: it cannot be followed.
+ */
+int	 task_seize(struct door *d, pid_t tid);
+/* Interrupts a task that is not followed yet, if the program sees nothing. */
+void	 task_interrupt(const struct task *t);
+/* Has a held or paused task a signal to deal with? */
+bool	 task_is_signalled(const struct task *t);
+/* It has stopped, with that si_status of waitid(2). */
+void	 task_stopped(struct task *t, int status);
+
+/* served_linux.c: which connections are between two requests */
+/* A call of the task has begun, or returned. */
+void	 served_entry(struct task *t, const struct ptrace_syscall_info *i);
+void	 served_exit(struct task *t, const struct ptrace_syscall_info *i);
+/* Has the process answered, and on each connection it was seen to write on? */
+bool	 served_all(const struct door *d);
+/* Is the answer the last thing that the process did on that connection? */
+bool	 served_is_over(const struct door *d, uint64_t inode);
+void	 served_forget(struct door *d);
+
+#endif

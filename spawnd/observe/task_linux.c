@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The tasks of processes with a closed door, from one stop to the next.
+ *
+ * A task is followed from its first stop on. To bring that about it has to be
+ * interrupted. Some calls fail with EINTR then, such as epoll_wait(2), and some
+ * go on by restart_syscall(2), which a seccomp filter may not allow: where the
+ * registers can be set these begin anew instead. Elsewhere a task in such a
+ * call is left alone until it is seen in another.
+ */
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+
+#include <linux/ptrace.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "observe/door.h"
+#include "observe/linux.h"
+#include "observe/observe.h"
+#include "observe/skip.h"
+
+#define OPTIONS		(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE)
+#define SYSCALL_STOP	(SIGTRAP | 0x80)
+
+RB_HEAD(task_tree, task);
+
+static struct task_tree tasks = RB_INITIALIZER(&tasks);
+
+static int
+task_compare(const struct task *a, const struct task *b)
+{
+	return (a->tid > b->tid) - (a->tid < b->tid);
+}
+
+RB_GENERATE_INTERNAL(task_tree, task, by_tid, task_compare,
+    static __attribute__((unused)))
+
+struct task *
+task_find(pid_t tid)
+{
+	struct task key = { .tid = tid };
+
+	return RB_FIND(task_tree, &tasks, &key);
+}
+
+struct task *
+task_add(struct door *d, pid_t tid)
+{
+	struct task *t = calloc(1, sizeof(*t));
+
+	if (t == NULL)
+		return NULL;
+	t->tid = tid;
+	t->door = d;
+	RB_INSERT(task_tree, &tasks, t);
+	TAILQ_INSERT_HEAD(&d->tasks, t, of_door);
+	return t;
+}
+
+void
+task_drop(struct task *t)
+{
+	struct door *d = t->door;
+
+	RB_REMOVE(task_tree, &tasks, t);
+	TAILQ_REMOVE(&d->tasks, t, of_door);
+	free(t);
+	if (d->open && TAILQ_EMPTY(&d->tasks))
+		door_drop(d);
+}
+
+void
+task_go_on(struct task *t, int signo)
+{
+	if (t->following != TASK_SKIPS)
+		t->following = TASK_FOLLOWED;
+	ptrace(PTRACE_SYSCALL, t->tid, NULL, (void *)(intptr_t)signo);
+}
+
+void
+task_let_go(struct task *t, int signo)
+{
+	ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(intptr_t)signo);
+	task_drop(t);
+}
+
+static bool
+is_filtered(pid_t tid)
+{
+	char path[32], buf[4096];
+
+	snprintf(path, sizeof(path), "%d/status", (int)tid);
+	return proc_read(path, buf, sizeof(buf)) <= 0 ||
+	    parse_field(buf, "Seccomp") != 0;
+}
+
+/* The call that the task is stopped at the entry of returns an error. */
+static void
+skip(struct task *t, int error)
+{
+	if (skip_call(t->tid, is_filtered(t->tid)) == -1)
+		t->door->broken = true;
+	t->error = error;
+	t->following = TASK_SKIPS;
+	task_go_on(t, 0);
+}
+
+void
+task_begin_anew(struct task *t)
+{
+	skip(t, SKIP_RESTART);
+}
+
+void
+task_release(struct task *t)
+{
+	task_go_on(t, 0);
+}
+
+static bool
+is_signalled_by(const char *status)
+{
+	uint64_t blocked = parse_mask(status, "SigBlk");
+
+	return ((parse_mask(status, "SigPnd") |
+	    parse_mask(status, "ShdPnd")) & ~blocked) != 0;
+}
+
+bool
+task_is_signalled(const struct task *t)
+{
+	char path[32], buf[4096];
+
+	snprintf(path, sizeof(path), "%d/status", (int)t->tid);
+	return proc_read(path, buf, sizeof(buf)) > 0 && is_signalled_by(buf);
+}
+
+/* Is it a socket, and no accepted connection of the listen socket? */
+static bool
+is_foreign(pid_t tid, int fd)
+{
+	uint64_t inode = proc_socket(tid, fd);
+	struct accepted what;
+
+	return inode != 0 && diag_accepted(&inode, 1, &what) != 1;
+}
+
+/*
+ * May the task be interrupted without an effect? What it sleeps in must begin
+ * anew, and not have been done in part.
+ */
+static bool
+may_interrupt(pid_t pid, pid_t tid)
+{
+	char path[64], buf[256];
+	struct call c;
+
+	snprintf(path, sizeof(path), "%d/task/%d/syscall", (int)pid,
+	    (int)tid);
+	if (proc_read(path, buf, sizeof(buf)) <= 0)
+		return false;
+	c = parse_call(buf);
+	switch (c.kind) {
+	case CALL_NONE:
+	case CALL_ACCEPT:
+	case CALL_WAIT:
+		return true;
+	case CALL_READ:
+		return skip_restarts() || !is_foreign(tid, c.fd);
+	case CALL_POLL:
+	case CALL_SLEEP:
+	case CALL_FUTEX:
+		return skip_restarts() || !is_filtered(tid);
+	case CALL_WRITE:
+		return false;
+	default:
+		return skip_restarts();
+	}
+}
+
+void
+task_interrupt(const struct task *t)
+{
+	if (t->following == TASK_SEIZED && may_interrupt(t->door->pid, t->tid))
+		ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
+}
+
+/*
+ * Seizing fails for a task that has just ended, and for a new one of a task
+ * that is followed: that is ours already.
+ */
+int
+task_seize(struct door *d, pid_t tid)
+{
+	char path[64], buf[4096];
+
+	if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)OPTIONS) == 0)
+		return task_add(d, tid) != NULL ? 0 : -1;
+	if (errno == ESRCH)
+		return 0;
+	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)d->pid, (int)tid);
+	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	    strchr("XZ", parse_state(buf)) != NULL)
+		return 0;
+	snprintf(path, sizeof(path), "%d/task/%d/status", (int)d->pid,
+	    (int)tid);
+	return proc_read(path, buf, sizeof(buf)) > 0 &&
+	    parse_field(buf, "TracerPid") == (long)getpid() &&
+	    task_add(d, tid) != NULL ? 0 : -1;
+}
+
+static void
+take_new_thread(struct task *t)
+{
+	unsigned long tid;
+
+	if (ptrace(PTRACE_GETEVENTMSG, t->tid, NULL, &tid) == 0 &&
+	    task_find((pid_t)tid) == NULL &&
+	    task_add(t->door, (pid_t)tid) == NULL)
+		t->door->broken = true;
+	task_go_on(t, 0);
+}
+
+static void
+hold(struct task *t, enum following following)
+{
+	t->following = following;
+	if (following == TASK_PAUSED)
+		t->door->paused = loop_now();
+	door_arrived(t->door);
+}
+
+/* An accept of the listen socket begins. */
+static void
+take_accept(struct task *t)
+{
+	int flags = fcntl(STDIN_FILENO, F_GETFL);
+	bool waits = flags == -1 || (flags & O_NONBLOCK) == 0;
+
+	if (t->door->admits) {
+		t->door->admits = false;
+		t->admitted = true;
+		task_go_on(t, 0);
+	} else if (waits)
+		hold(t, TASK_HELD);
+	else
+		skip(t, EAGAIN);
+}
+
+static void
+take_entry(struct task *t, const struct ptrace_syscall_info *i)
+{
+	t->call = (long)i->entry.nr;
+	t->argument = (unsigned long)i->entry.args[0];
+	if (parse_is_accept(t->call) && proc_socket(t->tid,
+	    (int)t->argument) == diag_listener()) {
+		take_accept(t);
+		return;
+	}
+	served_entry(t, i);
+	if (!t->transfer.writes && parse_waits(t->call) &&
+	    served_all(t->door)) {
+		t->door->answered = false;
+		hold(t, TASK_PAUSED);
+	} else
+		task_go_on(t, 0);
+}
+
+static void
+take_exit(struct task *t, const struct ptrace_syscall_info *i)
+{
+	if (t->following == TASK_SKIPS) {
+		t->following = TASK_FOLLOWED;
+		if (skip_answer(t->tid, t->call, t->argument, t->error) == -1)
+			t->door->broken = true;
+		if (t->error == SKIP_RESTART)
+			ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
+		else
+			t->error = 0;
+	} else if (t->admitted) {
+		t->admitted = false;
+		door_arrived(t->door);
+	} else
+		served_exit(t, i);
+	/* One that begins anew has still to look for signals. */
+	if (t->door->open && t->error != SKIP_RESTART)
+		task_let_go(t, 0);
+	else
+		task_go_on(t, 0);
+}
+
+static void
+take_call(struct task *t)
+{
+	struct ptrace_syscall_info i = { .op = PTRACE_SYSCALL_INFO_NONE };
+
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, (void *)sizeof(i),
+	    &i) == -1)
+		i.op = PTRACE_SYSCALL_INFO_NONE;	/* it was killed */
+	else if (i.arch != skip_arch()) {
+		t->door->broken = true;
+		i.op = PTRACE_SYSCALL_INFO_NONE;
+	}
+	if (t->following == TASK_SKIPS || (i.op ==
+	    PTRACE_SYSCALL_INFO_EXIT && !t->door->open))
+		take_exit(t, &i);
+	else if (t->door->open)
+		task_let_go(t, 0);
+	else if (i.op == PTRACE_SYSCALL_INFO_ENTRY)
+		take_entry(t, &i);
+	else
+		task_go_on(t, 0);
+}
+
+static bool
+is_stop_signal(int signo)
+{
+	return signo == SIGSTOP || signo == SIGTSTP || signo == SIGTTIN ||
+	    signo == SIGTTOU;
+}
+
+void
+task_stopped(struct task *t, int status)
+{
+	int signo = status & 0xff, event = status >> 8;
+
+	t->door->stops++;
+	if (signo == SYSCALL_STOP) {
+		take_call(t);
+		return;
+	}
+	t->error = 0;
+	if (event == PTRACE_EVENT_STOP && !is_stop_signal(signo) &&
+	    skip_restarts())
+		skip_restart(t->tid);
+	if (t->door->open)
+		task_let_go(t, event == 0 ? signo : 0);
+	else if (event == PTRACE_EVENT_STOP && is_stop_signal(signo)) {
+		t->following = TASK_SEIZED;
+		ptrace(PTRACE_LISTEN, t->tid, NULL, NULL);
+	} else if (event == PTRACE_EVENT_CLONE)
+		take_new_thread(t);
+	else
+		task_go_on(t, event == 0 ? signo : 0);
+}
