@@ -76,7 +76,7 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
 }
 
 void
-door_active(struct pool *p, struct slot *s, const struct pool_event *ev,
+door_tree(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	const struct activity *x = &ev->activity;

@@ -27,7 +27,7 @@ pool_event_name(enum pool_event_kind event)
 		[EV_READINESS] = "readiness", [EV_ACTIVITY] = "activity",
 		[EV_FROZEN] = "frozen", [EV_EXIT] = "exit",
 		[EV_CANARY] = "canary", [EV_MEASURED] = "measured",
-		[EV_SLOW_REQUEST] = "slow_request", [EV_DOOR] = "door",
+		[EV_SLOW_REQUEST] = "slow_request", [EV_DOOR] = "door", [EV_TREE] = "tree",
 		[EV_TIMER] = "timer",
 		[EV_END] = "end", [EV_NSLOT] = "", [EV_ORPHAN] = "orphan",
 		[EV_TARGET] = "target", [EV_QUEUE] = "queue",

@@ -136,7 +136,7 @@ enum pool_event_kind {
 	EV_SPAWNED,	/* slot, pid: a POOL_SPAWN was carried out */
 	EV_NOFORK,	/* slot, failed, error: it could not be */
 	EV_READINESS,	/* slot, readiness: of a POOL_CHECK_READY */
-	EV_ACTIVITY,	/* slot, activity: of a POOL_CHECK_ACTIVITY or TREE */
+	EV_ACTIVITY,	/* slot, activity: of a POOL_CHECK_ACTIVITY */
 	EV_FROZEN,	/* slot: its process has stopped, not only by us */
 	EV_EXIT,	/* slot, status, exec_failed, moved: it has
 			   ended, and may yet have to be reaped */
@@ -145,6 +145,7 @@ enum pool_event_kind {
 	EV_SLOW_REQUEST, /* slot, request: of a POOL_CHECK_REQUEST */
 	EV_DOOR,	/* slot, door: a POOL_DOOR_CLOSE or CHECK was, or a
 			   task has come to it */
+	EV_TREE,	/* slot, activity: of a POOL_CHECK_TREE */
 	EV_TIMER,	/* slot: its deadline (pool_tick() only) */
 	EV_END,		/* slot: must go (within the pool only) */
 	EV_NSLOT,	/* above: of one slot; below: of the pool */
@@ -225,7 +226,7 @@ enum pool_action_kind {
 	POOL_SPAWN,	/* answer: EV_SPAWNED or EV_NOFORK */
 	POOL_CHECK_READY, /* EV_READINESS */
 	POOL_CHECK_ACTIVITY, /* EV_ACTIVITY, of the first process alone */
-	POOL_CHECK_TREE, /* EV_ACTIVITY, of all processes together */
+	POOL_CHECK_TREE, /* EV_TREE: of all its processes together */
 	POOL_SIGNAL,	/* slot, signo, whole */
 	POOL_ADOPT,	/* slot, pid: of an EV_ORPHAN */
 	POOL_MEASURE_SIZE, /* EV_MEASURED */

@@ -230,7 +230,7 @@ bool	 retire_undo(struct pool *p, struct slot *s, uint64_t now);
 void	 retire_forget(struct pool *p, const struct slot *s);
 
 /* door.c: how a busy worker goes */
-slot_handler door_answered, door_active, door_timer, door_end;
+slot_handler door_answered, door_tree, door_timer, door_end;
 /* Closes its door. Returns false, having done nothing, if that cannot be. */
 bool	 door_begin(struct pool *p, struct slot *s, uint64_t now);
 

@@ -41,6 +41,11 @@ static const struct form events[] = {
 	    .flags = { "frozen", "catches", "threaded", "is_master",
 	    "is_event_loop", "sleeping", "active_since_last",
 	    "needs_door" } },
+	[EV_TREE] = { .a = "connection",
+	    .b = "age_ms", .choice = "holds", .choices = {
+	    [HOLDS_NOTHING] = "nothing", [HOLDS_QUIET] = "quiet",
+	    [HOLDS_BUSY] = "busy", [HOLDS_UNKNOWN] = "unknown" },
+	    .flags = { "sleeping" } },
 	[EV_EXIT] = { .ends = true, .choice = "moved",
 	    .choices = { [MOVED_NO] = "no", [MOVED_YES] = "yes",
 	    [MOVED_UNKNOWN] = "unknown" }, .flags = { "exec_failed" } },
@@ -184,6 +189,10 @@ take_event(struct trace_entry *t, const struct pool_event *ev)
 		break;
 	case EV_ACTIVITY:
 		take_activity(t, &ev->activity);
+		break;
+	case EV_TREE:
+		take_activity(t, &ev->activity);
+		t->flags = ev->activity.sleeping;
 		break;
 	case EV_EXIT:
 		t->b = (uint32_t)ev->status;

@@ -86,7 +86,7 @@ act_check_activity(unsigned int slot)
 static void
 act_check_tree(unsigned int slot)
 {
-	struct pool_event ev = { .what = EV_ACTIVITY, .slot = slot };
+	struct pool_event ev = { .what = EV_TREE, .slot = slot };
 	uint64_t now = loop_now();
 	pid_t pid = worker_pid(slot);
 

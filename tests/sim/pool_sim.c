@@ -153,7 +153,7 @@ signal_one(unsigned int slot, struct proc *p, int signo)
 		check_waiting(slot, p);
 	if (signo == SIGCONT || signo == SIGKILL) {
 		if (signo == SIGCONT && p->stopped && p->filtered &&
-		    !p->untraceable && !p->was_hidden && !w.stopping &&
+		    !w.p->slots[slot].no_door && !w.stopping &&
 		    !p->term_sent && p->die_at == NEVER)
 			sim_fail(w.sim, "slot %u is continued, and dies",
 			    slot);
@@ -372,7 +372,7 @@ do_asked(const struct pool_action *a)
 		ev.what = EV_ACTIVITY;
 		ev.activity = examine(p);
 	} else if (a->what == POOL_CHECK_TREE) {
-		ev.what = EV_ACTIVITY;
+		ev.what = EV_TREE;
 		ev.activity = examine_tree(a->slot);
 	} else if (a->what == POOL_MEASURE_SIZE) {
 		ev.what = EV_MEASURED;

@@ -363,6 +363,7 @@ replay_of_slot(struct replay *r, const struct proto_record *rec,
 		ev->readiness = (enum readiness)word;
 		break;
 	case EV_ACTIVITY:
+	case EV_TREE:
 		failed = replay_activity(r, rec, &ev->activity);
 		break;
 	case EV_EXIT:

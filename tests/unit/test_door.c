@@ -37,7 +37,8 @@ answer(struct bed *b, enum door_state door)
 static void
 find(struct bed *b, struct activity x)
 {
-	pool_event(b->p, &(struct pool_event){ .what = EV_ACTIVITY,
+	pool_event(b->p, &(struct pool_event){ .what =
+	    pool_state(b->p, 0) == SLOT_DOOR ? EV_TREE : EV_ACTIVITY,
 	    .activity = x }, b->now);
 	bed_take(b);
 }

@@ -35,7 +35,8 @@ struct cell {
 	EV_EXIT, (status), (failed), MOVED_NO, READY_NO, (to), __VA_ARGS__, \
 	{ 0 } }
 #define EXAM(state, to, usec, did, name, ...) { (state), LEAVING, \
-	EV_ACTIVITY, 0, false, 0, 0, (to), (usec), (usec), (did), (name), \
+	(state) == SLOT_DOOR ? EV_TREE : EV_ACTIVITY, 0, false, 0, 0, (to), \
+	(usec), (usec), (did), (name), \
 	{ __VA_ARGS__ } }
 #define END(state, path, to, usec, did, name) { (state), (path), \
 	EV_END, 0, false, 0, 0, (to), (usec), (usec), (did), (name), { 0 } }
