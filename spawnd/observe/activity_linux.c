@@ -197,6 +197,10 @@ observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 struct tree_look {
 	uint64_t	 connection, sum;	/* as note_held() has them */
 	uint64_t	 cpu;
+	int		 tasks;
+	bool		 looping;
+	bool		 accepting;
+	bool		 asleep;
 	bool		 unknown;
 	bool		 over;		/* each of them has been answered */
 	bool		 waits;		/* for its clients */
@@ -216,6 +220,10 @@ look_at_process(pid_t pid, uint64_t now, struct probe_state *s,
 		l->unknown |= errno != ENOENT && errno != ESRCH;
 		return;
 	}
+	l->tasks += v.tasks;
+	l->looping |= v.looping && !v.accepting;
+	l->accepting |= v.accepting;
+	l->asleep &= v.asleep;
 	n = find_connections(pid, now, s, inodes, &what, &whole, &listens);
 	l->unknown |= n == -1 || (!whole && !is_ending(pid));
 	if (n <= 0)
@@ -273,7 +281,7 @@ void
 observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
     struct probe_state *s, struct activity *x)
 {
-	struct tree_look l = { .over = true, .waits = true };
+	struct tree_look l = { .asleep = true, .over = true, .waits = true };
 	pid_t tree[TREE_MAX];
 	int i, n = proc_tree(pid, tree, TREE_MAX);
 
@@ -288,6 +296,10 @@ observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
 		look_at_process(tree[i], now, s, &l);
 	if (l.unknown)
 		return;
+	x->threaded = l.tasks > 1;
+	x->is_event_loop = l.looping;
+	x->sleeping = door_is_held(pid) || (l.accepting &&
+	    (l.asleep || l.connection != 0));
 	if (l.connection != 0) {
 		note_held(l.connection, l.sum, now, s, x);
 		x->holds = l.over || note_quiet(false, l.cpu, l.waits,
@@ -297,5 +309,4 @@ observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
 	}
 	x->holds = n > 1 && is_any_underway(now, s) ? HOLDS_BUSY :
 	    HOLDS_NOTHING;
-	x->sleeping = door_is_held(pid);
 }

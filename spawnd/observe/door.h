@@ -19,6 +19,7 @@ struct transfer {
 	bool		 writes;
 	bool		 ends;		/* with the end of an answer */
 	size_t		 size;		/* bytes to be written */
+	uint64_t	 buffer;	/* where it reads to; 0: several places */
 };
 
 /* What is known of a task's calls. */
@@ -36,7 +37,7 @@ struct task {
 	long		 call;		/* that it is held at, or skips */
 	unsigned long	 argument;	/* the first of that */
 	int		 error;		/* TASK_SKIPS: what it returns */
-	bool		 admitted;	/* its accept is carried out */
+	bool		 admitted;	/* its accept is being carried out */
 	struct transfer	 transfer;
 	struct door	*door;
 	RB_ENTRY(task)	 by_tid;
@@ -66,7 +67,8 @@ struct door {
 	bool		 open;		/* each task is let go at its stop */
 	bool		 broken;	/* a task could not be followed */
 	bool		 orphaned;	/* its worker is gone */
-	bool		 admits;	/* the next that comes */
+	bool		 drains;	/* what waits in the queue is let in */
+	bool		 dry;		/* but there is nothing any more */
 	bool		 answered;	/* since the last look */
 	RB_ENTRY(door)	 by_pid;
 };

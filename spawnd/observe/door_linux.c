@@ -108,7 +108,8 @@ make_door(pid_t pid)
 		RB_INSERT(door_tree, &doors, d);
 	}
 	if (d->open) {
-		d->open = d->broken = d->answered = d->admits = false;
+		d->open = d->broken = d->answered = false;
+		d->drains = d->dry = false;
 		d->stops = 0;
 		d->closed = loop_now();
 	}
@@ -251,6 +252,24 @@ check_process(struct door *d)
 	return d->broken ? DOOR_REFUSED : closed ? DOOR_CLOSED : DOOR_CLOSING;
 }
 
+/* Those that are kept in that way go on; a held one as if it began anew. */
+static void
+release(struct door *d, enum following kept, bool anew)
+{
+	struct task *t, *next;
+
+	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next) {
+		if (t->following != kept)
+			continue;
+		if (d->open)
+			task_let_go(t, 0);
+		else if (anew)
+			task_begin_anew(t);
+		else
+			task_release(t);
+	}
+}
+
 /*
  * Has a descendant a door, or is to have one? A program of another user that
  * it has started may have inherited the listen socket, and cannot be followed.
@@ -284,6 +303,7 @@ check_tree(struct door *d)
 {
 	enum door_state state = DOOR_CLOSED;
 	pid_t tree[TREE_MAX], root = d->pid;
+	bool drains = d->drains;
 	int i, n = proc_tree(root, tree, TREE_MAX);
 
 	if (n <= 0 || n == TREE_MAX)
@@ -293,29 +313,15 @@ check_tree(struct door *d)
 			continue;
 		d->root = root;
 		d->orphaned = false;
+		if (drains && !d->drains) {
+			d->drains = true;
+			release(d, TASK_HELD, false);
+		}
 		state = worse(state, check_process(d));
 	}
 	return state;
 }
 
-
-/* Those that are kept in that way go on; a held one as if it began anew. */
-static void
-release(struct door *d, enum following kept, bool anew)
-{
-	struct task *t, *next;
-
-	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next) {
-		if (t->following != kept)
-			continue;
-		if (d->open)
-			task_let_go(t, 0);
-		else if (anew)
-			task_begin_anew(t);
-		else
-			task_release(t);
-	}
-}
 
 /* Paused ones of the worker go on, if they have been that since then. */
 static void
@@ -349,46 +355,35 @@ door_check(pid_t pid)
 }
 
 enum door_state
-door_close(pid_t pid)
+door_close(pid_t pid, bool drains)
 {
 	struct door *d = make_door(pid);
 
-	return d != NULL ? check_tree(d) : DOOR_REFUSED;
+	if (d == NULL)
+		return DOOR_REFUSED;
+	d->root = pid;
+	if (drains && !d->drains) {
+		d->drains = true;
+		release(d, TASK_HELD, false);
+	}
+	return check_tree(d);
 }
 
 void
 door_tell(pid_t pid, int signo)
 {
-	struct door *d = find_door(pid);
+	struct door *d;
 
+	RB_FOREACH(d, door_tree, &doors) {
+		if (d->root == pid)
+			d->dry = true;
+	}
 	kill(pid, signo);
-	if (d == NULL)
+	if ((d = find_door(pid)) == NULL)
 		return;
 	/* Those of others hear of it from the first process, if at all. */
 	release(d, TASK_HELD, true);
 	release(d, TASK_PAUSED, true);
-}
-
-bool
-door_admit(pid_t pid)
-{
-	struct door *d;
-	struct task *t;
-
-	RB_FOREACH(d, door_tree, &doors) {
-		if (d->root != pid || d->open)
-			continue;
-		TAILQ_FOREACH(t, &d->tasks, of_door) {
-			if (t->admitted)
-				return true;
-			if (t->following == TASK_HELD) {
-				t->admitted = true;
-				task_release(t);
-				return true;
-			}
-		}
-	}
-	return false;
 }
 
 /* The last task to be let go takes the door with it. */

@@ -11,9 +11,10 @@ door_refused(void)
 }
 
 enum door_state
-door_close(pid_t pid)
+door_close(pid_t pid, bool drains)
 {
 	(void)pid;
+	(void)drains;
 	return DOOR_REFUSED;
 }
 
@@ -29,13 +30,6 @@ door_tell(pid_t pid, int signo)
 {
 	(void)pid;
 	(void)signo;
-}
-
-bool
-door_admit(pid_t pid)
-{
-	(void)pid;
-	return false;
 }
 
 void

@@ -233,9 +233,11 @@ const char *door_refused(void);
 /*
  * Keeps a worker, which is that child and its descendants, from new connections
  * of the listen socket, and leaves it those that it has, until door_open().
- * door_check() goes on with that: call it every few milliseconds.
+ * drains: new ones may come in as long as any wait, and when the socket is shut
+ * down accept(2) does not fail but waits. door_check() goes on with it: call it
+ * every few milliseconds.
  */
-enum door_state door_close(pid_t pid);
+enum door_state door_close(pid_t pid, bool drains);
 enum door_state door_check(pid_t pid);
 /*
  * Sends the first process of a worker whose door is closed a signal, which it
@@ -243,11 +245,6 @@ enum door_state door_check(pid_t pid);
  * closed; what others of it are told by the first they meet in the same way.
  */
 void	 door_tell(pid_t pid, int signo);
-/*
- * One of its tasks that waits at the door may accept a connection. Returns
- * false if none does.
- */
-bool	 door_admit(pid_t pid);
 /*
  * A task that has answered a request stays where it waits for the next one
  * until the worker was looked at: this lets it go on.

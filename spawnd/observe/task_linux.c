@@ -245,8 +245,7 @@ take_accept(struct task *t)
 	int flags = fcntl(STDIN_FILENO, F_GETFL);
 	bool waits = flags == -1 || (flags & O_NONBLOCK) == 0;
 
-	if (t->door->admits) {
-		t->door->admits = false;
+	if (t->door->drains && !t->door->dry) {
 		t->admitted = true;
 		task_go_on(t, 0);
 	} else if (waits)
@@ -274,20 +273,32 @@ take_entry(struct task *t, const struct ptrace_syscall_info *i)
 		task_go_on(t, 0);
 }
 
+/* At the exit of its call, which returns the error that is set. */
+static void
+answer(struct task *t)
+{
+	t->following = TASK_FOLLOWED;
+	if (skip_answer(t->tid, t->call, t->argument, t->error) == -1)
+		t->door->broken = true;
+	if (t->error == SKIP_RESTART)
+		ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
+	else
+		t->error = 0;
+}
+
 static void
 take_exit(struct task *t, const struct ptrace_syscall_info *i)
 {
-	if (t->following == TASK_SKIPS) {
-		t->following = TASK_FOLLOWED;
-		if (skip_answer(t->tid, t->call, t->argument, t->error) == -1)
-			t->door->broken = true;
-		if (t->error == SKIP_RESTART)
-			ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
-		else
-			t->error = 0;
-	} else if (t->admitted) {
-		t->admitted = false;
-		door_arrived(t->door);
+	bool admitted = t->admitted;
+
+	t->admitted = false;
+	if (t->following == TASK_SKIPS)
+		answer(t);
+	else if (admitted && i->exit.rval == -EINVAL) {
+		/* The socket was shut down, which no thread is to hear of. */
+		t->door->dry = true;
+		t->error = SKIP_RESTART;
+		answer(t);
 	} else
 		served_exit(t, i);
 	/* One that begins anew has still to look for signals. */

@@ -27,15 +27,22 @@ door_look_later(struct pool *p, struct slot *s, uint64_t now)
 	    POOL_DOOR_LAST)), s->end_by));
 }
 
+/* In a stop, what waits is to be served. */
+static void
+push_close(struct pool *p, struct slot *s)
+{
+	slot_push(p, s, POOL_DOOR_CLOSE)->drains = p->conf.drains &&
+	    p->phase == PHASE_STOP;
+}
+
 bool
 door_begin(struct pool *p, struct slot *s, uint64_t now)
 {
-	/* In a stop, what waits is to be served. */
-	if (!p->conf.door || s->no_door || p->phase == PHASE_STOP)
+	if (!p->conf.door || s->no_door)
 		return false;
 	s->closed = now;
 	s->is_closed = false;
-	slot_push(p, s, POOL_DOOR_CLOSE);
+	push_close(p, s);
 	slot_enter(p, s, SLOT_DOOR, NEVER);
 	door_look_later(p, s, now);
 	return true;
@@ -61,7 +68,8 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
 		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
 		break;
 	case DOOR_TIRED:
-		if (!s->term_sent)
+		/* In a stop accept(2) would fail in its threads. */
+		if (!s->term_sent && p->phase != PHASE_STOP)
 			door_go_back(p, s, POOL_DOOR_REST * (now - s->closed) +
 			    POOL_DOOR_LAST, now);
 		break;
@@ -75,6 +83,18 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 }
 
+/*
+ * In a stop: not as long as something waits that it could serve. It could not
+ * if each of its tasks waits on a connection that is kept open.
+ */
+static bool
+may_tell(struct pool *p, const struct slot *s, const struct activity *x)
+{
+	if (x->holds == HOLDS_QUIET && !x->sleeping && !x->is_event_loop)
+		return true;
+	return drain_allows(p) && !drain_shuts(p, s);
+}
+
 void
 door_tree(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -82,6 +102,7 @@ door_tree(struct pool *p, struct slot *s, const struct pool_event *ev,
 	const struct activity *x = &ev->activity;
 
 	s->busy = x->holds == HOLDS_BUSY || x->holds == HOLDS_UNKNOWN;
+	s->idle_looks = retire_is_idle_orphan(s, x) ? s->idle_looks + 1 : 0;
 	if (x->holds == HOLDS_BUSY) {
 		s->connection = x->connection;
 		s->age = x->age;
@@ -89,6 +110,8 @@ door_tree(struct pool *p, struct slot *s, const struct pool_event *ev,
 		s->no_door = true;
 		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
 	} else if (!s->term_sent) {
+		if (!may_tell(p, s, x))
+			return;
 		s->term_sent = true;
 		s->told = now;
 		slot_push(p, s, POOL_DOOR_TELL)->signo = p->conf.stop_signal;
@@ -108,10 +131,6 @@ door_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		retire_timer(p, s, ev, now);
 		return;
 	}
-	if (p->phase == PHASE_STOP && !s->term_sent) {
-		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
-		return;
-	}
 	/* A task of it sleeps where it must not be interrupted. */
 	if (!s->is_closed && now - s->closed >= POOL_DOOR_CLOSING) {
 		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
@@ -128,5 +147,7 @@ door_end(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	if (p->fast)
 		slot_push(p, s, POOL_DOOR_OPEN);
+	else if (p->phase == PHASE_STOP && !s->term_sent)
+		push_close(p, s);
 	retire_end_again(p, s, ev, now);
 }

@@ -31,13 +31,17 @@
 static unsigned int
 servers(const struct pool *p)
 {
-	/* A door that is closed will be opened for the stop. */
+	static const enum slot_state states[] = { SLOT_RETIRING, SLOT_DOOR };
 	unsigned int n = p->count[SLOT_SPAWNING] + p->count[SLOT_STARTING] +
-	    p->count[SLOT_READY] + p->count[SLOT_DOOR];
+	    p->count[SLOT_READY];
 	struct slot *s;
+	size_t i;
 
-	TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state)
-		n += !s->term_sent && s->idle_looks < POOL_DRAIN_IDLE_LOOKS;
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		TAILQ_FOREACH(s, &p->lists[states[i]], by_state)
+			n += !s->term_sent &&
+			    s->idle_looks < POOL_DRAIN_IDLE_LOOKS;
+	}
 	return n + (p->frozen != NULL && !p->frozen->term_sent);
 }
 
@@ -93,13 +97,18 @@ drain_release(struct pool *p, uint64_t now)
 
 /*
  * Once the socket is shut, accept(2) fails in every thread that waits in it.
- * Many a program ends with the first such thread, whatever others serve.
+ * Many a program ends with the first such thread, whatever others serve. Those
+ * with a closed door do not hear of it.
  */
 static bool
 have_threads(const struct pool *p)
 {
 	struct slot *s;
 
+	TAILQ_FOREACH(s, &p->lists[SLOT_DOOR], by_state) {
+		if (s->threads && !s->is_closed)
+			return true;
+	}
 	TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state) {
 		if (s->threads)
 			return true;
@@ -158,6 +167,17 @@ bool
 drain_allows(const struct pool *p)
 {
 	return p->drain == DRAIN_OFF || !something_waits(p);
+}
+
+bool
+drain_shuts(struct pool *p, const struct slot *s)
+{
+	if (p->drain == DRAIN_OFF || p->drain >= DRAIN_SHUT ||
+	    servers(p) > 1 || s->term_sent)
+		return false;
+	drain_shut(p);
+	drain_ask(p);
+	return true;
 }
 
 bool

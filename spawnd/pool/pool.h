@@ -100,7 +100,8 @@ struct activity {
 					   may end it when it is continued, or
 					   its door is closed already */
 	bool		 sleeping;	/* all of it sleeps: on a quiet
-					   connection, or in accept */
+					   connection, or in accept; EV_TREE:
+					   a task of it waits in accept */
 	bool		 active_since_last; /* it waits for its clients, and has
 					   done something since the last look */
 	uint64_t	 connection;	/* names one it holds */
@@ -236,7 +237,8 @@ enum pool_action_kind {
 	POOL_REFUSE,	/* no new connections, where no harm is done */
 	POOL_SHUT,	/* none at all; those that wait stay */
 	POOL_QUEUE,	/* EV_QUEUE */
-	POOL_DOOR_CLOSE, /* EV_DOOR: no new connection is to come in */
+	POOL_DOOR_CLOSE, /* EV_DOOR: no new connection is to come in; drains:
+			   only those that wait */
 	POOL_DOOR_CHECK, /* EV_DOOR */
 	POOL_DOOR_TELL,	/* signo; the door stays closed */
 	POOL_DOOR_OPEN,
@@ -248,6 +250,7 @@ struct pool_action {
 	unsigned int	 slot;
 	int		 signo;		/* of POOL_SIGNAL */
 	bool		 whole;		/* to its process group, not it alone */
+	bool		 drains;	/* POOL_DOOR_CLOSE: what waits gets in */
 	pid_t		 pid;		/* POOL_ADOPT, POOL_SIGNAL_HOLDER */
 	uint64_t	 age;		/* POOL_CHECK_READY: since the spawn */
 	struct pool_notice notice;

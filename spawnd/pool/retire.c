@@ -191,7 +191,7 @@ found_busy(struct pool *p, struct slot *s, const struct activity *x,
 	s->unknown = 0;
 	s->connection = x->connection;
 	s->age = x->age;
-	if (s->term_sent || !drain_allows(p) || door_begin(p, s, now))
+	if (s->term_sent || door_begin(p, s, now) || !drain_allows(p))
 		return;
 	/* It may never be seen idle; most that catch the signal finish. */
 	if (s->busy_every_look && x->catches && !x->threaded &&
@@ -199,9 +199,8 @@ found_busy(struct pool *p, struct slot *s, const struct activity *x,
 		send_stop_signal(p, s, false, now);
 }
 
-/* Does a process that was left behind neither serve nor wait for work? */
-static bool
-is_idle_orphan(const struct slot *s, const struct activity *x)
+bool
+retire_is_idle_orphan(const struct slot *s, const struct activity *x)
 {
 	return s->orphan && x->holds == HOLDS_NOTHING && !x->sleeping &&
 	    !x->threaded && !x->is_event_loop && !x->is_master;
@@ -231,7 +230,7 @@ retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
 	const struct activity *x = &ev->activity;
 
 	s->threads = x->threaded && !x->is_event_loop;
-	s->idle_looks = is_idle_orphan(s, x) ? s->idle_looks + 1 : 0;
+	s->idle_looks = retire_is_idle_orphan(s, x) ? s->idle_looks + 1 : 0;
 	s->freeze_queued = false;
 	if (p->freeze_next == s)
 		p->freeze_next = NULL;
@@ -249,8 +248,12 @@ retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	if (s->term_sent && !x->sleeping)
 		return;		/* it goes, and has things to do before */
-	if (!drain_allows(p))
-		return;		/* somebody waits, and it may serve them */
+	if (!drain_allows(p)) {
+		/* Somebody waits, and it may serve them. */
+		if (s->threads)
+			door_begin(p, s, now);
+		return;
+	}
 	if (p->frozen == NULL)
 		freeze(p, s, now);
 	else

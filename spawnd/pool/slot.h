@@ -207,6 +207,11 @@ bool	 drain_allows(const struct pool *p);
  * asked for, and drain_queue() decides.
  */
 bool	 drain_last(struct pool *p, struct slot *s);
+/*
+ * Is that worker at its door the last who could serve what waits, and more may
+ * come? Then nothing more does from now on, and what waits is asked for.
+ */
+bool	 drain_shuts(struct pool *p, const struct slot *s);
 /* One that had come up is gone; did it take anything of what waited? */
 void	 drain_gone(struct pool *p, const struct slot *s, enum moved moved);
 
@@ -219,6 +224,8 @@ slot_handler retire_leave;
 slot_handler retire_end, retire_end_again;
 /* Its process is gone. */
 slot_handler retire_gone;
+/* Does a process that was left behind neither serve nor wait for work? */
+bool	 retire_is_idle_orphan(const struct slot *s, const struct activity *x);
 /* The frozen worker holds nothing: it goes. */
 void	 retire_stop_frozen(struct pool *p, struct slot *s, uint64_t now);
 /* It is continued and looked at again later. */

@@ -80,7 +80,7 @@ static const struct form actions[] = {
 	[POOL_REFUSE] = { .name = "refuse", .whole = true },
 	[POOL_SHUT] = { .name = "shut", .whole = true },
 	[POOL_QUEUE] = { .name = "queue", .whole = true },
-	[POOL_DOOR_CLOSE] = { .name = "door_close" },
+	[POOL_DOOR_CLOSE] = { .name = "door_close", .flags = { "drains" } },
 	[POOL_DOOR_CHECK] = { .name = "door_check" },
 	[POOL_DOOR_TELL] = { .name = "door_tell", .b = "signal" },
 	[POOL_DOOR_OPEN] = { .name = "door_open" },
@@ -335,7 +335,7 @@ trace_action(struct pool *p, const struct pool_action *a)
 		t->b = (uint32_t)a->signo;
 	if (a->what == POOL_ADOPT || a->what == POOL_SIGNAL_HOLDER)
 		t->pid = a->pid;
-	t->flags = a->whole;
+	t->flags = a->whole || a->drains;
 }
 
 static void

@@ -208,7 +208,8 @@ carry_out(const struct pool_action *a)
 		act_queue();
 		break;
 	case POOL_DOOR_CLOSE:
-		act_door(a->slot, door_close(worker_pid(a->slot)));
+		act_door(a->slot, door_close(worker_pid(a->slot),
+		    a->drains));
 		break;
 	case POOL_DOOR_CHECK:
 		act_door(a->slot, door_check(worker_pid(a->slot)));

@@ -129,10 +129,16 @@ check_signal(unsigned int slot, const struct proc *p, int signo)
 		    w.conf.stop_timeout);
 }
 
-/* Nobody is told in a stop while something waits, as far as is known. */
+/*
+ * Nobody is told in a stop while something waits, as far as is known, but who
+ * has no room for it since its client keeps the connection open.
+ */
 static void
 check_waiting(unsigned int slot, const struct proc *p)
 {
+	if (examine_tree(slot).holds == HOLDS_QUIET &&
+	    !examine_tree(slot).sleeping)
+		return;
 	if (w.stopping && w.conf.drains && !w.fast && !p->term_sent &&
 	    !p->excused && w.waits > 0 && w.now < going_limit(&w.tracks[slot]))
 		sim_fail(w.sim, "slot %u is told, and %u wait", slot, w.waits);
@@ -266,7 +272,9 @@ do_shut(void)
 	for (i = 0; i < PROCS; i++) {
 		struct proc *p = &w.procs[i];
 
-		if (p->is_event_loop || !p->brittle || !accepts(p))
+		/* Those that are followed do not see it. */
+		if (p->is_event_loop || !p->brittle || !accepts(p) ||
+		    p->shut_at <= w.now)
 			continue;
 		if (requests(p) > 0 && !p->was_hidden && w.depth > 0 &&
 		    w.now < w.stopped_at + w.conf.stop_timeout / 2)
@@ -310,9 +318,12 @@ is_of(unsigned int slot, unsigned int i)
 }
 
 static void
-answer_door(unsigned int slot, bool close, enum door_state *door)
+answer_door(const struct pool_action *a,
+    enum door_state *door)
 {
 	bool closed = true, refused = false;
+	bool close = a->what == POOL_DOOR_CLOSE;
+	unsigned int slot = a->slot;
 	unsigned int i;
 
 	for (i = 0; i < w.end; i = after(i)) {
@@ -320,6 +331,7 @@ answer_door(unsigned int slot, bool close, enum door_state *door)
 
 		if (!is_of(slot, i))
 			continue;
+		p->drains = close ? a->drains : w.procs[slot].drains;
 		if (close || p->shut_at == NEVER)
 			p->shut_at = min64(p->shut_at,
 			    w.now + sim_random(w.sim) % (3 * MS));
@@ -336,8 +348,10 @@ do_open(unsigned int slot)
 	unsigned int i;
 
 	for (i = 0; i < w.end; i = after(i)) {
-		if (is_of(slot, i))
+		if (is_of(slot, i)) {
 			w.procs[i].shut_at = NEVER;
+			w.procs[i].drains = false;
+		}
 	}
 }
 
@@ -352,6 +366,10 @@ do_tell(unsigned int slot, int signo)
 		    w.procs[i].die_at == NEVER)
 			sim_fail(w.sim, "slot %u is told, and process %d "
 			    "serves", slot, (int)w.procs[i].pid);
+	}
+	for (i = 0; i < w.end; i = after(i)) {
+		if (is_of(slot, i))
+			w.procs[i].drains = false;
 	}
 	do_signal(slot, signo, w.procs[slot].passes);
 }
@@ -386,7 +404,7 @@ do_asked(const struct pool_action *a)
 		answer_request(a->slot, &ev.request);
 	} else if (a->what == POOL_DOOR_CLOSE || a->what == POOL_DOOR_CHECK) {
 		ev.what = EV_DOOR;
-		answer_door(a->slot, a->what == POOL_DOOR_CLOSE, &ev.door);
+		answer_door(a, &ev.door);
 	} else {
 		ev.what = EV_QUEUE;
 		answer_queue(&ev.queue);

@@ -45,7 +45,8 @@ struct proc {
 	bool		 untraceable;	/* its door cannot be closed */
 	bool		 filtered;	/* it dies when it is continued */
 	bool		 passes;	/* its stop signal on to its children */
-	uint64_t	 shut_at;	/* no new connection from then on */
+	uint64_t	 shut_at;	/* its door is closed from then on */
+	bool		 drains;	/* but lets in what waits */
 	bool		 excused;	/* ended for being slow or late */
 	uint64_t	 pause;		/* from STOP until it has stopped */
 	uint64_t	 stopped_at, halts_at;
@@ -133,7 +134,7 @@ runs(const struct proc *p)
 static inline bool
 accepts(const struct proc *p)
 {
-	return p->pid != 0 && runs(p) && p->shut_at > w.now &&
+	return p->pid != 0 && runs(p) && (p->shut_at > w.now || p->drains) &&
 	    !p->is_master && !p->job &&
 	    connections(p) < p->room && p->ready_at <= w.now &&
 	    p->die_at == NEVER && (!p->term_sent || p->deaf);
@@ -351,6 +352,8 @@ examine_tree(unsigned int slot)
 			continue;
 		if (p->hidden)
 			return (struct activity){ .holds = HOLDS_UNKNOWN };
+		x.sleeping |= !p->job && !p->is_master &&
+		    connections(p) < p->room;
 		for (k = 0; k < CONNS; k++) {
 			if (p->c[k].id == 0)
 				continue;
@@ -361,7 +364,6 @@ examine_tree(unsigned int slot)
 			x.age = w.now - p->c[k].began;
 		}
 	}
-	x.sleeping = x.holds == HOLDS_NOTHING;
 	return x;
 }
 

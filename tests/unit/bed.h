@@ -148,7 +148,7 @@ bed_put_action(struct bed *b, const struct pool_action *a)
 	else if (a->what == POOL_QUEUE && b->show_all)
 		bed_put(b, "queue");
 	else if (a->what == POOL_DOOR_CLOSE)
-		bed_put(b, "close%u", a->slot);
+		bed_put(b, "close%u%s", a->slot, a->drains ? "+" : "");
 	else if (a->what == POOL_DOOR_CHECK && b->show_all)
 		bed_put(b, "check%u", a->slot);
 	else if (a->what == POOL_CHECK_TREE && b->show_all)

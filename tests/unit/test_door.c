@@ -9,7 +9,7 @@ bed_at_door(void)
 	struct pool_conf c = bed_conf(1);
 	struct bed *b;
 
-	c.door = true;
+	c.door = c.drains = true;
 	b = bed_raw(&c);
 	bed_act(b);
 	bed_look(b, 0, READY_YES);
@@ -156,21 +156,56 @@ idle_ones_that_need_it_go_by_the_door(void **arg)
 	bed_free(b);
 }
 
-/* What waits in the queue has to be served. */
 static void
-a_stop_opens_the_doors(void **arg)
+queue_is(struct bed *b, unsigned int depth)
+{
+	b->queue = (struct queue){ .known = true, .depth = depth };
+	pool_event(b->p, &(struct pool_event){ .what = EV_QUEUE,
+	    .queue = b->queue }, b->now);
+	bed_take(b);
+}
+
+/* A pool that stops serves what waits in its queue before. */
+static void
+in_a_stop_what_waits_is_let_in(void **arg)
 {
 	struct bed *b = bed_at_door();
 
 	(void)arg;
+	b->queue = (struct queue){ .known = true, .depth = 1 };
 	pool_event(b->p, &(struct pool_event){ .what = EV_STOP }, b->now);
 	bed_take(b);
+	assert_has(bed_did(b), "close0+");
+	assert_state(b, 0, SLOT_DOOR);
+	answer(b, DOOR_CLOSED);
+	find(b, (struct activity){ .holds = HOLDS_NOTHING });
+	assert_has(bed_did(b), "tree0");
+	assert_state(b, 0, SLOT_DOOR);
+	queue_is(b, 0);
 	bed_did(b);
-	b->now = pool_deadline(b->p);
-	pool_tick(b->p, b->now);
+	/* It is the last: nothing more may come before it is told. */
+	find(b, (struct activity){ .holds = HOLDS_NOTHING });
+	assert_did(b, "shut queue");
+	find(b, (struct activity){ .holds = HOLDS_NOTHING });
+	assert_did(b, "tell0");
+	bed_free(b);
+}
+
+/* Whoever keeps its one connection open serves nobody else. */
+static void
+in_a_stop_kept_connections_are_not_waited_for(void **arg)
+{
+	struct bed *b = bed_at_door();
+
+	(void)arg;
+	b->queue = (struct queue){ .known = true, .depth = 1 };
+	pool_event(b->p, &(struct pool_event){ .what = EV_STOP }, b->now);
 	bed_take(b);
-	assert_has(bed_did(b), "open0");
-	assert_state(b, 0, SLOT_RETIRING);
+	find(b, (struct activity){ .holds = HOLDS_QUIET, .sleeping = true });
+	bed_did(b);
+	assert_state(b, 0, SLOT_DOOR);
+	find(b, (struct activity){ .holds = HOLDS_QUIET });
+	assert_has(bed_did(b), "tell0");
 	bed_free(b);
 }
 
@@ -201,7 +236,8 @@ main(void)
 		cmocka_unit_test(whoever_comes_back_to_its_door_is_killed),
 		cmocka_unit_test(one_that_does_not_close_is_looked_at),
 		cmocka_unit_test(idle_ones_that_need_it_go_by_the_door),
-		cmocka_unit_test(a_stop_opens_the_doors),
+		cmocka_unit_test(in_a_stop_what_waits_is_let_in),
+		cmocka_unit_test(in_a_stop_kept_connections_are_not_waited_for),
 		cmocka_unit_test(at_the_deadline_it_is_killed_and_lost),
 	};
 

@@ -99,7 +99,7 @@ static void
 close_door(void)
 {
 	uint64_t end = loop_now() + PATIENCE;
-	enum door_state s = door_close(child);
+	enum door_state s = door_close(child, false);
 
 	while (s == DOOR_CLOSING && loop_now() < end) {
 		reap(200);
