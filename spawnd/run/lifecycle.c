@@ -16,7 +16,7 @@
 #include "observe/observe.h"
 #include "pool/pool.h"
 #include "privilege/privilege.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 static const struct plan *plan;
 static int exit_status;

@@ -13,7 +13,7 @@
 #include "config/config.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 static const char *
 seconds(uint64_t usec, char buf[32])

@@ -15,7 +15,7 @@
 
 #include "base/base.h"
 #include "config/config.h"
-#include "run/run.h"
+#include "run/supervise.h"
 #include "unit.h"
 
 #define SOFT	256
