@@ -17,7 +17,7 @@ struct frame {
  * Draws at most `rows` lines of `columns` cells into buf, of `size` bytes, from
  * the answers to "status" and "history". Returns the length of the text.
  */
-size_t	 top_draw_draw(const struct frame *v, const struct reply *status,
+size_t	 top_draw_frame(const struct frame *v, const struct reply *status,
 	    const struct reply *history, char *buf, size_t size);
 
 /* top.c */

@@ -27,7 +27,7 @@ int
 report_exitcode(const struct conf *c, const struct exec_failure *f, int status)
 {
 	if (!c->worker_status || (f != NULL && f->step != STEP_EXEC))
-		return exitcode(c, EX_UNAVAILABLE);
+		return compat_exitcode(c, EX_UNAVAILABLE);
 	if (f != NULL)
 		return f->error;
 	/* The start has failed, even if the worker exited with 0. */

@@ -31,7 +31,7 @@ draw(int rows, int columns, bool utf8)
 	int lines = 1, cells = 0;
 	char *s;
 
-	top_draw_draw(&v, &a, &history, picture, sizeof(picture));
+	top_draw_frame(&v, &a, &history, picture, sizeof(picture));
 	for (s = picture; *s != '\0'; s++) {
 		if (*s == '\n') {
 			lines++;

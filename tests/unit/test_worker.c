@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "config/config.h"
+#include "config/phases.h"
 #include "run/supervise.h"
 #include "unit.h"
 
