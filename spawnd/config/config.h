@@ -173,11 +173,11 @@ struct plan {
 	bool		 root;			/* we have uid 0 */
 	bool		 needs_root;		/* only root may start it */
 	bool		 stays_root;		/* the workers have it, too */
-	const char	*jail_reason;		/* why this jail, " (...)"; "" */
+	const char	*jail_reason;		/* " (why this jail)", or "" */
 	char		*jail;			/* NULL: no chroot */
 	int		 jail_fd;		/* -1: no chroot */
 
-	int		 inherited;		/* listen socket; -1: make one */
+	int		 inherited;		/* -1: a socket is to be made */
 	struct sockaddr_storage addr;		/* unix: the family alone */
 	socklen_t	 addrlen;
 	char		*socket_dir;		/* unix: contains socket_file */
@@ -194,7 +194,7 @@ struct plan {
 	int		 cwd_fd;		/* -1: chdir is used */
 	char		*pidfile;		/* NULL: none */
 	char		*control;		/* NULL: none; a directory */
-	bool		 control_own;		/* of this pool alone, as named */
+	bool		 control_own;		/* of this pool alone */
 	gid_t		 status_gid;		/* (gid_t)-1: none */
 	char		*log;			/* NULL: not a file */
 	int		 backlog;
@@ -203,7 +203,7 @@ struct plan {
 	int		 workers;
 	unsigned int	 max_workers;		/* 0: the size is fixed */
 	unsigned int	 room;			/* workers after any scale */
-	rlim_t		 files;			/* descriptors for all of them */
+	rlim_t		 files;			/* descriptors for them all */
 	rlim_t		 files_max;		/* the hard limit of these */
 	int		 children;		/* PHP's, of each worker */
 };
