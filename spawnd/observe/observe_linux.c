@@ -404,12 +404,6 @@ observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	s->activity.active_since_last = false;
 }
 
-void
-observe_load(bool busy, struct load *l)
-{
-	load_look(busy, l);
-}
-
 int
 observe_children(pid_t *list, int n)
 {
@@ -423,18 +417,6 @@ observe_children(pid_t *list, int n)
 			i++;
 	}
 	return n;
-}
-
-void
-observe_reaped(pid_t pid)
-{
-	looker_reaped(pid);
-}
-
-void
-observe_close(void)
-{
-	looker_close();
 }
 
 bool
@@ -451,18 +433,6 @@ observe_serves(pid_t pid)
 	 */
 	(void)other_sockets(pid, false, inodes, &n, &listens);
 	return listens;
-}
-
-uint64_t
-observe_mark(void)
-{
-	return queue_mark();
-}
-
-enum moved
-observe_moved(uint64_t mark)
-{
-	return queue_moved(mark);
 }
 
 int
@@ -492,10 +462,4 @@ observe_somaxconn(void)
 		n = -1;
 	fclose(f);
 	return n;
-}
-
-int
-observe_queue(unsigned int *depth, unsigned int *limit)
-{
-	return queue_depth(false, depth, limit);
 }

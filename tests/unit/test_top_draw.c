@@ -3,7 +3,7 @@
 #include "replies.h"
 #include "base/units.h"
 #include "client/client.h"
-#include "control/control.h"
+#include "control/server.h"
 #include "ctl/ctl.h"
 #include "observe/observe.h"
 #include "proto/proto.h"
