@@ -908,6 +908,22 @@ def request(addr, query="", deadline=REQUEST_DEADLINE, **kw):
 
 # Load
 
+def all_answer(addr, workers):
+    """Does each of so many connections at once have a worker of its own?"""
+    held = []
+    try:
+        for _ in range(workers):
+            c = Connection(addr, 1)
+            held.append(c)
+            c.send("sleep=100")
+        return len({c.receive().headers["x-pid"] for c in held}) == workers
+    except FcgiError:
+        return False
+    finally:
+        for c in held:
+            c.close()
+
+
 class Load:
     """
     `threads` threads send one request after another, each on a connection of

@@ -44,21 +44,8 @@ class Pool:
     def whole(self, deadline=SOON):
         """Waits until all workers answer: as many at once as there are."""
         def ready():
-            if not self.s.running() or not self.answers():
-                return False
-            held = []
-            try:
-                for _ in range(WORKERS):
-                    c = h.Connection(self.addr, 1)
-                    held.append(c)
-                    c.send("sleep=100")
-                return len({c.receive().headers["x-pid"]
-                            for c in held}) == WORKERS
-            except h.FcgiError:
-                return False
-            finally:
-                for c in held:
-                    c.close()
+            return self.s.running() and self.answers() and \
+                h.all_answer(self.addr, WORKERS)
         h.wait_for(ready, deadline, lambda: f"{WORKERS} workers answer: "
                    f"{self.s.workers()}\n{self.s.log()[-3000:]}")
 
