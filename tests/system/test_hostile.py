@@ -178,18 +178,12 @@ def test_worker_that_root_traces_is_left_alone(spawnd, place):
     s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
                h.app("hostile"))
     pid = s.workers()[0]
-    tracer = subprocess.Popen(["strace", "-q", "-o", "/dev/null", "-p",
-                               str(pid)], stderr=subprocess.DEVNULL)
-    try:
-        h.wait_for(lambda: h.status(pid)["TracerPid"] == str(tracer.pid), 5)
+    with h.straced(pid):
         os.kill(pid, signal.SIGSTOP)
         s.wait_log(f"worker {pid}: was stopped and is traced by a process "
                    r"of another user \(left alone until that ends\)")
         h.pass_time(2)
         assert is_stopped(pid) and not re.search(CONTINUED, s.log())
-    finally:
-        tracer.terminate()
-        tracer.wait(10)
     s.wait_log(CONTINUED)
     assert h.request(f"{place}/sock", deadline=5).status == 200
 
@@ -198,16 +192,9 @@ def test_worker_that_the_pools_user_traces_goes_on(spawnd, place):
     s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
                h.app("hostile"))
     pid = s.workers()[0]
-    tracer = subprocess.Popen(
-        ["strace", "-q", "-o", "/dev/null", "-p", str(pid)],
-        stderr=subprocess.DEVNULL, preexec_fn=h.become_user("www"))
-    try:
-        h.wait_for(lambda: h.status(pid)["TracerPid"] == str(tracer.pid), 5)
+    with h.straced(pid, preexec_fn=h.become_user("www")):
         os.kill(pid, signal.SIGSTOP)
         s.wait_log(CONTINUED)
-    finally:
-        tracer.terminate()
-        tracer.wait(10)
     assert h.request(f"{place}/sock", deadline=5).status == 200
 
 
