@@ -210,8 +210,11 @@ def calls(tree):
     where = declared(tree)
     for path, _, text in sources(tree):
         if path.endswith(".c"):
+            # Another system's file has functions of the same names.
+            own = set(re.findall(r"^(\w+)\([^;{]*\)\n\{", text,
+                                 re.MULTILINE))
             for name in sorted(set(re.findall(
-                    r"(?<!struct )\b[a-z]\w+\b", text))):
+                    r"(?<!struct )\b[a-z]\w+\b", text)) - own):
                 if where.get(name, path) != path:
                     yield path, where[name], name
 

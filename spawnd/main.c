@@ -177,7 +177,7 @@ fatal(const struct err *e)
 static void __attribute__((noreturn))
 die(struct err *e)
 {
-	e->status = exitcode(&conf, e->status);
+	e->status = compat_exitcode(&conf, e->status);
 	fatal(e);
 }
 
@@ -192,7 +192,7 @@ replace(void)
 	terminal_write_only();
 	if (listen_open(&plan, &e) == -1 ||
 	    jail_enter(&plan, &guarantees, &e) == -1)
-		e.status = exitcode(&conf, e.status);
+		e.status = compat_exitcode(&conf, e.status);
 	else {
 		worker_replace(&plan, &f);
 		report_exec(&plan, &f, e.text, sizeof(e.text));

@@ -4,7 +4,8 @@
 usage: check_diagnostics.py [--list]
 
 Every message that spawnd-diagnostics(7) quotes is in the sources, with the
-exit status that it has there. The manual need not have every message.
+exit status that it has there. In the other direction, every warning of the
+daemon is in the manual, unless SAYS_IT_ALL has it; errors need not be.
 
 In the sources a message is the format of a call in CALLS; any other string
 may be a part of one. In the manual a message or a part is the head of an item
@@ -33,6 +34,26 @@ STATUS = {
     "EX_USAGE": 64, "EX_NOINPUT": 66, "EX_NOUSER": 67, "EX_UNAVAILABLE": 69,
     "EX_OSERR": 71, "EX_CANTCREAT": 73, "EX_IOERR": 74, "EX_NOPERM": 77,
     "EX_CONFIG": 78,
+}
+
+# Warnings that name their cause and cure themselves, as the manual would.
+SAYS_IT_ALL = {
+    # A reason of its own stands before these.
+    "% (no control sockets; --control names another place)",
+    "% (exiting with status %d so that the service manager restarts spawnd)",
+    "start: %s",
+    # Of a resource.
+    "backlog: %d: the system cuts it to %d (raise net.core.somaxconn)",
+    "loop: failed: %s",
+    "name: %s: in use by %s, this pool is called %s (--name chooses one)",
+    "orphans: dead workers left %u more processes than the %d that can be "
+    "stopped at once (the rest wait)",
+    "worker %d: stopped: not ready within %d s (--start-timeout)",
+    # Of a bug.
+    "pool: an action was dropped: too many were queued (a bug: please report "
+    "it)",
+    "pool: slot %u: event %s cannot happen in state %s and is ignored (a bug: "
+    "please report it)",
 }
 
 TOKEN = re.compile(r"""
@@ -133,9 +154,9 @@ def find_status(toks, start, index):
 
 
 def read_sources():
-    """{message: statuses} and {part: file}."""
+    """{message: statuses}, {part: file} and the warnings of the daemon."""
     macros = read_macros()
-    messages, parts = {}, {}
+    messages, parts, warnings = {}, {}, set()
     for path in sorted(glob.glob(os.path.join(TOP, "spawnd/**/*.c"),
                                  recursive=True)):
         base = os.path.basename(path)
@@ -150,9 +171,11 @@ def read_sources():
                 status = set() if index is None else \
                     find_status(toks, start, index)
                 messages.setdefault(key, set()).update(status)
+                if name == "log_warn":
+                    warnings.add(key)
             else:
                 parts.setdefault(key, base)
-    return messages, parts
+    return messages, parts, warnings
 
 
 def words(line):
@@ -212,7 +235,7 @@ def read_manual():
 
 
 def check():
-    messages, parts = read_sources()
+    messages, parts, warnings = read_sources()
     heads, quotes, errors = read_manual()
     everything = " | ".join([*messages, *parts])
     if len(messages) < 100:
@@ -223,6 +246,11 @@ def check():
         elif messages.get(text) and messages[text] != status:
             errors.append("%s: status %s in the manual, %s in the sources" %
                           (text, sorted(status), sorted(messages[text])))
+    plain = {normal(text) for text in SAYS_IT_ALL}
+    for text in sorted(warnings - set(heads) - plain):
+        errors.append("%s: a warning that is not in the manual" % text)
+    for text in sorted(plain & set(heads) | plain - warnings):
+        errors.append("%s: need not be in SAYS_IT_ALL" % text)
     for text in quotes:
         if text not in everything:
             errors.append("%s: quoted, but not in the sources" % text)
@@ -232,7 +260,7 @@ def check():
 
 def main():
     if sys.argv[1:] == ["--list"]:
-        messages, parts = read_sources()
+        messages, parts, _ = read_sources()
         for text, status in messages.items():
             print(sorted(status), text)
         for text, base in parts.items():

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* What a file that is to be executed says of itself. */
+/*
+ * What a file that is to be executed says of itself: its "#!" line or its ELF
+ * headers. Nothing is executed, and the file may hold anything.
+ */
 #ifndef BASE_PROGRAM_H
 #define BASE_PROGRAM_H
 
@@ -15,12 +18,12 @@ enum script_kind {
 	SCRIPT_NEITHER
 };
 
-/* A "#!" line, taken apart; its words are in `line`. */
+/* A "#!" line, taken apart; the other members point into `line`. */
 struct script {
 	char		 line[SCRIPT_LINE + 1];
 	char		*interp;	/* "" if the line names none */
 	char		*arg;		/* the word behind it, or "" */
-	bool		 crlf;		/* the last word ends in a CR */
+	bool		 crlf;		/* the line ended in CR LF */
 };
 
 /* What the headers of an ELF file say; a name that they lack is NULL. */
@@ -32,24 +35,23 @@ struct elf {
 	char		*rpath, *runpath;
 	char		**needed;	/* libraries */
 	size_t		 nneeded;
-	bool		 nodefault;	/* not from the default directories */
+	bool		 nodefault;	/* only from rpath and runpath */
 };
 
 /* script.c */
-/* Looks at how the file fd begins, and fills *s for SCRIPT_LINES. */
+/* Reads how the file fd begins, and fills *s if it returns SCRIPT_LINES. */
 enum script_kind script_read(int fd, struct script *s);
 
 /* elf.c */
 /*
- * Reads the headers of the regular file fd, which may hold anything (elf(5)).
- * Returns NULL with *e filled, to be freed, or what is wrong with the file,
- * in words.
+ * Reads the headers (elf(5)) of the regular file fd. Returns NULL, or in words
+ * what is wrong with the file; only with NULL is *e filled, for elf_free().
  */
 const char *elf_read(int fd, struct elf *e);
 void	 elf_free(struct elf *e);
 /*
- * Why this kernel cannot run it as a program, in words, which may be put into
- * buf; NULL if it could.
+ * Returns in words why this kernel cannot run the file as a program, which may
+ * be in buf; NULL if it can.
  */
 const char *elf_unfit(const struct elf *e, char *buf, size_t size);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What everybody counts in, the pool as well. */
+/* Times and what they are counted in, for the pure core, too. */
 #ifndef BASE_UNITS_H
 #define BASE_UNITS_H
 

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-/* What clients of the control sockets share. A daemon is never trusted. */
+/*
+ * What every client of the control sockets needs: to find pools (pools.c), to
+ * ask one (conn.c), to read its answer (reply.c) and to write that down
+ * (writer_*.c). The daemon is never trusted: it may belong to another user, so
+ * sizes and times are limited, and text is escaped before it is shown.
+ */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
 
@@ -17,7 +22,7 @@
 #define CELL_SIZE	41		/* of a cell of a table */
 #define SHOW_SIZE	(4 * PROTO_LINE) /* of a value as it is shown */
 
-/* All records of an answer. */
+/* All records of an answer; begins as { NULL, 0 }. reply_free() frees them. */
 struct reply {
 	struct proto_record *list;
 	size_t		 n;
@@ -45,7 +50,7 @@ struct found {
 struct pools {
 	struct found	*list;
 	size_t		 n;
-	size_t		 denied;	/* more that refuse us */
+	size_t		 denied;	/* so many more refuse us */
 };
 
 /* pools.c: how pools are found */
@@ -63,28 +68,29 @@ void	 pools_free(struct pools *p);
  */
 char	*pools_log(const char *dir, struct err *e);
 /*
- * Opens or creates a log as the daemon would. Returns a descriptor, or -1 with
- * *e set (73, 77).
+ * Opens or creates a log as the daemon would. Returns a descriptor, which the
+ * caller closes, or -1 with *e set (73, 77).
  */
 int	 pools_open_log(const char *path, struct err *e);
 
 /* conn.c: a connection to one daemon */
 /*
  * Connects to a pool's control socket or, where that fails and `read` is set,
- * to its status socket. Returns 0, or -1 with *e set (69, 71, 77).
+ * to its status socket, which cannot change anything. dir is the directory of
+ * both, or a socket itself. Returns 0, or -1 with *e set (69, 71, 77).
  */
 int	 conn_open(struct conn *t, const char *dir, bool read, struct err *e);
 void	 conn_close(struct conn *t);
 /*
- * Sends a command, with the descriptor fd unless that is -1. Returns 0, or -1
- * with *e set (64, 69, 71, 75).
+ * Sends a command, and a copy of the descriptor fd unless that is -1. Returns
+ * 0, or -1 with *e set (64, 69, 71, 75).
  */
 int	 conn_send(struct conn *t, const char *command, int fd, struct err *e);
 /*
  * Reads the next record of the answer into *r, where it lasts until the next
- * call. With `patient` it may take any time. Returns 1, 0 at the end, or -1
- * with *e set: the daemon's own error, or 69, 71, 75, or 76 for an answer that
- * breaks the protocol.
+ * call. Waits CONN_TIMEOUT for it, or with `patient` for ever. Returns 1, 0 at
+ * the end, or -1 with *e set: the daemon's own error, or 69, 71, 75, or 76 for
+ * an answer that breaks the protocol.
  */
 int	 conn_next(struct conn *t, bool patient, struct proto_record *r,
 	    struct err *e);
@@ -99,49 +105,53 @@ long long conn_clock(void);
 int	 reply_add(struct reply *a, const struct proto_record *r,
 	    struct err *e);
 void	 reply_free(struct reply *a);
-/* The first record of a kind, or one without fields. Never NULL. */
+/* Returns the first record of a kind, or one without fields; never NULL. */
 const struct proto_record *reply_find(const struct reply *a,
 	    const char *kind);
-/* The next record of a kind from index *i on, which moves; NULL at the end. */
+/* Returns the next record of a kind from index *i on, and moves *i; or NULL. */
 const struct proto_record *reply_next(const struct reply *a,
 	    const char *kind, size_t *i);
 /* Reads a number of the first record of a kind; false if it has none. */
 bool	 reply_number(const struct reply *a, const char *kind,
 	    const char *key, double *value);
-/* That number, or `otherwise`. */
+/* Returns that number, or `otherwise` if there is none. */
 double	 reply_value(const struct reply *a, const char *kind,
 	    const char *key, double otherwise);
-/* A value as text_escape() makes it, strictly; "" if there is none. */
+/* Returns a value in buf, escaped to be shown; "" if there is none. */
 const char *reply_show(const struct proto_record *r, const char *key,
 	    char buf[SHOW_SIZE]);
-/* The same, cut to the whole characters that fit into `size` bytes. */
+/* Does the same, but cuts it to the characters that fit into `size` bytes. */
 const char *reply_cut(const struct proto_record *r, const char *key,
 	    char *buf, size_t size);
 /*
- * A value as a cell of a table: a number by `format`, unless that is NULL,
- * other text as reply_cut() has it, and "-" for none.
+ * Returns a value as a cell of a table: a number by `format` (reply_span() or
+ * reply_size()), unless that is NULL; other text as by reply_cut(); "-" if
+ * there is none.
  */
 const char *reply_cell(const struct proto_record *r, const char *key,
 	    const char *(*format)(double, char[32]), char buf[CELL_SIZE]);
-/* A worker's state, where "busy" and "idle" stand for "ready". */
+/* Returns a worker's state, with "busy" or "idle" in place of "ready". */
 const char *reply_state(const struct proto_record *r, char buf[STATE_SIZE]);
 /* Format seconds as "12.3 s", "4:05" or "3 d 4:05", bytes as "13M". */
 const char *reply_span(double seconds, char buf[32]);
 const char *reply_size(double bytes, char buf[32]);
 
 /*
- * writer_*.c: write a status in one form each; `full` adds the workers. They
- * return 0, or -1 with *e set (64, 71, 74).
+ * writer_*.c: each writes the answer to "status" in one form; `full` adds the
+ * workers. They flush f, and return 0, or -1 with *e set (64, 71, 74).
  */
 int	 writer_table(FILE *f, const struct reply *a, struct err *e);
 int	 writer_json(FILE *f, const struct reply *a, struct err *e);
 int	 writer_openmetrics(FILE *f, const struct reply *a, bool full,
 	    struct err *e);
-/* php-fpm's forms: "text", "json", "xml" or "openmetrics"; else -1. */
+/*
+ * The forms of php-fpm's status page: "text", "json", "xml" or "openmetrics".
+ * writer_fpm_form() returns -1 for any other name.
+ */
 int	 writer_fpm_form(const char *name);
 int	 writer_fpm(FILE *f, const struct reply *a, const char *form,
 	    bool full, struct err *e);
-/* What the command trace answers, for people and for make sim TRACE=FILE. */
+/* Writes the answer to "trace", for people and for make sim TRACE=FILE. */
 int	 writer_trace(FILE *f, const struct reply *a, struct err *e);
 
 #endif

@@ -133,25 +133,6 @@ put_fpm_line(FILE *f, const char *key, const json_t *value)
 }
 
 static void
-put_text(FILE *f, json_t *page)
-{
-	json_t *value, *worker;
-	const char *key;
-	size_t i;
-
-	json_object_foreach(page, key, value) {
-		if (!json_is_array(value)) {
-			put_fpm_line(f, key, value);
-			continue;
-		}
-		json_array_foreach(value, i, worker) {
-			fputs("\n************************\n", f);
-			put_text(f, worker);
-		}
-	}
-}
-
-static void
 put_fpm_name(FILE *f, const char *key, char blank)
 {
 	for (; *key != '\0'; key++)
@@ -179,8 +160,9 @@ put_element(FILE *f, const char *key, const json_t *value)
 	fputs(">\n", f);
 }
 
+/* Writes the members of a page, and those of each worker in it. */
 static void
-put_xml(FILE *f, json_t *page)
+put_members(FILE *f, json_t *page, bool xml)
 {
 	json_t *value, *worker;
 	const char *key;
@@ -188,16 +170,17 @@ put_xml(FILE *f, json_t *page)
 
 	json_object_foreach(page, key, value) {
 		if (!json_is_array(value)) {
-			put_element(f, key, value);
+			(xml ? put_element : put_fpm_line)(f, key, value);
 			continue;
 		}
-		fputs("<processes>\n", f);
+		fputs(xml ? "<processes>\n" : "", f);
 		json_array_foreach(value, i, worker) {
-			fputs("<process>\n", f);
-			put_xml(f, worker);
-			fputs("</process>\n", f);
+			fputs(xml ? "<process>\n" :
+			    "\n************************\n", f);
+			put_members(f, worker, xml);
+			fputs(xml ? "</process>\n" : "", f);
 		}
-		fputs("</processes>\n", f);
+		fputs(xml ? "</processes>\n" : "", f);
 	}
 }
 
@@ -229,7 +212,7 @@ put_page(FILE *f, json_t *page, enum fpm_form form)
 {
 	switch (form) {
 	case TEXT:
-		put_text(f, page);
+		put_members(f, page, false);
 		break;
 	case JSON:
 		json_dumpf(page, f, JSON_COMPACT | JSON_PRESERVE_ORDER);
@@ -237,7 +220,7 @@ put_page(FILE *f, json_t *page, enum fpm_form form)
 		break;
 	case XML:
 		fputs("<?xml version=\"1.0\" ?>\n<status>\n", f);
-		put_xml(f, page);
+		put_members(f, page, true);
 		fputs("</status>\n", f);
 		break;
 	case OPENMETRICS:

@@ -7,7 +7,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "config/config.h"
+#include "config/phases.h"
 
 socklen_t
 address_parse(const char *address, int port, struct sockaddr_storage *ss)

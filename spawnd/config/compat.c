@@ -79,7 +79,7 @@ compat_version(void)
 }
 
 int
-exitcode(const struct conf *c, int status)
+compat_exitcode(const struct conf *c, int status)
 {
 	return c->error_status != 0 ? c->error_status : status;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * From the command line and the environment to the plan: what was asked for
- * (struct conf), and what it means here (struct plan).
+ * (struct conf), and what it means on this system (struct plan). main.c makes
+ * one of each, which live until the process ends; nothing frees their members.
  */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
@@ -22,19 +23,19 @@
 #define MODE_DEFAULT		0660
 #define UMASK_DEFAULT		022
 #define UMASK_KEEP		(-1)	/* the one that we were started with */
-#define START_TIMEOUT		60	/* seconds */
-#define STOP_TIMEOUT		30	/* seconds */
-#define IDLE_TIMEOUT		10	/* seconds */
-#define KEEP_IDLE		5	/* seconds */
+#define START_TIMEOUT		60	/* seconds, by default; so the next 3 */
+#define STOP_TIMEOUT		30
+#define IDLE_TIMEOUT		10
+#define KEEP_IDLE		5
 #define SCALE_ROOM		1024	/* workers that scale may go up to */
-#define AGE_MAX			31536000	/* seconds */
+#define AGE_MAX			31536000	/* seconds; a year */
 #define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
 #define RLIMITS_MAX		16	/* --rlimit options */
 #define CALLED_MAX		48	/* options that set a member */
 #define CALLED_SIZE		24	/* "--socket-before-chroot" */
 #define FDS_RESERVED		80	/* descriptors for spawnd itself */
 #define DEFAULT_JAIL		"/var/www"
-#define DEFAULT_SOCKET		"run/httpd.sock"
+#define DEFAULT_SOCKET		"run/httpd.sock" /* in the jail */
 #define DEFAULT_ADDRESS		"127.0.0.1"
 #define DEFAULT_PATH		"/usr/local/bin:/usr/bin:/bin"
 
@@ -77,14 +78,14 @@ struct limit {
 
 /* The command line, parsed; no name and no path is resolved yet. */
 struct conf {
-	/* The option that sets a member, as messages spell it. */
+	/* How messages spell the option that sets a member; its offset. */
 	struct {
 		size_t	 member;
 		char	 as[CALLED_SIZE];
 	}		 called[CALLED_MAX];
 	size_t		 ncalled;
 	const char	*socket;
-	bool		 socket_outside;
+	bool		 socket_outside;	/* of the chroot */
 	int		 socket_mode;		/* -1: not given */
 	const char	*socket_user;
 	const char	*socket_group;
@@ -98,7 +99,7 @@ struct conf {
 	int		 workers;		/* -1: not given */
 	int		 max_workers;		/* -1: not given */
 	int		 idle_timeout;		/* seconds; -1: not given */
-	int		 php_children;		/* -1: not given */
+	int		 php_children;		/* of each worker; -1 */
 	struct env_rule	*env;
 	size_t		 nenv;
 	bool		 foreground;
@@ -129,7 +130,7 @@ struct conf {
 	char		**argv;			/* the operands */
 	int		 argc;
 
-	/* No option of spawnd's sets these; see option.h. */
+	/* Only the other names of the program set these, see compat_*.c. */
 	bool		 variable;		/* kfcgi's -r */
 	bool		 unused_flag;		/* options without effect */
 	int		 unused;
@@ -162,23 +163,26 @@ struct ident {
 	char		*shell;
 };
 
-/* What is to be done, with every name, path and address resolved. */
+/*
+ * What is to be done, with every name, path and address resolved. "unix" and
+ * "TCP": for a listen socket of that kind only.
+ */
 struct plan {
 	const struct conf *conf;
 	char		 name[NAME_SIZE];
 	bool		 root;			/* we have uid 0 */
 	bool		 needs_root;		/* only root may start it */
-	bool		 stays_root;		/* so have the workers */
-	const char	*jail_reason;		/* " (why)", or "" */
+	bool		 stays_root;		/* the workers have it, too */
+	const char	*jail_reason;		/* " (why this jail)", or "" */
 	char		*jail;			/* NULL: no chroot */
 	int		 jail_fd;		/* -1: no chroot */
 
-	int		 inherited;		/* its descriptor; -1: none */
-	struct sockaddr_storage addr;		/* TCP: ss_family not AF_UNIX */
+	int		 inherited;		/* -1: a socket is to be made */
+	struct sockaddr_storage addr;		/* unix: the family alone */
 	socklen_t	 addrlen;
-	char		*socket_dir;		/* unix: of socket_file */
+	char		*socket_dir;		/* unix: contains socket_file */
 	char		*socket_file;		/* unix: no slash in it */
-	bool		 socket_in_jail;	/* socket_dir is seen from it */
+	bool		 socket_in_jail;	/* socket_dir begins there */
 	mode_t		 socket_mode;
 	uid_t		 socket_uid;
 	gid_t		 socket_gid;
@@ -198,33 +202,25 @@ struct plan {
 	char		**envp;
 	int		 workers;
 	unsigned int	 max_workers;		/* 0: the size is fixed */
-	unsigned int	 room;			/* workers, after any scale */
-	rlim_t		 files;			/* needed to watch them all */
-	rlim_t		 files_max;		/* the hard limit */
+	unsigned int	 room;			/* workers after any scale */
+	rlim_t		 files;			/* descriptors for them all */
+	rlim_t		 files_max;		/* the hard limit of these */
 	int		 children;		/* PHP's, of each worker */
 };
 
 /* option.c: the spelling of options in messages */
 /*
- * The option that sets the member of *c at that offset, as it was typed last;
- * if it was not given, as it is spelled under the program's present name.
+ * Returns the option that sets the member of *c at that offset, as it was
+ * typed last; if it was not given, as the program's present name spells it.
+ * OPT(c, port) is "-p", for example.
  */
 const char *option_called(const struct conf *c, size_t member);
 #define OPT(c, member)	option_called((c), offsetof(struct conf, member))
 
-/* options.c */
-/* Sets *c to what holds without any option. */
-void	 options_defaults(struct conf *c);
 /*
- * Parses a command line into *c. Pure but for memory. Returns 0, or -1 with
- * *e set (64; 71 for no memory).
+ * compat.c: the command line, by the name that the program was started with.
+ * It is spawnd, or a program that spawnd stands in for, as spawn-fcgi.
  */
-int	 options_parse(struct conf *c, int argc, char *argv[], struct err *e);
-/* Prints usage and options. Returns 0, or -1 on a write error. */
-int	 options_help(void);
-void	 options_free(struct conf *c);
-
-/* compat.c: the other names of the program, see option.h */
 /*
  * Chooses the name by argv[0]. Must be called before anything keeps a pointer
  * into argv or the environment: for a name that sets its process title
@@ -232,71 +228,28 @@ void	 options_free(struct conf *c);
  */
 void	 compat_begin(int argc, char *argv[]);
 /*
- * Parses a command line into *c as options_parse() does, by the options of the
- * name in argv[0]. Messages begin with that name from now on.
+ * Parses a command line into *c by the options of the name in argv[0]; what
+ * was not given has its default. *c keeps pointers into argv. Messages begin
+ * with that name from now on. Returns 0, or -1 with *e set (64, 71).
  */
 int	 compat_parse(struct conf *c, int argc, char *argv[], struct err *e);
 /* Print the options or the version. Return 0, or -1 on a write error. */
 int	 compat_help(void);
 int	 compat_version(void);
-/* The exit status in place of one of sysexits.h, by the program's name. */
-int	 exitcode(const struct conf *c, int status);
+/* The exit status of that name in place of one of sysexits.h. */
+int	 compat_exitcode(const struct conf *c, int status);
 
-/* limit.c */
-/* Parses --rlimit's NAME=SOFT[:HARD]. Returns 0, or -1 with *e set (64). */
-int	 limit_parse(const char *opt, const char *val, struct limit *l,
-	    struct err *e);
-
-/* env.c */
-/*
- * Builds the workers' environment from `from` (environ) by the allowlist,
- * the identity and the rules of conf, later ones winning; PATH is always
- * there. Reads each --env-file. Returns a NULL-terminated array, or NULL
- * with *e set (78 for bad contents, 66 or 77 for a file that cannot be
- * read, 71 for no memory).
- */
-char	**env_build(const struct conf *c, const struct ident *id,
-	    char *const *from, struct err *e);
-/* Is the name of len bytes one that is never passed to workers? */
-bool	 env_forbidden(const char *name, size_t len);
-/* Do the len bytes at name match [A-Za-z_][A-Za-z0-9_]*? */
-bool	 env_name_ok(const char *name, size_t len);
-
-/* ident.c */
-/*
- * Resolves -u and -g into *id; without -u it describes the caller. It looks
- * names and numbers up in passwd(5) and group(5), so it must run before the
- * jail is entered. Refuses uid and gid 0. Returns 0, or -1 with *e set (64,
- * 67, 71, 78).
- */
-int	 ident_resolve(const struct conf *c, struct ident *id, struct err *e);
-/*
- * Resolve a name or number to an id; opt names the option in errors. *gid of
- * ident_user() is the user's primary group, or (gid_t)-1 for a number without
- * passwd entry. Return 0, or -1 with *e set (67).
- */
-int	 ident_user(const char *opt, const char *name, uid_t *uid, gid_t *gid,
-	    struct err *e);
-int	 ident_group(const char *opt, const char *name, gid_t *gid,
-	    struct err *e);
-/* Is gid the primary or a supplementary group of *id? */
-bool	 ident_member(const struct ident *id, gid_t gid);
-/* The name of an id, or its digits, malloc'd; NULL if memory is short. */
+/* ident.c: to be called before the jail, which may lack passwd(5) */
+/* Return the name of an id, or its digits, malloc'd; NULL without memory. */
 char	*ident_user_name(uid_t uid);
 char	*ident_group_name(gid_t gid);
 /*
- * The users in a group, by group(5) and by their primary group in passwd(5),
- * as "a, b"; a long list is cut. Malloc'd; NULL if memory is short.
+ * Returns the users in a group, by group(5) and by their primary group in
+ * passwd(5), as "a, b"; a long list is cut. Malloc'd; NULL without memory.
  */
 char	*ident_members(gid_t gid);
 
 /* address.c */
-/*
- * Parses a literal IPv4 or IPv6 address, with a port from 1 to 65535, into
- * *ss. Returns the length of what is in *ss, or 0 if it is neither.
- */
-socklen_t address_parse(const char *address, int port,
-	    struct sockaddr_storage *ss);
 /*
  * Is fd a listening stream socket, unix or TCP? Returns 0 with its address
  * in *ss, or -1.
@@ -304,7 +257,7 @@ socklen_t address_parse(const char *address, int port,
 int	 address_of_listener(int fd, struct sockaddr_storage *ss);
 
 /* plan.c */
-/* Sets name to --name, or derives it from the application's. */
+/* Sets name, the pool's, to --name or what the application's name gives. */
 void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
 /*
  * Resolves names, paths and addresses into *p, and checks all that can be
@@ -314,28 +267,15 @@ void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
  */
 void	 plan_make(struct plan *p, const struct conf *c, int inherited,
 	    struct findings *f);
-/* Does the limit of open files suffice to watch every worker's end? */
+/* Are there descriptors enough to watch every worker's end? */
 bool	 plan_watches(const struct plan *p);
 
 /* plan_control.c */
-/* The names of the files in a pool's control directory. */
+/* The names of all files that may be in a pool's control directory. */
 #define PLAN_CONTROL_FILES	4
 extern const char *const plan_control_files[PLAN_CONTROL_FILES];
-/*
- * Plans where the control sockets will be and who may use them: a phase of
- * plan_make(), after those of the identity, the socket and the files. Returns
- * 0, or -1 with *e set (64, 67, 71, 77, 78).
- */
-int	 plan_control(struct plan *p, struct err *e);
 
 /* exposure.c: what the workers could replace before the next start */
-/*
- * Adds a warning to *f if the workers' user can write to the directory of a
- * unix socket that belongs to another user. Where the workers stay root, also
- * if another user could replace the jail, the program or the working
- * directory.
- */
-void	 exposure_check_start(const struct plan *p, struct findings *f);
 /*
  * Adds a warning to *f for the jail, the program, the working directory and
  * each --env-file that the workers' user could write to or replace.

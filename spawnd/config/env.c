@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "config/config.h"
+#include "config/phases.h"
 
 static const char *const allowed[] = {
 	"PATH", "TZ", "TMPDIR", "LANG", "LC_*", "PHPRC", "PHP_INI_SCAN_DIR",

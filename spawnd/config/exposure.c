@@ -10,7 +10,7 @@
 #include <sysexits.h>
 
 #include "base/base.h"
-#include "config/config.h"
+#include "config/phases.h"
 
 /* Does the plan start with rights that the workers do not have? */
 static bool

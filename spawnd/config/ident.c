@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "config/config.h"
+#include "config/phases.h"
 
 bool
 ident_member(const struct ident *id, gid_t gid)

@@ -5,7 +5,7 @@
 #include <sysexits.h>
 
 #include "base/base.h"
-#include "config/config.h"
+#include "config/phases.h"
 
 static const struct {
 	const char	*name;

@@ -57,6 +57,18 @@ int	 option_help(const struct options *os);
 setter	 option_string, option_true, option_number, option_octal,
 	    option_yesno, option_signal;
 
+/* options.c: those of spawnd itself */
+/* Sets *c to what holds without any option. */
+void	 options_defaults(struct conf *c);
+/*
+ * Parses a command line into *c. Pure but for memory. Returns 0, or -1 with
+ * *e set (64; 71 for no memory).
+ */
+int	 options_parse(struct conf *c, int argc, char *argv[], struct err *e);
+/* Prints usage and options. Returns 0, or -1 on a write error. */
+int	 options_help(void);
+void	 options_free(struct conf *c);
+
 /* A program that spawnd stands in for when it is started by its name. */
 struct compat {
 	const char	*name;

@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "config/config.h"
 #include "config/option.h"
+#include "config/phases.h"
 
 static int
 set_nice(struct conf *c, const struct option *o, const char *opt,

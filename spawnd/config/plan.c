@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "config/config.h"
+#include "config/phases.h"
 
 static int
 plan_no_memory(struct err *e)

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "config/config.h"
+#include "config/phases.h"
 
 const char *const plan_control_files[PLAN_CONTROL_FILES] = {
 	"control", "status", "log", "pid"

@@ -3,7 +3,6 @@
  * The cpu time that clients which only read may use: some at once, and after
  * that a share of the time. One piece of work may overdraw it.
  */
-#include "control/control.h"
 #include "control/server.h"
 
 static int64_t left = (int64_t)STATUS_BURST;	/* usec */

@@ -9,7 +9,6 @@
 
 #include "base/base.h"
 #include "base/units.h"
-#include "control/control.h"
 #include "control/server.h"
 #include "observe/observe.h"
 #include "proto/proto.h"
@@ -53,7 +52,7 @@ clients_deadline(const struct client *c)
 	if (c->answering && c->wait != WAIT_NO && c->sent == c->answer.len)
 		return NEVER;
 	if (c->answering)
-		return some < whole ? some : whole;
+		return min64(some, whole);
 	if (c->input.len > 0)
 		return c->line_since + CONTROL_LINE;
 	return c->since + CONTROL_IDLE;

@@ -7,7 +7,6 @@
 
 #include "base/base.h"
 #include "base/units.h"
-#include "control/control.h"
 #include "control/server.h"
 #include "pool/pool.h"
 #include "proto/proto.h"

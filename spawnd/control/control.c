@@ -56,12 +56,6 @@ charge(enum right right, uint64_t before)
 
 static void on_timer(void);
 
-static uint64_t
-earlier(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 static void
 set_timer(void)
 {
@@ -70,10 +64,10 @@ set_timer(void)
 	size_t i;
 
 	TAILQ_FOREACH(c, clients_list(), entry)
-		when = earlier(when, c->throttled ? budget_time(now) :
+		when = min64(when, c->throttled ? budget_time(now) :
 		    clients_deadline(c));
 	for (i = 0; i < NLISTENERS; i++)
-		when = earlier(when, listeners[i].pause);
+		when = min64(when, listeners[i].pause);
 	loop_timer(TIMER_CONTROL, when, on_timer);
 }
 

@@ -18,7 +18,7 @@
 
 #include "base/base.h"
 #include "config/config.h"
-#include "control/control.h"
+#include "control/server.h"
 
 #define NUMBER_MAX	999	/* of NAME-2, NAME-3, ... */
 

@@ -1,14 +1,30 @@
 /* SPDX-License-Identifier: ISC */
-/* A client of the sockets, private to this folder. */
+/* What the files of control/ share, and no other folder sees. */
 #ifndef CONTROL_SERVER_H
 #define CONTROL_SERVER_H
 
 #include <sys/queue.h>
 
 #include "base/base.h"
+#include "base/units.h"
+#include "config/config.h"
 #include "proto/proto.h"
 
-/* Which socket it connected to, and so what it may do. */
+#define CONTROL_CLIENTS	8	/* of root or the invoker, at a time */
+#define STATUS_CLIENTS	16	/* of the socket for reading */
+#define CONTROL_BACKLOG	128
+#define CONTROL_IDLE	(60 * USEC)	/* without a command */
+#define CONTROL_LINE	(10 * USEC)	/* for a command that has begun */
+#define CONTROL_TAKE	(10 * USEC)	/* without reading an answer */
+#define CONTROL_WHOLE	(15 * USEC)	/* for a whole answer */
+#define CONTROL_PAUSE	USEC	/* without descriptors */
+#define STATUS_BURST	(USEC / 5)	/* cpu for readers, at once */
+#define STATUS_SHARE	10	/* and after that a tenth of the time */
+#define STATUS_STEP	UINT64_C(2000)	/* usec for all, then the loop's turn */
+#define PSS_AGE		(30 * USEC)	/* a younger pss is used again */
+#define PSS_WHOLE	USEC	/* asking takes so long for one answer */
+
+/* Which socket a client connected to, and so what it may do. */
 enum right { CONTROLS, READS_ONLY };
 
 struct client {
@@ -27,8 +43,8 @@ struct client {
 	bool		 closing;	/* after this answer */
 	bool		 throttled;	/* it waits for the budget */
 	struct proto_output answer;
-	size_t		 sent;		/* of that */
-	struct status	*status;	/* NULL: nothing more of it */
+	size_t		 sent;		/* bytes of the answer */
+	struct status	*status;	/* being written; NULL: none */
 	enum { WAIT_NO, WAIT_RELOAD, WAIT_STOP } wait;
 	unsigned int	 progress;	/* the last that was written */
 	uint64_t	 progress_at;
@@ -39,14 +55,18 @@ TAILQ_HEAD(client_list, client);
 
 /* clients.c */
 struct client_list *clients_list(void);
-/* A new client, without its watches; NULL: there is no place or no memory. */
+/*
+ * Adds a client, still without watches, which owns fd from now on. Returns
+ * NULL if there is no place or no memory; then the caller keeps fd.
+ */
 struct client *clients_add(int fd, uid_t uid, enum right right);
+/* Closes the connection and frees the client. */
 void	 clients_drop(struct client *c);
-/* When it will have been too slow. */
+/* When the client will have been too slow, and is dropped. */
 uint64_t clients_deadline(const struct client *c);
-/* From now on an answer is sent. */
+/* From now on the client's answer is sent. */
 void	 clients_answer(struct client *c);
-/* There is more of an answer that waited. */
+/* An answer that waited has become longer. */
 void	 clients_more(struct client *c);
 
 /* budget.c: cpu time for clients that only read */
@@ -63,5 +83,45 @@ void	 command_run(struct client *c, char *line);
 void	 command_progress(void);
 /* Tells them how the reload ended. */
 void	 command_reloaded(bool done);
+
+/* status.c: the pool as records */
+struct status;
+/* Begins a status. Returns NULL without memory. */
+struct status *status_begin(bool full);
+/*
+ * Writes at least one worker, and more for its share of STATUS_STEP. Returns
+ * true as long as there is more: a client that reads slowly gets each worker
+ * as it is at that time.
+ */
+bool	 status_step(struct status *s, struct proto_output *o);
+void	 status_free(struct status *s);
+/* Writes the points of the history as records. */
+void	 status_write_history(uint64_t now, struct proto_output *o);
+/* The state of the pool in one word. */
+const char *status_state(void);
+/* Are requests served, now or as soon as a worker is free? */
+bool	 status_serves(void);
+
+/* trace_records.c */
+/* Writes the last events and actions (pool/trace.h) as records. */
+void	 trace_records_write(uint64_t now, struct proto_output *o);
+
+/* rundir.c: the directory of the sockets */
+/*
+ * Makes (or takes over) the directory for the pool's sockets, under a name
+ * that is free. Returns 0, or -1: with *e set (73, 77, 78), or, with e->status
+ * 0, because the user wants none.
+ */
+int	 rundir_open(struct plan *p, struct err *e);
+/*
+ * Makes a listening socket in it, of that mode and, unless it is (gid_t)-1,
+ * group. Returns its descriptor, or -1 with *e set.
+ */
+int	 rundir_socket(const char *name, mode_t mode, gid_t gid,
+	    struct err *e);
+/* Closes, before the jail, descriptors that would lead out of it. */
+void	 rundir_done(const struct plan *p);
+/* Removes what was made, as far as we still may. */
+void	 rundir_remove(void);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "config/config.h"
 #include "control/control.h"
+#include "control/server.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
 #include "pool/scale.h"

@@ -6,7 +6,7 @@
 
 #include "base/base.h"
 #include "base/units.h"
-#include "control/control.h"
+#include "control/server.h"
 #include "pool/pool.h"
 #include "pool/trace.h"
 #include "proto/proto.h"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of spawnctl(1) share: the live view. */
+/* What the files of spawnctl(1) share: "spawnctl top", the live view. */
 #ifndef CTL_CTL_H
 #define CTL_CTL_H
 
 #include "base/base.h"
 #include "client/client.h"
 
-/* top_draw.c: one picture of top; it makes no system call */
+/* top_draw.c: one picture of it, without any system call */
 struct frame {
 	int		 rows, columns;	/* of the terminal */
 	bool		 utf8;		/* it shows more than ASCII */
@@ -14,14 +14,14 @@ struct frame {
 };
 
 /*
- * Draws at most `rows` lines of `columns` cells into buf, of `size` bytes, from
- * the answers to "status" and "history". Returns the length of the text.
+ * Draws at most v->rows lines of v->columns cells into buf, of `size` bytes,
+ * from the answers to "status" and "history". Returns the length of the text.
  */
-size_t	 top_draw_draw(const struct frame *v, const struct reply *status,
+size_t	 top_draw_frame(const struct frame *v, const struct reply *status,
 	    const struct reply *history, char *buf, size_t size);
 
 /* top.c */
-/* Shows the pool until q is pressed. Returns 0, or -1 with *e set. */
+/* Shows the pool until q is pressed. Returns 0, or -1 with *e set (69, 71). */
 int	 top_run(struct conn *t, struct err *e);
 
 #endif

@@ -68,12 +68,6 @@ ctl_status(struct conn *t, struct err *e)
 }
 
 static int
-ctl_top(struct conn *t, struct err *e)
-{
-	return top_run(t, e);
-}
-
-static int
 ctl_trace(struct conn *t, struct err *e)
 {
 	struct reply a = { NULL, 0 };
@@ -316,7 +310,7 @@ ctl_wait_ready(struct err *e)
 static const struct command table[] = {
 	{ "list", 0, 0, true, false, NULL, "list the pools on this machine" },
 	{ "status", 0, 0, true, true, ctl_status, "show a pool and its load" },
-	{ "top", 0, 0, true, false, ctl_top, "the same, live" },
+	{ "top", 0, 0, true, false, top_run, "the same, live" },
 	{ "trace", 0, 0, true, false, ctl_trace, "show what it did last" },
 	{ "ping", 0, 0, true, false, ctl_ping, "check that it can serve" },
 	{ "wait-ready", 0, 1, true, false, NULL, "[SEC] wait until it can" },

@@ -116,7 +116,7 @@ show_picture(const struct reply *status, const struct reply *history,
 {
 	size_t i, len, n;
 
-	len = top_draw_draw(&view, status, history, text, FRAME_SIZE);
+	len = top_draw_frame(&view, status, history, text, FRAME_SIZE);
 	n = strlcpy(screen, "\033[H", 2 * FRAME_SIZE);
 	for (i = 0; i < len; i++) {
 		if (text[i] == '\n') {

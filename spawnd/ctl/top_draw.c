@@ -291,7 +291,7 @@ draw_list(struct paper *p, const struct frame *v, const struct reply *a)
 }
 
 size_t
-top_draw_draw(const struct frame *v, const struct reply *status,
+top_draw_frame(const struct frame *v, const struct reply *status,
     const struct reply *history, char *buf, size_t size)
 {
 	struct paper p = { .buf = buf, .size = size, .columns = v->columns,

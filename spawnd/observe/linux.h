@@ -243,18 +243,11 @@ uint64_t diag_bound(const struct stat *file);
 /* queue_linux.c: the connections that wait to be accepted */
 /* Cheap. False where it cannot be known. */
 bool	 queue_is_empty(void);
-/* As observe_mark() and observe_moved(). */
-uint64_t queue_mark(void);
-enum moved queue_moved(uint64_t mark);
 /* As observe_queue(), with half_open as observe_waiting(). */
 int	 queue_depth(bool half_open, unsigned int *depth, unsigned int *limit);
 /* Is it a TCP connection that waits? If so, *id is set, never to 0. */
 struct inet_diag_msg;
 bool	 queue_has(const struct inet_diag_msg *m, uint64_t *id);
-
-/* load_linux.c: counting, by way of diag_linux.c */
-/* As observe_load(). */
-void	 load_look(bool busy, struct load *l);
 
 /* diag_linux.c, for load_linux.c and queue_linux.c */
 struct inet_diag_sockid;

@@ -172,7 +172,7 @@ compare_queues(const struct count *c)
 }
 
 void
-load_look(bool busy, struct load *l)
+observe_load(bool busy, struct load *l)
 {
 	struct count c;
 

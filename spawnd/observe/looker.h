@@ -44,10 +44,6 @@ bool	 looker_ask(const struct looker_question *q, uint64_t *value);
 uint64_t looker_spent(void);
 /* Is that child a looker? */
 bool	 looker_is(pid_t pid);
-/* A child of that pid has ended and was reaped. */
-void	 looker_reaped(pid_t pid);
-/* Ends the looker and waits for that, LOOKER_TIME at most. */
-void	 looker_close(void);
 /*
  * How long no new looker may be made, in microseconds: 0, now; NEVER. lost:
  * how many had to be given up. made_at: when the last one was made; 0: none.

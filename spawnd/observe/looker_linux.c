@@ -145,7 +145,7 @@ forget_looker(void)
 }
 
 /*
- * Kills the looker without waiting for it; looker_reaped() hears of its end.
+ * Kills the looker without waiting for it; observe_reaped() hears of its end.
  * asked: its answer is due.
  */
 static void
@@ -303,7 +303,7 @@ looker_ask(const struct looker_question *q, uint64_t *value)
 }
 
 void
-looker_reaped(pid_t pid)
+observe_reaped(pid_t pid)
 {
 	pid_t *child = find_child(pid);
 
@@ -316,7 +316,7 @@ looker_reaped(pid_t pid)
 }
 
 void
-looker_close(void)
+observe_close(void)
 {
 	struct pollfd p = { .fd = channel };
 

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the kernel tells about the workers and the listen socket: one contract
- * for all systems. What cannot be known is unknown, never idle.
+ * What the kernel tells about the workers and the listen socket (descriptor
+ * 0): one contract for all systems. What cannot be known is unknown, never
+ * idle. "A look" is one such question; "the looker" is a process of its own
+ * that reads what could block the supervisor; a worker's "tree" is its first
+ * process with all descendants. A connection is named by the inode of its
+ * socket.
  */
 #ifndef OBSERVE_OBSERVE_H
 #define OBSERVE_OBSERVE_H
@@ -21,14 +25,15 @@ struct guarantees {
 	bool		 proc;			/* /proc can be read */
 	bool		 proc_foreign;		/* another PID namespace's */
 	bool		 proc_detached;		/* it outlives an umount */
-	bool		 ends;			/* of traced workers are seen */
+	bool		 ends;			/* the ends of traced workers
+						   are seen */
 	const char	*no_ends;		/* why not */
 	bool		 door;			/* busy workers can be kept from
 						   new connections */
 	const char	*no_door;		/* why not */
 	bool		 queue;			/* the queue can be read */
 	const char	*no_queue;		/* why not */
-	bool		 bounding_empty;
+	bool		 bounding_empty;	/* of capabilities(7) */
 	bool		 no_new_privs;
 };
 
@@ -37,29 +42,33 @@ struct guarantees {
 /* The load of the listen socket; each may be LOAD_UNKNOWN. */
 struct load {
 	unsigned int	 depth;			/* of the queue */
-	unsigned int	 waited;		/* since the last look */
+	unsigned int	 waited;		/* of it, since the last look */
 	unsigned int	 busy;			/* accepted connections */
 };
 
-/* What one look at a worker remembers for the next; zeroed at its start. */
+/*
+ * What is remembered of a worker from one look to the next. The supervisor
+ * keeps it with the slot, and zeroes it at the worker's start.
+ */
 struct probe_state {
 	uint64_t	 cpu;			/* ns, of its whole tree */
 	uint64_t	 still_since;		/* usec; 0: never looked */
 	uint64_t	 mark;			/* the queue's, at its spawn */
 	uint64_t	 quiet_cpu;		/* ns, of the process alone */
-	uint64_t	 quiet_since;		/* usec; 0: it is not */
+	uint64_t	 quiet_since;		/* usec; 0: it is busy */
 	uint64_t	 connection;		/* one that it held */
 	uint64_t	 held_since;		/* usec */
 	uint64_t	 held;			/* the sum of all of them */
 	uint64_t	 underway;		/* since then one is; 0: none */
 	struct activity	 activity;		/* the last one */
-	bool		 examined;		/* it still may stand */
+	bool		 examined;		/* it may still be valid */
 	bool		 expensive;		/* the last look took long */
-	bool		 oom_done;
+	bool		 oom_done;		/* oom_score_adj was set */
+	bool		 over;			/* none of its tasks was left */
+	/* The rest is run/'s. */
 	int		 stopped_by;		/* a signal that was not ours */
 	bool		 stays_stopped;		/* for now */
-	bool		 over;			/* none of its tasks was left */
-	bool		 suspect;		/* see traced.c */
+	bool		 suspect;		/* see run/suspects.c */
 	bool		 must_end;		/* it has, or was sent KILL */
 	unsigned int	 looks;			/* since it became suspect */
 };
@@ -78,22 +87,21 @@ struct usage {
 
 /* observe_linux.c, observe_none.c: the same names on every system */
 /*
- * Opens, before the jail, what the looks need; descriptor 0 is the listen
- * socket. Nothing here is fatal: what is not to be had is false in *g.
+ * Opens what the looks need; to be called before the jail. It never fails: what
+ * cannot be had is false in *g, and stays unknown.
  */
 void	 observe_init(struct guarantees *g);
 /*
  * Is the worker ready: does a task of its tree wait in accept on the listen
  * socket, hold a connection of it, or sleep in a poll? pid is its first
- * process, age its life and now the time, both in microseconds. s must be
- * zeroed for a new worker.
+ * process, age its age and now the time, both in microseconds.
  */
 enum readiness observe_readiness(pid_t pid, uint64_t age, uint64_t now,
 	    struct probe_state *s);
 /*
- * What does this one process, without its descendants, hold? keep_idle: after
- * so many microseconds without a request a kept-open connection counts as
- * quiet; 0: never. signo is the stop signal.
+ * Fills *x with what this one process, without its descendants, does and holds.
+ * A kept-open connection counts as quiet after keep_idle microseconds without a
+ * request; 0: never. signo is the stop signal.
  */
 void	 observe_activity(pid_t pid, int signo, uint64_t keep_idle,
 	    uint64_t now, struct probe_state *s, struct activity *x);
@@ -104,34 +112,34 @@ void	 observe_activity(pid_t pid, int signo, uint64_t keep_idle,
  */
 void	 observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
 	    struct probe_state *s, struct activity *x);
-/* A connection that the process or one of its descendants holds; or 0. */
+/* Returns a connection that the process's tree holds, or 0. */
 uint64_t observe_connection(pid_t pid);
-/* The resident memory of its whole tree in bytes; 0: unknown. */
+/* Returns the resident memory of the process's tree in bytes; 0: unknown. */
 uint64_t observe_size(pid_t pid);
 /*
- * The oldest request that a worker's tree serves, and the process that serves
- * it. A connection counts from the moment it was first seen, or last seen
- * quiet; limit and now are in microseconds.
+ * Fills *o with the oldest request that a worker's tree serves, and the process
+ * that serves it. A request counts from the moment its connection was first
+ * seen, or last seen quiet; limit and now are in microseconds.
  */
 void	 observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
 	    struct slow_request *o);
-/* Sends a signal to the process holder if it still serves a request. */
+/* Sends a signal to the process `holder` if it still serves a request. */
 void	 observe_signal_holder(pid_t worker, pid_t holder, int signo);
 /*
- * How many connections wait to be accepted; half_open: TCP connections whose
- * handshake is not over count, too.
+ * Fills *q with how many connections wait to be accepted. half_open: TCP
+ * connections whose handshake is not over count, too.
  */
 void	 observe_waiting(bool half_open, struct queue *q);
 /*
- * The queue, how many of it were there at the last call already and, with
- * busy, the accepted connections; to count these is expensive on a host with
- * many sockets. What is not known is LOAD_UNKNOWN, never 0.
+ * Fills *l: the length of the queue, how many of it were there at the last call
+ * already and, with `busy`, the accepted connections; to count these is
+ * expensive on a host with many sockets. What is not known is LOAD_UNKNOWN.
  */
 void	 observe_load(bool busy, struct load *l);
 #define CHILDREN_MAX	4096	/* of our own, that are looked at */
 /*
- * The pids of our own children, at most n, without the looker. Returns how
- * many, or -1.
+ * Fills list with the pids of our own children, at most n, without the looker.
+ * Returns how many, or -1 if they cannot be seen.
  */
 int	 observe_children(pid_t *list, int n);
 /* A child that was in no slot has been reaped: it may be the looker. */
@@ -145,57 +153,61 @@ bool	 observe_accepts(pid_t pid);
 /* Does a process of another user trace it, as root's debugger does? */
 bool	 observe_inspected(pid_t pid);
 /*
- * A mark of the listen queue as it is now, for observe_moved(); 0: it is
- * empty; or MARK_UNKNOWN.
+ * Returns a mark of the listen queue as it is now, for observe_moved(); 0 if
+ * the queue is empty; or MARK_UNKNOWN.
  */
 #define MARK_UNKNOWN	UINT64_MAX
 uint64_t observe_mark(void);
 /* Has a connection left the queue since that mark, or come to an empty one? */
 enum moved observe_moved(uint64_t mark);
 /*
- * How many connections wait in the listen queue, and how many may. Returns 0,
- * or -1: unknown.
+ * Sets *depth to how many connections wait in the listen queue, and *limit to
+ * how many may. Returns 0, or -1: unknown.
  */
 int	 observe_queue(unsigned int *depth, unsigned int *limit);
-/* The process at the other end of a connected unix socket, or -1. */
+/* Returns the process at the other end of a connected unix socket, or -1. */
 pid_t	 observe_peer(int fd);
 /*
- * A process that holds the unix socket listening at that file: its maker, if
- * that still does, else any other; or -1. *left: it looks like a worker whose
- * supervisor is gone.
+ * Returns a process that holds the unix socket that listens at that file: its
+ * maker, if that still does, else any other; or -1. Sets *left if the process
+ * looks like a worker whose supervisor is gone.
  */
 pid_t	 observe_holder(const struct stat *file, pid_t maker, bool *left);
 /*
- * A descriptor that can be read once the listen socket has been shut down;
- * connections that come do not wake it. -1 where there is no such thing.
+ * Returns a descriptor that can be read once the listen socket has been shut
+ * down, whereas new connections do not make it readable; or -1 on a system
+ * without such a thing.
  */
 int	 observe_shutdown(void);
-/* What the kernel cuts a backlog to, or -1 where it cannot be known. */
+/* Returns what the kernel cuts a backlog to, or -1: unknown. */
 int	 observe_somaxconn(void);
 
 /* end_linux.c, end_none.c: the same names on every system */
-#define END_EVENTS	64	/* end_take() takes at a time */
-#define END_TRACERS	8
-#define END_NAME	32
-/* How a process has ended that waitid(2) does not show. */
+#define END_EVENTS	64	/* ends that are taken at a time */
+#define END_TRACERS	8	/* of one process that are named */
+#define END_NAME	32	/* bytes of a name, with the NUL */
+/*
+ * How a process has ended that waitid(2) does not show: another process, its
+ * tracer (ptrace(2)), sees the end first, and may keep it from us for ever.
+ */
 struct end {
-	bool		 over;		/* none of its tasks goes on */
-	bool		 held;		/* a tracer keeps one stopped */
-	bool		 doomed;	/* but none that could go on */
+	bool		 over;		/* none of its tasks runs on */
+	bool		 held;		/* a tracer keeps one stopped ... */
+	bool		 doomed;	/* ... but none that could go on */
 	int		 status;	/* of wait(2), or STATUS_UNKNOWN */
 	pid_t		 tracers[END_TRACERS];
 	int		 ntracers;	/* 0: they cannot be seen */
 };
 /*
  * Prepares to watch for the ends of processes. Returns 0, or -1 with errno
- * set: they can only be waited for.
+ * set; then only SIGCHLD tells of them.
  */
 int	 end_init(void);
-/* A descriptor that can be read when end_take() has something; or -1. */
+/* Returns a descriptor that can be read when end_take() has some; or -1. */
 int	 end_events(void);
 /*
- * Watches for the end of a child that is not reaped. Returns a close-on-exec
- * descriptor for end_unwatch(), never 0, or -1: it is not watched.
+ * Watches for the end of a child that has not been reaped yet. Returns a
+ * close-on-exec descriptor for end_unwatch(), never 0; or -1 if it cannot.
  */
 int	 end_watch(pid_t pid);
 void	 end_unwatch(int fd);
@@ -205,30 +217,34 @@ void	 end_unwatch(int fd);
  */
 int	 end_take(pid_t *list, int max);
 /*
- * Have all tasks of a process ended, or been killed and are held at their exit
- * by a tracer? False if it is unknown.
+ * Has each task of a process ended, or been killed and is held at its exit by
+ * a tracer? False if that is unknown.
  */
 bool	 end_reached(pid_t pid);
-/* Looks at a child that was seen to have ended, or was sent KILL. */
+/* Fills *e for a child that seems to have ended, or was sent KILL. */
 void	 end_look(pid_t pid, struct end *e);
 /*
- * Sends KILL to a tracer of a child, if it still is that and descends from us,
- * by a child of ours that is not excepted.
+ * Sends KILL to a tracer of the child pid, if it still traces it and descends
+ * from a child of ours that excepted() is false for.
  */
 enum end_tracer { TRACER_FOREIGN, TRACER_KILLED, TRACER_STAYS };
 enum end_tracer end_kill_tracer(pid_t tracer, pid_t pid,
 	    bool (*excepted)(pid_t));
-/* What a process calls itself; "" if it is gone. */
+/* Writes what a process calls itself; "" if it is gone. */
 void	 end_name(pid_t pid, char name[END_NAME]);
 /*
- * Waits for the end of a child, at most so many milliseconds (-1: any time)
- * where that can be known, and reaps it. Returns false with *status unknown
- * if it cannot be reaped: another process traces it.
+ * Waits for the end of a child, at most ms milliseconds (-1: any time), and
+ * reaps it. Returns false with *status STATUS_UNKNOWN if it cannot be reaped,
+ * because another process traces it.
  */
 bool	 end_await(pid_t child, int *status, int ms);
 
-/* door_linux.c, door_none.c: the same names on every system */
-/* Why no process can be kept from connections here; NULL: it can. */
+/*
+ * door_linux.c, door_none.c: the same names on every system. Behind its closed
+ * "door" a busy worker serves on, but gets no new connection: we trace it, and
+ * skip its calls of accept(2).
+ */
+/* Returns why no process can be kept from connections here; NULL: it can. */
 const char *door_refused(void);
 /*
  * Keeps a worker, which is that child and its descendants, from new connections
@@ -260,7 +276,7 @@ void	 door_open_orphans(void);
  * concerned; else *status is what it would be without a tracer.
  */
 bool	 door_take(pid_t tid, bool stopped, int *status);
-/* The worker of a task that waits since the last call of this; or 0. */
+/* Returns the worker of a task that was held since the last call; or 0. */
 pid_t	 door_came(void);
 /* Is the door of that process closed? */
 bool	 door_is_closed(pid_t pid);
@@ -274,16 +290,17 @@ bool	 door_is_held(pid_t pid);
 
 /* usage_linux.c, usage_none.c: the same names on every system */
 /*
- * The accepted connections of the listen socket, sorted, in malloc'd memory.
- * Returns how many, or -1: unknown.
+ * Sets *inodes to the accepted connections of the listen socket, sorted, in
+ * malloc'd memory that the caller frees. Returns how many, or -1: unknown.
  */
 int	 usage_connections(uint64_t **inodes);
 /* Counts which of the sockets of one process are accepted connections. */
 void	 usage_process(pid_t pid, const uint64_t *inodes, int n,
 	    struct usage *u);
 /*
- * Adds up a worker's processes. inodes are the n accepted connections, -1:
- * unknown. Returns 0, or -1 if the process cannot be seen.
+ * Fills *u with the sum over a worker's tree. inodes are the n accepted
+ * connections; with n -1 they are unknown. With `pss`, which is expensive, it
+ * asks for that, too. Returns 0, or -1 if the process cannot be seen.
  */
 int	 usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 	    struct usage *u);

@@ -242,12 +242,6 @@ observe_readiness(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 	return found;
 }
 
-void
-observe_load(bool busy, struct load *l)
-{
-	load_look(busy, l);
-}
-
 int
 observe_children(pid_t *list, int n)
 {
@@ -261,18 +255,6 @@ observe_children(pid_t *list, int n)
 			i++;
 	}
 	return n;
-}
-
-void
-observe_reaped(pid_t pid)
-{
-	looker_reaped(pid);
-}
-
-void
-observe_close(void)
-{
-	looker_close();
 }
 
 bool
@@ -297,18 +279,6 @@ observe_accepts(pid_t pid)
 	struct view v;
 
 	return proc_view(pid, listener, true, &v) == 0 && v.accepting;
-}
-
-uint64_t
-observe_mark(void)
-{
-	return queue_mark();
-}
-
-enum moved
-observe_moved(uint64_t mark)
-{
-	return queue_moved(mark);
 }
 
 int
@@ -338,10 +308,4 @@ observe_somaxconn(void)
 		n = -1;
 	fclose(f);
 	return n;
-}
-
-int
-observe_queue(unsigned int *depth, unsigned int *limit)
-{
-	return queue_depth(false, depth, limit);
 }

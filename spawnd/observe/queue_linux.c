@@ -173,7 +173,7 @@ look_who_left(void)
 
 /* On a host with many sockets a question takes as long as a fork. */
 uint64_t
-queue_mark(void)
+observe_mark(void)
 {
 	if (queue_is_empty())
 		return 0;
@@ -188,7 +188,7 @@ queue_mark(void)
 }
 
 enum moved
-queue_moved(uint64_t mark)
+observe_moved(uint64_t mark)
 {
 	/* The queue was empty then: what waits now has come since. */
 	if (mark == 0)
@@ -282,4 +282,10 @@ queue_depth(bool half_open, unsigned int *depth, unsigned int *limit)
 	*depth = c.n;
 	*limit = c.limit;
 	return 0;
+}
+
+int
+observe_queue(unsigned int *depth, unsigned int *limit)
+{
+	return queue_depth(false, depth, limit);
 }

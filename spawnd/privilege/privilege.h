@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What spawnd does with the rights it was started with, and how it gives them
- * up for good.
+ * What spawnd does with the rights it was started with (listen socket, pidfile,
+ * background, terminal), and how it gives them up for good (jail_enter()).
  */
 #ifndef PRIVILEGE_PRIVILEGE_H
 #define PRIVILEGE_PRIVILEGE_H
@@ -16,8 +16,8 @@
 /* daemonize.c */
 /*
  * Opens descriptors 0 to 2 on /dev/null where they are closed, and closes all
- * above 2 but for the first `keep`, so that nothing inherited leaks into a
- * worker. Returns 0, or -1 with *e set (71).
+ * from 3 + keep on, so that nothing inherited leaks into a worker. Returns 0,
+ * or -1 with *e set (71).
  */
 int	 daemonize_sanitize(int keep, struct err *e);
 /*
@@ -28,21 +28,22 @@ int	 daemonize_sanitize(int keep, struct err *e);
  */
 int	 daemonize_start(const struct plan *p, struct err *e);
 /*
- * Reports how the start went: 0 or an exit status, and one or more lines. In
- * the background, standard output, and standard error unless it is the log,
- * go to /dev/null after that. In the foreground a success is only logged. Only
- * the first call has an effect.
+ * Reports how the start went to whoever started us: 0 or an exit status, and
+ * one or more lines of text. In the background, standard output, and standard
+ * error unless it is the log, go to /dev/null after that. In the foreground a
+ * success is only logged. Only the first call has an effect.
  */
 void	 daemonize_outcome(int status, const char *text);
-/* A descriptor of /dev/null, for a worker whose output is dropped. */
+/* Returns a descriptor of /dev/null, for a worker's output; it stays ours. */
 int	 daemonize_null(void);
-/* Is the start still going on, that is, without daemonize_outcome()? */
+/* Is the start still going on? daemonize_outcome() ends it. */
 bool	 daemonize_starting(void);
 
 /* pidfile.c */
 /*
- * Creates, locks and fills the plan's pidfile; to be called before the jail is
- * entered. A public one, which cannot be locked, is opened and left as it is.
+ * Creates, locks and fills the plan's pidfile; to be called before the jail. A
+ * public one (others may read it, so it cannot be locked) is only opened; see
+ * pidfile_publish(). Without a pidfile in the plan these functions do nothing.
  * Returns 0, or -1 with *e set (73, 77).
  */
 int	 pidfile_lock(const struct plan *p, struct err *e);
@@ -51,19 +52,20 @@ int	 pidfile_lock(const struct plan *p, struct err *e);
  * uses it. Returns 0, or -1 with *e set (73).
  */
 int	 pidfile_publish(const struct plan *p, struct err *e);
-/* Empties the pidfile and, where that is still possible, removes it. */
+/* Empties the pidfile and, where our rights still suffice, removes it. */
 void	 pidfile_clear(const struct plan *p);
 
 /* terminal.c */
 /*
  * Opens our controlling terminal, if there is one, and keeps it open for
- * terminal_leave(); to be called before the jail is entered.
+ * terminal_leave(); to be called before the jail. A failure is only logged.
  */
 void	 terminal_open(void);
 /*
- * For a leader that will leave the terminal, see below: whoever has one of no
- * session open for reading can make it his own. So standard output and error
- * are opened again, for writing only. To be called with root's rights.
+ * To be called before terminal_leave_session(), with root's rights. A terminal
+ * that no session has can be taken by a process that has it open for reading.
+ * So this opens standard output and error again, for writing only, if we lead
+ * the session. A failure is only logged.
  */
 void	 terminal_write_only(void);
 /*
@@ -73,27 +75,17 @@ void	 terminal_write_only(void);
  */
 int	 terminal_leave(void);
 /*
- * The same for a process that may lead the session; then the terminal is lost
- * to the whole session. The SIGHUP that follows is ignored.
+ * Does the same in a process that may lead the session; then the terminal is
+ * lost to the whole session. The SIGHUP that follows is ignored.
  */
 int	 terminal_leave_session(void);
 
-/* listen.c */
-/*
- * Keeps new connections out, without harm to those that wait: a unix socket's
- * file is removed if our present rights allow it, a TCP socket refuses them.
- * Returns false where they cannot be kept out; then the backlog is cut, so
- * that only one can wait at a time.
- */
-bool	 listen_refuse(const struct plan *p);
-/*
- * Shuts a unix socket down, so that nobody can connect; those that wait can
- * still be accepted. A TCP socket is left as it is.
- */
-void	 listen_shut(const struct plan *p);
+/* listen.c: the listen socket, descriptor 0 of supervisor and workers */
 /*
  * Creates, binds and listens on the plan's socket, or takes the inherited one,
- * and makes it descriptor 0. Returns 0, or -1 with *e set (71, 73, 77); then
+ * and makes it descriptor 0. A unix socket that is already there is tested by
+ * connecting to it: a stale one, on which no process listens, is removed, a
+ * live one is an error. Returns 0, or -1 with *e set (71, 73, 77); then
  * nothing is left behind.
  */
 int	 listen_open(const struct plan *p, struct err *e);
@@ -106,6 +98,18 @@ int	 listen_open(const struct plan *p, struct err *e);
 bool	 listen_is_blocking(void);
 void	 listen_make_blocking(void);
 /*
+ * For a stop: keeps new connections out, without harm to those that wait. It
+ * removes a unix socket's file if our present rights allow it, and has a TCP
+ * socket refuse connections. Returns false where neither is possible; then it
+ * has cut the backlog, so that only one connection can wait at a time.
+ */
+bool	 listen_refuse(const struct plan *p);
+/*
+ * Shuts a unix socket down, so that nobody can connect; connections that wait
+ * can still be accepted. A TCP socket is left as it is.
+ */
+void	 listen_shut(const struct plan *p);
+/*
  * Removes the unix socket if it is still the one that listen_open() made and
  * our present rights allow it.
  */
@@ -114,19 +118,19 @@ void	 listen_remove(const struct plan *p);
 /* refuse_linux.c, refuse_none.c: the same name on every system */
 /*
  * Has a listening TCP socket refuse new connections, for good and for all its
- * holders; those in its queue and in their handshake are kept. Returns 0, or
- * -1 with errno set.
+ * holders; connections in its queue or in their handshake are kept. Returns 0,
+ * or -1 with errno set.
  */
 int	 refuse_new(int fd);
 
 /* jail.c */
 /*
- * Sets the supplementary groups, changes the root directory, and gives up ids
- * and capabilities, in that order; then verifies each by what the kernel says.
- * The working directory is the plan's cwd_fd or "/" afterwards. Where the
- * plan stays root, only the root directory changes. Returns 0 with *g filled,
- * or -1 with *e set (71, 77); nothing undoes a partial drop, so the caller
- * must end then.
+ * The drop of privileges: sets the supplementary groups, changes the root
+ * directory, and gives up ids and capabilities, in that order; then verifies
+ * each by what the kernel says. The working directory is the plan's cwd_fd or
+ * "/" afterwards. Where the plan stays root, only the root directory changes.
+ * Returns 0 with bounding_empty and no_new_privs of *g set, or -1 with *e set
+ * (71, 77); nothing undoes a partial drop, so the caller must exit then.
  */
 int	 jail_enter(struct plan *p, struct guarantees *g, struct err *e);
 
@@ -145,12 +149,13 @@ int	 jail_verify(const struct plan *p, struct guarantees *g,
 	    struct err *e);
 /*
  * Makes this process the subreaper of its descendants, so that it becomes the
- * parent of dead workers' children. On failure init remains that.
+ * parent of dead workers' children. On failure init becomes it, as usual.
  */
 void	 jail_adopt(void);
 /*
- * In a new child of `parent`: has SIGTERM sent to it when that dies.
- * Async-signal-safe. Returns 0, or -1 on failure or if the parent has died.
+ * In a new child of `parent`: has SIGTERM sent to this child when the parent
+ * dies. Async-signal-safe. Returns 0, or -1 on failure or if the parent has
+ * died already.
  */
 int	 jail_tie(pid_t parent);
 /*

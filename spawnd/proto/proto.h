@@ -3,12 +3,12 @@
  * The protocol of the control sockets, the same code at both ends. It makes no
  * system call but for memory. A command is a line of words. Its answer begins
  * with "spawnd VERSION", goes on with records, one a line, and ends with
- * "end"; or, at any place, with the line "error STATUS text". A record is its
- * kind and fields, as in
+ * "end"; or, at any place, with the line "error STATUS text", with a status of
+ * sysexits.h. A record is its kind and fields, as in
  *
  *	worker slot=0 pid=4711 state=ready age=12.345
  *
- * Within a value a blank, a backslash and any control byte is \xNN. A reader
+ * Within a value a blank, a backslash or a control byte is \xNN. A reader
  * ignores kinds and keys that it does not know. A value that the daemon does
  * not know is left out.
  */
@@ -31,7 +31,7 @@
 struct proto_input {
 	char		*buf;
 	size_t		 size;		/* of buf: the longest line */
-	size_t		 len;
+	size_t		 len;		/* bytes in it */
 	bool		 eof;		/* no more will come */
 };
 
@@ -42,7 +42,7 @@ enum proto_got {
 	PROTO_JUNK			/* the line has a control byte or NUL */
 };
 
-/* An answer that is being written. */
+/* An answer that is being written; begins as { 0 }. */
 struct proto_output {
 	char		*buf;		/* malloc'd as needed */
 	size_t		 len;
@@ -70,19 +70,24 @@ struct proto_record {
  */
 enum proto_got proto_next(struct proto_input *in, char *line);
 /*
- * Splits a command at blanks and tabs, in place. Returns the number of words,
- * or -1 if there are more than `max`.
+ * Splits a command at blanks and tabs, in place, so that words[] point into
+ * it. Returns the number of words, or -1 if there are more than `max`.
  */
 int	 proto_words(char *line, char *words[], int max);
 /*
- * Parses "N" or "N-M", numbers from 0 to max, the first one not the larger.
- * Returns 0 with *from and *to set, or -1.
+ * Parses "N" (both bounds) or "N-M", with 0 <= N <= M <= max. Returns 0 with
+ * *from and *to set, or -1.
  */
 int	 proto_range(const char *s, unsigned int max, unsigned int *from,
 	    unsigned int *to);
 
-/* Begin an answer, and a record, which proto_end() ends. */
+/*
+ * These add to an answer. Without memory they set o->failed and do nothing from
+ * then on.
+ */
+/* Begins the answer with "spawnd VERSION". */
 void	 proto_hello(struct proto_output *o);
+/* Begins a record, which proto_end() ends. */
 void	 proto_begin(struct proto_output *o, const char *kind);
 /* Add a field. A text is escaped, and cut after PROTO_VALUE bytes. */
 void	 proto_text(struct proto_output *o, const char *key,
@@ -95,19 +100,21 @@ void	 proto_time(struct proto_output *o, const char *key, uint64_t usec);
 void	 proto_truth(struct proto_output *o, const char *key, bool value);
 /* Ends a record; one longer than PROTO_LINE is dropped. */
 void	 proto_end(struct proto_output *o);
-/* Write the last line of an answer. */
+/* Ends the answer, with "end" or with an error. */
 void	 proto_done(struct proto_output *o);
 void	 proto_error(struct proto_output *o, int status, const char *text);
+/* Frees the text, not *o, which can be written to again. */
 void	 proto_free(struct proto_output *o);
 
 /*
- * Parses a line as a record, in place. Returns 0, or -1 if it is not one. An
- * "error" line becomes a record with the fields "status" and "text".
+ * Parses a line as a record, in place, whose strings point into it; the caller
+ * has set r->fields. Returns 0, or -1 if it is not one. An "error" line becomes
+ * a record with the fields "status" and "text".
  */
 int	 proto_parse(char *line, struct proto_record *r);
-/* A field's value, or NULL. */
+/* Returns the value of the first field of that key, or NULL. */
 const char *proto_get(const struct proto_record *r, const char *key);
-/* Reads a field that is an unsigned number; false if it is missing or not. */
+/* Reads an unsigned number; false if the field is missing or is none. */
 bool	 proto_get_number(const struct proto_record *r, const char *key,
 	    double *value);
 

@@ -14,7 +14,7 @@
 #include "observe/observe.h"
 #include "pool/pool.h"
 #include "privilege/privilege.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 static const struct plan *plan;
 static struct actor_hooks hooks;
@@ -56,30 +56,42 @@ act_spawn(unsigned int slot)
 	pool_event(pool, &ev, loop_now());
 }
 
+/* Asks the kernel what the pool wants to know, and tells the pool at once. */
 static void
-act_check_ready(unsigned int slot, uint64_t age)
+act_look(const struct pool_action *a)
 {
-	struct pool_event ev = { .what = EV_READINESS, .slot = slot };
+	struct pool_event ev = { .slot = a->slot };
+	struct probe_state *s = worker_probe_state(a->slot);
+	const struct conf *c = plan->conf;
+	pid_t pid = worker_pid(a->slot);
 	uint64_t now = loop_now();
 
-	ev.readiness = observe_readiness(worker_pid(slot), age, now,
-	    worker_probe_state(slot));
-	if (worker_probe_state(slot)->over)
-		suspects_add(slot, false);
-	pool_event(pool, &ev, now);
-}
-
-static void
-act_check_activity(unsigned int slot)
-{
-	struct pool_event ev = { .what = EV_ACTIVITY, .slot = slot };
-	uint64_t now = loop_now();
-
-	observe_activity(worker_pid(slot), plan->conf->stop_signal,
-	    (uint64_t)plan->conf->keep_idle * USEC, now,
-	    worker_probe_state(slot), &ev.activity);
-	if (worker_probe_state(slot)->over)
-		suspects_add(slot, false);
+	switch (a->what) {
+	case POOL_CHECK_READY:
+		ev.what = EV_READINESS;
+		ev.readiness = observe_readiness(pid, a->age, now, s);
+		break;
+	case POOL_CHECK_ACTIVITY:
+		ev.what = EV_ACTIVITY;
+		observe_activity(pid, c->stop_signal, (uint64_t)c->keep_idle *
+		    USEC, now, s, &ev.activity);
+		break;
+	case POOL_CHECK_CANARY:
+		ev.what = EV_CANARY;
+		ev.activity.connection = observe_connection(pid);
+		break;
+	case POOL_MEASURE_SIZE:
+		ev.what = EV_MEASURED;
+		ev.size = observe_size(pid);
+		break;
+	default:		/* POOL_CHECK_REQUEST */
+		ev.what = EV_SLOW_REQUEST;
+		observe_slow_request(pid, (uint64_t)c->request_timeout * USEC,
+		    now, &ev.request);
+		break;
+	}
+	if (s->over && (ev.what == EV_READINESS || ev.what == EV_ACTIVITY))
+		suspects_add(a->slot, false);
 	pool_event(pool, &ev, now);
 }
 
@@ -106,35 +118,6 @@ act_door(unsigned int slot, enum door_state door)
 	    .door = door };
 
 	pool_event(pool, &ev, loop_now());
-}
-
-static void
-act_measure(unsigned int slot)
-{
-	struct pool_event ev = { .what = EV_MEASURED, .slot = slot,
-	    .size = observe_size(worker_pid(slot)) };
-
-	pool_event(pool, &ev, loop_now());
-}
-
-static void
-act_check_canary(unsigned int slot)
-{
-	struct pool_event ev = { .what = EV_CANARY, .slot = slot,
-	    .activity.connection = observe_connection(worker_pid(slot)) };
-
-	pool_event(pool, &ev, loop_now());
-}
-
-static void
-act_check_request(unsigned int slot)
-{
-	struct pool_event ev = { .what = EV_SLOW_REQUEST, .slot = slot };
-	uint64_t now = loop_now();
-
-	observe_slow_request(worker_pid(slot),
-	    (uint64_t)plan->conf->request_timeout * USEC, now, &ev.request);
-	pool_event(pool, &ev, now);
 }
 
 /* A handshake that takes long may have no client behind it any more. */
@@ -172,10 +155,11 @@ carry_out(const struct pool_action *a)
 		act_spawn(a->slot);
 		break;
 	case POOL_CHECK_READY:
-		act_check_ready(a->slot, a->age);
-		break;
 	case POOL_CHECK_ACTIVITY:
-		act_check_activity(a->slot);
+	case POOL_CHECK_CANARY:
+	case POOL_MEASURE_SIZE:
+	case POOL_CHECK_REQUEST:
+		act_look(a);
 		break;
 	case POOL_CHECK_TREE:
 		act_check_tree(a->slot);
@@ -185,15 +169,6 @@ carry_out(const struct pool_action *a)
 		break;
 	case POOL_ADOPT:
 		worker_adopt(a->slot, a->pid);
-		break;
-	case POOL_CHECK_CANARY:
-		act_check_canary(a->slot);
-		break;
-	case POOL_MEASURE_SIZE:
-		act_measure(a->slot);
-		break;
-	case POOL_CHECK_REQUEST:
-		act_check_request(a->slot);
 		break;
 	case POOL_SIGNAL_HOLDER:
 		observe_signal_holder(worker_pid(a->slot), a->pid, a->signo);

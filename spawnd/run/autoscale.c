@@ -15,7 +15,7 @@
 #include "observe/observe.h"
 #include "pool/pool.h"
 #include "pool/scale.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 static struct scale scale;
 static struct sampler sampler;

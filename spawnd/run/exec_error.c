@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/program.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 static void
 explain_script(const struct script *s, char *buf, size_t size)

@@ -16,7 +16,7 @@
 #include "observe/observe.h"
 #include "pool/pool.h"
 #include "privilege/privilege.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 static const struct plan *plan;
 static int exit_status;
@@ -30,7 +30,7 @@ report_failed_start(const struct pool_notice *n)
 	char text[OUTCOME_SIZE];
 	size_t len = 0;
 
-	exit_status = exitcode(plan->conf, EX_UNAVAILABLE);
+	exit_status = compat_exitcode(plan->conf, EX_UNAVAILABLE);
 	if (n->why != FAILED_TIME)
 		exit_status = last_status;
 	if (!plan->conf->foreground)	/* else the log has shown it */
@@ -153,7 +153,7 @@ lifecycle_stop(bool fast)
 	const struct pool_event ev = { .what = fast ? EV_STOP_FAST : EV_STOP };
 
 	if (daemonize_starting()) {
-		exit_status = exitcode(plan->conf, EX_UNAVAILABLE);
+		exit_status = compat_exitcode(plan->conf, EX_UNAVAILABLE);
 		daemonize_outcome(exit_status, "stopped before it was ready");
 	}
 	/* The manager's own deadline must not be shorter than ours. */
@@ -168,7 +168,7 @@ lifecycle_restart(const char *why)
 {
 	const struct pool_event ev = { .what = EV_STOP_FAST };
 
-	exit_status = exitcode(plan->conf, EX_OSERR);
+	exit_status = compat_exitcode(plan->conf, EX_OSERR);
 	log_warn("%s (exiting with status %d so that the service manager "
 	    "restarts spawnd)", why, exit_status);
 	if (daemonize_starting())
@@ -184,7 +184,7 @@ lifecycle_run(const struct plan *p)
 	actor_act();
 	if (loop_run() == -1) {
 		log_warn("loop: failed: %s", strerror(errno));
-		exit_status = exitcode(plan->conf, EX_OSERR);
+		exit_status = compat_exitcode(plan->conf, EX_OSERR);
 	}
 	observe_close();
 	return exit_status;

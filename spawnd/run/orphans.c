@@ -10,7 +10,7 @@
 #include "base/base.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 #define LOOK_SHARE	20	/* a look takes 1/20 of the time at most */
 

@@ -20,7 +20,7 @@
 #include "base/units.h"
 #include "config/config.h"
 #include "privilege/privilege.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 #define SLICE		65536			/* bytes read in a TICK */
 #define TICK		UINT64_C(10000)		/* usec */

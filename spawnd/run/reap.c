@@ -7,7 +7,7 @@
 #include "base/base.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 #define REAP_TURN	UINT64_C(2000)	/* usec, then other events */
 

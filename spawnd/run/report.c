@@ -13,7 +13,7 @@
 #include "config/config.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 static const char *
 seconds(uint64_t usec, char buf[32])
@@ -27,7 +27,7 @@ int
 report_exitcode(const struct conf *c, const struct exec_failure *f, int status)
 {
 	if (!c->worker_status || (f != NULL && f->step != STEP_EXEC))
-		return exitcode(c, EX_UNAVAILABLE);
+		return compat_exitcode(c, EX_UNAVAILABLE);
 	if (f != NULL)
 		return f->error;
 	/* The start has failed, even if the worker exited with 0. */

@@ -8,7 +8,7 @@
 #include "base/units.h"
 #include "pool/pool.h"
 #include "pool/trace.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 /* "event what=exit slot=0 ...", but for the time, which comes first. */
 static void

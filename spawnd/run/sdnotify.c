@@ -18,7 +18,7 @@
 
 #include "base/base.h"
 #include "base/units.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 #define FIRST_FD	3
 #define LISTEN_MAX	1024

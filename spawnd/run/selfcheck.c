@@ -14,7 +14,7 @@
 #include "base/units.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 #define STOPPED_PAUSE	UINT64_C(100000)	/* usec, then it is continued */
 #define STOPPED_MAX	(60 * USEC)	/* that one may stay so, in all */

@@ -10,7 +10,7 @@
 #include "config/config.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 static struct loop_watch *listener_watch;
 

@@ -7,7 +7,7 @@
 #include "base/base.h"
 #include "base/units.h"
 #include "observe/observe.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 #define LOOK_FIRST	UINT64_C(20000)	/* usec, from suspicion to a look */
 #define LOOK_LAST	USEC

@@ -15,7 +15,7 @@
 #include "base/units.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 #define LOOKS		6		/* without an end: it lives */
 #define LOOKS_SURE	2		/* with one: it is not just a moment */

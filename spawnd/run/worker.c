@@ -17,7 +17,7 @@
 #include "config/config.h"
 #include "observe/observe.h"
 #include "privilege/privilege.h"
-#include "run/run.h"
+#include "run/supervise.h"
 
 #define WATCH_AGE	USEC	/* a pidfd costs as much as several calls */
 #define WATCH_TURN	64	/* are opened, then the loop's turn */

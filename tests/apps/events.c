@@ -16,8 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "whole.h"
+
 #define CLIENTS_MAX	256
-#define STDIN		5
 #define FOREVER		INT64_MAX
 
 struct client {
@@ -39,25 +40,6 @@ now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
-
-/* Does the request end here? */
-static int
-is_whole(const unsigned char *p, size_t len)
-{
-	size_t n;
-
-	while (len >= 8) {
-		n = (size_t)p[4] << 8 | p[5];
-		if (p[1] == STDIN && n == 0)
-			return 1;
-		n += 8 + (size_t)p[6];
-		if (n > len)
-			return 0;
-		p += n;
-		len -= n;
-	}
-	return 0;
 }
 
 /* Reads what there is. Returns -1 when that is the end of it. */

@@ -57,7 +57,7 @@ draw(const struct reply *a)
 	struct frame v = { .rows = 24, .columns = 80, .utf8 = true };
 	static char picture[24 * (4 * 80 + 8)];
 
-	check(picture, top_draw_draw(&v, a, a, picture, sizeof(picture)));
+	check(picture, top_draw_frame(&v, a, a, picture, sizeof(picture)));
 }
 
 int

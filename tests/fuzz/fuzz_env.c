@@ -8,7 +8,7 @@
 
 #include "fuzz.h"
 #include "base/base.h"
-#include "config/config.h"
+#include "config/phases.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

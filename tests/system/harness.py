@@ -74,6 +74,7 @@ top of tests/apps/answer.h.
 """
 
 import collections
+import contextlib
 import ctypes
 import errno
 import itertools
@@ -412,6 +413,21 @@ def pidfd_getfd(pid, fd):
         return _syscall(438, pidfd, fd, 0)
     finally:
         os.close(pidfd)
+
+
+@contextlib.contextmanager
+def straced(pid, *options, **kw):
+    """strace is attached to the process meanwhile, and detached after that."""
+    tracer = subprocess.Popen(
+        ["strace", "-q", "-o", "/dev/null", "-p", str(pid), *options],
+        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **kw)
+    try:
+        wait_for(lambda: status(pid)["TracerPid"] == str(tracer.pid), 5,
+                 "strace is attached")
+        yield
+    finally:
+        tracer.terminate()
+        tracer.wait(10)
 
 
 class Stepped:
@@ -907,6 +923,22 @@ def request(addr, query="", deadline=REQUEST_DEADLINE, **kw):
 
 
 # Load
+
+def all_answer(addr, workers):
+    """Does each of so many connections at once have a worker of its own?"""
+    held = []
+    try:
+        for _ in range(workers):
+            c = Connection(addr, 1)
+            held.append(c)
+            c.send("sleep=100")
+        return len({c.receive().headers["x-pid"] for c in held}) == workers
+    except FcgiError:
+        return False
+    finally:
+        for c in held:
+            c.close()
+
 
 class Load:
     """

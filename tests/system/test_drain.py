@@ -82,10 +82,11 @@ def start_at(spawnd, place, name, tcp, *more):
                                   "php-cgi", "php-cgi, children", "perl"])
 def test_stop_serves_those_that_wait(spawnd, place, name, tcp):
     s, where, script = start_at(spawnd, place, name, tcp)
-    # So many, and so long, that a good deal waits, whatever else runs.
+    # So many, and so long, that a good deal waits, whatever else runs: they
+    # may come slowly, and the first are answered meanwhile.
     many = "threads" in name
     load = crowd(where, script, 600 if many else 150,
-                 clients=WAITING + 30 * many)
+                 clients=WAITING + 60 + 30 * many)
     h.wait_for(lambda: waiting(where) > WAITING - 20, 5, s.log)
     s.signal(signal.SIGTERM)
     result = load.result()

@@ -3,7 +3,6 @@
 serves on, nobody is ended on a look that has shown nothing, and all is as
 before when the fault is over."""
 
-import contextlib
 import os
 import re
 import signal
@@ -22,7 +21,6 @@ LONG = True
 PLAIN_ONLY = True       # a tracer and the sanitizers exclude each other
 
 WORKERS = 3
-STRACE = "/usr/bin/strace"
 RECOVERY = 1.0          # seconds without a fault, until that is said
 CANNOT_SEE = "listen socket: its connections cannot be seen: "
 CANNOT_LOOK = r"worker \d+: cannot be inspected: "
@@ -46,40 +44,19 @@ class Load(test_retire.Load):
         assert self.counts["answered"] > 50, self.counts
 
 
-@contextlib.contextmanager
 def fault(s, *rules):
     """Makes system calls of the supervisor fail, as strace's --inject has it;
     its children are left alone."""
-    argv = [STRACE, "-q", "-o", "/dev/null", "-p", str(s.pid)]
-    for rule in rules:
-        argv += ["-e", f"inject={rule}"]
     calls = ",".join(rule.partition(":")[0] for rule in rules)
-    tracer = subprocess.Popen([*argv, "-e", f"trace={calls}"],
-                              stdin=subprocess.DEVNULL)
-    try:
-        h.wait_for(lambda: h.status(s.pid)["TracerPid"] == str(tracer.pid),
-                   5, "strace is attached")
-        yield
-    finally:
-        tracer.send_signal(signal.SIGINT)
-        tracer.wait(10)
+    return h.straced(s.pid, *(f"-einject={rule}" for rule in rules),
+                     "-e", f"trace={calls}")
 
 
-@contextlib.contextmanager
 def hanging(s, path):
     """A read of that file of /proc, by the supervisor or one it has forked,
     takes longer than anybody waits here."""
-    tracer = subprocess.Popen(
-        [STRACE, "-f", "-q", "-o", "/dev/null", "-p", str(s.pid),
-         "-P", path, "-e", "trace=read", "-e", "inject=read:delay_enter=60s"],
-        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        h.wait_for(lambda: h.status(s.pid)["TracerPid"] == str(tracer.pid),
-                   5, "strace is attached")
-        yield
-    finally:
-        tracer.send_signal(signal.SIGINT)
-        tracer.wait(10)
+    return h.straced(s.pid, "-f", "-P", path, "-e", "trace=read",
+                     "-e", "inject=read:delay_enter=60s")
 
 
 @pytest.fixture

@@ -44,21 +44,8 @@ class Pool:
     def whole(self, deadline=SOON):
         """Waits until all workers answer: as many at once as there are."""
         def ready():
-            if not self.s.running() or not self.answers():
-                return False
-            held = []
-            try:
-                for _ in range(WORKERS):
-                    c = h.Connection(self.addr, 1)
-                    held.append(c)
-                    c.send("sleep=100")
-                return len({c.receive().headers["x-pid"]
-                            for c in held}) == WORKERS
-            except h.FcgiError:
-                return False
-            finally:
-                for c in held:
-                    c.close()
+            return self.s.running() and self.answers() and \
+                h.all_answer(self.addr, WORKERS)
         h.wait_for(ready, deadline, lambda: f"{WORKERS} workers answer: "
                    f"{self.s.workers()}\n{self.s.log()[-3000:]}")
 
@@ -191,18 +178,12 @@ def test_worker_that_root_traces_is_left_alone(spawnd, place):
     s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
                h.app("hostile"))
     pid = s.workers()[0]
-    tracer = subprocess.Popen(["strace", "-q", "-o", "/dev/null", "-p",
-                               str(pid)], stderr=subprocess.DEVNULL)
-    try:
-        h.wait_for(lambda: h.status(pid)["TracerPid"] == str(tracer.pid), 5)
+    with h.straced(pid):
         os.kill(pid, signal.SIGSTOP)
         s.wait_log(f"worker {pid}: was stopped and is traced by a process "
                    r"of another user \(left alone until that ends\)")
         h.pass_time(2)
         assert is_stopped(pid) and not re.search(CONTINUED, s.log())
-    finally:
-        tracer.terminate()
-        tracer.wait(10)
     s.wait_log(CONTINUED)
     assert h.request(f"{place}/sock", deadline=5).status == 200
 
@@ -211,16 +192,9 @@ def test_worker_that_the_pools_user_traces_goes_on(spawnd, place):
     s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
                h.app("hostile"))
     pid = s.workers()[0]
-    tracer = subprocess.Popen(
-        ["strace", "-q", "-o", "/dev/null", "-p", str(pid)],
-        stderr=subprocess.DEVNULL, preexec_fn=h.become_user("www"))
-    try:
-        h.wait_for(lambda: h.status(pid)["TracerPid"] == str(tracer.pid), 5)
+    with h.straced(pid, preexec_fn=h.become_user("www")):
         os.kill(pid, signal.SIGSTOP)
         s.wait_log(CONTINUED)
-    finally:
-        tracer.terminate()
-        tracer.wait(10)
     assert h.request(f"{place}/sock", deadline=5).status == 200
 
 

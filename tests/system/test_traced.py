@@ -87,20 +87,8 @@ class Pool:
     def whole(self):
         """All workers are there and answer: as many at once."""
         def ready():
-            held = []
             self.shows_no_dead()
-            try:
-                for _ in range(WORKERS):
-                    c = h.Connection(self.addr, 1)
-                    held.append(c)
-                    c.send("sleep=100")
-                return len({c.receive().headers["x-pid"]
-                            for c in held}) == WORKERS
-            except h.FcgiError:
-                return False
-            finally:
-                for c in held:
-                    c.close()
+            return h.all_answer(self.addr, WORKERS)
         h.wait_for(ready, SOON, lambda: f"{WORKERS} workers answer: "
                    f"{self.s.workers()}\n{self.s.log()[-3000:]}")
 

@@ -4,7 +4,7 @@
 
 #include <arpa/inet.h>
 
-#include "config/config.h"
+#include "config/phases.h"
 #include "unit.h"
 
 static struct sockaddr_storage ss;

@@ -3,7 +3,7 @@
 #include <sysexits.h>
 
 #include "base/base.h"
-#include "config/config.h"
+#include "config/phases.h"
 #include "tmp.h"
 
 static struct conf c;

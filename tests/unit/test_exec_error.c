@@ -3,7 +3,7 @@
 #include <elf.h>
 #include <errno.h>
 
-#include "run/run.h"
+#include "run/supervise.h"
 #include "tmp.h"
 
 #define PHDR_AT		sizeof(Elf64_Ehdr)

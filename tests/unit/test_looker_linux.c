@@ -101,7 +101,7 @@ one_that_has_ended_is_forgotten(void **arg)
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_true(looker_is(pid));
-	looker_reaped(pid);
+	observe_reaped(pid);
 	assert_false(looker_is(pid));
 	/* No other is made now. */
 	assert_false(looker_ask(&q, &value));

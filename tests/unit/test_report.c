@@ -7,7 +7,7 @@
 #include "base/units.h"
 #include "config/config.h"
 #include "pool/pool.h"
-#include "run/run.h"
+#include "run/supervise.h"
 #include "tmp.h"
 
 static struct conf c = { .start_timeout = 60 };

@@ -3,7 +3,7 @@
 #include "replies.h"
 #include "base/units.h"
 #include "client/client.h"
-#include "control/control.h"
+#include "control/server.h"
 #include "ctl/ctl.h"
 #include "observe/observe.h"
 #include "proto/proto.h"
@@ -31,7 +31,7 @@ draw(int rows, int columns, bool utf8)
 	int lines = 1, cells = 0;
 	char *s;
 
-	top_draw_draw(&v, &a, &history, picture, sizeof(picture));
+	top_draw_frame(&v, &a, &history, picture, sizeof(picture));
 	for (s = picture; *s != '\0'; s++) {
 		if (*s == '\n') {
 			lines++;

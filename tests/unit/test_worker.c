@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "config/config.h"
-#include "run/run.h"
+#include "config/phases.h"
+#include "run/supervise.h"
 #include "unit.h"
 
 #define SOFT	256

@@ -4,7 +4,7 @@
 #define WORDS_H
 
 #include "base/base.h"
-#include "config/config.h"
+#include "config/option.h"
 #include "unit.h"
 
 #define WORDS	32

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of run/ share, and no other folder sees. */
+#ifndef RUN_SUPERVISE_H
+#define RUN_SUPERVISE_H
+
+#include "run/run.h"
+
+#define STATUS_LINES		32	/* workers that USR2 logs */
+#define TRACE_LINES		32	/* and entries of the trace */
+#define HANDSHAKE		UINT64_C(1000000) /* usec, of TCP, at a stop */
+#define ORPHANS_PAUSE		UINT64_C(10000)	/* usec, before that */
+
+/* actor.c */
+/* Carries out what the pool wants done, and sets its next deadline. */
+void	 actor_act(void);
+/* Passes an event to the pool, and carries out what follows. */
+void	 actor_event(const struct pool_event *ev);
+
+/* lifecycle.c */
+/*
+ * Stops fast and exits with 71, so that the service manager starts us anew:
+ * nothing else can repair what has happened.
+ */
+void	 lifecycle_restart(const char *why);
+
+/* worker.c */
+/*
+ * Forks and execs the application in a slot, with `output` as descriptors 1
+ * and 2. Returns its pid, or -1 with errno set. All signals must be blocked;
+ * it never returns in the child.
+ */
+pid_t	 worker_spawn(unsigned int slot, int output);
+/*
+ * Sends a signal to a slot's first process, or with `whole` to its process
+ * group (and to the first process, should that have left the group). Does
+ * nothing if the slot has no process.
+ */
+void	 worker_signal(unsigned int slot, int signo, bool whole);
+/* Gives a slot a child of ours that was not started for it. */
+void	 worker_adopt(unsigned int slot, pid_t pid);
+/* The slot whose process that child is, or -1. */
+int	 worker_slot(pid_t pid);
+/* The process of a slot, or 0. */
+pid_t	 worker_pid(unsigned int slot);
+/* Has the slot's process ended, so that worker_reap() will take it? */
+bool	 worker_can_be_reaped(unsigned int slot);
+/* Empties the slot: its process may be reaped from now on, if not before. */
+void	 worker_forget(unsigned int slot);
+/*
+ * Takes one child that has ended, with its wait status in *status, or that has
+ * *stopped, by the signal in *status. *slot is its slot, or -1. Returns its
+ * pid, or 0 if there are no more.
+ */
+pid_t	 worker_reap(int *slot, int *status, bool *stopped);
+/* Has a slot's process been continued since it stopped? True once for each. */
+bool	 worker_continued(unsigned int slot);
+/* Why a slot's last process did not reach its program, or NULL. */
+const struct exec_failure *worker_failure(unsigned int slot);
+/* What the looks at the slot's process have to remember. */
+struct probe_state *worker_probe_state(unsigned int slot);
+
+/* reap.c: children that have stopped or ended */
+/* Takes them, for some milliseconds at most; then the loop calls it again. */
+void	 reap_children(void);
+/*
+ * Tells the pool that a slot's process has ended, with that status of wait(2)
+ * or STATUS_UNKNOWN. worker_forget() must have been called.
+ */
+void	 reap_ended(unsigned int slot, int status);
+
+/* suspects.c */
+/* Prepares for n slots; handler looks at the suspect in one. */
+void	 suspects_init(unsigned int n, void (*handler)(unsigned int slot));
+/* The slot's worker is suspect no more: it is gone, or lives. */
+void	 suspects_remove(unsigned int slot);
+
+/* output.c */
+/*
+ * Makes the pipe for a slot's next worker. Returns the end that the worker
+ * writes to, or -1 with errno set and the failed step in *failed.
+ */
+int	 output_pipe(unsigned int slot, const char **failed);
+/*
+ * The worker was started with that output, or was not (pid -1). Either way
+ * the caller no longer owns the output.
+ */
+void	 output_start(unsigned int slot, int output, pid_t pid);
+/*
+ * The slot's process has ended: logs the rest of its output. The pipe is still
+ * read for as long as processes that it left behind hold it open.
+ */
+void	 output_end(unsigned int slot);
+/* The last lines that were read during the start; "" if there are none. */
+const char *output_tail(void);
+
+/* autoscale.c */
+/*
+ * Makes the pool, or its lower bound, larger by one (more > 0) or smaller, but
+ * not smaller than 1.
+ */
+void	 autoscale_step(int more);
+
+/* orphans.c */
+/* Adds orphans that serve to the pool; after orphans_find_all() every one. */
+void	 orphans_find(void);
+void	 orphans_find_all(void);
+/* Does it soon: one look is enough when many workers die at once. */
+void	 orphans_expect(void);
+/* A child without a slot has been reaped: its pid may be used again. */
+void	 orphans_reaped(pid_t pid);
+/* Leaves a child alone from now on: its tracer keeps it from ending. */
+void	 orphans_give_up(pid_t pid);
+/* Was it our child before there were workers? */
+bool	 orphans_were_before(pid_t pid);
+
+/* selfcheck.c */
+/*
+ * A slot's process has stopped, by that signal. If we did not send it, the
+ * process will be continued, at once or after a while.
+ */
+void	 selfcheck_stopped(unsigned int slot, int signo);
+
+/* sdnotify.c */
+/*
+ * Sends assignments, as "READY=1\nSTATUS=...", later if the manager's queue is
+ * full. Any other failure is ignored.
+ */
+void	 sdnotify_send(const char *fmt, ...)
+	    __attribute__((format(printf, 1, 2)));
+/* Is there a manager to send to? */
+bool	 sdnotify_wanted(void);
+/* How often WATCHDOG=1 is due, in microseconds; 0: never. */
+uint64_t sdnotify_watchdog(void);
+
+/* report.c */
+/* Logs a notice in one line. *f: why an exec failed, or NULL. */
+void	 report_notice(const struct plan *p, const struct pool_notice *n,
+	    const struct exec_failure *f);
+/* Logs the pool and its workers in a few lines. */
+void	 report_pool(const struct pool *pool, uint64_t now);
+/* Writes "4 workers ready on unix:/run/app.sock (www:www 0660), ..." to buf. */
+void	 report_ready(const struct plan *p, unsigned int ready, char *buf,
+	    size_t size);
+
+/* report_trace.c */
+/* Logs the end of the pool's trace, an entry a line. */
+void	 report_trace(const struct pool *pool, uint64_t now);
+
+/* exec_error.c */
+/*
+ * Says in plain words why exec of path failed with `error`, as far as the
+ * file's first bytes tell: a missing loader or interpreter, a wrong
+ * architecture, no execute permission. Must run with the rights and root
+ * directory of the worker. Writes a line, "" if there is nothing to add.
+ */
+void	 exec_error_explain(const char *path, int error, char *buf,
+	    size_t size);
+
+#endif
