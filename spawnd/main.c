@@ -97,7 +97,8 @@ open_log(struct err *e)
 static int
 open_all(struct err *e)
 {
-	unsigned int slots = plan.room + 1 + POOL_ORPHANS;
+	unsigned int slots = plan.room + pool_surge(plan.surge, plan.room) +
+	    POOL_ORPHANS;
 	unsigned int most = plan.max_workers > 0 ? plan.max_workers :
 	    (unsigned int)plan.workers;
 

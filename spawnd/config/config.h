@@ -26,6 +26,7 @@
 #define STOP_TIMEOUT		30	/* seconds */
 #define IDLE_TIMEOUT		10	/* seconds */
 #define KEEP_IDLE		5	/* seconds */
+#define SURGE_SHARE		4		/* of the workers, a reload's */
 #define SCALE_ROOM		1024	/* workers that scale may go up to */
 #define AGE_MAX			31536000	/* seconds */
 #define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
@@ -116,6 +117,7 @@ struct conf {
 	int		 keep_idle;		/* seconds; 0: never */
 	int		 max_age;		/* seconds; 0: none */
 	uint64_t	 max_rss;		/* bytes; 0: none */
+	int		 reload_surge;		/* 0: a share of the workers */
 	int		 request_timeout;	/* seconds; 0: none */
 	const char	*pidfile;
 	const char	*control;		/* NULL: not given */
@@ -199,6 +201,7 @@ struct plan {
 	int		 workers;
 	unsigned int	 max_workers;		/* 0: the size is fixed */
 	unsigned int	 room;			/* workers, after any scale */
+	unsigned int	 surge;			/* more in a reload; 0: a share */
 	rlim_t		 files;			/* needed to watch them all */
 	rlim_t		 files_max;		/* the hard limit */
 	int		 children;		/* PHP's, of each worker */
