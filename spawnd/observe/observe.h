@@ -247,6 +247,10 @@ pid_t	 door_came(void);
  */
 int	 usage_connections(uint64_t **inodes);
 /*
+ * The cpu time of a worker's processes in ns; 0: it is unknown for one of them.
+ */
+uint64_t usage_cpu(pid_t pid);
+/*
  * Adds up a worker's processes. inodes are the n accepted connections, -1:
  * unknown. Returns 0, or -1 if the process cannot be seen.
  */

@@ -96,6 +96,7 @@ act_check_canary(unsigned int slot)
 	struct pool_event ev = { .what = EV_CANARY, .slot = slot,
 	    .activity.connection = observe_connection(worker_pid(slot)) };
 
+	ev.no_traffic = ev.activity.connection == 0 && traffic_is_none(slot);
 	pool_event(pool, &ev, loop_now());
 }
 

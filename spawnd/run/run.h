@@ -126,6 +126,13 @@ void	 reap_children(void);
  */
 void	 reap_ended(unsigned int slot, int status);
 
+/* traffic.c: does anybody send requests? */
+/*
+ * Is it certain that nobody has for some seconds? slot: a new worker, which is
+ * asked about in short pauses. What cannot be seen is not certain.
+ */
+bool	 traffic_is_none(unsigned int slot);
+
 /* suspects.c: workers that may have ended without a SIGCHLD */
 /* Prepares for n slots; handler looks at the suspect in one. */
 void	 suspects_init(unsigned int n, void (*handler)(unsigned int slot));
@@ -181,6 +188,8 @@ int	 autoscale_bounds(unsigned int min, unsigned int max, struct err *e);
 void	 autoscale_range(unsigned int *min, unsigned int *max);
 /* One more or fewer of that size, or of the lower bound; at least 1. */
 void	 autoscale_step(int more);
+/* Was a connection seen since then? Also true where none can be seen. */
+bool	 autoscale_saw_since(uint64_t since);
 /* The bounds and the saturation, or NULL: nothing is looked at. */
 const struct scale *autoscale_state(void);
 
