@@ -84,8 +84,9 @@ replace_enter(struct pool *p, enum replace_state state, struct slot *s)
 static struct slot *
 find_surge(const struct pool *p)
 {
+	/* The last two have been too slow to start. */
 	static const enum slot_state states[] = { SLOT_STARTING,
-	    SLOT_SPAWNING, SLOT_BACKOFF };
+	    SLOT_SPAWNING, SLOT_BACKOFF, SLOT_STOPPING, SLOT_KILLED };
 	struct slot *s;
 	size_t i;
 

@@ -472,6 +472,24 @@ check_surplus(void)
 		    pool_count(w.p, SLOT_READY), pool_target(w.p));
 }
 
+/* One more first, and not too many; the first of a reload is alone. */
+static void
+check_replacing(void)
+{
+	const struct pool *p = w.p;
+
+	if (p->nsurge + p->noutgoing > surge())
+		sim_fail(w.sim, "%u are replaced, %u may be",
+		    p->nsurge + p->noutgoing, surge());
+	if (p->phase == PHASE_UP && !p->resize_pending &&
+	    pool_staying(p) < p->target + p->nsurge)
+		sim_fail(w.sim, "%u stay, %u are wanted and %u are new",
+		    pool_staying(p), p->target, p->nsurge);
+	if (p->reload == RELOAD_CANARY && p->nsurge > 1)
+		sim_fail(w.sim, "%u of a program that has not served",
+		    p->nsurge);
+}
+
 static void
 check_always(void)
 {
@@ -482,6 +500,7 @@ check_always(void)
 	if (w.done)
 		return;
 	check_surplus();
+	check_replacing();
 	for (i = 0; i < w.used; i++)
 		check_slot(i, &w.procs[i], &w.tracks[i]);
 }
