@@ -135,7 +135,8 @@ on_change(void)
 static int
 init_run(struct err *e)
 {
-	const struct actor_hooks hooks = { on_notice, on_change };
+	const struct actor_hooks hooks = { on_notice, on_change,
+	    traffic_is_none };
 
 	orphans_init();
 	selfcheck_init();

@@ -201,7 +201,7 @@ struct plan {
 	int		 workers;
 	unsigned int	 max_workers;		/* 0: the size is fixed */
 	unsigned int	 room;			/* workers, after any scale */
-	unsigned int	 surge;			/* more in a reload; 0: a share */
+	unsigned int	 surge;			/* in a reload; 0: a share */
 	rlim_t		 files;			/* needed to watch them all */
 	rlim_t		 files_max;		/* the hard limit */
 	int		 children;		/* PHP's, of each worker */

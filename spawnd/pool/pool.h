@@ -41,7 +41,7 @@
 #define POOL_ORPHANS		64		/* slots for them */
 #define POOL_CANARY		(2 * USEC)	/* a reload waits so long */
 #define POOL_CANARY_LAST	UINT64_C(20000)	/* pause between its looks */
-#define POOL_SURGE_SHARE	4		/* a reload's surge, a fraction */
+#define POOL_SURGE_SHARE	4		/* of the workers, a surge */
 #define POOL_MEASURE		USEC		/* between two measurements */
 #define POOL_OVERSIZE_YOUNG	(10 * USEC)	/* younger: has not grown */
 #define POOL_OVERSIZE_MAX	3		/* so often, and it is said */

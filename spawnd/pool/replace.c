@@ -90,8 +90,9 @@ find_surge(const struct pool *p)
 	struct slot *s;
 	size_t i;
 
-	for (i = 0; i < sizeof(states) / sizeof(states[0]) &&
-	    p->nsurge > (p->canary != NULL); i++) {
+	if (p->nsurge == 0 || (p->nsurge == 1 && p->canary != NULL))
+		return p->canary;
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		TAILQ_FOREACH(s, &p->lists[states[i]], by_state) {
 			if (s->replace == REPLACE_SURGE)
 				return s;
@@ -462,7 +463,7 @@ replace_most(const struct pool *p)
 }
 
 static bool
-may_replace(const struct pool *p)
+has_surge_left(const struct pool *p)
 {
 	return p->nsurge + p->noutgoing < replace_most(p);
 }
@@ -473,7 +474,7 @@ end_old(struct pool *p, uint64_t now)
 {
 	struct slot *old;
 
-	while (may_replace(p) && pool_staying(p) > p->target + p->nsurge &&
+	while (has_surge_left(p) && pool_staying(p) > p->target + p->nsurge &&
 	    (old = replace_find_old(p, now)) != NULL) {
 		replace_enter(p, REPLACE_OUTGOING, old);
 		slot_end(p, old, now);
@@ -486,7 +487,7 @@ begin_surge(struct pool *p, uint64_t now)
 {
 	struct slot *old, *s;
 
-	while (may_replace(p) && pool_has_room(p) &&
+	while (has_surge_left(p) && pool_has_room(p) &&
 	    (p->reload != RELOAD_CANARY || p->nsurge == 0) &&
 	    (old = find_old(p, now, p->nsurge)) != NULL &&
 	    now >= due_after(p, old->expired == EXPIRED_SIZE) &&

@@ -96,7 +96,8 @@ act_check_canary(unsigned int slot)
 	struct pool_event ev = { .what = EV_CANARY, .slot = slot,
 	    .activity.connection = observe_connection(worker_pid(slot)) };
 
-	ev.no_traffic = ev.activity.connection == 0 && traffic_is_none(slot);
+	ev.no_traffic = ev.activity.connection == 0 &&
+	    hooks.has_no_traffic(slot);
 	pool_event(pool, &ev, loop_now());
 }
 

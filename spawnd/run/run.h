@@ -39,6 +39,8 @@ enum exec_step {
 struct actor_hooks {
 	void		(*on_notice)(const struct pool_notice *n);
 	void		(*on_change)(void);	/* the pool may have changed */
+	/* Is it certain that nobody sends requests? See traffic.c. */
+	bool		(*has_no_traffic)(unsigned int slot);
 };
 /*
  * Makes the pool of the plan. door: busy workers can be kept from new

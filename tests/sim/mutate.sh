@@ -125,7 +125,7 @@ plant retire "two are stopped at a time" \
 plant retire "the deadline is not kept" \
     '/^retire_timer/,/^}/s/(now >= s->end_by)/(now >= s->end_by \&\& !s->busy)/'
 plant replace "a surge worker is forgotten" \
-    '/^replace_ready/,/^}/s/^		surge_ready(p, s, now);$/		(void)surge_ready;/'
+    '/^replace_ready/,/^}/s/surge_ready(p, s, now);$/(void)surge_ready;/'
 plant replace "those that leave are not counted" \
     's/^	return p->nsurge + p->noutgoing </	return p->nsurge </'
 plant replace "an old one goes before the new one is ready" \
