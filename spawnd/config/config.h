@@ -26,7 +26,6 @@
 #define STOP_TIMEOUT		30	/* seconds */
 #define IDLE_TIMEOUT		10	/* seconds */
 #define KEEP_IDLE		5	/* seconds */
-#define SURGE_SHARE		4		/* of the workers, a reload's */
 #define SCALE_ROOM		1024	/* workers that scale may go up to */
 #define AGE_MAX			31536000	/* seconds */
 #define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
@@ -202,6 +201,7 @@ struct plan {
 	unsigned int	 max_workers;		/* 0: the size is fixed */
 	unsigned int	 room;			/* workers, after any scale */
 	unsigned int	 surge;			/* in a reload; 0: a share */
+	unsigned int	 processes;		/* of workers, also then */
 	rlim_t		 files;			/* needed to watch them all */
 	rlim_t		 files_max;		/* the hard limit */
 	int		 children;		/* PHP's, of each worker */

@@ -326,33 +326,26 @@ plan_name(const struct conf *c, char name[NAME_SIZE])
 }
 
 /*
- * How many workers there may be after any scale, and how many more a reload
- * starts: no more than there are descriptors for, without those reserved.
+ * How many workers there may be after any scale, and in all during a reload:
+ * no more than there are descriptors for, of which one is among the reserved.
  */
 static int
-plan_room(struct plan *p, rlim_t most, rlim_t limit, struct err *e)
+plan_room(struct plan *p, unsigned int most, rlim_t limit, struct err *e)
 {
 	const struct conf *c = p->conf;
-	rlim_t surge = (rlim_t)c->reload_surge, room = most, files;
+	unsigned int surge = (unsigned int)c->reload_surge;
 
-	files = limit == RLIM_INFINITY ? 2 * WORKERS_MAX :
-	    limit - FDS_RESERVED + 1;
-	if (surge > 1 && most + surge > files)
-		return err_set(e, EX_CONFIG, "%s: %d: needs %lld open files, "
+	p->surge = surge;
+	p->processes = limit >= FDS_RESERVED + 2 * WORKERS_MAX ?
+	    2 * WORKERS_MAX : (unsigned int)limit - FDS_RESERVED + 1;
+	if (surge > 1 && most + surge > p->processes)
+		return err_set(e, EX_CONFIG, "%s: %u: needs %u open files, "
 		    "the limit is %lld (raise it: ulimit -Hn, LimitNOFILE=)",
-		    OPT(c, reload_surge), c->reload_surge,
-		    (long long)(most + surge + FDS_RESERVED - 1),
-		    (long long)limit);
-	if (room < SCALE_ROOM)
-		room = SCALE_ROOM;
-	if (surge == 0 && most + most / SURGE_SHARE > files)
-		surge = files > most ? files - most : 1;
-	if (surge > 0 && room + surge > files)
-		room = files - surge;
-	else if (room + room / SURGE_SHARE > files)
-		room = files - files / (SURGE_SHARE + 1);
-	p->room = (unsigned int)(room > most ? room : most);
-	p->surge = (unsigned int)surge;
+		    OPT(c, reload_surge), surge, most + surge +
+		    FDS_RESERVED - 1, (long long)limit);
+	p->room = most < SCALE_ROOM ? SCALE_ROOM : most;
+	if (p->room > p->processes - 1)
+		p->room = p->processes - 1;
 	return 0;
 }
 
@@ -399,7 +392,7 @@ plan_size(struct plan *p, struct err *e)
 	/* As worker_init() wants them: for each two pipes and its end. */
 	p->files = (rlim_t)most * 3 + FDS_RESERVED;
 	p->files_max = r.rlim_max;
-	return plan_room(p, (rlim_t)most, r.rlim_max, e);
+	return plan_room(p, (unsigned int)most, r.rlim_max, e);
 }
 
 bool

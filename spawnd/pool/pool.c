@@ -28,8 +28,7 @@ pool_staying(const struct pool *p)
 bool
 pool_has_room(const struct pool *p)
 {
-	return pool_active(p) - p->norphans < p->conf.max +
-	    pool_surge(p->conf.surge, p->conf.max);
+	return pool_active(p) - p->norphans < p->conf.processes;
 }
 
 unsigned int
@@ -217,15 +216,17 @@ struct pool *
 pool_new(const struct pool_conf *c, uint64_t now)
 {
 	struct pool *p;
-	unsigned int i;
+	unsigned int i, most;
 
 	if ((p = calloc(1, sizeof(*p))) == NULL)
 		return NULL;
 	p->conf = *c;
 	if (p->conf.max < c->workers)
 		p->conf.max = c->workers;
-	p->nslots = p->conf.max + pool_surge(c->surge, p->conf.max) +
-	    POOL_ORPHANS;
+	most = p->conf.max + pool_surge(c->surge, p->conf.max);
+	if (c->processes == 0 || c->processes > most)
+		p->conf.processes = most;
+	p->nslots = most + POOL_ORPHANS;
 	p->nactions = 4 * p->nslots + 16;
 	p->slots = calloc(p->nslots, sizeof(*p->slots));
 	p->actions = calloc(p->nactions, sizeof(*p->actions));

@@ -255,6 +255,8 @@ struct pool_conf {
 	unsigned int	 max;		/* the most that may be; 0: workers */
 	unsigned int	 surge;		/* so many more in a reload; 0: a
 					   POOL_SURGE_SHARE of the workers */
+	unsigned int	 processes;	/* the most that may be in all, also in
+					   a reload; 0: as follows from that */
 	int		 stop_signal;
 	bool		 drains;	/* a stop serves what waits */
 	bool		 door;		/* workers can be kept at it */

@@ -22,6 +22,7 @@ const struct snapshot_field snapshot_conf[] = {
 	FIELD(pool_conf, workers, NUMBER),
 	FIELD(pool_conf, max, NUMBER),
 	FIELD(pool_conf, surge, NUMBER),
+	FIELD(pool_conf, processes, NUMBER),
 	FIELD(pool_conf, stop_signal, NUMBER),
 	FIELD(pool_conf, drains, NUMBER),
 	FIELD(pool_conf, door, NUMBER),

@@ -16,9 +16,6 @@
 #include "privilege/privilege.h"
 #include "run/run.h"
 
-_Static_assert(SURGE_SHARE == POOL_SURGE_SHARE,
-    "the plan has descriptors for what the pool starts");
-
 static const struct plan *plan;
 static struct actor_hooks hooks;
 static struct pool *pool;
@@ -239,6 +236,7 @@ actor_init(const struct plan *p, bool door, const struct actor_hooks *h,
 		.workers = (unsigned int)p->workers,
 		.max = p->room,
 		.surge = p->surge,
+		.processes = p->processes,
 		.stop_signal = p->conf->stop_signal,
 		.drains = p->inherited == -1,
 		.door = door,

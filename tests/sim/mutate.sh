@@ -97,7 +97,7 @@ build "$out/pool_sim"
 tally_run "the pool as it is, $seeds seeds" "$out/pool_sim" -n "$seeds"
 
 plant pool "one worker too many" \
-    's/p->norphans <= p->conf\.max;$/p->norphans <= p->conf.max + 1;/'
+    's/p->norphans < p->conf\.processes;$/p->norphans <= p->conf.processes;/'
 plant pool "a stop that lets the starting go on" \
     's/^	end_all(p, now);$//'
 plant retire "a leaving worker is counted twice" \

@@ -829,6 +829,7 @@ setup(struct sim *s)
 	w.conf = (struct pool_conf){ .stop_signal = SIGTERM,
 	    .workers = (unsigned int)sim_between(s, 0, 6), .max = 8,
 	    .surge = (unsigned int)sim_between(s, 0, 4),
+	    .processes = chance(3) ? 9 : 0,
 	    .drains = sim_random(s) % 2, .door = s->random >> 7 & 1,
 	    .canary = sim_random(s) % 2 ? POOL_CANARY : 0,
 	    .max_age = chance(3) ? 10 * USEC : 0,

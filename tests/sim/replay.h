@@ -486,8 +486,7 @@ replay_check(struct replay *r)
 {
 	const struct pool *p = r->p;
 
-	if (pool_active(p) - p->norphans > p->conf.max +
-	    pool_surge(p->conf.surge, p->conf.max))
+	if (pool_active(p) - p->norphans > p->conf.processes)
 		return replay_fail(r, REPLAY_DIFFERS, "%u workers, %u may be",
 		    pool_active(p) - p->norphans, p->conf.max);
 	if (p->count[SLOT_FREEZING] > 1 ||

@@ -213,6 +213,33 @@ no_more_start_than_there_are_old_ones(void **arg)
 	bed_free(b);
 }
 
+/* Where there are no descriptors for more. */
+static void
+there_are_never_more_than_may_be_in_all(void **arg)
+{
+	struct pool_conf c = bed_conf(WORKERS);
+	struct bed *b;
+	unsigned int i;
+
+	(void)arg;
+	c.surge = SURGE;
+	c.processes = WORKERS + 1;
+	b = bed_raw(&c);
+	bed_act(b);
+	for (i = 0; i < WORKERS; i++)
+		bed_look(b, i, READY_YES);
+	bed_tell(b, EV_RELOAD);
+	for (i = 0; pool_reloading(b->p) && i < 100; i++) {
+		assert_true(processes(b) <= WORKERS + 1);
+		if (starting(b) > 0)
+			bed_look(b, find(b, SLOT_STARTING), READY_YES);
+		let_go(b);
+		bed_pass(b, 2 * MSEC);
+	}
+	assert_has(bed_did(b), "[reloaded]");
+	bed_free(b);
+}
+
 static void
 without_a_number_it_is_a_quarter(void **arg)
 {
@@ -408,6 +435,7 @@ main(void)
 		cmocka_unit_test(
 		    an_old_one_that_takes_long_does_not_hold_the_others_up),
 		cmocka_unit_test(no_more_start_than_there_are_old_ones),
+		cmocka_unit_test(there_are_never_more_than_may_be_in_all),
 		cmocka_unit_test(without_a_number_it_is_a_quarter),
 		cmocka_unit_test(one_that_fails_midway_ends_all_that_start),
 		cmocka_unit_test(a_fork_that_fails_midway_ends_no_old_one),
