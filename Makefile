@@ -40,7 +40,8 @@ POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
 		scale.c slot.c snapshot.c start.c table.c trace.c
 RUN =		actor.c autoscale.c exec_error.c history.c lifecycle.c \
 		orphans.c output.c reap.c report.c report_trace.c sdnotify.c \
-		selfcheck.c signals.c suspects.c traced.c worker.c
+		selfcheck.c signals.c suspects.c traced.c \
+		traffic.c worker.c
 CONTROL =	budget.c clients.c command.c control.c rundir.c status.c \
 		trace_records.c
 PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \

@@ -97,7 +97,8 @@ open_log(struct err *e)
 static int
 open_all(struct err *e)
 {
-	unsigned int slots = plan.room + 1 + POOL_ORPHANS;
+	unsigned int slots = plan.room + pool_surge(plan.surge, plan.room) +
+	    POOL_ORPHANS;
 	unsigned int most = plan.max_workers > 0 ? plan.max_workers :
 	    (unsigned int)plan.workers;
 
@@ -134,7 +135,8 @@ on_change(void)
 static int
 init_run(struct err *e)
 {
-	const struct actor_hooks hooks = { on_notice, on_change };
+	const struct actor_hooks hooks = { on_notice, on_change,
+	    traffic_is_none };
 
 	orphans_init();
 	selfcheck_init();

@@ -14,7 +14,7 @@ _spawnctl()
 		'trace:show what it did last'
 		'ping:check that it can serve'
 		'wait-ready:wait until it can'
-		'reload:replace the workers, one by one'
+		'reload:replace the workers'
 		'scale:set the number of workers'
 		'log-reopen:reopen the log'
 		'stop:end it after its requests'

@@ -117,6 +117,7 @@ struct conf {
 	int		 keep_idle;		/* seconds; 0: never */
 	int		 max_age;		/* seconds; 0: none */
 	uint64_t	 max_rss;		/* bytes; 0: none */
+	int		 reload_surge;		/* 0: a share of the workers */
 	int		 request_timeout;	/* seconds; 0: none */
 	const char	*pidfile;
 	const char	*control;		/* NULL: not given */
@@ -203,6 +204,8 @@ struct plan {
 	int		 workers;
 	unsigned int	 max_workers;		/* 0: the size is fixed */
 	unsigned int	 room;			/* workers after any scale */
+	unsigned int	 surge;			/* in a reload; 0: a share */
+	unsigned int	 processes;		/* of workers, also then */
 	rlim_t		 files;			/* descriptors for them all */
 	rlim_t		 files_max;		/* the hard limit of these */
 	int		 children;		/* PHP's, of each worker */

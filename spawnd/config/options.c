@@ -248,6 +248,8 @@ static const struct option table[] = {
 	    "replace a worker that is older (never)" },
 	{ 0, "max-rss", "SIZE", set_bytes, MEMBER(max_rss), 0, 0,
 	    "replace a worker that is larger (never)" },
+	{ 0, "reload-surge", "N", option_number, MEMBER(reload_surge), 1,
+	    WORKERS_MAX, "replace N workers at once (a quarter of them)" },
 	{ 0, "request-timeout", "SEC", option_number,
 	    MEMBER(request_timeout), 0, TIMEOUT_MAX,
 	    "end a worker whose request is longer (never)" },

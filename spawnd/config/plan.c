@@ -325,6 +325,30 @@ plan_name(const struct conf *c, char name[NAME_SIZE])
 		strlcpy(name, "spawnd", NAME_SIZE);
 }
 
+/*
+ * How many workers there may be after any scale, and in all during a reload:
+ * no more than there are descriptors for, of which one is among the reserved.
+ */
+static int
+plan_room(struct plan *p, unsigned int most, rlim_t limit, struct err *e)
+{
+	const struct conf *c = p->conf;
+	unsigned int surge = (unsigned int)c->reload_surge;
+
+	p->surge = surge;
+	p->processes = limit >= FDS_RESERVED + 2 * WORKERS_MAX ?
+	    2 * WORKERS_MAX : (unsigned int)limit - FDS_RESERVED + 1;
+	if (surge > 1 && most + surge > p->processes)
+		return err_set(e, EX_CONFIG, "%s: %u: needs %u open files, "
+		    "the limit is %lld (raise it: ulimit -Hn, LimitNOFILE=)",
+		    OPT(c, reload_surge), surge, most + surge +
+		    FDS_RESERVED - 1, (long long)limit);
+	p->room = most < SCALE_ROOM ? SCALE_ROOM : most;
+	if (p->room > p->processes - 1)
+		p->room = p->processes - 1;
+	return 0;
+}
+
 static int
 plan_size(struct plan *p, struct err *e)
 {
@@ -368,13 +392,7 @@ plan_size(struct plan *p, struct err *e)
 	/* As worker_init() wants them: for each two pipes and its end. */
 	p->files = (rlim_t)most * 3 + FDS_RESERVED;
 	p->files_max = r.rlim_max;
-	p->room = (unsigned int)most;
-	if (p->room < SCALE_ROOM)
-		p->room = SCALE_ROOM;
-	if (r.rlim_max != RLIM_INFINITY &&
-	    p->room + FDS_RESERVED > r.rlim_max)
-		p->room = (unsigned int)(r.rlim_max - FDS_RESERVED);
-	return 0;
+	return plan_room(p, (unsigned int)most, r.rlim_max, e);
 }
 
 bool

@@ -298,6 +298,11 @@ int	 usage_connections(uint64_t **inodes);
 void	 usage_process(pid_t pid, const uint64_t *inodes, int n,
 	    struct usage *u);
 /*
+ * Returns the cpu time of a worker's processes in ns; 0: it is unknown for one
+ * of them.
+ */
+uint64_t usage_cpu(pid_t pid);
+/*
  * Fills *u with the sum over a worker's tree. inodes are the n accepted
  * connections; with n -1 they are unknown. With `pss`, which is expensive, it
  * asks for that, too. Returns 0, or -1 if the process cannot be seen.

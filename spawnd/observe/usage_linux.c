@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What a worker and its descendants use, as /proc shows it. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -97,6 +98,42 @@ usage_process(pid_t pid, const uint64_t *inodes, int n, struct usage *u)
 		if (u->connections++ == 0)
 			u->connection = held[i];
 	}
+}
+
+/* Returns false if it is unknown. */
+static bool
+add_cpu(pid_t pid, uint64_t *sum)
+{
+	int tasks[TASKS_MAX];
+	int i, n = proc_tasks(pid, tasks, TASKS_MAX);
+	char path[64], buf[64];
+	uint64_t ns;
+
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%d/task/%d/schedstat", (int)pid,
+		    tasks[i]);
+		if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+		    sscanf(buf, "%" SCNu64, &ns) != 1)
+			return false;
+		*sum += ns;
+	}
+	return n > 0 && n < TASKS_MAX;
+}
+
+uint64_t
+usage_cpu(pid_t pid)
+{
+	pid_t tree[TREE_MAX];
+	int i, n = proc_tree(pid, tree, TREE_MAX);
+	uint64_t sum = 0;
+
+	if (n == TREE_MAX)
+		return 0;
+	for (i = 0; i < n; i++) {
+		if (!add_cpu(tree[i], &sum))
+			return 0;
+	}
+	return sum;
 }
 
 int

@@ -28,7 +28,15 @@ pool_staying(const struct pool *p)
 bool
 pool_has_room(const struct pool *p)
 {
-	return pool_active(p) - p->norphans <= p->conf.max;
+	return pool_active(p) - p->norphans < p->conf.processes;
+}
+
+unsigned int
+pool_surge(unsigned int surge, unsigned int workers)
+{
+	if (surge == 0)
+		surge = workers / POOL_SURGE_SHARE;
+	return surge > 0 ? surge : 1;
 }
 
 uint64_t
@@ -102,8 +110,8 @@ pool_empty(struct pool *p)
 static struct slot *
 find_surplus(const struct pool *p, uint64_t now)
 {
-	static const enum slot_state states[] = { SLOT_BACKOFF, SLOT_STARTING,
-	    SLOT_READY };
+	static const enum slot_state states[] = { SLOT_BACKOFF, SLOT_SPAWNING,
+	    SLOT_STARTING, SLOT_READY };
 	struct slot *s;
 	size_t i;
 
@@ -113,7 +121,7 @@ find_surplus(const struct pool *p, uint64_t now)
 			return s;
 		TAILQ_FOREACH_REVERSE(s, &p->lists[states[i]], slot_list,
 		    by_state) {
-			if (!replace_is_surge(p, s))
+			if (!replace_is_surge(s) && !s->retiring_for_good)
 				return s;
 		}
 	}
@@ -136,7 +144,7 @@ add_one(struct pool *p, uint64_t now)
 	return true;
 }
 
-/* As many workers as are wanted, and one more while one is replaced. */
+/* As many workers as are wanted, and those that are to replace others. */
 static void
 fit_step(struct pool *p, uint64_t now)
 {
@@ -146,10 +154,10 @@ fit_step(struct pool *p, uint64_t now)
 		return;
 	while (pool_staying(p) < p->target && add_one(p, now))
 		continue;
-	while (pool_staying(p) > p->target + replace_surge(p) &&
+	while (pool_staying(p) > p->target + p->nsurge &&
 	    (s = find_surplus(p, now)) != NULL)
 		slot_end(p, s, now);
-	p->resize_pending = pool_staying(p) != p->target + replace_surge(p);
+	p->resize_pending = pool_staying(p) != p->target + p->nsurge;
 }
 
 /* Who gets no slot now is found again. */
@@ -208,14 +216,17 @@ struct pool *
 pool_new(const struct pool_conf *c, uint64_t now)
 {
 	struct pool *p;
-	unsigned int i;
+	unsigned int i, most;
 
 	if ((p = calloc(1, sizeof(*p))) == NULL)
 		return NULL;
 	p->conf = *c;
 	if (p->conf.max < c->workers)
 		p->conf.max = c->workers;
-	p->nslots = p->conf.max + 1 + POOL_ORPHANS;
+	most = p->conf.max + pool_surge(c->surge, p->conf.max);
+	if (c->processes == 0 || c->processes > most)
+		p->conf.processes = most;
+	p->nslots = most + POOL_ORPHANS;
 	p->nactions = 4 * p->nslots + 16;
 	p->slots = calloc(p->nslots, sizeof(*p->slots));
 	p->actions = calloc(p->nactions, sizeof(*p->actions));

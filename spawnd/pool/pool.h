@@ -41,6 +41,7 @@
 #define POOL_ORPHANS		64		/* slots for them */
 #define POOL_CANARY		(2 * USEC)	/* a reload waits so long */
 #define POOL_CANARY_LAST	UINT64_C(20000)	/* pause between its looks */
+#define POOL_SURGE_SHARE	4		/* of the workers, a surge */
 #define POOL_MEASURE		USEC		/* between two measurements */
 #define POOL_OVERSIZE_YOUNG	(10 * USEC)	/* younger: has not grown */
 #define POOL_OVERSIZE_MAX	3		/* so often, and it is said */
@@ -141,7 +142,8 @@ enum pool_event_kind {
 	EV_FROZEN,	/* slot: its process has stopped, not only by us */
 	EV_EXIT,	/* slot, status, exec_failed, moved: it has
 			   ended, and may yet have to be reaped */
-	EV_CANARY,	/* slot, activity.connection: of its whole tree */
+	EV_CANARY,	/* slot, activity.connection: of its whole tree,
+			   no_traffic */
 	EV_MEASURED,	/* slot, size: of a POOL_MEASURE_SIZE */
 	EV_SLOW_REQUEST, /* slot, request: of a POOL_CHECK_REQUEST */
 	EV_DOOR,	/* slot, door: a POOL_DOOR_CLOSE or CHECK was, or a
@@ -166,6 +168,7 @@ struct pool_event {
 	int		 error;		/* why; errno */
 	enum readiness	 readiness;
 	struct activity	 activity;
+	bool		 no_traffic;	/* nobody sends requests, for certain */
 	int		 status;	/* of wait(2), or STATUS_UNKNOWN */
 	bool		 exec_failed;	/* it never became its program */
 	enum moved	 moved;		/* asked for by pool_wants_queue() */
@@ -259,6 +262,10 @@ struct pool_action {
 struct pool_conf {
 	unsigned int	 workers;	/* wanted at first; may be 0 */
 	unsigned int	 max;		/* the most that may be; 0: workers */
+	unsigned int	 surge;		/* so many more in a reload; 0: a
+					   POOL_SURGE_SHARE of the workers */
+	unsigned int	 processes;	/* the most that may be in all, also in
+					   a reload; 0: as follows from that */
 	int		 stop_signal;
 	bool		 drains;	/* a stop serves what waits */
 	bool		 door;		/* workers can be kept at it */
@@ -308,12 +315,14 @@ struct pool;
 
 /*
  * A pool that wants its first workers at `now`; it has pool_slots() slots,
- * one more than conf.max for a reload, and some for orphans. NULL when there is
+ * conf.max, those that a reload adds, and some for orphans. NULL when there is
  * no memory: that is the only allocation it ever makes.
  */
 struct pool *pool_new(const struct pool_conf *c, uint64_t now);
 void	 pool_free(struct pool *p);
 unsigned int pool_slots(const struct pool *p);
+/* How many a reload of so many workers adds at once; surge: pool_conf's. */
+unsigned int pool_surge(unsigned int surge, unsigned int workers);
 /* Tells the pool what happened. */
 void	 pool_event(struct pool *p, const struct pool_event *ev, uint64_t now);
 /* Lets every deadline up to `now` fall due. */

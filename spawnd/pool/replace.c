@@ -2,16 +2,23 @@
 /*
  * A worker that is ready, and how it is replaced: by a reload, or because it
  * is too old, too large or too long at one request. There is always first one
- * worker more, and when that is ready one of the old less:
+ * worker more, and when that is ready one of the old less. What a worker has
+ * to do with that:
  *
- *	idle	one is old, and there is room	-> surge
- *		and there is one more already	-> outgoing
- *	surge	the new one is ready		-> idle, or of a reload whose
+ *	not	it is started as one more	-> surge
+ *		it is old, and there is one more already	-> outgoing
+ *	surge	it is ready			-> not, or of a reload whose
  *		program has not served yet	-> canary
- *	canary	it has served, or for long enough did not fail	-> idle
+ *	canary	it has served, or for long enough did not fail, or nobody
+ *		sends requests			-> not
  *	surge, canary	it fails or has to leave, takes the place of another
- *		that ended, or a reload makes it an old one	-> idle
- *	outgoing	the old one is gone	-> idle
+ *		that ended, or a reload makes it an old one	-> not
+ *	outgoing	it is gone		-> not
+ *
+ * One worker is replaced at a time, of a reload several are: until a canary
+ * is over that is alone, then there are up to replace_most() in surge and
+ * outgoing together. So there are never more processes than that beyond those
+ * that are wanted, and never fewer ready.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -47,6 +54,79 @@ replace_arm(struct pool *p, struct slot *s)
 	    min64(s->request_at, s->canary_at)));
 }
 
+bool
+replace_is_surge(const struct slot *s)
+{
+	return s->replace == REPLACE_SURGE || s->replace == REPLACE_CANARY;
+}
+
+bool
+replace_is_outgoing(const struct slot *s)
+{
+	return s->replace == REPLACE_OUTGOING;
+}
+
+static void
+replace_enter(struct pool *p, enum replace_state state, struct slot *s)
+{
+	p->nsurge -= replace_is_surge(s);
+	p->noutgoing -= replace_is_outgoing(s);
+	s->replace = state;
+	p->nsurge += replace_is_surge(s);
+	p->noutgoing += replace_is_outgoing(s);
+	if (state == REPLACE_CANARY)
+		p->canary = s;
+	else if (p->canary == s)
+		p->canary = NULL;
+}
+
+/* The one that will be ready first; a canary only if there is no other. */
+static struct slot *
+find_surge(const struct pool *p)
+{
+	/* The last two have been too slow to start. */
+	static const enum slot_state states[] = { SLOT_STARTING,
+	    SLOT_SPAWNING, SLOT_BACKOFF, SLOT_STOPPING, SLOT_KILLED };
+	struct slot *s;
+	size_t i;
+
+	if (p->nsurge == 0 || (p->nsurge == 1 && p->canary != NULL))
+		return p->canary;
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		TAILQ_FOREACH(s, &p->lists[states[i]], by_state) {
+			if (s->replace == REPLACE_SURGE)
+				return s;
+		}
+	}
+	return p->canary;
+}
+
+/* The new worker is as it should be: an old one may go. */
+static void
+surge_over(struct pool *p, struct slot *s)
+{
+	if (p->reload == RELOAD_CANARY)
+		p->reload = RELOAD_ROLLING;
+	replace_enter(p, REPLACE_NOT, s);
+	p->replace_failures = 0;
+	p->resize_pending = true;	/* should there be no old one left */
+}
+
+static void
+surge_ready(struct pool *p, struct slot *s, uint64_t now)
+{
+	if (p->reload != RELOAD_CANARY || p->conf.canary == 0) {
+		surge_over(p, s);
+		return;
+	}
+	replace_enter(p, REPLACE_CANARY, s);
+	p->canary_by = slot_later(now, p->conf.canary);
+	s->canary = 0;
+	s->pause = POOL_READY_FIRST;
+	s->canary_at = slot_later(now, s->pause);
+	replace_arm(p, s);
+}
+
 void
 replace_ready(struct pool *p, struct slot *s, uint64_t now)
 {
@@ -67,6 +147,8 @@ replace_ready(struct pool *p, struct slot *s, uint64_t now)
 		s->request_at = slot_later(now, request_pause(p));
 	slot_enter(p, s, SLOT_READY, NEVER);
 	replace_arm(p, s);
+	if (s->replace == REPLACE_SURGE)
+		surge_ready(p, s, now);
 }
 
 static void
@@ -85,36 +167,23 @@ replace_forget(struct pool *p, struct slot *s)
 	replace_expire(p, s, EXPIRED_NOT);
 }
 
-static void
-replace_enter(struct pool *p, enum replace_state state, struct slot *s)
-{
-	p->replace = state;
-	p->replacing = s;
-}
-
-unsigned int
-replace_surge(const struct pool *p)
-{
-	return p->replace == REPLACE_SURGE || p->replace == REPLACE_CANARY;
-}
-
-bool
-replace_is_surge(const struct pool *p, const struct slot *s)
-{
-	return replace_surge(p) > 0 && s == p->replacing;
-}
-
-bool
-replace_is_outgoing(const struct pool *p, const struct slot *s)
-{
-	return p->replace == REPLACE_OUTGOING && s == p->replacing;
-}
-
 void
-replace_left(struct pool *p, const struct slot *s)
+replace_left(struct pool *p, struct slot *s)
 {
-	if (replace_is_surge(p, s))
-		replace_enter(p, REPLACE_IDLE, NULL);
+	if (replace_is_surge(s))
+		replace_enter(p, REPLACE_NOT, s);
+}
+
+/* All of them are as others are, and too many may be there. */
+static void
+release_surge(struct pool *p)
+{
+	struct slot *s;
+
+	while ((s = find_surge(p)) != NULL) {
+		replace_enter(p, REPLACE_NOT, s);
+		p->resize_pending = true;
+	}
 }
 
 /* Without a pause a new worker that ends at once would be a loop. */
@@ -125,15 +194,18 @@ in_vain(struct pool *p, const struct slot *s)
 	    ++p->replace_failures, POOL_FAIL_LAST));
 }
 
-/* Where another has ended, and not by our wish, the new one replaces it. */
+/* Where another has ended, and not by our wish, a new one replaces it. */
 void
-replace_vacated(struct pool *p, const struct slot *s)
+replace_vacated(struct pool *p, struct slot *s)
 {
-	if (replace_is_surge(p, s) && !s->retiring_for_good)
+	struct slot *instead;
+
+	if (replace_is_surge(s))
 		in_vain(p, s);
-	if (replace_is_outgoing(p, s) ||
-	    (replace_surge(p) > 0 && !s->retiring_for_good))
-		replace_enter(p, REPLACE_IDLE, NULL);
+	if (s->replace != REPLACE_NOT)
+		replace_enter(p, REPLACE_NOT, s);
+	else if (!s->retiring_for_good && (instead = find_surge(p)) != NULL)
+		replace_enter(p, REPLACE_NOT, instead);
 }
 
 void
@@ -153,7 +225,7 @@ replace_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	replace_check_request(p, s, now);
 	if (now >= s->canary_at) {
 		s->canary_at = NEVER;
-		if (p->replace == REPLACE_CANARY && s == p->replacing) {
+		if (s == p->canary) {
 			s->pause = min64(s->pause * 2, POOL_CANARY_LAST);
 			s->canary_at = slot_later(now, s->pause);
 			slot_push(p, s, POOL_CHECK_CANARY);
@@ -237,30 +309,23 @@ replace_canary(struct pool *p, struct slot *s, const struct pool_event *ev,
 	uint64_t connection = ev->activity.connection;
 
 	(void)now;
-	if (p->replace != REPLACE_CANARY || s != p->replacing)
+	if (s != p->canary)
 		return;
-	if (s->canary != 0 && connection != s->canary)
-		p->reload = RELOAD_ROLLING;
+	if (connection == 0 ? s->canary != 0 || ev->no_traffic :
+	    s->canary != 0 && connection != s->canary)
+		surge_over(p, s);
 	else if (connection != 0)
 		s->canary = connection;
 }
 
-static void
-begin_canary(struct pool *p, struct slot *s, uint64_t now)
-{
-	replace_enter(p, REPLACE_CANARY, s);
-	p->canary_by = slot_later(now, p->conf.canary);
-	s->canary = 0;
-	s->pause = POOL_READY_FIRST;
-	s->canary_at = slot_later(now, s->pause);
-	replace_arm(p, s);
-}
-
+/* It is not ready any more, but was there, and the next one is there soon. */
 void
-replace_served(struct pool *p, const struct slot *s)
+replace_served(struct pool *p, struct slot *s)
 {
-	if (replace_is_surge(p, s) && p->reload == RELOAD_CANARY)
-		p->reload = RELOAD_ROLLING;
+	if (s != p->canary)
+		return;
+	p->reload = RELOAD_ROLLING;
+	replace_enter(p, REPLACE_SURGE, s);
 }
 
 void
@@ -272,6 +337,7 @@ replace_reload(struct pool *p)
 		return;	/* in the start it waits until that is over */
 	p->reload = RELOAD_CANARY;
 	p->generation++;
+	release_surge(p);
 	p->oversize_streak = 0;	/* of the old program */
 	p->resize_after = 0;
 	/* What is quiet now need not be waited for when its turn comes. */
@@ -293,8 +359,7 @@ replace_failed(struct pool *p, const struct slot *s,
 	if (p->reload == RELOAD_OFF || s->generation != p->generation)
 		return;
 	p->reload = RELOAD_OFF;
-	if (replace_surge(p) > 0)
-		replace_enter(p, REPLACE_IDLE, NULL);
+	release_surge(p);
 	p->counts.reloads_failed++;
 	n = slot_notice(p, NOTICE_RELOAD_FAILED, s);
 	n->failed = ev->failed;
@@ -309,15 +374,14 @@ void
 replace_crashed(struct pool *p, const struct slot *s,
     const struct pool_event *ev, uint64_t now)
 {
-	if (replace_is_surge(p, s) && p->reload == RELOAD_CANARY &&
-	    p->conf.canary != 0)
+	if (s == p->canary)
 		replace_failed(p, s, ev, now);
 }
 
 static bool
 is_old(const struct pool *p, const struct slot *s)
 {
-	return !replace_is_surge(p, s) && (s->expired != EXPIRED_NOT ||
+	return s->replace == REPLACE_NOT && (s->expired != EXPIRED_NOT ||
 	    (p->reload != RELOAD_OFF && s->generation != p->generation));
 }
 
@@ -331,8 +395,9 @@ due_after(const struct pool *p, bool oversize)
 	    p->replace_after;
 }
 
-struct slot *
-replace_find_old(const struct pool *p, uint64_t now)
+/* The one behind so many of those that are old. */
+static struct slot *
+find_old(const struct pool *p, uint64_t now, unsigned int others)
 {
 	static const enum slot_state states[] = { SLOT_STARTING, SLOT_READY };
 	struct slot *s, *later = NULL;
@@ -342,8 +407,9 @@ replace_find_old(const struct pool *p, uint64_t now)
 		return NULL;
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		TAILQ_FOREACH(s, &p->lists[states[i]], by_state) {
-			if (!is_old(p, s))
+			if (!is_old(p, s) || others-- > 0)
 				continue;
+			others = 0;
 			if (now >= due_after(p, s->expired == EXPIRED_SIZE))
 				return s;
 			if (later == NULL)
@@ -351,6 +417,12 @@ replace_find_old(const struct pool *p, uint64_t now)
 		}
 	}
 	return later;
+}
+
+struct slot *
+replace_find_old(const struct pool *p, uint64_t now)
+{
+	return find_old(p, now, 0);
 }
 
 /* Is there a slot that no worker of this reload was ever ready in? */
@@ -382,57 +454,61 @@ reload_done(struct pool *p)
 	slot_notice(p, NOTICE_RELOADED, NULL);
 }
 
-/*
- * Is the new worker as it should be, so that an old one may go? Or has a
- * second reload overtaken it?
- */
-static bool
-surge_ends(struct pool *p, uint64_t now)
+/* How many may be in surge and outgoing at once. */
+static unsigned int
+replace_most(const struct pool *p)
 {
-	struct slot *s = p->replacing;
+	return p->reload == RELOAD_OFF ? 1 :
+	    pool_surge(p->conf.surge, p->target);
+}
 
-	if (p->reload != RELOAD_OFF && s->generation != p->generation) {
-		replace_enter(p, REPLACE_IDLE, NULL);
-		return true;
+static bool
+has_surge_left(const struct pool *p)
+{
+	return p->nsurge + p->noutgoing < replace_most(p);
+}
+
+/* For each that is there beyond those that are wanted an old one goes. */
+static void
+end_old(struct pool *p, uint64_t now)
+{
+	struct slot *old;
+
+	while (has_surge_left(p) && pool_staying(p) > p->target + p->nsurge &&
+	    (old = replace_find_old(p, now)) != NULL) {
+		replace_enter(p, REPLACE_OUTGOING, old);
+		slot_end(p, old, now);
 	}
-	if (s->state != SLOT_READY) {
+}
+
+/* One more for each old one, as far as there may be. */
+static void
+begin_surge(struct pool *p, uint64_t now)
+{
+	struct slot *old, *s;
+
+	while (has_surge_left(p) && pool_has_room(p) &&
+	    (p->reload != RELOAD_CANARY || p->nsurge == 0) &&
+	    (old = find_old(p, now, p->nsurge)) != NULL &&
+	    now >= due_after(p, old->expired == EXPIRED_SIZE) &&
+	    (s = pool_empty(p)) != NULL) {
 		replace_enter(p, REPLACE_SURGE, s);
-		return false;
+		slot_spawn(p, s);
 	}
-	if (p->reload == RELOAD_CANARY && p->conf.canary != 0) {
-		if (p->replace == REPLACE_SURGE)
-			begin_canary(p, s, now);
-		if (now < p->canary_by)
-			return false;
-		p->reload = RELOAD_ROLLING;
-	}
-	replace_enter(p, REPLACE_IDLE, NULL);
-	p->replace_failures = 0;
-	p->resize_pending = true;	/* should there be no old one left */
-	return true;
 }
 
 void
 replace_step(struct pool *p, uint64_t now)
 {
-	struct slot *old, *s;
-
-	if (p->phase != PHASE_UP || p->replace == REPLACE_OUTGOING ||
-	    (p->reload == RELOAD_OFF && p->nexpired == 0 &&
-	    p->replace == REPLACE_IDLE))
+	if (p->phase != PHASE_UP || (p->reload == RELOAD_OFF &&
+	    p->nexpired == 0))
 		return;
-	if (p->replace != REPLACE_IDLE && !surge_ends(p, now))
-		return;
-	if ((old = replace_find_old(p, now)) == NULL)
+	if (p->canary != NULL && now >= p->canary_by)
+		surge_over(p, p->canary);
+	end_old(p, now);
+	begin_surge(p, now);
+	if (p->nsurge + p->noutgoing == 0 && replace_find_old(p, now) == NULL)
 		reload_done(p);
-	else if (pool_staying(p) > p->target) {
-		replace_enter(p, REPLACE_OUTGOING, old);
-		slot_end(p, old, now);
-	} else if (now >= due_after(p, old->expired == EXPIRED_SIZE) &&
-	    pool_has_room(p) && (s = pool_empty(p)) != NULL) {
-		replace_enter(p, REPLACE_SURGE, s);
-		slot_spawn(p, s);
-	}
 }
 
 uint64_t
@@ -440,10 +516,10 @@ replace_deadline(const struct pool *p)
 {
 	if (p->phase != PHASE_UP)
 		return NEVER;
-	if (p->replace == REPLACE_CANARY)
+	if (p->canary != NULL)
 		return p->canary_by;
 	/* An event ends what is under way, and makes room. */
-	if (p->replace != REPLACE_IDLE || !pool_has_room(p))
+	if (p->nsurge + p->noutgoing > 0 || !pool_has_room(p))
 		return NEVER;
 	return p->reload == RELOAD_OFF && p->nexpired > 0 ?
 	    due_after(p, p->nexpired == p->noversize) : NEVER;

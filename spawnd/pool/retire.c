@@ -285,7 +285,7 @@ bool
 retire_undo(struct pool *p, struct slot *s, uint64_t now)
 {
 	if (!s->retiring_for_good || s->term_sent || s->orphan ||
-	    replace_is_outgoing(p, s))
+	    replace_is_outgoing(s))
 		return false;
 	s->retiring_for_good = false;
 	p->nretiring--;

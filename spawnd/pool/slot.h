@@ -16,8 +16,17 @@ enum expired {
 	EXPIRED_AGE		/* too old, whatever its size is */
 };
 
+/* What a worker has to do with the replacement of old ones; see replace.c. */
+enum replace_state {
+	REPLACE_NOT,
+	REPLACE_SURGE,		/* one more, which is to become ready */
+	REPLACE_CANARY,		/* it is, and is to serve a request */
+	REPLACE_OUTGOING	/* an old one goes */
+};
+
 struct slot {
 	enum slot_state	 state;
+	enum replace_state replace;
 	pid_t		 pid;
 	unsigned int	 generation;	/* the reload it was started in */
 	unsigned int	 ready_generation; /* the last it was ready in */
@@ -66,14 +75,6 @@ struct slot {
 TAILQ_HEAD(slot_list, slot);
 RB_HEAD(slot_times, slot);
 
-/* How far it is that an old worker is replaced; see replace.c. */
-enum replace_state {
-	REPLACE_IDLE,
-	REPLACE_SURGE,		/* one more is to become ready */
-	REPLACE_CANARY,		/* it is, and is to serve a request */
-	REPLACE_OUTGOING	/* an old one goes */
-};
-
 enum reload_state {
 	RELOAD_OFF,
 	RELOAD_CANARY,		/* the program has not served yet */
@@ -113,10 +114,10 @@ struct pool {
 	uint64_t	 refilled;
 	uint64_t	 random;
 	enum reload_state reload;
-	enum replace_state replace;
-	struct slot	*replacing;	/* the new worker, or REPLACE_OUTGOING:
-					   the old one; or NULL */
-	uint64_t	 canary_by;	/* REPLACE_CANARY: or it is over */
+	unsigned int	 nsurge;	/* in REPLACE_SURGE and CANARY */
+	unsigned int	 noutgoing;	/* in REPLACE_OUTGOING */
+	struct slot	*canary;	/* the one in REPLACE_CANARY, or NULL */
+	uint64_t	 canary_by;	/* then: or it is over */
 	unsigned int	 nexpired;
 	unsigned int	 noversize;	/* of them */
 	unsigned int	 replace_failures; /* in a row, of surge workers */
@@ -169,17 +170,15 @@ void	 replace_check_request(struct pool *p, struct slot *s, uint64_t now);
 void	 replace_ready(struct pool *p, struct slot *s, uint64_t now);
 /* It is gone, or goes: that it was to be replaced is no matter any more. */
 void	 replace_forget(struct pool *p, struct slot *s);
-/* Is it the one more that there is to replace an old one? */
-bool	 replace_is_surge(const struct pool *p, const struct slot *s);
-/* Is it the old one, on its way out? */
-bool	 replace_is_outgoing(const struct pool *p, const struct slot *s);
-/* How many more than wanted may be ready because of that. */
-unsigned int replace_surge(const struct pool *p);
+/* Is it one more, that there is to replace an old one? */
+bool	 replace_is_surge(const struct slot *s);
+/* Is it such an old one, on its way out? */
+bool	 replace_is_outgoing(const struct slot *s);
 /* It leaves; or it is gone, and its slot is empty. */
-void	 replace_left(struct pool *p, const struct slot *s);
-void	 replace_vacated(struct pool *p, const struct slot *s);
+void	 replace_left(struct pool *p, struct slot *s);
+void	 replace_vacated(struct pool *p, struct slot *s);
 /* A ready worker has ended as it should; or not. */
-void	 replace_served(struct pool *p, const struct slot *s);
+void	 replace_served(struct pool *p, struct slot *s);
 void	 replace_crashed(struct pool *p, const struct slot *s,
 	    const struct pool_event *ev, uint64_t now);
 /* A reload begins. */
@@ -189,7 +188,7 @@ void	 replace_failed(struct pool *p, const struct slot *s,
 	    const struct pool_event *ev, uint64_t now);
 /* One that is to be replaced, now if there is such a one, or NULL. */
 struct slot *replace_find_old(const struct pool *p, uint64_t now);
-/* One step of replacing what is old, if it is time for one. */
+/* Goes on with replacing what is old, as far as it is time for that. */
 void	 replace_step(struct pool *p, uint64_t now);
 /* When the next is due; NEVER: an event brings it. */
 uint64_t replace_deadline(const struct pool *p);

@@ -21,6 +21,8 @@
 const struct snapshot_field snapshot_conf[] = {
 	FIELD(pool_conf, workers, NUMBER),
 	FIELD(pool_conf, max, NUMBER),
+	FIELD(pool_conf, surge, NUMBER),
+	FIELD(pool_conf, processes, NUMBER),
 	FIELD(pool_conf, stop_signal, NUMBER),
 	FIELD(pool_conf, drains, NUMBER),
 	FIELD(pool_conf, door, NUMBER),
@@ -51,8 +53,9 @@ const struct snapshot_field snapshot_pool[] = {
 	FIELD(pool, refilled, TIME),
 	FIELD(pool, random, NUMBER),
 	FIELD(pool, reload, NUMBER),
-	FIELD(pool, replace, NUMBER),
-	POINTER(pool, replacing),
+	FIELD(pool, nsurge, NUMBER),
+	FIELD(pool, noutgoing, NUMBER),
+	POINTER(pool, canary),
 	FIELD(pool, canary_by, TIME),
 	FIELD(pool, nexpired, NUMBER),
 	FIELD(pool, noversize, NUMBER),
@@ -85,6 +88,7 @@ const struct snapshot_field snapshot_pool[] = {
 
 const struct snapshot_field snapshot_slot[] = {
 	FIELD(slot, state, STATE),
+	FIELD(slot, replace, NUMBER),
 	FIELD(slot, pid, NUMBER),
 	FIELD(slot, generation, NUMBER),
 	FIELD(slot, ready_generation, NUMBER),

@@ -49,7 +49,7 @@ static const struct form events[] = {
 	[EV_EXIT] = { .ends = true, .choice = "moved",
 	    .choices = { [MOVED_NO] = "no", [MOVED_YES] = "yes",
 	    [MOVED_UNKNOWN] = "unknown" }, .flags = { "exec_failed" } },
-	[EV_CANARY] = { .a = "connection" },
+	[EV_CANARY] = { .a = "connection", .flags = { "no_traffic" } },
 	[EV_MEASURED] = { .a = "size" },
 	[EV_SLOW_REQUEST] = { .b = "age_ms", .flags = { "slow" } },
 	[EV_DOOR] = { .choice = "door", .choices = {
@@ -201,6 +201,7 @@ take_event(struct trace_entry *t, const struct pool_event *ev)
 		break;
 	case EV_CANARY:
 		t->a = ev->activity.connection;
+		t->flags = ev->no_traffic;
 		break;
 	case EV_MEASURED:
 		t->a = ev->size;

@@ -70,7 +70,10 @@ print_pool(const struct plan *p)
 		    " on demand" : "");
 	if (p->children > 0)
 		printf(" x (%d children + 1)", p->children);
-	putchar('\n');
+	if (p->surge > 0)
+		printf("\nreload: %u at a time\n", p->surge);
+	else
+		puts("\nreload: a quarter at a time");
 }
 
 static void

@@ -79,6 +79,8 @@ act_look(const struct pool_action *a)
 	case POOL_CHECK_CANARY:
 		ev.what = EV_CANARY;
 		ev.activity.connection = observe_connection(pid);
+		ev.no_traffic = ev.activity.connection == 0 &&
+		    hooks.has_no_traffic(a->slot);
 		break;
 	case POOL_MEASURE_SIZE:
 		ev.what = EV_MEASURED;
@@ -245,6 +247,8 @@ actor_init(const struct plan *p, bool door, const struct actor_hooks *h,
 	struct pool_conf pc = {
 		.workers = (unsigned int)p->workers,
 		.max = p->room,
+		.surge = p->surge,
+		.processes = p->processes,
 		.stop_signal = p->conf->stop_signal,
 		.drains = p->inherited == -1,
 		.door = door,

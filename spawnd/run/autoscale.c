@@ -25,6 +25,7 @@ static bool adapts;			/* -N, or bounds that came later */
 static bool queue_seen;			/* the queue can be */
 static bool watching;
 static bool came;			/* a connection, since the last look */
+static uint64_t seen_at;		/* a connection was, or could not be */
 static bool said_full;
 static uint64_t start_time;		/* usec, of the newest that is ready */
 
@@ -36,6 +37,7 @@ on_connection(void *arg)
 	(void)arg;
 	watching = false;
 	came = true;
+	seen_at = loop_now();
 	if (adapts)
 		on_look();
 	else	/* by then a worker has it, unless it has to wait */
@@ -86,6 +88,8 @@ view_load(struct scale_view *v)
 
 	observe_load(!adapts || (scale_wants_busy(&scale, 1) &&
 	    sampler_affords_busy(&sampler, v->now, scale.conf.idle)), &l);
+	if (l.depth > 0 || (l.busy > 0 && l.busy != LOAD_UNKNOWN))
+		seen_at = v->now;
 	v->queue = l.depth;
 	v->waited = l.waited;
 	v->busy = l.busy;
@@ -312,6 +316,12 @@ autoscale_step(int more)
 		max = min;
 	if (autoscale_bounds(min, max, &e) == -1)
 		log_warn("%s", e.text);
+}
+
+bool
+autoscale_saw_since(uint64_t since)
+{
+	return watch == NULL || !queue_seen || seen_at >= since;
 }
 
 const struct scale *

@@ -91,6 +91,8 @@ struct actor_hooks {
 	void		(*on_notice)(const struct pool_notice *n);
 	/* The pool may have changed. */
 	void		(*on_change)(void);
+	/* Is it certain that nobody sends requests? See traffic_is_none(). */
+	bool		(*has_no_traffic)(unsigned int slot);
 };
 /*
  * Makes the pool of the plan. door: busy workers can be kept from new
@@ -134,6 +136,15 @@ void	 autoscale_start(void);
 int	 autoscale_bounds(unsigned int min, unsigned int max, struct err *e);
 /* The bounds that are in force; a pool of one size has it as both. */
 void	 autoscale_range(unsigned int *min, unsigned int *max);
+/* Was a connection seen since then? Also true where none can be seen. */
+bool	 autoscale_saw_since(uint64_t since);
+
+/* traffic.c: does anybody send requests? */
+/*
+ * Is it certain that nobody has for some seconds? slot: a new worker, which is
+ * asked about in short pauses. What cannot be seen is not certain.
+ */
+bool	 traffic_is_none(unsigned int slot);
 /* The bounds and the saturation; NULL if the load is not looked at. */
 const struct scale *autoscale_state(void);
 

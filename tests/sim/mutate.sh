@@ -97,7 +97,7 @@ build "$out/pool_sim"
 tally_run "the pool as it is, $seeds seeds" "$out/pool_sim" -n "$seeds"
 
 plant pool "one worker too many" \
-    's/p->norphans <= p->conf\.max;$/p->norphans <= p->conf.max + 1;/'
+    's/p->norphans < p->conf\.processes;$/p->norphans <= p->conf.processes;/'
 plant pool "a stop that lets the starting go on" \
     's/^	end_all(p, now);$//'
 plant retire "a leaving worker is counted twice" \
@@ -125,7 +125,15 @@ plant retire "two are stopped at a time" \
 plant retire "the deadline is not kept" \
     '/^retire_timer/,/^}/s/(now >= s->end_by)/(now >= s->end_by \&\& !s->busy)/'
 plant replace "a surge worker is forgotten" \
-    '/^replace_step/,/^}/s/p->replace == REPLACE_IDLE))$/true))/'
+    '/^replace_ready/,/^}/s/surge_ready(p, s, now);$/(void)surge_ready;/'
+plant replace "those that leave are not counted" \
+    's/^	return p->nsurge + p->noutgoing </	return p->nsurge </'
+plant replace "an old one goes before the new one is ready" \
+    '/^end_old/,/^}/s/p->target + p->nsurge &&$/p->target \&\&/'
+plant replace "the first of a reload is not alone" \
+    's/(p->reload != RELOAD_CANARY || p->nsurge == 0)/(p != NULL)/'
+plant replace "those of a failed reload are forgotten" \
+    '/^replace_failed/,/^}/s/^	release_surge(p);$//'
 plant replace "the age is looked at once, and in vain" \
     's/^		replace_expire(p, s, EXPIRED_AGE);$//'
 plant replace "old requests are looked for once" \

@@ -44,6 +44,13 @@ tell_pool(const struct pool_event *ev)
 	pool_event(w.p, ev, w.now);
 }
 
+/* So many more than wanted may be there, to replace others. */
+static unsigned int
+surge(void)
+{
+	return pool_surge(w.conf.surge, pool_max(w.p));
+}
+
 /* May there be one more, at this moment? */
 static void
 check_spawn(unsigned int slot)
@@ -59,12 +66,12 @@ check_spawn(unsigned int slot)
 	}
 	if (w.procs[slot].pid != 0)
 		sim_fail(w.sim, "slot %u has a process already", slot);
-	if (n > pool_max(w.p) + 1)
+	if (n > pool_max(w.p) + surge())
 		sim_fail(w.sim, "%u workers, %u may be, %u wanted", n,
 		    pool_max(w.p), pool_target(w.p));
 	n = pool_count(w.p, SLOT_SPAWNING) + pool_count(w.p, SLOT_STARTING) +
 	    pool_count(w.p, SLOT_READY) + pool_count(w.p, SLOT_BACKOFF);
-	if (pool_phase(w.p) == PHASE_UP && n > pool_target(w.p) + 1)
+	if (pool_phase(w.p) == PHASE_UP && n > pool_target(w.p) + surge())
 		sim_fail(w.sim, "%u stay, %u are wanted", n,
 		    pool_target(w.p));
 	if (w.stopping && (w.depth == 0 || untold > 0))
@@ -140,7 +147,8 @@ check_waiting(unsigned int slot, const struct proc *p)
 	    !examine_tree(slot).sleeping)
 		return;
 	if (w.stopping && w.conf.drains && !w.fast && !p->term_sent &&
-	    !p->excused && w.waits > 0 && w.now < going_limit(&w.tracks[slot]))
+	    !p->excused && w.waits > 0 && w.waited > 0 &&
+	    w.now < going_limit(&w.tracks[slot]))
 		sim_fail(w.sim, "slot %u is told, and %u wait", slot, w.waits);
 }
 
@@ -399,6 +407,7 @@ do_asked(const struct pool_action *a)
 		ev.what = EV_CANARY;
 		if ((c = oldest(a->slot, &ev.pid)) != NULL)
 			ev.activity.connection = c->id;
+		ev.no_traffic = c == NULL && chance(20);
 	} else if (a->what == POOL_CHECK_REQUEST) {
 		ev.what = EV_SLOW_REQUEST;
 		answer_request(a->slot, &ev.request);
@@ -418,6 +427,7 @@ act(void)
 {
 	struct pool_action a;
 
+	w.waited = w.waits;
 	while (pool_next(w.p, &a)) {
 		trace("action", a.what, a.slot);
 		if (a.what == POOL_SPAWN)
@@ -525,6 +535,24 @@ check_surplus(void)
 		    pool_count(w.p, SLOT_READY), pool_target(w.p));
 }
 
+/* One more first, and not too many; the first of a reload is alone. */
+static void
+check_replacing(void)
+{
+	const struct pool *p = w.p;
+
+	if (p->nsurge + p->noutgoing > surge())
+		sim_fail(w.sim, "%u are replaced, %u may be",
+		    p->nsurge + p->noutgoing, surge());
+	if (p->phase == PHASE_UP && !p->resize_pending &&
+	    pool_staying(p) < p->target + p->nsurge)
+		sim_fail(w.sim, "%u stay, %u are wanted and %u are new",
+		    pool_staying(p), p->target, p->nsurge);
+	if (p->reload == RELOAD_CANARY && p->nsurge > 1)
+		sim_fail(w.sim, "%u of a program that has not served",
+		    p->nsurge);
+}
+
 static void
 check_always(void)
 {
@@ -535,6 +563,7 @@ check_always(void)
 	if (w.done)
 		return;
 	check_surplus();
+	check_replacing();
 	for (i = 0; i < w.used; i++)
 		check_slot(i, &w.procs[i], &w.tracks[i]);
 }
@@ -865,6 +894,8 @@ setup(struct sim *s)
 	w.open = chance(3);
 	w.conf = (struct pool_conf){ .stop_signal = SIGTERM,
 	    .workers = (unsigned int)sim_between(s, 0, 6), .max = 8,
+	    .surge = (unsigned int)sim_between(s, 0, 4),
+	    .processes = chance(3) ? 9 : 0,
 	    .drains = sim_random(s) % 2, .door = s->random >> 7 & 1,
 	    .canary = sim_random(s) % 2 ? POOL_CANARY : 0,
 	    .max_age = chance(3) ? 10 * USEC : 0,

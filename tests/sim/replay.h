@@ -225,7 +225,8 @@ replay_conf(struct replay *r, const struct proto_record *rec)
 	if (replay_number(r, rec, "began", UINT64_MAX, &r->began) == -1 ||
 	    replay_set_all(r, rec, snapshot_conf, &r->conf, "began") == -1)
 		return -1;
-	if (r->conf.max > REPLAY_WORKERS || r->conf.workers > r->conf.max)
+	if (r->conf.max > REPLAY_WORKERS || r->conf.surge > REPLAY_WORKERS ||
+	    r->conf.workers > r->conf.max)
 		return replay_fail(r, EX_DATAERR, "conf: too many workers");
 	r->configured = true;
 	if (!r->by_snapshot)
@@ -375,6 +376,7 @@ replay_of_slot(struct replay *r, const struct proto_record *rec,
 	case EV_CANARY:
 		failed = replay_number(r, rec, "connection", UINT64_MAX,
 		    &ev->activity.connection);
+		ev->no_traffic = replay_flag(rec, "no_traffic");
 		break;
 	case EV_MEASURED:
 		failed = replay_number(r, rec, "size", UINT64_MAX, &ev->size);
@@ -455,7 +457,7 @@ replay_check_slots(struct replay *r)
 {
 	const struct pool *p = r->p;
 	unsigned int i, leaving = 0, orphans = 0, expired = 0, oversize = 0;
-	unsigned int active = 0;
+	unsigned int active = 0, surge = 0, outgoing = 0;
 
 	for (i = 0; i < p->nslots; i++) {
 		const struct slot *s = &p->slots[i];
@@ -467,11 +469,14 @@ replay_check_slots(struct replay *r)
 		active += s->state != SLOT_EMPTY;
 		leaving += s->retiring_for_good;
 		orphans += s->orphan;
+		surge += replace_is_surge(s);
+		outgoing += replace_is_outgoing(s);
 		expired += s->expired != EXPIRED_NOT;
 		oversize += s->expired == EXPIRED_SIZE;
 	}
 	if (active != p->nslots - p->count[SLOT_EMPTY] ||
 	    leaving != p->nretiring || orphans != p->norphans ||
+	    surge != p->nsurge || outgoing != p->noutgoing ||
 	    expired != p->nexpired || oversize != p->noversize)
 		return replay_fail(r, REPLAY_DIFFERS, "the pool has miscounted "
 		    "its slots");
@@ -483,7 +488,7 @@ replay_check(struct replay *r)
 {
 	const struct pool *p = r->p;
 
-	if (pool_active(p) - p->norphans > p->conf.max + 1)
+	if (pool_active(p) - p->norphans > p->conf.processes)
 		return replay_fail(r, REPLAY_DIFFERS, "%u workers, %u may be",
 		    pool_active(p) - p->norphans, p->conf.max);
 	if (p->count[SLOT_FREEZING] > 1 ||

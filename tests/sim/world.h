@@ -81,6 +81,7 @@ struct world {
 	uint64_t	 lost;		/* requests whose process was ended */
 	unsigned int	 depth, left;
 	unsigned int	 waits;		/* as the pool was told */
+	unsigned int	 waited;	/* before what it asks for now */
 	bool		 blind;		/* the queue cannot be seen */
 	bool		 blinks;	/* now and then */
 	bool		 open;		/* nor be kept from growing */

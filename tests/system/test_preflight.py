@@ -531,12 +531,14 @@ def test_plan_is_printed(base):
         *plain(base, "-F", "3", "-C", "2", "-e", "A=b c", "--rlimit",
                "nofile=64:128", "--nice", "3", "--umask", "027",
                "--stop-signal", "USR1", "--stop-timeout", "7", "-M", "0600",
-               "-U", "_app", "--name", "blog", "-b", "77"), "x", "y z")
+               "-U", "_app", "--name", "blog", "-b", "77", "--reload-surge",
+               "5"), "x", "y z")
     for line in ("name: blog", f"application: {base}/fcgi-bin/app x 'y z'",
                  "user: www (uid 67), group www (gid 67), groups 67",
                  "jail: none", "working directory: /",
                  f"socket: unix:{base}/run/sock", "owner: _app:_app 0600",
                  "backlog: 77", "workers: 3 x (2 children + 1)",
+                 "reload: 5 at a time",
                  "\tA=b c", "\tPHP_FCGI_CHILDREN=2",
                  "limits: nofile=64:128", "nice: 3", "umask: 027",
                  "stop: SIGUSR1, SIGKILL after 7 s", "start timeout: 60 s",

@@ -47,26 +47,121 @@ def test_reload_to_a_program_that_fails_changes_nothing(spawnd, place):
     assert not set(before) & set(s.workers())
 
 
-def test_reload_waits_for_a_request_or_two_seconds(spawnd, place):
-    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--",
-               h.app("echo"))
-    before = set(s.workers())
+# A reload waits so long for the first request of the new program.
+CANARY = 2
+
+
+def reload(s, n):
+    """The n-th reload; how long it took."""
     began = time.monotonic()
     s.signal(signal.SIGHUP)
-    s.wait_log("all workers are new")
-    assert time.monotonic() - began > 1.9
-    assert not before & set(s.workers())
+    h.wait_for(lambda: count(s, "all workers are new") == n, 10, s.log)
+    return time.monotonic() - began
+
+
+def test_reload_waits_for_a_request(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--",
+               h.app("echo"))
     with h.Load(f"{place}/sock", threads=2, rate=50, query="sleep=10") as load:
         h.wait_for(lambda: load.answered > 20, 5, s.log)
-        took = []
-        for n in range(2, 7):
-            began = time.monotonic()
-            s.signal(signal.SIGHUP)
-            h.wait_for(lambda: count(s, "all workers are new") == n, 5, s.log)
-            took.append(time.monotonic() - began)
         # Less than what a reload without requests is waited for.
-        assert min(took) < 1.9, took
+        assert min(reload(s, n) for n in range(1, 6)) < CANARY
     assert not load.failed, load
+    # Nobody can know that there will be no more.
+    before = set(s.workers())
+    assert reload(s, 6) >= CANARY
+    assert not before & set(s.workers())
+
+
+def test_reload_of_a_pool_without_traffic_waits_for_no_request(
+        spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 4, "--",
+               h.app("echo"))
+    before = set(s.workers())
+    assert min(reload(s, n) for n in range(1, 4)) < CANARY
+    assert not before & set(s.workers())
+    with h.Connection(f"{place}/sock"):
+        h.wait_for(lambda: any(len(h.fds(pid)) > 3 for pid in s.workers()), 5,
+                   s.log)
+        s.signal(signal.SIGHUP)
+        h.pass_time(CANARY / 2)     # a client may ask for something yet
+        assert count(s, "all workers are new") == 3
+    h.wait_for(lambda: count(s, "all workers are new") == 4, 10, s.log)
+
+
+def test_reload_finds_what_crashes_with_few_requests(spawnd, place):
+    """The new worker is the last in turn, and gets the third request."""
+    program = h.install(h.app("echo"), f"{place}/app")
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--", program)
+    before = s.workers()
+    with h.Load(f"{place}/sock", threads=1, rate=4) as load:
+        h.wait_for(lambda: load.answered >= 12, 20, s.log)
+        with open(program + ".new", "w") as f:
+            f.write("#!/usr/bin/perl\nuse Socket; accept(my $c, STDIN);\n"
+                    "kill 'SEGV', $$; sleep 1;\n")
+        os.chmod(program + ".new", 0o755)
+        os.rename(program + ".new", program)
+        s.signal(signal.SIGHUP)
+        s.wait_log("reload: failed: new worker: was killed by SIGSEGV")
+    assert sum(load.failed.values()) <= 1, load
+    assert s.workers() == before
+
+
+def slow_start(place, program):
+    """Starts take a while: several can be seen at once."""
+    path = f"{place}/slow"
+    with open(path, "w") as f:
+        f.write(f"#!/bin/sh\nsleep 0.2\nexec {program}\n")
+    os.chmod(path, 0o755)
+    return path
+
+
+def test_reload_replaces_a_share_at_once(spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 6,
+               "--reload-surge", 3, "--", slow_start(place, h.app("bare")))
+    before = set(s.workers())
+    load = Load(f"{place}/sock", seconds=LONGEST)
+    h.wait_for(lambda: busy(s), 5, s.log)
+    most = 0
+    s.signal(signal.SIGHUP)
+    while count(s, "all workers are new") == 0:
+        n = len(s.workers())
+        assert n <= 6 + 3, s.workers()
+        most = max(most, n)
+        assert load.running(), s.log()
+    assert most == 6 + 3
+    assert not before & set(s.workers())
+    load.end()
+    result = load.result()
+    enough(result, 100)
+    assert result["failed"] == 0, (result, s.log())
+
+
+def test_reload_that_fails_midway_keeps_the_size(spawnd, place):
+    """Four new ones start, then no more: those that start with the one that
+    fails are ended, too."""
+    marks = h.own_directory(f"{place}/marks", "www")
+    program = h.install(h.app("bare"), f"{place}/app")
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 8,
+               "--reload-surge", 3, "--", program)
+    before = set(s.workers())
+    load = Load(f"{place}/sock", seconds=LONGEST)
+    h.wait_for(lambda: busy(s), 5, s.log)
+    with open(program + ".new", "w") as f:
+        f.write("#!/bin/sh\nfor i in 1 2 3 4; do\n"
+                f"\tmkdir {marks}/$i 2>/dev/null && exec {h.app('bare')}\n"
+                "done\nexit 3\n")
+    os.chmod(program + ".new", 0o755)
+    os.rename(program + ".new", program)
+    s.signal(signal.SIGHUP)
+    s.wait_log("reload: failed: new worker: exited with status 3")
+    h.wait_for(lambda: len(s.workers()) == 8, 5, s.log)
+    assert before & set(s.workers())
+    assert load.running()
+    load.end()
+    result = load.result()
+    enough(result, 100)
+    assert result["failed"] == 0, (result, s.log())
 
 
 def test_reload_ends_when_the_first_request_crashes_the_new_one(

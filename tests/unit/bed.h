@@ -370,7 +370,7 @@ bed_conf(unsigned int workers)
 {
 	return (struct pool_conf){ .workers = workers,
 	    .stop_signal = SIGTERM, .start_timeout = 60 * USEC,
-	    .stop_timeout = 30 * USEC, .seed = 4711 };
+	    .surge = 1, .stop_timeout = 30 * USEC, .seed = 4711 };
 }
 
 /* A pool whose first workers are starting. */

@@ -261,19 +261,27 @@ php_children_that_are_no_number(void **arg)
 	assert_has(e.text, "PHP_FCGI_CHILDREN: many: ");
 }
 
+/* At most 256. There is no way back up, but nothing here needs more. */
+static unsigned int
+lower_open_files(void)
+{
+	struct rlimit r;
+	unsigned int n;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &r), 0);
+	n = r.rlim_max > 256 ? 256 : (unsigned int)r.rlim_max;
+	r.rlim_cur = r.rlim_max = n;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &r), 0);
+	return n;
+}
+
 static void
 more_workers_than_open_files_allow(void **arg)
 {
-	struct rlimit r;
 	char most[8], more[8];
-	unsigned int n;
+	unsigned int n = lower_open_files();
 
 	(void)arg;
-	assert_int_equal(getrlimit(RLIMIT_NOFILE, &r), 0);
-	n = r.rlim_max > 256 ? 256 : (unsigned int)r.rlim_max;
-	/* There is no way back up, but nothing here needs more. */
-	r.rlim_cur = r.rlim_max = n;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &r), 0);
 	snprintf(most, sizeof(most), "%u", n - FDS_RESERVED);
 	snprintf(more, sizeof(more), "%u", n - FDS_RESERVED + 1);
 	planned("-p1", "-F", most, "/app");
@@ -281,6 +289,31 @@ more_workers_than_open_files_allow(void **arg)
 	assert_has(e.text, "-F: ");
 	assert_has(e.text, "open files, the limit is ");
 	assert_has(e.text, more);
+}
+
+/* One more than there are workers is among the reserved ones. */
+static void
+a_reload_starts_no_more_than_open_files_allow(void **arg)
+{
+	unsigned int left = lower_open_files() - FDS_RESERVED + 1;
+	char workers[8], surge[8];
+
+	(void)arg;
+	planned("-p1", "-F20", "--reload-surge=9", "/app");
+	assert_int_equal(p.surge, 9);
+	assert_int_equal(p.room, left - 1);
+	assert_int_equal(p.processes, left);
+	snprintf(workers, sizeof(workers), "%u", left - 7);
+	planned("-p1", "-F", workers, "/app");
+	assert_int_equal(p.surge, 0);
+	assert_int_equal(p.processes, left);
+	planned("-p1", "-F", workers, "--reload-surge=7", "/app");
+	assert_int_equal(p.surge, 7);
+	snprintf(surge, sizeof(surge), "%u", left - 20 + 1);
+	refused(EX_CONFIG, "-p1", "-F1", "-N20", "--reload-surge", surge,
+	    "/app");
+	assert_has(e.text, "--reload-surge: ");
+	assert_has(e.text, "open files, the limit is ");
 }
 
 static void
@@ -322,6 +355,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(the_callers_php_children_count_too),
 	TEST(php_children_that_are_no_number),
 	TEST(more_workers_than_open_files_allow),
+	TEST(a_reload_starts_no_more_than_open_files_allow),
 	TEST(a_bad_env_file_is_found),
 	TEST(nothing_is_created),
 };
