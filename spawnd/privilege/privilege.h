@@ -147,7 +147,7 @@ int	 jail_verify(const struct plan *p, struct guarantees *g,
  */
 void	 jail_adopt(void);
 /*
- * In a new child of `parent`: has SIGTERM sent to it when that dies.
+ * In a new child of `parent`: has SIGKILL sent to it when that dies.
  * Async-signal-safe. Returns 0, or -1 on failure or if the parent has died.
  */
 int	 jail_tie(pid_t parent);
