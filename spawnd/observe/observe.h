@@ -107,8 +107,24 @@ uint64_t observe_size(pid_t pid);
  */
 void	 observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
 	    struct slow_request *o);
-/* Sends a signal to the process holder if it still serves a request. */
-void	 observe_signal_holder(pid_t worker, pid_t holder, int signo);
+/*
+ * The requests that the process serves, or with `whole` all that a signal to
+ * its group reaches: the connections whose client is there and which are not
+ * quiet, as observe_activity() has it. They are not known for certain where
+ * something is hidden, where the process waits for its client, but not for so
+ * long yet, and in an event loop, whose connections cannot be told apart.
+ */
+void	 observe_held(pid_t pid, bool whole, uint64_t keep_idle, uint64_t now,
+	    struct held_requests *h);
+/*
+ * Sends a signal to the process holder, of the worker's, if it still serves a
+ * request, to whoever shares its connections, and to what these have started;
+ * and remembers all of them. What stays when the holder is gone is killed by
+ * observe_leftovers(), which returns when it is to be called again, or NEVER.
+ */
+void	 observe_signal_holder(pid_t worker, pid_t holder, int signo,
+	    uint64_t now);
+uint64_t observe_leftovers(uint64_t now);
 /*
  * How many connections wait to be accepted; half_open: TCP connections whose
  * handshake is not over count, too.
@@ -120,6 +136,7 @@ void	 observe_waiting(bool half_open, struct queue *q);
  * many sockets. What is not known is LOAD_UNKNOWN, never 0.
  */
 void	 observe_load(bool busy, struct load *l);
+#define CHILDREN_MAX		4096	/* enough for observe_children() */
 /*
  * The pids of our own children, at most n, without the looker. Returns how
  * many, or -1.
@@ -242,10 +259,11 @@ pid_t	 door_came(void);
 
 /* usage_linux.c, usage_none.c: the same names on every system */
 /*
- * The accepted connections of the listen socket, sorted, in malloc'd memory.
- * Returns how many, or -1: unknown.
+ * The accepted connections of the listen socket, sorted, in malloc'd memory,
+ * but for the *left ones of requests that --request-timeout has ended. Returns
+ * how many, or -1: unknown.
  */
-int	 usage_connections(uint64_t **inodes);
+int	 usage_connections(uint64_t **inodes, unsigned int *left);
 /*
  * Adds up a worker's processes. inodes are the n accepted connections, -1:
  * unknown. Returns 0, or -1 if the process cannot be seen.

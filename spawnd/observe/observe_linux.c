@@ -255,6 +255,7 @@ observe_readiness(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 	return found;
 }
 
+#define HIDDEN	1		/* stands for a connection's inode */
 #define ANY_CPU	UINT64_MAX	/* a stop and its end use some */
 
 /*
@@ -298,12 +299,42 @@ connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
 	}
 	/* A stopped process shows the call that it will go on with. */
 	waits = !unread && keepalive_is_quiet(pid, v, inodes, n);
+	for (i = 0; i < n; i++)
+		x->reads |= keepalive_is_read(v, inodes[i]);
 	x->active_since_last = waits && !v->stopped && keep_idle != 0 &&
 	    s->quiet_cpu != ANY_CPU && s->quiet_cpu != v->cpu;
 	x->holds = note_quiet(v, waits, keep_idle, now, s) ? HOLDS_QUIET :
 	    HOLDS_BUSY;
 	x->sleeping = x->holds == HOLDS_QUIET;
 	x->connection = s->connection;
+	x->age = now - s->held_since;
+}
+
+/*
+ * The connections of a process that does not show them: it has none if there
+ * are none at all. Otherwise one is taken for its own, and to be read from.
+ */
+static void
+look_at_hidden(uint64_t now, struct probe_state *s, struct activity *x)
+{
+	uint64_t *inodes = NULL;
+	int n = diag_connections(&inodes);
+
+	if (n == -1)
+		return;
+	free(inodes);
+	if (n == 0) {
+		s->connection = 0;
+		x->holds = HOLDS_NOTHING;
+		return;
+	}
+	if (s->connection != HIDDEN) {
+		s->connection = HIDDEN;
+		s->held_since = now;
+	}
+	x->holds = HOLDS_BUSY;
+	x->reads = true;
+	x->connection = HIDDEN;
 	x->age = now - s->held_since;
 }
 
@@ -334,7 +365,7 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
     struct activity *x)
 {
 	uint64_t inodes[SOCKETS_MAX];
-	bool away = is_away(pid), listens, kept, whole;
+	bool away = is_away(pid), listens, kept, whole, hidden;
 	struct accepted what;
 	struct view v;
 	int n;
@@ -351,6 +382,7 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
 	x->threaded = v.tasks > 1;
 	x->is_event_loop = v.looping && !v.accepting;
 	whole = other_sockets(pid, false, inodes, &n, &listens) == 0;
+	hidden = !whole && n == 0 && errno != E2BIG && !is_ending(pid);
 	if (whole)
 		fault_gone(FAULT_PROC, now);
 	else if (!is_ending(pid))
@@ -363,7 +395,9 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
 		n = 0;
 	if (n == 0 && kept && listens)
 		inodes[n++] = s->connection;
-	if (n > 0) {
+	if (hidden && !away)
+		look_at_hidden(now, s, x);
+	else if (n > 0) {
 		connected(pid, &v, inodes, n, what.unread || !whole,
 		    away ? 0 : keep_idle, now, s, x);
 	} else if (n == 0 && whole && !away) {
@@ -402,6 +436,7 @@ observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	s->activity = *x;
 	/* A repeated answer does not know. */
 	s->activity.active_since_last = false;
+	s->activity.reads = true;
 }
 
 void

@@ -101,9 +101,21 @@ act_check_request(unsigned int slot)
 {
 	struct pool_event ev = { .what = EV_SLOW_REQUEST, .slot = slot };
 	uint64_t now = loop_now();
+	uint64_t limit = (uint64_t)plan->conf->request_timeout * USEC;
 
-	observe_slow_request(worker_pid(slot),
-	    (uint64_t)plan->conf->request_timeout * USEC, now, &ev.request);
+	observe_slow_request(worker_pid(slot), limit != 0 ? limit : NEVER,
+	    now, &ev.request);
+	pool_event(pool, &ev, now);
+}
+
+static void
+act_check_held(unsigned int slot, bool whole)
+{
+	struct pool_event ev = { .what = EV_HELD, .slot = slot };
+	uint64_t now = loop_now();
+
+	observe_held(worker_pid(slot), whole,
+	    (uint64_t)plan->conf->keep_idle * USEC, now, &ev.held);
 	pool_event(pool, &ev, now);
 }
 
@@ -125,6 +137,21 @@ act_signal(const struct pool_action *a)
 	worker_signal(a->slot, a->signo, a->whole);
 	if (a->signo == SIGKILL)
 		suspects_add(a->slot, true);
+}
+
+static void
+on_leftovers(void)
+{
+	loop_timer(TIMER_LEFTOVERS, observe_leftovers(loop_now()),
+	    on_leftovers);
+}
+
+static void
+act_signal_holder(const struct pool_action *a)
+{
+	observe_signal_holder(worker_pid(a->slot), a->pid, a->signo,
+	    loop_now());
+	on_leftovers();
 }
 
 static void
@@ -162,8 +189,11 @@ carry_out(const struct pool_action *a)
 	case POOL_CHECK_REQUEST:
 		act_check_request(a->slot);
 		break;
+	case POOL_CHECK_HELD:
+		act_check_held(a->slot, a->whole);
+		break;
 	case POOL_SIGNAL_HOLDER:
-		observe_signal_holder(worker_pid(a->slot), a->pid, a->signo);
+		act_signal_holder(a);
 		break;
 	case POOL_REFUSE:
 		act_refuse();

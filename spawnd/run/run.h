@@ -15,7 +15,6 @@
 
 #define STATUS_LINES		32	/* workers that USR2 logs */
 #define TRACE_LINES		32	/* and entries of the trace */
-#define CHILDREN_MAX		4096	/* in a look for orphans */
 #define HANDSHAKE		UINT64_C(1000000) /* usec, of TCP, at a stop */
 #define ORPHANS_PAUSE		UINT64_C(10000)	/* usec, before that */
 
