@@ -76,15 +76,19 @@ table_workers(FILE *f, const struct reply *a)
 static void
 table_load(FILE *f, const struct reply *a)
 {
+	double left = reply_value(a, "connections", "left", 0);
 	char x[32], y[32], z[32];
 
 	fprintf(f, "  queue        %s of %s (peak %s)\n",
 	    table_count(a, "queue", "now", x),
 	    table_count(a, "queue", "limit", y),
 	    table_count(a, "queue", "peak", z));
-	fprintf(f, "  connections  %s (peak %s)\n",
+	fprintf(f, "  connections  %s (peak %s)",
 	    table_count(a, "connections", "now", x),
 	    table_count(a, "connections", "peak", y));
+	if (left > 0)
+		fprintf(f, ", %.0f left by timed-out requests", left);
+	fputc('\n', f);
 }
 
 static void

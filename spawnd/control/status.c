@@ -32,6 +32,7 @@ struct status {
 	unsigned int	 slot;		/* the next one */
 	uint64_t	*inodes;	/* the accepted connections */
 	int		 n;		/* of them; -1: unknown */
+	unsigned int	 left;		/* those of timed-out requests */
 	uint64_t	 asked;		/* usec of waiting for what pss is */
 	unsigned int	 busy, idle;	/* workers, as far as counted */
 	bool		 counted;
@@ -191,6 +192,8 @@ record_load(struct status *s, struct proto_output *o)
 		proto_number(o, "now", (uint64_t)s->n);
 	if (history_peak_busy() != -1)
 		proto_number(o, "peak", (uint64_t)history_peak_busy());
+	if (s->n != -1)
+		proto_number(o, "left", s->left);
 	proto_end(o);
 }
 
@@ -204,7 +207,7 @@ status_begin(bool full)
 	going++;
 	s->full = full;
 	s->counted = true;
-	s->n = usage_connections(&s->inodes);
+	s->n = usage_connections(&s->inodes, &s->left);
 	return s;
 }
 

@@ -12,6 +12,7 @@
 
 #define EXAM_SHARE	10	/* looks take 1/10 of the time at most */
 #define EXAM_CREDIT	UINT64_C(20000)
+#define HIDDEN		1	/* stands for a connection's inode */
 #define ANY_CPU		UINT64_MAX	/* a stop and its end use some */
 #define UNDERWAY	USEC		/* longer: it is somebody else's */
 
@@ -68,15 +69,41 @@ connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
     struct activity *x)
 {
 	bool waits;
+	int i;
 
 	note_held(inodes[0], sum_of(inodes, n), now, s, x);
 	/* A stopped process shows the call that it will go on with. */
 	waits = !unread && keepalive_is_quiet(pid, v, inodes, n);
+	for (i = 0; i < n; i++)
+		x->reads |= keepalive_is_read(v, inodes[i]);
 	x->active_since_last = waits && !v->stopped && keep_idle != 0 &&
 	    s->quiet_cpu != ANY_CPU && s->quiet_cpu != v->cpu;
 	x->holds = note_quiet(v->stopped, v->cpu, waits, keep_idle, now, s) ?
 	    HOLDS_QUIET : HOLDS_BUSY;
 	x->sleeping = x->holds == HOLDS_QUIET;
+}
+
+/*
+ * The connections of a process that does not show them: it has none if there
+ * are none at all. Otherwise one is taken for its own, and to be read from.
+ */
+static void
+look_at_hidden(uint64_t now, struct probe_state *s, struct activity *x)
+{
+	uint64_t *inodes = NULL;
+	int n = diag_connections(&inodes);
+
+	if (n == -1)
+		return;
+	free(inodes);
+	if (n == 0) {
+		s->connection = 0;
+		x->holds = HOLDS_NOTHING;
+		return;
+	}
+	note_held(HIDDEN, HIDDEN, now, s, x);
+	x->holds = HOLDS_BUSY;
+	x->reads = true;
 }
 
 /* Has the process no live task any more? Keeps errno. */
@@ -103,16 +130,18 @@ is_away(pid_t pid)
 
 /*
  * The connections that a process holds. Returns how many, or -1: unknown;
- * *whole: there are no more.
+ * *whole: there are no more; *hidden: it shows none of its sockets.
  */
 static int
 find_connections(pid_t pid, uint64_t now, const struct probe_state *s,
-    uint64_t *inodes, struct accepted *what, bool *whole, bool *listens)
+    uint64_t *inodes, struct accepted *what, bool *whole, bool *hidden,
+    bool *listens)
 {
 	bool kept;
 	int n;
 
 	*whole = look_sockets(pid, false, inodes, &n, listens) == 0;
+	*hidden = !*whole && n == 0 && errno != E2BIG && !is_ending(pid);
 	if (*whole)
 		fault_gone(FAULT_PROC, now);
 	else if (!is_ending(pid))
@@ -133,7 +162,7 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
     struct activity *x)
 {
 	uint64_t inodes[SOCKETS_MAX];
-	bool away = is_away(pid), listens, whole;
+	bool away = is_away(pid), listens, whole, hidden;
 	struct accepted what;
 	struct view v;
 	int n;
@@ -149,8 +178,11 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
 	x->frozen = v.stopped;
 	x->threaded = v.tasks > 1;
 	x->is_event_loop = v.looping && !v.accepting;
-	n = find_connections(pid, now, s, inodes, &what, &whole, &listens);
-	if (n > 0) {
+	n = find_connections(pid, now, s, inodes, &what, &whole, &hidden,
+	    &listens);
+	if (hidden && !away)
+		look_at_hidden(now, s, x);
+	else if (n > 0) {
 		connected(pid, &v, inodes, n, what.unread || !whole,
 		    away ? 0 : keep_idle, now, s, x);
 	} else if (n == 0 && whole && !away) {
@@ -191,6 +223,7 @@ observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	s->activity = *x;
 	/* A repeated answer does not know. */
 	s->activity.active_since_last = false;
+	s->activity.reads = true;
 }
 
 /* What a look at all processes of a worker has found so far. */
@@ -212,7 +245,7 @@ look_at_process(pid_t pid, uint64_t now, struct probe_state *s,
 {
 	uint64_t inodes[SOCKETS_MAX];
 	struct accepted what;
-	bool whole, listens, over;
+	bool whole, listens, hidden, over;
 	struct view v;
 	int n;
 
@@ -224,7 +257,8 @@ look_at_process(pid_t pid, uint64_t now, struct probe_state *s,
 	l->looping |= v.looping && !v.accepting;
 	l->accepting |= v.accepting;
 	l->asleep &= v.asleep;
-	n = find_connections(pid, now, s, inodes, &what, &whole, &listens);
+	n = find_connections(pid, now, s, inodes, &what, &whole, &hidden,
+	    &listens);
 	l->unknown |= n == -1 || (!whole && !is_ending(pid));
 	if (n <= 0)
 		return;
@@ -266,7 +300,8 @@ static bool
 is_any_underway(uint64_t now, struct probe_state *s)
 {
 	uint64_t *inodes = NULL;
-	int n = usage_connections(&inodes);
+	unsigned int left;
+	int n = usage_connections(&inodes, &left);
 	bool held = n == 0 || (n > 0 && have_holders(inodes, n));
 
 	free(n > 0 ? inodes : NULL);

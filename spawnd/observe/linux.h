@@ -138,6 +138,8 @@ int	 parse_stat(const char *text, char *state, uint64_t *ticks);
 char	 parse_state(const char *text);
 /* The same of its cpu and its resident memory, in pages. */
 int	 parse_usage(const char *text, uint64_t *ticks, uint64_t *pages);
+/* When it was started, in clock ticks; 0: it does not say. */
+uint64_t parse_started(const char *text);
 /* The status of wait(2) there. Returns 0, or -1 if it has none. */
 int	 parse_exit(const char *text, int *status);
 /* The number in a line "name: number" of /proc/PID/status; -1: none. */
@@ -194,6 +196,19 @@ bool	 keepalive_is_quiet(pid_t pid, const struct view *v,
 /* Does a task of the process read from that connection? */
 bool	 keepalive_is_read(const struct view *v, uint64_t inode);
 
+/* slow_linux.c: how long a request takes */
+/* What is known of a connection, from all looks at it. */
+struct slow_times {
+	uint64_t	 age;		/* of its request, in microseconds */
+	uint64_t	 quiet;		/* waited so long for its client; 0 */
+};
+/*
+ * Looks at a connection that the process of v holds. waits: it waits for its
+ * client now; unread: but has not read all of it.
+ */
+void	 slow_look(uint64_t inode, const struct view *v, bool unread,
+	    bool waits, uint64_t now, struct slow_times *t);
+
 /* netlink_linux.c: questions to NETLINK_SOCK_DIAG */
 /* Opens it. Returns 0, or -1 with errno set. */
 int	 netlink_open(void);
@@ -248,6 +263,10 @@ int	 queue_depth(bool half_open, unsigned int *depth, unsigned int *limit);
 /* Is it a TCP connection that waits? If so, *id is set, never to 0. */
 struct inet_diag_msg;
 bool	 queue_has(const struct inet_diag_msg *m, uint64_t *id);
+
+/* leftover_linux.c: what a request leaves that has taken too long */
+/* Is that connection one of them, and its process gone? It is not in use. */
+bool	 leftover_has(uint64_t inode);
 
 /* diag_linux.c, for load_linux.c and queue_linux.c */
 struct inet_diag_sockid;

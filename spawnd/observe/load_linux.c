@@ -95,7 +95,7 @@ take_connection(const struct nlmsghdr *h, void *arg)
 	uint64_t id;
 
 	if (m->idiag_inode != 0)
-		c->accepted++;
+		c->accepted += !leftover_has(m->idiag_inode);
 	else if (queue_has(m, &id))
 		count_waiting(c, id, 1);
 	return true;
@@ -134,10 +134,11 @@ look_at_connected(struct count *c)
 {
 	uint64_t *inodes = NULL;
 	struct count all = { .depth = c->depth };
+	unsigned int left;
 	int n;
 
 	if (diag_is_unix()) {
-		if ((n = diag_connections(&inodes)) == -1)
+		if ((n = usage_connections(&inodes, &left)) == -1)
 			return -1;
 		free(inodes);
 		c->accepted = (unsigned int)n;

@@ -123,8 +123,24 @@ uint64_t observe_size(pid_t pid);
  */
 void	 observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
 	    struct slow_request *o);
-/* Sends a signal to the process `holder` if it still serves a request. */
-void	 observe_signal_holder(pid_t worker, pid_t holder, int signo);
+/*
+ * The requests that the process serves, or with `whole` all that a signal to
+ * its group reaches: the connections whose client is there and which are not
+ * quiet, as observe_activity() has it. They are not known for certain where
+ * something is hidden, where the process waits for its client, but not for so
+ * long yet, and in an event loop, whose connections cannot be told apart.
+ */
+void	 observe_held(pid_t pid, bool whole, uint64_t keep_idle, uint64_t now,
+	    struct held_requests *h);
+/*
+ * Sends a signal to the process holder, of the worker's, if it still serves a
+ * request, to whoever shares its connections, and to what these have started;
+ * and remembers all of them. What stays when the holder is gone is killed by
+ * observe_leftovers(), which returns when it is to be called again, or NEVER.
+ */
+void	 observe_signal_holder(pid_t worker, pid_t holder, int signo,
+	    uint64_t now);
+uint64_t observe_leftovers(uint64_t now);
 /*
  * Fills *q with how many connections wait to be accepted. half_open: TCP
  * connections whose handshake is not over count, too.
@@ -291,9 +307,10 @@ bool	 door_is_held(pid_t pid);
 /* usage_linux.c, usage_none.c: the same names on every system */
 /*
  * Sets *inodes to the accepted connections of the listen socket, sorted, in
- * malloc'd memory that the caller frees. Returns how many, or -1: unknown.
+ * malloc'd memory that the caller frees, but for the *left ones of requests that
+ * --request-timeout has ended. Returns how many, or -1: unknown.
  */
-int	 usage_connections(uint64_t **inodes);
+int	 usage_connections(uint64_t **inodes, unsigned int *left);
 /* Counts which of the sockets of one process are accepted connections. */
 void	 usage_process(pid_t pid, const uint64_t *inodes, int n,
 	    struct usage *u);

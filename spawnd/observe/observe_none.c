@@ -76,11 +76,31 @@ observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
 }
 
 void
-observe_signal_holder(pid_t worker, pid_t holder, int signo)
+observe_held(pid_t pid, bool whole, uint64_t keep_idle, uint64_t now,
+    struct held_requests *h)
+{
+	(void)pid;
+	(void)whole;
+	(void)keep_idle;
+	(void)now;
+	/* One, for all we know. */
+	*h = (struct held_requests){ .count = 1 };
+}
+
+void
+observe_signal_holder(pid_t worker, pid_t holder, int signo, uint64_t now)
 {
 	(void)worker;
 	(void)holder;
 	(void)signo;
+	(void)now;
+}
+
+uint64_t
+observe_leftovers(uint64_t now)
+{
+	(void)now;
+	return NEVER;
 }
 
 void

@@ -246,17 +246,34 @@ parse_usage(const char *text, uint64_t *ticks, uint64_t *pages)
 	return 0;
 }
 
+/* The blank before a field of /proc/PID/stat, or NULL; the first is 1. */
+static const char *
+find_field(const char *text, int field)
+{
+	/* The second, a name, ends there. */
+	const char *s = strrchr(text, ')');
+	int i;
+
+	for (i = 2; s != NULL && i < field; i++)
+		s = strchr(s + 1, ' ');
+	return s;
+}
+
+uint64_t
+parse_started(const char *text)
+{
+	const char *s = find_field(text, 22);
+
+	return s != NULL ? strtoull(s + 1, NULL, 10) : 0;
+}
+
 int
 parse_exit(const char *text, int *status)
 {
-	/* Two fields are before it, and this is the last of 52. */
-	const char *s = strrchr(text, ')');
+	const char *s = find_field(text, 52);	/* the last */
 	char *end;
 	long n;
-	int i;
 
-	for (i = 2; s != NULL && i < 52; i++)
-		s = strchr(s + 1, ' ');
 	if (s == NULL)
 		return -1;
 	n = strtol(s + 1, &end, 10);

@@ -4,7 +4,6 @@
  * how long, and in which process. A process may change its descriptors at any
  * time, so what is found here is true of one moment only.
  */
-#include <sys/syscall.h>
 #include <sys/tree.h>
 
 #include <inttypes.h>
@@ -25,6 +24,7 @@
 struct held {
 	uint64_t	 inode;
 	uint64_t	 since;
+	uint64_t	 quiet;		/* since then, at each look; 0: not */
 	uint64_t	 seen;		/* last */
 	uint64_t	 cpu;		/* of its process then */
 	RB_ENTRY(held)	 entry;
@@ -94,31 +94,45 @@ sweep(uint64_t now)
 	}
 }
 
-/*
- * Since when the connection counts. waits: no request runs on it now. An event
- * loop that sleeps and has used no cpu is taken to be idle.
- */
-static uint64_t
-since(uint64_t inode, const struct view *v, bool unread, bool waits,
-    uint64_t now)
+/* NULL: there is no room for one more. */
+static struct held *
+find_held(uint64_t inode, const struct view *v, uint64_t now)
 {
 	struct held key = { .inode = inode }, *h;
 
-	h = RB_FIND(held_tree, &held, &key);
-	if (h == NULL) {
-		if (nheld == HELD_MAX || (h = malloc(sizeof(*h))) == NULL)
-			return now;
-		*h = (struct held){ .inode = inode, .since = now,
-		    .cpu = v->cpu };
-		RB_INSERT(held_tree, &held, h);
-		nheld++;
-	}
-	if (!unread && (waits ||
-	    (v->cpu == h->cpu && v->looping && !v->accepting)))
+	if ((h = RB_FIND(held_tree, &held, &key)) != NULL)
+		return h;
+	if (nheld == HELD_MAX || (h = malloc(sizeof(*h))) == NULL)
+		return NULL;
+	*h = (struct held){ .inode = inode, .since = now,
+	    .cpu = v->cpu };
+	RB_INSERT(held_tree, &held, h);
+	nheld++;
+	return h;
+}
+
+void
+slow_look(uint64_t inode, const struct view *v, bool unread, bool waits,
+    uint64_t now, struct slow_times *t)
+{
+	struct held *h = find_held(inode, v, now);
+
+	*t = (struct slow_times){ 0 };
+	if (h == NULL)
+		return;
+	waits = waits && !unread;
+	if (!waits)
+		h->quiet = 0;
+	else if (h->quiet == 0)
+		h->quiet = now;
+	/* An event loop that sleeps and has used no cpu is taken to be idle. */
+	if (waits || (!unread && v->cpu == h->cpu && v->looping &&
+	    !v->accepting))
 		h->since = now;
+	t->quiet = h->quiet != 0 ? now - h->quiet : 0;
+	t->age = now - h->since;
 	h->cpu = v->cpu;
 	h->seen = now;
-	return h->since;
 }
 
 /* Looks at one process of a worker. */
@@ -126,10 +140,11 @@ static void
 find_slow_request(pid_t pid, uint64_t limit, uint64_t now,
     struct slow_request *o)
 {
-	uint64_t inodes[SOCKETS_MAX], age;
+	uint64_t inodes[SOCKETS_MAX];
+	struct slow_times t;
 	struct accepted what;
 	struct view v;
-	bool all, waits;
+	bool all;
 	int i, n;
 
 	(void)proc_sockets(pid, false, inodes, &n, SOCKETS_MAX);
@@ -138,13 +153,13 @@ find_slow_request(pid_t pid, uint64_t limit, uint64_t now,
 		return;
 	all = keepalive_is_quiet(pid, &v, inodes, n);
 	for (i = 0; i < n; i++) {
-		waits = all || keepalive_is_read(&v, inodes[i]);
-		age = now - since(inodes[i], &v, what.unread, waits, now);
-		if (age <= limit || age <= o->age)
+		slow_look(inodes[i], &v, what.unread, all ||
+		    keepalive_is_read(&v, inodes[i]), now, &t);
+		if (t.age <= limit || t.age <= o->age)
 			continue;
 		o->slow = true;
 		o->pid = pid;
-		o->age = age;
+		o->age = t.age;
 	}
 }
 
@@ -160,33 +175,6 @@ observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
 	n = proc_tree(pid, tree, TREE_MAX);
 	for (i = 0; i < n; i++)
 		find_slow_request(tree[i], limit, now, o);
-}
-
-static bool
-is_of(pid_t worker, pid_t holder)
-{
-	pid_t tree[TREE_MAX];
-	int i, n = proc_tree(worker, tree, TREE_MAX);
-
-	for (i = 0; i < n; i++) {
-		if (tree[i] == holder)
-			return true;
-	}
-	return false;
-}
-
-void
-observe_signal_holder(pid_t worker, pid_t holder, int signo)
-{
-	/* Open it first, then look: another process may take the number. */
-	int fd = (int)syscall(SYS_pidfd_open, holder, 0U);
-
-	if (fd == -1)
-		return;
-	if (worker > 0 && is_of(worker, holder) &&
-	    observe_connection(holder) != 0)
-		syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0U);
-	close(fd);
 }
 
 void

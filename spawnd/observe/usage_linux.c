@@ -23,10 +23,18 @@ compare_inodes(const void *a, const void *b)
 }
 
 int
-usage_connections(uint64_t **inodes)
+usage_connections(uint64_t **inodes, unsigned int *left)
 {
-	int n = diag_connections(inodes);
+	int i = 0, n = diag_connections(inodes);
 
+	*left = 0;
+	while (i < n) {
+		if (leftover_has((*inodes)[i])) {
+			(*inodes)[i] = (*inodes)[--n];
+			++*left;
+		} else
+			i++;
+	}
 	if (n > 0)
 		qsort(*inodes, (size_t)n, sizeof(**inodes), compare_inodes);
 	return n;

@@ -32,7 +32,9 @@
 #define POOL_ACTIVITY_CHECKS	32		/* at once, at the most */
 #define POOL_FREEZE		UINT64_C(20000)	/* for a process to stop */
 #define POOL_FREEZE_AGAIN	UINT64_C(50000)	/* after one that did not */
+#define POOL_ACTIVITY_PART	64		/* of a request, between two */
 #define POOL_BUSY_LONG		USEC		/* busy so long: told anyway */
+#define POOL_LAST_CHANCE	USEC		/* told before it is killed */
 #define POOL_DOOR_FIRST	UINT64_C(1000)	/* looks at a closed door */
 #define POOL_DOOR_LAST	UINT64_C(20000)
 #define POOL_DOOR_CLOSING	(USEC / 10)	/* it must be closed by then */
@@ -105,6 +107,8 @@ struct activity {
 					   a task of it waits in accept */
 	bool		 active_since_last; /* it waits for its clients, and has
 					   done something since the last look */
+	bool		 reads;		/* it may be reading a request, which
+					   a signal could cut */
 	uint64_t	 connection;	/* names one it holds */
 	uint64_t	 age;		/* of that, as far as it was seen */
 };
@@ -114,6 +118,14 @@ struct slow_request {
 	bool		 slow;		/* it is older than it may be */
 	pid_t		 pid;		/* who serves it */
 	uint64_t	 age;
+};
+
+/* The requests that processes serve which are to be sent a signal. */
+struct held_requests {
+	unsigned int	 count;		/* connections that are not quiet */
+	bool		 known;		/* so many, for certain */
+	pid_t		 holder;	/* who holds the oldest; 0: unknown */
+	uint64_t	 age;		/* of that, as far as it was seen */
 };
 
 /* How many connections wait to be accepted. */
@@ -146,6 +158,7 @@ enum pool_event_kind {
 			   no_traffic */
 	EV_MEASURED,	/* slot, size: of a POOL_MEASURE_SIZE */
 	EV_SLOW_REQUEST, /* slot, request: of a POOL_CHECK_REQUEST */
+	EV_HELD,	/* slot, held: of a POOL_CHECK_HELD */
 	EV_DOOR,	/* slot, door: a POOL_DOOR_CLOSE or CHECK was, or a
 			   task has come to it */
 	EV_TREE,	/* slot, activity: of a POOL_CHECK_TREE */
@@ -174,6 +187,7 @@ struct pool_event {
 	enum moved	 moved;		/* asked for by pool_wants_queue() */
 	uint64_t	 size;		/* bytes; 0: unknown */
 	struct slow_request request;
+	struct held_requests held;
 	struct queue	 queue;
 	enum door_state	 door;
 	unsigned int	 workers;	/* at most pool_max() */
@@ -187,7 +201,10 @@ enum notice {
 	NOTICE_NOFORK,		/* failed, error, delay */
 	NOTICE_START_TIMEOUT,		/* pid: not ready in time, is ended */
 	NOTICE_KILLED_IDLE,	/* pid: did not heed its stop signal */
-	NOTICE_KILLED_BUSY,	/* pid, age: killed with a connection */
+	NOTICE_KILLED_BUSY,	/* pid, count, known, holder, age: killed, with
+				   so many requests; delay: of a fast stop */
+	NOTICE_TOLD_BUSY,	/* the same: ended by its stop signal, perhaps
+				   before it had answered */
 	NOTICE_GROWN,		/* pid, size: too large, is replaced */
 	NOTICE_TOO_SMALL,	/* the limit is, for any worker; delay */
 	NOTICE_REQUEST_TIMEOUT,	/* pid, holder, age: its request is ended */
@@ -216,10 +233,11 @@ struct pool_notice {
 	bool		 exec_failed;
 	bool		 was_ready;
 	uint64_t	 age;		/* from its spawn */
-	uint64_t	 delay;		/* until the next start */
+	uint64_t	 delay;		/* until the next start; or 0 */
 	unsigned int	 failures;	/* in a row, of this slot */
 	unsigned int	 ready;
 	unsigned int	 count;
+	bool		 known;
 	uint64_t	 size;		/* bytes */
 	pid_t		 holder;	/* of the pid's processes, the one */
 	enum slot_state	 state;
@@ -236,6 +254,7 @@ enum pool_action_kind {
 	POOL_MEASURE_SIZE, /* EV_MEASURED */
 	POOL_CHECK_CANARY, /* EV_CANARY */
 	POOL_CHECK_REQUEST, /* EV_SLOW_REQUEST */
+	POOL_CHECK_HELD, /* EV_HELD; whole: of whom a POOL_SIGNAL reaches */
 	POOL_SIGNAL_HOLDER, /* slot, pid: of EV_SLOW_REQUEST, signo */
 	POOL_REFUSE,	/* no new connections, where no harm is done */
 	POOL_SHUT,	/* none at all; those that wait stay */
@@ -252,7 +271,7 @@ struct pool_action {
 	enum pool_action_kind what;
 	unsigned int	 slot;
 	int		 signo;		/* of POOL_SIGNAL */
-	bool		 whole;		/* to its process group, not it alone */
+	bool		 whole;		/* its process group, not it alone */
 	bool		 drains;	/* POOL_DOOR_CLOSE: what waits gets in */
 	pid_t		 pid;		/* POOL_ADOPT, POOL_SIGNAL_HOLDER */
 	uint64_t	 age;		/* POOL_CHECK_READY: since the spawn */
@@ -285,8 +304,8 @@ struct pool_counts {
 	uint64_t	 crashed;	/* served, and ended otherwise */
 	uint64_t	 failed;	/* ended before they were ready */
 	uint64_t	 retired;	/* were asked to go, and went */
-	uint64_t	 killed;	/* did not go in time, idle */
-	uint64_t	 lost;		/* the same, with one */
+	uint64_t	 killed;	/* did not go in time */
+	uint64_t	 lost;		/* requests, by an end of ours */
 	uint64_t	 timed_out;	/* --request-timeout */
 	uint64_t	 aged;		/* --max-age */
 	uint64_t	 grown;		/* --max-rss */

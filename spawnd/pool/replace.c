@@ -32,6 +32,8 @@ request_pause(const struct pool *p)
 {
 	uint64_t pause = p->conf.request_timeout / 8;
 
+	if (p->conf.request_timeout == 0)
+		return POOL_REQUEST_MOST;
 	if (pause < POOL_REQUEST_LEAST)
 		return POOL_REQUEST_LEAST;
 	return min64(pause, POOL_REQUEST_MOST);

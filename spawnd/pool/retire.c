@@ -24,6 +24,22 @@ check_later(struct pool *p, struct slot *s, uint64_t now)
 	s->pause = min64(s->pause * 2, POOL_ACTIVITY_LAST);
 }
 
+/* A trace has no more of it than that, and is to be replayed exactly. */
+static uint64_t
+whole_ms(uint64_t usec)
+{
+	return usec - usec % 1000;
+}
+
+/* A short request has to be met at its end; a long one is not soon over. */
+static void
+check_by_age(struct pool *p, struct slot *s, uint64_t age, uint64_t now)
+{
+	s->pause = min64(max64(whole_ms(age) / POOL_ACTIVITY_PART,
+	    POOL_ACTIVITY_FIRST), POOL_ACTIVITY_LAST);
+	slot_deadline(p, s, min64(slot_later(now, s->pause), s->end_by));
+}
+
 /* The stop signal; whether it is heeded is seen after a while. */
 static void
 send_stop_signal(struct pool *p, struct slot *s, bool whole, uint64_t now)
@@ -46,14 +62,20 @@ queue_freeze(struct pool *p, struct slot *s, uint64_t now)
 static void
 retire_begin(struct pool *p, struct slot *s, uint64_t now)
 {
-	s->term_sent = s->busy_every_look = s->busy = s->freeze_queued = false;
+	s->term_sent = s->busy = s->freeze_queued = false;
 	s->connection = s->age = s->unknown = 0;
+	s->owed = 0;
 	s->no_door = false;
 	s->idle_looks = 0;
 	s->retiring = now;
-	/* As long as it serves --request-timeout holds, too. */
-	if (s->ready == 0)
-		s->request_at = p->conf.request_timeout != 0 ? now : NEVER;
+	/*
+	 * As long as it serves --request-timeout holds, too. Without that it is
+	 * looked at all the same, for the ages of what it holds.
+	 */
+	if (p->conf.request_timeout == 0)
+		s->request_at = slot_later(now, POOL_REQUEST_MOST);
+	else if (s->ready == 0)
+		s->request_at = now;
 	s->end_by = min64(slot_later(now, p->conf.stop_timeout),
 	    p->stop_by);
 	s->pause = POOL_ACTIVITY_FIRST;
@@ -106,12 +128,27 @@ retire_end_again(struct pool *p, struct slot *s, const struct pool_event *ev,
 		retire_end(p, s, ev, now);
 }
 
+/* It may have answered in its last moment, which nobody has seen. */
+static void
+note_owed(struct pool *p, struct slot *s, uint64_t now)
+{
+	struct pool_notice *n = slot_notice(p, NOTICE_TOLD_BUSY, s);
+
+	n->count = s->owed;
+	n->holder = s->pid;
+	n->age = now - s->owed_since;
+	p->counts.lost += s->owed;
+	s->owed = 0;
+}
+
 void
 retire_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	if (s->term_sent && !s->orphan)
 		p->counts.retired++;
+	if (s->owed > 0)
+		note_owed(p, s, now);
 	drain_gone(p, s, ev->moved);
 	if (s->start_timed_out)
 		start_failed(p, s, ev, now);
@@ -123,17 +160,32 @@ retire_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
 static void
 end_now(struct pool *p, struct slot *s)
 {
-	struct pool_notice *n;
-
-	if (s->busy)
-		p->counts.lost++;
-	else
-		p->counts.killed++;
-	n = slot_notice(p, s->busy ? NOTICE_KILLED_BUSY : NOTICE_KILLED_IDLE,
-	    s);
-	n->age = s->age;
+	p->counts.killed++;
+	s->owed = 0;	/* that is counted now */
+	slot_push(p, s, POOL_CHECK_HELD)->whole = true;
 	slot_signal(p, s, SIGKILL, true);
 	slot_enter(p, s, SLOT_KILLED, NEVER);
+}
+
+void
+retire_killed_held(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	const struct held_requests *h = &ev->held;
+	struct pool_notice *n;
+
+	(void)now;
+	n = slot_notice(p, h->count > 0 ? NOTICE_KILLED_BUSY :
+	    NOTICE_KILLED_IDLE, s);
+	n->count = h->count;
+	n->known = h->known;
+	n->holder = h->holder;
+	n->age = h->age;
+	n->delay = p->fast ? POOL_FAST_STOP : 0;
+	/* The process itself was looked at before. */
+	if (s->busy && h->holder == s->pid)
+		n->age = max64(n->age, s->age);
+	p->counts.lost += h->count;
 }
 
 static bool
@@ -174,29 +226,67 @@ freeze(struct pool *p, struct slot *s, uint64_t now)
 	slot_enter(p, s, SLOT_FREEZING, slot_later(now, POOL_ACTIVITY_FIRST));
 }
 
-/* It holds a connection: it may be sent its stop signal all the same. */
+/*
+ * Does it have a connection that is kept open and used all the time, and waits
+ * there for the next request? What it had is answered.
+ */
+static bool
+is_between_requests(const struct slot *s, const struct activity *x,
+    uint64_t now)
+{
+	return x->active_since_last && x->age >= POOL_BUSY_LONG &&
+	    now - s->retiring >= POOL_BUSY_LONG;
+}
+
+/*
+ * Is it killed so soon that it may as well be sent its stop signal? Most that
+ * catch it finish what they have. But one that reads a request takes it for
+ * the end of that, and answers what it has.
+ */
+static bool
+has_last_chance(const struct pool *p, const struct slot *s,
+    const struct activity *x, uint64_t now)
+{
+	uint64_t chance = min64(POOL_LAST_CHANCE, p->conf.stop_timeout / 2);
+
+	return !x->reads && slot_later(now, chance) >= s->end_by;
+}
+
+/* It holds a connection. */
 static void
 found_busy(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
 	/* Between short requests there is a moment: it wants many looks. */
-	s->busy_every_look = s->busy && (x->connection != s->connection ||
-	    x->active_since_last);
-	if (s->busy_every_look) {
-		s->pause = POOL_ACTIVITY_FIRST;
-		slot_deadline(p, s, min64(slot_later(now, s->pause),
-		    s->end_by));
-	}
+	check_by_age(p, s, x->active_since_last ? 0 : x->age, now);
+	if (x->connection != s->connection)
+		s->owed = 0;	/* it has answered, and serves another */
 	s->busy = true;
 	s->unknown = 0;
 	s->connection = x->connection;
 	s->age = x->age;
-	if (s->term_sent || door_begin(p, s, now) || !drain_allows(p))
+	if (s->term_sent || door_begin(p, s, now) || !drain_allows(p) ||
+	    !x->catches || x->threaded)
 		return;
-	/* It may never be seen idle; most that catch the signal finish. */
-	if (s->busy_every_look && x->catches && !x->threaded &&
-	    now - s->retiring >= POOL_BUSY_LONG)
+	if (is_between_requests(s, x, now))
 		send_stop_signal(p, s, false, now);
+	else if (has_last_chance(p, s, x, now)) {
+		slot_push(p, s, POOL_CHECK_HELD);
+		send_stop_signal(p, s, false, now);
+	}
+}
+
+void
+retire_told_held(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	s->owed = ev->held.count;
+	/* It was looked at just before. */
+	s->owed_since = now - whole_ms(max64(ev->held.age, s->age));
+	/* Is the answer seen whole? That wants many looks, too. */
+	if (s->owed > 0)
+		slot_deadline(p, s, min64(slot_later(now,
+		    POOL_ACTIVITY_FIRST), s->end_by));
 }
 
 bool
@@ -242,7 +332,7 @@ retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
 		found_unknown(p, s, x, now);
 		return;
 	}
-	s->unknown = 0;
+	s->unknown = s->owed = 0;
 	s->busy = false;
 	if (x->needs_door && !s->term_sent && door_begin(p, s, now))
 		return;

@@ -58,9 +58,10 @@ struct slot {
 	bool		 freeze_queued;	/* idle: it is frozen in its turn */
 	bool		 threads;	/* then: several wait in accept */
 	unsigned int	 idle_looks;	/* at an orphan that did nothing */
-	bool		 busy_every_look; /* other requests at each look */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
+	unsigned int	 owed;		/* requests, when it was told */
+	uint64_t	 owed_since;	/* then, less the age of the oldest */
 	uint64_t	 unknown;	/* since then; 0: it was seen last */
 	uint64_t	 retiring;	/* since when */
 	uint64_t	 end_by;	/* when it is killed anyway */
@@ -217,6 +218,8 @@ void	 drain_gone(struct pool *p, const struct slot *s, enum moved moved);
 /* retire.c: how a worker goes without a request being lost */
 slot_handler retire_timer, retire_activity, retire_frozen;
 slot_handler retire_freeze_timer, retire_freeze_activity, retire_stop_timer;
+/* What it serves: when it is told, and when it is killed. */
+slot_handler retire_told_held, retire_killed_held;
 /* It is to leave for good, once its process is there or is gone. */
 slot_handler retire_leave;
 /* It is to leave: it begins to; or it does so already, and may hurry. */

@@ -26,7 +26,7 @@ struct form {
 	const char	*a, *b;
 	const char	*choice;
 	const char	*choices[4];
-	const char	*flags[8];
+	const char	*flags[9];
 };
 
 static const struct form events[] = {
@@ -40,7 +40,7 @@ static const struct form events[] = {
 	    [HOLDS_BUSY] = "busy", [HOLDS_UNKNOWN] = "unknown" },
 	    .flags = { "frozen", "catches", "threaded", "is_master",
 	    "is_event_loop", "sleeping", "active_since_last",
-	    "needs_door" } },
+	    "needs_door", "reads" } },
 	[EV_TREE] = { .a = "connection",
 	    .b = "age_ms", .choice = "holds", .choices = {
 	    [HOLDS_NOTHING] = "nothing", [HOLDS_QUIET] = "quiet",
@@ -52,6 +52,7 @@ static const struct form events[] = {
 	[EV_CANARY] = { .a = "connection", .flags = { "no_traffic" } },
 	[EV_MEASURED] = { .a = "size" },
 	[EV_SLOW_REQUEST] = { .b = "age_ms", .flags = { "slow" } },
+	[EV_HELD] = { .a = "count", .b = "age_ms", .flags = { "known" } },
 	[EV_DOOR] = { .choice = "door", .choices = {
 	    [DOOR_CLOSING] = "closing", [DOOR_CLOSED] = "closed",
 	    [DOOR_TIRED] = "tired", [DOOR_REFUSED] = "refused" } },
@@ -76,6 +77,7 @@ static const struct form actions[] = {
 	[POOL_MEASURE_SIZE] = { .name = "measure_size" },
 	[POOL_CHECK_CANARY] = { .name = "check_canary" },
 	[POOL_CHECK_REQUEST] = { .name = "check_request" },
+	[POOL_CHECK_HELD] = { .name = "check_held", .flags = { "whole" } },
 	[POOL_SIGNAL_HOLDER] = { .name = "signal_holder", .b = "signal" },
 	[POOL_REFUSE] = { .name = "refuse", .whole = true },
 	[POOL_SHUT] = { .name = "shut", .whole = true },
@@ -97,7 +99,10 @@ static const struct form notices[] = {
 	[NOTICE_NOFORK] = { .name = "nofork", .b = "error", .a = "delay" },
 	[NOTICE_START_TIMEOUT] = { .name = "start_timeout" },
 	[NOTICE_KILLED_IDLE] = { .name = "killed_idle" },
-	[NOTICE_KILLED_BUSY] = { .name = "killed_busy", .b = "age_ms" },
+	[NOTICE_KILLED_BUSY] = { .name = "killed_busy", .a = "count",
+	    .b = "age_ms", .flags = { "known" } },
+	[NOTICE_TOLD_BUSY] = { .name = "told_busy", .a = "count",
+	    .b = "age_ms", .flags = { "known" } },
 	[NOTICE_GROWN] = { .name = "grown", .a = "size" },
 	[NOTICE_TOO_SMALL] = { .name = "too_small", .whole = true,
 	    .a = "delay" },
@@ -170,7 +175,8 @@ take_activity(struct trace_entry *t, const struct activity *x)
 	t->b = to_ms(x->age);
 	t->flags = (x->frozen | x->catches << 1 | x->threaded << 2 |
 	    x->is_master << 3 | x->is_event_loop << 4 | x->sleeping << 5 |
-	    x->active_since_last << 6 | x->needs_door << 7) & 255;
+	    x->active_since_last << 6 | x->needs_door << 7 |
+	    x->reads << 8) & 511;
 }
 
 static void
@@ -211,6 +217,12 @@ take_event(struct trace_entry *t, const struct pool_event *ev)
 		t->b = to_ms(ev->request.age);
 		t->flags = ev->request.slow;
 		break;
+	case EV_HELD:
+		t->pid = ev->held.holder;
+		t->a = ev->held.count;
+		t->b = to_ms(ev->held.age);
+		t->flags = ev->held.known;
+		break;
 	case EV_DOOR:
 		t->choice = ev->door & 7;
 		break;
@@ -247,7 +259,10 @@ take_notice(struct trace_entry *t, const struct pool_notice *n)
 		t->b = (uint32_t)n->error;
 		break;
 	case NOTICE_KILLED_BUSY:
+	case NOTICE_TOLD_BUSY:
+		t->a = n->count;
 		t->b = to_ms(n->age);
+		t->flags = n->known;
 		break;
 	case NOTICE_GROWN:
 		t->a = n->size;

@@ -115,7 +115,8 @@ jail_adopt(void)
 int
 jail_tie(pid_t parent)
 {
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) == -1)
+	/* Whoever catches a signal while it reads may answer half a request. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == -1)
 		return -1;
 	/* If it died before the call, no signal will come. */
 	return getppid() == parent ? 0 : -1;

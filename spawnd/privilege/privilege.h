@@ -153,7 +153,7 @@ int	 jail_verify(const struct plan *p, struct guarantees *g,
  */
 void	 jail_adopt(void);
 /*
- * In a new child of `parent`: has SIGTERM sent to this child when the parent
+ * In a new child of `parent`: has SIGKILL sent to this child when the parent
  * dies. Async-signal-safe. Returns 0, or -1 on failure or if the parent has
  * died already.
  */

@@ -76,11 +76,21 @@ act_look(const struct pool_action *a)
 		observe_activity(pid, c->stop_signal, (uint64_t)c->keep_idle *
 		    USEC, now, s, &ev.activity);
 		break;
+	case POOL_CHECK_TREE:
+		ev.what = EV_TREE;
+		observe_tree(pid, (uint64_t)c->keep_idle * USEC, now, s,
+		    &ev.activity);
+		break;
 	case POOL_CHECK_CANARY:
 		ev.what = EV_CANARY;
 		ev.activity.connection = observe_connection(pid);
 		ev.no_traffic = ev.activity.connection == 0 &&
 		    hooks.has_no_traffic(a->slot);
+		break;
+	case POOL_CHECK_HELD:
+		ev.what = EV_HELD;
+		observe_held(pid, a->whole, (uint64_t)c->keep_idle * USEC, now,
+		    &ev.held);
 		break;
 	case POOL_MEASURE_SIZE:
 		ev.what = EV_MEASURED;
@@ -88,28 +98,15 @@ act_look(const struct pool_action *a)
 		break;
 	default:		/* POOL_CHECK_REQUEST */
 		ev.what = EV_SLOW_REQUEST;
-		observe_slow_request(pid, (uint64_t)c->request_timeout * USEC,
-		    now, &ev.request);
+		observe_slow_request(pid, c->request_timeout == 0 ? NEVER :
+		    (uint64_t)c->request_timeout * USEC, now, &ev.request);
 		break;
 	}
-	if (s->over && (ev.what == EV_READINESS || ev.what == EV_ACTIVITY))
+	if (s->over && (ev.what == EV_READINESS || ev.what == EV_ACTIVITY ||
+	    ev.what == EV_TREE))
 		suspects_add(a->slot, false);
 	pool_event(pool, &ev, now);
-}
-
-static void
-act_check_tree(unsigned int slot)
-{
-	struct pool_event ev = { .what = EV_TREE, .slot = slot };
-	uint64_t now = loop_now();
-	pid_t pid = worker_pid(slot);
-
-	observe_tree(pid, (uint64_t)plan->conf->keep_idle * USEC, now,
-	    worker_probe_state(slot), &ev.activity);
-	if (worker_probe_state(slot)->over)
-		suspects_add(slot, false);
-	pool_event(pool, &ev, now);
-	if (ev.activity.holds == HOLDS_BUSY)
+	if (ev.what == EV_TREE && ev.activity.holds == HOLDS_BUSY)
 		door_go_on(pid);
 }
 
@@ -143,6 +140,21 @@ act_signal(const struct pool_action *a)
 }
 
 static void
+on_leftovers(void)
+{
+	loop_timer(TIMER_LEFTOVERS, observe_leftovers(loop_now()),
+	    on_leftovers);
+}
+
+static void
+act_signal_holder(const struct pool_action *a)
+{
+	observe_signal_holder(worker_pid(a->slot), a->pid, a->signo,
+	    loop_now());
+	on_leftovers();
+}
+
+static void
 act_refuse(void)
 {
 	refused_at = loop_now();
@@ -158,13 +170,12 @@ carry_out(const struct pool_action *a)
 		break;
 	case POOL_CHECK_READY:
 	case POOL_CHECK_ACTIVITY:
+	case POOL_CHECK_TREE:
 	case POOL_CHECK_CANARY:
+	case POOL_CHECK_HELD:
 	case POOL_MEASURE_SIZE:
 	case POOL_CHECK_REQUEST:
 		act_look(a);
-		break;
-	case POOL_CHECK_TREE:
-		act_check_tree(a->slot);
 		break;
 	case POOL_SIGNAL:
 		act_signal(a);
@@ -173,7 +184,7 @@ carry_out(const struct pool_action *a)
 		worker_adopt(a->slot, a->pid);
 		break;
 	case POOL_SIGNAL_HOLDER:
-		observe_signal_holder(worker_pid(a->slot), a->pid, a->signo);
+		act_signal_holder(a);
 		break;
 	case POOL_REFUSE:
 		act_refuse();

@@ -126,6 +126,44 @@ report_request_timeout(const struct plan *p, const struct pool_notice *n)
 	    seconds(n->age, age), p->conf->request_timeout);
 }
 
+/* "lost 2 requests, the oldest held by its process 14 for 31.20 s" */
+static void
+describe_lost(const struct pool_notice *n, char *buf, size_t size)
+{
+	char age[32], holder[32] = "";
+
+	if (n->holder == 0) {
+		strlcpy(buf, "perhaps lost a request, which cannot be seen",
+		    size);
+		return;
+	}
+	if (n->holder != n->pid)
+		snprintf(holder, sizeof(holder), "by its process %d ",
+		    (int)n->holder);
+	snprintf(buf, size, "%slost %u request%s, %sheld %sfor %s",
+	    n->known ? "" : "perhaps ", n->count, n->count == 1 ? "" : "s",
+	    n->count == 1 ? "" : "the oldest ", holder,
+	    seconds(n->age, age));
+}
+
+static void
+report_lost(const struct plan *p, const struct pool_notice *n)
+{
+	char lost[128];
+
+	describe_lost(n, lost, sizeof(lost));
+	if (n->what == NOTICE_TOLD_BUSY)
+		log_warn("worker %d: ended by its stop signal shortly before "
+		    "--stop-timeout, %s", (int)n->pid, lost);
+	else if (n->delay != 0)
+		log_warn("worker %d: killed: still running after a fast stop, "
+		    "%s", (int)n->pid, lost);
+	else
+		log_warn("worker %d: killed: still running after %d s "
+		    "(--stop-timeout), %s", (int)n->pid,
+		    p->conf->stop_timeout, lost);
+}
+
 static void
 report_worker(const struct pool_worker *w, uint64_t now)
 {
@@ -233,9 +271,8 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		    "signal", (int)n->pid);
 		break;
 	case NOTICE_KILLED_BUSY:
-		log_warn("worker %d: killed: still running after %d s "
-		    "(--stop-timeout), held a connection for %s", (int)n->pid,
-		    p->conf->stop_timeout, seconds(n->age, delay));
+	case NOTICE_TOLD_BUSY:
+		report_lost(p, n);
 		break;
 	case NOTICE_GROWN:
 	case NOTICE_TOO_SMALL:

@@ -16,6 +16,7 @@
 #include "observe/observe.h"
 #include "pool/pool.h"
 #include "run/run.h"
+#include "run/supervise.h"
 
 #define TRAFFIC_AGO	(10 * USEC)	/* the last that was seen, at least */
 #define TRAFFIC_WATCHED	(USEC / 10)	/* so long no cpu was used */
@@ -53,13 +54,14 @@ find_cpu(unsigned int but, uint64_t *cpu)
 static bool
 has_connections(void)
 {
+	unsigned int left;
 	unsigned int depth, limit;
 	uint64_t *inodes = NULL;
 	int n;
 
 	if (observe_queue(&depth, &limit) == -1 || depth > 0)
 		return true;
-	if ((n = usage_connections(&inodes)) != -1)
+	if ((n = usage_connections(&inodes, &left)) != -1)
 		free(inodes);
 	return n != 0;
 }

@@ -15,7 +15,7 @@
  *   nonblock       makes it non-blocking
  *   backlog=N      listens on it again
  *   flood=MS       writes to descriptor 2 as fast as it can
- *   deaf           ignores every signal
+ *   deaf           ignores every signal, and outlives the supervisor
  *   stop           stops itself
  *   away           becomes the leader of a session of its own
  *   join           joins the supervisor's process group
@@ -162,6 +162,7 @@ be_deaf(void)
 
 	for (signo = 1; signo < NSIG; signo++)
 		signal(signo, SIG_IGN);
+	prctl(PR_SET_PDEATHSIG, 0);
 	return 0;
 }
 

@@ -119,7 +119,15 @@ plant retire "the timer of a freeze is dropped" \
 plant retire "not continued when it was busy" \
     '/^retire_thaw/,/^}/s/^	slot_signal(p, s, SIGCONT, false);$//'
 plant retire "one with threads is told while it serves" \
-    's/x->catches && !x->threaded &&$/x->catches \&\&/'
+    's/!x->catches || x->threaded)$/!x->catches)/'
+plant retire "one is told while it reads a request" \
+    's/return !x->reads && /return /'
+plant retire "a busy one is told too early" \
+    's/(now, chance) >= s->end_by/(now, 3 * chance) >= s->end_by/'
+plant retire "killed before its requests are counted" \
+    '/^end_now/,/^}/s/^.*POOL_CHECK_HELD.*$//'
+plant retire "what was answered is counted as lost" \
+    's/^	s->unknown = s->owed = 0;$/	s->unknown = 0;/'
 plant retire "two are stopped at a time" \
     '/^retire_activity/,/^}/s/(p->frozen == NULL)$/(!s->freeze_queued)/'
 plant retire "the deadline is not kept" \
@@ -145,7 +153,7 @@ plant door "the door stays closed" \
 plant door "it is looked at once" \
     '/^door_timer/,/^}/s/^	slot_push(p, s, POOL_DOOR_CHECK);$//'
 plant retire "told while busy although there is a door" \
-    's/ || door_begin(p, s, now))$/)/'
+    's/ || door_begin(p, s, now) ||$/ ||/'
 plant drain "one more is started when nothing waits" \
     '/^drain_step/,/^}/s/(!something_waits(p))$/(p == NULL)/'
 plant drain "told while something waits" \

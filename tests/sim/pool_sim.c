@@ -130,6 +130,11 @@ check_signal(unsigned int slot, const struct proc *p, int signo)
 	    (p->threads && !p->hidden) || (w.conf.door && !w.stopping &&
 	    !p->untraceable && !p->was_hidden)))
 		sim_fail(w.sim, "slot %u is busy and is told", slot);
+	else if (signo != SIGKILL && !p->was_hidden && (reads(p) ||
+	    w.now + POOL_LAST_CHANCE < going_limit(t)))
+		sim_fail(w.sim, "slot %u is busy and is told, after %" PRIu64
+		    " of %" PRIu64, slot, w.now - t->going,
+		    w.conf.stop_timeout);
 	else if (signo == SIGKILL && w.now < going_limit(t))
 		sim_fail(w.sim, "slot %u is busy and is killed, after %"
 		    PRIu64 " of %" PRIu64, slot, w.now - t->going,
@@ -150,6 +155,16 @@ check_waiting(unsigned int slot, const struct proc *p)
 	    !p->excused && w.waits > 0 && w.waited > 0 &&
 	    w.now < going_limit(&w.tracks[slot]))
 		sim_fail(w.sim, "slot %u is told, and %u wait", slot, w.waits);
+}
+
+/* What is killed with requests at a deadline, somebody has counted before. */
+static void
+check_counted(unsigned int slot, const struct proc *p)
+{
+	if (p->die_at == NEVER && !p->excused && requests(p) > 0 &&
+	    w.tracks[slot].counted != w.now)
+		sim_fail(w.sim, "slot %u: nobody has counted %u requests",
+		    slot, requests(p));
 }
 
 static void
@@ -175,6 +190,7 @@ signal_one(unsigned int slot, struct proc *p, int signo)
 		p->halt_at = NEVER;
 	}
 	if (signo == SIGKILL) {
+		check_counted(slot, p);
 		lose(p);
 		die(p, SIGKILL);
 		return;
@@ -268,6 +284,12 @@ do_notice(const struct pool_notice *n)
 		w.done = true;
 	else if (n->what == NOTICE_QUEUE_ABANDONED)
 		w.left = n->count;
+	else if (n->what == NOTICE_TOLD_BUSY) {
+		if (w.tracks[n->slot].owed != n->count)
+			sim_fail(w.sim, "slot %u: owed %u, not %u", n->slot,
+			    w.tracks[n->slot].owed, n->count);
+		w.counted += n->count;
+	}
 }
 
 /* Who waits in accept sees it fail: few programs know what to do then. */
@@ -301,7 +323,32 @@ answer_request(unsigned int slot, struct slow_request *o)
 	if (c == NULL)
 		return;
 	o->age = w.now - c->began;
-	o->slow = o->age > w.conf.request_timeout;
+	o->slow = w.conf.request_timeout != 0 &&
+	    o->age > w.conf.request_timeout;
+}
+
+/* Which of its requests end with a process; of the whole group: by KILL. */
+static void
+answer_held(unsigned int slot, bool whole, struct held_requests *h)
+{
+	struct track *t = &w.tracks[slot];
+	pid_t leader = w.procs[slot].pid;
+	unsigned int i;
+
+	h->known = true;
+	for (i = 0; i < w.end; i = after(i)) {
+		const struct proc *p = &w.procs[i];
+
+		if (i != slot && (!whole || !is_child_of(p, leader)))
+			continue;
+		h->known &= !p->hidden;
+		h->count += requests(p);
+		if (requests(p) > 0)
+			h->holder = p->pid;
+	}
+	t->counted = w.now;
+	t->owed = whole ? 0 : h->count;
+	w.counted += whole ? h->count : 0;
 }
 
 static void
@@ -397,6 +444,9 @@ do_asked(const struct pool_action *a)
 	} else if (a->what == POOL_CHECK_ACTIVITY) {
 		ev.what = EV_ACTIVITY;
 		ev.activity = examine(p);
+		/* It is seen to have answered. */
+		if (requests(p) == 0 && !p->hidden)
+			w.tracks[a->slot].owed = 0;
 	} else if (a->what == POOL_CHECK_TREE) {
 		ev.what = EV_TREE;
 		ev.activity = examine_tree(a->slot);
@@ -414,6 +464,9 @@ do_asked(const struct pool_action *a)
 	} else if (a->what == POOL_DOOR_CLOSE || a->what == POOL_DOOR_CHECK) {
 		ev.what = EV_DOOR;
 		answer_door(a, &ev.door);
+	} else if (a->what == POOL_CHECK_HELD) {
+		ev.what = EV_HELD;
+		answer_held(a->slot, a->whole, &ev.held);
 	} else {
 		ev.what = EV_QUEUE;
 		answer_queue(&ev.queue);
@@ -558,6 +611,9 @@ check_always(void)
 {
 	unsigned int i;
 
+	if (pool_counts(w.p)->lost != w.counted)
+		sim_fail(w.sim, "%" PRIu64 " are counted as lost, not %"
+		    PRIu64, pool_counts(w.p)->lost, w.counted);
 	if (pool_counts(w.p)->nevers > 0 || pool_counts(w.p)->overflows > 0)
 		sim_fail(w.sim, "what cannot be has happened");
 	if (w.done)

@@ -336,6 +336,22 @@ replay_activity(struct replay *r, const struct proto_record *rec,
 	x->sleeping = replay_flag(rec, "sleeping");
 	x->active_since_last = replay_flag(rec, "active_since_last");
 	x->needs_door = replay_flag(rec, "needs_door");
+	x->reads = replay_flag(rec, "reads");
+	return 0;
+}
+
+static inline int
+replay_held(struct replay *r, const struct proto_record *rec, pid_t holder,
+    struct held_requests *h)
+{
+	uint64_t count, age;
+
+	if (replay_number(r, rec, "count", UINT32_MAX, &count) == -1 ||
+	    replay_number(r, rec, "age_ms", UINT32_MAX, &age) == -1)
+		return -1;
+	*h = (struct held_requests){ .count = (unsigned int)count,
+	    .known = replay_flag(rec, "known"), .holder = holder,
+	    .age = age * 1000 };
 	return 0;
 }
 
@@ -385,6 +401,9 @@ replay_of_slot(struct replay *r, const struct proto_record *rec,
 		failed = replay_number(r, rec, "age_ms", UINT32_MAX, &n);
 		ev->request = (struct slow_request){ .age = n * 1000,
 		    .slow = replay_flag(rec, "slow"), .pid = ev->pid };
+		break;
+	case EV_HELD:
+		failed = replay_held(r, rec, ev->pid, &ev->held);
 		break;
 	case EV_DOOR:
 		word = replay_word(r, rec, "door", doors, 4);

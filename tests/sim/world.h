@@ -65,6 +65,8 @@ struct track {
 	uint64_t	 since;		/* it is that in it */
 	uint64_t	 going;		/* on its way out; 0: it is not */
 	uint64_t	 looked;
+	uint64_t	 counted;	/* its requests, the last time */
+	unsigned int	 owed;		/* so many, when it was told */
 };
 
 struct world {
@@ -79,6 +81,7 @@ struct world {
 	uint64_t	 stopped_at;
 	uint64_t	 fits_at;	/* no more are ready than wanted */
 	uint64_t	 lost;		/* requests whose process was ended */
+	uint64_t	 counted;	/* those that the pool was told of */
 	unsigned int	 depth, left;
 	unsigned int	 waits;		/* as the pool was told */
 	unsigned int	 waited;	/* before what it asks for now */
@@ -112,6 +115,19 @@ connections(const struct proc *p)
 	for (i = 0; i < CONNS; i++)
 		n += p->c[i].id != 0;
 	return n;
+}
+
+/* Is a request still on its way in? A part of them takes long for that. */
+static inline bool
+reads(const struct proc *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < CONNS; i++) {
+		if (p->c[i].id % 3 == 1 && p->c[i].quiet == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Requests that are lost with it. */
@@ -318,6 +334,7 @@ examine(const struct proc *p)
 	}
 	x.threaded = p->threads;
 	x.is_event_loop = p->is_event_loop;
+	x.reads = reads(p);
 	for (i = 0; i < CONNS; i++) {
 		const struct conn *c = &p->c[i];
 

@@ -790,13 +790,13 @@ def _pairs(params):
     return b"".join(out)
 
 
-def request_bytes(query):
+def request_bytes(query, stdin=b""):
     """A request as it goes over the wire."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         c = Connection.__new__(Connection)
         c.sock = ours
-        c.send(query)
+        c.send(query, stdin)
         return theirs.recv(65536)
 
 

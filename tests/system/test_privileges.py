@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: ISC
 """What is left of root: in the supervisor, in the workers, and on the way."""
 
+import fcntl
 import os
 import resource
 import signal
 import stat
+import struct
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -382,6 +385,53 @@ def test_killed_supervisor_takes_its_workers_along(spawnd, place):
     s.signal(signal.SIGKILL)
     h.wait_for(lambda: not any(h.alive(p) for p in workers), 5,
                "the workers are gone")
+
+
+def test_killed_supervisor_takes_those_along_that_ignore_signals(
+        spawnd, place):
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--",
+               h.app("poller"), "deaf")
+    workers = s.wait_workers(2)
+    s.signal(signal.SIGKILL)
+    h.wait_for(lambda: not any(h.alive(p) for p in workers), 5,
+               "the workers are gone")
+
+
+READER = """#!/usr/bin/perl
+use FCGI;
+my $r = FCGI::Request();
+while ($r->Accept() >= 0) {
+	my $n = 0;
+	$n++ while read(STDIN, my $byte, 1);
+	print "Content-Type: text/plain\r\n\r\n$n\n";
+}
+"""
+
+
+def unread(sock):
+    """How much of what was sent over it nobody has read yet."""
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ,
+                                          bytes(4)))[0]
+
+
+def test_killed_supervisor_makes_no_wrong_answer(spawnd, place):
+    """libfcgi, here Perl's, takes a read that a signal ends for the end of
+    the body, and answers 200 to half of it."""
+    with open(f"{place}/reader", "w") as f:
+        f.write(READER)
+    os.chmod(f"{place}/reader", 0o755)
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
+               f"{place}/reader")
+    worker = s.workers()[0]
+    with h.Connection(f"{place}/sock") as c:
+        c.sock.sendall(h.request_bytes("a", b"x" * 1000)[:-200])
+        h.wait_for(lambda: unread(c.sock) == 0 and
+                   h.stat(worker).state == "S", 5, s.log)
+        s.signal(signal.SIGKILL)
+        c.out = b""
+        with pytest.raises(h.FcgiError):
+            print(c.receive().text)
+    h.wait_for(lambda: not h.alive(worker), 5, "the worker is gone")
 
 
 # The environment

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+import ctl
 import harness as h
 from test_retire import LONGEST, Load, busy, enough, start
 
@@ -282,6 +283,86 @@ def test_old_request_of_a_tree_ends_its_process_alone(spawnd, place):
     h.wait_for(lambda: len(h.children(leader)) == 2, 5, s.log)
     with h.Connection(f"{place}/sock") as c:
         assert c.request("b 0", params=params).text.startswith("b ")
+
+
+@pytest.mark.parametrize("args", [[], ["-c", "2"]], ids=["", "children"])
+def test_what_an_old_request_has_started_is_ended_with_it(spawnd, place,
+                                                           args):
+    """fcgiwrap's script and its commands hold the connection, too."""
+    script = f"{place}/script"
+    with open(script, "w") as f:
+        f.write("#!/bin/sh\nsleep 600\necho never\n")
+    os.chmod(script, 0o755)
+    s = spawnd("--name", "old", "-s", f"{place}/sock", "-u", "www", "-F", 1,
+               *([] if args else ["-N", 3, "--idle-timeout", 1]),
+               "--request-timeout", 1, "--", "/usr/sbin/fcgiwrap", *args)
+    slow = [h.Connection(f"{place}/sock") for _ in range(2)]
+    for c in slow:
+        c.send("a", params={"SCRIPT_FILENAME": script})
+    h.wait_for(lambda: len(commands(s)) == 4, 5, s.log)
+    h.wait_for(lambda: not commands(s), 10, lambda: str(commands(s)))
+    h.wait_for(lambda: ctl.figures("old")["connections"]["now"] == "0", 10,
+               lambda: str(ctl.figures("old")))
+    figures = ctl.figures("old")
+    assert figures["count"]["timed_out"] == "2"
+    assert figures["connections"]["left"] == "0"
+    if not args:
+        h.wait_for(lambda: len(s.workers()) == 1, 10, s.log)
+    for c in slow:
+        c.close()
+    assert s.stop() == 0
+
+
+def commands(s):
+    """What its workers' scripts have started, and they."""
+    return [pid for pid in h.descendants(s.pid)
+            if (st := h.stat(pid)) and st.comm in ("script", "sleep")]
+
+
+# It dies of TERM, and leaves somebody with its connection who does not.
+LEAVES = """#!/usr/bin/perl
+use POSIX; use Socket;
+while (accept(my $c, STDIN)) {
+	next if fork() == 0 && do {
+		%s
+		close STDIN;
+		$SIG{TERM} = 'IGNORE';
+		$0 = 'left';
+		sleep 600;
+		exit;
+	};
+	sleep 600;
+}
+"""
+
+
+@pytest.mark.parametrize("away", ["", "POSIX::setsid(); exit if fork();"],
+                         ids=["", "daemon"])
+def test_what_an_old_request_leaves_behind_is_killed_and_shown(
+        spawnd, place, away):
+    program = f"{place}/leaves"
+    with open(program, "w") as f:
+        f.write(LEAVES % away)
+    os.chmod(program, 0o755)
+    s = spawnd("--name", "old", "-s", f"{place}/sock", "-u", "www", "-F", 1,
+               "--request-timeout", 1, "--", program)
+    worker = s.workers()[0]
+    with h.Connection(f"{place}/sock") as c:
+        c.send("a")
+        seen = h.wait_for(lambda: (f := ctl.figures("old")) and
+                          f["connections"]["left"] == "1" and f, 10, s.log)
+        assert seen["connections"]["now"] == "0", seen
+        assert seen["sum"]["busy"] == "0", seen
+        with pytest.raises(h.FcgiError):
+            c.receive()
+    s.wait_log(r"process \d+ \(left\): killed: it was left behind by a "
+               "request that has taken longer than --request-timeout")
+    h.wait_for(lambda: ctl.figures("old")["connections"]["left"] == "0", 5,
+               s.log)
+    assert s.wait_workers(1, other_than=[worker])
+    assert [h.stat(pid).comm for pid in h.descendants(s.pid)] == ["leaves"]
+    assert s.log().count("left behind by a request") == 1
+    assert s.stop() == 0
 
 
 def test_kept_open_connection_is_no_old_request(spawnd, place):

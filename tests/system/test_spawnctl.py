@@ -269,7 +269,7 @@ def test_the_figures_are_those_of_the_load(spawnd, place, kind):
     f = h.wait_for(lambda: (lambda f: f["queue"].get("now") == "6" and
                             f["connections"]["now"] == "4" and f)
                    (figures("p", "status full")), 2, s.log)
-    assert f["connections"] == {"now": "4", "peak": "4"}
+    assert f["connections"] == {"now": "4", "peak": "4", "left": "0"}
     assert (f["sum"]["busy"], f["sum"]["idle"]) == ("4", "0")
     assert f["queue"]["limit"] == "1024"
     assert {w["connections"] for w in f["worker"]} == {"1"}

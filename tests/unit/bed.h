@@ -32,6 +32,7 @@
 struct bed_worker {
 	pid_t		 pid;
 	struct activity	 activity;	/* the answer to each look */
+	unsigned int	 requests;	/* if it is busy; 0: one */
 	bool		 changes;	/* another connection each time */
 	bool		 surprise;	/* busy when looked at stopped */
 	bool		 slow_stop;	/* takes STOP, does not stop */
@@ -89,7 +90,8 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 	static const char *const words[] = { [NOTICE_EXIT] = "exit",
 	    [NOTICE_NOFORK] = "nofork", [NOTICE_START_TIMEOUT] = "slow",
 	    [NOTICE_KILLED_IDLE] = "kill", [NOTICE_KILLED_BUSY] = "lost",
-	    [NOTICE_GROWN] = "grown", [NOTICE_REQUEST_TIMEOUT] = "late",
+	    [NOTICE_TOLD_BUSY] = "told", [NOTICE_GROWN] = "grown",
+	    [NOTICE_REQUEST_TIMEOUT] = "late",
 	    [NOTICE_RELOAD_FAILED] = "reload-failed",
 	    [NOTICE_NEVER] = "never" };
 
@@ -141,6 +143,8 @@ bed_put_action(struct bed *b, const struct pool_action *a)
 	else if (a->what == POOL_SIGNAL_HOLDER)
 		bed_put(b, "%s:%d", a->signo == SIGKILL ? "KILL" : "TERM",
 		    (int)a->pid);
+	else if (a->what == POOL_CHECK_HELD && b->show_all)
+		bed_put(b, "held%u", a->slot);
 	else if (a->what == POOL_REFUSE)
 		bed_put(b, "refuse");
 	else if (a->what == POOL_SHUT)
@@ -209,6 +213,8 @@ bed_check_signal(const struct bed *b, const struct pool_action *a)
 	bool busy = w->last.holds == HOLDS_BUSY ||
 	    w->last.holds == HOLDS_UNKNOWN;
 	uint64_t limit = b->conf.stop_timeout;
+	uint64_t chance = limit / 2 < POOL_LAST_CHANCE ? limit / 2 :
+	    POOL_LAST_CHANCE;
 
 	if (b->fast || a->signo == SIGCONT || !busy)
 		return;
@@ -217,6 +223,15 @@ bed_check_signal(const struct bed *b, const struct pool_action *a)
 	else if (a->signo != SIGKILL) {
 		if (!w->last.catches)
 			fail_msg("a busy worker is told that cannot know");
+		if (w->last.holds == HOLDS_UNKNOWN ||
+		    w->last.active_since_last)
+			return;
+		if (w->last.reads)
+			fail_msg("a worker is told while it reads");
+		if (b->now + chance < w->since + limit &&
+		    (b->stopped_at == 0 ||
+		    b->now + chance < b->stopped_at + limit))
+			fail_msg("a busy worker is told before it must be");
 	} else if (b->now < w->since + limit && (b->stopped_at == 0 ||
 	    b->now < b->stopped_at + limit))
 		fail_msg("a busy worker is killed before its deadline");
@@ -260,6 +275,20 @@ bed_exam(struct bed *b, unsigned int slot)
 	return x;
 }
 
+/* What it serves, when it is to be told or killed. */
+static inline struct held_requests
+bed_held(const struct bed *b, unsigned int slot)
+{
+	const struct activity *x = &b->w[slot].activity;
+	bool known = x->holds != HOLDS_UNKNOWN;
+
+	if ((x->holds != HOLDS_BUSY && known) || x->active_since_last)
+		return (struct held_requests){ .known = true };
+	return (struct held_requests){ .known = known,
+	    .count = b->w[slot].requests > 0 ? b->w[slot].requests : 1,
+	    .holder = known ? b->w[slot].pid : 0, .age = x->age };
+}
+
 static inline struct pool_event
 bed_spawned(struct bed *b, unsigned int slot)
 {
@@ -301,6 +330,9 @@ bed_act_once(struct bed *b)
 	} else if (a.what == POOL_QUEUE) {
 		ev.what = EV_QUEUE;
 		ev.queue = b->queue;
+	} else if (a.what == POOL_CHECK_HELD) {
+		ev.what = EV_HELD;
+		ev.held = bed_held(b, a.slot);
 	} else if (a.what == POOL_SIGNAL)
 		bed_signal(b, &a);
 	else if (a.what == POOL_ADOPT)
@@ -308,7 +340,8 @@ bed_act_once(struct bed *b)
 	else if (a.what == POOL_NOTICE && a.notice.what == NOTICE_FAILED)
 		b->fast = true;
 	bed_count(b, &a);
-	if (a.what > POOL_CHECK_ACTIVITY && a.what != POOL_QUEUE)
+	if (a.what > POOL_CHECK_ACTIVITY && a.what != POOL_QUEUE &&
+	    a.what != POOL_CHECK_HELD)
 		return true;
 	ev.slot = a.slot;
 	pool_event(b->p, &ev, b->now);

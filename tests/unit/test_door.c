@@ -221,8 +221,15 @@ at_the_deadline_it_is_killed_and_lost(void **arg)
 	b->now += b->conf.stop_timeout;
 	pool_tick(b->p, b->now);
 	bed_take(b);
-	assert_has(bed_did(b), "KILL>>0");
-	assert_int_equal(pool_counts(b->p)->lost, 1);
+	assert_did(b, "held0 KILL>>0");
+	pool_event(b->p, &(struct pool_event){ .what = EV_HELD,
+	    .held = { .count = 5, .known = true, .holder = 4711 } }, b->now);
+	bed_take(b);
+	assert_did(b, "[lost 0]");
+	assert_int_equal(b->notice.count, 5);
+	assert_int_equal(b->notice.holder, 4711);
+	assert_int_equal(pool_counts(b->p)->lost, 5);
+	assert_int_equal(pool_counts(b->p)->killed, 1);
 	bed_free(b);
 }
 

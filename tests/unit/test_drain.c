@@ -351,7 +351,7 @@ starts_nobody_after_the_deadline(void **arg)
 	bed_tell(b, EV_STOP);
 	bed_did(b);
 	bed_pass(b, b->conf.stop_timeout);
-	assert_did(b, "[lost 0] KILL>0");
+	assert_did(b, "KILL>0 [lost 0]");
 	bed_event(b, (struct pool_event){ .what = EV_EXIT,
 	    .status = SIGKILL });
 	assert_did(b, "[left 5] [done]");

@@ -182,7 +182,7 @@ fpm_tells_how_the_pool_is_managed(void **arg)
 	"saturated=125.500\n"						\
 	"guarantees proc=yes queue=no\n"				\
 	"queue now=126 limit=127 peak=128\n"				\
-	"connections now=129 peak=130\n"				\
+	"connections now=129 peak=130 left=143\n"			\
 	"worker slot=7 pid=9 age=131.000 ready_after=132.000 "		\
 	"connections=133 busy=134.000 processes=135 cpu=136.000 rss=137 " \
 	"pss=138\n"							\
@@ -211,6 +211,7 @@ static const char *const metrics[][5] = {
 	{ "queue_connections_limit", "gauge", "", "", "127" },
 	{ "connections", "gauge", "", "", "129" },
 	{ "connections_peak", "gauge", "", "", "130" },
+	{ "connections_left", "gauge", "", "", "143" },
 	{ "processes", "gauge", "", "", "141" },
 	{ "resident_memory_bytes", "gauge", "bytes", "", "142" },
 	{ "started", "counter", "", "", "112" },

@@ -502,8 +502,9 @@ static int
 count_connections(void)
 {
 	uint64_t *inodes = NULL;
+	unsigned int left;
 	struct usage u;
-	int n = usage_connections(&inodes);
+	int n = usage_connections(&inodes, &left);
 
 	assert_int_equal(usage_worker(worker, inodes, n, false, &u), 0);
 	free(inodes);

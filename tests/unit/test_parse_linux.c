@@ -206,6 +206,8 @@ status_of_an_end_is_the_last_field(void **arg)
 	(void)arg;
 	assert_int_equal(parse_exit(stat, &status), 0);
 	assert_int_equal(status, 768);
+	assert_int_equal(parse_started(stat), 81204);
+	assert_int_equal(parse_started("23795 (k) 1) Z 23794 23768"), 0);
 	status = -7;
 	for (len = 0; len < sizeof(stat) - 5; len++) {
 		assert_non_null(part = strndup(stat, len));

@@ -55,7 +55,7 @@ waits_until_the_old_one_is_gone(void **arg)
 	bed_pass(b, 29 * USEC);
 	assert_did(b, "");
 	bed_pass(b, USEC);
-	assert_did(b, "[kill 0] KILL>0");
+	assert_did(b, "KILL>0 [kill 0]");
 	bed_pass(b, 10 * USEC);
 	assert_did(b, "");
 	bed_event(b, (struct pool_event){ .what = EV_EXIT,

@@ -40,20 +40,23 @@ an_idle_one_is_stopped_looked_at_told_and_continued(void **arg)
 	bed_free(b);
 }
 
+/* So that the end of a short request is not missed. */
 static void
-a_busy_one_is_looked_at_in_growing_pauses(void **arg)
+a_busy_one_is_looked_at_by_the_age_of_its_request(void **arg)
 {
-	static const unsigned int ladder[] = { 1, 2, 4, 8, 16, 32, 64, 100,
-	    100 };
+	static const unsigned int ages[][2] = { { 0, 1000 }, { 64, 1000 },
+	    { 96, 1500 }, { 640, 10000 }, { 6400, 100000 },
+	    { 20000, 100000 }, { 1, 1000 } };
 	struct bed *b = one_with(HOLDS_BUSY, true);
 	size_t i;
 
 	(void)arg;
 	b->show_all = true;
-	for (i = 0; i < NITEMS(ladder); i++) {
-		assert_int_equal(bed_next(b), ladder[i] * MSEC);
-		bed_pass(b, ladder[i] * MSEC);
+	for (i = 0; i < NITEMS(ages); i++) {
+		b->w[0].activity.age = ages[i][0] * MSEC;
+		bed_pass(b, bed_next(b));
 		assert_did(b, "exam0");
+		assert_int_equal(bed_next(b), ages[i][1]);
 	}
 	b->w[0].activity.holds = HOLDS_NOTHING;
 	bed_pass(b, 100 * MSEC);
@@ -62,36 +65,118 @@ a_busy_one_is_looked_at_in_growing_pauses(void **arg)
 }
 
 static void
-the_same_connection_is_waited_for_until_the_deadline(void **arg)
+a_request_is_waited_for_until_the_deadline(void **arg)
 {
-	struct bed *b = one_with(HOLDS_BUSY, true);
+	struct bed *b = one_with(HOLDS_BUSY, false);
 
 	(void)arg;
 	b->w[0].activity.age = 31 * USEC;
+	b->w[0].requests = 3;
 	bed_pass(b, 30 * USEC - 1);
 	assert_did(b, "");
 	bed_pass(b, 1);
-	assert_did(b, "[lost 0] KILL>0");
+	assert_did(b, "KILL>0 [lost 0]");
 	assert_int_equal(b->notice.age, 31 * USEC);
 	assert_int_equal(b->notice.pid, b->w[0].pid);
+	assert_int_equal(b->notice.count, 3);
+	assert_int_equal(pool_counts(b->p)->lost, 3);
+	assert_int_equal(pool_counts(b->p)->killed, 1);
 	bed_free(b);
 }
 
+/* What was quiet at the last look may be in use now, and the reverse. */
 static void
-constant_load_is_told_after_a_second_if_it_catches(void **arg)
+what_counts_is_the_moment_of_the_kill(void **arg)
+{
+	struct bed *b = one_with(HOLDS_BUSY, false);
+	struct pool_action a;
+
+	(void)arg;
+	bed_pass(b, 30 * USEC - 1);
+	bed_did(b);
+	b->now += 1;
+	pool_tick(b->p, b->now);
+	assert_true(pool_next(b->p, &a));
+	assert_int_equal(a.what, POOL_CHECK_HELD);
+	assert_true(a.whole);
+	pool_event(b->p, &(struct pool_event){ .what = EV_HELD,
+	    .held.known = true }, b->now);
+	bed_take(b);
+	assert_did(b, "KILL>0 [kill 0]");
+	assert_int_equal(pool_counts(b->p)->lost, 0);
+	assert_int_equal(pool_counts(b->p)->killed, 1);
+	bed_free(b);
+}
+
+/* Then it is killed soon anyway, and most finish what they have. */
+static void
+a_busy_one_is_told_in_the_last_second_if_it_catches(void **arg)
 {
 	struct bed *b = one_with(HOLDS_BUSY, true);
 
 	(void)arg;
 	b->w[0].changes = true;
 	b->exams = 0;
-	bed_pass(b, POOL_BUSY_LONG - 1);
+	bed_pass(b, 2 * USEC);
+	assert_in_range(b->exams, 1990, 2000);
+	bed_pass(b, 27 * USEC - 1);
 	assert_did(b, "");
-	assert_in_range(b->exams, 990, 1000);
+	b->w[0].changes = false;
 	bed_pass(b, MSEC);
 	assert_did(b, "TERM>0");
+	/* Nobody has seen that it had answered. */
+	b->now += MSEC / 2;
+	bed_exit(b, 0, 0);
+	assert_did(b, "[told 0] [done]");
+	assert_int_equal(pool_counts(b->p)->lost, 1);
+	assert_int_equal(pool_counts(b->p)->killed, 0);
+	bed_free(b);
+}
+
+static void
+an_answer_that_was_seen_whole_is_not_lost(void **arg)
+{
+	struct bed *b = one_with(HOLDS_BUSY, true);
+
+	(void)arg;
+	bed_pass(b, 29 * USEC + 2 * MSEC);
+	assert_did(b, "TERM>0");
+	b->w[0].activity.holds = HOLDS_NOTHING;
+	bed_pass(b, 2 * MSEC);
 	bed_exit(b, 0, 0);
 	assert_did(b, "[done]");
+	assert_int_equal(pool_counts(b->p)->lost, 0);
+	bed_free(b);
+}
+
+static void
+one_that_was_told_and_takes_another_request_has_answered(void **arg)
+{
+	struct bed *b = one_with(HOLDS_BUSY, true);
+
+	(void)arg;
+	bed_pass(b, 29 * USEC + 2 * MSEC);
+	assert_did(b, "TERM>0");
+	b->w[0].activity.connection = 8;
+	bed_pass(b, 2 * MSEC);
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	assert_int_equal(pool_counts(b->p)->lost, 0);
+	bed_free(b);
+}
+
+/* It would take the signal for the end of the request. */
+static void
+one_that_reads_a_request_is_never_told(void **arg)
+{
+	struct bed *b = one_with(HOLDS_BUSY, true);
+
+	(void)arg;
+	b->w[0].activity.reads = true;
+	bed_pass(b, 30 * USEC - 1);
+	assert_did(b, "");
+	bed_pass(b, 1);
+	assert_did(b, "KILL>0 [lost 0]");
 	bed_free(b);
 }
 
@@ -103,6 +188,7 @@ constant_use_of_one_connection_is_told_after_a_second(void **arg)
 
 	(void)arg;
 	b->w[0].activity.active_since_last = true;
+	b->w[0].activity.age = POOL_BUSY_LONG;
 	bed_pass(b, POOL_BUSY_LONG - 1);
 	assert_did(b, "");
 	bed_pass(b, MSEC);
@@ -122,20 +208,7 @@ constant_load_is_never_told_if_it_does_not_catch(void **arg)
 	bed_pass(b, 30 * USEC - 1);
 	assert_did(b, "");
 	bed_pass(b, 1);
-	assert_did(b, "[lost 0] KILL>0");
-	bed_free(b);
-}
-
-/* A connection came between two looks; from then on it is the same one. */
-static void
-one_change_is_no_constant_load(void **arg)
-{
-	struct bed *b = one_with(HOLDS_BUSY, true);
-
-	(void)arg;
-	b->w[0].activity.connection = 8;
-	bed_pass(b, 29 * USEC);
-	assert_did(b, "");
+	assert_did(b, "KILL>0 [lost 0]");
 	bed_free(b);
 }
 
@@ -149,7 +222,7 @@ an_unknown_one_that_catches_is_told(void **arg)
 	bed_pass(b, 30 * USEC - 1);
 	assert_did(b, "");
 	bed_pass(b, 1);
-	assert_did(b, "[lost 0] KILL>0");
+	assert_did(b, "KILL>0 [lost 0]");
 	bed_free(b);
 }
 
@@ -183,7 +256,7 @@ an_unknown_one_that_does_not_is_left_until_the_deadline(void **arg)
 	bed_pass(b, 30 * USEC - 1);
 	assert_did(b, "");
 	bed_pass(b, 1);
-	assert_did(b, "[lost 0] KILL>0");
+	assert_did(b, "KILL>0 [lost 0]");
 	bed_free(b);
 }
 
@@ -346,7 +419,7 @@ one_told_that_does_something_else_is_left(void **arg)
 	bed_pass(b, 30 * USEC - 1);
 	assert_did(b, "");
 	bed_pass(b, 1);
-	assert_did(b, "[kill 0] KILL>0");
+	assert_did(b, "KILL>0 [kill 0]");
 	bed_free(b);
 }
 
@@ -496,16 +569,19 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    an_idle_one_is_stopped_looked_at_told_and_continued),
-		cmocka_unit_test(a_busy_one_is_looked_at_in_growing_pauses),
 		cmocka_unit_test(
-		    the_same_connection_is_waited_for_until_the_deadline),
+		    a_busy_one_is_looked_at_by_the_age_of_its_request),
 		cmocka_unit_test(
-		    constant_load_is_told_after_a_second_if_it_catches),
+		    a_request_is_waited_for_until_the_deadline),
+		cmocka_unit_test(what_counts_is_the_moment_of_the_kill),
 		cmocka_unit_test(
-		    constant_load_is_never_told_if_it_does_not_catch),
+		    a_busy_one_is_told_in_the_last_second_if_it_catches),
+		cmocka_unit_test(an_answer_that_was_seen_whole_is_not_lost),
+		cmocka_unit_test(
+		    one_that_was_told_and_takes_another_request_has_answered),
+		cmocka_unit_test(one_that_reads_a_request_is_never_told),
 		cmocka_unit_test(
 		    constant_use_of_one_connection_is_told_after_a_second),
-		cmocka_unit_test(one_change_is_no_constant_load),
 		cmocka_unit_test(an_unknown_one_that_catches_is_told),
 		cmocka_unit_test(
 		    an_unknown_one_with_threads_is_told_after_a_second_of_that),

@@ -279,7 +279,7 @@ a_failed_one_stops_fast(void **arg)
 	bed_pass(b, POOL_FAST_STOP - 1);
 	assert_did(b, "");
 	bed_pass(b, 1);
-	assert_did(b, "[kill 0] KILL>0");
+	assert_did(b, "KILL>0 [kill 0]");
 	bed_free(b);
 }
 

@@ -75,7 +75,7 @@ kills_at_the_stop_timeout(void **arg)
 	bed_pass(b, b->conf.stop_timeout - 1);
 	assert_did(b, "TERM>0 TERM>1");
 	bed_pass(b, 1);
-	assert_did(b, "[kill 1] KILL>1");
+	assert_did(b, "KILL>1 [kill 1]");
 	assert_int_equal(b->notice.what, NOTICE_KILLED_IDLE);
 	assert_int_equal(b->notice.pid, b->w[1].pid);
 	bed_pass(b, 100 * USEC);
@@ -99,7 +99,7 @@ kills_at_once_without_a_stop_timeout(void **arg)
 	bed_did(b);
 	bed_stop(b);
 	bed_pass(b, 0);
-	assert_did(b, "TERM>0 [kill 0] KILL>0");
+	assert_did(b, "TERM>0 KILL>0 [kill 0]");
 	bed_free(b);
 }
 
@@ -113,7 +113,7 @@ fast_kills_after_two_seconds(void **arg)
 	assert_did(b, "TERM>0");
 	assert_int_equal(bed_next(b), 2 * USEC);
 	bed_pass(b, 2 * USEC);
-	assert_did(b, "[kill 0] KILL>0");
+	assert_did(b, "KILL>0 [kill 0]");
 	bed_free(b);
 }
 

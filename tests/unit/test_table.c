@@ -176,11 +176,12 @@ static struct cell cells[] = {
 	    FIRST_BACKOFF, "[exit 0]",
 	    "stopping_exit_of_a_slow_one_backs_off"),
 	{ SLOT_STOPPING, SLOW, EV_TIMER, 0, false, 0, 0, SLOT_KILLED,
-	    NEVER, NEVER, "[kill 0] KILL>>0", "stopping_timer_kills_a_slow_one",
+	    NEVER, NEVER, "held0 KILL>>0", "stopping_timer_kills_a_slow_one",
 	    { 0 } },
 	{ SLOT_STOPPING, LEAVING, EV_TIMER, 0, false, 0, 0, SLOT_RETIRING,
 	    POOL_ACTIVITY_FIRST, POOL_ACTIVITY_FIRST, "exam0",
 	    "stopping_timer_looks_what_it_does", { 0 } },
+	NOTHING(SLOT_STOPPING, LEAVING, EV_HELD, "stopping_holds_nothing"),
 	NOTHING(SLOT_STOPPING, LEAVING, EV_END, "stopping_end"),
 	NOTHING(SLOT_STOPPING, SLOW, EV_END, "stopping_end_of_a_slow_one"),
 
@@ -188,6 +189,8 @@ static struct cell cells[] = {
 	    "", "killed_exit_of_a_leaving_one_is_not_replaced"),
 	EXIT(SLOT_KILLED, SLOW, SIGKILL, false, SLOT_BACKOFF, FIRST_BACKOFF,
 	    "[exit 0]", "killed_exit_of_a_slow_one_backs_off"),
+	{ SLOT_KILLED, LEAVING, EV_HELD, 0, false, 0, 0, SLOT_KILLED, NEVER,
+	    NEVER, "[kill 0]", "killed_holds_nothing", { 0 } },
 	NOTHING(SLOT_KILLED, LEAVING, EV_END, "killed_end"),
 	NOTHING(SLOT_KILLED, SLOW, EV_END, "killed_end_of_a_slow_one"),
 
