@@ -264,6 +264,7 @@ APPS !=		test -d ${TOP}/tests/apps && \
 LIBS_hostile.app = -pthread
 LIBS_lib.app =	-pthread
 LIBS_load.app =	-pthread
+LIBS_post.app =	-pthread
 LIBS_probe.app = -pthread
 LIBS_threaded.app = -pthread
 LIBS_static.app = -static
