@@ -19,6 +19,9 @@ posted(FCGX_Request *r, int *n)
 	char *body = malloc((size_t)want + 1);
 
 	*n = body != NULL ? FCGX_GetStr(body, want, r->in) : 0;
+	/* It closes a kept connection that was not read to its end. */
+	while (FCGX_GetChar(r->in) != EOF)
+		continue;
 	return body;
 }
 

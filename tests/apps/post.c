@@ -4,13 +4,13 @@
  * post bodies of 1 byte to 2 MB, one after another, and check every byte of
  * the answers.
  *
- *   post [-k KEPT] [-n REQUESTS] [-p PAUSE] [-s SCRIPT] [-x]
+ *   post [-k KEPT] [-m MOST] [-n REQUESTS] [-p PAUSE] [-s SCRIPT] [-x]
  *       SOCKET|ADDR:PORT CLIENTS MS
  *
  * CLIENTS clients ask without a pause, each time over a connection of its
  * own. KEPT further ones keep theirs, and pause PAUSE ms (300) between two
- * requests. A request sleeps MS in the worker. The bodies are sent in records
- * of any size; every fifth of up to 64 KB in small ones, with 2 ms between.
+ * requests. A request sleeps MS in the worker. The bodies are of at most MOST
+ * bytes (2 MB); they are sent in records of any size; every fifth of up to 64 KB in small ones, with 2 ms between.
  *
  * It ends on SIGINT, with -x also when there is nobody to connect to: then
  * each client ends. With -n "enough" is printed after so many requests, and
@@ -69,6 +69,7 @@ static volatile sig_atomic_t over;
 static atomic_ulong fates[NFATES], asked, closed_idle, busy, last, gap, told;
 static unsigned long enough;
 static unsigned int pause_ms = 300;
+static size_t body_most = BODY_MAX;
 static bool ends_refused;
 static int nclients;
 
@@ -145,6 +146,8 @@ put_request(struct client *c, const char *token, uint64_t seed)
 	size_t n = 0;
 
 	c->body = draw_size(c);
+	if (c->body > body_most)
+		c->body = body_most;
 	c->nout = c->nsent = c->nin = c->seen = 0;
 	put_record(c, 1, 8);
 	memcpy(c->out + c->nout, (const unsigned char[]){ 0, 1, c->keeps, 0,
@@ -455,8 +458,8 @@ print_all(uint64_t began)
 static int
 usage(void)
 {
-	fprintf(stderr, "usage: post [-k KEPT] [-n REQUESTS] [-p PAUSE] "
-	    "[-s SCRIPT] [-x] SOCKET|ADDR:PORT CLIENTS MS\n");
+	fprintf(stderr, "usage: post [-k KEPT] [-m MOST] [-n REQUESTS] "
+	    "[-p PAUSE] [-s SCRIPT] [-x] SOCKET|ADDR:PORT CLIENTS MS\n");
 	return 64;
 }
 
@@ -465,9 +468,11 @@ options(int argc, char *argv[], int *kept)
 {
 	int o;
 
-	while ((o = getopt(argc, argv, "k:n:p:s:x")) != -1) {
+	while ((o = getopt(argc, argv, "k:m:n:p:s:x")) != -1) {
 		if (o == 'k')
 			*kept = atoi(optarg);
+		else if (o == 'm')
+			body_most = strtoul(optarg, NULL, 10);
 		else if (o == 'n')
 			enough = strtoul(optarg, NULL, 10);
 		else if (o == 'p')
@@ -484,7 +489,7 @@ options(int argc, char *argv[], int *kept)
 		return -1;
 	nclients = atoi(argv[optind + 1]);
 	ms = (unsigned int)atoi(argv[optind + 2]);
-	return nclients < 0 || *kept < 0 || nclients + *kept < 1 ||
+	return body_most > BODY_MAX || nclients < 0 || *kept < 0 || nclients + *kept < 1 ||
 	    nclients + *kept > CLIENTS_MAX ? -1 : 0;
 }
 
