@@ -216,6 +216,11 @@ class Run:
         return not (load.enough() and self.times >= times) and \
             not self.late()
 
+    @staticmethod
+    def ready():
+        return sum(w["state"] == "ready"
+                   for w in ctl.figures(NAME)["worker"])
+
     def counted(self):
         """Lost and killed, as the pool has it."""
         count = ctl.figures(NAME)["count"]
@@ -242,8 +247,9 @@ class Run:
                 for n in (1, all_of_them):
                     said = ctl.ask(ctl.pool(NAME) + "/control", f"scale {n}")
                     assert said[-1] == "end", (said, self.said(s))
-                    h.wait_for(lambda n=n: len(s.workers()) == n,
-                               2 * STOP_TIMEOUT, s.log)
+                    h.wait_for(lambda n=n: self.ready() == n ==
+                               len(s.workers()), 2 * STOP_TIMEOUT, s.log)
+                    h.pass_time(0.1)    # in which all of them serve
                 self.times += 1
             self.end_of(load)
         assert self.times >= 5, self.said(s)

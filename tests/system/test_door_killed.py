@@ -4,6 +4,7 @@ left stopped or traced, and the next start serves."""
 
 import signal
 import subprocess
+import time
 
 import harness as h
 from test_endurance import Attached
@@ -53,8 +54,9 @@ class Dying:
 
     def steps(self):
         """How many it takes until all workers have been replaced."""
-        steps = 0
+        steps, until = 0, time.monotonic() + 60
         while steps % 8 or not self.all_gone():
+            assert time.monotonic() < until, "the reload does not end"
             assert self.tracer.step()
             steps += 1
         return steps
