@@ -10,7 +10,8 @@
  * CLIENTS clients ask without a pause, each time over a connection of its
  * own. KEPT further ones keep theirs, and pause PAUSE ms (300) between two
  * requests. A request sleeps MS in the worker. The bodies are of at most MOST
- * bytes (2 MB); they are sent in records of any size; every fifth of up to 64 KB in small ones, with 2 ms between.
+ * bytes (2 MB); they are sent in records of any size; every fifth of up to
+ * 64 KB in small ones, with 2 ms between.
  *
  * It ends on SIGINT, with -x also when there is nobody to connect to: then
  * each client ends. With -n "enough" is printed after so many requests, and
@@ -66,7 +67,8 @@ struct client {
 static const char *const names[NFATES] = { "answered", "refused", "connect",
     "reset", "eof", "short", "wrong", "late", "stale" };
 static volatile sig_atomic_t over;
-static atomic_ulong fates[NFATES], asked, closed_idle, busy, last, gap, told;
+static atomic_ulong fates[NFATES], asked, closed_idle, busy, lives, last, gap,
+    told;
 static unsigned long enough;
 static unsigned int pause_ms = 300;
 static size_t body_most = BODY_MAX;
@@ -420,6 +422,7 @@ static void *
 client(void *arg)
 {
 	struct client *c = arg;
+	uint64_t began = now();
 	unsigned long i;
 	unsigned int left;
 
@@ -430,6 +433,8 @@ client(void *arg)
 	}
 	if (c->fd != -1)
 		close(c->fd);
+	if (!c->keeps)
+		atomic_fetch_add(&lives, now() - began);
 	return NULL;
 }
 
@@ -440,7 +445,7 @@ end(int signo)
 }
 
 static void
-print_all(uint64_t began)
+print_all(void)
 {
 	unsigned long sent = 0;
 	int f;
@@ -451,15 +456,15 @@ print_all(uint64_t began)
 	for (f = 0; f < NFATES; f++)
 		printf(" %s %lu", names[f], fates[f]);
 	printf(" closed %lu busy %lu gap_us %lu\n", closed_idle,
-	    busy / (unsigned long)(nclients > 0 ? nclients : 1) * 100 /
-	    (unsigned long)(now() - began), gap);
+	    lives > 0 ? busy * 100 / lives : 0, gap);
 }
 
 static int
 usage(void)
 {
 	fprintf(stderr, "usage: post [-k KEPT] [-m MOST] [-n REQUESTS] "
-	    "[-p PAUSE] [-s SCRIPT] [-x] SOCKET|ADDR:PORT CLIENTS MS\n");
+	    "[-p PAUSE] [-s SCRIPT] [-x] SOCKET|ADDR:PORT CLIENTS "
+	    "MS\n");
 	return 64;
 }
 
@@ -489,8 +494,8 @@ options(int argc, char *argv[], int *kept)
 		return -1;
 	nclients = atoi(argv[optind + 1]);
 	ms = (unsigned int)atoi(argv[optind + 2]);
-	return body_most > BODY_MAX || nclients < 0 || *kept < 0 || nclients + *kept < 1 ||
-	    nclients + *kept > CLIENTS_MAX ? -1 : 0;
+	return body_most > BODY_MAX || nclients < 0 || *kept < 0 ||
+	    nclients + *kept < 1 || nclients + *kept > CLIENTS_MAX ? -1 : 0;
 }
 
 int
@@ -525,6 +530,6 @@ main(int argc, char *argv[])
 	pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
 	for (i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
-	print_all(began);
+	print_all();
 	return 0;
 }

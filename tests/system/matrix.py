@@ -109,8 +109,9 @@ class Load:
     def __init__(self, address, script="", clients=CLIENTS, kept=0, enough=0,
                  till_refused=False, ms=MS, most=2 << 20):
         argv = [h.app("post"), "-k", str(kept), "-p", str(PAUSE), "-m",
-                str(most), "-n", str(enough), "-s", script, *(["-x"] if till_refused else []),
-                address, str(clients), str(ms)]
+                str(most), "-n", str(enough), "-s", script,
+                *(["-x"] if till_refused else []), address, str(clients),
+                str(ms)]
         self.out, self.err = (tempfile.TemporaryFile() for _ in range(2))
         self.popen = subprocess.Popen(argv, stdout=self.out, stderr=self.err)
 
