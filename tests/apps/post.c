@@ -531,5 +531,6 @@ main(int argc, char *argv[])
 	for (i = 0; i < n; i++)
 		pthread_join(threads[i], NULL);
 	print_all();
+	free(clients);
 	return 0;
 }

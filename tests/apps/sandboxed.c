@@ -191,7 +191,7 @@ parses(int acceptor, int leader)
 	for (;;) {
 		memset(query, 0, sizeof(query));
 		left = 0;
-		whole = parse(acceptor, query, sizeof(query)) == 0;
+		whole = parse(acceptor, query, sizeof(query)) == 0 ? 1 : 0;
 		tell(leader, &whole, 1);
 		if (whole) {
 			tell(leader, query, sizeof(query));
