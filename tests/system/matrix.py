@@ -286,10 +286,12 @@ class Run:
                     os.path.exists(f"{self.place}/sock"):
                 os.unlink(f"{self.place}/sock")
             self.check(s)
+        assert self.found["sent"] >= self.requests, self.said(s)
 
     def finish(self, s):
         assert self.found["refused"] == 0, self.said(s)
         self.check(s)
+        assert self.found["sent"] >= self.requests, self.said(s)
         assert self.counted() == 0, self.said(s)
         assert s.stop(deadline=STOP_TIMEOUT) == 0, self.said(s)
         assert not killed(s), self.said(s)
