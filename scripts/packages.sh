@@ -16,7 +16,8 @@ packages_test='bmake binutils libcmocka-dev python3 python3-pytest nginx-light
 
 # The web servers and applications that the system tests put around a pool.
 packages_real='apache2-bin caddy haproxy cgi-mapserver fcgiwrap golang-go
-    libplack-perl lua-wsapi-fcgi node-fastcgi nodejs ruby-fcgi'
+    libanyevent-fcgi-perl libev-perl libfcgi-procmanager-perl libplack-perl
+    lua-wsapi-fcgi node-fastcgi nodejs ruby-fcgi uwsgi-plugin-python3'
 
 # packages_install NAME...: installs what of it is missing, and says what.
 # Fails, naming them, when this user may not.

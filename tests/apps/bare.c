@@ -4,7 +4,8 @@
  * connection. Whoever ends it blindly loses what it serves.
  *
  * QUERY_STRING is "TOKEN", "TOKEN MS" to sleep so long, or "TOKEN MS SIZE".
- * The answer's body is TOKEN, a space, the pid, a newline and SIZE times "x".
+ * The answer's body is TOKEN, a space, the pid, a newline, SIZE times "x", and
+ * what was posted.
  *
  *   bare [KB] [socket] [max N]
  *
@@ -25,6 +26,9 @@
 #define PARAMS		4
 #define STDIN		5
 #define STDOUT		6
+
+static unsigned char posted[4 << 20];
+static size_t nposted;
 
 static int
 take(int fd, void *to, size_t len)
@@ -79,6 +83,20 @@ find_query(const unsigned char *p, size_t len, char *query, size_t size)
 	}
 }
 
+/* What was posted, in records of the greatest size. */
+static int
+give_posted(int fd)
+{
+	size_t done, n;
+
+	for (done = 0; done < nposted; done += n) {
+		n = nposted - done < 65535 ? nposted - done : 65535;
+		if (give(fd, STDOUT, posted + done, n) == -1)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 answer(int fd, const char *query)
 {
@@ -101,7 +119,7 @@ answer(int fd, const char *query)
 		size = (unsigned int)(sizeof(body) - n);
 	memset(body + n, 'x', size);
 	if (give(fd, STDOUT, body, n + size) == -1 ||
-	    give(fd, STDOUT, "", 0) == -1)
+	    give_posted(fd) == -1 || give(fd, STDOUT, "", 0) == -1)
 		return -1;
 	return give(fd, END, end, sizeof(end));
 }
@@ -114,6 +132,7 @@ serve(int fd)
 	char query[256] = "";
 	size_t len, have = 0;
 
+	nposted = 0;
 	while (take(fd, h, sizeof(h)) == 0) {
 		len = (size_t)h[4] << 8 | h[5];
 		if (take(fd, body, len + h[6]) == -1)
@@ -121,6 +140,10 @@ serve(int fd)
 		if (h[1] == PARAMS && have + len <= sizeof(params)) {
 			memcpy(params + have, body, len);
 			have += len;
+		}
+		if (h[1] == STDIN && nposted + len <= sizeof(posted)) {
+			memcpy(posted + nposted, body, len);
+			nposted += len;
 		}
 		if (h[1] == STDIN && len == 0) {
 			find_query(params, have, query, sizeof(query));

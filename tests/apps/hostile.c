@@ -31,6 +31,11 @@
  *                  the first task (f), the others (o) or all (fo); x: they
  *                  are stopped once more at their exit; k: it keeps their
  *                  output open
+ *   traceme        asks its parent to trace it; it is stopped by each signal
+ *   dup            accepts on a duplicate of the listen socket from now on
+ *   uring          accepts by io_uring from now on
+ *   sulk           accepts nobody any more
+ *   forks=MS       a child forks children that end at once, for so long
  *   leave          exits 0
  *   wait=MS        sleeps in epoll_wait and in recv with a timeout by turns;
  *                  its result is how often one of them was interrupted
@@ -43,16 +48,21 @@
  * by a child of its own.
  */
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+
+#include <linux/io_uring.h>
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -65,6 +75,7 @@
 #include <fcgiapp.h>
 
 static pid_t supervisor;
+static int listener;		/* where it accepts */
 
 static int
 result(int r)
@@ -334,6 +345,85 @@ plant_tree(int n)
 	return 0;
 }
 
+/* One ring, of one entry. */
+static struct {
+	int		 fd;
+	unsigned int	*sq_tail, *sq_array, *cq_head, *cq_tail;
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+} ring = { .fd = -1 };
+
+static void *
+ring_map(size_t size, off_t what)
+{
+	return mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_POPULATE, ring.fd, what);
+}
+
+static int
+ring_open(void)
+{
+	struct io_uring_params p = { 0 };
+	char *sq, *cq;
+
+	if ((ring.fd = (int)syscall(SYS_io_uring_setup, 1, &p)) == -1)
+		return errno;
+	sq = ring_map(p.sq_off.array + p.sq_entries * sizeof(unsigned int),
+	    IORING_OFF_SQ_RING);
+	cq = ring_map(p.cq_off.cqes + p.cq_entries * sizeof(*ring.cqe),
+	    IORING_OFF_CQ_RING);
+	ring.sqe = ring_map(sizeof(*ring.sqe), IORING_OFF_SQES);
+	if (sq == MAP_FAILED || cq == MAP_FAILED || ring.sqe == MAP_FAILED)
+		return errno;
+	ring.sq_tail = (unsigned int *)(void *)(sq + p.sq_off.tail);
+	ring.sq_array = (unsigned int *)(void *)(sq + p.sq_off.array);
+	ring.cq_head = (unsigned int *)(void *)(cq + p.cq_off.head);
+	ring.cq_tail = (unsigned int *)(void *)(cq + p.cq_off.tail);
+	ring.cqe = (struct io_uring_cqe *)(void *)(cq + p.cq_off.cqes);
+	return 0;
+}
+
+/* A connection by way of the ring, or -1. */
+static int
+ring_accept(void)
+{
+	unsigned int head = *ring.cq_head;
+
+	memset(ring.sqe, 0, sizeof(*ring.sqe));
+	ring.sqe->opcode = IORING_OP_ACCEPT;
+	ring.sqe->fd = listener;
+	ring.sq_array[0] = 0;
+	__atomic_fetch_add(ring.sq_tail, 1, __ATOMIC_RELEASE);
+	syscall(SYS_io_uring_enter, ring.fd, 1, 0, 0, NULL, 0);
+	while (__atomic_load_n(ring.cq_tail, __ATOMIC_ACQUIRE) == head)
+		syscall(SYS_io_uring_enter, ring.fd, 0, 1,
+		    IORING_ENTER_GETEVENTS, NULL, 0);
+	/* Of two completions, which are all there can be. */
+	head = ring.cqe[head & 1].res < 0 ? UINT_MAX :
+	    (unsigned int)ring.cqe[head & 1].res;
+	__atomic_fetch_add(ring.cq_head, 1, __ATOMIC_RELEASE);
+	return (int)head;
+}
+
+static int
+fork_on(int ms)
+{
+	switch (fork()) {
+	case -1:
+		return errno;
+	case 0:
+		close(0);
+		signal(SIGCHLD, SIG_IGN);
+		for (; ms > 0; ms--) {
+			if (fork() == 0)
+				_exit(0);
+			usleep(1000);
+		}
+		_exit(0);
+	}
+	return 0;
+}
+
 static int
 wait_in_turns(int ms)
 {
@@ -402,6 +492,16 @@ act(const char *cmd, const char *val)
 		return plant_tree(n);
 	if (strcmp(cmd, "trace") == 0)
 		return trace(val);
+	if (strcmp(cmd, "traceme") == 0)
+		return result((int)ptrace(PTRACE_TRACEME, 0, NULL, NULL));
+	if (strcmp(cmd, "dup") == 0)
+		return (listener = dup(0)) == -1 ? errno : 0;
+	if (strcmp(cmd, "uring") == 0)
+		return ring_open();
+	if (strcmp(cmd, "sulk") == 0)
+		idle(NULL);
+	if (strcmp(cmd, "forks") == 0)
+		return fork_on(n);
 	if (strcmp(cmd, "leave") == 0)
 		exit(0);
 	if (strcmp(cmd, "wait") == 0)
@@ -414,7 +514,7 @@ static int
 comes_late(const char *cmd)
 {
 	static const char *const late[] = { "siblings", "parent", "group",
-	    "all", "shut", "flood", "stop", "leave" };
+	    "all", "shut", "flood", "stop", "leave", "sulk" };
 	size_t i;
 
 	for (i = 0; i < sizeof(late) / sizeof(late[0]); i++) {
@@ -467,7 +567,16 @@ serve(void *arg)
 	char early[512], later[512];
 
 	FCGX_InitRequest(&r, 0, 0);
-	while (FCGX_Accept_r(&r) == 0) {
+	for (;;) {
+		r.listen_sock = listener;
+		/* It accepts only where it has no connection kept open. */
+		if (ring.fd != -1) {
+			if ((r.ipcFd = ring_accept()) == -1)
+				continue;
+			r.keepConnection = 1;
+		}
+		if (FCGX_Accept_r(&r) != 0)
+			break;
 		query = FCGX_GetParam("QUERY_STRING", r.envp);
 		snprintf(early, sizeof(early), "%s", query ? query : "");
 		memcpy(later, early, sizeof(later));

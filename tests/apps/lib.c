@@ -10,13 +10,31 @@
 
 static pthread_mutex_t accepting = PTHREAD_MUTEX_INITIALIZER;
 
+/* What was posted, from now on the caller's to free. */
+static char *
+posted(FCGX_Request *r, int *n)
+{
+	const char *length = FCGX_GetParam("CONTENT_LENGTH", r->envp);
+	int want = length != NULL ? atoi(length) : 0;
+	char *body = malloc((size_t)want + 1);
+
+	*n = body != NULL ? FCGX_GetStr(body, want, r->in) : 0;
+	/* It closes a kept connection that was not read to its end. */
+	while (FCGX_GetChar(r->in) != EOF)
+		continue;
+	return body;
+}
+
 static void
 answer(FCGX_Request *r)
 {
 	const char *query = FCGX_GetParam("QUERY_STRING", r->envp);
 	char token[128] = "";
 	unsigned int ms = 0, size = 0;
+	char *body;
+	int n;
 
+	body = posted(r, &n);
 	if (query != NULL)
 		sscanf(query, "%127s %u %u", token, &ms, &size);
 	if (ms > 0)
@@ -25,6 +43,8 @@ answer(FCGX_Request *r)
 	    "\r\n\r\n%s %d\n", token, (int)getpid());
 	while (size-- > 0)
 		FCGX_PutChar('x', r->out);
+	FCGX_PutStr(body, n, r->out);
+	free(body);
 }
 
 static void *

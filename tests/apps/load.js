@@ -9,9 +9,13 @@ fcgi.createServer((req, res) => {
 	const query = req.cgiParams.QUERY_STRING || '';
 	const [token, ms, size] = query.split(' ');
 
-	setTimeout(() => {
+	const body = [];
+
+	req.on('data', (chunk) => body.push(chunk));
+	req.on('end', () => setTimeout(() => {
 		res.writeHead(200, { 'Content-Type': 'text/plain' });
-		res.end(`${token} ${process.pid}\n` +
+		res.write(`${token} ${process.pid}\n` +
 		    'x'.repeat(Number(size) || 0));
-	}, Number(ms) || 0);
+		res.end(Buffer.concat(body));
+	}, Number(ms) || 0));
 }).listen({ fd: 0 });

@@ -73,6 +73,9 @@ class Job:
         return env
 
     def argv(self, pool):
+        if "program" in self.options:
+            name, *more = self.options["program"]
+            return [f"{pool.place}/{name}", *more]
         return [find("php-cgi")] if self.php else [f"{pool.place}/worker"]
 
 
@@ -248,7 +251,8 @@ class Pool:
         self.sock = f"{self.place}/sock"
         self.accepts = f"{self.place}/accepts"
         self.script = f"{self.place}/load.php" if job.php else ""
-        self.counted = not job.php and manager != "null"
+        self.counted = not job.php and manager != "null" and \
+            "program" not in job.options
         try:
             self._start()
         except BaseException:
@@ -257,7 +261,9 @@ class Pool:
 
     def _start(self):
         job = self.job
-        for source in (f"{APPS}/worker", f"{TOP}/tests/apps/php/load.php"):
+        for source in (f"{APPS}/worker", f"{TOP}/tests/apps/php/load.php",
+                       *(f"{APPS}/{name}" for name in
+                         job.options.get("program", ())[:1])):
             shutil.copy(source, self.place)
             os.chmod(f"{self.place}/{os.path.basename(source)}", 0o755)
         with open(self.accepts, "wb") as f:

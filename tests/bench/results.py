@@ -3,6 +3,8 @@
 
 import statistics
 
+import door
+
 FORMAT = 1
 
 
@@ -207,6 +209,7 @@ BARS = [
        "php-fpm static", "at least 1.00",
        bar_ratio(f"recycle-php-{n}", "rps", "spawnd -C 4", "php-fpm static",
                  least=1.0)) for n in (1, 10, 50)],
+    *door.BARS,
 ]
 
 

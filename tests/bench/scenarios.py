@@ -16,6 +16,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+import door
 import managers
 from managers import Job, Later, Pool, children, cpu_ns
 
@@ -577,6 +578,23 @@ SCENARIOS = [
                  "php-fpm, timeout 10", "php-fpm, timeout 0")
              } | {"spawnd -F 4, PHP": 3},
              quick=["spawnd", "php-fpm, timeout 10"]),
+    Scenario("door-reload", "Reload of a saturated pool",
+             "Twice as many clients as requests can be served at a time, 20 "
+             "ms each; until nobody of before is there.", door.saturated,
+             door.RELOADS, 3, door.RELOAD,
+             quick=["libfcgi, 4", "no signal known, 4", "php-fpm, 16"]),
+    Scenario("door-exec", "64 workers, started by a parent that does nothing "
+             "else", "Until all of them accept.", door.execs, door.EXECS, 3,
+             {"ms": ("ms", "lower")}, quick=[]),
+    Scenario("door-idle", "Reload of 64 idle workers", "No requests.",
+             door.idle, door.IDLES, 3, door.IDLE, quick=["libfcgi, 64"]),
+    Scenario("door-kept", "Reload with kept connections",
+             "4 workers, 4 connections that are kept, a request every 0.3 s.",
+             door.kept, door.KEEPING, 3, door.KEPT, quick=["libfcgi"]),
+    Scenario("door-stop", "Stop under load",
+             "TERM to the end: 4 workers of 8 threads each and 64 clients; 4 "
+             "workers and 4 connections that are kept.", door.stop,
+             door.STOPS, 3, door.STOP, quick=["threads, 4 of 8"]),
     Scenario("burst", "A burst: 64 connections of 50 ms at once, 2 to 32 "
              "workers",
              "Of the 64 answers the median and the last: 32 workers that are "

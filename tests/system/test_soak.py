@@ -7,8 +7,13 @@ tests of its area."""
 import pytest
 
 import harness as h
+import matrix
+import sites
+import test_door_killed
 import test_endurance
+import test_matrix_web as web
 from test_retire import PROGRAMS, Load, reload, start
+from test_webservers import PATHS, pools    # noqa: F401, a fixture
 
 
 @h.soak
@@ -39,3 +44,29 @@ def test_reloads_under_load_lose_nothing(spawnd, place, name):
     result = load.result()
     assert result["sent"] == result["answered"], (result, s.log()[-3000:])
     assert s.stop() == 0
+
+
+@h.soak
+@pytest.mark.parametrize("cell", matrix.cells(), ids=matrix.name)
+def test_nothing_is_lost(spawnd, place, cell):
+    """With 1,000 rounds, 20,000 requests each: it takes hours."""
+    matrix.run(spawnd, place, cell, 20 * h.SOAK)
+
+
+@h.soak
+@pytest.mark.parametrize("app", PATHS)
+@pytest.mark.parametrize("server", sites.SERVERS, **web.by_program)
+def test_nothing_is_lost_behind(pools, server, app):    # noqa: F811
+    web.behind(pools, server, app, 5 * h.SOAK)
+
+
+@h.soak
+@pytest.mark.parametrize("app", PATHS)
+@pytest.mark.parametrize("server", sites.KEEPERS, **web.by_program)
+def test_little_is_lost_behind_keeping(pools, server, app):     # noqa: F811
+    web.behind_keeping(pools, server, app, 5 * h.SOAK)
+
+
+@h.soak
+def test_supervisor_killed_at_any_step_of_a_reload(spawnd, place):
+    test_door_killed.killed_at_steps(spawnd, place, max(1, h.SOAK // 5))
