@@ -582,6 +582,8 @@ main(void)
 		cmocka_unit_test(one_that_reads_a_request_is_never_told),
 		cmocka_unit_test(
 		    constant_use_of_one_connection_is_told_after_a_second),
+		cmocka_unit_test(
+		    constant_load_is_never_told_if_it_does_not_catch),
 		cmocka_unit_test(an_unknown_one_that_catches_is_told),
 		cmocka_unit_test(
 		    an_unknown_one_with_threads_is_told_after_a_second_of_that),
