@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /* The door of a real process, see observe/door_linux.c. */
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
 #include <netinet/in.h>
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -20,6 +28,7 @@
 #include "base/units.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/skip.h"
 #include "unit.h"
 
 #define PATIENCE	(10 * USEC)
@@ -27,6 +36,9 @@
 
 static struct sockaddr_in address;
 static pid_t child;
+static int ended;			/* its si_status, or -1: it lives */
+static int wakes[2];			/* a pipe to it */
+static volatile pid_t *grandchild;	/* shared with it */
 
 static void *
 short_thread(void *arg)
@@ -61,9 +73,80 @@ serves(void)
 	_exit(2);
 }
 
+/* Ends with 0 if it is woken, and by nothing else. */
+static void
+waits_in_epoll(void)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+	int fd = epoll_create1(0);
+
+	if (epoll_ctl(fd, EPOLL_CTL_ADD, wakes[0], &e) == -1)
+		_exit(3);
+	_exit(epoll_wait(fd, &e, 1, -1) == 1 ? 0 : 4);
+}
+
+/* Its poll(2) must not go on by restart_syscall(2). */
+static void
+waits_in_filtered_poll(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+		    offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_restart_syscall, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = 4, .filter = filter };
+	struct pollfd p = { .fd = wakes[0], .events = POLLIN };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == -1)
+		_exit(3);
+	_exit(poll(&p, 1, 60000) == 1 ? 0 : 4);
+}
+
+static void
+pass_on(int signo)
+{
+	kill(*grandchild, signo);
+}
+
+/* Serves nobody itself, and passes TERM on. */
+static void
+leads(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		serves();
+	*grandchild = pid;
+	signal(SIGTERM, pass_on);
+	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+		continue;
+	_exit(0);
+}
+
+/* Answers each byte of one connection; the end of an answer comes last. */
+static void
+keeps(void)
+{
+	static const char answer[] = "1234567890"
+	    "\1\3\0\1\0\10\0\0" "\0\0\0\0\0\0\0";	/* and a NUL */
+	int fd = accept(STDIN_FILENO, NULL, NULL);
+	char c;
+
+	while (read(fd, &c, 1) == 1) {
+		if (write(fd, answer, sizeof(answer)) != sizeof(answer))
+			_exit(3);
+	}
+	_exit(4);
+}
+
 static void
 begin(void (*work)(void))
 {
+	ended = -1;
+	assert_int_equal(pipe(wakes), 0);
 	assert_true((child = fork()) != -1);
 	if (child == 0) {
 		alarm(60);
@@ -86,6 +169,9 @@ reap(uint64_t usec)
 		    WNOHANG) == -1)
 			return;		/* there is no child any more */
 		status = info.si_status;
+		if (info.si_pid == child && info.si_code != CLD_STOPPED &&
+		    info.si_code != CLD_TRAPPED)
+			ended = status;
 		if (info.si_pid == 0)
 			usleep(50);
 		else
@@ -124,8 +210,21 @@ static void
 finish(void)
 {
 	kill(child, SIGKILL);
-	while (waitpid(child, NULL, 0) == -1)
+	while (waitpid(child, NULL, 0) == -1 && errno == EINTR)
 		continue;
+	close(wakes[0]);
+	close(wakes[1]);
+}
+
+/* Is it in that call by now? */
+static bool
+sleeps_in(int kind)
+{
+	char path[32], buf[256];
+
+	snprintf(path, sizeof(path), "%d/syscall", (int)child);
+	return proc_read(path, buf, sizeof(buf)) > 0 &&
+	    (int)parse_call(buf).kind == kind;
 }
 
 static bool
@@ -196,12 +295,152 @@ nobody_comes_in_until_it_is_opened(void **arg)
 	reap(20000);
 	assert_false(is_answered(second, 0));
 	door_open(child);
-	/* Its accept(2) has failed with EINTR: this program ends by that. */
-	do
+	while (!is_answered(second, 0) && loop_now() < end)
 		reap(200);
-	while (kill(child, 0) == 0 && loop_now() < end);
+	assert_true(is_answered(second, 0));
 	close(first);
 	close(second);
+	finish();
+}
+
+static void
+is_not_disturbed(void (*work)(void), int kind)
+{
+	uint64_t end = loop_now() + PATIENCE;
+
+	if (!skip_restarts())
+		skip();
+	begin(work);
+	while (!sleeps_in(kind) && loop_now() < end)
+		reap(200);
+	close_door();
+	reap(5000);
+	assert_int_equal(ended, -1);
+	assert_int_equal(write(wakes[1], "x", 1), 1);
+	while (ended == -1 && loop_now() < end)
+		reap(200);
+	assert_int_equal(ended, 0);
+	finish();
+}
+
+static void
+an_interrupted_epoll_begins_anew(void **arg)
+{
+	(void)arg;
+	is_not_disturbed(waits_in_epoll, CALL_EPOLL);
+}
+
+static void
+a_filter_need_not_know_of_restarts(void **arg)
+{
+	(void)arg;
+	is_not_disturbed(waits_in_filtered_poll, CALL_POLL);
+}
+
+/* The first process is told; what it tells others these meet at the door. */
+static void
+a_tree_is_kept_and_told_as_one(void **arg)
+{
+	uint64_t end = loop_now() + PATIENCE;
+	int first, second;
+
+	(void)arg;
+	*grandchild = 0;
+	begin(leads);
+	first = client();
+	assert_true(is_answered(first, 10000));
+	while (*grandchild == 0 && loop_now() < end)
+		usleep(100);
+	close_door();
+	second = client();
+	while (door_came() != child && loop_now() < end)
+		reap(200);
+	assert_true(door_is_closed(*grandchild));
+	door_tell(child, SIGTERM);
+	while (ended == -1 && loop_now() < end) {
+		reap(200);
+		(void)door_check(child);
+	}
+	assert_int_equal(ended, 0);
+	assert_int_equal(kill(*grandchild, 0), -1);
+	assert_false(is_answered(second, 0));
+	close(accept(STDIN_FILENO, NULL, NULL));
+	close(first);
+	close(second);
+	finish();
+}
+
+static enum holds
+holds(struct probe_state *s)
+{
+	struct activity x;
+
+	observe_tree(child, 60 * USEC, loop_now(), s, &x);
+	return x.holds;
+}
+
+/* Known from the calls that were seen, and not from a pause. */
+static void
+an_answered_connection_is_quiet(void **arg)
+{
+	struct probe_state s = { .cpu = 0 };
+	uint64_t end = loop_now() + PATIENCE;
+	int fd;
+
+	(void)arg;
+	begin(keeps);
+	fd = client();
+	while (!sleeps_in(CALL_READ) && loop_now() < end)
+		reap(200);
+	close_door();
+	assert_int_equal(holds(&s), HOLDS_BUSY);
+	assert_int_equal(write(fd, "x", 1), 1);
+	while (door_came() != child && loop_now() < end)
+		reap(200);
+	assert_int_equal(holds(&s), HOLDS_QUIET);
+	/* The next request is there already. */
+	assert_int_equal(write(fd, "x", 1), 1);
+	assert_int_equal(holds(&s), HOLDS_BUSY);
+	door_go_on(child);
+	while (door_came() != child && loop_now() < end)
+		reap(200);
+	assert_int_equal(holds(&s), HOLDS_QUIET);
+	door_tell(child, SIGTERM);
+	while (ended == -1 && loop_now() < end)
+		reap(200);
+	assert_int_equal(ended, SIGTERM);
+	close(fd);
+	finish();
+}
+
+/* Nobody can connect any more after this one. */
+static void
+nobody_hears_that_the_socket_is_shut(void **arg)
+{
+	uint64_t end = loop_now() + PATIENCE;
+	int fd;
+
+	(void)arg;
+	begin(serves);
+	assert_int_equal(door_close(child, true) == DOOR_REFUSED, 0);
+	reap(2000);
+	fd = client();
+	while (!is_answered(fd, 0) && loop_now() < end)
+		reap(200);
+	assert_true(is_answered(fd, 0));
+	while (door_check(child) != DOOR_CLOSED && loop_now() < end)
+		reap(200);
+	assert_int_equal(shutdown(STDIN_FILENO, SHUT_RD), 0);
+	while (!door_is_held(child) && ended == -1 && loop_now() < end)
+		reap(200);
+	assert_true(door_is_held(child));
+	assert_int_equal(ended, -1);
+	door_tell(child, SIGTERM);
+	while (ended == -1 && loop_now() < end)
+		reap(200);
+	assert_int_equal(ended, SIGTERM);
+	close(fd);
+	finish();
 }
 
 int
@@ -210,19 +449,28 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_open_door_keeps_no_thread),
 		cmocka_unit_test(nobody_comes_in_until_it_is_opened),
+		cmocka_unit_test(an_interrupted_epoll_begins_anew),
+		cmocka_unit_test(a_filter_need_not_know_of_restarts),
+		cmocka_unit_test(a_tree_is_kept_and_told_as_one),
+		cmocka_unit_test(an_answered_connection_is_quiet),
+		cmocka_unit_test(nobody_hears_that_the_socket_is_shut),
 	};
 	socklen_t len = sizeof(address);
-	bool detached;
+	struct guarantees g;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
+	grandchild = mmap(NULL, sizeof(*grandchild), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if ((void *)grandchild == MAP_FAILED)
+		return 1;
 	address.sin_family = AF_INET;
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (bind(fd, (struct sockaddr *)&address, len) == -1 ||
 	    listen(fd, 8) == -1 || getsockname(fd,
 	    (struct sockaddr *)&address, &len) == -1 ||
-	    dup2(fd, STDIN_FILENO) == -1 || proc_open(&detached) == -1 ||
-	    diag_open(STDIN_FILENO) == -1)
+	    dup2(fd, STDIN_FILENO) == -1)
 		return 1;
 	close(fd);
+	observe_init(&g);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
