@@ -16,15 +16,19 @@
 #include "pool/pool.h"
 #include "pool/slot.h"
 
-/* When to look again: at once for a short request, more rarely for a long. */
+/*
+ * When to look again: at once for a short request, more rarely for a long. A
+ * closed door tells by itself of nearly all that happens.
+ */
 static void
 door_look_later(struct pool *p, struct slot *s, uint64_t now)
 {
 	uint64_t since = s->term_sent ? s->told : s->closed;
 	uint64_t pause = POOL_DOOR_FIRST + (now - since) / 8;
 
-	slot_deadline(p, s, min64(slot_later(now, min64(pause,
-	    POOL_DOOR_LAST)), s->end_by));
+	pause = min64(pause, s->is_closed && !s->term_sent ?
+	    POOL_ACTIVITY_LAST : POOL_DOOR_LAST);
+	slot_deadline(p, s, min64(slot_later(now, pause), s->end_by));
 }
 
 /* In a stop, what waits is to be served. */
