@@ -106,13 +106,14 @@ look_at_hidden(uint64_t now, struct probe_state *s, struct activity *x)
 	x->reads = true;
 }
 
-/* Has the process no live task any more? Keeps errno. */
+/* Is the process gone, or has it no live task any more? Keeps errno. */
 static bool
 is_ending(pid_t pid)
 {
 	int error = errno;
 	struct view v;
-	bool ending = proc_view(pid, diag_listener(), false, &v) == 0 && v.tasks == 0;
+	bool ending = proc_view(pid, diag_listener(), false, &v) == 0 ?
+	    v.tasks == 0 : errno == ENOENT || errno == ESRCH;
 
 	errno = error;
 	return ending;

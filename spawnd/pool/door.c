@@ -46,6 +46,7 @@ door_begin(struct pool *p, struct slot *s, uint64_t now)
 		return false;
 	s->closed = now;
 	s->is_closed = false;
+	s->unknown = 0;
 	push_close(p, s);
 	slot_enter(p, s, SLOT_DOOR, NEVER);
 	door_look_later(p, s, now);
@@ -106,11 +107,18 @@ door_tree(struct pool *p, struct slot *s, const struct pool_event *ev,
 	const struct activity *x = &ev->activity;
 
 	s->busy = x->holds == HOLDS_BUSY || x->holds == HOLDS_UNKNOWN;
+	if (x->holds != HOLDS_UNKNOWN)
+		s->unknown = 0;
 	s->idle_looks = retire_is_idle_orphan(s, x) ? s->idle_looks + 1 : 0;
 	if (x->holds == HOLDS_BUSY) {
 		s->connection = x->connection;
 		s->age = x->age;
 	} else if (x->holds == HOLDS_UNKNOWN) {
+		/* For a moment that may be a process that comes or goes. */
+		if (s->unknown == 0)
+			s->unknown = now;
+		if (now - s->unknown < POOL_BUSY_LONG)
+			return;
 		s->no_door = true;
 		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
 	} else if (!s->term_sent) {

@@ -140,6 +140,26 @@ one_that_does_not_close_is_looked_at(void **arg)
 	bed_free(b);
 }
 
+/* What cannot be seen for long goes as if there were no door. */
+static void
+an_unknown_one_goes_back_after_a_second(void **arg)
+{
+	struct bed *b = bed_at_door();
+
+	(void)arg;
+	find(b, (struct activity){ .holds = HOLDS_UNKNOWN });
+	assert_did(b, "");
+	b->now += POOL_BUSY_LONG;
+	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 1 });
+	find(b, (struct activity){ .holds = HOLDS_UNKNOWN });
+	assert_did(b, "");
+	b->now += POOL_BUSY_LONG;
+	find(b, (struct activity){ .holds = HOLDS_UNKNOWN });
+	assert_did(b, "open0");
+	assert_state(b, 0, SLOT_RETIRING);
+	bed_free(b);
+}
+
 /* Who leads others, or must not be stopped, goes by the door if it is idle. */
 static void
 idle_ones_that_need_it_go_by_the_door(void **arg)
@@ -242,6 +262,7 @@ main(void)
 		cmocka_unit_test(a_tired_worker_has_a_rest),
 		cmocka_unit_test(whoever_comes_back_to_its_door_is_killed),
 		cmocka_unit_test(one_that_does_not_close_is_looked_at),
+		cmocka_unit_test(an_unknown_one_goes_back_after_a_second),
 		cmocka_unit_test(idle_ones_that_need_it_go_by_the_door),
 		cmocka_unit_test(in_a_stop_what_waits_is_let_in),
 		cmocka_unit_test(in_a_stop_kept_connections_are_not_waited_for),
