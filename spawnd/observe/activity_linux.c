@@ -14,6 +14,7 @@
 #define EXAM_CREDIT	UINT64_C(20000)
 #define HIDDEN		1	/* stands for a connection's inode */
 #define ANY_CPU		UINT64_MAX	/* a stop and its end use some */
+#define STALLED		(USEC / 10)	/* usec, to be so for good */
 #define UNDERWAY	USEC		/* longer: it is somebody else's */
 
 /*
@@ -238,6 +239,7 @@ struct tree_look {
 	bool		 unknown;
 	bool		 over;		/* each of them has been answered */
 	bool		 waits;		/* for its clients */
+	bool		 stalled;	/* nobody reads what clients send */
 };
 
 static void
@@ -266,10 +268,28 @@ look_at_process(pid_t pid, uint64_t now, struct probe_state *s,
 	l->connection = inodes[0];
 	l->sum += sum_of(inodes, n);
 	l->cpu += v.cpu;
-	over = !what.unread && door_is_over(pid, inodes, n);
+	over = door_is_over(pid, inodes, n);
+	l->stalled &= door_is_held(pid) && !v.engaged && !v.timed &&
+	    !v.looping && v.nreads == 0;
+	over = over && !what.unread;
 	l->over &= over;
 	l->waits &= over || (!what.unread &&
 	    keepalive_is_quiet(pid, &v, inodes, n));
+}
+
+/*
+ * A thread that waits in accept(2) may do so with a lock that the others need
+ * to read the next request of a connection which is kept open: as nobody is
+ * let in, they never do. Such a request goes to another worker.
+ */
+static bool
+note_stalled(bool stalled, uint64_t now, struct probe_state *s)
+{
+	if (!stalled)
+		s->stalled = 0;
+	else if (s->stalled == 0)
+		s->stalled = now;
+	return stalled && now - s->stalled >= STALLED;
 }
 
 /* Does a process of the pool hold each of these n connections? */
@@ -317,7 +337,8 @@ void
 observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
     struct probe_state *s, struct activity *x)
 {
-	struct tree_look l = { .asleep = true, .over = true, .waits = true };
+	struct tree_look l = { .asleep = true, .over = true, .waits = true,
+	    .stalled = true };
 	pid_t tree[TREE_MAX];
 	int i, n = proc_tree(pid, tree, TREE_MAX);
 
@@ -338,7 +359,8 @@ observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
 	    (l.asleep || l.connection != 0));
 	if (l.connection != 0) {
 		note_held(l.connection, l.sum, now, s, x);
-		x->holds = l.over || note_quiet(false, l.cpu, l.waits,
+		x->holds = l.over || note_stalled(l.stalled, now, s) ||
+		    note_quiet(false, l.cpu, l.waits,
 		    is_away(pid) ? 0 : keep_idle, now, s) ? HOLDS_QUIET :
 		    HOLDS_BUSY;
 		return;

@@ -38,6 +38,7 @@ struct task {
 	unsigned long	 argument;	/* the first of that */
 	int		 error;		/* TASK_SKIPS: what it returns */
 	bool		 admitted;	/* its accept is being carried out */
+	bool		 waits;		/* so is a read, or a wait for one */
 	struct transfer	 transfer;
 	struct door	*door;
 	RB_ENTRY(task)	 by_tid;
@@ -63,12 +64,14 @@ struct door {
 	struct talk_list talks;
 	uint64_t	 closed;	/* when */
 	uint64_t	 stops;		/* since then */
-	uint64_t	 paused;	/* when a task was; 0: none is */
 	bool		 open;		/* each task is let go at its stop */
 	bool		 broken;	/* a task could not be followed */
 	bool		 orphaned;	/* its worker is gone */
 	bool		 drains;	/* what waits in the queue is let in */
 	bool		 dry;		/* but there is nothing any more */
+	bool		 pausing;	/* nobody waits for a request, nor is
+					   let in */
+	bool		 told;		/* and no request is read any more */
 	bool		 answered;	/* since the last look */
 	RB_ENTRY(door)	 by_pid;
 };
@@ -94,7 +97,7 @@ void	 task_begin_anew(struct task *t);
  * -1: it cannot be followed.
  */
 int	 task_seize(struct door *d, pid_t tid);
-/* Interrupts a task that is not followed yet, if the program sees nothing. */
+/* Interrupts a task, if the program sees nothing of that. */
 void	 task_interrupt(const struct task *t);
 /* Has a held or paused task a signal to deal with? */
 bool	 task_is_signalled(const struct task *t);
@@ -107,6 +110,8 @@ void	 served_entry(struct task *t, const struct ptrace_syscall_info *i);
 void	 served_exit(struct task *t, const struct ptrace_syscall_info *i);
 /* Has the process answered, and on each connection it was seen to write on? */
 bool	 served_all(const struct door *d);
+/* Is it a call that would read the next request of a connection? */
+bool	 served_reads(const struct task *t);
 /* Is the answer the last thing that the process did on that connection? */
 bool	 served_is_over(const struct door *d, uint64_t inode);
 void	 served_forget(struct door *d);

@@ -28,7 +28,6 @@
 #define STOPS_LEAST	400	/* so many are always allowed */
 #define STOP_COST	25	/* usec, about, that a task waits at a stop */
 #define STOPS_SHARE	3	/* these may take 1/3 of its time */
-#define PAUSE_MAX	UINT64_C(20000)	/* usec, for a look */
 
 RB_HEAD(door_tree, door);
 
@@ -109,7 +108,7 @@ make_door(pid_t pid)
 	}
 	if (d->open) {
 		d->open = d->broken = d->answered = false;
-		d->drains = d->dry = false;
+		d->drains = d->dry = d->pausing = d->told = false;
 		d->stops = 0;
 		d->closed = loop_now();
 	}
@@ -242,7 +241,9 @@ check_process(struct door *d)
 			return DOOR_REFUSED;
 		if ((t = task_find(tids[i])) == NULL)
 			continue;	/* it has ended */
-		if (t->following == TASK_SEIZED) {
+		if (t->following == TASK_SEIZED || (d->pausing &&
+		    t->following == TASK_FOLLOWED &&
+		    (t->waits || t->admitted))) {
 			closed = false;
 			task_interrupt(t);
 		} else if ((t->following == TASK_HELD ||
@@ -303,7 +304,7 @@ check_tree(struct door *d)
 {
 	enum door_state state = DOOR_CLOSED;
 	pid_t tree[TREE_MAX], root = d->pid;
-	bool drains = d->drains;
+	bool drains = d->drains, paused = true;
 	int i, n = proc_tree(root, tree, TREE_MAX);
 
 	if (n <= 0 || n == TREE_MAX)
@@ -318,29 +319,25 @@ check_tree(struct door *d)
 			release(d, TASK_HELD, false);
 		}
 		state = worse(state, check_process(d));
+		paused = paused && d->pausing;
 	}
-	return state;
+	return state == DOOR_CLOSED && paused ? DOOR_PAUSED : state;
 }
 
-
-/* Paused ones of the worker go on, if they have been that since then. */
-static void
-end_pauses(pid_t root, uint64_t since)
-{
-	struct door *d, *next;
-
-	RB_FOREACH_SAFE(d, door_tree, &doors, next) {
-		if (d->root == root && d->paused != 0 && d->paused <= since) {
-			d->paused = 0;
-			release(d, TASK_PAUSED, false);
-		}
-	}
-}
 
 void
 door_go_on(pid_t pid)
 {
-	end_pauses(pid, UINT64_MAX);
+	struct door *d, *next;
+
+	RB_FOREACH_SAFE(d, door_tree, &doors, next) {
+		if (d->root == pid) {
+			d->pausing = false;
+			release(d, TASK_PAUSED, false);
+			if (d->drains && !d->dry)
+				release(d, TASK_HELD, false);
+		}
+	}
 }
 
 enum door_state
@@ -350,8 +347,19 @@ door_check(pid_t pid)
 
 	if (d == NULL || d->open)
 		return DOOR_REFUSED;
-	end_pauses(pid, loop_now() - PAUSE_MAX);
 	return check_tree(d);
+}
+
+enum door_state
+door_pause(pid_t pid)
+{
+	struct door *d;
+
+	RB_FOREACH(d, door_tree, &doors) {
+		if (d->root == pid)
+			d->pausing = true;
+	}
+	return door_check(pid);
 }
 
 enum door_state
@@ -375,8 +383,10 @@ door_tell(pid_t pid, int signo)
 	struct door *d;
 
 	RB_FOREACH(d, door_tree, &doors) {
-		if (d->root == pid)
-			d->dry = true;
+		if (d->root == pid) {
+			d->dry = d->told = true;
+			d->pausing = false;
+		}
 	}
 	kill(pid, signo);
 	if ((d = find_door(pid)) == NULL)

@@ -32,6 +32,13 @@ door_tell(pid_t pid, int signo)
 	(void)signo;
 }
 
+enum door_state
+door_pause(pid_t pid)
+{
+	(void)pid;
+	return DOOR_REFUSED;
+}
+
 void
 door_go_on(pid_t pid)
 {

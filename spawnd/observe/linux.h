@@ -37,6 +37,7 @@ struct view {
 	int		 epoll;			/* of that descriptor; -1 */
 	bool		 endless;		/* with no time limit */
 	bool		 engaged;		/* a task waits otherwise */
+	bool		 timed;			/* or for another, not for ever */
 	pid_t		 child;			/* one of its children; 0 */
 };
 
@@ -50,7 +51,7 @@ struct call {
 		CALL_SLEEP, CALL_WAIT	/* nanosleep(2), wait(2) */
 	}		 kind;
 	int		 fd;			/* the first argument; or -1 */
-	bool		 endless;		/* epoll: no time limit */
+	bool		 endless;		/* epoll, futex: no time limit */
 };
 
 /* proc_linux.c: reading /proc through a descriptor that outlives the jail */

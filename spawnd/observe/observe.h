@@ -60,6 +60,7 @@ struct probe_state {
 	uint64_t	 held_since;		/* usec */
 	uint64_t	 held;			/* the sum of all of them */
 	uint64_t	 underway;		/* since then one is; 0: none */
+	uint64_t	 stalled;		/* since then; 0: it is not */
 	struct activity	 activity;		/* the last one */
 	bool		 examined;		/* it may still be valid */
 	bool		 expensive;		/* the last look took long */
@@ -279,8 +280,10 @@ enum door_state door_check(pid_t pid);
 void	 door_tell(pid_t pid, int signo);
 /*
  * A task that has answered a request stays where it waits for the next one
- * until the worker was looked at: this lets it go on.
+ * until the worker was looked at. door_pause() has all of them do so: it is
+ * certain then that nobody reads a request. door_go_on() lets them go on.
  */
+enum door_state door_pause(pid_t pid);
 void	 door_go_on(pid_t pid);
 /* Leaves the worker alone again. */
 void	 door_open(pid_t pid);

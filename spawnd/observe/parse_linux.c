@@ -128,7 +128,10 @@ is_wait(long call)
 	return call == SYS_waitid;
 }
 
-/* The time limit of an epoll: a pointer, or a number of which int is read. */
+/*
+ * The time limit of a futex or an epoll: a pointer, or a number of which int
+ * is read.
+ */
 static bool
 is_endless(long call, unsigned long limit)
 {
@@ -136,6 +139,8 @@ is_endless(long call, unsigned long limit)
 	if (call == SYS_epoll_pwait2)
 		return limit == 0;
 #endif
+	if (is_futex(call))
+		return limit == 0;
 	return is_epoll(call) && (limit & 0x80000000U) != 0;
 }
 

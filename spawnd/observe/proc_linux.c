@@ -208,6 +208,8 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 		v->engaged = true;
 	if (c.kind == CALL_EPOLL || c.kind == CALL_POLL)
 		v->polling = true;
+	if (c.kind == CALL_FUTEX && !c.endless)
+		v->timed = true;
 	if (c.kind == CALL_ACCEPT && (c.fd == STDIN_FILENO ||
 	    (proc_socket_at(procfd, path, &of) == 0 && of == inode)))
 		v->accepting = true;

@@ -198,6 +198,17 @@ served_all(const struct door *d)
 }
 
 bool
+served_reads(const struct task *t)
+{
+	uint64_t inode = t->transfer.inode;
+	struct accepted what;
+
+	return inode != 0 && !t->transfer.writes &&
+	    (find_talk(t->door, inode) != NULL ||
+	    diag_accepted(&inode, 1, &what) == 1);
+}
+
+bool
 served_is_over(const struct door *d, uint64_t inode)
 {
 	const struct talk *t = find_talk(d, inode);

@@ -21,7 +21,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/base.h"
 #include "observe/door.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
@@ -189,7 +188,7 @@ may_interrupt(pid_t pid, pid_t tid)
 void
 task_interrupt(const struct task *t)
 {
-	if (t->following == TASK_SEIZED && may_interrupt(t->door->pid, t->tid))
+	if (may_interrupt(t->door->pid, t->tid))
 		ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
 }
 
@@ -233,8 +232,6 @@ static void
 hold(struct task *t, enum following following)
 {
 	t->following = following;
-	if (following == TASK_PAUSED)
-		t->door->paused = loop_now();
 	door_arrived(t->door);
 }
 
@@ -245,7 +242,7 @@ take_accept(struct task *t)
 	int flags = fcntl(STDIN_FILENO, F_GETFL);
 	bool waits = flags == -1 || (flags & O_NONBLOCK) == 0;
 
-	if (t->door->drains && !t->door->dry) {
+	if (t->door->drains && !t->door->dry && !t->door->pausing) {
 		t->admitted = true;
 		task_go_on(t, 0);
 	} else if (waits)
@@ -265,8 +262,11 @@ take_entry(struct task *t, const struct ptrace_syscall_info *i)
 		return;
 	}
 	served_entry(t, i);
-	if (!t->transfer.writes && parse_waits(t->call) &&
-	    served_all(t->door)) {
+	t->waits = parse_waits(t->call);
+	if (t->waits && (t->door->pausing || (t->door->told &&
+	    served_reads(t))))
+		hold(t, TASK_PAUSED);
+	else if (t->waits && served_all(t->door)) {
 		t->door->answered = false;
 		hold(t, TASK_PAUSED);
 	} else
@@ -291,7 +291,7 @@ take_exit(struct task *t, const struct ptrace_syscall_info *i)
 {
 	bool admitted = t->admitted;
 
-	t->admitted = false;
+	t->admitted = t->waits = false;
 	if (t->following == TASK_SKIPS)
 		answer(t);
 	else if (admitted && i->exit.rval == -EINVAL) {

@@ -45,7 +45,7 @@ door_begin(struct pool *p, struct slot *s, uint64_t now)
 	if (!p->conf.door || s->no_door)
 		return false;
 	s->closed = now;
-	s->is_closed = false;
+	s->is_closed = s->paused = false;
 	s->unknown = 0;
 	push_close(p, s);
 	slot_enter(p, s, SLOT_DOOR, NEVER);
@@ -79,7 +79,9 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
 			    POOL_DOOR_LAST, now);
 		break;
 	case DOOR_CLOSED:
+	case DOOR_PAUSED:
 		s->is_closed = true;
+		s->paused = ev->door == DOOR_PAUSED;
 		if (!s->term_sent || now - s->told >= POOL_HEED)
 			slot_push(p, s, POOL_CHECK_TREE);
 		break;
@@ -100,39 +102,87 @@ may_tell(struct pool *p, const struct slot *s, const struct activity *x)
 	return drain_allows(p) && !drain_shuts(p, s);
 }
 
+static void
+door_wait_on(struct pool *p, struct slot *s)
+{
+	s->paused = false;
+	slot_push(p, s, POOL_DOOR_GO_ON);
+}
+
+/*
+ * It was told that it had nothing to lose, a while ago. If it has come back to
+ * its door, or waits for clients that keep their connections, or these have
+ * sent what it is not to read any more, it does not heed the signal.
+ */
+static void
+door_told(struct pool *p, struct slot *s, const struct activity *x)
+{
+	if (!x->sleeping && (x->holds == HOLDS_NOTHING ||
+	    x->holds == HOLDS_UNKNOWN))
+		return;		/* it has things to do before it goes */
+	slot_signal(p, s, SIGKILL, true);
+	slot_enter(p, s, SLOT_KILLED, NEVER);
+}
+
+/* Nobody of it serves: the first process is told, once that is certain. */
+static void
+door_tell_it(struct pool *p, struct slot *s, const struct activity *x,
+    uint64_t now)
+{
+	if (!may_tell(p, s, x)) {
+		door_wait_on(p, s);
+		return;
+	}
+	/* A request may come at any time; in a stop also a client. */
+	if (!s->paused && (x->holds == HOLDS_QUIET ||
+	    p->phase == PHASE_STOP)) {
+		slot_push(p, s, POOL_DOOR_PAUSE);
+		return;
+	}
+	s->term_sent = true;
+	s->told = now;
+	slot_push(p, s, POOL_DOOR_TELL)->signo = p->conf.stop_signal;
+	door_look_later(p, s, now);
+}
+
+/* For a moment that may be a process that comes or goes. */
+static void
+door_unknown(struct pool *p, struct slot *s, uint64_t now)
+{
+	if (s->unknown == 0)
+		s->unknown = now;
+	if (now - s->unknown < POOL_BUSY_LONG) {
+		door_wait_on(p, s);
+		return;
+	}
+	s->no_door = true;
+	door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
+}
+
 void
 door_tree(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	const struct activity *x = &ev->activity;
 
-	s->busy = x->holds == HOLDS_BUSY || x->holds == HOLDS_UNKNOWN;
-	if (x->holds != HOLDS_UNKNOWN)
-		s->unknown = 0;
-	s->idle_looks = retire_is_idle_orphan(s, x) ? s->idle_looks + 1 : 0;
-	if (x->holds == HOLDS_BUSY) {
-		s->connection = x->connection;
-		s->age = x->age;
-	} else if (x->holds == HOLDS_UNKNOWN) {
-		/* For a moment that may be a process that comes or goes. */
-		if (s->unknown == 0)
-			s->unknown = now;
-		if (now - s->unknown < POOL_BUSY_LONG)
-			return;
-		s->no_door = true;
-		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
-	} else if (!s->term_sent) {
-		if (!may_tell(p, s, x))
-			return;
-		s->term_sent = true;
-		s->told = now;
-		slot_push(p, s, POOL_DOOR_TELL)->signo = p->conf.stop_signal;
-		door_look_later(p, s, now);
-	} else if (x->sleeping) {
-		/* It has come back to its door: it does not heed the signal. */
-		slot_signal(p, s, SIGKILL, true);
-		slot_enter(p, s, SLOT_KILLED, NEVER);
+	if (s->term_sent) {
+		door_told(p, s, x);
+		return;
 	}
+	s->busy = x->holds == HOLDS_BUSY || x->holds == HOLDS_UNKNOWN;
+	s->idle_looks = retire_is_idle_orphan(s, x) ? s->idle_looks + 1 : 0;
+	if (x->holds == HOLDS_UNKNOWN) {
+		door_unknown(p, s, now);
+		return;
+	}
+	s->unknown = 0;
+	if (x->holds != HOLDS_BUSY) {
+		door_tell_it(p, s, x, now);
+		return;
+	}
+	door_wait_on(p, s);
+	s->connection = x->connection;
+	s->age = x->age;
 }
 
 void

@@ -142,6 +142,7 @@ enum moved { MOVED_UNKNOWN, MOVED_NO, MOVED_YES };
 enum door_state {
 	DOOR_CLOSING,	/* a new connection may still come in */
 	DOOR_CLOSED,	/* none can */
+	DOOR_PAUSED,	/* and no request is read, either */
 	DOOR_TIRED,	/* that slows it down too much: open it for a while */
 	DOOR_REFUSED	/* it cannot be */
 };
@@ -262,6 +263,8 @@ enum pool_action_kind {
 	POOL_DOOR_CLOSE, /* EV_DOOR: no new connection is to come in; drains:
 			   only those that wait */
 	POOL_DOOR_CHECK, /* EV_DOOR */
+	POOL_DOOR_PAUSE, /* EV_DOOR: nobody is to read a request */
+	POOL_DOOR_GO_ON, /* who waits for the look at the tree may */
 	POOL_DOOR_TELL,	/* signo; the door stays closed */
 	POOL_DOOR_OPEN,
 	POOL_NOTICE

@@ -69,6 +69,7 @@ struct slot {
 	uint64_t	 closed;	/* SLOT_DOOR: since when */
 	uint64_t	 told;		/* and its stop signal, term_sent */
 	bool		 is_closed;	/* and nothing new comes in */
+	bool		 paused;	/* and nobody waits for a request */
 	RB_ENTRY(slot)	 by_time;
 	TAILQ_ENTRY(slot) by_state;
 };

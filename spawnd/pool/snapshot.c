@@ -131,6 +131,7 @@ const struct snapshot_field snapshot_slot[] = {
 	FIELD(slot, closed, TIME),
 	FIELD(slot, told, TIME),
 	FIELD(slot, is_closed, NUMBER),
+	FIELD(slot, paused, NUMBER),
 	{ NULL, 0, 0, FIELD_NUMBER },
 };
 

@@ -25,7 +25,7 @@ struct form {
 	bool		 ends;		/* b is a status of wait(2) */
 	const char	*a, *b;
 	const char	*choice;
-	const char	*choices[4];
+	const char	*choices[5];
 	const char	*flags[9];
 };
 
@@ -55,6 +55,7 @@ static const struct form events[] = {
 	[EV_HELD] = { .a = "count", .b = "age_ms", .flags = { "known" } },
 	[EV_DOOR] = { .choice = "door", .choices = {
 	    [DOOR_CLOSING] = "closing", [DOOR_CLOSED] = "closed",
+	    [DOOR_PAUSED] = "paused",
 	    [DOOR_TIRED] = "tired", [DOOR_REFUSED] = "refused" } },
 	[EV_ORPHAN] = { .whole = true },
 	[EV_TARGET] = { .whole = true, .b = "workers" },
@@ -84,6 +85,8 @@ static const struct form actions[] = {
 	[POOL_QUEUE] = { .name = "queue", .whole = true },
 	[POOL_DOOR_CLOSE] = { .name = "door_close", .flags = { "drains" } },
 	[POOL_DOOR_CHECK] = { .name = "door_check" },
+	[POOL_DOOR_PAUSE] = { .name = "door_pause" },
+	[POOL_DOOR_GO_ON] = { .name = "door_go_on" },
 	[POOL_DOOR_TELL] = { .name = "door_tell", .b = "signal" },
 	[POOL_DOOR_OPEN] = { .name = "door_open" },
 };

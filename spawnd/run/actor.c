@@ -106,8 +106,6 @@ act_look(const struct pool_action *a)
 	    ev.what == EV_TREE))
 		suspects_add(a->slot, false);
 	pool_event(pool, &ev, now);
-	if (ev.what == EV_TREE && ev.activity.holds == HOLDS_BUSY)
-		door_go_on(pid);
 }
 
 static void
@@ -201,6 +199,12 @@ carry_out(const struct pool_action *a)
 		break;
 	case POOL_DOOR_CHECK:
 		act_door(a->slot, door_check(worker_pid(a->slot)));
+		break;
+	case POOL_DOOR_PAUSE:
+		act_door(a->slot, door_pause(worker_pid(a->slot)));
+		break;
+	case POOL_DOOR_GO_ON:
+		door_go_on(worker_pid(a->slot));
 		break;
 	case POOL_DOOR_TELL:
 		door_tell(worker_pid(a->slot), a->signo);

@@ -393,8 +393,9 @@ answer_door(const struct pool_action *a,
 		closed = closed && p->shut_at <= w.now;
 		refused = refused || p->untraceable;
 	}
-	*door = refused ? DOOR_REFUSED : chance(20) ? DOOR_TIRED : closed ?
-	    DOOR_CLOSED : DOOR_CLOSING;
+	*door = refused ? DOOR_REFUSED : chance(20) ? DOOR_TIRED : !closed ?
+	    DOOR_CLOSING : a->what == POOL_DOOR_PAUSE ? DOOR_PAUSED :
+	    DOOR_CLOSED;
 }
 
 static void
@@ -461,7 +462,8 @@ do_asked(const struct pool_action *a)
 	} else if (a->what == POOL_CHECK_REQUEST) {
 		ev.what = EV_SLOW_REQUEST;
 		answer_request(a->slot, &ev.request);
-	} else if (a->what == POOL_DOOR_CLOSE || a->what == POOL_DOOR_CHECK) {
+	} else if (a->what == POOL_DOOR_CLOSE || a->what == POOL_DOOR_CHECK ||
+	    a->what == POOL_DOOR_PAUSE) {
 		ev.what = EV_DOOR;
 		answer_door(a, &ev.door);
 	} else if (a->what == POOL_CHECK_HELD) {
@@ -493,6 +495,8 @@ act(void)
 			do_adopt(a.slot, a.pid);
 		else if (a.what == POOL_DOOR_OPEN)
 			do_open(a.slot);
+		else if (a.what == POOL_DOOR_GO_ON)
+			continue;
 		else if (a.what == POOL_DOOR_TELL)
 			do_tell(a.slot, a.signo);
 		else if (a.what == POOL_NOTICE)

@@ -365,7 +365,8 @@ replay_of_slot(struct replay *r, const struct proto_record *rec,
 	static const char *const moves[] = { [MOVED_NO] = "no",
 	    [MOVED_YES] = "yes", [MOVED_UNKNOWN] = "unknown" };
 	static const char *const doors[] = { [DOOR_CLOSING] = "closing",
-	    [DOOR_CLOSED] = "closed", [DOOR_TIRED] = "tired",
+	    [DOOR_CLOSED] = "closed", [DOOR_PAUSED] = "paused",
+	    [DOOR_TIRED] = "tired",
 	    [DOOR_REFUSED] = "refused" };
 	uint64_t n = 0;
 	int word = 0, failed = 0;
@@ -406,7 +407,8 @@ replay_of_slot(struct replay *r, const struct proto_record *rec,
 		failed = replay_held(r, rec, ev->pid, &ev->held);
 		break;
 	case EV_DOOR:
-		word = replay_word(r, rec, "door", doors, 4);
+		word = replay_word(r, rec, "door", doors,
+		    sizeof(doors) / sizeof(doors[0]));
 		ev->door = (enum door_state)word;
 		break;
 	default:

@@ -157,6 +157,8 @@ bed_put_action(struct bed *b, const struct pool_action *a)
 		bed_put(b, "check%u", a->slot);
 	else if (a->what == POOL_CHECK_TREE && b->show_all)
 		bed_put(b, "tree%u", a->slot);
+	else if (a->what == POOL_DOOR_PAUSE)
+		bed_put(b, "pause%u", a->slot);
 	else if (a->what == POOL_DOOR_TELL)
 		bed_put(b, "tell%u", a->slot);
 	else if (a->what == POOL_DOOR_OPEN)

@@ -105,6 +105,13 @@ whoever_comes_back_to_its_door_is_killed(void **arg)
 
 	(void)arg;
 	find(b, (struct activity){ .holds = HOLDS_QUIET });
+	assert_did(b, "pause0");
+	/* That look was under way before. */
+	find(b, (struct activity){ .holds = HOLDS_QUIET });
+	assert_did(b, "pause0");
+	answer(b, DOOR_PAUSED);
+	assert_did(b, "tree0");
+	find(b, (struct activity){ .holds = HOLDS_QUIET });
 	assert_did(b, "tell0");
 	answer(b, DOOR_CLOSED);
 	assert_did(b, "");
@@ -207,6 +214,10 @@ in_a_stop_what_waits_is_let_in(void **arg)
 	find(b, (struct activity){ .holds = HOLDS_NOTHING });
 	assert_did(b, "shut queue");
 	find(b, (struct activity){ .holds = HOLDS_NOTHING });
+	assert_did(b, "pause0");
+	answer(b, DOOR_PAUSED);
+	assert_did(b, "tree0");
+	find(b, (struct activity){ .holds = HOLDS_NOTHING });
 	assert_did(b, "tell0");
 	bed_free(b);
 }
@@ -224,6 +235,12 @@ in_a_stop_kept_connections_are_not_waited_for(void **arg)
 	find(b, (struct activity){ .holds = HOLDS_QUIET, .sleeping = true });
 	bed_did(b);
 	assert_state(b, 0, SLOT_DOOR);
+	find(b, (struct activity){ .holds = HOLDS_QUIET });
+	assert_has(bed_did(b), "pause0");
+	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 1 });
+	find(b, (struct activity){ .holds = HOLDS_QUIET });
+	assert_has(bed_did(b), "pause0");
+	answer(b, DOOR_PAUSED);
 	find(b, (struct activity){ .holds = HOLDS_QUIET });
 	assert_has(bed_did(b), "tell0");
 	bed_free(b);

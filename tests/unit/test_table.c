@@ -157,7 +157,7 @@ static struct cell cells[] = {
 	    .holds = HOLDS_BUSY, .catches = true),
 	EXAM(SLOT_DOOR, SLOT_DOOR, SAME, "tell0", "door_idle_is_told",
 	    .holds = HOLDS_NOTHING),
-	EXAM(SLOT_DOOR, SLOT_DOOR, SAME, "tell0", "door_quiet_is_told",
+	EXAM(SLOT_DOOR, SLOT_DOOR, SAME, "pause0", "door_quiet_is_paused",
 	    .holds = HOLDS_QUIET),
 	EXAM(SLOT_DOOR, SLOT_DOOR, SAME, "", "door_unknown_waits_on",
 	    .holds = HOLDS_UNKNOWN, .catches = true),
