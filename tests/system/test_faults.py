@@ -185,11 +185,10 @@ HIDE = ["/usr/bin/unshare", "-m", "/bin/sh", "-c",
         "mount -t proc -o hidepid=2 proc /proc && exec \"$@\"", "sh"]
 
 
-@pytest.mark.parametrize("wrap", [[], HIDE], ids=["shown", "hidden"])
-def test_worker_that_may_not_be_read_goes_when_nobody_is_served(
-        start, place, sock, wrap):
+def test_worker_that_may_not_be_read_goes_when_nobody_is_served(start, place,
+                                                                sock):
     """It handles no signal; but what nobody has, it has not."""
-    s = start(unreadable(place, "bare"), wrap=wrap)
+    s = start(unreadable(place, "bare"))
     before = set(s.wait_workers(WORKERS))
     with Load(sock, seconds=1.2) as load:
         one_fewer(s, 2)
