@@ -135,7 +135,7 @@ is_away(pid_t pid)
  * *whole: there are no more; *hidden: it shows none of its sockets.
  */
 static int
-find_connections(pid_t pid, uint64_t now, const struct probe_state *s,
+held_by(pid_t pid, uint64_t now, const struct probe_state *s,
     uint64_t *inodes, struct accepted *what, bool *whole, bool *hidden,
     bool *listens)
 {
@@ -180,7 +180,7 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
 	x->frozen = v.stopped;
 	x->threaded = v.tasks > 1;
 	x->is_event_loop = v.looping && !v.accepting;
-	n = find_connections(pid, now, s, inodes, &what, &whole, &hidden,
+	n = held_by(pid, now, s, inodes, &what, &whole, &hidden,
 	    &listens);
 	if (hidden && !away)
 		look_at_hidden(now, s, x);
@@ -260,7 +260,7 @@ look_at_process(pid_t pid, uint64_t now, struct probe_state *s,
 	l->looping |= v.looping && !v.accepting;
 	l->accepting |= v.accepting;
 	l->asleep &= v.asleep;
-	n = find_connections(pid, now, s, inodes, &what, &whole, &hidden,
+	n = held_by(pid, now, s, inodes, &what, &whole, &hidden,
 	    &listens);
 	l->unknown |= n == -1 || (!whole && !is_ending(pid));
 	if (n <= 0)
@@ -318,7 +318,7 @@ have_holders(const uint64_t *inodes, int n)
  * table has it.
  */
 static bool
-is_any_underway(uint64_t now, struct probe_state *s)
+note_underway(uint64_t now, struct probe_state *s)
 {
 	uint64_t *inodes = NULL;
 	unsigned int left;
@@ -365,6 +365,6 @@ observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
 		    HOLDS_BUSY;
 		return;
 	}
-	x->holds = n > 1 && is_any_underway(now, s) ? HOLDS_BUSY :
+	x->holds = n > 1 && note_underway(now, s) ? HOLDS_BUSY :
 	    HOLDS_NOTHING;
 }

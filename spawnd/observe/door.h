@@ -19,7 +19,7 @@ struct transfer {
 	bool		 writes;
 	bool		 ends;		/* with the end of an answer */
 	size_t		 size;		/* bytes to be written */
-	uint64_t	 buffer;	/* where it reads to; 0: several places */
+	uint64_t	 buffer;	/* that it reads to; 0: several */
 };
 
 /* What is known of a task's calls. */
@@ -76,12 +76,6 @@ struct door {
 	RB_ENTRY(door)	 by_pid;
 };
 
-/* door_linux.c: the doors */
-/* A task has come to its door, or waits for the next request. */
-void	 door_arrived(struct door *d);
-/* All tasks of an open door have been let go: it is no more. */
-void	 door_drop(struct door *d);
-
 /* task_linux.c: the tasks, one stop after the other */
 struct task *task_find(pid_t tid);
 struct task *task_add(struct door *d, pid_t tid);
@@ -101,7 +95,10 @@ int	 task_seize(struct door *d, pid_t tid);
 void	 task_interrupt(const struct task *t);
 /* Has a held or paused task a signal to deal with? */
 bool	 task_is_signalled(const struct task *t);
-/* It has stopped, with that si_status of waitid(2). */
+/*
+ * It has stopped, with that si_status of waitid(2). It may be gone then, if its
+ * door is open.
+ */
 void	 task_stopped(struct task *t, int status);
 
 /* served_linux.c: which connections are between two requests */

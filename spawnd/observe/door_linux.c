@@ -32,7 +32,6 @@
 RB_HEAD(door_tree, door);
 
 static struct door_tree doors = RB_INITIALIZER(&doors);
-static pid_t came;			/* see door_came() */
 
 static int
 door_compare(const struct door *a, const struct door *b)
@@ -116,8 +115,8 @@ make_door(pid_t pid)
 	return d;
 }
 
-void
-door_drop(struct door *d)
+static void
+drop_door(struct door *d)
 {
 	served_forget(d);
 	RB_REMOVE(door_tree, &doors, d);
@@ -145,13 +144,15 @@ process_is_gone(struct door *d)
 	d->open = false;
 	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next)
 		task_drop(t);
-	door_drop(d);
+	drop_door(d);
 }
 
-void
-door_arrived(struct door *d)
+/* An open door is gone once all its tasks have been let go. */
+static void
+drop_if_over(struct door *d)
 {
-	came = d->root;
+	if (d->open && TAILQ_EMPTY(&d->tasks))
+		drop_door(d);
 }
 
 /* The process of a task; 0: it is gone. */
@@ -191,34 +192,30 @@ bool
 door_take(pid_t tid, bool stopped, int *status)
 {
 	struct task *t = stopped ? find_stopped(tid) : task_find(tid);
+	struct door *d;
 	bool known;
 
-	/* A thread that was made as its door was opened, which nobody awaits. */
+	/* A thread that was made as its door was opened: nobody awaits it. */
 	if (t == NULL)
 		return stopped && *status >> 8 != 0 &&
 		    ptrace(PTRACE_DETACH, tid, NULL, NULL) == 0;
-	known = tid == t->door->root;
-	if (!stopped) {
-		if (tid == t->door->pid)
-			process_is_gone(t->door);
-		else
-			task_drop(t);
+	d = t->door;
+	known = tid == d->root;
+	if (!stopped && tid == d->pid) {
+		process_is_gone(d);
 		return !known;
 	}
-	task_stopped(t, *status);
+	if (stopped)
+		task_stopped(t, *status);
+	else
+		task_drop(t);
+	drop_if_over(d);
+	if (!stopped)
+		return !known;
 	if (!is_stop(*status))
 		return true;
 	*status &= 0xff;
 	return !known;
-}
-
-pid_t
-door_came(void)
-{
-	pid_t pid = came;
-
-	came = 0;
-	return pid;
 }
 
 /* Follows all its tasks, as far as that is possible now. */
@@ -262,9 +259,7 @@ release(struct door *d, enum following kept, bool anew)
 	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next) {
 		if (t->following != kept)
 			continue;
-		if (d->open)
-			task_let_go(t, 0);
-		else if (anew)
+		if (anew)
 			task_begin_anew(t);
 		else
 			task_release(t);
@@ -328,10 +323,10 @@ check_tree(struct door *d)
 void
 door_go_on(pid_t pid)
 {
-	struct door *d, *next;
+	struct door *d;
 
-	RB_FOREACH_SAFE(d, door_tree, &doors, next) {
-		if (d->root == pid) {
+	RB_FOREACH(d, door_tree, &doors) {
+		if (d->root == pid && !d->open) {
 			d->pausing = false;
 			release(d, TASK_PAUSED, false);
 			if (d->drains && !d->dry)
@@ -396,7 +391,6 @@ door_tell(pid_t pid, int signo)
 	release(d, TASK_PAUSED, true);
 }
 
-/* The last task to be let go takes the door with it. */
 static void
 open_door(struct door *d)
 {
@@ -404,11 +398,11 @@ open_door(struct door *d)
 
 	d->open = true;
 	d->orphaned = false;
-	for (t = TAILQ_FIRST(&d->tasks); t != NULL; t = next) {
-		next = TAILQ_NEXT(t, of_door);
+	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next) {
 		if (t->following == TASK_HELD || t->following == TASK_PAUSED)
 			task_let_go(t, 0);
 	}
+	drop_if_over(d);
 }
 
 void
@@ -417,12 +411,8 @@ door_open(pid_t pid)
 	struct door *d, *next;
 
 	RB_FOREACH_SAFE(d, door_tree, &doors, next) {
-		if (d->root == pid && !d->open) {
-			if (TAILQ_EMPTY(&d->tasks))
-				door_drop(d);
-			else
-				open_door(d);
-		}
+		if (d->root == pid && !d->open)
+			open_door(d);
 	}
 }
 

@@ -37,7 +37,7 @@ struct view {
 	int		 epoll;			/* of that descriptor; -1 */
 	bool		 endless;		/* with no time limit */
 	bool		 engaged;		/* a task waits otherwise */
-	bool		 timed;			/* or for another, not for ever */
+	bool		 timed;			/* or so, for a time */
 	pid_t		 child;			/* one of its children; 0 */
 };
 
@@ -51,7 +51,7 @@ struct call {
 		CALL_SLEEP, CALL_WAIT	/* nanosleep(2), wait(2) */
 	}		 kind;
 	int		 fd;			/* the first argument; or -1 */
-	bool		 endless;		/* epoll, futex: no time limit */
+	bool		 endless;		/* epoll, futex: no limit */
 };
 
 /* proc_linux.c: reading /proc through a descriptor that outlives the jail */
@@ -169,12 +169,14 @@ struct accepted {
 	bool		 alive;			/* still has a client */
 };
 
-/* observe_linux.c: what looks at workers share */
+/* look_linux.c: what looks at workers share */
 /* What keeps us from knowing; logged when it begins and when it is over. */
 enum fault { FAULT_SOCKETS, FAULT_PROC, NFAULTS };
 /* It is met now, with that errno; or it is not any more. */
 void	 fault_met(enum fault f, pid_t pid, uint64_t now);
 void	 fault_gone(enum fault f, uint64_t now);
+/* It is met from the start on, which is told otherwise. Returns why. */
+const char *fault_begin(enum fault f);
 /* As diag_accepted(), of inodes without the listen socket's. */
 int	 look_accepted(uint64_t *inodes, int n, struct accepted *what,
 	    uint64_t now);

@@ -310,8 +310,8 @@ bool	 door_is_held(pid_t pid);
 /* usage_linux.c, usage_none.c: the same names on every system */
 /*
  * Sets *inodes to the accepted connections of the listen socket, sorted, in
- * malloc'd memory that the caller frees, but for the *left ones of requests that
- * --request-timeout has ended. Returns how many, or -1: unknown.
+ * malloc'd memory that the caller frees, but for the *left ones of requests
+ * that --request-timeout has ended. Returns how many, or -1: unknown.
  */
 int	 usage_connections(uint64_t **inodes, unsigned int *left);
 /* Counts which of the sockets of one process are accepted connections. */

@@ -23,78 +23,11 @@
 #define LOOK_WHOLE	UINT64_C(10000)	/* younger: the first task alone */
 #define BLIND_STILL	UINT64_C(200000)	/* where no call can be read */
 #define OOM_RAISE	100
-#define FAULT_PAUSE	USEC	/* without one: it is over */
 #define EXPENSIVE	UINT64_C(1000)	/* usec of cpu for one look */
 #define LOOK_SHARE	20		/* expensive ones take 1/20 at most */
 
-static struct {
-	bool		 on;
-	uint64_t	 last;	/* when it was met */
-} faults[NFAULTS];
-
 static uint64_t listener;	/* the listen socket's inode */
 static char oom_score[16];	/* of a worker; "": leave it alone */
-
-static const char *
-explain(enum fault f, int error)
-{
-	switch (error) {
-	case ENOENT:
-		return f == FAULT_SOCKETS ?
-		    "it is of another network namespace" :
-		    "it is hidden from us";
-	case E2BIG:
-		return "there is too much of it";
-	default:
-		return strerror(error);
-	}
-}
-
-void
-fault_met(enum fault f, pid_t pid, uint64_t now)
-{
-	int error = errno;
-
-	faults[f].last = now;
-	if (faults[f].on)
-		return;
-	faults[f].on = true;
-	if (f == FAULT_SOCKETS)
-		log_warn("listen socket: its connections cannot be seen: %s "
-		    "(workers are treated as busy until they can)",
-		    explain(f, error));
-	else
-		log_warn("worker %d: cannot be inspected: %s (it is treated "
-		    "as busy until it can)", (int)pid, explain(f, error));
-}
-
-/* Keeps a fault that comes and goes from filling the log. */
-void
-fault_gone(enum fault f, uint64_t now)
-{
-	if (!faults[f].on || now - faults[f].last < FAULT_PAUSE)
-		return;
-	faults[f].on = false;
-	if (f == FAULT_SOCKETS)
-		log_info("listen socket: its connections can be seen again");
-	else
-		log_info("workers: can be inspected again");
-}
-
-/* diag_accepted() is not asked about a process that has no such socket. */
-int
-look_accepted(uint64_t *inodes, int n, struct accepted *what, uint64_t now)
-{
-	*what = (struct accepted){ .unread = false };
-	if (n == 0)
-		return 0;
-	n = diag_accepted(inodes, n, what);
-	if (n == -1)
-		fault_met(FAULT_SOCKETS, 0, now);
-	else
-		fault_gone(FAULT_SOCKETS, now);
-	return n;
-}
 
 void
 observe_init(struct guarantees *g)
@@ -116,8 +49,7 @@ observe_init(struct guarantees *g)
 	g->no_door = door_refused();
 	g->door = g->no_door == NULL;
 	if (!g->queue) {
-		faults[FAULT_SOCKETS].on = true;
-		g->no_queue = explain(FAULT_SOCKETS, errno);
+		g->no_queue = fault_begin(FAULT_SOCKETS);
 	}
 	if (proc_read("self/oom_score_adj", buf, sizeof(buf)) > 0) {
 		adj = atoi(buf) + OOM_RAISE;
@@ -141,23 +73,6 @@ raise_oom(pid_t pid, struct probe_state *s)
 	s->oom_done = proc_write(path, oom_score) == 0;
 }
 
-int
-look_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n, bool *listens)
-{
-	int i = 0, r = proc_sockets(pid, tree, inodes, n, SOCKETS_MAX);
-
-	*listens = false;
-	while (i < *n) {
-		if (inodes[i] != listener) {
-			i++;
-			continue;
-		}
-		*listens = true;
-		inodes[i] = inodes[--*n];
-	}
-	return r;
-}
-
 static enum readiness
 holds_connection(pid_t pid, uint64_t now)
 {
@@ -171,17 +86,6 @@ holds_connection(pid_t pid, uint64_t now)
 	if (n > 0)
 		return READY_YES;
 	return n == 0 && whole ? READY_NO : READY_UNKNOWN;
-}
-
-uint64_t
-look_spent(void)
-{
-	struct timespec ts;
-
-	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == -1)
-		return 0;
-	return (uint64_t)ts.tv_sec * USEC + (uint64_t)ts.tv_nsec / 1000 +
-	    looker_spent();
 }
 
 static enum readiness
@@ -255,30 +159,6 @@ observe_children(pid_t *list, int n)
 			i++;
 	}
 	return n;
-}
-
-bool
-observe_serves(pid_t pid)
-{
-	uint64_t inodes[SOCKETS_MAX];
-	bool listens;
-	int n;
-
-	/*
-	 * What is unknown of a process is no reason to end it. Nor is a
-	 * connection: a process that holds no more than that ends with its
-	 * request, or is a job that the program has put in the background.
-	 */
-	(void)look_sockets(pid, false, inodes, &n, &listens);
-	return listens;
-}
-
-bool
-observe_accepts(pid_t pid)
-{
-	struct view v;
-
-	return proc_view(pid, listener, true, &v) == 0 && v.accepting;
 }
 
 int

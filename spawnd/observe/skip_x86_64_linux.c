@@ -19,7 +19,7 @@
 typedef unsigned long long word;
 
 static int
-get(pid_t tid, struct user_regs_struct *r)
+read_registers(pid_t tid, struct user_regs_struct *r)
 {
 	struct iovec v = { .iov_base = r, .iov_len = sizeof(*r) };
 
@@ -28,7 +28,7 @@ get(pid_t tid, struct user_regs_struct *r)
 }
 
 static int
-set(pid_t tid, struct user_regs_struct *r)
+write_registers(pid_t tid, struct user_regs_struct *r)
 {
 	struct iovec v = { .iov_base = r, .iov_len = sizeof(*r) };
 
@@ -47,13 +47,13 @@ skip_call(pid_t tid, bool filtered)
 {
 	struct user_regs_struct r;
 
-	if (get(tid, &r) == -1)
+	if (read_registers(tid, &r) == -1)
 		return -1;
 	if (filtered)
 		r.rdi = (word)-1;
 	else
 		r.orig_rax = (word)-1;
-	return set(tid, &r);
+	return write_registers(tid, &r);
 }
 
 int
@@ -61,12 +61,12 @@ skip_answer(pid_t tid, long call, unsigned long argument, int error)
 {
 	struct user_regs_struct r;
 
-	if (get(tid, &r) == -1)
+	if (read_registers(tid, &r) == -1)
 		return -1;
 	r.orig_rax = (word)call;
 	r.rdi = argument;
-	r.rax = (word)-(long long)error;
-	return set(tid, &r);
+	r.rax = 0 - (word)error;
+	return write_registers(tid, &r);
 }
 
 bool
@@ -84,11 +84,11 @@ skip_restart(pid_t tid)
 {
 	struct user_regs_struct r;
 
-	if (get(tid, &r) == -1)
+	if (read_registers(tid, &r) == -1)
 		return -1;
 	if ((long long)r.orig_rax < 0 || r.orig_rax == SYS_close ||
 	    (r.rax != (word)-EINTR && r.rax != (word)-RESTART_BLOCK))
 		return 0;
 	r.rax = (word)-NO_HANDLER;
-	return set(tid, &r);
+	return write_registers(tid, &r);
 }

@@ -32,6 +32,7 @@
 RB_HEAD(task_tree, task);
 
 static struct task_tree tasks = RB_INITIALIZER(&tasks);
+static pid_t came;			/* see door_came() */
 
 static int
 task_compare(const struct task *a, const struct task *b)
@@ -67,13 +68,18 @@ task_add(struct door *d, pid_t tid)
 void
 task_drop(struct task *t)
 {
-	struct door *d = t->door;
-
 	RB_REMOVE(task_tree, &tasks, t);
-	TAILQ_REMOVE(&d->tasks, t, of_door);
+	TAILQ_REMOVE(&t->door->tasks, t, of_door);
 	free(t);
-	if (d->open && TAILQ_EMPTY(&d->tasks))
-		door_drop(d);
+}
+
+pid_t
+door_came(void)
+{
+	pid_t pid = came;
+
+	came = 0;
+	return pid;
 }
 
 void
@@ -232,7 +238,7 @@ static void
 hold(struct task *t, enum following following)
 {
 	t->following = following;
-	door_arrived(t->door);
+	came = t->door->root;
 }
 
 /* An accept of the listen socket begins. */

@@ -95,7 +95,7 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
  * if each of its tasks waits on a connection that is kept open.
  */
 static bool
-may_tell(struct pool *p, const struct slot *s, const struct activity *x)
+allow_tell(struct pool *p, const struct slot *s, const struct activity *x)
 {
 	if (x->holds == HOLDS_QUIET && !x->sleeping && !x->is_event_loop)
 		return true;
@@ -129,7 +129,7 @@ static void
 door_tell_it(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
-	if (!may_tell(p, s, x)) {
+	if (!allow_tell(p, s, x)) {
 		door_wait_on(p, s);
 		return;
 	}

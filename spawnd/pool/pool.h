@@ -275,7 +275,7 @@ struct pool_action {
 	unsigned int	 slot;
 	int		 signo;		/* of POOL_SIGNAL */
 	bool		 whole;		/* its process group, not it alone */
-	bool		 drains;	/* POOL_DOOR_CLOSE: what waits gets in */
+	bool		 drains;	/* POOL_DOOR_CLOSE: as it says */
 	pid_t		 pid;		/* POOL_ADOPT, POOL_SIGNAL_HOLDER */
 	uint64_t	 age;		/* POOL_CHECK_READY: since the spawn */
 	struct pool_notice notice;
