@@ -272,7 +272,7 @@ take_entry(struct task *t, const struct ptrace_syscall_info *i)
 	if (t->waits && (t->door->pausing || (t->door->told &&
 	    served_reads(t))))
 		hold(t, TASK_PAUSED);
-	else if (t->waits && served_all(t->door)) {
+	else if (t->waits && !t->door->told && served_all(t->door)) {
 		t->door->answered = false;
 		hold(t, TASK_PAUSED);
 	} else
