@@ -112,6 +112,9 @@ retire_end(struct pool *p, struct slot *s, const struct pool_event *ev,
 	retire_leave(p, s, ev, now);
 	if (p->fast) {
 		retire_forget(p, s);
+		/* A dead worker may have left it behind its closed door. */
+		if (p->conf.door && s->orphan)
+			slot_push(p, s, POOL_DOOR_OPEN);
 		slot_stop(p, s, ev, now);
 		/* Should it be stopped: a pending signal is met at once. */
 		slot_signal(p, s, SIGCONT, true);
@@ -304,6 +307,11 @@ static void
 found_unknown(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
+	/* A dead worker may have left it behind its closed door. */
+	if (p->conf.door && s->orphan && !s->no_door) {
+		s->no_door = true;
+		slot_push(p, s, POOL_DOOR_OPEN);
+	}
 	s->busy = true;		/* for all we know */
 	if (s->unknown == 0)
 		s->unknown = now;

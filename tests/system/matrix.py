@@ -6,7 +6,7 @@ the workers no idle moment, no request is lost and no answer is wrong.
 
     PROGRAMS, WAYS, SOCKETS, KEEPING
                         what is combined
-    pairs()             a few cells, in which each program meets each way, and
+    pairs(WAY...)       a few cells, in which each program meets each way, and
                         each of both each socket and keeping
     cells()             all of them
     run(spawnd, place, cell, requests)
@@ -88,15 +88,15 @@ def cells():
                                                 KEEPING)]
 
 
-def pairs():
-    """Each program in each way; sockets and keeping take turns, so that the
-    four combinations come to each program and to each way."""
+def pairs(*ways):
+    """Each program in each of the ways; sockets and keeping take turns, so
+    that the four combinations come to each program and to each way."""
     found = []
     for p, program in enumerate(PROGRAMS):
         for w, way in enumerate(WAYS):
             n = (p + w) % 4
             found.append(Cell(program, way, SOCKETS[n // 2], KEEPING[n % 2]))
-    return found
+    return [cell for cell in found if cell.way in ways]
 
 
 def name(cell):

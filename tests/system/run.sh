@@ -33,9 +33,9 @@ die()
 }
 
 # What takes longest begins first.
-first='test_matrix.py test_matrix_web.py test_retire.py test_recycle.py
-    test_drain.py test_applications.py test_endurance.py test_faults.py
-    test_adaptive.py test_renew.py'
+first='test_matrix.py test_matrix_ends.py test_matrix_web.py
+    test_retire.py test_recycle.py test_drain.py test_applications.py
+    test_endurance.py test_faults.py test_adaptive.py test_renew.py'
 
 # together N ARGUMENT...: every file, N at a time. setpriv: whoever ends this
 # script ends all of it, with a signal that nobody can hold back.

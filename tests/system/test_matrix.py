@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 """No request is lost and none answered wrongly, by pairs of what matrix.py
-combines; test_soak.py has all of it. And that the load generator would see
-it."""
+combines; test_matrix_ends.py has the other half, test_soak.py all of it. And
+that the load generator would see it."""
 
 import signal
 import socket
@@ -19,7 +19,8 @@ PLAIN_ONLY = True       # what it shows is nothing that sanitizers see
 REQUESTS = 2000
 
 
-@pytest.mark.parametrize("cell", matrix.pairs(), ids=matrix.name)
+@pytest.mark.parametrize("cell", matrix.pairs("reload", "scale"),
+                         ids=matrix.name)
 def test_nothing_is_lost(spawnd, place, cell):
     matrix.run(spawnd, place, cell, REQUESTS)
 
