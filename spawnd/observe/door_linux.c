@@ -319,7 +319,6 @@ check_tree(struct door *d)
 	return state == DOOR_CLOSED && paused ? DOOR_PAUSED : state;
 }
 
-
 void
 door_go_on(pid_t pid)
 {
