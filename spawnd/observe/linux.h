@@ -90,7 +90,7 @@ int	 proc_tree(pid_t pid, pid_t *list, int n);
 bool	 proc_accepts(pid_t pid, uint64_t inode);
 /* Does a task of a process sleep, and can be woken by a signal? */
 bool	 proc_sleeps(pid_t pid, pid_t tid);
-/* Does the process catch that signal, and has it a seccomp filter? */
+/* Does the process catch that signal; has it a filter that we have not? */
 void	 proc_traits(pid_t pid, int signo, bool *catches, bool *filtered);
 /* The children of a process, at most n. Returns how many, or -1. */
 int	 proc_children(pid_t pid, pid_t *list, int n);

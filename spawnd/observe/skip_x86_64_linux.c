@@ -51,8 +51,10 @@ skip_call(pid_t tid, bool filtered)
 		return -1;
 	if (filtered)
 		r.rdi = (word)-1;
-	else
+	else {
 		r.orig_rax = (word)-1;
+		r.rax = (word)-EINTR;	/* should we die before the exit */
+	}
 	return write_registers(tid, &r);
 }
 
