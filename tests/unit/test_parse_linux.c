@@ -37,6 +37,7 @@ calls_are_told_by_their_numbers(void **arg)
 	assert_int_equal(call_of(SYS_epoll_pwait, "0x4", STACK).kind,
 	    CALL_EPOLL);
 	assert_int_equal(call_of(SYS_futex, "0x0", STACK).kind, CALL_FUTEX);
+	assert_int_equal(call_of(SYS_sendmsg, "0x5", STACK).kind, CALL_WRITE);
 	assert_int_equal(call_of(99999, "0x0", STACK).kind, CALL_OTHER);
 }
 
@@ -60,6 +61,10 @@ wait_without_a_time_limit_is_told(void **arg)
 	assert_false(is_endless(SYS_epoll_pwait, "0x7fffffff"));
 	assert_false(is_endless(SYS_epoll_pwait, "0x0"));
 	assert_false(is_endless(SYS_ppoll, "0xffffffff"));
+#ifdef SYS_futex
+	assert_true(is_endless(SYS_futex, "0x0"));
+	assert_false(is_endless(SYS_futex, "0x7ffd80000000"));
+#endif
 #ifdef SYS_epoll_pwait2
 	assert_true(is_endless(SYS_epoll_pwait2, "0x0"));
 	assert_false(is_endless(SYS_epoll_pwait2, "0x7ffd80000000"));
@@ -263,6 +268,32 @@ what_is_no_pid_ends_the_list(void **arg)
 		if (parse_pids(texts[i], list, &n, 4) != 0 || n != 0)
 			fail_msg("'%s' was taken", texts[i]);
 	}
+}
+
+static void
+masks_are_found_by_their_names(void **arg)
+{
+	static const char text[] = "Name:\tSigPnd:\nSigPnd:\t0000000000000001\n"
+	    "ShdPnd:\t8000000000004000\nSigBlk:\t0\n";
+
+	(void)arg;
+	assert_int_equal(parse_mask(text, "SigPnd"), 1);
+	assert_int_equal(parse_mask(text, "ShdPnd"), 0x8000000000004000);
+	assert_int_equal(parse_mask(text, "SigBlk"), 0);
+	assert_int_equal(parse_mask(text, "SigCgt"), 0);
+	assert_int_equal(parse_mask("SigPnd:\t1\n", "SigPnd"), 0);
+}
+
+/* A program of another user that has kept one of our ids is another's. */
+static void
+whose_a_process_is_all_four_ids_tell(void **arg)
+{
+	(void)arg;
+	assert_true(parse_is_user("Name:\tx\nUid:\t33\t33\t33\t33\n", 33));
+	assert_false(parse_is_user("Name:\tx\nUid:\t33\t0\t0\t0\n", 33));
+	assert_false(parse_is_user("Name:\tx\nUid:\t33\t33\t0\t33\n", 33));
+	assert_false(parse_is_user("Name:\tx\nUid:\t33\t33\n", 33));
+	assert_false(parse_is_user("", 33));
 }
 
 static void
@@ -492,6 +523,8 @@ main(void)
 		cmocka_unit_test(fields_of_a_status_are_found_by_their_names),
 		cmocka_unit_test(pids_are_read_over_the_end_of_a_part),
 		cmocka_unit_test(what_is_no_pid_ends_the_list),
+		cmocka_unit_test(masks_are_found_by_their_names),
+		cmocka_unit_test(whose_a_process_is_all_four_ids_tell),
 		cmocka_unit_test(caught_signals_are_bits_of_a_mask),
 		cmocka_unit_test(who_traces_and_whose_it_is),
 		cmocka_unit_test(dump_ends_with_its_last_message),
