@@ -338,10 +338,15 @@ enum door_state
 door_check(pid_t pid)
 {
 	struct door *d = find_door(pid);
+	enum door_state state;
 
 	if (d == NULL || d->open)
 		return DOOR_REFUSED;
-	return check_tree(d);
+	state = check_tree(d);
+	/* There will be no look now that those who were paused wait for. */
+	if (state == DOOR_CLOSING && !d->pausing)
+		door_go_on(pid);
+	return state;
 }
 
 enum door_state

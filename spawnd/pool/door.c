@@ -46,7 +46,7 @@ door_begin(struct pool *p, struct slot *s, uint64_t now)
 		return false;
 	s->closed = now;
 	s->is_closed = s->paused = false;
-	s->unknown = 0;
+	s->unknown = s->pausing = 0;
 	push_close(p, s);
 	slot_enter(p, s, SLOT_DOOR, NEVER);
 	door_look_later(p, s, now);
@@ -106,6 +106,7 @@ static void
 door_wait_on(struct pool *p, struct slot *s)
 {
 	s->paused = false;
+	s->pausing = 0;
 	slot_push(p, s, POOL_DOOR_GO_ON);
 }
 
@@ -136,7 +137,11 @@ door_tell_it(struct pool *p, struct slot *s, const struct activity *x,
 	/* A request may come at any time; in a stop also a client. */
 	if (!s->paused && (x->holds == HOLDS_QUIET ||
 	    p->phase == PHASE_STOP)) {
+		if (s->pausing == 0)
+			s->pausing = now;
 		slot_push(p, s, POOL_DOOR_PAUSE);
+		slot_deadline(p, s, min64(slot_later(now, POOL_FREEZE),
+		    s->end_by));
 		return;
 	}
 	s->term_sent = true;
@@ -198,6 +203,10 @@ door_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
 		return;
 	}
+	/* A task cannot be paused, and others wait because of that. */
+	if (s->pausing != 0 && !s->term_sent &&
+	    now - s->pausing >= POOL_FREEZE)
+		door_wait_on(p, s);
 	replace_check_request(p, s, now);
 	door_look_later(p, s, now);
 	slot_push(p, s, POOL_DOOR_CHECK);

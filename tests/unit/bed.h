@@ -52,6 +52,7 @@ struct bed {
 	enum readiness	 sees;		/* the answer to every look */
 	bool		 show_looks;	/* in the line, too */
 	bool		 show_all;	/* and all about retiring */
+	bool		 show_go;	/* and who goes on at a door */
 	bool		 no_fork;	/* the answer to every spawn */
 	struct queue	 queue;		/* the answer to each POOL_QUEUE */
 	unsigned int	 spawns, looks, exams;
@@ -159,6 +160,8 @@ bed_put_action(struct bed *b, const struct pool_action *a)
 		bed_put(b, "tree%u", a->slot);
 	else if (a->what == POOL_DOOR_PAUSE)
 		bed_put(b, "pause%u", a->slot);
+	else if (a->what == POOL_DOOR_GO_ON && b->show_go)
+		bed_put(b, "go%u", a->slot);
 	else if (a->what == POOL_DOOR_TELL)
 		bed_put(b, "tell%u", a->slot);
 	else if (a->what == POOL_DOOR_OPEN)

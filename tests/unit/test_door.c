@@ -129,6 +129,25 @@ whoever_comes_back_to_its_door_is_killed(void **arg)
 	bed_free(b);
 }
 
+/* Its clients do not wait for a task that cannot be paused. */
+static void
+a_pause_that_takes_long_ends(void **arg)
+{
+	struct bed *b = bed_at_door();
+
+	(void)arg;
+	answer(b, DOOR_CLOSED);
+	find(b, (struct activity){ .holds = HOLDS_QUIET });
+	assert_has(bed_did(b), "pause0");
+	answer(b, DOOR_CLOSING);
+	b->show_go = true;
+	b->now += POOL_FREEZE;
+	pool_tick(b->p, b->now);
+	bed_take(b);
+	assert_did(b, "go0 check0");
+	bed_free(b);
+}
+
 /* A task sleeps where it must not be interrupted: perhaps it is idle then. */
 static void
 one_that_does_not_close_is_looked_at(void **arg)
@@ -278,6 +297,7 @@ main(void)
 		cmocka_unit_test(a_refusal_is_remembered),
 		cmocka_unit_test(a_tired_worker_has_a_rest),
 		cmocka_unit_test(whoever_comes_back_to_its_door_is_killed),
+		cmocka_unit_test(a_pause_that_takes_long_ends),
 		cmocka_unit_test(one_that_does_not_close_is_looked_at),
 		cmocka_unit_test(an_unknown_one_goes_back_after_a_second),
 		cmocka_unit_test(idle_ones_that_need_it_go_by_the_door),
