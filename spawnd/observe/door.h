@@ -51,6 +51,7 @@ TAILQ_HEAD(task_list, task);
 struct talk {
 	uint64_t	 inode;
 	bool		 ended;		/* the answer was the last thing */
+	bool		 shut;		/* it writes no more */
 	TAILQ_ENTRY(talk) of_door;
 };
 

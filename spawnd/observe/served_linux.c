@@ -146,6 +146,17 @@ is_rest(pid_t pid, uint64_t buffer, int64_t n)
 	return true;
 }
 
+/* Whatever is read after that is thrown away: libfcgi waits for the end. */
+static void
+note_shutdown(struct task *t, int how)
+{
+	struct talk *talk = find_talk(t->door, proc_socket(t->tid,
+	    (int)t->argument));
+
+	if (talk != NULL && how != SHUT_RD)
+		talk->shut = true;
+}
+
 void
 served_entry(struct task *t, const struct ptrace_syscall_info *i)
 {
@@ -154,6 +165,8 @@ served_entry(struct task *t, const struct ptrace_syscall_info *i)
 	bool reads = parse_is_read(t->call);
 
 	*x = (struct transfer){ .writes = parse_is_write(t->call) };
+	if (t->call == SYS_shutdown)
+		note_shutdown(t, (int)args[1]);
 	if (!reads && !x->writes)
 		return;
 	x->inode = proc_socket(t->tid, (int)t->argument);
@@ -176,7 +189,7 @@ served_exit(struct task *t, const struct ptrace_syscall_info *i)
 	/* Of a socket that it only reads from nothing is to be known. */
 	talk = x.ends ? add_talk(t->door, x.inode) :
 	    find_talk(t->door, x.inode);
-	if (talk == NULL || (!x.writes && talk->ended &&
+	if (talk == NULL || talk->shut || (!x.writes && talk->ended &&
 	    is_rest(t->tid, x.buffer, done)))
 		return;
 	talk->ended = x.ends && (size_t)done == x.size;
@@ -201,11 +214,13 @@ bool
 served_reads(const struct task *t)
 {
 	uint64_t inode = t->transfer.inode;
+	const struct talk *talk = find_talk(t->door, inode);
 	struct accepted what;
 
-	return inode != 0 && !t->transfer.writes &&
-	    (find_talk(t->door, inode) != NULL ||
-	    diag_accepted(&inode, 1, &what) == 1);
+	if (inode == 0 || t->transfer.writes)
+		return false;
+	return talk != NULL ? !talk->shut :
+	    diag_accepted(&inode, 1, &what) == 1;
 }
 
 bool
