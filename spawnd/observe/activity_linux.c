@@ -240,6 +240,7 @@ struct tree_look {
 	bool		 over;		/* each of them has been answered */
 	bool		 waits;		/* for its clients */
 	bool		 stalled;	/* nobody reads what clients send */
+	bool		 still;		/* its tasks wait for each other */
 };
 
 static void
@@ -260,6 +261,7 @@ look_at_process(pid_t pid, uint64_t now, struct probe_state *s,
 	l->looping |= v.looping && !v.accepting;
 	l->accepting |= v.accepting;
 	l->asleep &= v.asleep;
+	l->still &= !v.engaged && !v.timed && !v.looping && v.nreads == 0;
 	n = held_by(pid, now, s, inodes, &what, &whole, &hidden,
 	    &listens);
 	l->unknown |= n == -1 || (!whole && !is_ending(pid));
@@ -338,7 +340,7 @@ observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
     struct probe_state *s, struct activity *x)
 {
 	struct tree_look l = { .asleep = true, .over = true, .waits = true,
-	    .stalled = true };
+	    .stalled = true, .still = true };
 	pid_t tree[TREE_MAX];
 	int i, n = proc_tree(pid, tree, TREE_MAX);
 
@@ -356,7 +358,7 @@ observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
 	x->threaded = l.tasks > 1;
 	x->is_event_loop = l.looping;
 	x->sleeping = door_is_held(pid) || (l.accepting &&
-	    (l.asleep || l.connection != 0));
+	    (l.asleep || l.connection != 0)) || (l.still && l.asleep);
 	if (l.connection != 0) {
 		note_held(l.connection, l.sum, now, s, x);
 		x->holds = l.over || note_stalled(l.stalled, now, s) ||

@@ -193,7 +193,7 @@ def test_worker_that_may_not_be_read_goes_when_nobody_is_served(start, place,
     with Load(sock, seconds=1.2) as load:
         one_fewer(s, 2)
     load.lost_nothing(s)
-    left = s.wait_workers(2)
+    left = s.wait_workers(1)
     assert set(left) < before
     assert len(re.findall(CANNOT_LOOK, s.log())) == 1
     assert "killed" not in s.log()

@@ -16,7 +16,7 @@ import matrix
 LONG = True
 PLAIN_ONLY = True       # what it shows is nothing that sanitizers see
 
-REQUESTS = 2000
+REQUESTS = 800
 
 
 @pytest.mark.parametrize("cell", matrix.pairs("reload", "scale"),
