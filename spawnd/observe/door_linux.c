@@ -229,7 +229,8 @@ check_process(struct door *d)
 	if (n == -1)
 		return errno == ENOENT || errno == ESRCH ? DOOR_CLOSING :
 		    DOOR_REFUSED;
-	if (d->stops > STOPS_LEAST &&
+	/* One that is told, or is in a stop, is not left alone any more. */
+	if (!d->told && !d->drains && d->stops > STOPS_LEAST &&
 	    d->stops * STOP_COST * STOPS_SHARE > loop_now() - d->closed)
 		return DOOR_TIRED;
 	for (i = 0; i < n; i++) {
