@@ -152,14 +152,10 @@ plant door "the door stays closed" \
     '/^door_go_back/,/^}/s/^	slot_push(p, s, POOL_DOOR_OPEN);$//'
 plant door "it is looked at once" \
     '/^door_timer/,/^}/s/^	slot_push(p, s, POOL_DOOR_CHECK);$//'
-plant door "who does not heed the signal is waited for" \
-    '/^door_told/,/^}/s/(!x->sleeping &&/(x != NULL \&\&/'
 plant retire "told while busy although there is a door" \
     's/ || door_begin(p, s, now) || / || /'
 plant retire "a leader is told while those it leads serve" \
     's/(x->needs_door && !s->term_sent && door_begin(p, s, now))/(false)/'
-plant drain "threads see the socket shut down" \
-    '/^have_threads/,/^}/s/(s->threads && !s->is_closed)/(false)/'
 plant drain "one more is started when nothing waits" \
     '/^drain_step/,/^}/s/(!something_waits(p))$/(p == NULL)/'
 plant drain "told while something waits" \
