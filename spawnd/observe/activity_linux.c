@@ -294,25 +294,36 @@ note_stalled(bool stalled, uint64_t now, struct probe_state *s)
 	return stalled && now - s->stalled >= STALLED;
 }
 
-/* Does a process of the pool hold each of these n connections? */
-static bool
-have_holders(const uint64_t *inodes, int n)
+/* Takes those that the worker holds out of the list. Returns how many stay. */
+static int
+take_out_held(pid_t pid, uint64_t *inodes, int n)
 {
-	static pid_t list[CHILDREN_MAX];
-	int i, k, nlist = observe_children(list, CHILDREN_MAX);
-	unsigned int held = 0;
+	uint64_t held[SOCKETS_MAX];
 	pid_t tree[TREE_MAX];
-	struct usage u;
+	int i, nheld, k = proc_tree(pid, tree, TREE_MAX);
 
-	for (i = 0; i < nlist; i++) {
-		k = proc_tree(list[i], tree, TREE_MAX);
-		while (k-- > 0) {
-			u = (struct usage){ .counted = true };
-			usage_process(tree[k], inodes, n, &u);
-			held += u.connections;
+	while (k-- > 0) {
+		(void)proc_sockets(tree[k], false, held, &nheld, SOCKETS_MAX);
+		for (i = 0; i < n; ) {
+			if (proc_is_among(inodes[i], held, nheld))
+				inodes[i] = inodes[--n];
+			else
+				i++;
 		}
 	}
-	return held >= (unsigned int)n;
+	return n;
+}
+
+/* Does a process of the pool hold each of these n connections? */
+static bool
+have_holders(uint64_t *inodes, int n)
+{
+	static pid_t list[CHILDREN_MAX];
+	int i, nlist = observe_children(list, CHILDREN_MAX);
+
+	for (i = 0; i < nlist && n > 0; i++)
+		n = take_out_held(list[i], inodes, n);
+	return n == 0;
 }
 
 /*

@@ -84,8 +84,7 @@ void	 task_drop(struct task *t);
 /* Lets a stopped task go on to its next stop, with that signal, or for good. */
 void	 task_go_on(struct task *t, int signo);
 void	 task_let_go(struct task *t, int signo);
-/* A held or paused one goes on with its call; or it begins anew. */
-void	 task_release(struct task *t);
+/* The call of a held or paused one begins anew. */
 void	 task_begin_anew(struct task *t);
 /*
  * Follows a task of the door. Returns 0, also if it has ended meanwhile, or

@@ -139,6 +139,7 @@ process_is_gone(struct door *d)
 		if (other->root == pid && other != d) {
 			other->root = other->pid;
 			other->orphaned = true;
+			other->dry = other->told = false;
 		}
 	}
 	d->open = false;
@@ -263,7 +264,7 @@ release(struct door *d, enum following kept, bool anew)
 		if (anew)
 			task_begin_anew(t);
 		else
-			task_release(t);
+			task_go_on(t, 0);
 	}
 }
 
@@ -296,12 +297,12 @@ worse(enum door_state a, enum door_state b)
 
 /* All of them are followed before any is said to be closed. */
 static enum door_state
-check_tree(struct door *d)
+check_tree(struct door *d, bool drains)
 {
 	enum door_state state = DOOR_CLOSED;
 	pid_t tree[TREE_MAX], root = d->pid;
-	bool drains = d->drains, paused = true;
 	int i, n = proc_tree(root, tree, TREE_MAX);
+	bool paused = true;
 
 	if (n <= 0 || n == TREE_MAX)
 		return DOOR_REFUSED;
@@ -343,7 +344,7 @@ door_check(pid_t pid)
 
 	if (d == NULL || d->open)
 		return DOOR_REFUSED;
-	state = check_tree(d);
+	state = check_tree(d, d->drains);
 	/* There will be no look now that those who were paused wait for. */
 	if (state == DOOR_CLOSING && !d->pausing)
 		door_go_on(pid);
@@ -356,7 +357,7 @@ door_pause(pid_t pid)
 	struct door *d;
 
 	RB_FOREACH(d, door_tree, &doors) {
-		if (d->root == pid)
+		if (d->root == pid && !d->open)
 			d->pausing = true;
 	}
 	return door_check(pid);
@@ -367,14 +368,7 @@ door_close(pid_t pid, bool drains)
 {
 	struct door *d = make_door(pid);
 
-	if (d == NULL)
-		return DOOR_REFUSED;
-	d->root = pid;
-	if (drains && !d->drains) {
-		d->drains = true;
-		release(d, TASK_HELD, false);
-	}
-	return check_tree(d);
+	return d != NULL ? check_tree(d, drains) : DOOR_REFUSED;
 }
 
 void

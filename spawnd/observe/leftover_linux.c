@@ -81,18 +81,6 @@ send_signal(const struct ident *id, int signo)
 	close(fd);
 }
 
-/* The accepted connections among the sockets of a process. */
-static int
-find_connections(pid_t pid, uint64_t *inodes)
-{
-	struct accepted what;
-	int n;
-
-	(void)proc_sockets(pid, false, inodes, &n, SOCKETS_MAX);
-	n = n > 0 ? diag_accepted(inodes, n, &what) : 0;
-	return n > 0 ? n : 0;
-}
-
 static bool
 shares(pid_t pid, const uint64_t *inodes, int n)
 {
@@ -112,11 +100,12 @@ static bool
 serves_others(pid_t pid, const uint64_t *inodes, int n)
 {
 	uint64_t own[SOCKETS_MAX];
+	struct accepted what;
 	int i, found;
 
 	if (proc_accepts(pid, diag_listener()))
 		return true;
-	found = find_connections(pid, own);
+	found = look_connections(pid, false, own, &what);
 	for (i = 0; i < found; i++) {
 		if (!proc_is_among(own[i], inodes, n))
 			return true;
@@ -213,12 +202,14 @@ observe_signal_holder(pid_t worker, pid_t holder, int signo, uint64_t now)
 	uint64_t inodes[SOCKETS_MAX];
 	uint64_t due = signo == SIGKILL ? now : now + POOL_FAST_STOP;
 	struct ident ids[TREE_MAX], of;
+	struct accepted what;
 	pid_t list[TREE_MAX], again[TREE_MAX];
 	int i, n, nlist, nagain;
 
 	/* First who they are, then whether they share it. */
 	of = identify(holder);
-	if (worker <= 0 || (n = find_connections(holder, inodes)) == 0)
+	if (worker <= 0 || (n = look_connections(holder, false,
+	    inodes, &what)) == 0)
 		return;
 	nlist = find_sharers(worker, inodes, n, list, 0);
 	for (i = 0; i < nlist; i++)

@@ -181,12 +181,18 @@ const char *fault_begin(enum fault f);
 int	 look_accepted(uint64_t *inodes, int n, struct accepted *what,
 	    uint64_t now);
 /*
+ * The accepted connections that a process or tree is seen to hold. Returns how
+ * many; what is hidden is not among them.
+ */
+int	 look_connections(pid_t pid, bool tree, uint64_t *inodes,
+	    struct accepted *what);
+/*
  * The sockets of a process or tree without the listen socket; *listens: the
  * process holds that, too. Returns 0, or -1 with errno set: there may be more.
  */
 int	 look_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n,
 	    bool *listens);
-/* The cpu time that was used for us, in microseconds. */
+/* observe_linux.c: the cpu time that was used for us, in microseconds */
 uint64_t look_spent(void);
 
 /* keepalive_linux.c: is a kept-open connection in use? */

@@ -2,12 +2,10 @@
 /* What the looks at workers share, on Linux. */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/base.h"
 #include "base/units.h"
 #include "observe/linux.h"
-#include "observe/looker.h"
 #include "observe/observe.h"
 
 #define FAULT_PAUSE	USEC	/* without one: it is over */
@@ -78,6 +76,16 @@ look_accepted(uint64_t *inodes, int n, struct accepted *what, uint64_t now)
 	return n;
 }
 
+int
+look_connections(pid_t pid, bool tree, uint64_t *inodes, struct accepted *what)
+{
+	int n;
+
+	(void)proc_sockets(pid, tree, inodes, &n, SOCKETS_MAX);
+	n = n > 0 ? diag_accepted(inodes, n, what) : 0;
+	return n > 0 ? n : 0;
+}
+
 const char *
 fault_begin(enum fault f)
 {
@@ -100,17 +108,6 @@ look_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n, bool *listens)
 		inodes[i] = inodes[--*n];
 	}
 	return r;
-}
-
-uint64_t
-look_spent(void)
-{
-	struct timespec ts;
-
-	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == -1)
-		return 0;
-	return (uint64_t)ts.tv_sec * USEC + (uint64_t)ts.tv_nsec / 1000 +
-	    looker_spent();
 }
 
 bool

@@ -314,9 +314,6 @@ bool	 door_is_held(pid_t pid);
  * that --request-timeout has ended. Returns how many, or -1: unknown.
  */
 int	 usage_connections(uint64_t **inodes, unsigned int *left);
-/* Counts which of the sockets of one process are accepted connections. */
-void	 usage_process(pid_t pid, const uint64_t *inodes, int n,
-	    struct usage *u);
 /*
  * Returns the cpu time of a worker's processes in ns; 0: it is unknown for one
  * of them.

@@ -88,6 +88,17 @@ holds_connection(pid_t pid, uint64_t now)
 	return n == 0 && whole ? READY_NO : READY_UNKNOWN;
 }
 
+uint64_t
+look_spent(void)
+{
+	struct timespec ts;
+
+	if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts) == -1)
+		return 0;
+	return (uint64_t)ts.tv_sec * USEC + (uint64_t)ts.tv_nsec / 1000 +
+	    looker_spent();
+}
+
 static enum readiness
 look_at_tree(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 {

@@ -18,6 +18,8 @@
 #define EXITING		0x4U	/* it is ending */
 #define SIGNALED	0x400U	/* a signal ends it */
 
+#define LIMIT_NONE	59000U	/* ms; so long, or negative: there is none */
+
 bool
 parse_is_accept(long call)
 {
@@ -70,15 +72,15 @@ is_epoll(long call)
 	return call == SYS_epoll_pwait;
 }
 
-static bool
-is_read(long call)
+bool
+parse_is_read(long call)
 {
 	return call == SYS_read || call == SYS_readv ||
 	    call == SYS_recvfrom || call == SYS_recvmsg;
 }
 
-static bool
-is_write(long call)
+bool
+parse_is_write(long call)
 {
 	return call == SYS_write || call == SYS_writev ||
 	    call == SYS_sendto || call == SYS_sendmsg ||
@@ -130,7 +132,8 @@ is_wait(long call)
 
 /*
  * The time limit of a futex or an epoll: a pointer, or a number of which int
- * is read.
+ * is read. An event loop without a timer need not wait for ever: libev has a
+ * limit of nearly a minute then.
  */
 static bool
 is_endless(long call, unsigned long limit)
@@ -141,25 +144,13 @@ is_endless(long call, unsigned long limit)
 #endif
 	if (is_futex(call))
 		return limit == 0;
-	return is_epoll(call) && (limit & 0x80000000U) != 0;
+	return is_epoll(call) && (limit & 0xffffffffU) >= LIMIT_NONE;
 }
 
 bool
 parse_waits(long call)
 {
-	return is_read(call) || is_poll(call);
-}
-
-bool
-parse_is_read(long call)
-{
-	return is_read(call);
-}
-
-bool
-parse_is_write(long call)
-{
-	return is_write(call);
+	return parse_is_read(call) || is_poll(call);
 }
 
 struct call
@@ -177,9 +168,9 @@ parse_call(const char *text)
 		c.kind = CALL_FOREIGN;
 	else if (parse_is_accept(n))
 		c.kind = CALL_ACCEPT;
-	else if (is_read(n))
+	else if (parse_is_read(n))
 		c.kind = CALL_READ;
-	else if (is_write(n))
+	else if (parse_is_write(n))
 		c.kind = CALL_WRITE;
 	else if (is_epoll(n))
 		c.kind = CALL_EPOLL;

@@ -12,9 +12,13 @@
 
 /*
  * What the kernel itself puts in place of EINTR where a call is to begin anew
- * once signals are dealt with; see signal(7). No header for programs has it.
+ * once signals are dealt with: if each handler that ran has SA_RESTART, or if
+ * none ran, as with epoll_wait(2); see signal(7). No header for programs has
+ * them.
  */
 #define SKIP_RESTART	512
+#define SKIP_NO_HANDLER	514
+#define SKIP_IS_RESTART(error)	((error) >= SKIP_RESTART)
 
 /* skip_ARCH_linux.c; each returns 0, or -1 with errno set. */
 /* The AUDIT_ARCH of tasks whose calls can be skipped; 0: there are none. */
@@ -27,8 +31,8 @@ unsigned int skip_arch(void);
 int	 skip_call(pid_t tid, bool filtered);
 /*
  * The task is in the stop of the exit of that call, of that number and first
- * argument: it returns -error. With SKIP_RESTART that must be followed by
- * PTRACE_INTERRUPT, since only a task that looks for signals heeds it.
+ * argument: it returns -error. With one of those above that must be followed by
+ * PTRACE_INTERRUPT, since only a task that looks for signals heeds them.
  */
 int	 skip_answer(pid_t tid, long call, unsigned long argument, int error);
 /* Can skip_restart() be used here? */

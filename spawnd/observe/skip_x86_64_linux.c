@@ -12,8 +12,7 @@
 
 #include "observe/skip.h"
 
-/* Of the kernel's own numbers, see SKIP_RESTART. */
-#define NO_HANDLER	514	/* anew, if no handler was run */
+/* Another of the kernel's own numbers. */
 #define RESTART_BLOCK	516	/* by restart_syscall(2) */
 
 typedef unsigned long long word;
@@ -91,6 +90,6 @@ skip_restart(pid_t tid)
 	if ((long long)r.orig_rax < 0 || r.orig_rax == SYS_close ||
 	    (r.rax != (word)-EINTR && r.rax != (word)-RESTART_BLOCK))
 		return 0;
-	r.rax = (word)-NO_HANDLER;
+	r.rax = (word)-SKIP_NO_HANDLER;
 	return write_registers(tid, &r);
 }

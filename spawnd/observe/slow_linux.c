@@ -50,12 +50,8 @@ observe_connection(pid_t pid)
 {
 	uint64_t inodes[SOCKETS_MAX];
 	struct accepted what;
-	int n;
 
-	(void)proc_sockets(pid, true, inodes, &n, SOCKETS_MAX);
-	if (n == 0 || diag_accepted(inodes, n, &what) <= 0)
-		return 0;
-	return inodes[0];
+	return look_connections(pid, true, inodes, &what) > 0 ? inodes[0] : 0;
 }
 
 uint64_t
@@ -147,9 +143,8 @@ find_slow_request(pid_t pid, uint64_t limit, uint64_t now,
 	bool all;
 	int i, n;
 
-	(void)proc_sockets(pid, false, inodes, &n, SOCKETS_MAX);
-	if (n == 0 || (n = diag_accepted(inodes, n, &what)) <= 0 ||
-	    proc_view(pid, 0, false, &v) == -1)
+	n = look_connections(pid, false, inodes, &what);
+	if (n == 0 || proc_view(pid, 0, false, &v) == -1)
 		return;
 	all = keepalive_is_quiet(pid, &v, inodes, n);
 	for (i = 0; i < n; i++) {

@@ -121,13 +121,8 @@ skip(struct task *t, int error)
 void
 task_begin_anew(struct task *t)
 {
-	skip(t, SKIP_RESTART);
-}
-
-void
-task_release(struct task *t)
-{
-	task_go_on(t, 0);
+	skip(t, parse_is_accept(t->call) || parse_is_read(t->call) ?
+	    SKIP_RESTART : SKIP_NO_HANDLER);
 }
 
 static bool
@@ -286,7 +281,7 @@ answer(struct task *t)
 	t->following = TASK_FOLLOWED;
 	if (skip_answer(t->tid, t->call, t->argument, t->error) == -1)
 		t->door->broken = true;
-	if (t->error == SKIP_RESTART)
+	if (SKIP_IS_RESTART(t->error))
 		ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
 	else
 		t->error = 0;
@@ -308,7 +303,7 @@ take_exit(struct task *t, const struct ptrace_syscall_info *i)
 	} else
 		served_exit(t, i);
 	/* One that begins anew has still to look for signals. */
-	if (t->door->open && t->error != SKIP_RESTART)
+	if (t->door->open && !SKIP_IS_RESTART(t->error))
 		task_let_go(t, 0);
 	else
 		task_go_on(t, 0);

@@ -85,8 +85,9 @@ add_pss(pid_t pid, uint64_t until, struct usage *u)
 	return true;
 }
 
-void
-usage_process(pid_t pid, const uint64_t *inodes, int n, struct usage *u)
+/* Which of a process's sockets are accepted connections? */
+static void
+count_connections(pid_t pid, const uint64_t *inodes, int n, struct usage *u)
 {
 	uint64_t held[SOCKETS_MAX];
 	bool known = true;
@@ -167,7 +168,7 @@ usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 		    end_reached(pid);
 		if (u->over)
 			return 0;
-		usage_process(tree[i], inodes, n, u);
+		count_connections(tree[i], inodes, n, u);
 		known = known && add_pss(tree[i], until, u);
 		more = proc_children(tree[i], tree + found, TREE_MAX - found);
 		found += more > 0 ? more : 0;

@@ -73,10 +73,8 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
 		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
 		break;
 	case DOOR_TIRED:
-		/* In a stop accept(2) would fail in its threads. */
-		if (!s->term_sent && p->phase != PHASE_STOP)
-			door_go_back(p, s, POOL_DOOR_REST * (now - s->closed) +
-			    POOL_DOOR_LAST, now);
+		door_go_back(p, s, POOL_DOOR_REST * (now - s->closed) +
+		    POOL_DOOR_LAST, now);
 		break;
 	case DOOR_CLOSED:
 	case DOOR_PAUSED:
@@ -118,8 +116,9 @@ door_wait_on(struct pool *p, struct slot *s)
 static void
 door_told(struct pool *p, struct slot *s, const struct activity *x)
 {
+	/* Busy without a connection: somebody's is on its way in the pool. */
 	if (!x->sleeping && (x->holds == HOLDS_NOTHING ||
-	    x->holds == HOLDS_UNKNOWN))
+	    x->holds == HOLDS_UNKNOWN || x->connection == 0))
 		return;		/* it has things to do before it goes */
 	slot_signal(p, s, SIGKILL, true);
 	slot_enter(p, s, SLOT_KILLED, NEVER);
@@ -216,9 +215,7 @@ void
 door_end(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	if (p->fast)
-		slot_push(p, s, POOL_DOOR_OPEN);
-	else if (p->phase == PHASE_STOP && !s->term_sent)
+	if (p->phase == PHASE_STOP && !p->fast && !s->term_sent)
 		push_close(p, s);
 	retire_end_again(p, s, ev, now);
 }

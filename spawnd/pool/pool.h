@@ -33,7 +33,7 @@
 #define POOL_FREEZE		UINT64_C(20000)	/* for a process to stop */
 #define POOL_FREEZE_AGAIN	UINT64_C(50000)	/* after one that did not */
 #define POOL_ACTIVITY_PART	64		/* of a request, between two */
-#define POOL_BUSY_LONG		USEC		/* busy so long: told anyway */
+#define POOL_BUSY_LONG		USEC		/* long for a request */
 #define POOL_LAST_CHANCE	USEC		/* told before it is killed */
 #define POOL_DOOR_FIRST	UINT64_C(1000)	/* looks at a closed door */
 #define POOL_DOOR_LAST	UINT64_C(20000)
@@ -143,7 +143,8 @@ enum door_state {
 	DOOR_CLOSING,	/* a new connection may still come in */
 	DOOR_CLOSED,	/* none can */
 	DOOR_PAUSED,	/* and no request is read, either */
-	DOOR_TIRED,	/* that slows it down too much: open it for a while */
+	DOOR_TIRED,	/* that slows it down too much: open it for a while;
+			   not of one that drains, or was told */
 	DOOR_REFUSED	/* it cannot be */
 };
 
@@ -204,8 +205,8 @@ enum notice {
 	NOTICE_KILLED_IDLE,	/* pid: did not heed its stop signal */
 	NOTICE_KILLED_BUSY,	/* pid, count, known, holder, age: killed, with
 				   so many requests; delay: of a fast stop */
-	NOTICE_TOLD_BUSY,	/* the same: ended by its stop signal, perhaps
-				   before it had answered */
+	NOTICE_TOLD_BUSY,	/* pid, count, holder, age: ended by its stop
+				   signal, perhaps before it had answered */
 	NOTICE_GROWN,		/* pid, size: too large, is replaced */
 	NOTICE_TOO_SMALL,	/* the limit is, for any worker; delay */
 	NOTICE_REQUEST_TIMEOUT,	/* pid, holder, age: its request is ended */

@@ -11,14 +11,16 @@
  *		program has not served yet	-> canary
  *	canary	it has served, or for long enough did not fail, or nobody
  *		sends requests			-> not
+ *		it has served and ended before that was seen	-> surge
  *	surge, canary	it fails or has to leave, takes the place of another
  *		that ended, or a reload makes it an old one	-> not
  *	outgoing	it is gone		-> not
  *
  * One worker is replaced at a time, of a reload several are: until a canary
  * is over that is alone, then there are up to replace_most() in surge and
- * outgoing together. So there are never more processes than that beyond those
- * that are wanted, and never fewer ready.
+ * outgoing together. So a reload ends nobody before a new one is ready, and has
+ * no more processes than that beyond those that are wanted; but those that one
+ * which failed has started are not counted while they go.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -409,9 +411,12 @@ find_old(const struct pool *p, uint64_t now, unsigned int others)
 		return NULL;
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		TAILQ_FOREACH(s, &p->lists[states[i]], by_state) {
-			if (!is_old(p, s) || others-- > 0)
+			if (!is_old(p, s))
 				continue;
-			others = 0;
+			if (others > 0) {
+				others--;
+				continue;
+			}
 			if (now >= due_after(p, s->expired == EXPIRED_SIZE))
 				return s;
 			if (later == NULL)

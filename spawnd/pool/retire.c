@@ -5,8 +5,10 @@
  * connection, and looked at again. Only if it still holds none is it sent its
  * stop signal, which it meets before accept(2) can return, and continued.
  *
- * The unit is the process. One that only watches over others goes the same
- * way; what it leaves behind comes back as orphans, each of which does, too.
+ * That is for an idle worker of one process, and where there is no door; see
+ * door.c for the others. The unit is the process then: one that only watches
+ * over others goes the same way, and what it leaves behind comes back as
+ * orphans, each of which does, too.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -113,7 +115,7 @@ retire_end(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (p->fast) {
 		retire_forget(p, s);
 		/* A dead worker may have left it behind its closed door. */
-		if (p->conf.door && s->orphan)
+		if (s->state == SLOT_DOOR || (p->conf.door && s->orphan))
 			slot_push(p, s, POOL_DOOR_OPEN);
 		slot_stop(p, s, ev, now);
 		/* Should it be stopped: a pending signal is met at once. */

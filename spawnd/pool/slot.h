@@ -240,7 +240,7 @@ bool	 retire_undo(struct pool *p, struct slot *s, uint64_t now);
 /* Forgets that the slot's process is stopped: it is gone, or continued. */
 void	 retire_forget(struct pool *p, const struct slot *s);
 
-/* door.c: how a busy worker goes */
+/* door.c: how a worker goes that is busy, or leads others */
 slot_handler door_answered, door_tree, door_timer, door_end;
 /* Closes its door. Returns false, having done nothing, if that cannot be. */
 bool	 door_begin(struct pool *p, struct slot *s, uint64_t now);

@@ -29,23 +29,22 @@ struct form {
 	const char	*flags[9];
 };
 
+/* What a look found, of a process or of a whole worker. */
+#define ACTIVITY	{ .a = "connection", \
+	    .b = "age_ms", .choice = "holds", .choices = { \
+	    [HOLDS_NOTHING] = "nothing", [HOLDS_QUIET] = "quiet", \
+	    [HOLDS_BUSY] = "busy", [HOLDS_UNKNOWN] = "unknown" }, \
+	    .flags = { "frozen", "catches", "threaded", "is_master", \
+	    "is_event_loop", "sleeping", "active_since_last", \
+	    "needs_door", "reads" } }
+
 static const struct form events[] = {
 	[EV_NOFORK] = { .b = "error" },
 	[EV_READINESS] = { .choice = "readiness", .choices = {
 	    [READY_UNKNOWN] = "unknown", [READY_NO] = "no",
 	    [READY_YES] = "yes" } },
-	[EV_ACTIVITY] = { .a = "connection",
-	    .b = "age_ms", .choice = "holds", .choices = {
-	    [HOLDS_NOTHING] = "nothing", [HOLDS_QUIET] = "quiet",
-	    [HOLDS_BUSY] = "busy", [HOLDS_UNKNOWN] = "unknown" },
-	    .flags = { "frozen", "catches", "threaded", "is_master",
-	    "is_event_loop", "sleeping", "active_since_last",
-	    "needs_door", "reads" } },
-	[EV_TREE] = { .a = "connection",
-	    .b = "age_ms", .choice = "holds", .choices = {
-	    [HOLDS_NOTHING] = "nothing", [HOLDS_QUIET] = "quiet",
-	    [HOLDS_BUSY] = "busy", [HOLDS_UNKNOWN] = "unknown" },
-	    .flags = { "sleeping" } },
+	[EV_ACTIVITY] = ACTIVITY,
+	[EV_TREE] = ACTIVITY,
 	[EV_EXIT] = { .ends = true, .choice = "moved",
 	    .choices = { [MOVED_NO] = "no", [MOVED_YES] = "yes",
 	    [MOVED_UNKNOWN] = "unknown" }, .flags = { "exec_failed" } },
@@ -105,7 +104,7 @@ static const struct form notices[] = {
 	[NOTICE_KILLED_BUSY] = { .name = "killed_busy", .a = "count",
 	    .b = "age_ms", .flags = { "known" } },
 	[NOTICE_TOLD_BUSY] = { .name = "told_busy", .a = "count",
-	    .b = "age_ms", .flags = { "known" } },
+	    .b = "age_ms" },
 	[NOTICE_GROWN] = { .name = "grown", .a = "size" },
 	[NOTICE_TOO_SMALL] = { .name = "too_small", .whole = true,
 	    .a = "delay" },
@@ -197,11 +196,8 @@ take_event(struct trace_entry *t, const struct pool_event *ev)
 		t->choice = ev->readiness & 7;
 		break;
 	case EV_ACTIVITY:
-		take_activity(t, &ev->activity);
-		break;
 	case EV_TREE:
 		take_activity(t, &ev->activity);
-		t->flags = ev->activity.sleeping;
 		break;
 	case EV_EXIT:
 		t->b = (uint32_t)ev->status;

@@ -136,8 +136,8 @@ void	 autoscale_start(void);
 int	 autoscale_bounds(unsigned int min, unsigned int max, struct err *e);
 /* The bounds that are in force; a pool of one size has it as both. */
 void	 autoscale_range(unsigned int *min, unsigned int *max);
-/* Was a connection seen since then? Also true where none can be seen. */
-bool	 autoscale_saw_since(uint64_t since);
+/* The bounds and the saturation; NULL if the load is not looked at. */
+const struct scale *autoscale_state(void);
 
 /* traffic.c: does anybody send requests? */
 /*
@@ -145,8 +145,6 @@ bool	 autoscale_saw_since(uint64_t since);
  * asked about in short pauses. What cannot be seen is not certain.
  */
 bool	 traffic_is_none(unsigned int slot);
-/* The bounds and the saturation; NULL if the load is not looked at. */
-const struct scale *autoscale_state(void);
 
 /* history.c: the load of the last minutes, pure but for memory */
 #define HISTORY_SPAN	300	/* seconds that are kept */

@@ -156,4 +156,8 @@ void	 report_trace(const struct pool *pool, uint64_t now);
 void	 exec_error_explain(const char *path, int error, char *buf,
 	    size_t size);
 
+/* autoscale.c */
+/* Was a connection seen since then? Also true where none can be seen. */
+bool	 autoscale_saw_since(uint64_t since);
+
 #endif

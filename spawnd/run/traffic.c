@@ -4,8 +4,8 @@
  * program, which in a pool that nobody uses never comes. Each thing that can be
  * seen may miss a short request that is rare, so all of them have to agree:
  *
- *	- for ten seconds no look at the listen socket found a connection, and
- *	  none that came has woken the supervisor
+ *	- for ten seconds, or since the start, no look at the listen socket
+ *	  found a connection, and none that came has woken the supervisor
  *	- no connection waits, or is accepted
  *	- no other worker has used any cpu while the new one is there
  */
@@ -15,7 +15,6 @@
 #include "base/units.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
-#include "run/run.h"
 #include "run/supervise.h"
 
 #define TRAFFIC_AGO	(10 * USEC)	/* the last that was seen, at least */
@@ -74,7 +73,8 @@ traffic_is_none(unsigned int slot)
 	if (first.pid != worker_pid(slot)) {
 		first.pid = worker_pid(slot);
 		first.since = now;
-		first.over = autoscale_saw_since(now - TRAFFIC_AGO) ||
+		first.over = autoscale_saw_since(now < TRAFFIC_AGO ?
+		    0 : now - TRAFFIC_AGO) ||
 		    !find_cpu(slot, &first.cpu);
 		return false;
 	}

@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import managers
-from managers import Job, Pool
+from managers import Job, Pool, wait_for_load
 
 MS = 20
 LOAD = 3.0              # seconds
@@ -75,7 +75,7 @@ def saturated(case, quick):
         without = pool.load(clients, 0.5 if quick else 1, ms=MS)
         old = set(pool.workers())
         popen = pool.load(clients, seconds, ms=MS, background=True)
-        time.sleep(0.3)         # all of them have asked
+        wait_for_load(popen)
         took, stayed = replaced(pool, old, seconds - 0.5)
         r = Pool.result(popen, seconds)
     return with_time({"gap_us": r["gap_us"], "failed": r["failed"],
@@ -122,7 +122,7 @@ class Posts:
             [f"{managers.APPS}/post", "-m", "1000", "-x", "-k", str(kept),
              "-s", pool.script, pool.sock, str(clients), str(MS)],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        time.sleep(0.5)         # all of them have asked
+        wait_for_load(self.popen)
 
     def end(self):
         """Requests that were let in and lost, or wrongly answered."""
@@ -142,7 +142,7 @@ def kept(case, quick):
 
 
 def stop(case, quick):
-    """TERM to the end of the manager, under load."""
+    """TERM to the end of the last worker, under load."""
     with started(case) as pool:
         kept_ones = case[2].options.get("kept", 0)
         posts = Posts(pool, 0 if kept_ones else crowd(case[2]), kept_ones)

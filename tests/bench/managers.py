@@ -212,6 +212,15 @@ def cpu_ns(pid):
     return total
 
 
+def wait_for_load(popen, cpu=0.02, longest=5):
+    """Until the load generator has computed for a while: requests flow."""
+    deadline = time.monotonic() + longest
+    while cpu_ns(popen.pid) < cpu * 1e9:
+        if popen.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("the load does not begin")
+        time.sleep(0.002)
+
+
 def children(pid):
     found = []
     for task in glob.glob(f"/proc/{pid}/task/*/children"):

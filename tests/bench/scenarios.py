@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import door
 import managers
-from managers import Job, Later, Pool, children, cpu_ns
+from managers import Job, Later, Pool, children, cpu_ns, wait_for_load
 
 CLIENTS = 8
 C = ["limit", "spawnd", "spawn-fcgi", "multiwatch", "supervisord", "uwsgi"]
@@ -266,15 +266,6 @@ def settle(pool, quiet=0.3, longest=10):
     while time.monotonic() < deadline and pool.cpu_ns() != before:
         before = pool.cpu_ns()
         time.sleep(quiet)
-
-
-def wait_for_load(popen, cpu=0.02, longest=5):
-    """Until the load generator has computed for a while: requests flow."""
-    deadline = time.monotonic() + longest
-    while cpu_ns(popen.pid) < cpu * 1e9:
-        if popen.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError("the load does not begin")
-        time.sleep(0.002)
 
 
 def footprint(case, quick):

@@ -393,7 +393,8 @@ answer_door(const struct pool_action *a,
 		closed = closed && p->shut_at <= w.now;
 		refused = refused || p->untraceable;
 	}
-	*door = refused ? DOOR_REFUSED : chance(20) ? DOOR_TIRED : !closed ?
+	*door = refused ? DOOR_REFUSED : !w.procs[slot].drains &&
+	    !w.procs[slot].term_sent && chance(20) ? DOOR_TIRED : !closed ?
 	    DOOR_CLOSING : a->what == POOL_DOOR_PAUSE ? DOOR_PAUSED :
 	    DOOR_CLOSED;
 }

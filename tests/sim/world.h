@@ -370,6 +370,8 @@ examine_tree(unsigned int slot)
 			continue;
 		if (p->hidden)
 			return (struct activity){ .holds = HOLDS_UNKNOWN };
+		x.threaded |= i != slot || p->threads;
+		x.is_event_loop |= p->is_event_loop;
 		x.sleeping |= !p->job && !p->is_master &&
 		    connections(p) < p->room;
 		for (k = 0; k < CONNS; k++) {

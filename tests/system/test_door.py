@@ -111,7 +111,7 @@ def test_killed_supervisor_leaves_nobody_traced(start, after):
         h.wait_for(lambda: not set(first) <= set(s.workers()), 5, s.log)
     s.signal(signal.SIGKILL)
     # What was held goes on, and ends by the death of its parent.
-    h.wait_for(lambda: not any(h.stat(pid) and h.stat(pid).state in "tT"
+    h.wait_for(lambda: not any((st := h.stat(pid)) and st.state in "tT"
                                for pid in first), 5, "nobody is stopped")
     popen.terminate()
     popen.wait()
@@ -126,20 +126,12 @@ def tracer(pid):
 
 def test_somebody_elses_tracer_is_left_alone(start):
     s = start("libfcgi")
-    traced = s.workers()[0]
-    strace = subprocess.Popen(["strace", "-q", "-o", "/dev/null", "-p",
-                               str(traced)])
-    try:
-        h.wait_for(lambda: tracer(traced) == strace.pid, 5,
-                   "strace is attached")
+    with h.straced(s.workers()[0]):
         popen = load(s.sock, 20, None)
         h.wait_for(lambda: int(ctl.figures("door")["connections"]["now"]) >=
                    WORKERS, 5, "the load has begun")
         reload(s, 1)
         r = end(popen)
-    finally:
-        strace.terminate()
-        strace.wait()
     assert r["failed"] == 0, r
     assert ctl.figures("door")["count"]["lost"] == "0"
 

@@ -179,7 +179,7 @@ def test_slow_answers_do_not_add_up(spawnd, place):
         found = workers()
     assert len(found) == n
     # On a busy machine even the first answers come too late to be shown.
-    assert sum("pss" in w for w in found) <= 1000 // 15 + 2, found
+    assert 0 < sum("pss" in w for w in found) <= 1000 // 15 + 2, found
     all_are_known()
 
 

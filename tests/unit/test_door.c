@@ -120,6 +120,9 @@ whoever_comes_back_to_its_door_is_killed(void **arg)
 	assert_did(b, "tree0");
 	find(b, (struct activity){ .holds = HOLDS_NOTHING });
 	assert_did(b, "");
+	/* A connection is on its way to somebody of the pool. */
+	find(b, (struct activity){ .holds = HOLDS_BUSY });
+	assert_did(b, "");
 	find(b, (struct activity){ .holds = HOLDS_NOTHING, .sleeping = true });
 	assert_did(b, "KILL>>0");
 	assert_state(b, 0, SLOT_KILLED);

@@ -126,6 +126,32 @@ leads(void)
 	_exit(0);
 }
 
+static void
+do_nothing(int signo)
+{
+	(void)signo;
+}
+
+/* As keeps(), by an event loop that wants to hear of its signals. */
+static void
+loops(void)
+{
+	static const char answer[] = "\1\3\0\1\0\10\0\0" "\0\0\0\0\0\0\0";
+	struct epoll_event e = { .events = EPOLLIN };
+	int fd = accept(STDIN_FILENO, NULL, NULL), ep = epoll_create1(0), n;
+	char c;
+
+	signal(SIGTERM, do_nothing);	/* which has SA_RESTART */
+	if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e) == -1)
+		_exit(3);
+	while ((n = epoll_wait(ep, &e, 1, -1)) == 1) {
+		if (read(fd, &c, 1) != 1 ||
+		    write(fd, answer, sizeof(answer)) != sizeof(answer))
+			_exit(3);
+	}
+	_exit(n == -1 && errno == EINTR ? 0 : 4);
+}
+
 /* Answers each byte of one connection; the end of an answer comes last. */
 static void
 keeps(void)
@@ -413,6 +439,32 @@ an_answered_connection_is_quiet(void **arg)
 	finish();
 }
 
+/* It waits for the next request when it is told, and hears of it. */
+static void
+a_paused_event_loop_sees_its_signal(void **arg)
+{
+	struct probe_state s = { .cpu = 0 };
+	uint64_t end = loop_now() + PATIENCE;
+	int fd;
+
+	(void)arg;
+	begin(loops);
+	fd = client();
+	while (!sleeps_in(CALL_EPOLL) && loop_now() < end)
+		reap(200);
+	close_door();
+	assert_int_equal(write(fd, "x", 1), 1);
+	while (door_came() != child && loop_now() < end)
+		reap(200);
+	assert_int_equal(holds(&s), HOLDS_QUIET);
+	door_tell(child, SIGTERM);
+	while (ended == -1 && loop_now() < end)
+		reap(200);
+	assert_int_equal(ended, 0);
+	close(fd);
+	finish();
+}
+
 /* Nobody can connect any more after this one. */
 static void
 nobody_hears_that_the_socket_is_shut(void **arg)
@@ -453,6 +505,7 @@ main(void)
 		cmocka_unit_test(a_filter_need_not_know_of_restarts),
 		cmocka_unit_test(a_tree_is_kept_and_told_as_one),
 		cmocka_unit_test(an_answered_connection_is_quiet),
+		cmocka_unit_test(a_paused_event_loop_sees_its_signal),
 		cmocka_unit_test(nobody_hears_that_the_socket_is_shut),
 	};
 	socklen_t len = sizeof(address);

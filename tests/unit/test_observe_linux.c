@@ -225,7 +225,7 @@ static void
 loops_with_a_timer(void)
 {
 	watch(taken(), EPOLLIN);
-	wait_in_loop(60000);
+	wait_in_loop(50000);
 }
 
 static void
