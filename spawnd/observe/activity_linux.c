@@ -17,18 +17,25 @@
 #define STALLED		(USEC / 10)	/* usec, to be so for good */
 #define UNDERWAY	USEC		/* longer: it is somebody else's */
 
-/*
- * Have its connections been kept open for long enough without a request?
- * waits: the worker waits for its clients now.
- */
+/* Has the process done nothing since the last look? */
 static bool
-note_quiet(bool stopped, uint64_t cpu, bool waits, uint64_t keep_idle,
-    uint64_t now, struct probe_state *s)
+note_cpu(bool stopped, uint64_t cpu, struct probe_state *s)
 {
-	bool still = stopped ? waits && s->quiet_since != 0 : waits &&
-	    (s->quiet_cpu == ANY_CPU || s->quiet_cpu == cpu);
+	bool still = stopped ? s->quiet_since != 0 :
+	    s->quiet_cpu == ANY_CPU || s->quiet_cpu == cpu;
 
 	s->quiet_cpu = stopped ? ANY_CPU : cpu;
+	return still;
+}
+
+/*
+ * Have its connections been kept open for long enough without a request?
+ * still: the worker waits for its clients now, and has since the last look.
+ */
+static bool
+note_quiet(bool still, uint64_t keep_idle, uint64_t now,
+    struct probe_state *s)
+{
 	if (!still)
 		s->quiet_since = 0;
 	else if (s->quiet_since == 0)
@@ -69,7 +76,7 @@ connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
     bool unread, uint64_t keep_idle, uint64_t now, struct probe_state *s,
     struct activity *x)
 {
-	bool waits;
+	bool waits, still;
 	int i;
 
 	note_held(inodes[0], sum_of(inodes, n), now, s, x);
@@ -79,7 +86,8 @@ connected(pid_t pid, const struct view *v, const uint64_t *inodes, int n,
 		x->reads |= keepalive_is_read(v, inodes[i]);
 	x->active_since_last = waits && !v->stopped && keep_idle != 0 &&
 	    s->quiet_cpu != ANY_CPU && s->quiet_cpu != v->cpu;
-	x->holds = note_quiet(v->stopped, v->cpu, waits, keep_idle, now, s) ?
+	still = note_cpu(v->stopped, v->cpu, s);
+	x->holds = note_quiet(waits && still, keep_idle, now, s) ?
 	    HOLDS_QUIET : HOLDS_BUSY;
 	x->sleeping = x->holds == HOLDS_QUIET;
 }
@@ -231,7 +239,6 @@ observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 /* What a look at all processes of a worker has found so far. */
 struct tree_look {
 	uint64_t	 connection, sum;	/* as note_held() has them */
-	uint64_t	 cpu;
 	int		 tasks;
 	bool		 looping;
 	bool		 accepting;
@@ -269,7 +276,6 @@ look_at_process(pid_t pid, uint64_t now, struct probe_state *s,
 		return;
 	l->connection = inodes[0];
 	l->sum += sum_of(inodes, n);
-	l->cpu += v.cpu;
 	over = door_is_over(pid, inodes, n);
 	l->stalled &= door_is_held(pid) && !v.engaged && !v.timed &&
 	    !v.looping && v.nreads == 0;
@@ -354,6 +360,7 @@ observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
 	    .stalled = true, .still = true };
 	pid_t tree[TREE_MAX];
 	int i, n = proc_tree(pid, tree, TREE_MAX);
+	bool still;
 
 	*x = (struct activity){ .holds = HOLDS_UNKNOWN };
 	if (n <= 0 || n == TREE_MAX)
@@ -372,10 +379,12 @@ observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
 	    (l.asleep || l.connection != 0)) || (l.still && l.asleep);
 	if (l.connection != 0) {
 		note_held(l.connection, l.sum, now, s, x);
+		/* Its stops use some. */
+		s->quiet_cpu = ANY_CPU;
+		still = !door_has_read(pid);
 		x->holds = l.over || note_stalled(l.stalled, now, s) ||
-		    note_quiet(false, l.cpu, l.waits,
-		    is_away(pid) ? 0 : keep_idle, now, s) ? HOLDS_QUIET :
-		    HOLDS_BUSY;
+		    note_quiet(l.waits && still, is_away(pid) ? 0 : keep_idle,
+		    now, s) ? HOLDS_QUIET : HOLDS_BUSY;
 		return;
 	}
 	x->holds = n > 1 && note_underway(now, s) ? HOLDS_BUSY :

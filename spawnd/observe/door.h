@@ -74,6 +74,8 @@ struct door {
 					   let in */
 	bool		 told;		/* and no request is read any more */
 	bool		 answered;	/* since the last look */
+	bool		 has_read;	/* perhaps a request, since then */
+	unsigned int	 hurried;	/* so often, once it was told */
 	RB_ENTRY(door)	 by_pid;
 };
 
@@ -109,6 +111,11 @@ void	 served_exit(struct task *t, const struct ptrace_syscall_info *i);
 bool	 served_all(const struct door *d);
 /* Is it a call that would read the next request of a connection? */
 bool	 served_reads(const struct task *t);
+/*
+ * Does it wait for the other end of a connection, or of all, on which it has
+ * said that it writes no more?
+ */
+bool	 served_lingers(const struct task *t);
 /* Is the answer the last thing that the process did on that connection? */
 bool	 served_is_over(const struct door *d, uint64_t inode);
 void	 served_forget(struct door *d);

@@ -106,9 +106,9 @@ make_door(pid_t pid)
 		RB_INSERT(door_tree, &doors, d);
 	}
 	if (d->open) {
-		d->open = d->broken = d->answered = false;
+		d->open = d->broken = d->answered = d->has_read = false;
 		d->drains = d->dry = d->pausing = d->told = false;
-		d->stops = 0;
+		d->stops = d->hurried = 0;
 		d->closed = loop_now();
 	}
 	d->orphaned = false;
@@ -445,6 +445,21 @@ door_is_over(pid_t pid, const uint64_t *inodes, int n)
 			return false;
 	}
 	return d != NULL && !d->open;
+}
+
+bool
+door_has_read(pid_t pid)
+{
+	bool has = false;
+	struct door *d;
+
+	RB_FOREACH(d, door_tree, &doors) {
+		if (d->root != pid)
+			continue;
+		has |= d->has_read;
+		d->has_read = false;
+	}
+	return has;
 }
 
 bool

@@ -165,6 +165,11 @@ void	 observe_reaped(pid_t pid);
 void	 observe_close(void);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
+/*
+ * Has the worker read from a socket on which it was not seen to write? Asked
+ * again: since the last time.
+ */
+bool	 door_has_read(pid_t pid);
 /* Does a task of the worker wait in accept(2) of the listen socket? */
 bool	 observe_accepts(pid_t pid);
 /* Does a process of another user trace it, as root's debugger does? */

@@ -146,13 +146,23 @@ is_rest(pid_t pid, uint64_t buffer, int64_t n)
 	return true;
 }
 
+static bool
+is_connection(uint64_t inode)
+{
+	struct accepted what;
+
+	return inode != 0 && diag_accepted(&inode, 1, &what) == 1;
+}
+
 /* Whatever is read after that is thrown away: libfcgi waits for the end. */
 static void
 note_shutdown(struct task *t, int how)
 {
-	struct talk *talk = find_talk(t->door, proc_socket(t->tid,
-	    (int)t->argument));
+	uint64_t inode = proc_socket(t->tid, (int)t->argument);
+	struct talk *talk = find_talk(t->door, inode);
 
+	if (talk == NULL && t->door->told && is_connection(inode))
+		talk = add_talk(t->door, inode);
 	if (talk != NULL && how != SHUT_RD)
 		talk->shut = true;
 }
@@ -186,9 +196,10 @@ served_exit(struct task *t, const struct ptrace_syscall_info *i)
 	t->transfer = (struct transfer){ .inode = 0 };
 	if (x.inode == 0 || i->op != PTRACE_SYSCALL_INFO_EXIT || done <= 0)
 		return;
-	/* Of a socket that it only reads from nothing is to be known. */
 	talk = x.ends ? add_talk(t->door, x.inode) :
 	    find_talk(t->door, x.inode);
+	/* Of a socket that it only reads from no more is to be known. */
+	t->door->has_read |= talk == NULL && !x.writes;
 	if (talk == NULL || talk->shut || (!x.writes && talk->ended &&
 	    is_rest(t->tid, x.buffer, done)))
 		return;
@@ -215,12 +226,26 @@ served_reads(const struct task *t)
 {
 	uint64_t inode = t->transfer.inode;
 	const struct talk *talk = find_talk(t->door, inode);
-	struct accepted what;
 
 	if (inode == 0 || t->transfer.writes)
 		return false;
-	return talk != NULL ? !talk->shut :
-	    diag_accepted(&inode, 1, &what) == 1;
+	return talk != NULL ? !talk->shut : is_connection(inode);
+}
+
+bool
+served_lingers(const struct task *t)
+{
+	const struct talk *talk;
+
+	if (parse_is_read(t->call)) {
+		talk = find_talk(t->door, t->transfer.inode);
+		return talk != NULL && talk->shut;
+	}
+	TAILQ_FOREACH(talk, &t->door->talks, of_door) {
+		if (!talk->shut)
+			return false;
+	}
+	return !TAILQ_EMPTY(&t->door->talks);
 }
 
 bool

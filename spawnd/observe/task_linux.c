@@ -28,6 +28,7 @@
 
 #define OPTIONS		(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE)
 #define SYSCALL_STOP	(SIGTRAP | 0x80)
+#define HURRIES		8U	/* of one that does not heed them */
 
 RB_HEAD(task_tree, task);
 
@@ -252,6 +253,22 @@ take_accept(struct task *t)
 		skip(t, EAGAIN);
 }
 
+/*
+ * A worker that was told shuts its connection down and waits for the client to
+ * close it, which some do when they next want to use it. It has nothing to
+ * wait for: a read meets the end, and what waits for one the signal.
+ */
+static bool
+hurry(struct task *t)
+{
+	if (!t->waits || !t->door->told || t->door->hurried == HURRIES ||
+	    !served_lingers(t))
+		return false;
+	t->door->hurried++;
+	skip(t, parse_is_read(t->call) ? 0 : EINTR);
+	return true;
+}
+
 static void
 take_entry(struct task *t, const struct ptrace_syscall_info *i)
 {
@@ -264,6 +281,8 @@ take_entry(struct task *t, const struct ptrace_syscall_info *i)
 	}
 	served_entry(t, i);
 	t->waits = parse_waits(t->call);
+	if (hurry(t))
+		return;
 	if (t->waits && (t->door->pausing || (t->door->told &&
 	    served_reads(t))))
 		hold(t, TASK_PAUSED);

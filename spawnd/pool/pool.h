@@ -183,7 +183,7 @@ struct pool_event {
 	int		 error;		/* why; errno */
 	enum readiness	 readiness;
 	struct activity	 activity;
-	bool		 no_traffic;	/* nobody sends requests, for certain */
+	bool		 no_traffic;	/* no request will come to it soon */
 	int		 status;	/* of wait(2), or STATUS_UNKNOWN */
 	bool		 exec_failed;	/* it never became its program */
 	enum moved	 moved;		/* asked for by pool_wants_queue() */

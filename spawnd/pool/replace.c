@@ -9,8 +9,8 @@
  *		it is old, and there is one more already	-> outgoing
  *	surge	it is ready			-> not, or of a reload whose
  *		program has not served yet	-> canary
- *	canary	it has served, or for long enough did not fail, or nobody
- *		sends requests			-> not
+ *	canary	it has served, or for long enough did not fail, or will not
+ *		be sent a request		-> not
  *		it has served and ended before that was seen	-> surge
  *	surge, canary	it fails or has to leave, takes the place of another
  *		that ended, or a reload makes it an old one	-> not

@@ -91,7 +91,7 @@ struct actor_hooks {
 	void		(*on_notice)(const struct pool_notice *n);
 	/* The pool may have changed. */
 	void		(*on_change)(void);
-	/* Is it certain that nobody sends requests? See traffic_is_none(). */
+	/* Will it be sent no request, for certain? See traffic_is_none(). */
 	bool		(*has_no_traffic)(unsigned int slot);
 };
 /*
@@ -139,10 +139,11 @@ void	 autoscale_range(unsigned int *min, unsigned int *max);
 /* The bounds and the saturation; NULL if the load is not looked at. */
 const struct scale *autoscale_state(void);
 
-/* traffic.c: does anybody send requests? */
+/* traffic.c: will a new worker be sent a request? */
 /*
- * Is it certain that nobody has for some seconds? slot: a new worker, which is
- * asked about in short pauses. What cannot be seen is not certain.
+ * Is it certain that none comes, as nobody sends any, or only over connections
+ * that other workers hold? slot: a new worker, which holds none and is asked
+ * about in short pauses. What cannot be seen is not certain.
  */
 bool	 traffic_is_none(unsigned int slot);
 

@@ -1,31 +1,49 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Does anybody send requests? A reload waits for the first request of a new
- * program, which in a pool that nobody uses never comes. Each thing that can be
- * seen may miss a short request that is rare, so all of them have to agree:
+ * Will a new worker be sent a request? A reload waits for the first one of a
+ * new program. In a pool that nobody uses it never comes, and where the clients
+ * keep their connections it goes to an old worker until one of these has ended.
+ *
+ * Each thing that can be seen may miss a short request that is rare, so all of
+ * them have to agree that there are none:
  *
  *	- for ten seconds, or since the start, no look at the listen socket
  *	  found a connection, and none that came has woken the supervisor
  *	- no connection waits, or is accepted
  *	- no other worker has used any cpu while the new one is there
+ *
+ * or that they come over kept connections alone:
+ *
+ *	- no connection waits, and those that are accepted stay the same
+ *	- each worker that holds some was seen to wait for its clients: what
+ *	  it holds is not one long request
  */
 #include <stdlib.h>
 
-#include "base/base.h"
 #include "base/units.h"
+#include "config/config.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
 #include "run/supervise.h"
 
 #define TRAFFIC_AGO	(10 * USEC)	/* the last that was seen, at least */
-#define TRAFFIC_WATCHED	(USEC / 10)	/* so long no cpu was used */
+#define TRAFFIC_WATCHED	(USEC / 10)	/* so long nothing has changed */
+#define TRAFFIC_ASKED	16U		/* workers at a time */
 
-/* What the others had used when a new worker was first asked about. */
+/* The accepted connections at a moment. */
+struct held {
+	int		 n;		/* -1: unknown, or some wait */
+	uint64_t	 sum;		/* of their inodes */
+};
+
+/* What there was when a new worker was first asked about. */
 static struct {
 	pid_t		 pid;		/* of the new one */
 	uint64_t	 since;
-	uint64_t	 cpu;
-	bool		 over;		/* the answer is no */
+	uint64_t	 cpu;		/* that the others had used */
+	bool		 used;		/* there are requests */
+	struct held	 held;
+	unsigned int	 asked;		/* slots that wait for their clients */
 } first;
 
 /* The cpu time of all ready workers but one. Returns false: unknown. */
@@ -50,37 +68,73 @@ find_cpu(unsigned int but, uint64_t *cpu)
 	return true;
 }
 
-static bool
-has_connections(void)
+static struct held
+find_accepted(void)
 {
-	unsigned int left;
-	unsigned int depth, limit;
+	struct held h = { .n = -1 };
+	unsigned int left, depth, limit;
 	uint64_t *inodes = NULL;
-	int n;
+	int i;
 
-	if (observe_queue(&depth, &limit) == -1 || depth > 0)
-		return true;
-	if ((n = usage_connections(&inodes, &left)) != -1)
-		free(inodes);
-	return n != 0;
+	if (observe_queue(&depth, &limit) == -1 || depth > 0 ||
+	    (h.n = usage_connections(&inodes, &left)) == -1)
+		return h;
+	for (i = 0; i < h.n; i++)
+		h.sum += inodes[i];
+	free(inodes);
+	return h;
+}
+
+/* Does the worker wait for its clients, or hold no connection? */
+static bool
+is_waiting(unsigned int slot)
+{
+	struct held_requests h;
+
+	/* For the shortest time there is. */
+	observe_held(worker_pid(slot), true, 1, loop_now(), &h);
+	return h.count == 0;
+}
+
+/* Goes on with those that were not seen to wait yet. */
+static bool
+are_waiting(unsigned int but)
+{
+	unsigned int n = pool_slots(actor_pool()), left = TRAFFIC_ASKED;
+
+	for (; first.asked < n; first.asked++) {
+		if (pool_state(actor_pool(), first.asked) != SLOT_READY ||
+		    first.asked == but)
+			continue;
+		if (left-- == 0 || !is_waiting(first.asked))
+			return false;
+	}
+	return true;
 }
 
 bool
 traffic_is_none(unsigned int slot)
 {
 	uint64_t now = loop_now(), cpu;
+	struct held h;
 
 	if (first.pid != worker_pid(slot)) {
 		first.pid = worker_pid(slot);
 		first.since = now;
-		first.over = autoscale_saw_since(now < TRAFFIC_AGO ?
+		first.asked = 0;
+		first.held = find_accepted();
+		first.used = autoscale_saw_since(now < TRAFFIC_AGO ?
 		    0 : now - TRAFFIC_AGO) ||
 		    !find_cpu(slot, &first.cpu);
 		return false;
 	}
-	if (first.over || now - first.since < TRAFFIC_WATCHED)
+	if ((first.used && first.held.n <= 0) ||
+	    now - first.since < TRAFFIC_WATCHED)
 		return false;
-	first.over = has_connections() || !find_cpu(slot, &cpu) ||
+	h = find_accepted();
+	first.used = first.used || h.n != 0 || !find_cpu(slot, &cpu) ||
 	    cpu != first.cpu || autoscale_saw_since(first.since);
-	return !first.over;
+	if (h.n != first.held.n || h.sum != first.held.sum)
+		first.held.n = -1;
+	return !first.used || (first.held.n > 0 && are_waiting(slot));
 }

@@ -168,6 +168,30 @@ keeps(void)
 	_exit(4);
 }
 
+/* As keeps(), and closes the connection as libfcgi does, with a last word. */
+static void
+lingers(void)
+{
+	struct sigaction sa = { .sa_handler = do_nothing };
+	static const char answer[] = "1234567890"
+	    "\1\3\0\1\0\10\0\0" "\0\0\0\0\0\0\0";
+	int fd = accept(STDIN_FILENO, NULL, NULL);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	char c;
+
+	sigaction(SIGTERM, &sa, NULL);
+	while (read(fd, &c, 1) == 1) {
+		if (write(fd, answer, sizeof(answer)) != sizeof(answer))
+			_exit(3);
+	}
+	if (errno != EINTR || shutdown(fd, SHUT_WR) == -1)
+		_exit(4);
+	while (poll(&p, 1, -1) == 1 && read(fd, &c, 1) == 1)
+		continue;
+	/* Another one only reads. */
+	_exit(read(fd, &c, 1) == 0 ? 0 : 5);
+}
+
 static void
 begin(void (*work)(void))
 {
@@ -439,18 +463,17 @@ an_answered_connection_is_quiet(void **arg)
 	finish();
 }
 
-/* It waits for the next request when it is told, and hears of it. */
+/* It waits for the next request when it is told, and ends by itself. */
 static void
-a_paused_event_loop_sees_its_signal(void **arg)
+is_told(void (*work)(void), int kind)
 {
 	struct probe_state s = { .cpu = 0 };
 	uint64_t end = loop_now() + PATIENCE;
 	int fd;
 
-	(void)arg;
-	begin(loops);
+	begin(work);
 	fd = client();
-	while (!sleeps_in(CALL_EPOLL) && loop_now() < end)
+	while (!sleeps_in(kind) && loop_now() < end)
 		reap(200);
 	close_door();
 	assert_int_equal(write(fd, "x", 1), 1);
@@ -463,6 +486,21 @@ a_paused_event_loop_sees_its_signal(void **arg)
 	assert_int_equal(ended, 0);
 	close(fd);
 	finish();
+}
+
+static void
+a_paused_event_loop_sees_its_signal(void **arg)
+{
+	(void)arg;
+	is_told(loops, CALL_EPOLL);
+}
+
+/* Some clients close it only when they want to use it again. */
+static void
+nobody_who_was_told_waits_for_a_client(void **arg)
+{
+	(void)arg;
+	is_told(lingers, CALL_READ);
 }
 
 /* Nobody can connect any more after this one. */
@@ -506,6 +544,7 @@ main(void)
 		cmocka_unit_test(a_tree_is_kept_and_told_as_one),
 		cmocka_unit_test(an_answered_connection_is_quiet),
 		cmocka_unit_test(a_paused_event_loop_sees_its_signal),
+		cmocka_unit_test(nobody_who_was_told_waits_for_a_client),
 		cmocka_unit_test(nobody_hears_that_the_socket_is_shut),
 	};
 	socklen_t len = sizeof(address);
