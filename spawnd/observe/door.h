@@ -39,6 +39,7 @@ struct task {
 	int		 error;		/* TASK_SKIPS: what it returns */
 	bool		 admitted;	/* its accept is being carried out */
 	bool		 waits;		/* so is a read, or a wait for one */
+	unsigned int	 hurried;	/* so often, once it was told */
 	struct transfer	 transfer;
 	struct door	*door;
 	RB_ENTRY(task)	 by_tid;
@@ -75,7 +76,7 @@ struct door {
 	bool		 told;		/* and no request is read any more */
 	bool		 answered;	/* since the last look */
 	bool		 has_read;	/* perhaps a request, since then */
-	unsigned int	 hurried;	/* so often, once it was told */
+	bool		 heard;		/* the signal that it was told by */
 	RB_ENTRY(door)	 by_pid;
 };
 
@@ -95,6 +96,11 @@ void	 task_begin_anew(struct task *t);
 int	 task_seize(struct door *d, pid_t tid);
 /* Interrupts a task, if the program sees nothing of that. */
 void	 task_interrupt(const struct task *t);
+/*
+ * The held one hears of the signal that another task has dealt with: accept
+ * fails with EINTR. Returns false if it has heard of that often enough.
+ */
+bool	 task_hears(struct task *t);
 /* Has a held or paused task a signal to deal with? */
 bool	 task_is_signalled(const struct task *t);
 /*

@@ -107,8 +107,8 @@ make_door(pid_t pid)
 	}
 	if (d->open) {
 		d->open = d->broken = d->answered = d->has_read = false;
-		d->drains = d->dry = d->pausing = d->told = false;
-		d->stops = d->hurried = 0;
+		d->drains = d->dry = d->pausing = d->told = d->heard = false;
+		d->stops = 0;
 		d->closed = loop_now();
 	}
 	d->orphaned = false;
@@ -219,12 +219,28 @@ door_take(pid_t tid, bool stopped, int *status)
 	return !known;
 }
 
+/*
+ * The first process was told, and the signal has reached one of its tasks: the
+ * others need not wait for somebody whom nobody lets in.
+ */
+static void
+spread_word(struct door *d)
+{
+	struct task *t, *next;
+
+	d->heard = true;
+	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next) {
+		if (t->following == TASK_HELD)
+			(void)task_hears(t);
+	}
+}
+
 /* Follows all its tasks, as far as that is possible now. */
 static enum door_state
 check_process(struct door *d)
 {
 	int tids[TASKS_MAX], i, n = proc_tasks(d->pid, tids, TASKS_MAX);
-	bool closed = true;
+	bool closed = true, pending = false;
 	struct task *t;
 
 	if (n == -1)
@@ -246,9 +262,13 @@ check_process(struct door *d)
 			closed = false;
 			task_interrupt(t);
 		} else if ((t->following == TASK_HELD ||
-		    t->following == TASK_PAUSED) && task_is_signalled(t))
+		    t->following == TASK_PAUSED) && task_is_signalled(t)) {
+			pending = true;
 			task_begin_anew(t);
+		}
 	}
+	if (d->told && !d->heard && d->pid == d->root && closed && !pending)
+		spread_word(d);
 	return d->broken ? DOOR_REFUSED : closed ? DOOR_CLOSED : DOOR_CLOSING;
 }
 

@@ -237,6 +237,35 @@ hold(struct task *t, enum following following)
 	came = t->door->root;
 }
 
+/* One that was told has nothing to wait for: its call returns that. */
+static bool
+hurry(struct task *t, int error)
+{
+	if (t->hurried == HURRIES)
+		return false;
+	t->hurried++;
+	skip(t, error);
+	return true;
+}
+
+bool
+task_hears(struct task *t)
+{
+	return hurry(t, EINTR);
+}
+
+/*
+ * A worker that was told shuts its connection down and waits for the client to
+ * close it, which some do when they next want to use it. A read meets the end,
+ * and what waits for one the signal.
+ */
+static bool
+is_hurried(struct task *t)
+{
+	return t->waits && t->door->told && served_lingers(t) &&
+	    hurry(t, parse_is_read(t->call) ? 0 : EINTR);
+}
+
 /* An accept of the listen socket begins. */
 static void
 take_accept(struct task *t)
@@ -244,6 +273,8 @@ take_accept(struct task *t)
 	int flags = fcntl(STDIN_FILENO, F_GETFL);
 	bool waits = flags == -1 || (flags & O_NONBLOCK) == 0;
 
+	if (t->door->heard && task_hears(t))
+		return;
 	if (t->door->drains && !t->door->dry && !t->door->pausing) {
 		t->admitted = true;
 		task_go_on(t, 0);
@@ -251,22 +282,6 @@ take_accept(struct task *t)
 		hold(t, TASK_HELD);
 	else
 		skip(t, EAGAIN);
-}
-
-/*
- * A worker that was told shuts its connection down and waits for the client to
- * close it, which some do when they next want to use it. It has nothing to
- * wait for: a read meets the end, and what waits for one the signal.
- */
-static bool
-hurry(struct task *t)
-{
-	if (!t->waits || !t->door->told || t->door->hurried == HURRIES ||
-	    !served_lingers(t))
-		return false;
-	t->door->hurried++;
-	skip(t, parse_is_read(t->call) ? 0 : EINTR);
-	return true;
 }
 
 static void
@@ -281,7 +296,7 @@ take_entry(struct task *t, const struct ptrace_syscall_info *i)
 	}
 	served_entry(t, i);
 	t->waits = parse_waits(t->call);
-	if (hurry(t))
+	if (is_hurried(t))
 		return;
 	if (t->waits && (t->door->pausing || (t->door->told &&
 	    served_reads(t))))

@@ -192,6 +192,38 @@ lingers(void)
 	_exit(read(fd, &c, 1) == 0 ? 0 : 5);
 }
 
+static volatile sig_atomic_t stops;
+
+static void
+stop(int signo)
+{
+	(void)signo;
+	stops = 1;
+}
+
+static void *
+accept_until_stop(void *arg)
+{
+	while (!stops)
+		close(accept(STDIN_FILENO, NULL, NULL));
+	return arg;
+}
+
+/* Each thread accepts, and only one of them meets the signal. */
+static void
+has_threads(void)
+{
+	pthread_t threads[4];
+	size_t i;
+
+	signal(SIGTERM, stop);		/* which has SA_RESTART */
+	for (i = 0; i < 4; i++)
+		pthread_create(&threads[i], NULL, accept_until_stop, NULL);
+	for (i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	_exit(0);
+}
+
 static void
 begin(void (*work)(void))
 {
@@ -503,6 +535,29 @@ nobody_who_was_told_waits_for_a_client(void **arg)
 	is_told(lingers, CALL_READ);
 }
 
+static void
+each_thread_hears_that_it_was_told(void **arg)
+{
+	uint64_t end = loop_now() + PATIENCE;
+	int tids[64];
+
+	(void)arg;
+	begin(has_threads);
+	close_door();
+	while ((proc_tasks(child, tids, 64) != 5 || !door_is_held(child)) &&
+	    loop_now() < end) {
+		reap(200);
+		(void)door_check(child);
+	}
+	door_tell(child, SIGTERM);
+	while (ended == -1 && loop_now() < end) {
+		reap(200);
+		(void)door_check(child);
+	}
+	assert_int_equal(ended, 0);
+	finish();
+}
+
 /* Nobody can connect any more after this one. */
 static void
 nobody_hears_that_the_socket_is_shut(void **arg)
@@ -545,6 +600,7 @@ main(void)
 		cmocka_unit_test(an_answered_connection_is_quiet),
 		cmocka_unit_test(a_paused_event_loop_sees_its_signal),
 		cmocka_unit_test(nobody_who_was_told_waits_for_a_client),
+		cmocka_unit_test(each_thread_hears_that_it_was_told),
 		cmocka_unit_test(nobody_hears_that_the_socket_is_shut),
 	};
 	socklen_t len = sizeof(address);
