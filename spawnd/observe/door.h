@@ -97,8 +97,9 @@ int	 task_seize(struct door *d, pid_t tid);
 /* Interrupts a task, if the program sees nothing of that. */
 void	 task_interrupt(const struct task *t);
 /*
- * The held one hears of the signal that another task has dealt with: accept
- * fails with EINTR. Returns false if it has heard of that often enough.
+ * A task of a worker that was told need not wait: it reads the end of its
+ * connection, or the call fails with EINTR, as if it had met the signal itself.
+ * Returns false if that was done often enough.
  */
 bool	 task_hears(struct task *t);
 /* Has a held or paused task a signal to deal with? */

@@ -230,7 +230,8 @@ spread_word(struct door *d)
 
 	d->heard = true;
 	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next) {
-		if (t->following == TASK_HELD)
+		if (t->following == TASK_HELD || (t->following == TASK_PAUSED &&
+		    served_reads(t)))
 			(void)task_hears(t);
 	}
 }
@@ -493,10 +494,10 @@ door_is_held(pid_t pid)
 		if (d->root != pid)
 			continue;
 		TAILQ_FOREACH(t, &d->tasks, of_door) {
-			if (t->following == TASK_HELD)
-				held = true;
-			else if (!proc_sleeps(d->pid, t->tid))
+			if (t->following != TASK_HELD &&
+			    !proc_sleeps(d->pid, t->tid))
 				return false;
+			held |= t->following == TASK_HELD || t->admitted;
 		}
 	}
 	return held;

@@ -237,33 +237,26 @@ hold(struct task *t, enum following following)
 	came = t->door->root;
 }
 
-/* One that was told has nothing to wait for: its call returns that. */
-static bool
-hurry(struct task *t, int error)
+bool
+task_hears(struct task *t)
 {
 	if (t->hurried == HURRIES)
 		return false;
 	t->hurried++;
-	skip(t, error);
+	skip(t, parse_is_read(t->call) ? 0 : EINTR);
 	return true;
 }
 
-bool
-task_hears(struct task *t)
-{
-	return hurry(t, EINTR);
-}
-
 /*
- * A worker that was told shuts its connection down and waits for the client to
- * close it, which some do when they next want to use it. A read meets the end,
- * and what waits for one the signal.
+ * It would read the next request of a kept connection; or it has shut that down
+ * and waits for its client to close it, which some do when they next want to
+ * use it.
  */
 static bool
-is_hurried(struct task *t)
+waits_in_vain(const struct task *t)
 {
-	return t->waits && t->door->told && served_lingers(t) &&
-	    hurry(t, parse_is_read(t->call) ? 0 : EINTR);
+	return t->waits && t->door->told && (served_lingers(t) ||
+	    (t->door->heard && served_reads(t)));
 }
 
 /* An accept of the listen socket begins. */
@@ -296,7 +289,7 @@ take_entry(struct task *t, const struct ptrace_syscall_info *i)
 	}
 	served_entry(t, i);
 	t->waits = parse_waits(t->call);
-	if (is_hurried(t))
+	if (waits_in_vain(t) && task_hears(t))
 		return;
 	if (t->waits && (t->door->pausing || (t->door->told &&
 	    served_reads(t))))

@@ -575,6 +575,10 @@ nobody_hears_that_the_socket_is_shut(void **arg)
 	assert_true(is_answered(fd, 0));
 	while (door_check(child) != DOOR_CLOSED && loop_now() < end)
 		reap(200);
+	/* Its accept goes on, and waits for somebody. */
+	while (!door_is_held(child) && loop_now() < end)
+		reap(200);
+	assert_true(door_is_held(child));
 	assert_int_equal(shutdown(STDIN_FILENO, SHUT_RD), 0);
 	while (!door_is_held(child) && ended == -1 && loop_now() < end)
 		reap(200);
