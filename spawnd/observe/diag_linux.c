@@ -356,7 +356,7 @@ struct search {
 };
 
 static void
-found(struct search *s, int i, uint32_t unread, bool alive)
+found(struct search *s, int i, uint32_t unread, uint32_t unsent, bool alive)
 {
 	uint64_t inode = s->inodes[i];
 
@@ -364,6 +364,8 @@ found(struct search *s, int i, uint32_t unread, bool alive)
 	s->inodes[s->found++] = inode;
 	if (unread > 0)
 		s->what.unread = true;
+	if (unsent > 0)
+		s->what.unsent = true;
 	if (alive)
 		s->what.alive = true;
 }
@@ -377,8 +379,8 @@ take_accepted(const struct nlmsghdr *h, void *arg)
 
 	for (i = s->found; m->idiag_inode != 0 && i < s->n; i++) {
 		if (s->inodes[i] == m->idiag_inode)
-			found(s, i, m->idiag_rqueue, m->idiag_state ==
-			    TCP_ESTABLISHED);
+			found(s, i, m->idiag_rqueue, m->idiag_wqueue,
+			    m->idiag_state == TCP_ESTABLISHED);
 	}
 	return true;
 }
@@ -397,7 +399,7 @@ accepted_unix(struct search *s)
 			return -1;
 		}
 		if (s->inodes[i] != listener && is_ours_unix(&v))
-			found(s, i, v.unread, v.alive);
+			found(s, i, v.unread, 0, v.alive);
 	}
 	return 0;
 }

@@ -39,6 +39,8 @@ struct task {
 	int		 error;		/* TASK_SKIPS: what it returns */
 	bool		 admitted;	/* its accept is being carried out */
 	bool		 waits;		/* so is a read, or a wait for one */
+	uint64_t	 since;		/* when that began */
+	bool		 lingered;	/* so long that it may be ended */
 	unsigned int	 hurried;	/* so often, once it was told */
 	struct transfer	 transfer;
 	struct door	*door;
@@ -102,6 +104,11 @@ void	 task_interrupt(const struct task *t);
  * Returns false if that was done often enough.
  */
 bool	 task_hears(struct task *t);
+/*
+ * Does it wait for its client to close a connection that is over, and has done
+ * so for a while? If it is interrupted it goes on as if the client had.
+ */
+bool	 task_has_lingered(struct task *t);
 /* Has a held or paused task a signal to deal with? */
 bool	 task_is_signalled(const struct task *t);
 /*
@@ -123,6 +130,8 @@ bool	 served_reads(const struct task *t);
  * said that it writes no more?
  */
 bool	 served_lingers(const struct task *t);
+/* Is there nothing that its client has not got, or it has not read? */
+bool	 served_is_received(const struct task *t);
 /* Is the answer the last thing that the process did on that connection? */
 bool	 served_is_over(const struct door *d, uint64_t inode);
 void	 served_forget(struct door *d);

@@ -262,6 +262,8 @@ check_process(struct door *d)
 		    (t->waits || t->admitted))) {
 			closed = false;
 			task_interrupt(t);
+		} else if (task_has_lingered(t)) {
+			task_interrupt(t);
 		} else if ((t->following == TASK_HELD ||
 		    t->following == TASK_PAUSED) && task_is_signalled(t)) {
 			pending = true;

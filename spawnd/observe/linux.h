@@ -166,6 +166,8 @@ bool	 parse_watched(const char *line, uint64_t *inode, uint32_t *events);
 /* Of the connections that were found, at least one ... */
 struct accepted {
 	bool		 unread;		/* has bytes not read yet */
+	bool		 unsent;		/* or its client's host has not
+						   got all that was written */
 	bool		 alive;			/* still has a client */
 };
 

@@ -232,6 +232,30 @@ served_reads(const struct task *t)
 	return talk != NULL ? !talk->shut : is_connection(inode);
 }
 
+/* One that was reset is in no table any more. */
+static bool
+is_received(uint64_t inode)
+{
+	struct accepted what;
+	int n = diag_accepted(&inode, 1, &what);
+
+	return n == 0 || (n == 1 && !what.unread && !what.unsent);
+}
+
+bool
+served_is_received(const struct task *t)
+{
+	const struct talk *talk;
+
+	if (parse_is_read(t->call))
+		return is_received(t->transfer.inode);
+	TAILQ_FOREACH(talk, &t->door->talks, of_door) {
+		if (!is_received(talk->inode))
+			return false;
+	}
+	return true;
+}
+
 bool
 served_lingers(const struct task *t)
 {

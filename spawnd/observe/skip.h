@@ -18,6 +18,7 @@
  */
 #define SKIP_RESTART	512
 #define SKIP_NO_HANDLER	514
+#define SKIP_BY_BLOCK	516	/* only of the kernel: by restart_syscall(2) */
 #define SKIP_IS_RESTART(error)	((error) >= SKIP_RESTART)
 
 /* skip_ARCH_linux.c; each returns 0, or -1 with errno set. */
@@ -38,8 +39,9 @@ int	 skip_answer(pid_t tid, long call, unsigned long argument, int error);
 /* Can skip_restart() be used here? */
 bool	 skip_restarts(void);
 /*
- * The task is in the stop that a PTRACE_INTERRUPT has caused. If it slept in a
- * call that fails or goes on otherwise for that reason, this begins anew.
+ * The task is in the stop that a PTRACE_INTERRUPT has caused, or in that of the
+ * call's exit, to be followed by another one. If it slept in a call that fails
+ * or goes on otherwise for that reason, this begins anew.
  */
 int	 skip_restart(pid_t tid);
 

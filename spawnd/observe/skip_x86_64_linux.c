@@ -12,9 +12,6 @@
 
 #include "observe/skip.h"
 
-/* Another of the kernel's own numbers. */
-#define RESTART_BLOCK	516	/* by restart_syscall(2) */
-
 typedef unsigned long long word;
 
 static int
@@ -88,7 +85,7 @@ skip_restart(pid_t tid)
 	if (read_registers(tid, &r) == -1)
 		return -1;
 	if ((long long)r.orig_rax < 0 || r.orig_rax == SYS_close ||
-	    (r.rax != (word)-EINTR && r.rax != (word)-RESTART_BLOCK))
+	    (r.rax != (word)-EINTR && r.rax != (word)-SKIP_BY_BLOCK))
 		return 0;
 	r.rax = (word)-SKIP_NO_HANDLER;
 	return write_registers(tid, &r);

@@ -21,6 +21,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "base/units.h"
 #include "observe/door.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
@@ -29,6 +31,7 @@
 #define OPTIONS		(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE)
 #define SYSCALL_STOP	(SIGTRAP | 0x80)
 #define HURRIES		8U	/* of one that does not heed them */
+#define LINGER		(USEC / 50)	/* for a client to close */
 
 RB_HEAD(task_tree, task);
 
@@ -248,15 +251,30 @@ task_hears(struct task *t)
 }
 
 /*
- * It would read the next request of a kept connection; or it has shut that down
- * and waits for its client to close it, which some do when they next want to
- * use it.
+ * Some clients close a connection only when they next want to use it. But who
+ * lingers does so for those that still send, or still read: closed too early,
+ * it would be reset.
  */
-static bool
-waits_in_vain(const struct task *t)
+bool
+task_has_lingered(struct task *t)
 {
-	return t->waits && t->door->told && (served_lingers(t) ||
-	    (t->door->heard && served_reads(t)));
+	if (t->lingered || t->following != TASK_FOLLOWED || !t->waits ||
+	    !t->door->told || loop_now() - t->since < LINGER ||
+	    t->hurried == HURRIES)
+		return false;
+	t->lingered = served_lingers(t) && served_is_received(t);
+	return t->lingered;
+}
+
+/* That, or it would read the next request of a kept connection. */
+static bool
+waits_in_vain(struct task *t)
+{
+	bool lingered = t->lingered;
+
+	t->lingered = false;
+	return t->waits && t->door->told && (served_lingers(t) ? lingered :
+	    t->door->heard && served_reads(t));
 }
 
 /* An accept of the listen socket begins. */
@@ -289,6 +307,7 @@ take_entry(struct task *t, const struct ptrace_syscall_info *i)
 	}
 	served_entry(t, i);
 	t->waits = parse_waits(t->call);
+	t->since = loop_now();
 	if (waits_in_vain(t) && task_hears(t))
 		return;
 	if (t->waits && (t->door->pausing || (t->door->told &&
@@ -314,6 +333,14 @@ answer(struct task *t)
 		t->error = 0;
 }
 
+/* This stop took the place of the one that our interruption would have had. */
+static void
+begin_interrupted(struct task *t)
+{
+	if (skip_restarts() && skip_restart(t->tid) == 0)
+		ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
+}
+
 static void
 take_exit(struct task *t, const struct ptrace_syscall_info *i)
 {
@@ -327,8 +354,11 @@ take_exit(struct task *t, const struct ptrace_syscall_info *i)
 		t->door->dry = true;
 		t->error = SKIP_RESTART;
 		answer(t);
-	} else
+	} else {
+		if (i->exit.rval == -EINTR || i->exit.rval == -SKIP_BY_BLOCK)
+			begin_interrupted(t);
 		served_exit(t, i);
+	}
 	/* One that begins anew has still to look for signals. */
 	if (t->door->open && !SKIP_IS_RESTART(t->error))
 		task_let_go(t, 0);

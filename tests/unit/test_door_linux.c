@@ -398,6 +398,13 @@ is_not_disturbed(void (*work)(void), int kind)
 	close_door();
 	reap(5000);
 	assert_int_equal(ended, -1);
+	/* Again, while it is followed from call to call. */
+	while (door_pause(child) != DOOR_PAUSED && ended == -1 &&
+	    loop_now() < end)
+		reap(200);
+	door_go_on(child);
+	reap(5000);
+	assert_int_equal(ended, -1);
 	assert_int_equal(write(wakes[1], "x", 1), 1);
 	while (ended == -1 && loop_now() < end)
 		reap(200);
@@ -513,8 +520,10 @@ is_told(void (*work)(void), int kind)
 		reap(200);
 	assert_int_equal(holds(&s), HOLDS_QUIET);
 	door_tell(child, SIGTERM);
-	while (ended == -1 && loop_now() < end)
+	while (ended == -1 && loop_now() < end) {
 		reap(200);
+		(void)door_check(child);
+	}
 	assert_int_equal(ended, 0);
 	close(fd);
 	finish();
