@@ -77,6 +77,7 @@ choose_jail(struct plan *p, struct err *e)
 {
 	const struct conf *c = p->conf;
 	const char *jail = c->chroot;
+	size_t len;
 
 	if (jail == NULL && c->socket == NULL && c->port == 0 &&
 	    p->inherited == -1 && !c->inherited_only) {
@@ -87,8 +88,12 @@ choose_jail(struct plan *p, struct err *e)
 	if (jail == NULL)
 		return 0;
 	p->needs_root = true;
-	p->jail = path_absolute(jail, false);
-	return p->jail == NULL ? plan_no_memory(e) : 0;
+	if ((p->jail = path_absolute(jail, false)) == NULL)
+		return plan_no_memory(e);
+	len = strlen(p->jail);
+	if (len > 1 && p->jail[len - 1] == '/')
+		p->jail[len - 1] = '\0';
+	return 0;
 }
 
 static int
@@ -153,7 +158,8 @@ plan_unix(struct plan *p, struct err *e)
 	const struct conf *c = p->conf;
 	const char *path = c->socket != NULL ? c->socket : DEFAULT_SOCKET;
 	const size_t size = sizeof(((struct sockaddr_un *)0)->sun_path);
-	char *slash;
+	char *slash, *outside;
+	int r;
 
 	p->socket_in_jail = p->jail != NULL && !c->socket_outside;
 	if ((p->socket_dir = path_absolute(path, p->socket_in_jail)) == NULL)
@@ -162,8 +168,12 @@ plan_unix(struct plan *p, struct err *e)
 		return err_set(e, EX_USAGE, "%s: %s: longer than %zu bytes: no "
 		    "web server could connect to it", OPT(c, socket),
 		    p->socket_dir, size - 1);
-	if (asprintf(&p->socket_name, "unix:%s%s", p->socket_in_jail ?
-	    p->jail : "", p->socket_dir) == -1)
+	outside = path_outside(p->socket_in_jail ? p->jail : NULL,
+	    p->socket_dir);
+	r = outside == NULL ? -1 : asprintf(&p->socket_name, "unix:%s",
+	    outside);
+	free(outside);
+	if (r == -1)
 		return plan_no_memory(e);
 	slash = strrchr(p->socket_dir, '/');
 	if ((p->socket_file = strdup(slash + 1)) == NULL)
@@ -284,8 +294,9 @@ plan_program(struct plan *p, struct err *e)
 		return plan_no_memory(e);
 	for (i = 0; i < n; i++)
 		p->argv[i] = c->command != NULL ? shell[i] : c->argv[i];
-	if (c->command == NULL)
-		p->argv[0] = path_absolute(c->argv[0], p->jail != NULL);
+	if (c->command == NULL)		/* and a whole path as it was typed */
+		p->argv[0] = c->argv[0][0] == '/' ? strdup(c->argv[0]) :
+		    path_absolute(c->argv[0], p->jail != NULL);
 	else if (asprintf(&p->argv[2], "exec %s", c->command) == -1)
 		p->argv[2] = NULL;
 	stays = c->cwd_stays && c->chdir == NULL && p->jail == NULL;

@@ -27,12 +27,11 @@
 static void
 host_path(const struct plan *p, char *buf, size_t size)
 {
-	size_t len;
+	char *path = path_outside(p->socket_in_jail ? p->jail : NULL,
+	    p->socket_dir);
 
-	strlcpy(buf, p->socket_in_jail ? p->jail : "", size);
-	for (len = strlen(buf); len > 0 && buf[len - 1] == '/'; len--)
-		buf[len - 1] = '\0';
-	strlcat(buf, p->socket_dir, size);
+	strlcpy(buf, path != NULL ? path : p->socket_dir, size);
+	free(path);
 }
 
 static void

@@ -87,6 +87,21 @@ a_socket_path_that_names_no_file(void **arg)
 	}
 }
 
+/* However it was typed: the name of a socket is what others compare. */
+static void
+a_path_is_shown_with_single_slashes(void **arg)
+{
+	(void)arg;
+	planned("-s//run///a.sock", "/app");
+	assert_string_equal(p.socket_name, "unix:/run/a.sock");
+	assert_string_equal(p.socket_dir, "/run");
+	planned("-s//a.sock", "-P//run//pid", "//app");
+	assert_string_equal(p.socket_name, "unix:/a.sock");
+	assert_string_equal(p.pidfile, "/run/pid");
+	/* As it was typed: others may look for it. */
+	assert_string_equal(p.argv[0], "//app");
+}
+
 static void
 the_socket_has_mode_0660_unless_told_otherwise(void **arg)
 {
@@ -341,6 +356,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(an_absolute_socket_path_stays),
 	TEST(a_socket_path_too_long_for_an_address),
 	TEST(a_socket_path_that_names_no_file),
+	TEST(a_path_is_shown_with_single_slashes),
 	TEST(the_socket_has_mode_0660_unless_told_otherwise),
 	TEST(tcp_addresses),
 	TEST(an_address_that_is_a_name),

@@ -186,6 +186,25 @@ paths_in_a_jail_start_at_its_root(void **arg)
 }
 
 static void
+slashes_behind_a_jail_are_not_shown(void **arg)
+{
+	char jail[256], where[256];
+
+	(void)arg;
+	planned("-c/", "-s/run/a.sock", "/app");
+	assert_string_equal(p.socket_name, "unix:/run/a.sock");
+	assert_string_equal(p.jail, "/");
+	planned("-c//", "-srun//a.sock", "/app");
+	assert_string_equal(p.socket_name, "unix:/run/a.sock");
+	assert_string_equal(p.jail, "/");
+	snprintf(jail, sizeof(jail), "%s//", tmp_dir);
+	planned("-c", jail, "/app");
+	assert_string_equal(p.jail, tmp_dir);
+	snprintf(where, sizeof(where), "unix:%s/run/httpd.sock", tmp_dir);
+	assert_string_equal(p.socket_name, where);
+}
+
+static void
 a_socket_before_the_jail_is_outside(void **arg)
 {
 	(void)arg;
@@ -260,6 +279,7 @@ static const struct CMUnitTest with_root[] = {
 	TEST(a_number_without_passwd_entry),
 	TEST(the_socket_is_the_workers_unless_told_otherwise),
 	TEST(paths_in_a_jail_start_at_its_root),
+	TEST(slashes_behind_a_jail_are_not_shown),
 	TEST(a_socket_before_the_jail_is_outside),
 	TEST(a_jail_alone_has_the_default_socket),
 	TEST(a_jail_that_is_not_there),
