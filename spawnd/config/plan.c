@@ -26,51 +26,6 @@ plan_no_memory(struct err *e)
 	return err_set(e, EX_OSERR, "out of memory");
 }
 
-static void
-add_option(char *list, size_t size, const char *opt)
-{
-	if (list[0] != '\0')
-		strlcat(list, ", ", size);
-	strlcat(list, opt, size);
-}
-
-/* Checks for options that need root; the error names all of them. */
-static int
-check_root(struct plan *p, struct err *e)
-{
-	const struct conf *c = p->conf;
-	char list[6 * CALLED_SIZE] = "";
-
-	if (getuid() != geteuid() || getgid() != getegid())
-		return err_set(e, EX_NOPERM, "spawnd must not be installed "
-		    "set-user-id or set-group-id");
-	if (p->root) {
-		if (c->user == NULL && !c->root_stays)
-			return err_set(e, EX_USAGE, "%s: is required as root "
-			    "(name the user of the workers)", OPT(c, user));
-		return 0;
-	}
-	if (c->chroot != NULL)
-		add_option(list, sizeof(list), OPT(c, chroot));
-	if (c->socket_outside)
-		add_option(list, sizeof(list), OPT(c, socket_outside));
-	if (c->user != NULL)
-		add_option(list, sizeof(list), OPT(c, user));
-	if (c->group != NULL)
-		add_option(list, sizeof(list), OPT(c, group));
-	if (c->socket_user != NULL)
-		add_option(list, sizeof(list), OPT(c, socket_user));
-	if (c->test != TEST_NO)
-		return 0;	/* the preflight reports it */
-	if (list[0] != '\0')
-		return err_set(e, EX_NOPERM, "%s: only root may ask for this "
-		    "(start spawnd as root, or leave it out)", list);
-	if (p->jail != NULL)
-		return err_set(e, EX_NOPERM, "chroot: %s: only root may do "
-		    "this%s", p->jail, p->jail_reason);
-	return 0;
-}
-
 /* Without -s and -p the jail and socket are those of kfcgi. */
 static int
 choose_jail(struct plan *p, struct err *e)
@@ -412,35 +367,6 @@ plan_watches(const struct plan *p)
 	return p->files <= p->files_max;
 }
 
-/* Refuses limits and a priority that we would not be allowed to set. */
-static int
-check_limits(struct plan *p, struct err *e)
-{
-	const struct conf *c = p->conf;
-	struct rlimit now;
-	size_t i;
-
-	if (p->root || p->needs_root)
-		return 0;
-	for (i = 0; i < c->nlimits; i++) {
-		const struct limit *l = &c->limits[i];
-
-		if (getrlimit(l->resource, &now) == -1)
-			return err_set(e, EX_OSERR, "getrlimit: %s",
-			    strerror(errno));
-		if (l->value.rlim_cur > now.rlim_max ||
-		    (l->has_hard && l->value.rlim_max > now.rlim_max))
-			return err_set(e, EX_NOPERM, "--rlimit: %s: only root "
-			    "may go above the hard limit of %lld", l->name,
-			    (long long)now.rlim_max);
-	}
-	errno = 0;
-	if (c->nice_given && c->nice < getpriority(PRIO_PROCESS, 0))
-		return err_set(e, EX_NOPERM, "--nice: %d: only root may go "
-		    "below the current nice value", c->nice);
-	return 0;
-}
-
 static int
 plan_ident(struct plan *p, struct err *e)
 {
@@ -462,14 +388,14 @@ static const struct {
 	int		 needs, gives;
 } phases[] = {
 	{ choose_jail, 0, 0 },
-	{ check_root, 0, 0 },
+	{ rights_check, 0, 0 },
 	{ plan_ident, 0, IDENT },
 	{ plan_socket, 0, SOCKET },
 	{ plan_owner, IDENT | SOCKET, 0 },
 	{ plan_files, 0, 0 },
 	{ plan_control, IDENT | SOCKET, 0 },
 	{ plan_program, 0, 0 },
-	{ check_limits, 0, 0 },
+	{ rights_check_limits, 0, 0 },
 	{ plan_env, IDENT, ENVIRONMENT },
 	{ plan_size, ENVIRONMENT, 0 },
 	{ open_jail, 0, 0 },
@@ -490,8 +416,6 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 	p->inherited = inherited;
 	p->root = geteuid() == 0;
 	p->stays_root = p->root && c->user == NULL;
-	p->needs_root = c->socket_outside || c->socket_user != NULL ||
-	    c->user != NULL || c->group != NULL;
 	p->jail_reason = "";
 	plan_name(c, p->name);
 	for (i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
