@@ -61,7 +61,7 @@ spawn_fcgi_defaults(struct conf *c)
 	c->umask = UMASK_KEEP;
 	c->no_new_privs = false;
 	c->mode_by_umask = true;
-	c->both_families = true;
+	c->system_families = true;
 	c->root_stays = true;
 	c->titled = true;
 	c->pidfile_public = true;

@@ -75,6 +75,22 @@ int	 rights_check_limits(struct plan *p, struct err *e);
  */
 socklen_t address_parse(const char *address, int port,
 	    struct sockaddr_storage *ss);
+/*
+ * Plans the TCP socket that -p and -a ask for. Returns 0, or -1 with *e set
+ * (64, 71, 78).
+ */
+int	 address_plan(struct plan *p, struct err *e);
+/*
+ * Sets both_families and socket_name of *p by its addr, that of the listen
+ * socket fd; -1: of one that is to be made. Returns 0, or -1 without memory.
+ */
+int	 address_name(struct plan *p, int fd);
+/*
+ * Adds to *f what is not as somebody may expect: a note if "*" is IPv4 alone,
+ * and a warning if the workers would check the addresses of web servers in
+ * vain.
+ */
+void	 address_check(const struct plan *p, struct findings *f);
 
 /* plan_control.c */
 /*

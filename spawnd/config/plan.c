@@ -6,9 +6,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <netinet/in.h>
-
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -142,30 +139,6 @@ plan_unix(struct plan *p, struct err *e)
 	return 0;
 }
 
-static int
-plan_tcp(struct plan *p, struct err *e)
-{
-	const struct conf *c = p->conf;
-	const char *a = c->address != NULL ? c->address : DEFAULT_ADDRESS;
-	const struct sockaddr_in6 *in6 = (const void *)&p->addr;
-
-	p->addrlen = address_parse(a, c->port, &p->addr);
-	if (p->addrlen == 0)
-		return err_set(e, EX_USAGE, "%s: %s: not an IPv4 or IPv6 "
-		    "address (names are not looked up)", OPT(c, address), a);
-	if (p->addr.ss_family == AF_INET6 &&
-	    (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ||
-	    IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr)))
-		return err_set(e, EX_USAGE, "%s: %s: cannot be listened on "
-		    "(write an IPv4 address as such; a link-local one does not "
-		    "say which link)",
-		    OPT(c, address), a);
-	if (asprintf(&p->socket_name, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
-	    "tcp:%s:%d", a, c->port) == -1)
-		return plan_no_memory(e);
-	return 0;
-}
-
 /* No option can change a socket that was passed in. */
 static int
 plan_inherited(struct plan *p, struct err *e)
@@ -178,9 +151,6 @@ plan_inherited(struct plan *p, struct err *e)
 	    c->socket_mode != -1 ? OPT(c, socket_mode) :
 	    c->backlog != 0 ? OPT(c, backlog) : NULL;
 	const struct sockaddr_un *un = (const void *)&p->addr;
-	const struct sockaddr_in *in = (const void *)&p->addr;
-	const struct sockaddr_in6 *in6 = (const void *)&p->addr;
-	char text[INET6_ADDRSTRLEN] = "?";
 	int r;
 
 	if (opt != NULL)
@@ -194,13 +164,8 @@ plan_inherited(struct plan *p, struct err *e)
 		    un->sun_path[0] == '\0' ? "@" : "",
 		    (int)sizeof(un->sun_path) - 1,
 		    un->sun_path + (un->sun_path[0] == '\0'));
-	else if (p->addr.ss_family == AF_INET)
-		r = asprintf(&p->socket_name, "tcp:%s:%d", inet_ntop(AF_INET,
-		    &in->sin_addr, text, sizeof(text)), ntohs(in->sin_port));
 	else
-		r = asprintf(&p->socket_name, "tcp:[%s]:%d", inet_ntop(AF_INET6,
-		    &in6->sin6_addr, text, sizeof(text)),
-		    ntohs(in6->sin6_port));
+		r = address_name(p, p->inherited);
 	if (r == -1 || (p->socket_owner = strdup("passed in")) == NULL)
 		return plan_no_memory(e);
 	return 0;
@@ -218,7 +183,7 @@ plan_socket(struct plan *p, struct err *e)
 		return err_set(e, EX_CONFIG, "descriptor 0: is not a "
 		    "listening stream socket (spawn-fcgi -n or a service "
 		    "manager passes one in)");
-	return c->port != 0 ? plan_tcp(p, e) : plan_unix(p, e);
+	return c->port != 0 ? address_plan(p, e) : plan_unix(p, e);
 }
 
 /* Our own files, which are outside the jail. */
@@ -427,5 +392,7 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 			findings_add(f, FINDING_ERROR, e.status, "%s",
 			    e.text);
 	}
+	if (have & SOCKET)
+		address_check(p, f);
 	exposure_check_start(p, f);
 }
