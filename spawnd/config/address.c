@@ -136,10 +136,10 @@ plan_both(struct plan *p, struct err *e)
 		return err_set(e, EX_OSERR, "%s: %s: %s", OPT(c, address),
 		    ANY_ADDRESS, strerror(errno));
 	else if (both == 0)
-		return err_set(e, EX_CONFIG, "%s: %s: no socket is for both "
-		    "IPv4 and IPv6 on this system (start two pools, with %s "
-		    IPV4_ALONE " and %s " IPV6_ALONE ")", OPT(c, address),
-		    ANY_ADDRESS, OPT(c, address), OPT(c, address));
+		return err_set(e, EX_CONFIG, "%s: " ANY_ADDRESS ": no socket "
+		    "is for both IPv4 and IPv6 on this system (start two "
+		    "pools, with %s " IPV4_ALONE " and %s " IPV6_ALONE ")",
+		    OPT(c, address), OPT(c, address), OPT(c, address));
 	p->addrlen = address_parse(a, c->port, &p->addr);
 	p->both_families = both == 1;
 	return 0;
@@ -213,8 +213,8 @@ address_check(const struct plan *p, struct findings *f)
 
 	if (p->addr.ss_family == AF_INET && c->address != NULL &&
 	    strcmp(c->address, ANY_ADDRESS) == 0)
-		findings_add(f, FINDING_NOTE, 0, "%s: %s: there is no IPv6 "
-		    "here: IPv4 alone", OPT(c, address), ANY_ADDRESS);
+		findings_add(f, FINDING_NOTE, 0, "%s: " ANY_ADDRESS ": there "
+		    "is no IPv6 here: IPv4 alone", OPT(c, address));
 	if (p->addr.ss_family == AF_INET6 && has_web_servers(p))
 		findings_add(f, FINDING_WARNING, EX_CONFIG,
 		    "FCGI_WEB_SERVER_ADDRS: has no effect on %s: libfcgi "

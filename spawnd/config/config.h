@@ -37,7 +37,8 @@
 #define DEFAULT_JAIL		"/var/www"
 #define DEFAULT_SOCKET		"run/httpd.sock" /* in the jail */
 #define DEFAULT_ADDRESS		"127.0.0.1"
-#define ANY_ADDRESS		"*"	/* of IPv4 and IPv6 */
+/* All of IPv4 and IPv6. */
+#define ANY_ADDRESS		"*"
 #define DEFAULT_PATH		"/usr/local/bin:/usr/bin:/bin"
 
 /* Where the workers' output goes, and in which form. */
