@@ -141,7 +141,7 @@ struct conf {
 	bool		 inherited_only;	/* a socket must be passed in */
 	bool		 inherits_none;		/* ignore LISTEN_FDS */
 	bool		 mode_by_umask;		/* the socket's, without -M */
-	bool		 system_families;	/* those of "::": as it is set */
+	bool		 system_families;	/* "::" as it is set */
 	bool		 root_stays;		/* root may do without -u */
 	bool		 cwd_stays;		/* without a jail */
 	bool		 replace;		/* become the application */
