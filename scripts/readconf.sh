@@ -4,7 +4,8 @@
 # Sourced by the scripts for rc.d and init.d: reads the file of a pool, which
 # is never sourced itself, so nothing in it is expanded or executed. What the
 # systemd unit would understand differently (quotes, backslashes, a key of
-# another name, which there becomes environment) is refused.
+# another name, which there becomes environment) is refused, and so is a "$",
+# by which somebody expects the value of a variable.
 
 spawnd_blanks=$(printf ' \t')
 spawnd_cr=$(printf '\r')
@@ -55,6 +56,9 @@ spawnd_readline()
 		return 0 ;;
 	*\'*|*\"*)
 		spawnd_why="quotes have no meaning here"
+		return 1 ;;
+	*\$*)
+		spawnd_why="variables have no meaning here (write the value)"
 		return 1 ;;
 	SPAWND_OPTS=*)
 		spawnd_opts=${spawnd_line#*=} ;;

@@ -274,9 +274,15 @@ bool	 path_find_exposure(int root, const char *path,
 const char *path_reason(int error);
 /*
  * Makes path absolute: a relative one begins at "/" with in_jail, else at the
- * working directory. Returns malloc'd memory, or NULL with errno set.
+ * working directory. Of several slashes in a row one is left. Returns malloc'd
+ * memory, or NULL with errno set.
  */
 char	*path_absolute(const char *path, bool in_jail);
+/*
+ * Returns what an absolute path inside the jail is outside, malloc'd, or NULL
+ * without memory. Without a jail (NULL) that is the path itself.
+ */
+char	*path_outside(const char *jail, const char *path);
 
 /* path_linux.c, path_posix.c: the same name on every system */
 /*

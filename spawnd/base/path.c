@@ -416,20 +416,46 @@ path_reason(int error)
 	return strerror(error);
 }
 
+/* Makes one slash of several: all systems take them for one, anywhere. */
+static char *
+squeeze(char *path)
+{
+	char *from, *to = path;
+
+	for (from = path; from != NULL && *from != '\0'; from++) {
+		if (from[0] != '/' || from[1] != '/')
+			*to++ = *from;
+	}
+	if (path != NULL)
+		*to = '\0';
+	return path;
+}
+
 char *
 path_absolute(const char *path, bool in_jail)
 {
 	char *cwd, *s = NULL;
 
 	if (path[0] == '/')
-		return strdup(path);
+		return squeeze(strdup(path));
 	if (in_jail)
-		return asprintf(&s, "/%s", path) == -1 ? NULL : s;
+		return asprintf(&s, "/%s", path) == -1 ? NULL : squeeze(s);
 	if ((cwd = getcwd(NULL, 0)) == NULL)
 		return NULL;
-	if (asprintf(&s, "%s/%s", strcmp(cwd, "/") == 0 ? "" : cwd,
-	    path) == -1)
+	if (asprintf(&s, "%s/%s", cwd, path) == -1)
 		s = NULL;
 	free(cwd);
-	return s;
+	return squeeze(s);
+}
+
+char *
+path_outside(const char *jail, const char *path)
+{
+	size_t len = jail != NULL ? strlen(jail) : 0;
+	char *s;
+
+	while (len > 0 && jail[len - 1] == '/')
+		len--;
+	return asprintf(&s, "%.*s%s", (int)len, len > 0 ? jail : "", path) ==
+	    -1 ? NULL : s;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "config/config.h"
@@ -60,7 +61,7 @@ spawn_fcgi_defaults(struct conf *c)
 	c->umask = UMASK_KEEP;
 	c->no_new_privs = false;
 	c->mode_by_umask = true;
-	c->both_families = true;
+	c->system_families = true;
 	c->root_stays = true;
 	c->titled = true;
 	c->pidfile_public = true;
@@ -89,7 +90,7 @@ spawn_fcgi_finish(struct conf *c, struct err *e)
 	if (c->socket == NULL && c->port == 0)
 		return err_set(e, EX_USAGE, "no socket given (%s or %s)",
 		    OPT(c, socket), OPT(c, port));
-	if (c->group != NULL && c->user == NULL)
+	if (c->group != NULL && c->user == NULL && geteuid() == 0)
 		return err_set(e, EX_USAGE, "%s: %s: needs a user (%s): root "
 		    "in another group is root", OPT(c, group), c->group,
 		    OPT(c, user));

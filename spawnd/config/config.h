@@ -37,6 +37,8 @@
 #define DEFAULT_JAIL		"/var/www"
 #define DEFAULT_SOCKET		"run/httpd.sock" /* in the jail */
 #define DEFAULT_ADDRESS		"127.0.0.1"
+/* All of IPv4 and IPv6. */
+#define ANY_ADDRESS		"*"
 #define DEFAULT_PATH		"/usr/local/bin:/usr/bin:/bin"
 
 /* Where the workers' output goes, and in which form. */
@@ -139,7 +141,7 @@ struct conf {
 	bool		 inherited_only;	/* a socket must be passed in */
 	bool		 inherits_none;		/* ignore LISTEN_FDS */
 	bool		 mode_by_umask;		/* the socket's, without -M */
-	bool		 both_families;		/* "::" accepts IPv4 too */
+	bool		 system_families;	/* "::" as it is set */
 	bool		 root_stays;		/* root may do without -u */
 	bool		 cwd_stays;		/* without a jail */
 	bool		 replace;		/* become the application */
@@ -181,6 +183,7 @@ struct plan {
 	int		 inherited;		/* -1: a socket is to be made */
 	struct sockaddr_storage addr;		/* unix: the family alone */
 	socklen_t	 addrlen;
+	bool		 both_families;		/* TCP: "::" with IPv4 */
 	char		*socket_dir;		/* unix: contains socket_file */
 	char		*socket_file;		/* unix: no slash in it */
 	bool		 socket_in_jail;	/* socket_dir begins there */

@@ -6,6 +6,7 @@
  */
 #include <sys/stat.h>
 
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -36,15 +37,18 @@ check_exposure(const struct plan *p, const char *what, int root,
     const char *path, struct findings *f)
 {
 	struct exposure x;
+	char *where;
 
 	if (path == NULL || !find_exposure(p, root, path, &x))
 		return;
+	where = path_outside(root != -1 ? p->jail : NULL, x.path);
 	findings_add(f, FINDING_WARNING, EX_CONFIG, "%s: %s%s%s: %s may write "
-	    "%s%s: whoever breaks into a worker could replace it before the "
+	    "%s: whoever breaks into a worker could replace it before the "
 	    "next start (make root the owner)", what, path,
 	    root != -1 ? " in " : "", root != -1 ? p->jail : "",
 	    p->stays_root ? "users other than root" : p->ident.user,
-	    root != -1 ? p->jail : "", x.path);
+	    where != NULL ? where : x.path);
+	free(where);
 }
 
 static void
@@ -74,6 +78,7 @@ static void
 check_socket_dir(const struct plan *p, struct findings *f)
 {
 	struct exposure x;
+	char *where;
 
 	if (p->socket_dir == NULL || p->socket_owner == NULL ||
 	    !is_for_others(p) ||
@@ -81,10 +86,12 @@ check_socket_dir(const struct plan *p, struct findings *f)
 	    !find_exposure(p, p->socket_in_jail ? p->jail_fd : -1,
 	    p->socket_dir, &x))
 		return;
+	where = path_outside(p->socket_in_jail ? p->jail : NULL, x.path);
 	findings_add(f, FINDING_WARNING, EX_CONFIG, "socket: %s: %s may write "
-	    "%s%s: whoever breaks into a worker could direct the web server to "
+	    "%s: whoever breaks into a worker could direct the web server to "
 	    "another socket (make root the owner, mode 0755)", p->socket_name,
-	    p->ident.user, p->socket_in_jail ? p->jail : "", x.path);
+	    p->ident.user, where != NULL ? where : x.path);
+	free(where);
 }
 
 void

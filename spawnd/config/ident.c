@@ -198,12 +198,13 @@ set_groups(const struct conf *c, struct ident *id, bool named, struct err *e)
 	return 0;
 }
 
-/* Without -u: the caller's own ids. */
+/* The caller's own ids and groups. */
 static int
-resolve_self(struct ident *id, struct err *e)
+get_caller(struct ident *id, struct err *e)
 {
 	int n;
 
+	memset(id, 0, sizeof(*id));
 	id->uid = geteuid();
 	id->gid = getegid();
 	if ((n = getgroups(0, NULL)) == -1)
@@ -213,7 +214,78 @@ resolve_self(struct ident *id, struct err *e)
 		return err_set(e, EX_OSERR, "groups: out of memory");
 	if ((id->ngroups = getgroups(n, id->groups)) == -1)
 		return err_set(e, EX_OSERR, "getgroups: %s", strerror(errno));
-	return set_names(id, getpwuid(id->uid), e);
+	return 0;
+}
+
+static void
+free_ident(struct ident *id)
+{
+	free(id->groups);
+	free(id->user);
+	free(id->group);
+	free(id->home);
+	free(id->shell);
+}
+
+bool
+ident_caller_has(gid_t gid)
+{
+	struct ident own;
+	struct err e;
+	bool has = get_caller(&own, &e) == 0 && ident_member(&own, gid);
+
+	free_ident(&own);
+	return has;
+}
+
+static bool
+has_groups(const struct ident *id, const struct ident *of)
+{
+	int i;
+
+	for (i = 0; i < of->ngroups; i++) {
+		if (!ident_member(id, of->groups[i]))
+			return false;
+	}
+	return true;
+}
+
+/* Without -u: the caller. Only root could take the group of a -g alone. */
+static int
+resolve_caller(const struct conf *c, struct ident *id, struct err *e)
+{
+	gid_t gid;
+
+	if (get_caller(id, e) == -1 ||
+	    set_names(id, getpwuid(id->uid), e) == -1)
+		return -1;
+	if (c->group == NULL || id->uid == 0)
+		return 0;
+	if (ident_group(OPT(c, group), c->group, &gid, e) == -1)
+		return -1;
+	id->change = gid != id->gid;
+	return 0;
+}
+
+/*
+ * Is there nothing to change? A group more than group(5) says may be a right
+ * that is to be given up, one fewer is a right that the workers would miss.
+ */
+static int
+compare_caller(struct ident *id, struct err *e)
+{
+	struct ident own;
+
+	if (geteuid() == 0)
+		return 0;	/* and may have to give up capabilities */
+	if (get_caller(&own, e) == -1) {
+		free_ident(&own);
+		return -1;
+	}
+	id->change = own.uid != id->uid || own.gid != id->gid ||
+	    !has_groups(&own, id) || !has_groups(id, &own);
+	free_ident(&own);
+	return 0;
 }
 
 int
@@ -225,7 +297,7 @@ ident_resolve(const struct conf *c, struct ident *id, struct err *e)
 
 	memset(id, 0, sizeof(*id));
 	if (user == NULL)
-		return resolve_self(id, e);
+		return resolve_caller(c, id, e);
 	id->change = true;
 	pw = find_user(user, &id->uid, &number);
 	if (pw == NULL && !number)
@@ -234,12 +306,13 @@ ident_resolve(const struct conf *c, struct ident *id, struct err *e)
 	if (id->uid == 0)
 		return err_set(e, EX_USAGE, "%s: %s: has uid 0 (name a user "
 		    "without privileges)", OPT(c, user), user);
-	if (group == NULL && pw == NULL)
+	/* We are the user of that number, so our group is the one meant. */
+	if (group == NULL && pw == NULL && id->uid != geteuid())
 		return err_set(e, EX_USAGE, "%s: %s: has no passwd entry, so "
 		    "its group is not known (add %s)", OPT(c, user), user,
 		    OPT(c, group));
 	if (group == NULL)
-		id->gid = pw->pw_gid;
+		id->gid = pw != NULL ? pw->pw_gid : getegid();
 	else if (ident_group(OPT(c, group), group, &id->gid, e) == -1)
 		return -1;
 	if (id->gid == 0 && group != NULL)
@@ -251,5 +324,18 @@ ident_resolve(const struct conf *c, struct ident *id, struct err *e)
 		    OPT(c, group));
 	if (set_names(id, pw, e) == -1)
 		return -1;
-	return set_groups(c, id, pw != NULL, e);
+	if (set_groups(c, id, pw != NULL, e) == -1)
+		return -1;
+	return compare_caller(id, e);
+}
+
+bool
+ident_changes(const struct conf *c)
+{
+	struct ident id;
+	struct err e;
+	bool changes = ident_resolve(c, &id, &e) == -1 || id.change;
+
+	free_ident(&id);
+	return changes;
 }

@@ -189,7 +189,7 @@ static const struct option table[] = {
 	{ 'p', "port", "N", option_number, MEMBER(port), 1, 65535,
 	    "TCP port instead of a unix socket" },
 	{ 'a', "address", "ADDR", option_string, MEMBER(address), 0, 0,
-	    "IPv4 or IPv6 address for -p (127.0.0.1)" },
+	    "address for -p, or * for all (127.0.0.1)" },
 	{ 'b', "backlog", "N", option_number, MEMBER(backlog), 1, BACKLOG_MAX,
 	    "connections that may wait (1024)" },
 	{ 'c', "chroot", "DIR", option_string, MEMBER(chroot), 0, 0,

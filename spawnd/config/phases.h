@@ -30,10 +30,11 @@ bool	 env_name_ok(const char *name, size_t len);
 
 /* ident.c */
 /*
- * Resolves -u and -g into *id; without -u it describes the caller. It looks
- * names and numbers up in passwd(5) and group(5), so it must run before the
- * jail is entered. Refuses uid and gid 0. Returns 0, or -1 with *e set (64,
- * 67, 71, 78).
+ * Resolves -u and -g into *id; without -u it describes the caller, and so it
+ * does, but for the names, where they describe a caller without root's rights.
+ * It looks names and numbers up in passwd(5) and group(5), so it must run
+ * before the jail is entered. Refuses uid and gid 0. Returns 0, or -1 with *e
+ * set (64, 67, 71, 78).
  */
 int	 ident_resolve(const struct conf *c, struct ident *id, struct err *e);
 /*
@@ -47,6 +48,25 @@ int	 ident_group(const char *opt, const char *name, gid_t *gid,
 	    struct err *e);
 /* Is gid the primary or a supplementary group of *id? */
 bool	 ident_member(const struct ident *id, gid_t gid);
+/*
+ * Without root's rights: does it take any to have what -u and -g ask for? Not
+ * if they name the caller, who has all groups that they mean, and no others.
+ */
+bool	 ident_changes(const struct conf *c);
+/* Is gid one of our own groups? */
+bool	 ident_caller_has(gid_t gid);
+
+/* rights.c */
+/*
+ * Checks for options that need root, the error names all of them, and sets
+ * needs_root of *p if there are some. Returns 0, or -1 with *e set (64, 77).
+ */
+int	 rights_check(struct plan *p, struct err *e);
+/*
+ * Refuses limits and a priority that we would not be allowed to set. Returns 0,
+ * or -1 with *e set (71, 77).
+ */
+int	 rights_check_limits(struct plan *p, struct err *e);
 
 /* address.c */
 /*
@@ -55,6 +75,22 @@ bool	 ident_member(const struct ident *id, gid_t gid);
  */
 socklen_t address_parse(const char *address, int port,
 	    struct sockaddr_storage *ss);
+/*
+ * Plans the TCP socket that -p and -a ask for. Returns 0, or -1 with *e set
+ * (64, 71, 78).
+ */
+int	 address_plan(struct plan *p, struct err *e);
+/*
+ * Sets both_families and socket_name of *p by its addr, that of the listen
+ * socket fd; -1: of one that is to be made. Returns 0, or -1 without memory.
+ */
+int	 address_name(struct plan *p, int fd);
+/*
+ * Adds to *f what is not as somebody may expect: a note if "*" is IPv4 alone,
+ * and a warning if the workers would check the addresses of web servers in
+ * vain.
+ */
+void	 address_check(const struct plan *p, struct findings *f);
 
 /* plan_control.c */
 /*

@@ -6,9 +6,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include <netinet/in.h>
-
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -26,57 +23,13 @@ plan_no_memory(struct err *e)
 	return err_set(e, EX_OSERR, "out of memory");
 }
 
-static void
-add_option(char *list, size_t size, const char *opt)
-{
-	if (list[0] != '\0')
-		strlcat(list, ", ", size);
-	strlcat(list, opt, size);
-}
-
-/* Checks for options that need root; the error names all of them. */
-static int
-check_root(struct plan *p, struct err *e)
-{
-	const struct conf *c = p->conf;
-	char list[6 * CALLED_SIZE] = "";
-
-	if (getuid() != geteuid() || getgid() != getegid())
-		return err_set(e, EX_NOPERM, "spawnd must not be installed "
-		    "set-user-id or set-group-id");
-	if (p->root) {
-		if (c->user == NULL && !c->root_stays)
-			return err_set(e, EX_USAGE, "%s: is required as root "
-			    "(name the user of the workers)", OPT(c, user));
-		return 0;
-	}
-	if (c->chroot != NULL)
-		add_option(list, sizeof(list), OPT(c, chroot));
-	if (c->socket_outside)
-		add_option(list, sizeof(list), OPT(c, socket_outside));
-	if (c->user != NULL)
-		add_option(list, sizeof(list), OPT(c, user));
-	if (c->group != NULL)
-		add_option(list, sizeof(list), OPT(c, group));
-	if (c->socket_user != NULL)
-		add_option(list, sizeof(list), OPT(c, socket_user));
-	if (c->test != TEST_NO)
-		return 0;	/* the preflight reports it */
-	if (list[0] != '\0')
-		return err_set(e, EX_NOPERM, "%s: only root may ask for this "
-		    "(start spawnd as root, or leave it out)", list);
-	if (p->jail != NULL)
-		return err_set(e, EX_NOPERM, "chroot: %s: only root may do "
-		    "this%s", p->jail, p->jail_reason);
-	return 0;
-}
-
 /* Without -s and -p the jail and socket are those of kfcgi. */
 static int
 choose_jail(struct plan *p, struct err *e)
 {
 	const struct conf *c = p->conf;
 	const char *jail = c->chroot;
+	size_t len;
 
 	if (jail == NULL && c->socket == NULL && c->port == 0 &&
 	    p->inherited == -1 && !c->inherited_only) {
@@ -87,8 +40,12 @@ choose_jail(struct plan *p, struct err *e)
 	if (jail == NULL)
 		return 0;
 	p->needs_root = true;
-	p->jail = path_absolute(jail, false);
-	return p->jail == NULL ? plan_no_memory(e) : 0;
+	if ((p->jail = path_absolute(jail, false)) == NULL)
+		return plan_no_memory(e);
+	len = strlen(p->jail);
+	if (len > 1 && p->jail[len - 1] == '/')
+		p->jail[len - 1] = '\0';
+	return 0;
 }
 
 static int
@@ -153,7 +110,8 @@ plan_unix(struct plan *p, struct err *e)
 	const struct conf *c = p->conf;
 	const char *path = c->socket != NULL ? c->socket : DEFAULT_SOCKET;
 	const size_t size = sizeof(((struct sockaddr_un *)0)->sun_path);
-	char *slash;
+	char *slash, *outside;
+	int r;
 
 	p->socket_in_jail = p->jail != NULL && !c->socket_outside;
 	if ((p->socket_dir = path_absolute(path, p->socket_in_jail)) == NULL)
@@ -162,8 +120,12 @@ plan_unix(struct plan *p, struct err *e)
 		return err_set(e, EX_USAGE, "%s: %s: longer than %zu bytes: no "
 		    "web server could connect to it", OPT(c, socket),
 		    p->socket_dir, size - 1);
-	if (asprintf(&p->socket_name, "unix:%s%s", p->socket_in_jail ?
-	    p->jail : "", p->socket_dir) == -1)
+	outside = path_outside(p->socket_in_jail ? p->jail : NULL,
+	    p->socket_dir);
+	r = outside == NULL ? -1 : asprintf(&p->socket_name, "unix:%s",
+	    outside);
+	free(outside);
+	if (r == -1)
 		return plan_no_memory(e);
 	slash = strrchr(p->socket_dir, '/');
 	if ((p->socket_file = strdup(slash + 1)) == NULL)
@@ -174,30 +136,6 @@ plan_unix(struct plan *p, struct err *e)
 		    OPT(c, socket), path);
 	slash[slash == p->socket_dir ? 1 : 0] = '\0';
 	p->addr.ss_family = AF_UNIX;
-	return 0;
-}
-
-static int
-plan_tcp(struct plan *p, struct err *e)
-{
-	const struct conf *c = p->conf;
-	const char *a = c->address != NULL ? c->address : DEFAULT_ADDRESS;
-	const struct sockaddr_in6 *in6 = (const void *)&p->addr;
-
-	p->addrlen = address_parse(a, c->port, &p->addr);
-	if (p->addrlen == 0)
-		return err_set(e, EX_USAGE, "%s: %s: not an IPv4 or IPv6 "
-		    "address (names are not looked up)", OPT(c, address), a);
-	if (p->addr.ss_family == AF_INET6 &&
-	    (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) ||
-	    IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr)))
-		return err_set(e, EX_USAGE, "%s: %s: cannot be listened on "
-		    "(write an IPv4 address as such; a link-local one does not "
-		    "say which link)",
-		    OPT(c, address), a);
-	if (asprintf(&p->socket_name, strchr(a, ':') != NULL ? "tcp:[%s]:%d" :
-	    "tcp:%s:%d", a, c->port) == -1)
-		return plan_no_memory(e);
 	return 0;
 }
 
@@ -213,9 +151,6 @@ plan_inherited(struct plan *p, struct err *e)
 	    c->socket_mode != -1 ? OPT(c, socket_mode) :
 	    c->backlog != 0 ? OPT(c, backlog) : NULL;
 	const struct sockaddr_un *un = (const void *)&p->addr;
-	const struct sockaddr_in *in = (const void *)&p->addr;
-	const struct sockaddr_in6 *in6 = (const void *)&p->addr;
-	char text[INET6_ADDRSTRLEN] = "?";
 	int r;
 
 	if (opt != NULL)
@@ -229,13 +164,8 @@ plan_inherited(struct plan *p, struct err *e)
 		    un->sun_path[0] == '\0' ? "@" : "",
 		    (int)sizeof(un->sun_path) - 1,
 		    un->sun_path + (un->sun_path[0] == '\0'));
-	else if (p->addr.ss_family == AF_INET)
-		r = asprintf(&p->socket_name, "tcp:%s:%d", inet_ntop(AF_INET,
-		    &in->sin_addr, text, sizeof(text)), ntohs(in->sin_port));
 	else
-		r = asprintf(&p->socket_name, "tcp:[%s]:%d", inet_ntop(AF_INET6,
-		    &in6->sin6_addr, text, sizeof(text)),
-		    ntohs(in6->sin6_port));
+		r = address_name(p, p->inherited);
 	if (r == -1 || (p->socket_owner = strdup("passed in")) == NULL)
 		return plan_no_memory(e);
 	return 0;
@@ -253,7 +183,7 @@ plan_socket(struct plan *p, struct err *e)
 		return err_set(e, EX_CONFIG, "descriptor 0: is not a "
 		    "listening stream socket (spawn-fcgi -n or a service "
 		    "manager passes one in)");
-	return c->port != 0 ? plan_tcp(p, e) : plan_unix(p, e);
+	return c->port != 0 ? address_plan(p, e) : plan_unix(p, e);
 }
 
 /* Our own files, which are outside the jail. */
@@ -284,8 +214,9 @@ plan_program(struct plan *p, struct err *e)
 		return plan_no_memory(e);
 	for (i = 0; i < n; i++)
 		p->argv[i] = c->command != NULL ? shell[i] : c->argv[i];
-	if (c->command == NULL)
-		p->argv[0] = path_absolute(c->argv[0], p->jail != NULL);
+	if (c->command == NULL)		/* and a whole path as it was typed */
+		p->argv[0] = c->argv[0][0] == '/' ? strdup(c->argv[0]) :
+		    path_absolute(c->argv[0], p->jail != NULL);
 	else if (asprintf(&p->argv[2], "exec %s", c->command) == -1)
 		p->argv[2] = NULL;
 	stays = c->cwd_stays && c->chdir == NULL && p->jail == NULL;
@@ -401,35 +332,6 @@ plan_watches(const struct plan *p)
 	return p->files <= p->files_max;
 }
 
-/* Refuses limits and a priority that we would not be allowed to set. */
-static int
-check_limits(struct plan *p, struct err *e)
-{
-	const struct conf *c = p->conf;
-	struct rlimit now;
-	size_t i;
-
-	if (p->root || p->needs_root)
-		return 0;
-	for (i = 0; i < c->nlimits; i++) {
-		const struct limit *l = &c->limits[i];
-
-		if (getrlimit(l->resource, &now) == -1)
-			return err_set(e, EX_OSERR, "getrlimit: %s",
-			    strerror(errno));
-		if (l->value.rlim_cur > now.rlim_max ||
-		    (l->has_hard && l->value.rlim_max > now.rlim_max))
-			return err_set(e, EX_NOPERM, "--rlimit: %s: only root "
-			    "may go above the hard limit of %lld", l->name,
-			    (long long)now.rlim_max);
-	}
-	errno = 0;
-	if (c->nice_given && c->nice < getpriority(PRIO_PROCESS, 0))
-		return err_set(e, EX_NOPERM, "--nice: %d: only root may go "
-		    "below the current nice value", c->nice);
-	return 0;
-}
-
 static int
 plan_ident(struct plan *p, struct err *e)
 {
@@ -451,14 +353,14 @@ static const struct {
 	int		 needs, gives;
 } phases[] = {
 	{ choose_jail, 0, 0 },
-	{ check_root, 0, 0 },
+	{ rights_check, 0, 0 },
 	{ plan_ident, 0, IDENT },
 	{ plan_socket, 0, SOCKET },
 	{ plan_owner, IDENT | SOCKET, 0 },
 	{ plan_files, 0, 0 },
 	{ plan_control, IDENT | SOCKET, 0 },
 	{ plan_program, 0, 0 },
-	{ check_limits, 0, 0 },
+	{ rights_check_limits, 0, 0 },
 	{ plan_env, IDENT, ENVIRONMENT },
 	{ plan_size, ENVIRONMENT, 0 },
 	{ open_jail, 0, 0 },
@@ -479,8 +381,6 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 	p->inherited = inherited;
 	p->root = geteuid() == 0;
 	p->stays_root = p->root && c->user == NULL;
-	p->needs_root = c->socket_outside || c->socket_user != NULL ||
-	    c->user != NULL || c->group != NULL;
 	p->jail_reason = "";
 	plan_name(c, p->name);
 	for (i = 0; i < sizeof(phases) / sizeof(phases[0]); i++) {
@@ -492,5 +392,7 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 			findings_add(f, FINDING_ERROR, e.status, "%s",
 			    e.text);
 	}
+	if (have & SOCKET)
+		address_check(p, f);
 	exposure_check_start(p, f);
 }

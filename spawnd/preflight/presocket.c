@@ -22,17 +22,17 @@
 #include "config/config.h"
 #include "observe/observe.h"
 #include "preflight/inspect.h"
+#include "privilege/privilege.h"
 
 /* The path of the socket's directory, seen from outside the jail. */
 static void
 host_path(const struct plan *p, char *buf, size_t size)
 {
-	size_t len;
+	char *path = path_outside(p->socket_in_jail ? p->jail : NULL,
+	    p->socket_dir);
 
-	strlcpy(buf, p->socket_in_jail ? p->jail : "", size);
-	for (len = strlen(buf); len > 0 && buf[len - 1] == '/'; len--)
-		buf[len - 1] = '\0';
-	strlcat(buf, p->socket_dir, size);
+	strlcpy(buf, path != NULL ? path : p->socket_dir, size);
+	free(path);
 }
 
 static void
@@ -166,22 +166,25 @@ is_loopback(const struct sockaddr_storage *ss)
 	    in6->sin6_addr.s6_addr[12] == 127);
 }
 
-/* Checks that the address is one of this system, with any port. */
+/*
+ * Checks that the address is one of this system and its port is free. To that
+ * end it is bound for a moment, but nobody can connect to it.
+ */
 static void
 check_address(const struct plan *p, struct findings *f)
 {
-	struct sockaddr_storage ss = p->addr;
-	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = listen_bind_tcp(p);
 
-	if (ss.ss_family == AF_INET)
-		((struct sockaddr_in *)&ss)->sin_port = 0;
-	else
-		((struct sockaddr_in6 *)&ss)->sin6_port = 0;
-	if (fd == -1 || bind(fd, (struct sockaddr *)&ss, p->addrlen) == -1)
-		findings_add(f, FINDING_ERROR, EX_CONFIG, "bind: %s: %s",
-		    p->socket_name, strerror(errno));
 	if (fd != -1)
 		close(fd);
+	else if (errno == EADDRINUSE)
+		findings_add(f, FINDING_NOTE, 0, "bind: %s: in use by another "
+		    "process (a start fails until that has ended)",
+		    p->socket_name);
+	/* A user who tests a plan for root may lack the right to a port. */
+	else if (errno != EACCES || p->root || !p->needs_root)
+		findings_add(f, FINDING_ERROR, EX_CONFIG, "bind: %s: %s",
+		    p->socket_name, strerror(errno));
 }
 
 void

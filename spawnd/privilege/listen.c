@@ -39,11 +39,31 @@ unix_address(const char *name, struct sockaddr_un *un)
 }
 
 static int
-set_option(int fd, int level, int name)
+set_option(int fd, int level, int name, int value)
 {
-	int on = 1;
+	return setsockopt(fd, level, name, &value, sizeof(value));
+}
 
-	return setsockopt(fd, level, name, &on, sizeof(on));
+int
+listen_bind_tcp(const struct plan *p)
+{
+	int fd, saved;
+
+	fd = socket(p->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return -1;
+	/* Accepted connections inherit the second and third. */
+	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) == 0 &&
+	    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) == 0 &&
+	    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) == 0 &&
+	    (p->addr.ss_family != AF_INET6 || set_option(fd, IPPROTO_IPV6,
+	    IPV6_V6ONLY, !p->both_families) == 0) &&
+	    bind(fd, (const struct sockaddr *)&p->addr, p->addrlen) == 0)
+		return fd;
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
 }
 
 static int
@@ -51,26 +71,15 @@ open_tcp(const struct plan *p, struct err *e)
 {
 	int fd;
 
-	fd = socket(p->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd == -1)
-		return err_set(e, EX_OSERR, "socket: %s", strerror(errno));
-	/* Accepted connections inherit the last two. */
-	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR) == -1 ||
-	    set_option(fd, IPPROTO_TCP, TCP_NODELAY) == -1 ||
-	    set_option(fd, SOL_SOCKET, SO_KEEPALIVE) == -1 ||
-	    (p->addr.ss_family == AF_INET6 && !p->conf->both_families &&
-	    set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY) == -1))
-		err_set(e, EX_OSERR, "setsockopt: %s", strerror(errno));
-	else if (bind(fd, (const struct sockaddr *)&p->addr, p->addrlen) == -1)
-		err_set(e, err_status(errno, EX_CANTCREAT), "bind: %s: %s",
-		    p->socket_name, errno == EADDRINUSE ?
+	if ((fd = listen_bind_tcp(p)) == -1)
+		return err_set(e, err_status(errno, EX_CANTCREAT),
+		    "bind: %s: %s", p->socket_name, errno == EADDRINUSE ?
 		    "in use by another process" : strerror(errno));
-	else if (listen(fd, p->backlog) == -1)
-		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
-		    errno == EADDRINUSE ? "in use by another process" :
-		    strerror(errno));
-	else
+	if (listen(fd, p->backlog) == 0)
 		return fd;
+	err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
+	    errno == EADDRINUSE ? "in use by another process" :
+	    strerror(errno));
 	close(fd);
 	return -1;
 }

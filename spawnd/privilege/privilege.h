@@ -90,6 +90,11 @@ int	 terminal_leave_session(void);
  */
 int	 listen_open(const struct plan *p, struct err *e);
 /*
+ * Makes the plan's TCP socket and binds it, as listen_open() does before it
+ * listens. Returns a close-on-exec descriptor, or -1 with errno set.
+ */
+int	 listen_bind_tcp(const struct plan *p);
+/*
  * Does accept(2) wait on descriptor 0? All its holders share O_NONBLOCK: once
  * a worker has set it accept(2) fails in those that expect it to wait; and one
  * that has set it accepts until that fails, so that it hangs if the flag is

@@ -87,6 +87,12 @@ refuse()
 refuse 'SPAWND_OPTS=-e "A=b c"'
 refuse "SPAWND_APP='/bin/app'"
 refuse 'SPAWND_APP=/bin/app a\ b'
+# shellcheck disable=SC2016
+for dollar in '-e A=$HOME' '-s ${DIR}/app.sock' '-e D=$(id)' '-e $$' \
+    '-e cost=5$'; do
+	refuse "SPAWND_OPTS=$dollar"
+	refuse "SPAWND_APP=/bin/app $dollar"
+done
 # shellcheck disable=SC1003
 refuse '# a comment that goes on \'
 refuse 'PHPRC=/etc/php'

@@ -375,13 +375,17 @@ def zombies(pid):
                   if s.ppid == pid and s.state == "Z")
 
 
-def forbid_call(number, error):
+def forbid_call(number, error, **args):
     """Our own process, and what it becomes, gets that error from a system
-    call from now on, by a filter."""
-    rules = [(0x20, 0, 0, 0),                           # the call's number
-             (0x15, 0, 1, number),
-             (0x06, 0, 0, 0x00050000 | error),
-             (0x06, 0, 0, 0x7fff0000)]                  # allowed
+    call from now on, by a filter; if args are given (a0=1), with these."""
+    tests = [(0, number), *((16 + 8 * int(n[1:]), v)
+                            for n, v in args.items())]
+    rules = []
+    for i, (offset, value) in enumerate(tests):
+        rules += [(0x20, 0, 0, offset),
+                  (0x15, 0, 2 * (len(tests) - i) - 1, value)]
+    rules += [(0x06, 0, 0, 0x00050000 | error),
+              (0x06, 0, 0, 0x7fff0000)]                 # allowed
     text = b"".join(struct.pack("HBBI", *r) for r in rules)
     buf = ctypes.create_string_buffer(text, len(text))
     prog = struct.pack("HP", len(rules), ctypes.addressof(buf))

@@ -157,7 +157,7 @@ def test_options_that_contradict_each_other(site, args, pattern):
 
 @pytest.mark.parametrize("address", [
     "localhost", "example.org", "127.0.0.1:80", "127.1", "1.2.3", "256.0.0.1",
-    "[::1]", "::1%lo", "::1/128", "*", " 127.0.0.1", "127.0.0.1 "])
+    "[::1]", "::1%lo", "::1/128", "**", " 127.0.0.1", "127.0.0.1 "])
 def test_address_that_is_no_literal(site, address):
     refuse(site, ["-n", "-u", "www", "-p", "9000", "-a", address], USAGE,
            "^spawnd: -a: " + re.escape(address))
@@ -248,7 +248,7 @@ def test_more_workers_than_descriptors(site):
 
 @pytest.mark.parametrize("options", [
     ["-c", "{d}"], ["-u", "www"], ["-g", "www"], ["-U", "www"],
-    ["-c", "{d}", "-S"], ["-u", "many", "-c", "{d}", "-U", "many"]])
+    ["-c", "{d}", "-S"], ["-u", "www", "-c", "{d}", "-U", "www"]])
 def test_what_needs_root_is_named(site, options):
     own = h.own_directory(f"{site}/own", "many")
     line = refuse(site, ["-n", "-s", f"{own}/sock", *options], NOPERM,

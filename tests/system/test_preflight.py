@@ -506,9 +506,44 @@ def test_running_pool_passes(base, spawnd):
 
 
 def test_running_tcp_pool_passes(base, spawnd):
+    """Even a strict test, which only notes that the port is in use."""
     args = ["-p", "9123", "-u", "www", "--", f"{base}/fcgi-bin/app"]
+    assert not any("in use" in n for n in preflight(*args).notes)
     spawnd(*args)
-    assert preflight(*args).status == 0
+    report = preflight(*args, test="--test=strict")
+    assert report.status == 0
+    assert report.last == "spawnd: configuration ok"
+    assert "bind: tcp:127.0.0.1:9123: in use by another process (a start " \
+        "fails until that has ended)" in report.notes
+    assert h.request(("127.0.0.1", 9123)).status == 200
+
+
+def test_port_in_use_is_noted_whoever_asks(base):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        port = s.getsockname()[1]
+        for user in (None, "many"):
+            report = preflight("-p", port, *([] if user else ["-u", "www"]),
+                               "--", f"{base}/fcgi-bin/app", user=user)
+            assert report.status == 0, report.text
+            assert [n for n in report.notes if "in use" in n] == [
+                f"bind: tcp:127.0.0.1:{port}: in use by another process (a "
+                "start fails until that has ended)"]
+        # Its other addresses are free.
+        report = preflight("-a", "127.0.0.2", "-p", port, "-u", "www", "--",
+                           f"{base}/fcgi-bin/app")
+        assert not any("in use" in n for n in report.notes)
+
+
+def test_port_that_takes_a_right(base):
+    """An error for those who would start it without, and for no others."""
+    args = ["-p", "80", "--", f"{base}/fcgi-bin/app"]
+    report = preflight(*args, user="many")
+    assert report.errors == ["bind: tcp:127.0.0.1:80: Permission denied"]
+    assert report.status == EX_CONFIG
+    assert preflight("-u", "www", *args, user="many").status == 0
+    assert preflight("-u", "www", *args).status == 0
 
 
 def test_inherited_socket(base):
@@ -590,7 +625,7 @@ def test_neighbours_are_named(base):
 
 @pytest.mark.parametrize("address, open_to_all", [
     ("127.0.0.1", False), ("127.9.9.9", False), ("::1", False),
-    ("0.0.0.0", True), ("::", True)])
+    ("0.0.0.0", True), ("::", True), ("*", True)])
 def test_open_address_is_a_warning(base, address, open_to_all):
     args = ["-a", address, "-p", "9000", "-u", "www", "--",
             f"{base}/fcgi-bin/app"]
@@ -697,6 +732,16 @@ def test_plain_user(place, base):
     assert any("cannot be written: Permission denied" in n
                for n in report.errors)
     assert any("may not be executed by www" in n for n in report.errors)
+
+
+def test_plain_user_who_names_himself(place, base):
+    """Everything is checked, since he can start it."""
+    own = h.own_directory(f"{place}/own", "www")
+    report = preflight("-s", f"{own}/sock", "-u", "www", "-g", "www", "-U",
+                       "www", "--", f"{base}/fcgi-bin/app", user="www")
+    assert report.status == 0, report.text
+    assert not any("not checked" in n for n in report.notes)
+    assert "guarantees: no new privileges: yes" in report.lines
 
 
 def test_plain_user_tests_the_plan_of_root(base):

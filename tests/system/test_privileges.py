@@ -633,6 +633,76 @@ def test_plain_user_with_no_new_privs_already_set(spawnd, place):
     assert h.request(addr, "facts").fact("nnp") == "1"
 
 
+# Options that name the caller
+
+NAMED = ["-u", "many", "-g", "many", "-U", "many", "-G", "many", "-S"]
+
+
+@pytest.mark.parametrize("options", [
+    NAMED, ["-u", "many"], ["-u", str(MANY)], ["-g", "many"],
+    ["-g", str(MANY)], ["-U", "many"], ["-U", str(MANY), "-G", "beta"]],
+    ids="-".join)
+def test_plain_user_may_name_itself(spawnd, place, options):
+    own = h.own_directory(f"{place}/own", "many")
+    program = h.install(h.app("echo"), f"{place}/app")
+    s = spawnd("-s", f"{own}/sock", "-F", 1, *options, "--", program,
+               user="many", env={"PATH": "/bin"})
+    for pid in [s.pid, *s.wait_workers(1)]:
+        assert h.ids(pid, "Uid") == [MANY] * 4
+        assert h.ids(pid, "Gid") == [MANY] * 4
+        assert set(h.groups(pid)) - {MANY} == EXTRA
+        assert not any(v for k, v in h.caps(pid).items() if k != "CapBnd")
+    st = os.lstat(f"{own}/sock")
+    assert (st.st_uid, st.st_gid) == \
+        (MANY, 72 if "beta" in options else MANY)
+    assert h.environ(s.wait_workers(1)[0]) == {"PATH": "/bin", **OURS}
+
+
+def many_with(groups, gid=None):
+    """A process of many's, but with these supplementary groups."""
+    def become():
+        os.setgroups(list(groups))
+        os.setresgid(*[MANY if gid is None else gid] * 3)
+        os.setresuid(*[MANY] * 3)
+    return become
+
+
+@pytest.mark.parametrize("become, options, named", [
+    (many_with(EXTRA), ["-u", "www"], "-u"),
+    (many_with(EXTRA), ["-u", "root"], "-u"),
+    (many_with(EXTRA), ["-u", "many", "-g", "beta"], "-u, -g"),
+    (many_with(EXTRA), ["-g", "beta"], "-g"),
+    (many_with(EXTRA), ["-u", "many", "-U", "www"], "-U"),
+    (many_with(EXTRA), [*NAMED, "-c", "/"], "-c, -S"),
+    # One group more than many has could not be given up, one fewer would be
+    # missed, and another primary group is another one.
+    (many_with(EXTRA | {69}), ["-u", "many"], "-u"),
+    (many_with(EXTRA - {72}), ["-u", "many"], "-u"),
+    (many_with([]), NAMED[:4], "-u, -g"),
+    (many_with(EXTRA | {MANY}, 72), ["-u", "many"], "-u"),
+    (many_with([], 72), ["-U", "many"], "-U"),
+], ids=range(11))
+def test_plain_user_may_not_change_anything(place, become, options, named):
+    own = h.own_directory(f"{place}/own", "many")
+    program = h.install(h.app("echo"), f"{place}/app")
+    result = h.run_spawnd("-n", "-s", f"{own}/sock", *options, "--", program,
+                          become=become)
+    assert result.status == 77
+    assert h.line_of(result) == (
+        f"spawnd: {named}: only root may ask for this (start spawnd as root, "
+        "or leave it out)")
+    assert os.listdir(own) == []
+
+
+def test_plain_user_in_another_primary_group_of_its(spawnd, place):
+    """As after newgrp(1): with -g that is what -u is to mean."""
+    own = h.own_directory(f"{place}/own", "many")
+    program = h.install(h.app("echo"), f"{place}/app")
+    s = spawnd("-s", f"{own}/sock", "-F", 1, "-u", "many", "-g", "beta", "--",
+               program, become=many_with(EXTRA, 72))
+    assert h.ids(s.wait_workers(1)[0], "Gid") == [72] * 4
+
+
 def test_two_users_keep_the_workers_off_the_socket(spawnd, place):
     """-U www -u _app: the workers may serve, but not replace or reopen."""
     h.make_jail(place, owner="www")

@@ -254,7 +254,7 @@ def configure(place, name="pool", socket="s"):
     """A pool with arguments that are patterns, too."""
     with open(f"{place}/etc/spawnd/{name}.conf", "w") as f:
         f.write(f"# {name}\nSPAWND_OPTS=-s {place}/socket/{socket} -u _app "
-                f"-F 2 -e A=$HOME(*)[x]+.? -e B=^|{{}}\n"
+                f"-F 2 -e A=~(*)[x]+.? -e B=^|{{}}\n"
                 f"SPAWND_APP={place}/echo\n")
     return f"{place}/socket/{socket}"
 
@@ -281,7 +281,7 @@ def test_start_reload_stop(installed, script, ends):
     assert r.status == 0, r
     pid = supervisor(path)
     ends.append(pid)
-    assert harness.environ(harness.children(pid)[0])["A"] == "$HOME(*)[x]+.?"
+    assert harness.environ(harness.children(pid)[0])["A"] == "~(*)[x]+.?"
     assert script("status").status == 0
 
     before = set(harness.children(pid))

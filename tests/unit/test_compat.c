@@ -147,7 +147,7 @@ spawn_fcgi_listens_everywhere(void **arg)
 	assert_int_equal(c.port, 9000);
 	accepted("spawn-fcgi", "-p9000", "-a", "::", "/app");
 	assert_string_equal(c.address, "::");
-	assert_true(c.both_families);
+	assert_true(c.system_families);
 }
 
 static void

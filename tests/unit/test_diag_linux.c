@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "observe/linux.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
 #include "unit.h"
 
 #define OURS		2	/* connections to our listen socket */
@@ -62,7 +64,7 @@ listen_on(const char *address, bool shares)
 	return fd;
 }
 
-/* A client, which is returned, and whoever accepts it. */
+/* A client, which is returned, and unless that is NULL whoever accepts it. */
 static int
 connect_to(const char *address, int listener, int *accepted)
 {
@@ -72,6 +74,8 @@ connect_to(const char *address, int listener, int *accepted)
 	assert_int_not_equal(fd, -1);
 	if (connect(fd, (struct sockaddr *)&there, len) == -1)
 		fail_msg("%s: cannot be connected to", address);
+	if (accepted == NULL)
+		return fd;
 	*accepted = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	assert_int_not_equal(*accepted, -1);
 	return fd;
@@ -198,6 +202,52 @@ of_a_shared_address_nothing_is_counted(void **arg)
 	close(ours);
 }
 
+/* Of a socket for both families: who waits, by either, and who no longer. */
+static void
+check_queue(const char *first, const char *second)
+{
+	int ours, saved = dup(STDIN_FILENO), clients[2], accepted;
+	unsigned int depth, limit;
+	uint64_t mark;
+
+	port = 0;
+	ours = listen_on("::", false);
+	assert_int_not_equal(dup2(ours, STDIN_FILENO), -1);
+	assert_int_equal(diag_open(ours), 0);
+	assert_int_equal(observe_mark(), 0);
+	clients[0] = connect_to(first, -1, NULL);
+	clients[1] = connect_to(second, -1, NULL);
+	assert_int_equal(observe_queue(&depth, &limit), 0);
+	assert_int_equal(depth, 2);
+	assert_int_equal(limit, 16);
+	mark = observe_mark();
+	assert_int_not_equal(mark, MARK_UNKNOWN);
+	assert_int_equal(observe_moved(mark), MOVED_NO);
+	accepted = accept4(ours, NULL, NULL, SOCK_CLOEXEC);
+	assert_int_not_equal(accepted, -1);
+	assert_int_equal(observe_moved(mark), MOVED_YES);
+	assert_int_equal(observe_queue(&depth, &limit), 0);
+	assert_int_equal(depth, 1);
+	close(accepted);
+	mark = observe_mark();
+	close(accept4(ours, NULL, NULL, SOCK_CLOEXEC));
+	assert_int_equal(observe_moved(mark), MOVED_YES);
+	close(clients[0]);
+	close(clients[1]);
+	close(ours);
+	assert_int_not_equal(dup2(saved, STDIN_FILENO), -1);
+	close(saved);
+}
+
+static void
+a_queue_of_both_families_is_seen_to_move(void **arg)
+{
+	(void)arg;
+	check_queue("127.0.0.1", "::1");
+	check_queue("::1", "127.0.0.1");
+	check_queue("127.0.0.1", "127.0.0.2");
+}
+
 int
 main(void)
 {
@@ -205,6 +255,7 @@ main(void)
 		cmocka_unit_test(connections_of_another_address_are_not_ours),
 		cmocka_unit_test(another_listener_is_no_connection),
 		cmocka_unit_test(of_a_shared_address_nothing_is_counted),
+		cmocka_unit_test(a_queue_of_both_families_is_seen_to_move),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

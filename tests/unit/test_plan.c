@@ -5,8 +5,6 @@
  */
 #include <sys/un.h>
 
-#include <netinet/in.h>
-
 #include <grp.h>
 
 #include "planned.h"
@@ -87,6 +85,21 @@ a_socket_path_that_names_no_file(void **arg)
 	}
 }
 
+/* However it was typed: the name of a socket is what others compare. */
+static void
+a_path_is_shown_with_single_slashes(void **arg)
+{
+	(void)arg;
+	planned("-s//run///a.sock", "/app");
+	assert_string_equal(p.socket_name, "unix:/run/a.sock");
+	assert_string_equal(p.socket_dir, "/run");
+	planned("-s//a.sock", "-P//run//pid", "//app");
+	assert_string_equal(p.socket_name, "unix:/a.sock");
+	assert_string_equal(p.pidfile, "/run/pid");
+	/* As it was typed: others may look for it. */
+	assert_string_equal(p.argv[0], "//app");
+}
+
 static void
 the_socket_has_mode_0660_unless_told_otherwise(void **arg)
 {
@@ -97,30 +110,6 @@ the_socket_has_mode_0660_unless_told_otherwise(void **arg)
 	planned("-s/a", "-M7", "/app");
 	assert_int_equal(p.socket_mode, 07);
 	assert_has(p.socket_owner, " 0007");
-}
-
-static void
-tcp_addresses(void **arg)
-{
-	(void)arg;
-	planned("-p9000", "/app");
-	assert_string_equal(p.socket_name, "tcp:127.0.0.1:9000");
-	assert_int_equal(p.addr.ss_family, AF_INET);
-	assert_int_equal(p.addrlen, sizeof(struct sockaddr_in));
-	assert_null(p.socket_dir);
-	assert_null(p.socket_owner);
-	assert_null(p.jail);
-	planned("-p9000", "-a::1", "/app");
-	assert_string_equal(p.socket_name, "tcp:[::1]:9000");
-	assert_int_equal(p.addr.ss_family, AF_INET6);
-}
-
-static void
-an_address_that_is_a_name(void **arg)
-{
-	(void)arg;
-	refused(EX_USAGE, "-p9000", "-a", "localhost", "/app");
-	assert_has(e.text, "-a: localhost: not an IPv4 or IPv6 address");
 }
 
 static void
@@ -341,9 +330,8 @@ static const struct CMUnitTest tests[] = {
 	TEST(an_absolute_socket_path_stays),
 	TEST(a_socket_path_too_long_for_an_address),
 	TEST(a_socket_path_that_names_no_file),
+	TEST(a_path_is_shown_with_single_slashes),
 	TEST(the_socket_has_mode_0660_unless_told_otherwise),
-	TEST(tcp_addresses),
-	TEST(an_address_that_is_a_name),
 	TEST(a_relative_program_is_made_absolute),
 	TEST(a_command_goes_through_the_shell),
 	TEST(workers_live_in_the_root_directory_unless_told_otherwise),

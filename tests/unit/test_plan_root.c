@@ -4,6 +4,7 @@
  * root must. As root both halves run, the second as nobody.
  */
 #include <grp.h>
+#include <pwd.h>
 
 #include "planned.h"
 
@@ -29,6 +30,51 @@ options_that_need_root_are_named_all_at_once(void **arg)
 	assert_has(e.text, "-c, -S, -u, -g, -U: only root");
 	refused(EX_NOPERM, "-p1", "-u", "www", "/app");
 	assert_true(strncmp(e.text, "-u: only root", 13) == 0);
+}
+
+/* Whom it names is us, with the groups that group(5) says, if any does. */
+static void
+our_own_names_need_no_root(void **arg)
+{
+	char uid[16], gid[16];
+
+	(void)arg;
+	if (getpwuid(geteuid()) != NULL || getgroups(0, NULL) != 0)
+		skip();
+	snprintf(uid, sizeof(uid), "%u", geteuid());
+	snprintf(gid, sizeof(gid), "%u", getegid());
+	planned("-s/a", "-u", uid, "-g", gid, "-U", uid, "-G", gid, "/app");
+	assert_false(p.ident.change);
+	assert_false(p.needs_root);
+	assert_int_equal(p.ident.uid, geteuid());
+	assert_int_equal(p.socket_uid, geteuid());
+	planned("-s/a", "-g", gid, "/app");
+	planned("-s/a", "-S", "-U", uid, "/app");
+	assert_false(p.socket_in_jail);
+	/* All of this is still somebody else's. */
+	refused(EX_NOPERM, "-s/a", "-u", uid, "-g", "60124", "/app");
+	assert_has(e.text, "-u, -g: only root may ask for this (start spawnd "
+	    "as root, or leave it out)");
+	refused(EX_NOPERM, "-s/a", "-g", "60124", "/app");
+	assert_has(e.text, "-g: only root");
+	refused(EX_NOPERM, "-s/a", "-u60124", "-g", gid, "/app");
+	refused(EX_NOPERM, "-s/a", "-u", uid, "-U60124", "/app");
+	assert_true(strncmp(e.text, "-U: only root", 13) == 0);
+	refused(EX_NOPERM, "-s/a", "-U", uid, "-G60124", "/app");
+	assert_has(e.text, "-G: 60124: you are not in this group");
+	refused(EX_NOPERM, "-s/a", "-S", "-c/", "-u", uid, "-g", gid, "/app");
+	assert_true(strncmp(e.text, "-c, -S: only root", 17) == 0);
+}
+
+/* Of the plan of root whoever tests it is told what root would do. */
+static void
+a_test_tells_own_names_from_others(void **arg)
+{
+	(void)arg;
+	planned("-t", "-s/a", "-Uroot", "/app");
+	assert_true(p.needs_root);
+	planned("-t", "-s/a", "/app");
+	assert_false(p.needs_root);
 }
 
 static void
@@ -186,6 +232,25 @@ paths_in_a_jail_start_at_its_root(void **arg)
 }
 
 static void
+slashes_behind_a_jail_are_not_shown(void **arg)
+{
+	char jail[256], where[256];
+
+	(void)arg;
+	planned("-c/", "-s/run/a.sock", "/app");
+	assert_string_equal(p.socket_name, "unix:/run/a.sock");
+	assert_string_equal(p.jail, "/");
+	planned("-c//", "-srun//a.sock", "/app");
+	assert_string_equal(p.socket_name, "unix:/run/a.sock");
+	assert_string_equal(p.jail, "/");
+	snprintf(jail, sizeof(jail), "%s//", tmp_dir);
+	planned("-c", jail, "/app");
+	assert_string_equal(p.jail, tmp_dir);
+	snprintf(where, sizeof(where), "unix:%s/run/httpd.sock", tmp_dir);
+	assert_string_equal(p.socket_name, where);
+}
+
+static void
 a_socket_before_the_jail_is_outside(void **arg)
 {
 	(void)arg;
@@ -246,6 +311,8 @@ root_may_raise_limits_and_priority(void **arg)
 static const struct CMUnitTest without_root[] = {
 	TEST(we_stay_who_we_are),
 	TEST(options_that_need_root_are_named_all_at_once),
+	TEST(our_own_names_need_no_root),
+	TEST(a_test_tells_own_names_from_others),
 	TEST(the_default_jail_needs_root),
 	TEST(a_group_we_are_not_in_needs_root),
 	TEST(limits_above_the_hard_one_need_root),
@@ -260,6 +327,7 @@ static const struct CMUnitTest with_root[] = {
 	TEST(a_number_without_passwd_entry),
 	TEST(the_socket_is_the_workers_unless_told_otherwise),
 	TEST(paths_in_a_jail_start_at_its_root),
+	TEST(slashes_behind_a_jail_are_not_shown),
 	TEST(a_socket_before_the_jail_is_outside),
 	TEST(a_jail_alone_has_the_default_socket),
 	TEST(a_jail_that_is_not_there),
