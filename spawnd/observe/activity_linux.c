@@ -320,31 +320,37 @@ take_out_held(pid_t pid, uint64_t *inodes, int n)
 	return n;
 }
 
-/* Does a process of the pool hold each of these n connections? */
-static bool
-have_holders(uint64_t *inodes, int n)
+/* Takes out those that another worker holds. Returns how many stay. */
+static int
+take_out_others(pid_t pid, uint64_t *inodes, int n)
 {
 	static pid_t list[CHILDREN_MAX];
-	int i, nlist = observe_children(list, CHILDREN_MAX);
+	int i, nlist = n > 0 ? observe_children(list, CHILDREN_MAX) : 0;
 
-	for (i = 0; i < nlist && n > 0; i++)
-		n = take_out_held(list[i], inodes, n);
-	return n == 0;
+	for (i = 0; i < nlist && n > 0; i++) {
+		if (list[i] != pid)
+			n = take_out_held(list[i], inodes, n);
+	}
+	return n;
 }
 
 /*
  * Is an accepted connection on its way from one process to another? Then no
- * table has it.
+ * table has it, or that of the process which has got it since it was looked at.
+ * In a busy pool others have been closed since they were listed.
  */
 static bool
-note_underway(uint64_t now, struct probe_state *s)
+note_underway(pid_t pid, uint64_t now, struct probe_state *s)
 {
 	uint64_t *inodes = NULL;
+	struct accepted what;
 	unsigned int left;
 	int n = usage_connections(&inodes, &left);
-	bool held = n == 0 || (n > 0 && have_holders(inodes, n));
+	bool held;
 
-	free(n > 0 ? inodes : NULL);
+	n = take_out_others(pid, inodes, n);
+	held = n == 0 || (n > 0 && diag_accepted(inodes, n, &what) == 0);
+	free(inodes);
 	if (held)
 		s->underway = 0;
 	else if (s->underway == 0)
@@ -387,6 +393,6 @@ observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
 		    now, s) ? HOLDS_QUIET : HOLDS_BUSY;
 		return;
 	}
-	x->holds = n > 1 && note_underway(now, s) ? HOLDS_BUSY :
+	x->holds = n > 1 && note_underway(pid, now, s) ? HOLDS_BUSY :
 	    HOLDS_NOTHING;
 }

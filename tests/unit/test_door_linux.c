@@ -33,6 +33,7 @@
 
 #define PATIENCE	(10 * USEC)
 #define ROUNDS		200
+#define LOOKS		100
 
 static struct sockaddr_in address;
 static pid_t child;
@@ -68,6 +69,19 @@ serves(void)
 	while ((fd = accept(STDIN_FILENO, NULL, NULL)) != -1) {
 		if (write(fd, "x", 1) != 1)
 			_exit(1);
+		close(fd);
+	}
+	_exit(2);
+}
+
+/* It has a connection nearly always, but never for long. */
+static void
+serves_slowly(void)
+{
+	int fd;
+
+	while ((fd = accept(STDIN_FILENO, NULL, NULL)) != -1) {
+		usleep(200);
 		close(fd);
 	}
 	_exit(2);
@@ -195,7 +209,7 @@ lingers(void)
 static volatile sig_atomic_t stops;
 
 static void
-stop(int signo)
+note_stop(int signo)
 {
 	(void)signo;
 	stops = 1;
@@ -216,7 +230,7 @@ has_threads(void)
 	pthread_t threads[4];
 	size_t i;
 
-	signal(SIGTERM, stop);		/* which has SA_RESTART */
+	signal(SIGTERM, note_stop);		/* which has SA_RESTART */
 	for (i = 0; i < 4; i++)
 		pthread_create(&threads[i], NULL, accept_until_stop, NULL);
 	for (i = 0; i < 4; i++)
@@ -224,17 +238,84 @@ has_threads(void)
 	_exit(0);
 }
 
+/* A socket over which one descriptor at a time is handed. */
+static void
+hand(int over, int fd)
+{
+	union {
+		struct cmsghdr	 h;
+		char		 space[CMSG_SPACE(sizeof(int))];
+	} u = { .h = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+	    .cmsg_len = CMSG_LEN(sizeof(int)) } };
+	char c = 'x';
+	struct iovec v = { .iov_base = &c, .iov_len = 1 };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1,
+	    .msg_control = &u, .msg_controllen = sizeof(u) };
+
+	memcpy(CMSG_DATA(&u.h), &fd, sizeof(fd));
+	if (sendmsg(over, &m, 0) != 1)
+		_exit(3);
+	close(fd);
+}
+
+static int
+take(int over)
+{
+	union {
+		struct cmsghdr	 h;
+		char		 space[CMSG_SPACE(sizeof(int))];
+	} u;
+	char c;
+	struct iovec v = { .iov_base = &c, .iov_len = 1 };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1,
+	    .msg_control = &u, .msg_controllen = sizeof(u) };
+	int fd;
+
+	if (recvmsg(over, &m, 0) != 1 || m.msg_controllen == 0)
+		_exit(3);
+	memcpy(&fd, CMSG_DATA(&u.h), sizeof(fd));
+	return fd;
+}
+
+/* Two processes, between which one connection goes to and fro. */
+static void
+hands_on(void)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == -1)
+		_exit(3);
+	if (fork() == 0)
+		close(ends[0]);
+	else {
+		close(ends[1]);
+		ends[1] = ends[0];
+		hand(ends[1], accept(STDIN_FILENO, NULL, NULL));
+	}
+	for (;;)
+		hand(ends[1], take(ends[1]));
+}
+
+static pid_t
+start(void (*work)(void))
+{
+	pid_t pid = fork();
+
+	assert_true(pid != -1);
+	if (pid == 0) {
+		alarm(60);
+		work();
+		_exit(0);
+	}
+	return pid;
+}
+
 static void
 begin(void (*work)(void))
 {
 	ended = -1;
 	assert_int_equal(pipe(wakes), 0);
-	assert_true((child = fork()) != -1);
-	if (child == 0) {
-		alarm(60);
-		work();
-		_exit(0);
-	}
+	child = start(work);
 }
 
 /* Tells the door of all that waitid(2) has, for so many microseconds. */
@@ -289,11 +370,17 @@ is_traced(pid_t tid)
 }
 
 static void
+stop(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+		continue;
+}
+
+static void
 finish(void)
 {
-	kill(child, SIGKILL);
-	while (waitpid(child, NULL, 0) == -1 && errno == EINTR)
-		continue;
+	stop(child);
 	close(wakes[0]);
 	close(wakes[1]);
 }
@@ -468,6 +555,75 @@ holds(struct probe_state *s)
 	return x.holds;
 }
 
+/* One short request after another; what is not read leaves no TIME_WAIT. */
+static void
+asks(void)
+{
+	char c;
+	int fd;
+
+	for (;;) {
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		if (connect(fd, (struct sockaddr *)&address,
+		    sizeof(address)) == 0 && write(fd, "x", 1) == 1)
+			(void)!read(fd, &c, 1);
+		close(fd);
+	}
+}
+
+/* Theirs end while they are looked for, and are not on their way. */
+static void
+what_others_have_served_is_not_underway(void **arg)
+{
+	struct probe_state s = { .cpu = 0 };
+	uint64_t end = loop_now() + PATIENCE;
+	pid_t other, clients;
+	int i, busy = 0, fd;
+
+	(void)arg;
+	*grandchild = 0;
+	begin(leads);
+	fd = client();
+	assert_true(is_answered(fd, 10000));
+	while (*grandchild == 0 && loop_now() < end)
+		usleep(100);
+	close_door();
+	other = start(serves_slowly);
+	clients = start(asks);
+	for (i = 0; i < LOOKS; i++) {
+		reap(0);
+		busy += holds(&s) == HOLDS_BUSY;
+	}
+	/* One may have been seen in the middle of its accept(2). */
+	assert_in_range(busy, 0, LOOKS / 20);
+	stop(clients);
+	stop(other);
+	close(fd);
+	finish();
+}
+
+/* Whoever of them has it when: it is theirs. */
+static void
+a_connection_that_is_handed_on_is_never_missed(void **arg)
+{
+	struct probe_state s = { .cpu = 0 };
+	uint64_t end = loop_now() + PATIENCE;
+	int i, fd;
+
+	(void)arg;
+	begin(hands_on);
+	fd = client();
+	while (holds(&s) != HOLDS_BUSY && loop_now() < end)
+		usleep(100);
+	for (i = 0; i < LOOKS; i++) {
+		/* It takes that for another's if it lasts for too long. */
+		s.underway = 0;
+		assert_int_equal(holds(&s), HOLDS_BUSY);
+	}
+	close(fd);
+	finish();
+}
+
 /* Known from the calls that were seen, and not from a pause. */
 static void
 an_answered_connection_is_quiet(void **arg)
@@ -610,6 +766,9 @@ main(void)
 		cmocka_unit_test(an_interrupted_epoll_begins_anew),
 		cmocka_unit_test(a_filter_need_not_know_of_restarts),
 		cmocka_unit_test(a_tree_is_kept_and_told_as_one),
+		cmocka_unit_test(what_others_have_served_is_not_underway),
+		cmocka_unit_test(
+		    a_connection_that_is_handed_on_is_never_missed),
 		cmocka_unit_test(an_answered_connection_is_quiet),
 		cmocka_unit_test(a_paused_event_loop_sees_its_signal),
 		cmocka_unit_test(nobody_who_was_told_waits_for_a_client),
