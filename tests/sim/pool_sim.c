@@ -425,8 +425,10 @@ do_tell(unsigned int slot, int signo)
 			    "serves", slot, (int)w.procs[i].pid);
 	}
 	for (i = 0; i < w.end; i = after(i)) {
-		if (is_of(slot, i))
-			w.procs[i].drains = false;
+		if (!is_of(slot, i))
+			continue;
+		w.procs[i].drains = false;
+		w.procs[i].told = true;
 	}
 	do_signal(slot, signo, w.procs[slot].passes);
 }

@@ -47,6 +47,7 @@ struct proc {
 	bool		 passes;	/* its stop signal on to its children */
 	uint64_t	 shut_at;	/* its door is closed from then on */
 	bool		 drains;	/* but lets in what waits */
+	bool		 told;		/* there: it reads no request */
 	bool		 excused;	/* ended for being slow or late */
 	uint64_t	 pause;		/* from STOP until it has stopped */
 	uint64_t	 stopped_at, halts_at;
@@ -222,7 +223,7 @@ conn_due(struct proc *p, struct conn *c)
 	if (c->quiet == 0 && p->keeps && !p->term_sent && again) {
 		c->quiet = w.now;
 		c->until = w.now + sim_exponential(w.sim, 150 * MS) + 1;
-	} else if (c->quiet != 0 && sim_random(w.sim) % 2)
+	} else if (c->quiet != 0 && sim_random(w.sim) % 2 && !p->told)
 		begin(c);
 	else
 		*c = (struct conn){ 0 };
