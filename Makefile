@@ -5,6 +5,7 @@
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
+#   make check-servers [SUITE=sid]
 #   make graph | dot -Tsvg >slot.svg
 #   make bench | bench-quick
 #   make lint | clean
@@ -171,6 +172,14 @@ check-system: all apps sims
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh ${TESTS}
 
+# By hand: the web servers, PHP and Perl of another release of Debian, or what
+# SERVERS names, such as SERVERS="test_web.py -k nginx".
+SUITE ?=	sid
+check-servers: all apps
+	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
+	    sh tests/system/servers.sh ${SUITE} build/root-${SUITE} \
+	    ${SERVERS}
+
 # Before a release: tests/system/test_soak.py, with so many reloads of each
 # program and as much of the rest. With these the reloads take about an hour;
 # every program in every way, some hours: SOAK="-k nothing_is_lost" for these
@@ -246,8 +255,8 @@ install-compat: install
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-system clean fuzz graph \
-	install install-compat lint mutate sim sims soak \
+.PHONY: all apps bench bench-quick check check-servers check-system clean \
+	fuzz graph install install-compat lint mutate sim sims soak \
 	sub-apps sub-sims sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit

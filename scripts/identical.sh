@@ -38,6 +38,7 @@ diff "$1/build/list" - <<END
 ./usr/share/examples/spawnd/systemd-jail.conf
 ./usr/share/examples/spawnd/tmpfiles-spawnd.conf
 ./usr/share/man/man1/spawnctl.1
+./usr/share/man/man7/spawnd-applications.7
 ./usr/share/man/man7/spawnd-diagnostics.7
 ./usr/share/man/man7/spawnd-migrating.7
 ./usr/share/man/man8/spawnd.8

@@ -154,7 +154,8 @@ import {snippet}
 
 class HAProxy(Site):
     program, snippet = "haproxy", "haproxy.cfg"
-    kept = (r"^(\s*)(?:no |#)(option keep|http-reuse|default-server)",
+    kept = (r"^(\s*)(?:no |#)(option keep|http-reuse|retry-on|"
+            r"default-server)",
             r"\1\2")
 
     def config(self):
