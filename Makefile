@@ -162,12 +162,14 @@ mutate:
 check: units
 	@sh tests/check.sh ${OUT}
 
-# All of them, or TESTS="test_pool.py -k stop"; --short knows no systemd.
+# All of them, or TESTS="test_pool.py -k stop"; --short knows neither systemd
+# nor OpenRC.
 TESTS ?=	-j 4
 check-system: all apps sims
 	@case "${TESTS}" in \
 	*--short*) ;; \
-	*) sh tests/system/root.sh build/systemd-root ;; esac
+	*) sh tests/system/root.sh build/systemd-root && \
+	    sh tests/system/openrc.sh build/openrc-root ;; esac
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh ${TESTS}
 
@@ -226,7 +228,7 @@ install: all
 	for f in spawnd@.service spawnd@.socket; do \
 	    ${FILL} "scripts/systemd/$$f" >"${DESTDIR}${UNITDIR}/$$f"; done
 	for f in systemd/jail.conf rc.d/openbsd rc.d/freebsd init.d/spawnd \
-	    logrotate/spawnd tmpfiles/spawnd.conf spawn-php.sh \
+	    openrc/init.d openrc/conf.d logrotate/spawnd tmpfiles/spawnd.conf spawn-php.sh \
 	    spawnd.conf.example; do \
 	    ${FILL} "scripts/$$f" >"${DESTDIR}${EXAMPLES}/$$(echo $$f | \
 	    tr / -)"; done
