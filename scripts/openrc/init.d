@@ -54,9 +54,7 @@ start_pre()
 stop_pre()
 {
 	# Without its file it would not start again.
-	[ "$RC_CMD" != restart ] || spawnd_read || return 1
-	# A spawnd that has ended by itself may have left it empty.
-	[ -s "$spawnd_pidfile" ] || rm -f "$spawnd_pidfile"
+	[ "$RC_CMD" != restart ] || spawnd_read
 }
 
 reload()
