@@ -19,7 +19,7 @@ self_executed(void)
 	static char path[MAXPATHLEN];
 	const char *slash;
 
-	if (elf_aux_info(AT_EXECPATH, path, sizeof(path)) != 0)
+	if (elf_aux_info(AT_EXECPATH, path, (int)sizeof(path)) != 0)
 		return NULL;
 	slash = strrchr(path, '/');
 	return slash == NULL || strcmp(slash, "/spawnd") != 0 ? path : NULL;
