@@ -228,8 +228,8 @@ install: all
 	for f in spawnd@.service spawnd@.socket; do \
 	    ${FILL} "scripts/systemd/$$f" >"${DESTDIR}${UNITDIR}/$$f"; done
 	for f in systemd/jail.conf rc.d/openbsd rc.d/freebsd init.d/spawnd \
-	    openrc/init.d openrc/conf.d logrotate/spawnd tmpfiles/spawnd.conf spawn-php.sh \
-	    spawnd.conf.example; do \
+	    openrc/init.d openrc/conf.d logrotate/spawnd \
+	    tmpfiles/spawnd.conf spawn-php.sh spawnd.conf.example; do \
 	    ${FILL} "scripts/$$f" >"${DESTDIR}${EXAMPLES}/$$(echo $$f | \
 	    tr / -)"; done
 	install -m 644 scripts/web/* "${DESTDIR}${EXAMPLES}/"

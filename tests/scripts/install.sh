@@ -3,9 +3,8 @@
 #
 # usage: install.sh DIR SPAWND
 # Puts the scripts into DIR as an installation would, made to find everything
-# below DIR (its etc/spawnd, run, libexec, the stand-ins for rc.subr and openrc-run) and
-# the
-# program SPAWND.
+# below DIR (its etc/spawnd, run, libexec, the stand-ins for rc.subr and
+# openrc-run) and the program SPAWND.
 
 set -eu
 
