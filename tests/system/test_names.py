@@ -2,7 +2,8 @@
 """
 By which name the program runs that spawnd stands in for, whatever argv[0]
 says; and by which the application's process is found, which is a supervisor:
-with the tools of Debian, on the original as well.
+with the tools of Debian, on the original as well. These see only processes of
+the tests' own namespace.
 """
 
 import glob
