@@ -3,7 +3,6 @@
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,9 +19,7 @@ static size_t room_size;
 const char *
 self_executed(void)
 {
-	uintptr_t name = getauxval(AT_EXECFN);
-
-	return (const char *)name;	/* NOLINT(*-no-int-to-ptr) */
+	return (const char *)getauxval(AT_EXECFN);
 }
 
 /* Copies the arguments of one process, which stand one behind the other. */
