@@ -58,11 +58,11 @@ SRCS_linux =	activity_linux.c diag_linux.c door_linux.c end_linux.c \
 		load_linux.c look_linux.c looker_linux.c netlink_linux.c \
 		observe_linux.c \
 		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
-		refuse_linux.c requests_linux.c served_linux.c \
+		refuse_linux.c requests_linux.c self_linux.c served_linux.c \
 		skip_${SKIP}_linux.c slow_linux.c task_linux.c \
 		usage_linux.c
 SRCS_posix =	door_none.c end_none.c jail_posix.c observe_none.c \
-		path_posix.c refuse_none.c usage_none.c
+		path_posix.c refuse_none.c self_posix.c usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 
@@ -163,12 +163,14 @@ mutate:
 check: units
 	@sh tests/check.sh ${OUT}
 
-# All of them, or TESTS="test_pool.py -k stop"; --short knows no systemd.
+# All of them, or TESTS="test_pool.py -k stop"; --short knows neither systemd
+# nor OpenRC.
 TESTS ?=	-j 4
 check-system: all apps sims
 	@case "${TESTS}" in \
 	*--short*) ;; \
-	*) sh tests/system/root.sh build/systemd-root ;; esac
+	*) sh tests/system/root.sh build/systemd-root && \
+	    sh tests/system/openrc.sh build/openrc-root ;; esac
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh ${TESTS}
 
@@ -235,8 +237,8 @@ install: all
 	for f in spawnd@.service spawnd@.socket; do \
 	    ${FILL} "scripts/systemd/$$f" >"${DESTDIR}${UNITDIR}/$$f"; done
 	for f in systemd/jail.conf rc.d/openbsd rc.d/freebsd init.d/spawnd \
-	    logrotate/spawnd tmpfiles/spawnd.conf spawn-php.sh \
-	    spawnd.conf.example; do \
+	    openrc/init.d openrc/conf.d logrotate/spawnd \
+	    tmpfiles/spawnd.conf spawn-php.sh spawnd.conf.example; do \
 	    ${FILL} "scripts/$$f" >"${DESTDIR}${EXAMPLES}/$$(echo $$f | \
 	    tr / -)"; done
 	install -m 644 scripts/web/* "${DESTDIR}${EXAMPLES}/"

@@ -31,6 +31,8 @@ diff "$1/build/list" - <<END
 ./usr/share/examples/spawnd/logrotate-spawnd
 ./usr/share/examples/spawnd/nginx.conf
 ./usr/share/examples/spawnd/openbsd-httpd.conf
+./usr/share/examples/spawnd/openrc-conf.d
+./usr/share/examples/spawnd/openrc-init.d
 ./usr/share/examples/spawnd/rc.d-freebsd
 ./usr/share/examples/spawnd/rc.d-openbsd
 ./usr/share/examples/spawnd/spawn-php.sh

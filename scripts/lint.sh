@@ -61,7 +61,8 @@ tally_need "cppcheck" cppcheck check_c
 # shellcheck disable=SC2086
 tally_need "shellcheck" shellcheck shellcheck -x $sh .ci/run \
     scripts/completion/spawnctl.bash \
-    scripts/init.d/spawnd scripts/rc.d/freebsd tests/scripts/rc.subr.freebsd
+    scripts/init.d/spawnd scripts/openrc/init.d tests/scripts/openrc-run \
+    scripts/rc.d/freebsd tests/scripts/rc.subr.freebsd
 tally_need "shellcheck of ksh" shellcheck shellcheck -s ksh \
     scripts/rc.d/openbsd tests/scripts/rc.subr.openbsd
 tally_run "python syntax" check_python

@@ -10,6 +10,7 @@ packages_demo='libfcgi-dev lighttpd curl'
 packages_test='bmake binutils libcmocka-dev python3 python3-pytest nginx-light
     php-cgi libfcgi-perl perl iproute2 util-linux libcap2-bin
     systemd systemd-container mmdebstrap mksh logrotate spawn-fcgi procps
+    psmisc sysvinit-utils
     multiwatch fcgiwrap tzdata libc-bin strace clang clang-format clang-tidy
     cppcheck shellcheck mandoc universal-ctags php-fpm supervisor uwsgi-core
     socat prometheus libxml2-utils tmux zsh bash'

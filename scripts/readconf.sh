@@ -1,9 +1,9 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: ISC
 #
-# Sourced by the scripts for rc.d and init.d: reads the file of a pool, which
-# is never sourced itself, so nothing in it is expanded or executed. What the
-# systemd unit would understand differently (quotes, backslashes, a key of
+# Sourced by the scripts for rc.d, init.d and OpenRC: reads the file of a pool,
+# which is never sourced itself, so nothing in it is expanded or executed. What
+# the systemd unit would understand differently (quotes, backslashes, a key of
 # another name, which there becomes environment) is refused, and so is a "$",
 # by which somebody expects the value of a variable.
 

@@ -320,6 +320,25 @@ void	 environ_scrub(void);
 /* Reads the time zone now, so that localtime(3) knows it in the jail. */
 void	 environ_keep_time_zone(void);
 
+/* self_linux.c, self_posix.c: this process, as it was started and is seen */
+/*
+ * Returns the path that was executed, as it was spelled then; links in it are
+ * not followed. NULL where the system does not tell, and on FreeBSD for a
+ * spawnd that may have been reached by a link.
+ */
+const char *self_executed(void);
+/*
+ * Moves the arguments elsewhere, so that self_name() has their place. Without
+ * it, or without memory, the command line stays as it is.
+ */
+void	 self_make_room(int argc, char *argv[]);
+/*
+ * From now on the command line consists of the first len bytes of path and of
+ * `more`, each a word of its own, and is cut where our own was shorter. The
+ * name of the process is the base name of path, where that can be set.
+ */
+void	 self_name(const char *path, size_t len, const char *more);
+
 /* signame.c */
 /* Returns a signal's number, by name (with or without SIG) or digits; or -1. */
 int	 signame_number(const char *name);

@@ -228,15 +228,20 @@ const char *option_called(const struct conf *c, size_t member);
  * It is spawnd, or a program that spawnd stands in for, as spawn-fcgi.
  */
 /*
- * Chooses the name by argv[0]. Must be called before anything keeps a pointer
- * into argv or the environment: for a name that sets its process title
- * (setproctitle(3)) they are moved.
+ * Returns that name: the last component of the path that was executed (NULL:
+ * not known). If that is none of our names, as after fexecve(3), that of argv0;
+ * else the first of our names that the links of the path lead to; else spawnd.
+ */
+const char *compat_name(const char *executed, const char *argv0);
+/*
+ * Chooses the name. Must be called before anything keeps a pointer into argv:
+ * for a name that shows another process title the arguments are moved.
  */
 void	 compat_begin(int argc, char *argv[]);
 /*
- * Parses a command line into *c by the options of the name in argv[0]; what
- * was not given has its default. *c keeps pointers into argv. Messages begin
- * with that name from now on. Returns 0, or -1 with *e set (64, 71).
+ * Parses a command line into *c by the options of the name; what was not given
+ * has its default. *c keeps pointers into argv. Messages begin with that name
+ * from now on. Returns 0, or -1 with *e set (64, 71).
  */
 int	 compat_parse(struct conf *c, int argc, char *argv[], struct err *e);
 /* Print the options or the version. Return 0, or -1 on a write error. */

@@ -43,6 +43,7 @@ struct reply {
 };
 
 #define CHILDREN	(LOOKER_MAX + 1)
+#define LOOKER_NAME	"spawnd: looker"
 
 enum result { RESULT_REPLY, RESULT_NONE, RESULT_ENDED };
 
@@ -130,8 +131,7 @@ become_looker(int fd, pid_t parent)
 	    dup2(fd, STDIN_FILENO) == -1 || proc_move(STDOUT_FILENO) == -1)
 		_exit(1);
 	closefrom(STDERR_FILENO);
-	prctl(PR_SET_NAME, "spawnd: looker", 0, 0, 0);
-	setproctitle("-spawnd: looker");
+	self_name(LOOKER_NAME, sizeof(LOOKER_NAME) - 1, "");
 	serve_questions();
 }
 

@@ -118,14 +118,22 @@ await_start(int fd, pid_t pid)
 	_exit(o.status);
 }
 
-/* Scripts search the process list for the application: name it. */
+/*
+ * Who stops the application searches the process list for it, by its path or
+ * by its name. Where this finds the workers alone they come back.
+ */
 static void
-take_title(const struct conf *c)
+take_name(const struct conf *c)
 {
-	const char *s = c->command != NULL ? c->command : c->argv[0];
-	int len = (int)(c->command != NULL ? strcspn(s, " \t\n") : strlen(s));
+	static const char blanks[] = " \t\n";
+	const char *s;
 
-	setproctitle("-%.*s: supervisor", len, s);
+	if (c->command == NULL)
+		self_name(c->argv[0], strlen(c->argv[0]), ": supervisor");
+	else {
+		s = c->command + strspn(c->command, blanks);
+		self_name(s, strcspn(s, blanks), ": supervisor");
+	}
 }
 
 int
@@ -148,7 +156,7 @@ daemonize_start(const struct plan *p, struct err *e)
 	name = p->name;
 	outcome = p->conf->outcome;
 	if (p->conf->titled)
-		take_title(p->conf);
+		take_name(p->conf);
 	if (setsid() == -1)
 		return err_set(e, EX_OSERR, "setsid: %s", strerror(errno));
 	if (chdir("/") == -1)

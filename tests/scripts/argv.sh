@@ -3,7 +3,8 @@
 #
 # Whatever starts a pool starts the same arguments from the same file: each
 # sample NAME.conf here against NAME.argv (below its first line, one argument
-# a line), by the scripts for rc.d (with stand-ins for rc.subr) and init.d.
+# a line), by the scripts for rc.d and OpenRC (with stand-ins for rc.subr and
+# openrc-run) and init.d.
 # What the systemd unit makes of the same files needs a booted systemd:
 # tests/system/test_systemd.py.
 #
@@ -44,6 +45,9 @@ start()
 		spawnd_enable=YES sh "$tmp/etc/rc.d/freebsd" start "$2" ;;
 	init.d)
 		sh "$tmp/etc/init.d/spawnd" start "$2" ;;
+	openrc)
+		ln -sf openrc "$tmp/etc/init.d/spawnd.$2"
+		sh "$tmp/etc/openrc-run" "$tmp/etc/init.d/spawnd.$2" start ;;
 	esac
 }
 
@@ -57,7 +61,7 @@ count=0
 for conf in "$here"/*.conf; do
 	name=$(basename "$conf" .conf)
 	cp "$conf" "$tmp/etc/spawnd/"
-	for starter in openbsd freebsd init.d; do
+	for starter in openbsd freebsd init.d openrc; do
 		{ own "$starter" "$name"; sed 1d "$here/$name.argv"; } \
 		    >"$tmp/expected"
 		if ! start "$starter" "$name"; then
@@ -68,13 +72,13 @@ for conf in "$here"/*.conf; do
 		count=$((count + 1))
 	done
 done
-[ "$count" -eq 30 ] || fail "$count cases instead of 30"
+[ "$count" -eq 40 ] || fail "$count cases instead of 40"
 
 # What systemd would read differently is refused by name and line.
 refuse()
 {
 	printf '# a comment\n%s\n' "$1" >"$tmp/etc/spawnd/refused.conf"
-	for starter in openbsd freebsd init.d; do
+	for starter in openbsd freebsd init.d openrc; do
 		if start "$starter" refused 2>"$tmp/err" ||
 		    [ -e "$tmp/argv" ]; then
 			fail "$starter: accepted: $1"
@@ -106,5 +110,14 @@ for name in '' ../etc 'a b' "a'b" missing; do
 		    fail "$starter: accepted the name '$name'"
 		[ -s "$tmp/err" ] || fail "$starter: '$name': no message"
 	done
+done
+# Nor is a service of OpenRC started that no pool has given its name to.
+cp "$tmp/etc/spawnd/plain.conf" "$tmp/etc/spawnd/openrc.conf"
+for name in openrc spawnd.; do
+	[ -e "$tmp/etc/init.d/$name" ] ||
+	    ln -s openrc "$tmp/etc/init.d/$name"
+	! sh "$tmp/etc/openrc-run" "$tmp/etc/init.d/$name" start \
+	    2>"$tmp/err" || fail "openrc: started as $name"
+	[ -s "$tmp/err" ] || fail "openrc: $name: no message"
 done
 exit "$failed"

@@ -3,16 +3,16 @@
 #
 # usage: install.sh DIR SPAWND
 # Puts the scripts into DIR as an installation would, made to find everything
-# below DIR (its etc/spawnd, run, libexec, the stand-ins for rc.subr) and the
-# program SPAWND.
+# below DIR (its etc/spawnd, run, libexec, the stand-ins for rc.subr and
+# openrc-run) and the program SPAWND.
 
 set -eu
 
 dir=$1
 sbin=$(dirname "$2")
 cd "$(dirname "$0")/../.."
-mkdir -p "$dir/etc/rc.d" "$dir/etc/init.d" "$dir/etc/spawnd" "$dir/run" \
-    "$dir/libexec/spawnd"
+mkdir -p "$dir/etc/rc.d" "$dir/etc/init.d" "$dir/etc/conf.d" \
+    "$dir/etc/spawnd" "$dir/run" "$dir/libexec/spawnd"
 
 fill()
 {
@@ -27,5 +27,7 @@ fill scripts/readconf.sh "$dir/libexec/spawnd/readconf.sh"
 fill scripts/rc.d/openbsd "$dir/etc/rc.d/openbsd"
 fill scripts/rc.d/freebsd "$dir/etc/rc.d/freebsd"
 fill scripts/init.d/spawnd "$dir/etc/init.d/spawnd"
+fill scripts/openrc/init.d "$dir/etc/init.d/openrc"
+fill scripts/openrc/conf.d "$dir/etc/conf.d/spawnd"
 fill scripts/spawn-php.sh "$dir/spawn-php.sh"
-cp tests/scripts/rc.subr.* "$dir/etc/"
+cp tests/scripts/rc.subr.* tests/scripts/openrc-run "$dir/etc/"

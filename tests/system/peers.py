@@ -4,6 +4,8 @@ One command line run by another manager and by spawnd under its name, and all
 that can be seen of it: Seen(status=..., out=..., apps=[...], ...).
 
     links()             spawn-fcgi, kfcgi and multiwatch, which are spawnd
+    started(place, ...) the pids that a spawn-fcgi has told, of spawnd unless
+                        another program is given, executed as another argv0
     observe(argv, ...)  runs it, looks, ends everything it left. Keywords:
                         place, exe (the application's path, what is looked
                         for), stays (it does not end by itself), umask, env,
@@ -44,6 +46,19 @@ def links():
     for name in ("spawn-fcgi", "kfcgi", "multiwatch"):
         os.symlink(h.SPAWND, f"{place}/{name}")
     return place
+
+
+def started(place, *args, env=None, program=None, argv0=None):
+    program = program or f"{links()}/spawn-fcgi"
+    out = subprocess.run([program if argv0 is None else argv0, *args],
+                         executable=program, check=True, cwd=place,
+                         stdout=subprocess.PIPE, encoding="ascii",
+                         stdin=subprocess.DEVNULL, timeout=RUN_DEADLINE,
+                         env={**h.BASE_ENV, **(env or {}),
+                              **h.sanitizer_env()}).stdout
+    told = r"spawn-fcgi: child spawned successfully: PID: (\d+)\n"
+    assert re.fullmatch(f"({told})+", out), out
+    return [int(found.group(1)) for found in re.finditer(told, out)]
 
 
 def exe(pid):

@@ -360,23 +360,12 @@ def test_nested(outer, inner, place):
 
 # What the supervisor adds
 
-def started(place, *args, env=None):
-    """The pid that is told, of a spawn-fcgi that is spawnd."""
-    out = subprocess.run([f"{peers.links()}/spawn-fcgi", *args], check=True,
-                         stdout=subprocess.PIPE, encoding="ascii",
-                         stdin=subprocess.DEVNULL, timeout=20, cwd=place,
-                         env={**h.BASE_ENV, **(env or {}),
-                              **h.sanitizer_env()}).stdout
-    return int(re.fullmatch(r"spawn-fcgi: child spawned successfully: "
-                            r"PID: (\d+)\n", out).group(1))
-
-
 @pytest.fixture
 def supervised(place):
     pids = []
 
     def start(*args, **kw):
-        pids.append(started(place, *args, **kw))
+        pids.append(peers.started(place, *args, **kw)[0])
         return pids[-1]
     yield start
     for pid in pids:
@@ -403,9 +392,8 @@ def test_the_title_is_the_applications_path(supervised, place):
                      env={"LONG": "x" * 4000})
     with open(f"/proc/{pid}/cmdline", "rb") as f:
         title = f.read()
-    assert title.split(b"\0")[0] == f"{ECHO}: supervisor".encode()
     # What ps and pgrep -f show has nothing of the command line's rest.
-    assert not title.split(b"\0", 1)[1].strip(b"\0")
+    assert title.rstrip(b"\0") == f"{ECHO}\0: supervisor".encode()
     assert h.environ(h.children(pid)[0])["LONG"] == "x" * 4000
 
 

@@ -384,8 +384,8 @@ def test_all_starters_have_the_same_arguments(installed):
 
 
 @pytest.mark.parametrize("name", ["rc.d/openbsd", "rc.d/freebsd",
-                                  "init.d/spawnd", "spawn-php.sh",
-                                  "readconf.sh"])
+                                  "init.d/spawnd", "openrc/init.d",
+                                  "spawn-php.sh", "readconf.sh"])
 def test_it_parses_as_ksh(name):
     r = run("mksh", "-n", f"{SCRIPTS}/{name}")
     assert (r.status, r.stderr) == (0, "")

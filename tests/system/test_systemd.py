@@ -201,6 +201,24 @@ def test_a_killed_supervisor_is_restarted(booted):
     booted.systemctl("stop", p.unit)
 
 
+def test_a_unit_made_for_spawn_fcgi_may_give_it_another_name(booted):
+    """@: argument 0 is what follows the path."""
+    os.symlink("/usr/sbin/spawnd", booted.path("/usr/bin/spawn-fcgi"))
+    booted.write("/etc/systemd/system/fcgi.service", (
+        "[Service]\nType=forking\nPIDFile=/run/fcgi.pid\n"
+        "ExecStart=@/usr/bin/spawn-fcgi echo-app -s /run/fcgi.sock -u _app "
+        "-P /run/fcgi.pid -- /usr/bin/echo-app\n"))
+    booted.systemctl("daemon-reload")
+    booted.systemctl("start", "fcgi")
+    main = booted.outside(booted.main_pid("fcgi"))
+    assert ask(booted.path("/run/fcgi.sock")).status == 200
+    assert harness.stat(main).comm == "echo-app"
+    assert booted.run("pidof", "-s", "echo-app")
+    booted.systemctl("stop", "fcgi")
+    assert booted.show("fcgi", "ActiveState") == "inactive"
+    assert not harness.alive(main)
+
+
 @pytest.mark.parametrize("name,options,code", [
     ("usage", "-F many", "64"), ("root", "-u _app", "77")])
 def test_what_a_restart_does_not_cure_is_not_restarted(booted, name, options,

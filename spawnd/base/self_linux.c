@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: ISC */
+/* The program that we are, and the name that others see us by. */
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base.h"
+
+/*
+ * What /proc/PID/cmdline shows is the memory that held our arguments, up to a
+ * last byte that has to stay zero: otherwise the kernel shows no more than a
+ * string.
+ */
+static char *room;
+static size_t room_size;
+
+const char *
+self_executed(void)
+{
+	return (const char *)getauxval(AT_EXECFN);
+}
+
+/* Copies the arguments of one process, which stand one behind the other. */
+static bool
+move_arguments(int argc, char *argv[])
+{
+	char *copy;
+	int i;
+
+	for (i = 0; i < argc; i++) {
+		if ((copy = strdup(argv[i])) == NULL)
+			return false;
+		argv[i] = copy;
+	}
+	return true;
+}
+
+void
+self_make_room(int argc, char *argv[])
+{
+	char *first = argv[0], *end = first;
+	int i;
+
+	for (i = 0; i < argc && argv[i] == end; i++)
+		end += strlen(end) + 1;
+	if (argc > 0 && i == argc && move_arguments(argc, argv)) {
+		room = first;
+		room_size = (size_t)(end - first);
+	}
+}
+
+void
+self_name(const char *path, size_t len, const char *more)
+{
+	const char *base = memrchr(path, '/', len);
+	char comm[16];
+	size_t n;
+
+	base = base != NULL ? base + 1 : path;
+	n = len - (size_t)(base - path);
+	n = n < sizeof(comm) ? n : sizeof(comm) - 1;
+	memcpy(comm, base, n);
+	comm[n] = '\0';
+	prctl(PR_SET_NAME, comm, 0, 0, 0);
+	if (room == NULL)
+		return;
+	/* A word each, as the arguments of a program are. */
+	memset(room, 0, room_size);
+	n = len < room_size ? len : room_size - 1;
+	memcpy(room, path, n);
+	if (n + 1 < room_size)
+		strlcpy(room + n + 1, more, room_size - n - 1);
+}
