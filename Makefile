@@ -55,12 +55,12 @@ SKIP !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
 		aarch64-*) echo aarch64;; *) echo none;; esac
 SRCS_linux =	activity_linux.c diag_linux.c door_linux.c end_linux.c \
 		holder_linux.c jail_linux.c keepalive_linux.c leftover_linux.c \
-		load_linux.c look_linux.c looker_linux.c netlink_linux.c \
-		observe_linux.c \
+		listens_linux.c load_linux.c look_linux.c looker_linux.c \
+		netlink_linux.c observe_linux.c \
 		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
 		refuse_linux.c requests_linux.c self_linux.c served_linux.c \
 		skip_${SKIP}_linux.c slow_linux.c task_linux.c \
-		usage_linux.c
+		usage_linux.c view_linux.c
 SRCS_posix =	door_none.c end_none.c jail_posix.c observe_none.c \
 		path_posix.c refuse_none.c self_posix.c usage_none.c
 FOREIGN_linux =	posix

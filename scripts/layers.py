@@ -59,7 +59,8 @@ CIRCLES = [
     ({"pool.c", "slot.c", "table.c", "door.c", "drain.c", "replace.c",
       "retire.c", "start.c"},
      "a slot's event may change what the pool wants, and the other way round"),
-    ({"looker_linux.c", "keepalive_linux.c", "usage_linux.c"},
+    ({"looker_linux.c", "keepalive_linux.c", "listens_linux.c",
+      "usage_linux.c"},
      "who asks the looker has the answer that the looker's process calls"),
 ]
 

@@ -34,8 +34,8 @@ log_guarantees(void)
 	if (plan.stays_root)
 		log_warn("no user was named: supervisor and workers stay root");
 	if (plan.control == NULL && conf.control == NULL)
-		log_info("no control sockets: XDG_RUNTIME_DIR is not set "
-		    "(--control names a place)");
+		log_info("no control sockets: XDG_RUNTIME_DIR is not set%s",
+		    OPT_HINT(&conf, control, " (--control names a place)"));
 	if (g->proc_foreign)
 		log_info("/proc is of another PID namespace: workers are taken "
 		    "as ready after 0.2 s");
@@ -60,11 +60,12 @@ log_guarantees(void)
 		log_info("busy workers cannot be kept from new connections "
 		    "here: %s (each ends when it is seen idle)", g->no_door);
 	if (!conf.no_new_privs && guarantees.no_new_privs)
-		log_info("--no-new-privs: no: it was set when we were started, "
-		    "and stays");
+		log_info("%s: it was set when we were started, and stays",
+		    option_exists(&conf, offsetof(struct conf, no_new_privs)) ?
+		    "--no-new-privs: no" : "no_new_privs");
 	else if (!conf.no_new_privs)
-		log_info("set-id programs are allowed to the workers "
-		    "(--no-new-privs no)");
+		log_info("set-id programs are allowed to the workers%s",
+		    OPT_HINT(&conf, no_new_privs, " (--no-new-privs no)"));
 	else if (!g->no_new_privs)
 		log_info("set-id programs cannot be forbidden to the workers "
 		    "on this system");

@@ -39,16 +39,16 @@ STATUS = {
 # Warnings that name their cause and cure themselves, as the manual would.
 SAYS_IT_ALL = {
     # A reason of its own stands before these.
-    "% (no control sockets; --control names another place)",
+    "% (no control sockets%s)",
     "% (exiting with status %d so that the service manager restarts spawnd)",
     "start: %s",
     # Of a resource.
     "backlog: %d: the system cuts it to %d (raise net.core.somaxconn)",
     "loop: failed: %s",
-    "name: %s: in use by %s, this pool is called %s (--name chooses one)",
+    "name: %s: in use by %s, this pool is called %s%s",
     "orphans: dead workers left %u more processes than the %d that can be "
     "stopped at once (the rest wait)",
-    "worker %d: stopped: not ready within %d s (--start-timeout)",
+    "worker %d: stopped: not ready within %d s%s",
     # Of a bug.
     "pool: an action was dropped: too many were queued (a bug: please report "
     "it)",

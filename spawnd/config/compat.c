@@ -119,6 +119,7 @@ compat_parse(struct conf *c, int argc, char *argv[], struct err *e)
 	if (used == NULL)
 		return options_parse(c, argc, argv, e);
 	options_defaults(c);
+	option_borrow(c);
 	used->defaults(c);
 	if (option_parse(c, &used->options, argc, argv, e) == -1)
 		return -1;

@@ -84,6 +84,7 @@ struct conf {
 	struct {
 		size_t	 member;
 		char	 as[CALLED_SIZE];
+		bool	 borrowed;		/* by another program */
 	}		 called[CALLED_MAX];
 	size_t		 ncalled;
 	const char	*socket;
@@ -221,6 +222,11 @@ struct plan {
  * OPT(c, port) is "-p", for example.
  */
 const char *option_called(const struct conf *c, size_t member);
+/* Has the program, by its present name, such an option? */
+bool	 option_exists(const struct conf *c, size_t member);
+/* A part of a message that names it: only for who has it. */
+#define OPT_HINT(c, member, hint) \
+	(option_exists((c), offsetof(struct conf, member)) ? (hint) : "")
 #define OPT(c, member)	option_called((c), offsetof(struct conf, member))
 
 /*

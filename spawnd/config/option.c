@@ -116,6 +116,7 @@ option_call(struct conf *c, size_t member, const char *as)
 	if (i == c->ncalled)
 		c->ncalled++;
 	c->called[i].member = member;
+	c->called[i].borrowed = false;
 	strlcpy(c->called[i].as, as, sizeof(c->called[i].as));
 }
 
@@ -146,6 +147,27 @@ option_called(const struct conf *c, size_t member)
 			return c->called[i].as;
 	}
 	return "option";	/* no table has it */
+}
+
+bool
+option_exists(const struct conf *c, size_t member)
+{
+	size_t i;
+
+	for (i = 0; i < c->ncalled; i++) {
+		if (c->called[i].member == member)
+			return !c->called[i].borrowed;
+	}
+	return false;
+}
+
+void
+option_borrow(struct conf *c)
+{
+	size_t i;
+
+	for (i = 0; i < c->ncalled; i++)
+		c->called[i].borrowed = true;
 }
 
 static const struct option *

@@ -46,6 +46,8 @@ int	 option_check(const struct conf *c, const struct options *os,
 void	 option_call(struct conf *c, size_t member, const char *as);
 /* The same for all options of a table: by letter, else by long name. */
 void	 option_call_all(struct conf *c, const struct options *os);
+/* All that were named so far are another program's. */
+void	 option_borrow(struct conf *c);
 /* Prints usage and options. Returns 0, or -1 on a write error. */
 int	 option_help(const struct options *os);
 /*

@@ -341,8 +341,8 @@ control_open(struct plan *p, struct err *e)
 	/* A name that was asked for must not be replaced, either. */
 	if (asked || p->conf->name != NULL)
 		return -1;
-	log_warn("%s (no control sockets; --control names another place)",
-	    e->text);
+	log_warn("%s (no control sockets%s)", e->text, OPT_HINT(p->conf,
+	    control, "; --control names another place"));
 	return 0;
 }
 

@@ -184,8 +184,9 @@ open_named(struct plan *p, struct err *e)
 		return err_set(e, EX_CANTCREAT, "control: %s: too many pools "
 		    "are called %s", where, p->name);
 	if (n > 1)
-		log_warn("name: %s: in use by %s, this pool is called %s "
-		    "(--name chooses one)", p->name, first, name);
+		log_warn("name: %s: in use by %s, this pool is called %s%s",
+		    p->name, first, name, OPT_HINT(p->conf, name,
+		    " (--name chooses one)"));
 	strlcpy(p->name, name, sizeof(p->name));
 	made = p->name;
 	return 0;

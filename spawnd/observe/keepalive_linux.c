@@ -119,7 +119,7 @@ find_unwatched(pid_t pid, int epoll, uint64_t *inodes, int n)
 	char path[48], line[256];
 	uint32_t events;
 	uint64_t inode;
-	int fd, i, lines;
+	int fd, i, lines, number;
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%d/fdinfo/%d", (int)pid, epoll);
@@ -132,7 +132,7 @@ find_unwatched(pid_t pid, int epoll, uint64_t *inodes, int n)
 	for (lines = 0; n > 0 && lines < WATCHED_MAX; lines++) {
 		if (fgets(line, sizeof(line), f) == NULL)
 			break;
-		if (!parse_watched(line, &inode, &events) ||
+		if (!parse_watched(line, &number, &inode, &events) ||
 		    (events & EPOLLIN) == 0)
 			continue;
 		for (i = 0; i < n && inodes[i] != inode; i++)

@@ -21,6 +21,16 @@
 #define TASKS_MAX	2048	/* tasks, of all of them */
 #define FDS_MAX		4096	/* descriptors of a process */
 #define SOCKETS_MAX	256	/* sockets of a process, or of all */
+#define WAITS_MAX	64	/* tasks that wait for descriptors */
+
+/* A task that waits for some of its descriptors. */
+struct wait {
+	pid_t		 pid, tid;
+	int		 epoll;			/* of that descriptor; or -1 */
+	bool		 bits;			/* or in select(2), else poll */
+	uint64_t	 set;			/* these, in its memory */
+	uint64_t	 n;			/* so many */
+};
 
 /* What /proc shows of a worker at one moment, over its whole tree. */
 struct view {
@@ -38,6 +48,12 @@ struct view {
 	bool		 endless;		/* with no time limit */
 	bool		 engaged;		/* a task waits otherwise */
 	bool		 timed;			/* or so, for a time */
+	struct wait	 waits[WAITS_MAX];	/* those in a poll */
+	int		 nwaits;
+	bool		 unclear;		/* one may wait for anything */
+	bool		 elsewhere;		/* one accepts, from another */
+	bool		 goes_on;		/* one does by itself */
+	int		 processes;		/* that were looked at */
 	pid_t		 child;			/* one of its children; 0 */
 };
 
@@ -48,10 +64,13 @@ struct call {
 		CALL_FOREIGN,		/* it cannot be known */
 		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_WRITE,
 		CALL_POLL, CALL_EPOLL, CALL_FUTEX,
-		CALL_SLEEP, CALL_WAIT	/* nanosleep(2), wait(2) */
+		CALL_SLEEP, CALL_WAIT,	/* nanosleep(2), wait(2) */
+		CALL_UNCLEAR		/* for what, is not in the call */
 	}		 kind;
 	int		 fd;			/* the first argument; or -1 */
-	bool		 endless;		/* epoll, futex: no limit */
+	bool		 endless;		/* polls, futex: no limit */
+	bool		 bits;			/* select(2) */
+	uint64_t	 set, n;		/* as struct wait has it */
 };
 
 /* proc_linux.c: reading /proc through a descriptor that outlives the jail */
@@ -74,24 +93,22 @@ int	 proc_at(const char *path, int flags);
 int	 proc_move(int fd);
 /* Writes a file of /proc. Returns 0, or -1 with errno set. */
 int	 proc_write(const char *path, const char *text);
-/*
- * Looks at a process and, with `tree`, all its descendants. inode is the
- * listen socket's.
- * Returns 0 with *v filled, or -1 with errno set if not even the first could
- * be seen.
- */
-int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
+/* Was it hidden, by errno? A process that has ended meanwhile hides nothing. */
+bool	 proc_is_gone(void);
 /*
  * A process and its descendants, at most n, itself first. Returns how many,
  * 0 if it cannot be seen.
  */
 int	 proc_tree(pid_t pid, pid_t *list, int n);
-/* A cheap test before proc_view(): does the main thread wait in accept? */
-bool	 proc_accepts(pid_t pid, uint64_t inode);
 /* Does a task of a process sleep, and can be woken by a signal? */
 bool	 proc_sleeps(pid_t pid, pid_t tid);
 /* Does the process catch that signal; has it a filter that we have not? */
 void	 proc_traits(pid_t pid, int signo, bool *catches, bool *filtered);
+/*
+ * Adds the children of one task to the list of *n. Returns 0, or -1 with errno
+ * set (E2BIG: there are more than max).
+ */
+int	 proc_add_children(pid_t pid, int tid, pid_t *tree, int *n, int max);
 /* The children of a process, at most n. Returns how many, or -1. */
 int	 proc_children(pid_t pid, pid_t *list, int n);
 /*
@@ -116,6 +133,17 @@ ssize_t	 proc_readlink(const char *path, char *link, size_t size);
 int	 proc_socket_at(int dir, const char *name, uint64_t *inode);
 /* The inode of the socket that is a task's descriptor; 0: it is none. */
 uint64_t proc_socket(pid_t tid, int fd);
+
+/* view_linux.c: what the tasks of a worker do */
+/*
+ * Looks at a process and, with `tree`, all its descendants. inode is the
+ * listen socket's.
+ * Returns 0 with *v filled, or -1 with errno set if not even the first could
+ * be seen.
+ */
+int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
+/* A cheap test before proc_view(): does the main thread wait in accept? */
+bool	 proc_accepts(pid_t pid, uint64_t inode);
 
 /* parse_linux.c: the texts of /proc */
 /* Does a call of that number accept a connection? */
@@ -161,7 +189,8 @@ bool	 parse_has_uid(const char *text, uid_t uid);
 /* Are all four that one? */
 bool	 parse_is_user(const char *text, uid_t uid);
 /* A line of an epoll's fdinfo; false: it tells of no descriptor. */
-bool	 parse_watched(const char *line, uint64_t *inode, uint32_t *events);
+bool	 parse_watched(const char *line, int *fd, uint64_t *inode,
+	    uint32_t *events);
 
 /* Of the connections that were found, at least one ... */
 struct accepted {
@@ -196,6 +225,21 @@ int	 look_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n,
 	    bool *listens);
 /* observe_linux.c: the cpu time that was used for us, in microseconds */
 uint64_t look_spent(void);
+
+/* listens_linux.c: does a worker wait for connections of the listen socket? */
+enum listens {
+	LISTENS_UNKNOWN,	/* it waits, and for what cannot be seen */
+	LISTENS_UNASKED,	/* the looker has not answered */
+	LISTENS_NO,
+	LISTENS_YES
+};
+/* Do the waiting tasks of a view? */
+enum listens listens_is(const struct view *v);
+/*
+ * Can nothing but a connection of another socket, which the worker listens on
+ * itself, wake it? v is its view, with listens_is() LISTENS_NO.
+ */
+bool	 listens_elsewhere(pid_t pid, const struct view *v);
 
 /* keepalive_linux.c: is a kept-open connection in use? */
 /*

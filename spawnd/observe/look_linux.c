@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* What the looks at workers share, on Linux. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "base/units.h"
@@ -124,6 +127,24 @@ observe_serves(pid_t pid)
 	 */
 	(void)look_sockets(pid, false, inodes, &n, &listens);
 	return listens;
+}
+
+uint64_t
+observe_age(pid_t pid)
+{
+	char path[32], buf[512];
+	struct timespec ts;
+	uint64_t started, hz = (uint64_t)sysconf(_SC_CLK_TCK), now;
+
+	snprintf(path, sizeof(path), "%d/stat", (int)pid);
+	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	    (started = parse_started(buf)) == 0 ||
+	    clock_gettime(CLOCK_BOOTTIME, &ts) == -1)
+		return NEVER;
+	/* A tick less: the start was rounded down. */
+	started = (started + 1) * USEC / hz;
+	now = (uint64_t)ts.tv_sec * USEC + (uint64_t)ts.tv_nsec / 1000;
+	return now > started ? now - started : 0;
 }
 
 bool

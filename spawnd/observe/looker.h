@@ -20,6 +20,7 @@
 enum looker_what {
 	LOOKER_KEEPALIVE, /* fd, inodes: does it wait for its clients alone? */
 	LOOKER_PSS,	/* its proportional memory in bytes */
+	LOOKER_LISTENS,	/* wait, memory: an enum listens */
 	LOOKER_NWHAT
 };
 
@@ -31,6 +32,8 @@ struct looker_question {
 	int		 n;		/* of the inodes, its connections */
 	int		 nunread;	/* no task reads from these first */
 	uint64_t	 inodes[SOCKETS_MAX];
+	struct wait	 wait;
+	int		 memory;	/* ours, of its mem; 0: none */
 };
 
 /*
@@ -53,6 +56,7 @@ uint64_t looker_wait(unsigned int lost, uint64_t made_at, uint64_t now);
 /* The answers, found within the looker. Returns as looker_ask(). */
 typedef bool looker_answer(const struct looker_question *q, uint64_t *value);
 looker_answer keepalive_find;		/* keepalive_linux.c */
+looker_answer listens_find;		/* listens_linux.c */
 looker_answer usage_find_pss;		/* usage_linux.c */
 
 #endif

@@ -9,7 +9,7 @@
  *
  * The looker reads what takes a lock that the owner can hold for ever, or what
  * asks a file system that the owner has chosen: fdinfo/N of an epoll (its
- * mutex), smaps_rollup (the memory map), fd/N followed (statx).
+ * mutex), smaps_rollup (the memory map), mem, fd/N followed (statx).
  *
  * The supervisor itself reads the rest. Of that, statm, status, schedstat, task
  * and task/T/children take spin locks, RCU or a lock of the whole system that
@@ -54,6 +54,7 @@ static const struct {
 } kinds[] = {
 	[LOOKER_KEEPALIVE] = { keepalive_find, "counts as busy" },
 	[LOOKER_PSS] = { usage_find_pss, "has no known pss" },
+	[LOOKER_LISTENS] = { listens_find, "is ready once it sleeps" },
 };
 _Static_assert(sizeof(kinds) / sizeof(kinds[0]) == LOOKER_NWHAT,
     "an answer for each question");
@@ -100,6 +101,59 @@ looker_spent(void)
 	return spent;
 }
 
+/* A message with a question, and room for one descriptor. */
+struct letter {
+	struct iovec	 text;
+	_Alignas(struct cmsghdr) char more[CMSG_SPACE(sizeof(int))];
+	struct msghdr	 msg;
+};
+
+static struct msghdr *
+address_letter(struct letter *l, struct looker_question *q)
+{
+	memset(l, 0, sizeof(*l));
+	l->text.iov_base = q;
+	l->text.iov_len = sizeof(*q);
+	l->msg.msg_iov = &l->text;
+	l->msg.msg_iovlen = 1;
+	l->msg.msg_control = l->more;
+	l->msg.msg_controllen = sizeof(l->more);
+	return &l->msg;
+}
+
+static bool
+send_question(struct looker_question *q)
+{
+	struct letter l;
+	struct msghdr *m = address_letter(&l, q);
+	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &q->memory, sizeof(int));
+	if (q->memory == 0)
+		m->msg_controllen = 0;
+	return sendmsg(channel, m, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*q);
+}
+
+/* The descriptor with it has another number here. */
+static bool
+receive_question(struct looker_question *q)
+{
+	struct letter l;
+	struct msghdr *m = address_letter(&l, q);
+	const struct cmsghdr *c;
+
+	if (recvmsg(STDIN_FILENO, m, MSG_CMSG_CLOEXEC) != sizeof(*q))
+		return false;
+	q->memory = 0;
+	c = CMSG_FIRSTHDR(m);
+	if (c != NULL && c->cmsg_type == SCM_RIGHTS)
+		memcpy(&q->memory, CMSG_DATA(c), sizeof(int));
+	return true;
+}
+
 /* The looker's side, until the supervisor closes its end. */
 static void __attribute__((noreturn))
 serve_questions(void)
@@ -107,9 +161,11 @@ serve_questions(void)
 	struct looker_question q;
 	struct reply r;
 
-	while (recv(STDIN_FILENO, &q, sizeof(q), 0) == sizeof(q)) {
+	while (receive_question(&q)) {
 		r = (struct reply){ .sequence = q.sequence };
 		r.known = kinds[q.what].answer(&q, &r.value);
+		if (q.memory > 0)
+			close(q.memory);
 		if (send(STDIN_FILENO, &r, sizeof(r), MSG_NOSIGNAL) == -1)
 			break;
 	}
@@ -168,8 +224,9 @@ give_up_looker(const char *why, bool asked)
 		    pid, why, whom, (unsigned int)((wait + USEC - 1) / USEC));
 	else
 		log_warn("looker %d: %s%s (it was the last of %d: until spawnd "
-		    "is restarted, event loops with an open connection count "
-		    "as busy and pss is unknown)", pid, why, whom, LOOKER_MAX);
+		    "is restarted, event loops are ready once they sleep, and "
+		    "busy with an open connection, and pss is unknown)", pid,
+		    why, whom, LOOKER_MAX);
 }
 
 /* Waits for the answer to the last question; drops older answers. */
@@ -257,9 +314,10 @@ make_looker(uint64_t now)
 		return;
 	made_at = now;
 	if ((pid = fork_looker()) == -1) {
-		log_warn("looker: cannot start: %s (event loops with an open "
-		    "connection count as busy and pss is unknown; it is tried "
-		    "again in %u s at the earliest)", strerror(errno),
+		log_warn("looker: cannot start: %s (event loops are ready once "
+		    "they sleep, and busy with an open connection, and pss is "
+		    "unknown; it is tried again in %u s at the earliest)",
+		    strerror(errno),
 		    (unsigned int)(LOOKER_PAUSE / USEC));
 		return;
 	}
@@ -283,8 +341,7 @@ ask_looker(const struct looker_question *q, uint64_t now, struct reply *r)
 	question = *q;
 	question.sequence = last + 1;
 	asked_at = loop_now();
-	if (send(channel, &question, sizeof(question), MSG_DONTWAIT |
-	    MSG_NOSIGNAL) == sizeof(question))
+	if (send_question(&question))
 		result = receive_reply(r, asked_at + LOOKER_TIME);
 	return conclude(result);
 }

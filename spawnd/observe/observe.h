@@ -53,6 +53,8 @@ struct load {
 struct probe_state {
 	uint64_t	 cpu;			/* ns, of its whole tree */
 	uint64_t	 still_since;		/* usec; 0: never looked */
+	uint64_t	 unasked_since;		/* usec; 0: what was asked about
+						   it was answered */
 	uint64_t	 mark;			/* the queue's, at its spawn */
 	uint64_t	 quiet_cpu;		/* ns, of the process alone */
 	uint64_t	 quiet_since;		/* usec; 0: it is busy */
@@ -93,9 +95,9 @@ struct usage {
  */
 void	 observe_init(struct guarantees *g);
 /*
- * Is the worker ready: does a task of its tree wait in accept on the listen
- * socket, hold a connection of it, or sleep in a poll? pid is its first
- * process, age its age and now the time, both in microseconds.
+ * Is the worker ready: does a task of its tree wait for connections of the
+ * listen socket, in accept or a poll, or hold one? pid is its first process,
+ * age its age and now the time, both in microseconds.
  */
 enum readiness observe_readiness(pid_t pid, uint64_t age, uint64_t now,
 	    struct probe_state *s);
@@ -172,6 +174,10 @@ bool	 observe_serves(pid_t pid);
 bool	 door_has_read(pid_t pid);
 /* Does a task of the worker wait in accept(2) of the listen socket? */
 bool	 observe_accepts(pid_t pid);
+/* Does a worker listen on a socket of its own? */
+bool	 observe_listens(pid_t pid);
+/* How old a process is in microseconds, to a clock tick; NEVER: unknown. */
+uint64_t observe_age(pid_t pid);
 /* Does a process of another user trace it, as root's debugger does? */
 bool	 observe_inspected(pid_t pid);
 /*

@@ -22,6 +22,7 @@
 #define POLL_STILL	UINT64_C(50000)		/* and use no cpu */
 #define LOOK_WHOLE	UINT64_C(10000)	/* younger: the first task alone */
 #define BLIND_STILL	UINT64_C(200000)	/* where no call can be read */
+#define UNASKED_LONG	USEC		/* for the looker not to answer */
 #define OOM_RAISE	100
 #define EXPENSIVE	UINT64_C(1000)	/* usec of cpu for one look */
 #define LOOK_SHARE	20		/* expensive ones take 1/20 at most */
@@ -99,6 +100,44 @@ look_spent(void)
 	    looker_spent();
 }
 
+/* What it waits for is unknown, and will be. */
+static enum readiness
+assume_ready(pid_t pid)
+{
+	static bool said;
+
+	if (!said)
+		log_info("worker %d: taken as ready: it sleeps, and what it "
+		    "waits for cannot be seen", (int)pid);
+	said = true;
+	return READY_ASSUMED;
+}
+
+/* Nothing of it waits in accept, and it sleeps for so long. */
+static enum readiness
+look_at_waits(pid_t pid, uint64_t age, uint64_t still, uint64_t now,
+    const struct view *v, struct probe_state *s)
+{
+	enum listens listens = listens_is(v);
+	bool sleeps = age >= POLL_AGE && still >= POLL_STILL;
+
+	if (listens != LISTENS_UNASKED)
+		s->unasked_since = 0;
+	else if (s->unasked_since == 0)
+		s->unasked_since = now;
+	if (listens == LISTENS_YES)
+		return READY_YES;
+	if (listens == LISTENS_NO)
+		return sleeps && listens_elsewhere(pid, v) ?
+		    READY_ELSEWHERE : READY_NO;
+	if (!v->asleep)
+		return READY_NO;
+	if (!sleeps || (listens == LISTENS_UNASKED &&
+	    now - s->unasked_since < UNASKED_LONG))
+		return READY_UNKNOWN;
+	return assume_ready(pid);
+}
+
 static enum readiness
 look_at_tree(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 {
@@ -107,7 +146,7 @@ look_at_tree(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 	struct view v;
 
 	if (proc_view(pid, listener, true, &v) == -1)
-		return age >= BLIND_STILL ? READY_YES : READY_UNKNOWN;
+		return age >= BLIND_STILL ? READY_ASSUMED : READY_UNKNOWN;
 	if (v.tasks == 0) {
 		s->over = true;
 		return READY_UNKNOWN;
@@ -120,10 +159,9 @@ look_at_tree(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 	}
 	still = now - s->still_since;
 	if (!v.readable || holds == READY_UNKNOWN)
-		return still >= BLIND_STILL ? READY_YES : READY_UNKNOWN;
-	if (v.polling && age >= POLL_AGE && still >= POLL_STILL)
-		return READY_YES;
-	return READY_NO;
+		return still >= BLIND_STILL ? assume_ready(pid) :
+		    READY_UNKNOWN;
+	return look_at_waits(pid, age, still, now, &v, s);
 }
 
 /*

@@ -24,7 +24,7 @@ observe_readiness(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
 	(void)pid;
 	(void)now;
 	(void)s;
-	return age >= READY_AGE ? READY_YES : READY_UNKNOWN;
+	return age >= READY_AGE ? READY_ASSUMED : READY_UNKNOWN;
 }
 
 void
@@ -141,6 +141,20 @@ observe_accepts(pid_t pid)
 {
 	(void)pid;
 	return false;
+}
+
+bool
+observe_listens(pid_t pid)
+{
+	(void)pid;
+	return false;
+}
+
+uint64_t
+observe_age(pid_t pid)
+{
+	(void)pid;
+	return NEVER;
 }
 
 bool

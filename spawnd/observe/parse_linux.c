@@ -130,21 +130,58 @@ is_wait(long call)
 	return call == SYS_waitid;
 }
 
+static bool
+is_select(long call)
+{
+#ifdef SYS_select
+	if (call == SYS_select)
+		return true;
+#endif
+	return call == SYS_pselect6;
+}
+
+/* These may wait for any descriptor; the last goes on with another call. */
+static bool
+is_unclear(long call)
+{
+#ifdef SYS_io_uring_enter
+	if (call == SYS_io_uring_enter)
+		return true;
+#endif
+#ifdef SYS_io_getevents
+	if (call == SYS_io_getevents)
+		return true;
+#endif
+#ifdef SYS_io_pgetevents
+	if (call == SYS_io_pgetevents)
+		return true;
+#endif
+	return call == SYS_restart_syscall;
+}
+
 /*
- * The time limit of a futex or an epoll: a pointer, or a number of which int
- * is read. An event loop without a timer need not wait for ever: libev has a
+ * The time limit of a futex or a poll: a pointer, or a number of which int is
+ * read. An event loop without a timer need not wait for ever: libev has a
  * limit of nearly a minute then.
  */
 static bool
-is_endless(long call, unsigned long limit)
+is_endless(long call, const unsigned long *args)
 {
 #ifdef SYS_epoll_pwait2
 	if (call == SYS_epoll_pwait2)
-		return limit == 0;
+		return args[3] == 0;
 #endif
+#ifdef SYS_poll
+	if (call == SYS_poll)
+		return (args[2] & 0xffffffffU) >= LIMIT_NONE;
+#endif
+	if (call == SYS_ppoll)
+		return args[2] == 0;
+	if (is_select(call))
+		return args[4] == 0;
 	if (is_futex(call))
-		return limit == 0;
-	return is_epoll(call) && (limit & 0xffffffffU) >= LIMIT_NONE;
+		return args[3] == 0;
+	return is_epoll(call) && (args[3] & 0xffffffffU) >= LIMIT_NONE;
 }
 
 bool
@@ -156,12 +193,13 @@ parse_waits(long call)
 struct call
 parse_call(const char *text)
 {
-	unsigned long fd, limit, stack;
 	struct call c = { .kind = CALL_NONE, .fd = -1 };
+	unsigned long args[5], stack;
 	long n;
 
-	if (sscanf(text, "%ld 0x%lx 0x%*x 0x%*x 0x%lx 0x%*x 0x%*x 0x%lx",
-	    &n, &fd, &limit, &stack) != 4)
+	if (sscanf(text, "%ld 0x%lx 0x%lx 0x%lx 0x%lx 0x%lx 0x%*x 0x%lx",
+	    &n, &args[0], &args[1], &args[2], &args[3], &args[4],
+	    &stack) != 7)
 		return c;	/* "running", or not in a call */
 	/* A 32-bit program on a 64-bit kernel numbers its calls otherwise. */
 	if (sizeof(long) == 8 && stack <= UINT32_MAX)
@@ -182,10 +220,16 @@ parse_call(const char *text)
 		c.kind = CALL_SLEEP;
 	else if (is_wait(n))
 		c.kind = CALL_WAIT;
+	else if (is_unclear(n))
+		c.kind = CALL_UNCLEAR;
 	else
 		c.kind = CALL_OTHER;
-	c.endless = is_endless(n, limit);
-	c.fd = fd <= INT_MAX ? (int)fd : -1;
+	c.endless = is_endless(n, args);
+	c.fd = args[0] <= INT_MAX ? (int)args[0] : -1;
+	/* select(2) has the number first, the others the address. */
+	c.bits = is_select(n);
+	c.set = args[c.bits];
+	c.n = args[!c.bits];
 	return c;
 }
 
@@ -383,8 +427,8 @@ parse_has_uid(const char *text, uid_t uid)
 }
 
 bool
-parse_watched(const char *line, uint64_t *inode, uint32_t *events)
+parse_watched(const char *line, int *fd, uint64_t *inode, uint32_t *events)
 {
-	return sscanf(line, "tfd: %*d events: %" SCNx32 " data: %*s pos:%*d "
-	    "ino:%" SCNx64, events, inode) == 2;
+	return sscanf(line, "tfd: %d events: %" SCNx32 " data: %*s pos:%*d "
+	    "ino:%" SCNx64, fd, events, inode) == 3;
 }

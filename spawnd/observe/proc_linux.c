@@ -89,8 +89,8 @@ proc_read(const char *path, char *buf, size_t size)
 }
 
 /* A process that has ended meanwhile hides nothing. */
-static bool
-is_gone(void)
+bool
+proc_is_gone(void)
 {
 	return errno == ENOENT || errno == ESRCH;
 }
@@ -162,96 +162,15 @@ proc_socket_at(int dir, const char *name, uint64_t *inode)
 	*inode = 0;
 	n = readlinkat(dir, name, link, sizeof(link) - 1);
 	if (n == -1)
-		return is_gone() ? 0 : -1;
+		return proc_is_gone() ? 0 : -1;
 	link[n] = '\0';
 	if (sscanf(link, "socket:[%" SCNu64 "]", inode) != 1)
 		*inode = 0;
 	return 0;
 }
 
-/* Notes a task that waits as an event loop does. */
-static void
-add_loop(const struct call *c, struct view *v)
-{
-	if (v->looping && v->epoll != c->fd)
-		v->engaged = true;	/* one loop is followed, not two */
-	v->endless = c->endless && (v->endless || !v->looping);
-	v->looping = true;
-	v->epoll = c->fd;
-}
-
-/* Finds the call that a task sleeps in, and the descriptor of that. */
-static void
-view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
-{
-	char path[64], buf[256];
-	struct call c;
-	uint64_t of;
-
-	snprintf(path, sizeof(path), "%d/task/%d/syscall", (int)pid, tid);
-	if (proc_read(path, buf, sizeof(buf)) == -1) {
-		if (!is_gone())
-			v->readable = false;
-		return;
-	}
-	c = parse_call(buf);
-	if (c.kind == CALL_FOREIGN)
-		v->readable = false;
-	snprintf(path, sizeof(path), "%d/task/%d/fd/%d", (int)pid, tid,
-	    c.fd);
-	if (c.kind == CALL_READ && v->nreads < SOCKETS_MAX &&
-	    proc_socket_at(procfd, path, &of) == 0 && of != 0)
-		v->reads[v->nreads++] = of;
-	else if (c.kind == CALL_EPOLL)
-		add_loop(&c, v);
-	else if (c.kind != CALL_ACCEPT && c.kind != CALL_FUTEX)
-		v->engaged = true;
-	if (c.kind == CALL_EPOLL || c.kind == CALL_POLL)
-		v->polling = true;
-	if (c.kind == CALL_FUTEX && !c.endless)
-		v->timed = true;
-	if (c.kind == CALL_ACCEPT && (c.fd == STDIN_FILENO ||
-	    (proc_socket_at(procfd, path, &of) == 0 && of == inode)))
-		v->accepting = true;
-}
-
-/*
- * The cpu time of a task in ns, and whether it runs. Returns false if it has
- * ended.
- */
-static bool
-view_time(pid_t pid, int tid, struct view *v)
-{
-	char path[64], buf[512], state;
-	uint64_t ns, ticks;
-
-	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)pid, tid);
-	if (proc_read(path, buf, sizeof(buf)) == -1) {
-		if (is_gone())
-			return false;
-		v->readable = v->asleep = v->stopped = false;
-		return true;
-	}
-	if (parse_stat(buf, &state, &ticks) == -1 || state == 'Z' ||
-	    state == 'X')
-		return false;
-	v->asleep = v->asleep && state == 'S';
-	v->stopped = v->stopped && (state == 'T' || state == 't');
-	snprintf(path, sizeof(path), "%d/task/%d/schedstat", (int)pid, tid);
-	if (proc_read(path, buf, sizeof(buf)) > 0 &&
-	    sscanf(buf, "%" SCNu64, &ns) == 1)
-		v->cpu += ns;
-	else
-		v->cpu += ticks * 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
-	return true;
-}
-
-/*
- * Adds the children of one task to the list of *n. Returns 0, or -1 with
- * errno set (E2BIG: there are more than max).
- */
-static int
-add_children(pid_t pid, int tid, pid_t *tree, int *n, int max)
+int
+proc_add_children(pid_t pid, int tid, pid_t *tree, int *n, int max)
 {
 	char path[64], buf[4096];
 	size_t have = 0, used;
@@ -261,7 +180,7 @@ add_children(pid_t pid, int tid, pid_t *tree, int *n, int max)
 	snprintf(path, sizeof(path), "%d/task/%d/children", (int)pid, tid);
 	fd = proc_at(path, O_RDONLY);
 	if (fd == -1)
-		return is_gone() ? 0 : -1;
+		return proc_is_gone() ? 0 : -1;
 	/* The kernel hands out no more than a page at a time. */
 	while ((len = read(fd, buf + have, sizeof(buf) - 1 - have)) > 0) {
 		have += (size_t)len;
@@ -274,65 +193,11 @@ add_children(pid_t pid, int tid, pid_t *tree, int *n, int max)
 			break;
 		}
 	}
-	if (len == -1 && !is_gone())
+	if (len == -1 && !proc_is_gone())
 		error = errno;
 	close(fd);
 	errno = error;
 	return error == 0 ? 0 : -1;
-}
-
-/* Looks at the tasks of one process, at most `left`; its children join. */
-static int
-view_process(pid_t pid, uint64_t inode, int left, pid_t *tree, int *n,
-    struct view *v)
-{
-	int tasks[TASKS_MAX];
-	int i, ntasks;
-
-	if ((ntasks = proc_tasks(pid, tasks, left)) == -1)
-		return -1;
-	for (i = 0; i < ntasks && (n == NULL || !v->accepting); i++) {
-		if (view_time(pid, tasks[i], v)) {
-			view_call(pid, tasks[i], inode, v);
-			v->tasks++;
-		}
-		if (n != NULL && add_children(pid, tasks[i], tree, n,
-		    TREE_MAX) == -1)
-			v->readable = false;
-	}
-	return 0;
-}
-
-bool
-proc_accepts(pid_t pid, uint64_t inode)
-{
-	struct view v = { .accepting = false };
-
-	view_call(pid, pid, inode, &v);
-	return v.accepting;
-}
-
-int
-proc_view(pid_t pid, uint64_t inode, bool all, struct view *v)
-{
-	pid_t tree[TREE_MAX];
-	int i, n = 1;
-
-	*v = (struct view){ .asleep = true, .stopped = true,
-	    .readable = true };
-	tree[0] = pid;
-	for (i = 0; i < n && (i == 0 || !v->accepting); i++) {
-		if (view_process(tree[i], inode, TASKS_MAX - v->tasks, tree,
-		    all ? &n : NULL, v) == 0 || (i > 0 && is_gone()))
-			continue;
-		if (i == 0)
-			return -1;
-		v->readable = false;
-	}
-	n = 0;
-	if (!all && proc_children(pid, tree, TREE_MAX) > 0)
-		v->child = tree[0];
-	return 0;
 }
 
 int
@@ -344,7 +209,7 @@ proc_children(pid_t pid, pid_t *list, int max)
 	if ((ntasks = proc_tasks(pid, tasks, TASKS_MAX)) <= 0)
 		return -1;
 	for (i = 0; i < ntasks; i++) {
-		if (add_children(pid, tasks[i], list, &n, max) == -1 &&
+		if (proc_add_children(pid, tasks[i], list, &n, max) == -1 &&
 		    errno != E2BIG)
 			return -1;
 	}
@@ -365,10 +230,10 @@ find_tree(pid_t pid, pid_t *list, int *n, int max)
 	*n = 1;
 	for (i = 0; i < *n; i++) {
 		ntasks = proc_tasks(list[i], tasks, left);
-		if (ntasks == -1 && (i == 0 || !is_gone()))
+		if (ntasks == -1 && (i == 0 || !proc_is_gone()))
 			error = errno;
 		for (j = 0; j < ntasks; j++) {
-			if (add_children(list[i], tasks[j], list, n,
+			if (proc_add_children(list[i], tasks[j], list, n,
 			    max) == -1)
 				error = errno;
 		}
@@ -505,7 +370,7 @@ proc_sockets(pid_t pid, bool all, uint64_t *inodes, int *n, int max)
 		error = errno;
 	for (i = 0; i < ntree; i++) {
 		if (add_sockets(tree[i], inodes, n, max) == -1 &&
-		    (i == 0 || !is_gone()))
+		    (i == 0 || !proc_is_gone()))
 			error = errno;
 	}
 	errno = error;

@@ -359,6 +359,15 @@ pool_wants_queue(const struct pool *p, unsigned int slot)
 	return s->state == SLOT_STARTING || s->drain_helper;
 }
 
+bool
+pool_wants_cause(const struct pool *p, unsigned int slot)
+{
+	const struct slot *s = &p->slots[slot];
+
+	return s->state == SLOT_STARTING && (p->first_ready == NEVER ||
+	    (p->reload != RELOAD_OFF && s->generation == p->generation));
+}
+
 enum slot_state
 pool_state(const struct pool *p, unsigned int slot)
 {

@@ -23,6 +23,8 @@
 #define POOL_FAIL_LAST		(30 * USEC)
 #define POOL_EXIT0_FIRST	UINT64_C(10000)	/* after an unseen exit 0 */
 #define POOL_EXIT0_LAST		USEC
+#define POOL_UNSEEN		8	/* exits 0 end a reload */
+#define POOL_UNSEEN_PART	64	/* of the age, from look to look */
 #define POOL_TOKENS		20		/* per worker, for crashes */
 #define POOL_REFILL		10		/* per worker and second */
 #define POOL_START_FAILURES	3		/* of every slot: give up */
@@ -80,7 +82,18 @@ enum slot_state {
 enum readiness {
 	READY_UNKNOWN,		/* it cannot be seen */
 	READY_NO,		/* it can be seen, and is not ready */
-	READY_YES
+	READY_YES,
+	READY_ASSUMED,		/* it sleeps, which is all that is known */
+	READY_ELSEWHERE		/* it waits for another socket's connections,
+				   and for nothing else */
+};
+
+/* What is wrong with a program, as far as one of its workers has shown it. */
+enum start_cause {
+	CAUSE_UNKNOWN,
+	CAUSE_CGI,		/* it has answered as a CGI program does */
+	CAUSE_LEFT,		/* it ends, but has left a process behind */
+	CAUSE_ELSEWHERE		/* READY_ELSEWHERE */
 };
 
 /* What a process holds of the listen socket's connections. */
@@ -154,7 +167,7 @@ enum pool_event_kind {
 	EV_READINESS,	/* slot, readiness: of a POOL_CHECK_READY */
 	EV_ACTIVITY,	/* slot, activity: of a POOL_CHECK_ACTIVITY */
 	EV_FROZEN,	/* slot: its process has stopped, not only by us */
-	EV_EXIT,	/* slot, status, exec_failed, moved: it has
+	EV_EXIT,	/* slot, status, exec_failed, moved, cause: it has
 			   ended, and may yet have to be reaped */
 	EV_CANARY,	/* slot, activity.connection: of its whole tree,
 			   no_traffic */
@@ -187,6 +200,7 @@ struct pool_event {
 	int		 status;	/* of wait(2), or STATUS_UNKNOWN */
 	bool		 exec_failed;	/* it never became its program */
 	enum moved	 moved;		/* asked for by pool_wants_queue() */
+	enum start_cause cause;		/* asked for by pool_wants_cause() */
 	uint64_t	 size;		/* bytes; 0: unknown */
 	struct slow_request request;
 	struct held_requests held;
@@ -199,9 +213,10 @@ enum notice {
 	NOTICE_READY,		/* the start is over; ready: how many */
 	NOTICE_FAILED,		/* the start has failed; why */
 	NOTICE_DONE,		/* stopped, no process is left */
-	NOTICE_EXIT,		/* pid, status, age, was_ready, delay, ... */
+	NOTICE_EXIT,		/* pid, status, cause, age, was_ready, delay */
 	NOTICE_NOFORK,		/* failed, error, delay */
 	NOTICE_START_TIMEOUT,		/* pid: not ready in time, is ended */
+	NOTICE_ELSEWHERE,	/* pid: READY_ELSEWHERE, is ended */
 	NOTICE_KILLED_IDLE,	/* pid: did not heed its stop signal */
 	NOTICE_KILLED_BUSY,	/* pid, count, known, holder, age: killed, with
 				   so many requests; delay: of a fast stop */
@@ -212,7 +227,8 @@ enum notice {
 	NOTICE_REQUEST_TIMEOUT,	/* pid, holder, age: its request is ended */
 	NOTICE_QUEUE_ABANDONED,	/* count: still waited when the stop ended */
 	NOTICE_RELOADED,
-	NOTICE_RELOAD_FAILED,	/* pid, or failed and error, of the new one */
+	NOTICE_RELOAD_FAILED,	/* pid, cause, or failed and error, of the
+				   new one */
 	NOTICE_NEVER,		/* slot, state, event: cannot be; once a pool */
 	NOTICE_OVERFLOW		/* an action was lost; once a pool */
 };
@@ -232,6 +248,7 @@ struct pool_notice {
 	const char	*failed;
 	int		 error;
 	int		 status;
+	enum start_cause cause;
 	bool		 exec_failed;
 	bool		 was_ready;
 	uint64_t	 age;		/* from its spawn */
@@ -356,6 +373,8 @@ uint64_t pool_deadline(const struct pool *p);
 bool	 pool_next(struct pool *p, struct pool_action *a);
 /* Does it matter for an exit of this slot whether the queue moved? */
 bool	 pool_wants_queue(const struct pool *p, unsigned int slot);
+/* Does it matter for an exit 0 of this slot what is wrong with it? */
+bool	 pool_wants_cause(const struct pool *p, unsigned int slot);
 /* How many workers are wanted, and the most that may be. */
 unsigned int pool_target(const struct pool *p);
 unsigned int pool_max(const struct pool *p);

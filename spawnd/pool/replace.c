@@ -315,6 +315,7 @@ replace_canary(struct pool *p, struct slot *s, const struct pool_event *ev,
 	(void)now;
 	if (s != p->canary)
 		return;
+	s->seen |= connection != 0;
 	if (connection == 0 ? s->canary != 0 || ev->no_traffic :
 	    s->canary != 0 && connection != s->canary)
 		surge_over(p, s);
@@ -340,6 +341,7 @@ replace_reload(struct pool *p)
 	if (p->phase >= PHASE_STOP)
 		return;	/* in the start it waits until that is over */
 	p->reload = RELOAD_CANARY;
+	p->unseen = 0;
 	p->generation++;
 	release_surge(p);
 	p->oversize_streak = 0;	/* of the old program */
@@ -369,16 +371,18 @@ replace_failed(struct pool *p, const struct slot *s,
 	n->failed = ev->failed;
 	n->error = ev->error;
 	n->status = ev->status;
+	n->cause = s->elsewhere ? CAUSE_ELSEWHERE : ev->cause;
 	n->exec_failed = ev->exec_failed;
 	n->was_ready = s->ready != 0;
 	n->age = now - s->spawned;
 }
 
+/* That it was ready may have been a guess: then it has failed to start. */
 void
 replace_crashed(struct pool *p, const struct slot *s,
     const struct pool_event *ev, uint64_t now)
 {
-	if (s == p->canary)
+	if (s == p->canary || !s->seen)
 		replace_failed(p, s, ev, now);
 }
 

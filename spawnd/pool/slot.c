@@ -144,7 +144,7 @@ slot_spawn(struct pool *p, struct slot *s)
 	s->ready = 0;
 	s->request_timed_out = s->term_sent = s->drain_helper = false;
 	s->generation = p->generation;
-	s->start_timed_out = false;
+	s->start_timed_out = s->elsewhere = s->seen = false;
 	slot_enter(p, s, SLOT_SPAWNING, NEVER);
 }
 
@@ -258,7 +258,7 @@ slot_orphan(struct pool *p, struct slot *s, pid_t pid, uint64_t now)
 {
 	s->pid = pid;
 	s->spawned = now;
-	s->start_timed_out = s->term_sent = false;
+	s->start_timed_out = s->elsewhere = s->term_sent = false;
 	s->request_timed_out = s->drain_helper = false;
 	s->orphan = true;
 	s->ready = 0;

@@ -51,6 +51,8 @@ struct slot {
 	bool		 start_decided;	/* its first start had an outcome */
 	bool		 retiring_for_good; /* not replaced when it is gone */
 	bool		 start_timed_out; /* ended for being slow to start */
+	bool		 elsewhere;	/* or since it listens elsewhere */
+	bool		 seen;		/* to accept, or with a connection */
 	bool		 term_sent;	/* was sent the stop signal */
 	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last looked at */
@@ -117,6 +119,7 @@ struct pool {
 	uint64_t	 refilled;
 	uint64_t	 random;
 	enum reload_state reload;
+	unsigned int	 unseen;	/* its exits 0 of those not seen */
 	unsigned int	 nsurge;	/* in REPLACE_SURGE and CANARY */
 	unsigned int	 noutgoing;	/* in REPLACE_OUTGOING */
 	struct slot	*canary;	/* the one in REPLACE_CANARY, or NULL */

@@ -68,6 +68,7 @@ start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
 	n->failed = ev->failed;
 	n->error = ev->error;
 	n->status = ev->status;
+	n->cause = s->elsewhere ? CAUSE_ELSEWHERE : ev->cause;
 	n->exec_failed = ev->exec_failed;
 	n->age = now - s->spawned;
 	replace_failed(p, s, ev, now);
@@ -101,6 +102,12 @@ start_nofork(struct pool *p, struct slot *s, const struct pool_event *ev,
 	start_failed(p, s, ev, now);
 }
 
+static bool
+is_of_reload(const struct pool *p, const struct slot *s)
+{
+	return p->reload != RELOAD_OFF && s->generation == p->generation;
+}
+
 /* Looks cost, so with many starts at once each is seen less often. */
 static uint64_t
 longest_pause(const struct pool *p)
@@ -116,10 +123,25 @@ start_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 
 	(void)ev;
 	s->pause = min64(s->pause * 2, longest_pause(p));
+	if (p->unseen > 0 && is_of_reload(p, s))
+		s->pause = min64(s->pause, max64(POOL_READY_FIRST,
+		    (now - s->spawned) / POOL_UNSEEN_PART));
 	next = slot_later(now, s->pause);
 	slot_deadline(p, s, now < s->ready_by ? min64(next, s->ready_by) :
 	    next);
 	slot_push(p, s, POOL_CHECK_READY)->age = now - s->spawned;
+}
+
+/* It will not be ready, whatever is waited for. */
+static void
+start_hopeless(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	s->elsewhere = ev->readiness == READY_ELSEWHERE;
+	slot_notice(p, s->elsewhere ? NOTICE_ELSEWHERE : NOTICE_START_TIMEOUT,
+	    s);
+	s->start_timed_out = true;
+	slot_stop(p, s, ev, now);
 }
 
 /* The last look is at the deadline itself: an older one may be wrong by now. */
@@ -127,17 +149,32 @@ void
 start_readiness(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	if (ev->readiness == READY_YES) {
+	if (ev->readiness == READY_YES || ev->readiness == READY_ASSUMED) {
 		s->exit0_streak = 0;
+		s->seen = ev->readiness == READY_YES;
+		if (s->generation == p->generation)
+			p->unseen = 0;
 		came_up(p, s, now);
 		replace_ready(p, s, now);
 		if (p->phase == PHASE_STOP)
 			slot_end(p, s, now);
-	} else if (now >= s->ready_by && ev->readiness == READY_NO) {
-		slot_notice(p, NOTICE_START_TIMEOUT, s);
-		s->start_timed_out = true;
-		slot_stop(p, s, ev, now);
-	}
+	} else if (ev->readiness == READY_ELSEWHERE ||
+	    (now >= s->ready_by && ev->readiness == READY_NO))
+		start_hopeless(p, s, ev, now);
+}
+
+/*
+ * A reload's worker that serves a single request may have had it, and nobody
+ * looked. So not the first of them ends the reload, unless it is known what it
+ * did instead; the next ones are looked at more often.
+ */
+static void
+count_unseen(struct pool *p, const struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	if (is_of_reload(p, s) && (ev->cause != CAUSE_UNKNOWN ||
+	    ++p->unseen >= POOL_UNSEEN))
+		replace_failed(p, s, ev, now);
 }
 
 /* An exit 0 of a worker that was never seen ready. */
@@ -145,25 +182,29 @@ static void
 unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
+	/* What it was seen to do instead tells more than the queue. */
+	bool wrong = ev->cause != CAUSE_UNKNOWN;
+	enum moved moved = wrong ? MOVED_NO : ev->moved;
 	struct pool_notice *n;
 	uint64_t next, delay;
 
-	if (ev->moved == MOVED_YES) {
+	if (moved == MOVED_YES) {
 		s->exit0_streak = 0;
 		came_up(p, s, now);
 		slot_recycle(p, s);
 		return;
 	}
 	tried(p, s);
-	if (ev->moved == MOVED_NO || s->exit0_streak == 0)
+	if (moved == MOVED_NO || s->exit0_streak == 0)
 		s->exit0_streak++;
 	if (p->phase == PHASE_START && p->first_ready == NEVER) {
 		n = slot_notice(p, NOTICE_EXIT, s);
+		n->cause = ev->cause;
 		n->age = now - s->spawned;
 	}
-	if (ev->moved == MOVED_NO) {
+	if (moved == MOVED_NO) {
 		p->drain_failures++;
-		replace_failed(p, s, ev, now);
+		count_unseen(p, s, ev, now);
 	}
 	if (slot_vacate(p, s))
 		return;
@@ -182,8 +223,7 @@ served_unseen(const struct pool *p, const struct slot *s,
     const struct pool_event *ev)
 {
 	return p->phase == PHASE_UP && !ev->exec_failed &&
-	    ev->moved == MOVED_YES &&
-	    (p->reload == RELOAD_OFF || s->generation != p->generation);
+	    ev->moved == MOVED_YES && !is_of_reload(p, s);
 }
 
 void

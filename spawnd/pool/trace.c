@@ -42,12 +42,14 @@ static const struct form events[] = {
 	[EV_NOFORK] = { .b = "error" },
 	[EV_READINESS] = { .choice = "readiness", .choices = {
 	    [READY_UNKNOWN] = "unknown", [READY_NO] = "no",
-	    [READY_YES] = "yes" } },
+	    [READY_YES] = "yes", [READY_ASSUMED] = "assumed",
+	    [READY_ELSEWHERE] = "elsewhere" } },
 	[EV_ACTIVITY] = ACTIVITY,
 	[EV_TREE] = ACTIVITY,
 	[EV_EXIT] = { .ends = true, .choice = "moved",
 	    .choices = { [MOVED_NO] = "no", [MOVED_YES] = "yes",
-	    [MOVED_UNKNOWN] = "unknown" }, .flags = { "exec_failed" } },
+	    [MOVED_UNKNOWN] = "unknown" },
+	    .flags = { "exec_failed", "cgi", "left" } },
 	[EV_CANARY] = { .a = "connection", .flags = { "no_traffic" } },
 	[EV_MEASURED] = { .a = "size" },
 	[EV_SLOW_REQUEST] = { .b = "age_ms", .flags = { "slow" } },
@@ -100,6 +102,7 @@ static const struct form notices[] = {
 	    .flags = { "exec_failed", "was_ready" } },
 	[NOTICE_NOFORK] = { .name = "nofork", .b = "error", .a = "delay" },
 	[NOTICE_START_TIMEOUT] = { .name = "start_timeout" },
+	[NOTICE_ELSEWHERE] = { .name = "elsewhere" },
 	[NOTICE_KILLED_IDLE] = { .name = "killed_idle" },
 	[NOTICE_KILLED_BUSY] = { .name = "killed_busy", .a = "count",
 	    .b = "age_ms", .flags = { "known" } },
@@ -202,7 +205,8 @@ take_event(struct trace_entry *t, const struct pool_event *ev)
 	case EV_EXIT:
 		t->b = (uint32_t)ev->status;
 		t->choice = ev->moved & 7;
-		t->flags = ev->exec_failed;
+		t->flags = (ev->exec_failed | (ev->cause == CAUSE_CGI) << 1 |
+		    (ev->cause == CAUSE_LEFT) << 2) & 255;
 		break;
 	case EV_CANARY:
 		t->a = ev->activity.connection;

@@ -23,11 +23,24 @@ static int exit_status;
 static char last_exit[ERR_SIZE];	/* of a start that fails */
 static int last_status = EX_UNAVAILABLE;
 
+/* One of those that are still there, or 0. */
+static pid_t
+first_worker(void)
+{
+	unsigned int i, n = pool_slots(actor_pool());
+
+	for (i = 0; i < n; i++) {
+		if (worker_pid(i) != 0)
+			return worker_pid(i);
+	}
+	return 0;
+}
+
 /* Why the start failed, behind what the workers said of it. */
 static void
 report_failed_start(const struct pool_notice *n)
 {
-	char text[OUTCOME_SIZE];
+	char text[OUTCOME_SIZE], slow[SLOW_SIZE];
 	size_t len = 0;
 
 	exit_status = compat_exitcode(plan->conf, EX_UNAVAILABLE);
@@ -39,8 +52,9 @@ report_failed_start(const struct pool_notice *n)
 		strlcpy(text + len, last_exit, sizeof(text) - len);
 	else if (n->why == FAILED_TIME && last_exit[0] == '\0')
 		snprintf(text + len, sizeof(text) - len, "%s: no worker was "
-		    "ready within %d s (--start-timeout)", plan->argv[0],
-		    plan->conf->start_timeout);
+		    "ready within %d s%s", plan->argv[0],
+		    plan->conf->start_timeout,
+		    report_slow(plan->conf, first_worker(), slow));
 	else
 		snprintf(text + len, sizeof(text) - len, "%s: no worker "
 		    "became ready: the last one %s", plan->argv[0],
@@ -74,7 +88,7 @@ note_exit(const struct pool_notice *n, const struct exec_failure *f)
 		report_exec(plan, f, last_exit, sizeof(last_exit));
 		return true;
 	}
-	signame_wait_status(n->status, last_exit, sizeof(last_exit));
+	report_end(n, last_exit, sizeof(last_exit));
 	return false;
 }
 

@@ -77,6 +77,22 @@ is_orphan(pid_t pid)
 	return kill(pid, 0) == 0 || errno != EPERM;
 }
 
+bool
+orphans_are_new(uint64_t age)
+{
+	static pid_t list[CHILDREN_MAX];
+	int n = observe_children(list, CHILDREN_MAX);
+
+	while (--n >= 0) {
+		if (worker_slot(list[n]) == -1 &&
+		    !orphans_were_before(list[n]) &&
+		    find_orphan(list[n], given_up, ngiven_up) == -1 &&
+		    observe_age(list[n]) <= age && !end_reached(list[n]))
+			return true;
+	}
+	return false;
+}
+
 /* That many found no slot. Each gets one when another has gone. */
 static void
 log_waiting(unsigned int waiting)

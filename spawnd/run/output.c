@@ -30,6 +30,7 @@
 #define RAW_LINE	65536
 #define ENDED_LEAST	16			/* pipes of ended workers */
 #define TAIL_SIZE	1024
+#define HEADER_LINES	8			/* may be those of CGI */
 
 struct stream {
 	int		 fd;
@@ -37,6 +38,7 @@ struct stream {
 	int		 slot;			/* -1: its worker has ended */
 	struct loop_watch *watch;
 	bool		 paused;
+	unsigned int	 lines;			/* so far, up to HEADER_LINES */
 	char		*part;			/* an incomplete line */
 	size_t		 len;
 	int64_t		 budget;		/* bytes that may be logged */
@@ -52,6 +54,7 @@ TAILQ_HEAD(stream_list, stream);
 
 static struct stream_list streams = TAILQ_HEAD_INITIALIZER(streams);
 static struct stream **by_slot;
+static bool *cgi_by_slot;		/* its worker wrote a CGI header */
 static unsigned int nended;
 static unsigned int ended_max;		/* as descriptors allow */
 static enum worker_log mode;
@@ -70,8 +73,9 @@ output_init(unsigned int n, unsigned int workers, enum worker_log how,
 	mode = how;
 	longest = how == WORKER_LOG_RAW ? RAW_LINE : PREFIX_LINE;
 	by_slot = calloc(n, sizeof(struct stream *));
+	cgi_by_slot = calloc(n, sizeof(*cgi_by_slot));
 	tail = calloc(1, TAIL_SIZE);
-	if (by_slot == NULL || tail == NULL)
+	if (by_slot == NULL || cgi_by_slot == NULL || tail == NULL)
 		return err_set(e, EX_OSERR, "output: out of memory");
 	/* Each worker may leave a process behind that serves on. */
 	ended_max = ENDED_LEAST;
@@ -128,6 +132,22 @@ log_dropped(struct stream *s, uint64_t now)
 	s->logged_at = now;
 }
 
+/* Does it begin with one of the fields that a CGI program must answer with? */
+static bool
+is_cgi_header(const char *line, size_t len)
+{
+	static const char *const fields[] = { "Content-Type:", "Status:",
+	    "Location:" };
+	size_t i, n;
+
+	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		n = strlen(fields[i]);
+		if (len > n && strncasecmp(line, fields[i], n) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* One line, or a part of one that is too long. */
 static void
 log_line(struct stream *s, const char *line, size_t len, bool split,
@@ -135,6 +155,10 @@ log_line(struct stream *s, const char *line, size_t len, bool split,
 {
 	int64_t more = (int64_t)((now - s->filled_at) * RATE / USEC);
 
+	if (s->lines < HEADER_LINES && s->slot != -1) {
+		s->lines++;
+		cgi_by_slot[s->slot] |= is_cgi_header(line, len);
+	}
 	if (more > 0) {
 		s->budget = s->budget + more > BURST ? BURST :
 		    s->budget + more;
@@ -345,6 +369,7 @@ output_pipe(unsigned int slot, const char **failed)
 	struct stream *s;
 	int fds[2], error;
 
+	cgi_by_slot[slot] = false;
 	if (mode == WORKER_LOG_NONE || mode == WORKER_LOG_INHERIT)
 		return daemonize_null();
 	if (pipe2(fds, O_CLOEXEC) == -1) {
@@ -383,6 +408,12 @@ output_start(unsigned int slot, int output, pid_t pid)
 		s->pid = pid;
 }
 
+bool
+output_is_cgi(unsigned int slot)
+{
+	return cgi_by_slot[slot];
+}
+
 void
 output_end(unsigned int slot)
 {
@@ -390,15 +421,15 @@ output_end(unsigned int slot)
 
 	if (s == NULL)
 		return;
-	by_slot[slot] = NULL;
-	s->slot = -1;
-	nended++;
 	/* A pipe holds no more than this, unless a process still writes. */
 	if (!read_slice(s, true)) {
 		stream_free(s);
 		return;
 	}
 	flush_part(s, false, loop_now());
+	by_slot[slot] = NULL;
+	s->slot = -1;
+	nended++;
 	if (nended <= ended_max)
 		return;
 	TAILQ_FOREACH(s, &streams, entry) {

@@ -18,6 +18,16 @@ is_last(const struct pool *pool)
 	return pool_count(pool, SLOT_EMPTY) + 1 >= pool_slots(pool);
 }
 
+/* What a worker was that has ended before it was ready, with 0. */
+static enum start_cause
+find_cause(unsigned int slot)
+{
+	if (output_is_cgi(slot))
+		return CAUSE_CGI;
+	return orphans_are_new(loop_now() - worker_since(slot)) ? CAUSE_LEFT :
+	    CAUSE_UNKNOWN;
+}
+
 void
 reap_ended(unsigned int slot, int status)
 {
@@ -31,6 +41,8 @@ reap_ended(unsigned int slot, int status)
 	output_end(slot);
 	if (pool_wants_queue(pool, slot))
 		ev.moved = observe_moved(worker_probe_state(slot)->mark);
+	if (status == 0 && pool_wants_cause(pool, slot))
+		ev.cause = find_cause(slot);
 	actor_event(&ev);
 }
 

@@ -2,7 +2,9 @@
 /* The pool's notices and state, in words. */
 #include <sys/wait.h>
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -35,6 +37,27 @@ report_exitcode(const struct conf *c, const struct exec_failure *f, int status)
 	    WEXITSTATUS(status) : 1;
 }
 
+const char *
+report_slow(const struct conf *c, pid_t pid, char buf[SLOW_SIZE])
+{
+	snprintf(buf, SLOW_SIZE, "%s%s",
+	    OPT_HINT(c, start_timeout, " (--start-timeout)"),
+	    pid != 0 && observe_listens(pid) ? ": it listens on another "
+	    "socket (its listen socket is descriptor 0)" : "");
+	return buf;
+}
+
+/* A path of the jail is often given as it is outside. */
+static void
+explain_jail(const struct plan *p, const char *path, char *buf, size_t size)
+{
+	size_t len = p->jail != NULL ? strlen(p->jail) : 0;
+
+	if (len > 1 && strncmp(path, p->jail, len) == 0 && path[len] == '/')
+		snprintf(buf, size, "paths are as seen inside the jail: try "
+		    "%s", path + len);
+}
+
 void
 report_exec(const struct plan *p, const struct exec_failure *f, char *buf,
     size_t size)
@@ -51,6 +74,8 @@ report_exec(const struct plan *p, const struct exec_failure *f, char *buf,
 
 	if (f->step == STEP_EXEC)
 		exec_error_explain(p->argv[0], f->error, why, sizeof(why));
+	if (why[0] == '\0' && f->error == ENOENT)
+		explain_jail(p, what, why, sizeof(why));
 	snprintf(buf, size, "%s %s%s%s: %s%s%s%s", steps[f->step], what,
 	    p->jail != NULL ? " in " : "", p->jail != NULL ? p->jail : "",
 	    strerror(f->error), why[0] != '\0' ? ": " : "", why,
@@ -81,6 +106,34 @@ report_ready(const struct plan *p, unsigned int ready, char *buf, size_t size)
 	    p->socket_name, owner, jail, p->ident.uid, (int)getpid());
 }
 
+static const char *const causes[] = {
+	[CAUSE_UNKNOWN] = "",
+	[CAUSE_CGI] = ": it answered as a CGI program (which needs fcgiwrap)",
+	[CAUSE_LEFT] = ": it left a process behind (a worker has to stay in "
+	    "the foreground)",
+	[CAUSE_ELSEWHERE] = ": it waited for connections of another socket "
+	    "(its listen socket is descriptor 0)",
+};
+
+static const char *
+describe_status(const struct pool_notice *n, char buf[64])
+{
+	/* Its own end was not its own. */
+	if (n->cause == CAUSE_ELSEWHERE)
+		return "was stopped";
+	signame_wait_status(n->status, buf, 64);
+	return buf;
+}
+
+void
+report_end(const struct pool_notice *n, char *buf, size_t size)
+{
+	char status[64];
+
+	snprintf(buf, size, "%s%s", describe_status(n, status),
+	    causes[n->cause]);
+}
+
 /* "exited with status 1 after 0.20 s" or why it never was the program. */
 static void
 describe_exit(const struct plan *p, const struct pool_notice *n,
@@ -92,9 +145,9 @@ describe_exit(const struct plan *p, const struct pool_notice *n,
 		report_exec(p, f, buf, size);
 		return;
 	}
-	signame_wait_status(n->status, status, sizeof(status));
-	snprintf(buf, size, "%s after %s%s", status, seconds(n->age, age),
-	    n->was_ready ? "" : ", before it was ready");
+	snprintf(buf, size, "%s after %s%s%s", describe_status(n, status),
+	    seconds(n->age, age), n->was_ready ? "" :
+	    ", before it was ready", causes[n->cause]);
 }
 
 static void
@@ -111,6 +164,21 @@ report_exit(const struct plan *p, const struct pool_notice *n,
 		snprintf(next, sizeof(next), " (failure %u in a row; next "
 		    "start in %s)", n->failures, seconds(n->delay, delay));
 	log_warn("worker %d: %s%s", (int)n->pid, what, next);
+}
+
+static void
+report_unready(const struct plan *p, const struct pool_notice *n)
+{
+	char slow[SLOW_SIZE];
+
+	if (n->what == NOTICE_ELSEWHERE)
+		log_warn("worker %d: stopped: it waits for connections of "
+		    "another socket (its listen socket is descriptor 0)",
+		    (int)n->pid);
+	else
+		log_warn("worker %d: stopped: not ready within %d s%s",
+		    (int)n->pid, p->conf->start_timeout,
+		    report_slow(p->conf, n->pid, slow));
 }
 
 static void
@@ -263,8 +331,8 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		    strerror(n->error), seconds(n->delay, delay));
 		break;
 	case NOTICE_START_TIMEOUT:
-		log_warn("worker %d: stopped: not ready within %d s "
-		    "(--start-timeout)", (int)n->pid, p->conf->start_timeout);
+	case NOTICE_ELSEWHERE:
+		report_unready(p, n);
 		break;
 	case NOTICE_KILLED_IDLE:
 		log_warn("worker %d: killed: still running after its stop "

@@ -42,6 +42,8 @@ void	 worker_adopt(unsigned int slot, pid_t pid);
 int	 worker_slot(pid_t pid);
 /* The process of a slot, or 0. */
 pid_t	 worker_pid(unsigned int slot);
+/* When it, or the last one, came there; loop_now(). */
+uint64_t worker_since(unsigned int slot);
 /* Has the slot's process ended, so that worker_reap() will take it? */
 bool	 worker_can_be_reaped(unsigned int slot);
 /* Empties the slot: its process may be reaped from now on, if not before. */
@@ -90,6 +92,8 @@ void	 output_start(unsigned int slot, int output, pid_t pid);
  * read for as long as processes that it left behind hold it open.
  */
 void	 output_end(unsigned int slot);
+/* Did the output of the slot's last worker begin with the header of CGI? */
+bool	 output_is_cgi(unsigned int slot);
 /* The last lines that were read during the start; "" if there are none. */
 const char *output_tail(void);
 
@@ -112,6 +116,8 @@ void	 orphans_reaped(pid_t pid);
 void	 orphans_give_up(pid_t pid);
 /* Was it our child before there were workers? */
 bool	 orphans_were_before(pid_t pid);
+/* Is one there, in no slot yet, that was started in the last age usec? */
+bool	 orphans_are_new(uint64_t age);
 
 /* selfcheck.c */
 /*
@@ -133,6 +139,14 @@ bool	 sdnotify_wanted(void);
 uint64_t sdnotify_watchdog(void);
 
 /* report.c */
+/* Writes how a worker ended, without its age: "exited with status 0: why". */
+void	 report_end(const struct pool_notice *n, char *buf, size_t size);
+#define SLOW_SIZE	128
+/*
+ * Returns " (--start-timeout)", without it where there is no such option, and
+ * why that process, if it still runs, was not ready, as far as that is known.
+ */
+const char *report_slow(const struct conf *c, pid_t pid, char buf[SLOW_SIZE]);
 /* Logs a notice in one line. *f: why an exec failed, or NULL. */
 void	 report_notice(const struct plan *p, const struct pool_notice *n,
 	    const struct exec_failure *f);

@@ -473,6 +473,12 @@ worker_probe_state(unsigned int slot)
 	return &workers[slot].probe;
 }
 
+uint64_t
+worker_since(unsigned int slot)
+{
+	return workers[slot].since;
+}
+
 pid_t
 worker_pid(unsigned int slot)
 {

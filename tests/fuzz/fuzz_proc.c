@@ -10,7 +10,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t ticks, pages, inode;
 	uint32_t events;
 	pid_t list[8];
-	int n = 0, status;
+	int n = 0, status, fd;
 
 	parse_call(text);
 	parse_stat(text, &state, &ticks);
@@ -28,7 +28,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 	}
 	parse_caught(text, 15);
-	parse_watched(text, &inode, &events);
+	parse_watched(text, &fd, &inode, &events);
 	free(text);
 	return 0;
 }

@@ -146,6 +146,14 @@ plant replace "the age is looked at once, and in vain" \
     's/^		replace_expire(p, s, EXPIRED_AGE);$//'
 plant replace "old requests are looked for once" \
     '/^replace_check_request/,/^}/s/request_at = slot.*/request_at = NEVER;/'
+plant replace "that it was ready is a guess, and is trusted" \
+    's/(s == p->canary || !s->seen)/(s == p->canary)/'
+plant start "one that may have served ends the reload" \
+    's/++p->unseen >= POOL_UNSEEN)/++p->unseen >= 1)/'
+plant start "what it has shown is not heeded" \
+    's/wrong ? MOVED_NO : /wrong ? ev->moved : /'
+plant start "one that waits elsewhere is waited for" \
+    's/(ev->readiness == READY_ELSEWHERE ||$/(/'
 plant door "unknown is taken for idle" \
     '/^door_tree/,/^}/s/(x->holds == HOLDS_UNKNOWN)/(false)/'
 plant door "the door stays closed" \

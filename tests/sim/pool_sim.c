@@ -276,6 +276,11 @@ do_notice(const struct pool_notice *n)
 			sim_fail(w.sim, "slot %u is ended, and is ready",
 			    n->slot);
 		check_early(n->slot);
+	} else if (n->what == NOTICE_ELSEWHERE) {
+		p->excused = true;
+		if (!p->elsewhere)
+			sim_fail(w.sim, "slot %u is ended, and may be ready",
+			    n->slot);
 	} else if (n->what == NOTICE_FAILED) {
 		if (!w.stopping)
 			w.stopped_at = w.now;
@@ -433,6 +438,18 @@ do_tell(unsigned int slot, int signo)
 	do_signal(slot, signo, w.procs[slot].passes);
 }
 
+static enum readiness
+look_at_start(struct proc *p)
+{
+	if (p->guessed && (p->ready_at <= w.now || p->die_at != NEVER))
+		return READY_ASSUMED;
+	p->seen |= p->ready_at <= w.now;
+	if (p->seen)
+		return READY_YES;
+	return p->hidden ? READY_UNKNOWN : p->elsewhere ? READY_ELSEWHERE :
+	    READY_NO;
+}
+
 /* Those that are answered at once. */
 static void
 do_asked(const struct pool_action *a)
@@ -443,8 +460,7 @@ do_asked(const struct pool_action *a)
 
 	if (a->what == POOL_CHECK_READY) {
 		ev.what = EV_READINESS;
-		ev.readiness = p->ready_at <= w.now ? READY_YES :
-		    p->hidden ? READY_UNKNOWN : READY_NO;
+		ev.readiness = look_at_start(p);
 	} else if (a->what == POOL_CHECK_ACTIVITY) {
 		ev.what = EV_ACTIVITY;
 		ev.activity = examine(p);
@@ -459,8 +475,10 @@ do_asked(const struct pool_action *a)
 		ev.size = chance(8) ? 2 * w.conf.max_rss : 1;
 	} else if (a->what == POOL_CHECK_CANARY) {
 		ev.what = EV_CANARY;
-		if ((c = oldest(a->slot, &ev.pid)) != NULL)
+		if ((c = oldest(a->slot, &ev.pid)) != NULL) {
 			ev.activity.connection = c->id;
+			p->seen = true;
+		}
 		ev.no_traffic = c == NULL && chance(20);
 	} else if (a->what == POOL_CHECK_REQUEST) {
 		ev.what = EV_SLOW_REQUEST;
@@ -678,16 +696,46 @@ child_dies(struct proc *p)
 	}
 }
 
+/*
+ * A reload's new worker ends it if it was never seen to serve and leaves in any
+ * way but with 0, or shows what is wrong with it. A mere 0 may be a request.
+ */
+static void
+tell_exit(const struct pool_event *ev, const struct proc *p)
+{
+	const struct slot *s = &w.p->slots[ev->slot];
+	uint64_t failed = pool_counts(w.p)->reloads_failed;
+	bool new = pool_reloading(w.p) && !p->excused && !p->seen &&
+	    s->generation == w.p->generation &&
+	    (s->state == SLOT_STARTING || s->state == SLOT_READY);
+	bool ends = ev->status != 0 || (ev->cause != CAUSE_UNKNOWN &&
+	    s->state == SLOT_STARTING);
+	bool first = !ends && s->state == SLOT_STARTING &&
+	    w.p->unseen + 1 < POOL_UNSEEN;
+
+	tell_pool(ev);
+	if (new && ends && pool_counts(w.p)->reloads_failed == failed)
+		sim_fail(w.sim, "slot %u has failed, not the reload",
+		    ev->slot);
+	if (new && first && pool_counts(w.p)->reloads_failed != failed)
+		sim_fail(w.sim, "slot %u may have served, the reload failed",
+		    ev->slot);
+	act();
+	check_always();
+}
+
 static void
 worker_dies(unsigned int slot)
 {
-	struct proc *p = &w.procs[slot];
+	struct proc *p = &w.procs[slot], old = *p;
 	struct pool_event ev = { .what = EV_EXIT, .slot = slot,
 	    .status = p->status };
 	unsigned int i;
 
 	ev.moved = w.blind ? MOVED_UNKNOWN : connections(p) > 0 ? MOVED_YES :
 	    MOVED_NO;
+	if (pool_wants_cause(w.p, slot))
+		ev.cause = p->cause;
 	for (i = SLOTS; i < PROCS; i++) {
 		if (!is_child_of(&w.procs[i], p->pid))
 			continue;
@@ -700,7 +748,7 @@ worker_dies(unsigned int slot)
 		report_all();
 	p->pid = 0;
 	p->stopped = false;
-	tell(ev);
+	tell_exit(&ev, &old);
 }
 
 /* What is due of one process by now. */

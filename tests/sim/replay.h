@@ -355,15 +355,29 @@ replay_held(struct replay *r, const struct proto_record *rec, pid_t holder,
 	return 0;
 }
 
+static inline int
+replay_exit(struct replay *r, const struct proto_record *rec,
+    struct pool_event *ev)
+{
+	static const char *const moves[] = { [MOVED_NO] = "no",
+	    [MOVED_YES] = "yes", [MOVED_UNKNOWN] = "unknown" };
+	int word = replay_word(r, rec, "moved", moves, 3);
+
+	ev->moved = (enum moved)word;
+	ev->exec_failed = replay_flag(rec, "exec_failed");
+	ev->cause = replay_flag(rec, "cgi") ? CAUSE_CGI :
+	    replay_flag(rec, "left") ? CAUSE_LEFT : CAUSE_UNKNOWN;
+	return word == -1 ? -1 : replay_status(r, rec, &ev->status);
+}
+
 /* What an event of a slot brings along. */
 static inline int
 replay_of_slot(struct replay *r, const struct proto_record *rec,
     struct pool_event *ev)
 {
 	static const char *const looks[] = { [READY_NO] = "no",
-	    [READY_YES] = "yes", [READY_UNKNOWN] = "unknown" };
-	static const char *const moves[] = { [MOVED_NO] = "no",
-	    [MOVED_YES] = "yes", [MOVED_UNKNOWN] = "unknown" };
+	    [READY_YES] = "yes", [READY_UNKNOWN] = "unknown",
+	    [READY_ASSUMED] = "assumed", [READY_ELSEWHERE] = "elsewhere" };
 	static const char *const doors[] = { [DOOR_CLOSING] = "closing",
 	    [DOOR_CLOSED] = "closed", [DOOR_PAUSED] = "paused",
 	    [DOOR_TIRED] = "tired",
@@ -377,7 +391,7 @@ replay_of_slot(struct replay *r, const struct proto_record *rec,
 		ev->error = (int)n;
 		break;
 	case EV_READINESS:
-		word = replay_word(r, rec, "readiness", looks, 3);
+		word = replay_word(r, rec, "readiness", looks, 5);
 		ev->readiness = (enum readiness)word;
 		break;
 	case EV_ACTIVITY:
@@ -385,10 +399,7 @@ replay_of_slot(struct replay *r, const struct proto_record *rec,
 		failed = replay_activity(r, rec, &ev->activity);
 		break;
 	case EV_EXIT:
-		failed = replay_status(r, rec, &ev->status);
-		word = replay_word(r, rec, "moved", moves, 3);
-		ev->moved = (enum moved)word;
-		ev->exec_failed = replay_flag(rec, "exec_failed");
+		failed = replay_exit(r, rec, ev);
 		break;
 	case EV_CANARY:
 		failed = replay_number(r, rec, "connection", UINT64_MAX,

@@ -49,6 +49,10 @@ struct proc {
 	bool		 drains;	/* but lets in what waits */
 	bool		 told;		/* there: it reads no request */
 	bool		 excused;	/* ended for being slow or late */
+	bool		 guessed;	/* what it waits for cannot be seen */
+	bool		 seen;		/* to wait for work, or with some */
+	bool		 elsewhere;	/* it waits for other connections */
+	enum start_cause cause;		/* of its end, if that shows it */
 	uint64_t	 pause;		/* from STOP until it has stopped */
 	uint64_t	 stopped_at, halts_at;
 	uint64_t	 halt_at;	/* when that is told; NEVER */
@@ -284,8 +288,16 @@ proc_start(struct proc *p)
 		p->status = chance(3) ? 0 : 1 << 8;
 		p->die_at = w.now + sim_between(w.sim, 1, 50 * MS);
 		p->ready_at = NEVER;
+		p->guessed = chance(2);
+		if (p->status == 0 && chance(2))
+			p->cause = chance(2) ? CAUSE_CGI : CAUSE_LEFT;
 		return;
 	}
+	if ((p->elsewhere = chance(30)) == true) {
+		p->ready_at = NEVER;
+		return;
+	}
+	p->guessed = chance(8);
 	if ((p->is_master = chance(8)) == false)
 		return;
 	p->is_event_loop = p->threads = p->recycles = false;

@@ -22,9 +22,9 @@ NO_ANSWER = r"looker %d: killed: it did not answer in time, so process " \
 
 @pytest.fixture
 def start(spawnd, place):
-    def go(*options, **kw):
+    def go(*options, program="keeps", **kw):
         s = spawnd("-s", f"{place}/sock", "--name", "p", "-u", "www", "-F", 2,
-                   "--keep-idle", KEEP_IDLE, *options, "--", h.app("keeps"),
+                   "--keep-idle", KEEP_IDLE, *options, "--", h.app(program),
                    **kw)
         s.sock = f"{place}/sock"
         return s
@@ -81,7 +81,8 @@ class Traced:
 
 
 def test_there_is_none_without_need(start):
-    s = start()
+    """Whether who waits in accept is ready takes no looker."""
+    s = start(program="bare")
     before = s.workers()
     answers(s)
     s.signal(signal.SIGHUP)
@@ -155,7 +156,7 @@ def test_one_that_does_not_answer_holds_up_nobody(start):
 
 
 def test_pss_is_absent_where_it_is_not_known(start):
-    s = start()
+    s = start(program="bare")
     h.kill(looker(s), signal.SIGSTOP)
     s.signal(signal.SIGHUP)
     s.wait_log("all workers are new")
@@ -165,6 +166,18 @@ def test_pss_is_absent_where_it_is_not_known(start):
     assert len(found) == 2 and not any("pss" in w for w in found), found
     shown = ctl.ctl("-p", "p", "status", "--full", "--json").stdout
     assert '"pss"' not in shown, shown
+
+
+def test_one_that_does_not_answer_holds_no_event_loop_up(start):
+    """What a new worker waits for is not known then, and not for long."""
+    s = start()
+    h.kill(looker(s), signal.SIGSTOP)
+    before = s.workers()
+    s.signal(signal.SIGHUP)
+    s.wait_log("all workers are new", LOST)
+    assert not set(before) & set(s.workers())
+    assert s.log().count("taken as ready: it sleeps, and what it waits for "
+                         "cannot be seen") == 1
 
 
 def test_slow_answers_do_not_add_up(spawnd, place):

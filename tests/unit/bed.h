@@ -90,6 +90,7 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 	    [FAILED_TRIES] = "tries", [FAILED_TIME] = "time" };
 	static const char *const words[] = { [NOTICE_EXIT] = "exit",
 	    [NOTICE_NOFORK] = "nofork", [NOTICE_START_TIMEOUT] = "slow",
+	    [NOTICE_ELSEWHERE] = "elsewhere",
 	    [NOTICE_KILLED_IDLE] = "kill", [NOTICE_KILLED_BUSY] = "lost",
 	    [NOTICE_TOLD_BUSY] = "told", [NOTICE_GROWN] = "grown",
 	    [NOTICE_REQUEST_TIMEOUT] = "late",
@@ -471,6 +472,14 @@ bed_exit_moved(struct bed *b, unsigned int slot, enum moved moved)
 {
 	bed_event(b, (struct pool_event){ .what = EV_EXIT, .slot = slot,
 	    .moved = moved });
+}
+
+/* With 0, in a queue that moved, but something else was seen. */
+static inline void
+bed_exit_cause(struct bed *b, unsigned int slot, enum start_cause cause)
+{
+	bed_event(b, (struct pool_event){ .what = EV_EXIT, .slot = slot,
+	    .moved = MOVED_YES, .cause = cause });
 }
 
 static inline void

@@ -39,6 +39,44 @@ calls_are_told_by_their_numbers(void **arg)
 	assert_int_equal(call_of(SYS_futex, "0x0", STACK).kind, CALL_FUTEX);
 	assert_int_equal(call_of(SYS_sendmsg, "0x5", STACK).kind, CALL_WRITE);
 	assert_int_equal(call_of(99999, "0x0", STACK).kind, CALL_OTHER);
+	assert_int_equal(call_of(SYS_restart_syscall, "0x0", STACK).kind,
+	    CALL_UNCLEAR);
+#ifdef SYS_io_uring_enter
+	assert_int_equal(call_of(SYS_io_uring_enter, "0x4", STACK).kind,
+	    CALL_UNCLEAR);
+#endif
+}
+
+static struct call
+wait_of(long number, const char *args)
+{
+	char text[256];
+
+	snprintf(text, sizeof(text), "%ld %s " STACK " 0x7f00dead\n", number,
+	    args);
+	return parse_call(text);
+}
+
+static void
+the_set_of_a_poll_is_told_with_its_limit(void **arg)
+{
+	struct call c;
+
+	(void)arg;
+	c = wait_of(SYS_ppoll, "0x7ffd10 0x3 0x0 0x0 0x8 0x0");
+	assert_true(c.set == 0x7ffd10 && c.n == 3 && !c.bits && c.endless);
+	c = wait_of(SYS_ppoll, "0x7ffd10 0x3 0x7ffd80 0x0 0x8 0x0");
+	assert_false(c.endless);
+	c = wait_of(SYS_pselect6, "0x8 0x7ffd20 0x7ffd30 0x0 0x0 0x0");
+	assert_true(c.set == 0x7ffd20 && c.n == 8 && c.bits && c.endless);
+	c = wait_of(SYS_pselect6, "0x0 0x0 0x0 0x0 0x7ffd40 0x0");
+	assert_true(c.set == 0 && c.n == 0 && c.bits && !c.endless);
+#ifdef SYS_poll
+	c = wait_of(SYS_poll, "0x7ffd10 0x1 0xffffffff 0x0 0x0 0x0");
+	assert_true(c.kind == CALL_POLL && c.endless);
+	c = wait_of(SYS_poll, "0x7ffd10 0x1 0x1388 0x0 0x0 0x0");
+	assert_false(c.endless);
+#endif
 }
 
 /* The fourth argument of an epoll: a number, whose upper half is noise. */
@@ -61,7 +99,6 @@ wait_without_a_time_limit_is_told(void **arg)
 	assert_true(is_endless(SYS_epoll_pwait, "0xe95f"));	/* libev's */
 	assert_false(is_endless(SYS_epoll_pwait, "0x7530"));
 	assert_false(is_endless(SYS_epoll_pwait, "0x0"));
-	assert_false(is_endless(SYS_ppoll, "0xffffffff"));
 #ifdef SYS_futex
 	assert_true(is_endless(SYS_futex, "0x0"));
 	assert_false(is_endless(SYS_futex, "0x7ffd80000000"));
@@ -77,16 +114,19 @@ watched_descriptors_are_known_by_their_inodes(void **arg)
 {
 	uint64_t inode = 0;
 	uint32_t events = 0;
+	int fd = 0;
 
 	(void)arg;
 	assert_true(parse_watched("tfd:        5 events: 80000019 data: "
-	    "ffffffffffffffff  pos:0 ino:1f2e3d sdev:9\n", &inode, &events));
+	    "ffffffffffffffff  pos:0 ino:1f2e3d sdev:9\n", &fd, &inode,
+	    &events));
+	assert_int_equal(fd, 5);
 	assert_int_equal(inode, 0x1f2e3d);
 	assert_int_equal(events, 0x80000019);
-	assert_false(parse_watched("pos:\t0\n", &inode, &events));
+	assert_false(parse_watched("pos:\t0\n", &fd, &inode, &events));
 	/* Of an old kernel. */
 	assert_false(parse_watched("tfd:        5 events:       19 data: 5\n",
-	    &inode, &events));
+	    &fd, &inode, &events));
 }
 
 static void
@@ -511,6 +551,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calls_are_told_by_their_numbers),
+		cmocka_unit_test(the_set_of_a_poll_is_told_with_its_limit),
 		cmocka_unit_test(wait_without_a_time_limit_is_told),
 		cmocka_unit_test(watched_descriptors_are_known_by_their_inodes),
 		cmocka_unit_test(call_of_a_32_bit_program_is_not_known),

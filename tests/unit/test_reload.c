@@ -155,18 +155,137 @@ a_new_worker_that_is_slow_ends_it(void **arg)
 	bed_free(b);
 }
 
+/* The first may have served the one request that it was to serve. */
 static void
-a_new_worker_that_leaves_without_work_ends_it(void **arg)
+new_workers_that_leave_without_work_end_it(void **arg)
 {
 	struct bed *b = bed_ready(2);
+	unsigned int i;
 
 	(void)arg;
 	bed_tell(b, EV_RELOAD);
-	bed_did(b);
+	for (i = 1; i < POOL_UNSEEN; i++) {
+		bed_did(b);
+		bed_exit_moved(b, 2, MOVED_NO);
+		bed_pass(b, 2 * POOL_EXIT0_LAST);
+		assert_did(b, "spawn2");
+	}
 	bed_exit_moved(b, 2, MOVED_NO);
 	assert_did(b, "[reload-failed 2]");
 	assert_int_equal(pool_count(b->p, SLOT_READY), 2);
 	bed_free(b);
+}
+
+static void
+one_that_is_seen_ends_the_count_of_those_that_left(void **arg)
+{
+	struct bed *b = bed_ready(1);
+	unsigned int i, k;
+
+	(void)arg;
+	for (k = 0; k < 3; k++) {
+		bed_tell(b, EV_RELOAD);
+		for (i = 1; i < POOL_UNSEEN; i++) {
+			bed_exit_moved(b, k % 2 == 0, MOVED_NO);
+			bed_pass(b, 2 * POOL_EXIT0_LAST);
+		}
+		bed_look(b, k % 2 == 0, READY_YES);
+		bed_exit(b, k % 2, 0);
+		assert_has(bed_did(b), "[reloaded]");
+	}
+	bed_free(b);
+}
+
+/* The more often, the less can be missed of the next one. */
+static void
+one_that_leaves_unseen_has_the_next_looked_at_more_often(void **arg)
+{
+	struct bed *b = bed_ready(1);
+	unsigned int looks;
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	looks = b->looks;
+	bed_pass(b, POOL_READY_LAST);
+	looks = b->looks - looks;
+	assert_in_range(looks, 4, 6);
+	bed_exit_moved(b, 1, MOVED_NO);
+	assert_state(b, 1, SLOT_STARTING);
+	looks = b->looks;
+	bed_pass(b, POOL_READY_LAST);
+	looks = b->looks - looks;
+	assert_in_range(looks, 45, 50);
+	/* Not for ever, of one that takes long. */
+	bed_pass(b, 10 * USEC);
+	looks = b->looks;
+	bed_pass(b, USEC);
+	looks = b->looks - looks;
+	assert_in_range(looks, 15, 25);
+	bed_free(b);
+}
+
+static void
+one_that_shows_what_is_wrong_with_it_ends_it(void **arg)
+{
+	struct bed *b;
+	enum start_cause cause;
+
+	(void)arg;
+	for (cause = CAUSE_CGI; cause <= CAUSE_LEFT; cause++) {
+		b = bed_ready(1);
+		bed_tell(b, EV_RELOAD);
+		bed_did(b);
+		bed_exit_cause(b, 1, cause);
+		assert_did(b, "[reload-failed 1]");
+		assert_int_equal(b->notice.cause, cause);
+		assert_state(b, 0, SLOT_READY);
+		assert_state(b, 1, SLOT_EMPTY);
+		bed_free(b);
+	}
+}
+
+static void
+one_that_listens_elsewhere_ends_it(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_tell(b, EV_RELOAD);
+	bed_did(b);
+	bed_look(b, 1, READY_ELSEWHERE);
+	assert_did(b, "[elsewhere 1] TERM>1");
+	bed_event(b, (struct pool_event){ .what = EV_EXIT, .slot = 1,
+	    .status = SIGTERM });
+	assert_did(b, "[exit 1] [reload-failed 1]");
+	assert_int_equal(b->notice.cause, CAUSE_ELSEWHERE);
+	assert_state(b, 0, SLOT_READY);
+	bed_free(b);
+}
+
+/* That it was ready was a guess; whoever was seen has crashed. */
+static void
+one_that_was_never_seen_and_fails_ends_it(void **arg)
+{
+	struct bed *b;
+	int signal, seen;
+
+	(void)arg;
+	for (signal = 0; signal < 2; signal++) {
+		for (seen = 0; seen < 2; seen++) {
+			b = bed_ready(4);
+			bed_tell(b, EV_RELOAD);
+			bed_look(b, 4, seen ? READY_YES : READY_ASSUMED);
+			assert_has(bed_did(b), "TERM>0");
+			if (signal)
+				bed_crash(b, 4);
+			else
+				bed_exit(b, 4, 1);
+			assert_int_equal(pool_reloading(b->p), seen);
+			assert_int_equal(pool_counts(b->p)->reloads_failed,
+			    !seen);
+			bed_free(b);
+		}
+	}
 }
 
 /* Bounded by 10 ms for a slot, whatever becomes of the reload. */
@@ -393,7 +512,14 @@ main(void)
 		cmocka_unit_test(a_program_that_is_gone_ends_it),
 		cmocka_unit_test(a_fork_that_fails_ends_it),
 		cmocka_unit_test(a_new_worker_that_is_slow_ends_it),
-		cmocka_unit_test(a_new_worker_that_leaves_without_work_ends_it),
+		cmocka_unit_test(new_workers_that_leave_without_work_end_it),
+		cmocka_unit_test(
+		    one_that_is_seen_ends_the_count_of_those_that_left),
+		cmocka_unit_test(
+		    one_that_leaves_unseen_has_the_next_looked_at_more_often),
+		cmocka_unit_test(one_that_shows_what_is_wrong_with_it_ends_it),
+		cmocka_unit_test(one_that_listens_elsewhere_ends_it),
+		cmocka_unit_test(one_that_was_never_seen_and_fails_ends_it),
 		cmocka_unit_test(new_workers_that_leave_unseen_do_not_spin),
 		cmocka_unit_test(a_failed_one_can_be_tried_again),
 		cmocka_unit_test(

@@ -6,6 +6,7 @@
 #include "base/base.h"
 #include "base/units.h"
 #include "config/config.h"
+#include "config/option.h"
 #include "pool/pool.h"
 #include "run/supervise.h"
 #include "tmp.h"
@@ -84,6 +85,25 @@ the_jail_and_the_reason_are_named(void **arg)
 	exec_line(STEP_EXEC, EACCES);
 	assert_has(line, " in /var/www: Permission denied: it is a directory "
 	    "(a note)");
+}
+
+static void
+a_path_outside_the_jail_is_told(void **arg)
+{
+	(void)arg;
+	p.jail = (char *)"/var/www";
+	argv[0] = (char *)"/var/www/no/such/app";
+	assert_string_equal(exec_line(STEP_EXEC, ENOENT),
+	    "exec /var/www/no/such/app in /var/www: No such file or "
+	    "directory: paths are as seen inside the jail: try /no/such/app");
+	p.chdir = (char *)"/var/www/htdocs";
+	assert_string_equal(exec_line(STEP_CHDIR, ENOENT),
+	    "chdir /var/www/htdocs in /var/www: No such file or directory: "
+	    "paths are as seen inside the jail: try /htdocs");
+	argv[0] = (char *)"/var/www2/app";
+	assert_has_not(exec_line(STEP_EXEC, ENOENT), "try ");
+	p.jail = (char *)"/";
+	assert_has_not(exec_line(STEP_EXEC, ENOENT), "try ");
 }
 
 static void
@@ -182,6 +202,38 @@ a_failed_start_in_the_log(void **arg)
 }
 
 static void
+a_cause_in_the_log(void **arg)
+{
+	struct pool_notice n = { .what = NOTICE_EXIT, .pid = 4711,
+	    .cause = CAUSE_CGI, .age = 10000 };
+
+	(void)arg;
+	assert_has(logged(&n, NULL), "worker 4711: exited with status 0 after "
+	    "0.01 s, before it was ready: it answered as a CGI program (which "
+	    "needs fcgiwrap)\n");
+	report_end(&n, line, sizeof(line));
+	assert_string_equal(line, "exited with status 0: it answered as a CGI "
+	    "program (which needs fcgiwrap)");
+	n.cause = CAUSE_LEFT;
+	assert_has(logged(&n, NULL), "exited with status 0 after 0.01 s, "
+	    "before it was ready: it left a process behind (a worker has to "
+	    "stay in the foreground)\n");
+	/* That it ended by a signal is our own doing. */
+	n.cause = CAUSE_ELSEWHERE;
+	n.status = SIGTERM;
+	assert_has(logged(&n, NULL), "worker 4711: was stopped after 0.01 s, "
+	    "before it was ready: it waited for connections of another socket "
+	    "(its listen socket is descriptor 0)\n");
+	n.what = NOTICE_RELOAD_FAILED;
+	assert_has(logged(&n, NULL), "reload: failed: new worker: was stopped "
+	    "after 0.01 s, before it was ready: it waited for ");
+	n.what = NOTICE_ELSEWHERE;
+	assert_has(logged(&n, NULL), "worker 4711: stopped: it waits for "
+	    "connections of another socket (its listen socket is descriptor "
+	    "0)\n");
+}
+
+static void
 an_exec_failure_in_the_log(void **arg)
 {
 	const struct exec_failure f = { STEP_EXEC, ENOENT };
@@ -214,8 +266,14 @@ a_slow_and_a_stubborn_worker_in_the_log(void **arg)
 	struct pool_notice n = { .what = NOTICE_START_TIMEOUT, .pid = 4711 };
 
 	(void)arg;
+	/* A program that spawnd stands in for may have no such option. */
+	c.ncalled = 0;
 	assert_has(logged(&n, NULL), "worker 4711: stopped: not ready within "
-	    "60 s (--start-timeout)");
+	    "60 s\n");
+	option_call(&c, offsetof(struct conf, start_timeout),
+	    "--start-timeout");
+	assert_has(logged(&n, NULL), "worker 4711: stopped: not ready within "
+	    "60 s (--start-timeout)\n");
 	n.what = NOTICE_KILLED_IDLE;
 	assert_has(logged(&n, NULL), "worker 4711: killed: ");
 }
@@ -261,11 +319,13 @@ main(void)
 		TEST(exits_and_signals),
 		TEST(a_child_that_never_became_its_program),
 		TEST(the_jail_and_the_reason_are_named),
+		TEST(a_path_outside_the_jail_is_told),
 		TEST(a_line_too_long_is_cut),
 		TEST(the_line_of_a_start),
 		TEST(numbers_in_the_line_of_a_start),
 		TEST(a_crash_in_the_log),
 		TEST(a_failed_start_in_the_log),
+		TEST(a_cause_in_the_log),
 		TEST(an_exec_failure_in_the_log),
 		TEST(a_spawn_that_failed_in_the_log),
 		TEST(a_slow_and_a_stubborn_worker_in_the_log),

@@ -216,6 +216,55 @@ three_unseen_exits_without_work_end_it(void **arg)
 	bed_free(b);
 }
 
+/* Others serve, too, so that the queue moves proves nothing. */
+static void
+three_exits_of_which_the_cause_is_seen_end_it(void **arg)
+{
+	struct bed *b = bed_starting(1);
+	unsigned int i;
+
+	(void)arg;
+	for (i = 0; i < 3; i++) {
+		bed_exit_cause(b, 0, CAUSE_CGI);
+		if (i == 2)
+			break;
+		assert_int_equal(b->notice.what, NOTICE_EXIT);
+		assert_int_equal(b->notice.cause, CAUSE_CGI);
+		assert_has_not(bed_did(b), "[failed");
+		bed_pass(b, USEC);
+	}
+	assert_has(bed_did(b), "[failed tries]");
+	bed_free(b);
+}
+
+static void
+three_that_listen_elsewhere_end_it(void **arg)
+{
+	struct bed *b = bed_starting(1);
+	unsigned int i;
+
+	(void)arg;
+	for (i = 0; i < 3; i++) {
+		bed_look(b, 0, READY_ELSEWHERE);
+		assert_has(bed_did(b), "[elsewhere 0] TERM>0");
+		bed_crash(b, 0);
+		bed_pass(b, USEC);
+	}
+	assert_has(bed_did(b), "[failed tries]");
+	bed_free(b);
+}
+
+static void
+one_that_sleeps_unseen_is_ready(void **arg)
+{
+	struct bed *b = bed_starting(1);
+
+	(void)arg;
+	bed_look(b, 0, READY_ASSUMED);
+	assert_did(b, "[ready 1]");
+	bed_free(b);
+}
+
 /* Two ways to fail are still the failures of one slot. */
 static void
 one_slot_is_given_up_only_once(void **arg)
@@ -537,6 +586,9 @@ main(void)
 		cmocka_unit_test(three_failures_of_every_slot_end_it),
 		cmocka_unit_test(forks_that_fail_end_it_too),
 		cmocka_unit_test(three_unseen_exits_without_work_end_it),
+		cmocka_unit_test(three_exits_of_which_the_cause_is_seen_end_it),
+		cmocka_unit_test(three_that_listen_elsewhere_end_it),
+		cmocka_unit_test(one_that_sleeps_unseen_is_ready),
 		cmocka_unit_test(one_slot_is_given_up_only_once),
 		cmocka_unit_test(nothing_ready_in_time_ends_it),
 		cmocka_unit_test(nothing_visible_in_time_ends_it),
