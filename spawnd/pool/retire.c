@@ -344,7 +344,9 @@ retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	s->unknown = s->owed = 0;
 	s->busy = false;
-	if (x->needs_door && !s->term_sent && door_begin(p, s, now))
+	/* The signal would reach one thread while others, or it, accept. */
+	if ((x->needs_door || s->threads || x->is_event_loop) &&
+	    !s->term_sent && door_begin(p, s, now))
 		return;
 	if (s->term_sent && !x->sleeping)
 		return;		/* it goes, and has things to do before */

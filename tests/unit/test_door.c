@@ -205,6 +205,26 @@ idle_ones_that_need_it_go_by_the_door(void **arg)
 	bed_free(b);
 }
 
+/* While one thread meets the signal others could accept. */
+static void
+idle_threads_and_event_loops_go_by_the_door(void **arg)
+{
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < 2; i++) {
+		struct bed *b = bed_at_door();
+
+		answer(b, DOOR_TIRED);
+		assert_state(b, 0, SLOT_RETIRING);
+		bed_did(b);
+		find(b, (struct activity){ .holds = HOLDS_NOTHING,
+		    .threaded = i == 0, .is_event_loop = i == 1 });
+		assert_did(b, "close0");
+		bed_free(b);
+	}
+}
+
 static void
 queue_is(struct bed *b, unsigned int depth)
 {
@@ -304,6 +324,7 @@ main(void)
 		cmocka_unit_test(one_that_does_not_close_is_looked_at),
 		cmocka_unit_test(an_unknown_one_goes_back_after_a_second),
 		cmocka_unit_test(idle_ones_that_need_it_go_by_the_door),
+		cmocka_unit_test(idle_threads_and_event_loops_go_by_the_door),
 		cmocka_unit_test(in_a_stop_what_waits_is_let_in),
 		cmocka_unit_test(in_a_stop_kept_connections_are_not_waited_for),
 		cmocka_unit_test(at_the_deadline_it_is_killed_and_lost),
