@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,7 @@ static struct door *
 make_door(pid_t pid)
 {
 	struct door *d = find_door(pid);
+	int flags;
 
 	if (d == NULL) {
 		if ((d = calloc(1, sizeof(*d))) == NULL)
@@ -106,6 +108,8 @@ make_door(pid_t pid)
 		RB_INSERT(door_tree, &doors, d);
 	}
 	if (d->open) {
+		flags = fcntl(STDIN_FILENO, F_GETFL);
+		d->polls = flags != -1 && (flags & O_NONBLOCK) != 0;
 		d->open = d->broken = d->answered = d->has_read = false;
 		d->drains = d->dry = d->pausing = d->told = d->heard = false;
 		d->stops = 0;

@@ -277,22 +277,36 @@ waits_in_vain(struct task *t)
 	    t->door->heard && served_reads(t));
 }
 
+/*
+ * Does accept wait? All that hold the socket share O_NONBLOCK, and some clear
+ * it when they end, under the event loops that have set it.
+ */
+static bool
+accept_waits(const struct door *d)
+{
+	int flags = fcntl(STDIN_FILENO, F_GETFL);
+
+	if (flags == -1 || (flags & O_NONBLOCK) != 0)
+		return flags == -1;
+	if (d->polls)
+		fcntl(STDIN_FILENO, F_SETFL, flags | O_NONBLOCK);
+	return !d->polls;
+}
+
 /* An accept of the listen socket begins. */
 static void
 take_accept(struct task *t)
 {
-	int flags = fcntl(STDIN_FILENO, F_GETFL);
-	bool waits = flags == -1 || (flags & O_NONBLOCK) == 0;
+	struct door *d = t->door;
+	bool waits = accept_waits(d);
 
-	if (t->door->heard && task_hears(t))
-		return;
-	if (t->door->drains && !t->door->dry && !t->door->pausing) {
+	if (d->drains && !d->dry && !d->pausing) {
 		t->admitted = true;
 		task_go_on(t, 0);
-	} else if (waits)
-		hold(t, TASK_HELD);
-	else
+	} else if (!waits)
 		skip(t, EAGAIN);
+	else if (!d->heard || !task_hears(t))
+		hold(t, TASK_HELD);
 }
 
 static void

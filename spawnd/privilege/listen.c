@@ -328,12 +328,13 @@ listen_is_blocking(void)
 }
 
 void
-listen_make_blocking(void)
+listen_make_blocking(bool blocking)
 {
 	int flags = fcntl(STDIN_FILENO, F_GETFL);
 
 	if (flags != -1)
-		fcntl(STDIN_FILENO, F_SETFL, flags & ~O_NONBLOCK);
+		fcntl(STDIN_FILENO, F_SETFL, blocking ?
+		    flags & ~O_NONBLOCK : flags | O_NONBLOCK);
 }
 
 bool

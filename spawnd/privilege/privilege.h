@@ -98,10 +98,10 @@ int	 listen_bind_tcp(const struct plan *p);
  * Does accept(2) wait on descriptor 0? All its holders share O_NONBLOCK: once
  * a worker has set it accept(2) fails in those that expect it to wait; and one
  * that has set it accepts until that fails, so that it hangs if the flag is
- * cleared under it. Errors are ignored.
+ * cleared under it, as Node does when it ends. Errors are ignored.
  */
 bool	 listen_is_blocking(void);
-void	 listen_make_blocking(void);
+void	 listen_make_blocking(bool blocking);
 /*
  * For a stop: keeps new connections out, without harm to those that wait. It
  * removes a unix socket's file if our present rights allow it, and has a TCP

@@ -22,17 +22,28 @@ static struct pool *pool;
 static bool stays_open;			/* new connections cannot be refused */
 static uint64_t refused_at;
 
-/* Is nobody there but who waits in accept(2)? */
+/* Is nobody else there but who waits in accept(2)? */
 static bool
-all_accept(void)
+all_accept(unsigned int but)
 {
 	unsigned int i, n = pool_slots(pool);
 
 	for (i = 0; i < n; i++) {
-		if (worker_pid(i) != 0 && !observe_accepts(worker_pid(i)))
+		if (i != but && worker_pid(i) != 0 &&
+		    !observe_accepts(worker_pid(i)))
 			return false;
 	}
 	return true;
+}
+
+/* So the last worker has it that has become ready. */
+static bool polls;
+
+void
+actor_ended(unsigned int slot)
+{
+	if (polls && listen_is_blocking() && !all_accept(slot))
+		listen_make_blocking(false);
 }
 
 static void
@@ -42,8 +53,8 @@ act_spawn(unsigned int slot)
 	uint64_t mark = observe_mark();
 	int output;
 
-	if (!listen_is_blocking() && all_accept())
-		listen_make_blocking();
+	if (!listen_is_blocking() && all_accept(slot))
+		listen_make_blocking(true);
 	loop_block_signals();
 	if ((output = output_pipe(slot, &ev.failed)) != -1)
 		ev.pid = worker_spawn(slot, output);
@@ -70,6 +81,8 @@ act_look(const struct pool_action *a)
 	case POOL_CHECK_READY:
 		ev.what = EV_READINESS;
 		ev.readiness = observe_readiness(pid, a->age, now, s);
+		if (ev.readiness == READY_YES)
+			polls = !listen_is_blocking();
 		break;
 	case POOL_CHECK_ACTIVITY:
 		ev.what = EV_ACTIVITY;

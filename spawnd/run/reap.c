@@ -36,6 +36,7 @@ reap_ended(unsigned int slot, int status)
 	    .status = status, .exec_failed = worker_failure(slot) != NULL };
 
 	suspects_remove(slot);
+	actor_ended(slot);
 	if (actor_stops() && is_last(pool))
 		orphans_find();	/* the stop waits for them */
 	output_end(slot);

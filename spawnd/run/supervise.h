@@ -15,6 +15,8 @@
 void	 actor_act(void);
 /* Passes an event to the pool, and carries out what follows. */
 void	 actor_event(const struct pool_event *ev);
+/* The slot's worker has ended: what it did to the listen socket is undone. */
+void	 actor_ended(unsigned int slot);
 
 /* lifecycle.c */
 /*

@@ -12,7 +12,9 @@ import sys
 
 import pytest
 
+import ctl
 import harness as h
+import matrix
 
 PHP = "/usr/bin/php-cgi"
 SPAWN_FCGI = "/usr/bin/spawn-fcgi"
@@ -297,6 +299,24 @@ def test_php_on_a_nonblocking_socket(place, spawnd):
             "SCRIPT_FILENAME": script, "REDIRECT_STATUS": "200"})
         assert answer.headers["x-token"] == "t"
     assert "exited" not in s.log()
+
+
+def polls(pid):
+    with open(f"/proc/{pid}/fdinfo/0") as f:
+        flags = next(line for line in f if line.startswith("flags:"))
+    return bool(int(flags.split()[1], 8) & os.O_NONBLOCK)
+
+
+def test_what_node_does_to_the_socket_when_it_ends_is_undone(place, spawnd):
+    """It gives descriptor 0 its flags back, under its siblings."""
+    s = spawnd("--name", "node", "-s", f"{place}/sock", "-u", "www", "-F", 3,
+               *matrix.NODE, "--", h.source("load.js"))
+    h.wait_for(lambda: polls(s.pid), 20, s.log)
+    for n in (2, 1):
+        assert ctl.ask(ctl.pool("node") + "/control",
+                       f"scale {n}")[-1] == "end"
+        h.wait_for(lambda n=n: len(s.workers()) == n, 10, s.log)
+        h.wait_for(lambda: polls(s.pid), 10, s.log)
 
 
 # systemd-socket-activate
