@@ -133,6 +133,8 @@ bool	 served_reads(const struct task *t);
 bool	 served_lingers(const struct task *t);
 /* Is there nothing that its client has not got, or it has not read? */
 bool	 served_is_received(const struct task *t);
+/* Has the client sent nothing that it would read? */
+bool	 served_is_empty(const struct task *t);
 /* Is the answer the last thing that the process did on that connection? */
 bool	 served_is_over(const struct door *d, uint64_t inode);
 void	 served_forget(struct door *d);

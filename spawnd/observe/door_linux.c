@@ -235,7 +235,7 @@ spread_word(struct door *d)
 	d->heard = true;
 	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next) {
 		if (t->following == TASK_HELD || (t->following == TASK_PAUSED &&
-		    served_reads(t)))
+		    served_reads(t) && served_is_empty(t)))
 			(void)task_hears(t);
 	}
 }

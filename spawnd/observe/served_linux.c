@@ -232,6 +232,15 @@ served_reads(const struct task *t)
 	return talk != NULL ? !talk->shut : is_connection(inode);
 }
 
+bool
+served_is_empty(const struct task *t)
+{
+	uint64_t inode = t->transfer.inode;
+	struct accepted what;
+
+	return diag_accepted(&inode, 1, &what) == 1 && !what.unread;
+}
+
 /* One that was reset is in no table any more. */
 static bool
 is_received(uint64_t inode)

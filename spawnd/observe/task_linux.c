@@ -266,7 +266,10 @@ task_has_lingered(struct task *t)
 	return t->lingered;
 }
 
-/* That, or it would read the next request of a kept connection. */
+/*
+ * That, or it would read the next request of a kept connection, and there is
+ * none: it may read one to throw it away, and its client would not know.
+ */
 static bool
 waits_in_vain(struct task *t)
 {
@@ -274,7 +277,7 @@ waits_in_vain(struct task *t)
 
 	t->lingered = false;
 	return t->waits && t->door->told && (served_lingers(t) ? lingered :
-	    t->door->heard && served_reads(t));
+	    t->door->heard && served_reads(t) && served_is_empty(t));
 }
 
 /*
