@@ -126,6 +126,8 @@ bool	 log_on_stderr(void);
  * 77); then fd is closed and the old file is kept.
  */
 int	 log_reopen(int fd, struct err *e);
+/* Is fd the file that has the name of the log now? */
+bool	 log_has_name_of(int fd);
 /* Returns what is wrong with a log that could be opened, or "". */
 const char *log_complaint(void);
 /* May workers go on writing? There is room, in the log or in its buffer. */

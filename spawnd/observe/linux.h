@@ -117,6 +117,13 @@ int	 proc_socket_at(int dir, const char *name, uint64_t *inode);
 /* The inode of the socket that is a task's descriptor; 0: it is none. */
 uint64_t proc_socket(pid_t tid, int fd);
 
+/* kin_linux.c */
+/*
+ * Does a process descend from a child of ours? KIN_EXCEPTED: from one that
+ * excepted() is true for.
+ */
+enum kin kin_of(pid_t pid, bool (*excepted)(pid_t));
+
 /* parse_linux.c: the texts of /proc */
 /* Does a call of that number accept a connection? */
 bool	 parse_is_accept(long call);

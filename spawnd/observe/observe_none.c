@@ -177,6 +177,15 @@ observe_peer(int fd)
 	return -1;
 }
 
+enum kin
+observe_peer_kin(int fd, bool (*excepted)(pid_t))
+{
+	(void)fd;
+	(void)excepted;
+	/* Else its own user could not control the pool. */
+	return KIN_NONE;
+}
+
 pid_t
 observe_holder(const struct stat *file, pid_t maker, bool *left)
 {

@@ -110,8 +110,6 @@ void	 orphans_expect(void);
 void	 orphans_reaped(pid_t pid);
 /* Leaves a child alone from now on: its tracer keeps it from ending. */
 void	 orphans_give_up(pid_t pid);
-/* Was it our child before there were workers? */
-bool	 orphans_were_before(pid_t pid);
 
 /* selfcheck.c */
 /*
