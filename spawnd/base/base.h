@@ -248,6 +248,13 @@ int	 path_open_dir(int root, const char *path);
  */
 int	 path_open_above(const char *path, const char **name);
 /*
+ * Opens the directory at path or, if path is another kind of file, the one
+ * that contains it; *name is its name there then, else "". A symbolic link on
+ * the way is followed only if root or we own it, whoever we are. Returns as
+ * path_open_dir().
+ */
+int	 path_open_own(const char *path, char *name, size_t size);
+/*
  * Opens an existing file with flags of open(2). If we are root, links are
  * treated as by path_open_dir(), the last component included, and a file with
  * more than one hard link is refused (EMLINK) in a directory that users other

@@ -186,7 +186,7 @@ ctl_log_reopen(struct conn *t, struct err *e)
 	/* The daemon is not asked for the path: it could name any file. */
 	if (r == 0 || (e->status != EX_CANTCREAT && e->status != EX_NOPERM))
 		return r;
-	if ((path = pools_log(t->dir, e)) == NULL)
+	if ((path = pools_log(t->at, t->dir, e)) == NULL)
 		return -1;
 	r = pass_log(t, path, e);
 	free(path);
