@@ -23,6 +23,8 @@
 #include "observe/linux.h"
 #include "observe/observe.h"
 
+#define AWAIT_STEP	10	/* ms between two looks at a child */
+
 static int ends = -1;		/* an epoll, of the pidfds */
 
 /* The kernel makes it close-on-exec. */
@@ -276,8 +278,13 @@ end_await(pid_t child, int *status, int ms)
 			continue;
 		close(p.fd);
 	}
-	while ((pid = waitpid(child, status, p.fd == -1 ? 0 :
-	    WNOHANG)) == -1 && errno == EINTR)
-		continue;
-	return pid == child;
+	/* Without a pidfd it is asked again and again. */
+	for (;; ms -= AWAIT_STEP) {
+		while ((pid = waitpid(child, status, p.fd == -1 && ms < 0 ?
+		    0 : WNOHANG)) == -1 && errno == EINTR)
+			continue;
+		if (pid != 0 || p.fd != -1 || ms <= 0)
+			return pid == child;
+		poll(NULL, 0, AWAIT_STEP);
+	}
 }
