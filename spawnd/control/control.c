@@ -414,7 +414,12 @@ control_close(void)
 
 	while ((c = TAILQ_FIRST(clients_list())) != NULL) {
 		if (c->wait == WAIT_STOP) {
-			proto_done(&c->answer);
+			if (lifecycle_left() > 0)
+				proto_error(&c->answer, EX_UNAVAILABLE, "stop: "
+				    "processes are left that could not be "
+				    "ended (the log says how many)");
+			else
+				proto_done(&c->answer);
 			send(c->fd, c->answer.buf + c->sent,
 			    c->answer.len - c->sent, MSG_NOSIGNAL |
 			    MSG_DONTWAIT);

@@ -109,7 +109,7 @@ is_told(int fd, uint64_t until)
  * continued once, and has some seconds more. Returns false if it says nothing.
  */
 static bool
-await_outcome(int fd, pid_t pid, const struct conf *c)
+await_word(int fd, pid_t pid, const struct conf *c)
 {
 	uint64_t until = loop_now() + ((uint64_t)c->start_timeout +
 	    START_SPARE) * USEC;
@@ -174,7 +174,7 @@ await_start(int fd, pid_t pid, const struct conf *c)
 	for (i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
 		sigaction(forwarded[i], &sa, NULL);
 	loop_unblock_signals();
-	if (await_outcome(fd, pid, c)) {
+	if (await_word(fd, pid, c)) {
 		read_outcome(fd, &o);
 		if (o.status != 0)
 			await_end(pid, c);

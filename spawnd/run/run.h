@@ -185,6 +185,8 @@ void	 lifecycle_changed(void);
 void	 lifecycle_reload(void);
 /* Begins a stop: a graceful one, or with `fast` one that loses requests. */
 void	 lifecycle_stop(bool fast);
+/* How many processes a stop that is over could not end. */
+unsigned int lifecycle_left(void);
 
 /* report.c: notices in words */
 /*

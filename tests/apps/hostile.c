@@ -36,6 +36,8 @@
  *   uring          accepts by io_uring from now on
  *   sulk           accepts nobody any more
  *   forks=MS       a child forks children that end at once, for so long
+ *   hop=N          N children in a session of their own, each of which forks
+ *                  the next and ends, for a minute
  *   leave          exits 0
  *   control=HOW:PATH:COMMAND
  *                  sends a command, with "+" for a blank, to that socket;
@@ -431,6 +433,28 @@ fork_on(int ms)
 }
 
 static int
+hop(int n)
+{
+	time_t until = time(NULL) + 60;
+
+	for (; n > 0; n--) {
+		switch (fork()) {
+		case -1:
+			return errno;
+		case 0:
+			close(0);
+			setsid();
+			while (time(NULL) < until) {
+				if (fork() > 0)
+					_exit(0);
+			}
+			_exit(0);
+		}
+	}
+	return 0;
+}
+
+static int
 wait_in_turns(int ms)
 {
 	struct timeval patience = { .tv_usec = 20000 };
@@ -579,8 +603,8 @@ act(const char *cmd, const char *val)
 		return ring_open();
 	if (strcmp(cmd, "sulk") == 0)
 		idle(NULL);
-	if (strcmp(cmd, "forks") == 0)
-		return fork_on(n);
+	if (strcmp(cmd, "forks") == 0 || strcmp(cmd, "hop") == 0)
+		return cmd[0] == 'h' ? hop(n) : fork_on(n);
 	if (strcmp(cmd, "leave") == 0)
 		exit(0);
 	if (strcmp(cmd, "control") == 0)
