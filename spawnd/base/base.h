@@ -307,6 +307,8 @@ int	 path_detach(int dir, bool *detached);
 int	 pidlock_open(int dir, const char *name, bool locked);
 /* Is it a regular file with one hard link that is empty or holds a pid? */
 bool	 pidlock_is_pid(int fd);
+/* Can nobody but root and us write to that file? */
+bool	 pidlock_is_ours(const struct stat *st);
 /* Writes our pid and sets the mode. Returns 0, or -1 with errno set. */
 int	 pidlock_fill(int fd, mode_t mode);
 /* Writes to who, and returns, who has the lock: "pid 12", "another process". */
@@ -320,6 +322,11 @@ const char *environ_get(char *const *envp, const char *name);
 char	**environ_own(void);
 /* Overwrites our environment with zeros and keeps only the time zone. */
 void	 environ_scrub(void);
+/*
+ * Returns the path of our time zone if that is a file, but no regular one,
+ * which could keep its reader waiting; else NULL.
+ */
+const char *environ_odd_time_zone(void);
 /* Reads the time zone now, so that localtime(3) knows it in the jail. */
 void	 environ_keep_time_zone(void);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The first steps of the process, and its way into the background. */
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -37,6 +38,7 @@ static volatile sig_atomic_t child;	/* of the first process */
 int
 daemonize_sanitize(int keep, struct err *e)
 {
+	struct stat st;
 	int fd;
 
 	do {
@@ -44,6 +46,8 @@ daemonize_sanitize(int keep, struct err *e)
 		if (fd == -1)
 			return err_set(e, EX_OSERR, "/dev/null: %s",
 			    strerror(errno));
+		if (fstat(fd, &st) == -1 || !S_ISCHR(st.st_mode))
+			return err_set(e, EX_OSERR, "/dev/null: not a device");
 	} while (fd <= STDERR_FILENO);
 	/* Sockets that were passed in begin at descriptor 3. */
 	close(fd);
