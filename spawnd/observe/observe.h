@@ -203,6 +203,13 @@ enum kin observe_peer_kin(int fd, bool (*excepted)(pid_t));
  */
 pid_t	 observe_holder(const struct stat *file, pid_t maker, bool *left);
 /*
+ * Ends the processes that hold such a socket, by SIGTERM and after two seconds
+ * SIGKILL, if it is certain of each that a spawnd has left it whose supervisor
+ * maker was, and whose workers had that user. Returns how many, or -1: some are
+ * there all the same.
+ */
+int	 observe_end_left(const struct stat *file, pid_t maker, uid_t uid);
+/*
  * Returns a descriptor that can be read once the listen socket has been shut
  * down, whereas new connections do not make it readable; or -1 on a system
  * without such a thing.

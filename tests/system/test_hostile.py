@@ -244,18 +244,6 @@ def test_signals_to_the_supervisor_do_not_end_it(pool, signo):
     p.stops()
 
 
-def test_deaf_survivor_of_a_kill_to_all_is_named_by_the_next(pool, hidden):
-    p = pool()
-    pid, _ = p.attack(f"deaf&all={int(signal.SIGKILL)}")
-    assert p.s.wait() == -signal.SIGKILL
-    h.wait_for(lambda: hidden() == [pid], what=lambda: str(hidden()))
-    again = h.run_spawnd("-n", "-s", p.addr, "-u", "www", "--",
-                         h.app("hostile"))
-    assert again.status == 73
-    assert f"in use by pid {pid}, left by an earlier spawnd" in \
-        h.line_of(again)
-
-
 @pytest.mark.parametrize("how", ["hide=3", "deaf&hide=3"])
 def test_hidden_processes_are_ended_at_the_stop(pool, hidden, how):
     p = pool()
