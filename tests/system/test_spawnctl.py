@@ -8,6 +8,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -141,6 +142,31 @@ def test_a_second_stop_waits_along(spawnd, place):
     assert client.receive().status == 200
     client.close()
     assert (first.wait(10), s.wait()) == (0, 0)
+
+
+@pytest.mark.parametrize("command", ["reload", "stop"])
+def test_no_command_waits_for_a_supervisor_that_is_stopped(spawnd, place,
+                                                           command):
+    """One that answers may take its time."""
+    s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, "--stop-timeout", 99,
+               "--", h.app("echo"))
+    client = h.Connection(f"{place}/s")
+    client.send("sleep=600000&pid")
+    h.wait_for(lambda: figures("echo")["connections"]["now"] == "1", 5)
+    with subprocess.Popen([c.SPAWNCTL, command], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as waits:
+        s.wait_log(f"{command}: asked for")
+        h.pass_time(25)
+        assert waits.poll() is None
+        s.signal(signal.SIGSTOP)
+        try:
+            _, err = waits.communicate(timeout=40 * h.PATIENCE)
+        finally:
+            waits.kill()
+            s.signal(signal.SIGCONT)
+    assert waits.returncode == 75 and b"no answer in time" in err, err
+    client.close()
 
 
 def test_a_pool_that_stops_takes_no_more_commands(echo):
