@@ -497,8 +497,10 @@ command(int fd, const char *text)
 	char *s;
 
 	snprintf(line, sizeof(line), "%s\n", text);
-	for (i = 0; line[i] != '\0'; i++)
-		line[i] = line[i] == '+' ? ' ' : line[i];
+	for (i = 0; line[i] != '\0'; i++) {
+		if (line[i] == '+')
+			line[i] = ' ';
+	}
 	if (write(fd, line, strlen(line)) == -1)
 		return errno;
 	while (len < sizeof(answer) - 1 &&
