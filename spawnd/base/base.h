@@ -126,6 +126,8 @@ bool	 log_on_stderr(void);
  * 77); then fd is closed and the old file is kept.
  */
 int	 log_reopen(int fd, struct err *e);
+/* Is fd the file that has the name of the log now? */
+bool	 log_has_name_of(int fd);
 /* Returns what is wrong with a log that could be opened, or "". */
 const char *log_complaint(void);
 /* May workers go on writing? There is room, in the log or in its buffer. */
@@ -171,7 +173,7 @@ enum loop_timer {	/* one for each user, who is in the name */
 	TIMER_POOL, TIMER_OUTPUT, TIMER_LOG, TIMER_NOTIFY, TIMER_STATUS,
 	TIMER_ORPHANS, TIMER_STOPPED, TIMER_CRIPPLED, TIMER_WATCHDOG,
 	TIMER_CONTROL, TIMER_AUTOSCALE, TIMER_RETRY, TIMER_TRACED, TIMER_WATCH,
-	TIMER_LOOKER, TIMER_LEFTOVERS, NTIMERS
+	TIMER_LOOKER, TIMER_LEFTOVERS, TIMER_LAST, NTIMERS
 };
 struct loop_watch;
 /* Creates the loop. Returns 0, or -1 with *e set (71). */
@@ -246,6 +248,13 @@ int	 path_open_dir(int root, const char *path);
  */
 int	 path_open_above(const char *path, const char **name);
 /*
+ * Opens the directory at path or, if path is another kind of file, the one
+ * that contains it; *name is its name there then, else "". A symbolic link on
+ * the way is followed only if root or we own it, whoever we are. Returns as
+ * path_open_dir().
+ */
+int	 path_open_own(const char *path, char *name, size_t size);
+/*
  * Opens an existing file with flags of open(2). If we are root, links are
  * treated as by path_open_dir(), the last component included, and a file with
  * more than one hard link is refused (EMLINK) in a directory that users other
@@ -304,6 +313,8 @@ int	 path_detach(int dir, bool *detached);
 int	 pidlock_open(int dir, const char *name, bool locked);
 /* Is it a regular file with one hard link that is empty or holds a pid? */
 bool	 pidlock_is_pid(int fd);
+/* Can nobody but root and us write to that file? */
+bool	 pidlock_is_ours(const struct stat *st);
 /* Writes our pid and sets the mode. Returns 0, or -1 with errno set. */
 int	 pidlock_fill(int fd, mode_t mode);
 /* Writes to who, and returns, who has the lock: "pid 12", "another process". */
@@ -317,6 +328,11 @@ const char *environ_get(char *const *envp, const char *name);
 char	**environ_own(void);
 /* Overwrites our environment with zeros and keeps only the time zone. */
 void	 environ_scrub(void);
+/*
+ * Returns the path of our time zone if that is a file, but no regular one,
+ * which could keep its reader waiting; else NULL.
+ */
+const char *environ_odd_time_zone(void);
 /* Reads the time zone now, so that localtime(3) knows it in the jail. */
 void	 environ_keep_time_zone(void);
 

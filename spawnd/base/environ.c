@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* The environment that spawnd itself was started with. */
+#include <sys/stat.h>
+
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,6 +17,28 @@ char **
 environ_own(void)
 {
 	return environ;
+}
+
+const char *
+environ_odd_time_zone(void)
+{
+	static char path[PATH_MAX];
+	const char *zone = environ_get(environ, "TZ");
+	const char *dir = environ_get(environ, "TZDIR");
+	struct stat st;
+
+	if (zone == NULL)
+		return NULL;
+	zone += zone[0] == ':';
+	if (zone[0] == '\0')
+		return NULL;
+	if (zone[0] == '/')
+		dir = "";
+	else if (dir == NULL)
+		dir = "/usr/share/zoneinfo";
+	snprintf(path, sizeof(path), "%s/%s", dir, zone +
+	    (zone[0] == '/'));
+	return stat(path, &st) == 0 && !S_ISREG(st.st_mode) ? path : NULL;
 }
 
 void

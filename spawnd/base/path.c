@@ -26,6 +26,7 @@ struct walk {
 	int		 dirs[DEPTH_MAX];
 	int		 depth;			/* index of the last one */
 	int		 links;			/* that were followed */
+	bool		 own;			/* root's and ours alone */
 	char		 rest[PATH_MAX];	/* components still to come */
 	struct exposure	*exposure;		/* NULL: not asked for */
 	size_t		 len;			/* of exposure->path */
@@ -106,9 +107,21 @@ next_name(struct walk *w, char name[PATH_MAX])
 }
 
 /*
+ * Without root's rights the owner of a link does not matter where only the
+ * right to open something is at stake.
+ */
+static bool
+may_follow(const struct walk *w, const struct stat *st)
+{
+	if (geteuid() != 0 && !w->own)
+		return true;
+	return (st->st_uid == 0 || st->st_uid == geteuid()) &&
+	    st->st_nlink == 1;
+}
+
+/*
  * fd is a link: puts its target before the rest of the way. An open link
- * cannot be replaced. Without root's rights its owner does not matter, but the
- * walk must still stay below another root directory.
+ * cannot be replaced. The walk stays below another root directory.
  */
 static int
 walk_link(struct walk *w, int fd, const struct stat *st)
@@ -117,7 +130,7 @@ walk_link(struct walk *w, int fd, const struct stat *st)
 	ssize_t n;
 	int len;
 
-	if (geteuid() == 0 && (st->st_uid != 0 || st->st_nlink != 1)) {
+	if (!may_follow(w, st)) {
 		errno = EXDEV;
 		return -1;
 	}
@@ -316,6 +329,29 @@ walk_above(struct walk *w, char name[PATH_MAX], struct stat *st)
 	}
 	errno = EISDIR;
 	return -1;
+}
+
+int
+path_open_own(const char *path, char *name, size_t size)
+{
+	struct walk w = { .own = true };
+	char last[PATH_MAX];
+	struct stat st;
+	int fd = -1;
+
+	name[0] = '\0';
+	if (walk_start(&w, -1, path) == 0) {
+		if (walk_above(&w, last, &st) == -1)
+			fd = errno == EISDIR ? w.dirs[w.depth--] : -1;
+		else if (S_ISDIR(st.st_mode))
+			fd = open_last(&w, last, dir_flags);
+		else if (strlcpy(name, last, size) < size)
+			fd = w.dirs[w.depth--];
+		else
+			errno = ENAMETOOLONG;
+	}
+	walk_end(&w);
+	return fd;
 }
 
 /* Could another user have made this name with link(2)? */

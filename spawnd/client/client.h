@@ -31,6 +31,7 @@ struct reply {
 /* A connection to a daemon. */
 struct conn {
 	int		 fd;		/* -1: none */
+	int		 at;		/* the socket's directory, with fd */
 	char		*dir;		/* the path that it was opened by */
 	bool		 greeted;	/* "spawnd VERSION" has come */
 	long long	 until;		/* ms of the monotonic clock */
@@ -63,10 +64,10 @@ int	 pools_find(const char *which, struct pools *p, struct err *e);
 void	 pools_free(struct pools *p);
 /*
  * The path of a pool's log, which a start by the same user has recorded in the
- * pool's directory. Returns malloc'd memory, or NULL with *e set (78) where
- * there is no record that can be trusted.
+ * pool's directory, open as `at`; dir is its path. Returns malloc'd memory, or
+ * NULL with *e set (78) where there is no record that can be trusted.
  */
-char	*pools_log(const char *dir, struct err *e);
+char	*pools_log(int at, const char *dir, struct err *e);
 /*
  * Opens or creates a log as the daemon would. Returns a descriptor, which the
  * caller closes, or -1 with *e set (73, 77).

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,9 +33,9 @@ conn_clock(void)
 	return (long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* Connects to a name in the working directory. Returns a descriptor or -1. */
+/* Connects to a path, which has to be short. Returns a descriptor or -1. */
 static int
-connect_here(const char *name)
+connect_to(const char *path)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	long long until = conn_clock() + CONN_TIMEOUT;
@@ -43,7 +44,7 @@ connect_here(const char *name)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return -1;
-	strlcpy(un.sun_path, name, sizeof(un.sun_path));
+	strlcpy(un.sun_path, path, sizeof(un.sun_path));
 	while (connect(fd, (struct sockaddr *)&un, sizeof(un)) == -1) {
 		if (errno == EAGAIN && conn_clock() < until) {
 			poll(NULL, 0, RETRY);
@@ -58,45 +59,19 @@ connect_here(const char *name)
 }
 
 /*
- * Is the peer's user the owner of the working directory? Another owner could
- * have put a link there that makes us command another user's pool.
- */
-static bool
-is_owners(int fd)
-{
-	struct stat st;
-	uid_t uid;
-	gid_t gid;
-
-	return stat(".", &st) == 0 && getpeereid(fd, &uid, &gid) == 0 &&
-	    (st.st_uid == 0 || st.st_uid == geteuid() || st.st_uid == uid);
-}
-
-/*
- * Connects from within the directory, since sun_path has no room for a long
- * path. dir may be a socket itself.
+ * Without /proc the name is used, from within the directory: sun_path has no
+ * room for a long path.
  */
 static int
-connect_in(const char *dir, bool read)
+connect_here(int dir, const char *name)
 {
-	static const char *const names[] = { "control", "status" };
 	int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int fd = -1, i, saved;
+	int fd = -1, saved;
 
 	if (here == -1)
 		return -1;
-	if (chdir(dir) == -1) {
-		if (errno == ENOTDIR)
-			fd = connect_here(dir);
-	} else {
-		for (i = 0; fd == -1 && i < (read ? 2 : 1); i++)
-			fd = connect_here(names[i]);
-		if (fd != -1 && !is_owners(fd)) {
-			close(fd);
-			fd = -1;
-			errno = EPERM;
-		}
-	}
+	if (fchdir(dir) == 0)
+		fd = connect_to(name);
 	saved = errno;
 	if (fchdir(here) == -1 && fd != -1) {
 		saved = errno;
@@ -108,11 +83,99 @@ connect_in(const char *dir, bool read)
 	return fd;
 }
 
+/* Is it a socket, and nothing that leads to another's? Sets errno if not. */
+static bool
+is_socket(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1)
+		return false;
+	if (S_ISLNK(st.st_mode) || st.st_nlink != 1)
+		errno = S_ISLNK(st.st_mode) ? ELOOP : EMLINK;
+	else if (!S_ISSOCK(st.st_mode))
+		errno = ECONNREFUSED;
+	else
+		return true;
+	return false;
+}
+
+/* Connects to that very file, whatever takes its name meanwhile. */
+static int
+connect_at(int dir, const char *name)
+{
+	char path[32];
+	int file = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int fd = -1, saved;
+
+	if (file == -1)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	if (is_socket(file))
+		fd = access(path, F_OK) == 0 ? connect_to(path) :
+		    connect_here(dir, name);
+	saved = errno;
+	close(file);
+	errno = saved;
+	return fd;
+}
+
+/*
+ * Is the peer's user the owner of the directory? Another owner could have put
+ * something there that makes us command another user's pool.
+ */
+static bool
+is_owners(int dir, int fd)
+{
+	struct stat st;
+	uid_t uid;
+	gid_t gid;
+
+	return fstat(dir, &st) == 0 && getpeereid(fd, &uid, &gid) == 0 &&
+	    (st.st_uid == 0 || st.st_uid == geteuid() || st.st_uid == uid);
+}
+
+/* path may be a socket itself. Opens its directory for *dir, too. */
+static int
+connect_in(const char *path, bool read, int *dir)
+{
+	static const char *const names[] = { "control", "status" };
+	char name[NAME_MAX + 1];
+	int fd = -1, i, saved;
+
+	if ((*dir = path_open_own(path, name, sizeof(name))) == -1)
+		return -1;
+	if (name[0] != '\0')
+		fd = connect_at(*dir, name);
+	for (i = 0; name[0] == '\0' && fd == -1 && i < (read ? 2 : 1); i++)
+		fd = connect_at(*dir, names[i]);
+	if (fd != -1 && is_owners(*dir, fd))
+		return fd;
+	saved = fd != -1 ? EPERM : errno;
+	if (fd != -1)
+		close(fd);
+	close(*dir);
+	errno = saved;
+	return -1;
+}
+
+/* Why that failed, in words. */
+static const char *
+find_reason(int error)
+{
+	if (error == EXDEV)
+		return "a symbolic link on the way is not owned by root or "
+		    "you";
+	return path_append_reason(error);
+}
+
 void
 conn_close(struct conn *t)
 {
-	if (t->fd != -1)
+	if (t->fd != -1) {
 		close(t->fd);
+		close(t->at);
+	}
 	t->fd = -1;
 	free(t->dir);
 	t->dir = NULL;
@@ -126,7 +189,7 @@ conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 	t->input = (struct proto_input){ .buf = t->buf,
 	    .size = sizeof(t->buf) };
 	t->dir = NULL;
-	if ((t->fd = connect_in(dir, read)) != -1) {
+	if ((t->fd = connect_in(dir, read, &t->at)) != -1) {
 		if ((t->dir = strdup(dir)) != NULL)
 			return 0;
 		conn_close(t);
@@ -136,6 +199,9 @@ conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 		return err_set(e, EX_UNAVAILABLE, "%s: no pool is running "
 		    "there",
 		    dir);
+	if (errno == EXDEV || errno == ELOOP || errno == EMLINK)
+		return err_set(e, EX_NOPERM, "%s: cannot connect: %s", dir,
+		    find_reason(errno));
 	return err_set(e, err_status(errno, EX_UNAVAILABLE), "%s: cannot "
 	    "connect: %s%s", dir, strerror(errno), errno == EACCES ?
 	    " (run it as the user who runs the pool, or as root)" : "");

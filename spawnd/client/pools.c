@@ -15,6 +15,14 @@
 #include "base/base.h"
 #include "client/client.h"
 
+/* Can only root and we change it? */
+static bool
+is_unshared(const struct stat *st)
+{
+	return (st->st_uid == 0 || st->st_uid == geteuid()) &&
+	    (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
 /* Is it a directory that only root and we can change? */
 static bool
 is_trusted(const char *path)
@@ -22,8 +30,7 @@ is_trusted(const char *path)
 	struct stat st;
 
 	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
-	    (st.st_uid == 0 || st.st_uid == geteuid()) &&
-	    (st.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+	    is_unshared(&st);
 }
 
 /* A pool's directory belongs to any user, who answers for it. */
@@ -183,19 +190,19 @@ no_path(const char *dir, const char *why, struct err *e)
 }
 
 char *
-pools_log(const char *dir, struct err *e)
+pools_log(int at, const char *dir, struct err *e)
 {
-	char path[PATH_MAX], buf[PATH_MAX];
+	char buf[PATH_MAX];
 	struct stat st;
 	ssize_t n;
 	int fd;
 
-	if (!is_trusted(dir)) {
+	if (fstat(at, &st) == -1 || !is_unshared(&st)) {
 		no_path(dir, "others may write there", e);
 		return NULL;
 	}
-	snprintf(path, sizeof(path), "%s/log", dir);
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	fd = openat(at, "log", O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
+	    O_NONBLOCK);
 	if (fd == -1) {
 		no_path(dir, "the path of its log is not recorded there", e);
 		return NULL;

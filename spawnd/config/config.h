@@ -287,6 +287,15 @@ void	 plan_make(struct plan *p, const struct conf *c, int inherited,
 /* Are there descriptors enough to watch every worker's end? */
 bool	 plan_watches(const struct plan *p);
 
+/* env.c */
+/*
+ * Returns those variables of the plan's workers that may be shown, malloc'd
+ * and with a NULL behind them: what a file, or our environment by a word of
+ * the command line, adds may be a secret. Returns NULL without memory.
+ */
+char	**env_shown(const struct plan *p);
+void	 env_free(char **envp);
+
 /* plan_control.c */
 /* The names of all files that may be in a pool's control directory. */
 #define PLAN_CONTROL_FILES	4

@@ -308,7 +308,6 @@ env_build(const struct conf *c, const struct ident *id, char *const *from,
     struct err *e)
 {
 	struct vars vars = { NULL, 0 };
-	size_t i;
 
 	if (build_vars(&vars, c, id, from, e) == 0) {
 		if (vars.v == NULL &&
@@ -316,8 +315,39 @@ env_build(const struct conf *c, const struct ident *id, char *const *from,
 			err_set(e, EX_OSERR, "environment: out of memory");
 		return vars.v;
 	}
-	for (i = 0; i < vars.n; i++)
-		free(vars.v[i]);
-	free(vars.v);
+	env_free(vars.v);
 	return NULL;
+}
+
+char **
+env_shown(const struct plan *p)
+{
+	struct vars vars = { NULL, 0 };
+	struct conf c = *p->conf;
+	struct err e;
+	size_t i;
+	int r;
+
+	c.nenv = 0;
+	if (c.env_base == ENV_WHOLE || c.env_base == ENV_EXACT)
+		c.env_base = ENV_ALLOWED;
+	r = build_vars(&vars, &c, &p->ident, environ_own(), &e);
+	for (i = 0; i < p->conf->nenv && r == 0; i++) {
+		if (p->conf->env[i].kind == ENV_SET)
+			r = put_rule(&vars, &p->conf->env[i], NULL, &e);
+	}
+	if (r == 0)
+		return vars.v;
+	env_free(vars.v);
+	return NULL;
+}
+
+void
+env_free(char **envp)
+{
+	size_t i;
+
+	for (i = 0; envp != NULL && envp[i] != NULL; i++)
+		free(envp[i]);
+	free(envp);
 }

@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 
 #include <stdlib.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 
@@ -94,6 +96,24 @@ check_socket_dir(const struct plan *p, struct findings *f)
 	free(where);
 }
 
+static void
+check_pidfile_dir(const struct plan *p, struct findings *f)
+{
+	char dir[PATH_MAX];
+	struct exposure x;
+
+	if (p->pidfile == NULL)
+		return;
+	snprintf(dir, sizeof(dir), "%.*s/", (int)(strrchr(p->pidfile, '/') -
+	    p->pidfile), p->pidfile);
+	if (!find_exposure(p, -1, dir, &x))
+		return;
+	findings_add(f, FINDING_WARNING, EX_CONFIG, "%s: %s: %s may write %s: "
+	    "whoever breaks into a worker could have root signal any process "
+	    "(make root the owner)", OPT(p->conf, pidfile), p->pidfile,
+	    p->stays_root ? "users other than root" : p->ident.user, x.path);
+}
+
 void
 exposure_check_start(const struct plan *p, struct findings *f)
 {
@@ -114,6 +134,7 @@ exposure_check_files(const struct plan *p, struct findings *f)
 		return;
 	if (!p->stays_root)	/* else the plan has said so */
 		check_program(p, f);
+	check_pidfile_dir(p, f);
 	for (i = 0; i < p->conf->nenv; i++) {
 		if (p->conf->env[i].kind == ENV_FILE)
 			check_exposure(p, "--env-file", -1,

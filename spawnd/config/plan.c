@@ -341,6 +341,11 @@ plan_ident(struct plan *p, struct err *e)
 static int
 plan_env(struct plan *p, struct err *e)
 {
+	const char *zone = environ_odd_time_zone();
+
+	if (zone != NULL)
+		return err_set(e, EX_CONFIG, "TZ: %s: not a regular file",
+		    zone);
 	p->envp = env_build(p->conf, &p->ident, environ_own(), e);
 	return p->envp == NULL ? -1 : 0;
 }

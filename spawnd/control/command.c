@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "base/units.h"
@@ -13,6 +14,7 @@
 #include "run/run.h"
 
 #define PROGRESS	(USEC / 10)	/* between two lines of it */
+#define REFUSALS	(60 * USEC)	/* between two that are logged */
 
 struct command {
 	const char	*name;
@@ -26,6 +28,25 @@ static void
 cmd_fail(struct client *c, int status, const char *why)
 {
 	proto_error(&c->answer, status, why);
+}
+
+/* A client that may only read. */
+static void
+refuse_change(struct client *c, const struct command *cmd)
+{
+	static uint64_t again;
+
+	if (c->why_reads == NULL) {
+		cmd_fail(c, EX_NOPERM, "this socket is for reading (the other "
+		    "is called control)");
+		return;
+	}
+	cmd_fail(c, EX_NOPERM, c->why_reads);
+	if (loop_now() < again)
+		return;
+	again = loop_now() + REFUSALS;
+	log_warn("control: %s: refused to pid %d: %s", cmd->name, (int)c->pid,
+	    c->why_reads);
 }
 
 /* Who asked for a change. */
@@ -152,6 +173,14 @@ cmd_log_reopen(struct client *c, const char *word)
 
 	(void)word;
 	c->passed = -1;
+	if (fd != -1 && c->uid != 0 && !log_has_name_of(fd)) {
+		close(fd);
+		cmd_fail(c, EX_NOPERM, "only root may pass another file than "
+		    "that of --log");
+		return;
+	}
+	if (fd != -1)
+		log_asker(c, "log-reopen of a file that is passed");
 	if (log_reopen(fd, &e) == -1)
 		cmd_fail(c, e.status, e.text);
 	else
@@ -215,8 +244,7 @@ command_run(struct client *c, char *line)
 	if (cmd == NULL)
 		cmd_fail(c, EX_USAGE, "no such command (help lists them)");
 	else if (cmd->right < c->right)
-		cmd_fail(c, EX_NOPERM, "this socket is for reading (the other "
-		    "is called control)");
+		refuse_change(c, cmd);
 	else if (n - 1 < cmd->min || n - 1 > cmd->max)
 		cmd_fail(c, EX_USAGE, "wrong number of words (help lists "
 		    "them)");

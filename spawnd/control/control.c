@@ -269,18 +269,45 @@ on_output(void *arg)
 	set_timer();
 }
 
+/*
+ * Workers have the user of whoever started the pool, unless that is root. They
+ * may read, but not change what they belong to. Returns why; or NULL.
+ */
+static const char *
+find_limit(int fd, uid_t uid, enum right right)
+{
+	if (right != CONTROLS || uid == 0)
+		return NULL;
+	switch (observe_peer_kin(fd, orphans_were_before)) {
+	case KIN_NONE:
+	case KIN_EXCEPTED:
+		return NULL;
+	case KIN_OURS:
+		return "a process of the pool may only read";
+	case KIN_UNKNOWN:
+		break;
+	}
+	return "whether this process is of the pool cannot be seen: it may "
+	    "only read";
+}
+
 /* Takes a connection in. Returns false if it is not wanted. */
 static bool
 admit(int fd, enum right right)
 {
+	const char *why;
 	struct client *c;
 	uid_t uid;
 	gid_t gid;
 
 	if (getpeereid(fd, &uid, &gid) == -1 ||
-	    (right == CONTROLS && uid != 0 && uid != owner) ||
-	    (c = clients_add(fd, uid, right)) == NULL)
+	    (right == CONTROLS && uid != 0 && uid != owner))
 		return false;
+	why = find_limit(fd, uid, right);
+	c = clients_add(fd, uid, why != NULL ? READS_ONLY : right);
+	if (c == NULL)
+		return false;
+	c->why_reads = why;
 	c->in = loop_watch(fd, on_input, c);
 	c->out = loop_watch_write(fd, on_output, c);
 	if (c->in == NULL || c->out == NULL)
@@ -387,7 +414,12 @@ control_close(void)
 
 	while ((c = TAILQ_FIRST(clients_list())) != NULL) {
 		if (c->wait == WAIT_STOP) {
-			proto_done(&c->answer);
+			if (lifecycle_left() > 0)
+				proto_error(&c->answer, EX_UNAVAILABLE, "stop: "
+				    "processes are left that could not be "
+				    "ended (the log says how many)");
+			else
+				proto_done(&c->answer);
 			send(c->fd, c->answer.buf + c->sent,
 			    c->answer.len - c->sent, MSG_NOSIGNAL |
 			    MSG_DONTWAIT);

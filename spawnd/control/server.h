@@ -33,6 +33,7 @@ struct client {
 	uid_t		 uid;
 	pid_t		 pid;
 	enum right	 right;
+	const char	*why_reads;	/* on the other socket; or NULL */
 	struct loop_watch *in, *out;
 	char		 line[PROTO_COMMAND];
 	struct proto_input input;

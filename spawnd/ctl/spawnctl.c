@@ -116,7 +116,39 @@ show_progress(const struct proto_record *r)
 	}
 }
 
-/* Sends a command and waits for its outcome, however long that takes. */
+static const char *waits_at;	/* the pool whose outcome is awaited */
+
+/*
+ * An outcome may take a day, but a worker of the pool may have stopped its
+ * supervisor: while nothing comes that is asked every few seconds, whether it
+ * answers at all.
+ */
+static bool
+is_deaf(void)
+{
+	static long long asked;
+	struct reply a = { NULL, 0 };
+	struct conn t;
+	struct err e;
+	bool deaf = false;
+
+	if (asked == 0)
+		asked = conn_clock();
+	if (conn_clock() - asked < CONN_TIMEOUT ||
+	    conn_open(&t, waits_at, false, &e) == -1)
+		return false;
+	deaf = conn_ask(&t, "ping", &a, &e) == -1 && !t.greeted &&
+	    e.status == EX_TEMPFAIL;
+	conn_close(&t);
+	reply_free(&a);
+	asked = conn_clock();
+	return deaf;
+}
+
+/*
+ * Sends a command and waits for its outcome, however long that takes, for as
+ * long as the pool lives.
+ */
 static int
 await_outcome(struct conn *t, const char *command, struct err *e)
 {
@@ -126,6 +158,8 @@ await_outcome(struct conn *t, const char *command, struct err *e)
 
 	if (conn_send(t, command, -1, e) == -1)
 		return -1;
+	waits_at = t->dir;
+	t->gives_up = is_deaf;
 	while ((more = conn_next(t, true, &r, e)) == 1) {
 		show_progress(&r);
 		shown = true;
@@ -186,7 +220,7 @@ ctl_log_reopen(struct conn *t, struct err *e)
 	/* The daemon is not asked for the path: it could name any file. */
 	if (r == 0 || (e->status != EX_CANTCREAT && e->status != EX_NOPERM))
 		return r;
-	if ((path = pools_log(t->dir, e)) == NULL)
+	if ((path = pools_log(t->at, t->dir, e)) == NULL)
 		return -1;
 	r = pass_log(t, path, e);
 	free(path);

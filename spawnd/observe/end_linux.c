@@ -23,7 +23,7 @@
 #include "observe/linux.h"
 #include "observe/observe.h"
 
-#define DEPTH_MAX	64	/* from a process up to us */
+#define AWAIT_STEP	10	/* ms between two looks at a child */
 
 static int ends = -1;		/* an epoll, of the pidfds */
 
@@ -225,37 +225,6 @@ end_look(pid_t pid, struct end *e)
 	e->status = read_status(pid);
 }
 
-/* The way from a process up to a child of ours. Returns its length, or 0. */
-static int
-find_way(pid_t pid, pid_t way[DEPTH_MAX])
-{
-	int n = 0;
-
-	memset(way, 0, DEPTH_MAX * sizeof(*way));
-	while (pid > 1 && n < DEPTH_MAX) {
-		way[n++] = pid;
-		pid = task_field(pid, pid, "PPid");
-		if (pid == getpid())
-			return n;
-	}
-	return 0;
-}
-
-/*
- * The way is found twice: if a process on it had ended and another had taken
- * its number, the process below it would have another parent the second time.
- */
-static bool
-descends(pid_t pid, bool (*excepted)(pid_t))
-{
-	pid_t way[DEPTH_MAX], again[DEPTH_MAX];
-	int n = find_way(pid, way);
-
-	return n > 0 && !excepted(way[n - 1]) &&
-	    find_way(pid, again) == n && memcmp(way, again,
-	    sizeof(way)) == 0;
-}
-
 static bool
 still_traces(pid_t tracer, pid_t pid)
 {
@@ -275,7 +244,7 @@ end_kill_tracer(pid_t tracer, pid_t pid, bool (*excepted)(pid_t))
 	enum end_tracer is = TRACER_FOREIGN;
 	int fd = open_pidfd(tracer);
 
-	if (still_traces(tracer, pid) && descends(tracer, excepted))
+	if (still_traces(tracer, pid) && kin_of(tracer, excepted) == KIN_OURS)
 		is = fd != -1 && syscall(SYS_pidfd_send_signal, fd, SIGKILL,
 		    NULL, 0) == 0 ? TRACER_KILLED : TRACER_STAYS;
 	if (fd != -1)
@@ -309,8 +278,13 @@ end_await(pid_t child, int *status, int ms)
 			continue;
 		close(p.fd);
 	}
-	while ((pid = waitpid(child, status, p.fd == -1 ? 0 :
-	    WNOHANG)) == -1 && errno == EINTR)
-		continue;
-	return pid == child;
+	/* Without a pidfd it is asked again and again. */
+	for (;; ms -= AWAIT_STEP) {
+		while ((pid = waitpid(child, status, p.fd == -1 && ms < 0 ?
+		    0 : WNOHANG)) == -1 && errno == EINTR)
+			continue;
+		if (pid != 0 || p.fd != -1 || ms <= 0)
+			return pid == child;
+		poll(NULL, 0, AWAIT_STEP);
+	}
 }

@@ -3,9 +3,12 @@
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <poll.h>
 
 #include "base/units.h"
 #include "observe/observe.h"
+
+#define AWAIT_STEP	10	/* ms between two looks at a child */
 
 int
 end_init(void)
@@ -76,9 +79,13 @@ end_await(pid_t child, int *status, int ms)
 {
 	pid_t pid;
 
-	(void)ms;
 	*status = STATUS_UNKNOWN;
-	while ((pid = waitpid(child, status, 0)) == -1 && errno == EINTR)
-		continue;
-	return pid == child;
+	for (;; ms -= AWAIT_STEP) {
+		while ((pid = waitpid(child, status, ms < 0 ? 0 : WNOHANG)) ==
+		    -1 && errno == EINTR)
+			continue;
+		if (pid != 0 || ms <= 0)
+			return pid == child;
+		poll(NULL, 0, AWAIT_STEP);
+	}
 }

@@ -2,15 +2,26 @@
 /* Which process holds a unix socket, on Linux: for a start that finds one. */
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base.h"
+#include "base/units.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
+
+#define LEFT_MAX	64		/* processes that are ended */
+#define LEFT_TERM	(2 * USEC)	/* they have after SIGTERM */
+#define LEFT_KILL	(2 * USEC)	/* and the kernel after SIGKILL */
+#define LEFT_PAUSE	20		/* ms between two looks */
 
 /* Does the process hold that socket? */
 static bool
@@ -72,6 +83,19 @@ observe_peer(int fd)
 	return peer.pid;
 }
 
+/* Has it ended for certain? What /proc hides may live. */
+static bool
+has_died(pid_t pid)
+{
+	char path[32], buf[512];
+
+	if (kill(pid, 0) == -1)
+		return errno == ESRCH;
+	snprintf(path, sizeof(path), "%d/stat", (int)pid);
+	return proc_read(path, buf, sizeof(buf)) > 0 &&
+	    parse_state(buf) == 'Z';
+}
+
 pid_t
 observe_holder(const struct stat *file, pid_t maker, bool *left)
 {
@@ -84,8 +108,87 @@ observe_holder(const struct stat *file, pid_t maker, bool *left)
 		return -1;
 	pid = find_holder(inode, maker);
 	/* A worker's output goes to its supervisor, by pipes. */
-	*left = pid > 0 && maker > 0 && pid != maker &&
+	*left = pid > 0 && maker > 0 && has_died(maker) &&
 	    is_pipe(pid, STDOUT_FILENO) &&
 	    is_pipe(pid, STDERR_FILENO);
 	return pid;
+}
+
+/*
+ * Is it certain that the process is left of a spawnd whose supervisor was
+ * `maker`, with workers of that user? A session's number stays taken as long
+ * as the session has a member, so its leader is gone if none has it.
+ */
+static bool
+is_left(pid_t pid, pid_t maker, uid_t uid)
+{
+	char path[32], buf[4096];
+
+	snprintf(path, sizeof(path), "%d/status", (int)pid);
+	return maker > 1 && has_died(maker) && getsid(pid) == maker &&
+	    is_pipe(pid, STDOUT_FILENO) &&
+	    is_pipe(pid, STDERR_FILENO) &&
+	    proc_read(path, buf, sizeof(buf)) > 0 && parse_is_user(buf, uid);
+}
+
+/* All that hold the socket. Returns how many; -1: not each of them is left. */
+static int
+find_left(uint64_t inode, pid_t maker, uid_t uid, pid_t list[LEFT_MAX])
+{
+	struct dirent *de;
+	int n = 0;
+	pid_t pid;
+	DIR *d;
+
+	if ((d = proc_opendir(".")) == NULL)
+		return -1;
+	while (n != -1 && (de = readdir(d)) != NULL) {
+		pid = (pid_t)atoi(de->d_name);
+		if (pid <= 0 || !holds_socket(pid, inode))
+			continue;
+		if (n < LEFT_MAX && is_left(pid, maker, uid))
+			list[n++] = pid;
+		else
+			n = -1;
+	}
+	closedir(d);
+	return n;
+}
+
+/* A pidfd that is open before the process is looked at is of that one. */
+static void
+signal_left(pid_t pid, pid_t maker, uid_t uid, int signo)
+{
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd == -1)
+		return;
+	if (is_left(pid, maker, uid))
+		syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0);
+	close(fd);
+}
+
+int
+observe_end_left(const struct stat *file, pid_t maker, uid_t uid)
+{
+	uint64_t inode = diag_bound(file), began = loop_now();
+	pid_t list[LEFT_MAX];
+	int i, n, most = 0, signo = SIGTERM;
+	bool detached;
+
+	if (inode == 0 || proc_open(&detached) == -1)
+		return -1;
+	while ((n = find_left(inode, maker, uid, list)) > 0) {
+		most = n > most ? n : most;
+		if (loop_now() - began > LEFT_TERM + LEFT_KILL)
+			return -1;
+		if (loop_now() - began > LEFT_TERM)
+			signo = SIGKILL;
+		/* Some programs have to be told only once. */
+		for (i = 0; i < n && signo != 0; i++)
+			signal_left(list[i], maker, uid, signo);
+		signo = 0;
+		poll(NULL, 0, LEFT_PAUSE);
+	}
+	return n == 0 && most > 0 ? most : -1;
 }

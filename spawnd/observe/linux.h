@@ -144,6 +144,12 @@ uint64_t proc_socket(pid_t tid, int fd);
 int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
 /* A cheap test before proc_view(): does the main thread wait in accept? */
 bool	 proc_accepts(pid_t pid, uint64_t inode);
+/* kin_linux.c */
+/*
+ * Does a process descend from a child of ours? KIN_EXCEPTED: from one that
+ * excepted() is true for.
+ */
+enum kin kin_of(pid_t pid, bool (*excepted)(pid_t));
 
 /* parse_linux.c: the texts of /proc */
 /* Does a call of that number accept a connection? */

@@ -196,11 +196,25 @@ int	 observe_queue(unsigned int *depth, unsigned int *limit);
 /* Returns the process at the other end of a connected unix socket, or -1. */
 pid_t	 observe_peer(int fd);
 /*
+ * Does that process descend from a child of ours that excepted() is false for,
+ * or belong to the session that we lead? Unknown where /proc does not show it,
+ * and where it has ended.
+ */
+enum kin { KIN_UNKNOWN, KIN_OURS, KIN_EXCEPTED, KIN_NONE };
+enum kin observe_peer_kin(int fd, bool (*excepted)(pid_t));
+/*
  * Returns a process that holds the unix socket that listens at that file: its
  * maker, if that still does, else any other; or -1. Sets *left if the process
  * looks like a worker whose supervisor is gone.
  */
 pid_t	 observe_holder(const struct stat *file, pid_t maker, bool *left);
+/*
+ * Ends the processes that hold such a socket, by SIGTERM and after two seconds
+ * SIGKILL, if it is certain of each that a spawnd has left it whose supervisor
+ * maker was, and whose workers had that user. Returns how many, or -1: some are
+ * there all the same.
+ */
+int	 observe_end_left(const struct stat *file, pid_t maker, uid_t uid);
 /*
  * Returns a descriptor that can be read once the listen socket has been shut
  * down, whereas new connections do not make it readable; or -1 on a system

@@ -191,12 +191,30 @@ observe_peer(int fd)
 	return -1;
 }
 
+enum kin
+observe_peer_kin(int fd, bool (*excepted)(pid_t))
+{
+	(void)fd;
+	(void)excepted;
+	/* Else its own user could not control the pool. */
+	return KIN_NONE;
+}
+
 pid_t
 observe_holder(const struct stat *file, pid_t maker, bool *left)
 {
 	(void)file;
 	(void)maker;
 	*left = false;
+	return -1;
+}
+
+int
+observe_end_left(const struct stat *file, pid_t maker, uid_t uid)
+{
+	(void)file;
+	(void)maker;
+	(void)uid;
 	return -1;
 }
 

@@ -13,8 +13,8 @@
 #include "preflight/inspect.h"
 
 static void
-check_own_file(const char *opt, const char *path, int dir, const char *name,
-    struct findings *f)
+check_own_file(const char *opt, const char *path, bool is_pidfile, int dir,
+    const char *name, struct findings *f)
 {
 	struct stat st;
 
@@ -34,13 +34,17 @@ check_own_file(const char *opt, const char *path, int dir, const char *name,
 	else if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: is not a "
 		    "regular file with a single hard link", opt, path);
+	else if (is_pidfile && !pidlock_is_ours(&st))
+		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: others "
+		    "may write it (remove it)", opt, path);
 	else if (faccessat(dir, name, W_OK, AT_EACCESS) == -1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: cannot be "
 		    "written: %s", opt, path, strerror(errno));
 }
 
 static void
-check_own_path(const char *opt, const char *path, struct findings *f)
+check_own_path(const char *opt, const char *path, bool is_pidfile,
+    struct findings *f)
 {
 	const char *name;
 	int dir;
@@ -50,7 +54,7 @@ check_own_path(const char *opt, const char *path, struct findings *f)
 		    "directory: %s", opt, path, path_reason(errno));
 		return;
 	}
-	check_own_file(opt, path, dir, name, f);
+	check_own_file(opt, path, is_pidfile, dir, name, f);
 	close(dir);
 }
 
@@ -58,7 +62,7 @@ void
 prefiles_check(const struct plan *p, struct findings *f)
 {
 	if (p->pidfile != NULL)
-		check_own_path(OPT(p->conf, pidfile), p->pidfile, f);
+		check_own_path(OPT(p->conf, pidfile), p->pidfile, true, f);
 	if (p->log != NULL)
-		check_own_path("--log", p->log, f);
+		check_own_path("--log", p->log, false, f);
 }

@@ -145,11 +145,43 @@ print_control(const struct plan *p)
 	print_value("status group", p->conf->status_group);
 }
 
+static bool
+is_among(const char *s, char *const *list)
+{
+	while (list != NULL && *list != NULL && strcmp(*list, s) != 0)
+		list++;
+	return list != NULL && *list != NULL;
+}
+
+/* What is printed may end in a ticket: of a possible secret only the name. */
+static void
+print_environment(const struct plan *p)
+{
+	char **shown;
+	size_t i;
+
+	if (p->envp == NULL)
+		return;
+	puts("environment:");
+	shown = env_shown(p);
+	for (i = 0; p->envp[i] != NULL; i++) {
+		putchar('\t');
+		if (is_among(p->envp[i], shown))
+			print_text(p->envp[i]);
+		else {
+			text_print(stdout, p->envp[i],
+			    strcspn(p->envp[i], "="));
+			fputs(" (its value is not shown)", stdout);
+		}
+		putchar('\n');
+	}
+	env_free(shown);
+}
+
 void
 preprint_plan(const struct plan *p)
 {
 	const struct conf *c = p->conf;
-	size_t i;
 
 	print_value("name", p->name);
 	print_application(p);
@@ -161,13 +193,7 @@ preprint_plan(const struct plan *p)
 	if (p->inherited == -1)
 		printf("backlog: %d\n", p->backlog);
 	print_pool(p);
-	if (p->envp != NULL)
-		puts("environment:");
-	for (i = 0; p->envp != NULL && p->envp[i] != NULL; i++) {
-		putchar('\t');
-		print_text(p->envp[i]);
-		putchar('\n');
-	}
+	print_environment(p);
 	print_limits(c);
 	print_stop(c);
 	print_log(p);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* The first steps of the process, and its way into the background. */
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +14,13 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/units.h"
 #include "config/config.h"
 #include "observe/observe.h"
 #include "privilege/privilege.h"
+
+#define START_SPARE	10	/* s above --start-timeout, --stop-timeout */
+#define CONT_SPARE	3	/* s, after SIGCONT, and after SIGKILL */
 
 /* What the supervisor sends to the first process. */
 struct outcome {
@@ -32,6 +38,7 @@ static volatile sig_atomic_t child;	/* of the first process */
 int
 daemonize_sanitize(int keep, struct err *e)
 {
+	struct stat st;
 	int fd;
 
 	do {
@@ -39,6 +46,8 @@ daemonize_sanitize(int keep, struct err *e)
 		if (fd == -1)
 			return err_set(e, EX_OSERR, "/dev/null: %s",
 			    strerror(errno));
+		if (fstat(fd, &st) == -1 || !S_ISCHR(st.st_mode))
+			return err_set(e, EX_OSERR, "/dev/null: not a device");
 	} while (fd <= STDERR_FILENO);
 	/* Sockets that were passed in begin at descriptor 3. */
 	close(fd);
@@ -82,38 +91,106 @@ print_lines(int status, const char *text)
 	fflush(f);
 }
 
-/* The first process: waits for the outcome and exits with it. */
+/* Is there something to be read by then, a time of loop_now()? */
+static bool
+is_told(int fd, uint64_t until)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	uint64_t now = loop_now();
+	int r = 0;
+
+	while (now < until) {
+		r = poll(&p, 1, (int)((until - now) / 1000 + 1));
+		if (r != -1 || errno != EINTR)
+			break;
+		now = loop_now();
+	}
+	return r == 1;
+}
+
+/*
+ * A worker has the user of the supervisor, and may have stopped it: it is
+ * continued once, and has some seconds more. Returns false if it says nothing.
+ */
+static bool
+await_word(int fd, pid_t pid, const struct conf *c)
+{
+	uint64_t until = loop_now() + ((uint64_t)c->start_timeout +
+	    START_SPARE) * USEC;
+
+	if (is_told(fd, until))
+		return true;
+	kill(pid, SIGCONT);
+	return is_told(fd, until + CONT_SPARE * USEC);
+}
+
+/* Reads the outcome, which is written in one piece. */
+static void
+read_outcome(int fd, struct outcome *o)
+{
+	size_t got = 0;
+	ssize_t n;
+
+	while (got < sizeof(*o)) {
+		n = read(fd, (char *)o + got, sizeof(*o) - got);
+		if (n == 0 || (n == -1 && errno != EINTR))
+			break;
+		got += n > 0 ? (size_t)n : 0;
+	}
+	o->text[sizeof(o->text) - 1] = '\0';
+	if (got == sizeof(*o))
+		return;
+	o->status = EX_OSERR;
+	strlcpy(o->text, "the supervisor ended during the start",
+	    sizeof(o->text));
+}
+
+/* When a failed start is reported, its processes have ended. */
+static void
+await_end(pid_t pid, const struct conf *c)
+{
+	int status;
+
+	if (end_await(pid, &status, (c->stop_timeout + START_SPARE) * 1000))
+		return;
+	kill(pid, SIGCONT);
+	if (end_await(pid, &status, CONT_SPARE * 1000))
+		return;
+	kill(pid, SIGKILL);
+	end_await(pid, &status, CONT_SPARE * 1000);
+}
+
+/*
+ * The first process: waits for the outcome and exits with it. It may be root's
+ * command, so nothing that a worker does to the supervisor holds it up.
+ */
 static void __attribute__((noreturn))
-await_start(int fd, pid_t pid)
+await_start(int fd, pid_t pid, const struct conf *c)
 {
 	static const int forwarded[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM,
 	    SIGUSR1, SIGUSR2 };
 	struct sigaction sa = { .sa_handler = forward_signal };
 	struct outcome o = { 0, "" };
-	size_t i, got = 0;
-	ssize_t n;
+	size_t i;
 	int status;
 
 	child = pid;
 	for (i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
 		sigaction(forwarded[i], &sa, NULL);
 	loop_unblock_signals();
-	while (got < sizeof(o)) {
-		n = read(fd, (char *)&o + got, sizeof(o) - got);
-		if (n == 0)
-			break;
-		if (n == -1 && errno != EINTR)
-			break;
-		got += n > 0 ? (size_t)n : 0;
+	if (await_word(fd, pid, c)) {
+		read_outcome(fd, &o);
+		if (o.status != 0)
+			await_end(pid, c);
+	} else {
+		kill(pid, SIGKILL);
+		o.status = compat_exitcode(c, EX_UNAVAILABLE);
+		snprintf(o.text, sizeof(o.text), "the supervisor said nothing "
+		    "for %d s, nor after SIGCONT, and %s (a worker may have "
+		    "stopped it)", c->start_timeout + START_SPARE,
+		    end_await(pid, &status, CONT_SPARE * 1000) ?
+		    "was killed" : "cannot be killed");
 	}
-	if (got < sizeof(o)) {
-		o.status = EX_OSERR;
-		strlcpy(o.text, "the supervisor ended during the start",
-		    sizeof(o.text));
-	}
-	/* When a failed start is reported, its processes have ended. */
-	if (o.status != 0)
-		end_await(pid, &status, -1);
 	print_lines(o.status, o.text);
 	_exit(o.status);
 }
@@ -149,7 +226,7 @@ daemonize_start(const struct plan *p, struct err *e)
 		return err_set(e, EX_OSERR, "fork: %s", strerror(errno));
 	if (pid != 0) {
 		close(fds[1]);
-		await_start(fds[0], pid);
+		await_start(fds[0], pid, p->conf);
 	}
 	close(fds[0]);
 	channel = fds[1];

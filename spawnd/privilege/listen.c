@@ -113,9 +113,11 @@ describe_holder(const struct stat *st, int fd, char *buf, size_t size)
 	pid_t maker = fd == -1 ? -1 : observe_peer(fd), pid;
 	bool left;
 
-	if ((pid = observe_holder(st, maker, &left)) > 0)
-		snprintf(buf, size, "in use by pid %d%s", (int)pid,
-		    left ? ", left by an earlier spawnd" : "");
+	if ((pid = observe_holder(st, maker, &left)) > 0 && left)
+		snprintf(buf, size, "in use by pid %d, left by an earlier "
+		    "spawnd (end it: kill -9 %d)", (int)pid, (int)pid);
+	else if (pid > 0)
+		snprintf(buf, size, "in use by pid %d", (int)pid);
 	else if (maker > 0 && kill(maker, 0) == -1 && errno == ESRCH)
 		snprintf(buf, size, "in use by processes that outlived pid "
 		    "%d", (int)maker);
@@ -123,13 +125,38 @@ describe_holder(const struct stat *st, int fd, char *buf, size_t size)
 		snprintf(buf, size, "in use by pid %d", (int)maker);
 }
 
+/*
+ * Workers are killed with their supervisor, but not their children, nor those
+ * that have changed their user meanwhile. What is left of a pool of ours keeps
+ * its socket for ever, and no service manager but systemd knows of it. fd is
+ * connected to it. Returns true if it has ended.
+ */
+static bool
+end_left(const struct plan *p, const struct stat *st, int fd)
+{
+	pid_t maker = observe_peer(fd);
+	uid_t uid;
+	gid_t gid;
+	int n;
+
+	/* Root's own processes are left to root. */
+	if (getpeereid(fd, &uid, &gid) == -1 || uid != geteuid() ||
+	    p->ident.uid == 0 ||
+	    (n = observe_end_left(st, maker, p->ident.uid)) == -1)
+		return false;
+	log_warn("socket: %s: %d processes that an earlier spawnd (pid %d) has "
+	    "left were ended", p->socket_name, n, (int)maker);
+	return true;
+}
+
 /* Returns 0 if no process listens on it, or -1 with *e set. */
 static int
-check_stale(const struct plan *p, const struct stat *st, struct err *e)
+check_stale(const struct plan *p, const struct stat *st, bool first,
+    struct err *e)
 {
 	struct sockaddr_un un;
 	socklen_t len = unix_address(p->socket_file, &un);
-	char holder[80] = "in use";
+	char holder[100] = "in use";
 	int fd, error = 0;
 
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -137,6 +164,10 @@ check_stale(const struct plan *p, const struct stat *st, struct err *e)
 		return err_set(e, EX_OSERR, "socket: %s", strerror(errno));
 	if (connect(fd, (struct sockaddr *)&un, len) == -1)
 		error = errno;
+	if (error == 0 && first && end_left(p, st, fd)) {
+		close(fd);
+		return check_stale(p, st, false, e);
+	}
 	if (error == 0 || error == EAGAIN)
 		describe_holder(st, error == 0 ? fd : -1, holder,
 		    sizeof(holder));
@@ -165,7 +196,7 @@ remove_stale(const struct plan *p, int dir, struct err *e)
 		return err_set(e, EX_CANTCREAT, "socket: %s: exists and is "
 		    "not a socket (remove it, or name another)",
 		    p->socket_name);
-	if (check_stale(p, &before, e) == -1)
+	if (check_stale(p, &before, true, e) == -1)
 		return -1;
 	if (fstatat(dir, p->socket_file, &after, AT_SYMLINK_NOFOLLOW) == -1)
 		again = errno != ENOENT;

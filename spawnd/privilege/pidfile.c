@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -12,6 +13,9 @@
 #include "base/base.h"
 #include "config/config.h"
 #include "privilege/privilege.h"
+
+#define LOCK_TRIES	20
+#define LOCK_PAUSE	10	/* ms between two of them */
 
 static int file = -1;
 static int dir = -1;
@@ -26,6 +30,10 @@ check_pidfile(const char *opt, const char *path, struct err *e)
 	    st.st_nlink != 1)
 		return err_set(e, EX_CANTCREAT, "%s: %s: is not a regular file "
 		    "with a single hard link", opt, path);
+	/* Whoever starts or stops us signals the number that is in it. */
+	if (!pidlock_is_ours(&st))
+		return err_set(e, EX_CANTCREAT, "%s: %s: others may write it "
+		    "(remove it)", opt, path);
 	if (!pidlock_is_pid(file))
 		return err_set(e, EX_CANTCREAT, "%s: %s: is not a pidfile: it "
 		    "contains something else", opt, path);
@@ -49,6 +57,7 @@ pidfile_lock(const struct plan *p, struct err *e)
 	const char *opt = OPT(p->conf, pidfile);
 	char who[HOLDER_SIZE];
 	bool detached, public = p->conf->pidfile_public;
+	int tries;
 
 	if (path == NULL)
 		return 0;
@@ -57,7 +66,10 @@ pidfile_lock(const struct plan *p, struct err *e)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "%s: %s: its directory: %s", opt, path,
 		    path_reason(errno));
-	file = pidlock_open(dir, name, !public);
+	/* A script that asks whether we run has it for a moment. */
+	for (tries = 0; (file = pidlock_open(dir, name, !public)) == -1 &&
+	    errno == EWOULDBLOCK && tries < LOCK_TRIES; tries++)
+		poll(NULL, 0, LOCK_PAUSE);
 	if (file == -1 && errno == EWOULDBLOCK)
 		return err_set(e, EX_CANTCREAT, "%s: %s: in use by %s", opt,
 		    path, pidlock_holder(dir, name, who));

@@ -18,8 +18,12 @@
 #include "privilege/privilege.h"
 #include "run/supervise.h"
 
+#define LAST_SPARE	5	/* s, for what a stop has not ended in time */
+
 static const struct plan *plan;
 static int exit_status;
+static uint64_t last = NEVER;	/* then the stop is over */
+static unsigned int left;	/* processes that it has not ended */
 static char last_exit[ERR_SIZE];	/* of a start that fails */
 static int last_status = EX_UNAVAILABLE;
 
@@ -34,6 +38,38 @@ first_worker(void)
 			return worker_pid(i);
 	}
 	return 0;
+}
+
+/*
+ * The end of a stop, be it time or not: what is there all the same forks
+ * faster than it was ended, or hangs in the kernel. One more try, and then we
+ * go.
+ */
+static void
+end_at_last(void)
+{
+	left = orphans_kill();
+	if (left > 0)
+		log_warn("stop: %u processes could not be ended in time (they "
+		    "are left behind)", left);
+	loop_end();
+}
+
+/* No stop takes longer than its own time-out and some seconds. */
+static void
+limit_stop(bool fast)
+{
+	uint64_t most = fast ? POOL_FAST_STOP :
+	    (uint64_t)plan->conf->stop_timeout * USEC;
+
+	last = min64(last, loop_now() + most + LAST_SPARE * USEC);
+	loop_timer(TIMER_LAST, last, end_at_last);
+}
+
+unsigned int
+lifecycle_left(void)
+{
+	return left;
 }
 
 /* Why the start failed, behind what the workers said of it. */
@@ -105,9 +141,10 @@ lifecycle_notice(const struct pool_notice *n)
 		return;
 	case NOTICE_FAILED:
 		report_failed_start(n);
+		limit_stop(true);
 		return;
 	case NOTICE_DONE:
-		loop_end();
+		end_at_last();
 		return;
 	case NOTICE_EXIT:
 		if (daemonize_starting() && note_exit(n, f))
@@ -173,6 +210,7 @@ lifecycle_stop(bool fast)
 	/* The manager's own deadline must not be shorter than ours. */
 	sdnotify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
 	    ((unsigned long long)plan->conf->stop_timeout + 10) * USEC);
+	limit_stop(fast);
 	orphans_find_all();
 	actor_event(&ev);
 }
@@ -187,6 +225,7 @@ lifecycle_restart(const char *why)
 	    "restarts spawnd)", why, exit_status);
 	if (daemonize_starting())
 		daemonize_outcome(exit_status, why);
+	limit_stop(true);
 	actor_event(&ev);
 }
 

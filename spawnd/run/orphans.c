@@ -4,15 +4,20 @@
  * that serve are stopped like a worker; the others are left alone until the
  * stop, and the children that we had before there were workers always.
  */
+#include <sys/wait.h>
+
 #include <errno.h>
 #include <signal.h>
 
 #include "base/base.h"
+#include "base/units.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
 #include "run/supervise.h"
 
 #define LOOK_SHARE	20	/* a look takes 1/20 of the time at most */
+#define KILL_TIME	(2 * USEC) /* at the end of a stop */
+#define KILL_LOOKS	100	/* that find nobody, one after another */
 
 static pid_t before[CHILDREN_MAX];	/* at our start */
 static int nbefore;
@@ -132,6 +137,55 @@ orphans_find(void)
 	cost = loop_now() - began;
 	look_pause = cost * LOOK_SHARE > ORPHANS_PAUSE ?
 	    cost * LOOK_SHARE : ORPHANS_PAUSE;
+}
+
+/* Sends KILL to a child that is to end, if it is one and still runs. */
+static bool
+kill_orphan(pid_t pid)
+{
+	return !orphans_were_before(pid) && find_orphan(pid, given_up,
+	    ngiven_up) == -1 && !end_reached(pid) && kill(pid, SIGKILL) == 0;
+}
+
+/* Sends KILL to all of them. Returns how many it found. */
+static unsigned int
+kill_orphans(void)
+{
+	static pid_t list[CHILDREN_MAX];
+	const struct pool *pool = actor_pool();
+	int i, n = observe_children(list, CHILDREN_MAX);
+	unsigned int found = 0;
+
+	if (n < 0)
+		return pool_slots(pool) - pool_count(pool, SLOT_EMPTY);
+	for (i = 0; i < n; i++)
+		found += kill_orphan(list[i]);
+	return found;
+}
+
+/*
+ * Children of children come to us one by one. Zombies would make the list long
+ * and each look at it slow, so the kernel keeps none from now on. It is sure
+ * that none is left when waitpid(2) knows of no child; one that forks and ends
+ * can be missing in the list.
+ */
+unsigned int
+orphans_kill(void)
+{
+	uint64_t until = loop_now() + KILL_TIME;
+	unsigned int found, looks = 0;
+	pid_t pid;
+
+	signal(SIGCHLD, SIG_IGN);
+	do {
+		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
+			continue;
+		if (pid == -1 && errno == ECHILD)
+			return 0;
+		found = kill_orphans();
+		looks = found > 0 ? 0 : looks + 1;
+	} while (looks < KILL_LOOKS && loop_now() < until);
+	return found;
 }
 
 void

@@ -75,6 +75,8 @@ int	 output_init(unsigned int n, unsigned int workers,
 /* orphans.c: processes that dead workers left behind */
 /* Notes the children that we have already, to leave them alone. */
 void	 orphans_init(void);
+/* Was it our child before there were workers? */
+bool	 orphans_were_before(pid_t pid);
 
 /* selfcheck.c: what other processes of our user have done to us */
 /* Notes our limits as they should be. */
@@ -183,6 +185,8 @@ void	 lifecycle_changed(void);
 void	 lifecycle_reload(void);
 /* Begins a stop: a graceful one, or with `fast` one that loses requests. */
 void	 lifecycle_stop(bool fast);
+/* How many processes a stop that is over could not end. */
+unsigned int lifecycle_left(void);
 
 /* report.c: notices in words */
 /*

@@ -114,6 +114,12 @@ void	 orphans_find_all(void);
 void	 orphans_expect(void);
 /* A child without a slot has been reaped: its pid may be used again. */
 void	 orphans_reaped(pid_t pid);
+/*
+ * The end of a stop: kills what is left of all that descends from workers, as
+ * fast as it can for two seconds at most. Returns how many are left. Nothing
+ * is reaped by reap_children() after that.
+ */
+unsigned int orphans_kill(void);
 /* Leaves a child alone from now on: its tracer keeps it from ending. */
 void	 orphans_give_up(pid_t pid);
 /* Was it our child before there were workers? */

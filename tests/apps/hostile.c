@@ -36,7 +36,14 @@
  *   uring          accepts by io_uring from now on
  *   sulk           accepts nobody any more
  *   forks=MS       a child forks children that end at once, for so long
+ *   hop=N          N children in a session of their own, each of which forks
+ *                  the next and ends, for a minute
  *   leave          exits 0
+ *   control=HOW:PATH:COMMAND
+ *                  sends a command, with "+" for a blank, to that socket;
+ *                  its result is the status of the answer; HOW: s: itself; c:
+ *                  a child does; o: an orphan, in a session of its own; g: on
+ *                  a connection that a child has made, which is gone by then
  *   wait=MS        sleeps in epoll_wait and in recv with a timeout by turns;
  *                  its result is how often one of them was interrupted
  *
@@ -55,6 +62,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <linux/io_uring.h>
@@ -425,6 +433,28 @@ fork_on(int ms)
 }
 
 static int
+hop(int n)
+{
+	time_t until = time(NULL) + 60;
+
+	for (; n > 0; n--) {
+		switch (fork()) {
+		case -1:
+			return errno;
+		case 0:
+			close(0);
+			setsid();
+			while (time(NULL) < until) {
+				if (fork() > 0)
+					_exit(0);
+			}
+			_exit(0);
+		}
+	}
+	return 0;
+}
+
+static int
 wait_in_turns(int ms)
 {
 	struct timeval patience = { .tv_usec = 20000 };
@@ -446,6 +476,81 @@ wait_in_turns(int ms)
 	close(pair[1]);
 	close(ep);
 	return n;
+}
+
+static int
+connect_to(int fd, const char *path)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+
+	strncpy(un.sun_path, path, sizeof(un.sun_path) - 1);
+	return connect(fd, (struct sockaddr *)&un, sizeof(un));
+}
+
+/* Sends a command. Returns the status of the answer. */
+static int
+command(int fd, const char *text)
+{
+	char line[256], answer[4096];
+	size_t len = 0, i;
+	ssize_t n;
+	char *s;
+
+	snprintf(line, sizeof(line), "%s\n", text);
+	for (i = 0; line[i] != '\0'; i++) {
+		if (line[i] == '+')
+			line[i] = ' ';
+	}
+	if (write(fd, line, strlen(line)) == -1)
+		return errno;
+	while (len < sizeof(answer) - 1 &&
+	    (n = read(fd, answer + len, sizeof(answer) - 1 - len)) > 0) {
+		len += (size_t)n;
+		answer[len] = '\0';
+		if ((s = strstr(answer, "error ")) != NULL)
+			return atoi(s + 6);
+		if (strstr(answer, "\nend\n") != NULL)
+			return 0;
+	}
+	return EPIPE;
+}
+
+static int
+control(const char *val)
+{
+	char copy[512], *how, *path, *text;
+	int ends[2], fd, r = EIO;
+
+	snprintf(copy, sizeof(copy), "%s", val);
+	how = strtok(copy, ":");
+	path = strtok(NULL, ":");
+	text = strtok(NULL, ":");
+	if (text == NULL || pipe(ends) == -1 ||
+	    (fd = socket(AF_UNIX, SOCK_STREAM, 0)) == -1)
+		return EINVAL;
+	if (how[0] == 's' || fork() == 0) {
+		if (how[0] == 'o') {
+			if (fork() != 0)
+				_exit(0);
+			setsid();
+			while (getppid() != supervisor)
+				usleep(1000);
+		}
+		r = connect_to(fd, path) == -1 ? errno : how[0] == 'g' ? 0 :
+		    command(fd, text);
+		if (write(ends[1], &r, sizeof(r)) == -1 || how[0] != 's')
+			_exit(0);
+	}
+	if (read(ends[0], &r, sizeof(r)) != sizeof(r))
+		r = EIO;
+	if (how[0] != 's')
+		wait(NULL);
+	if (how[0] == 'g' && r == 0)
+		r = command(fd, text);
+	close(ends[0]);
+	close(ends[1]);
+	close(fd);
+	return r;
 }
 
 static int
@@ -500,13 +605,13 @@ act(const char *cmd, const char *val)
 		return ring_open();
 	if (strcmp(cmd, "sulk") == 0)
 		idle(NULL);
-	if (strcmp(cmd, "forks") == 0)
-		return fork_on(n);
+	if (strcmp(cmd, "forks") == 0 || strcmp(cmd, "hop") == 0)
+		return cmd[0] == 'h' ? hop(n) : fork_on(n);
 	if (strcmp(cmd, "leave") == 0)
 		exit(0);
-	if (strcmp(cmd, "wait") == 0)
-		return wait_in_turns(n);
-	return EINVAL;
+	if (strcmp(cmd, "control") == 0)
+		return control(val);
+	return strcmp(cmd, "wait") == 0 ? wait_in_turns(n) : EINVAL;
 }
 
 /* What leaves the worker unable to answer comes after the answer. */

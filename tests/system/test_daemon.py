@@ -386,6 +386,50 @@ def test_end_of_the_supervisor_during_the_start_is_told(place, begin):
     h.wait_for(lambda: not any(map(h.alive, workers)), 5, "the workers' end")
 
 
+SPARE, CONT = 10, 3     # seconds, see daemonize.c
+
+
+def test_supervisor_that_a_worker_has_stopped_is_continued(place):
+    """It says itself that its start has failed then, and ends as always."""
+    give_away(place)
+    app = script(place, f"kill -STOP $PPID; exec {h.app('echo')}")
+    result = h.run_spawnd(*options(place, "-F", 1, "--start-timeout", 1),
+                          "--", app, deadline=1 + SPARE + CONT)
+    assert result.status == 69
+    assert result.stderr.endswith("no worker was ready within 1 s "
+                                  "(--start-timeout)\n")
+    nothing_left(place)
+
+
+def test_supervisor_that_is_stopped_again_and_again_is_given_up(place):
+    give_away(place)
+    app = script(place, "while kill -STOP $PPID; do sleep 0.02; done")
+    result = h.run_spawnd(*options(place, "-F", 1, "--start-timeout", 1,
+                                   "--stop-timeout", 1), "--", app,
+                          deadline=2 * (1 + SPARE + 2 * CONT))
+    assert result.status == 69, result
+    assert "said nothing" in result.stderr or \
+        "no worker was ready" in result.stderr
+    h.wait_for(lambda: not [s for s in h.all_stats() if s.comm == "app"], 5)
+
+
+def test_supervisor_that_hangs_is_killed(place, begin):
+    """Here by a tracer that delays each of its system calls."""
+    s = begin(*options(place, "-F", 1, "--start-timeout", 2), "--",
+              h.app("echo"), "never")
+    pid = h.wait_for(lambda: (h.children(s.pid) or [0])[0], 5, "supervisor")
+    s._sessions.add(pid)
+    workers = h.wait_for(lambda: h.children(pid), 5, "workers")
+    with h.straced(pid, "-e", "inject=all:delay_enter=100000000"):
+        assert s.wait(2 + SPARE + 2 * CONT) == 69
+    # A tracer may not have let its end be seen yet.
+    assert re.fullmatch(
+        rf"spawnd: the supervisor said nothing for {2 + SPARE} s, nor after "
+        r"SIGCONT, and (was|cannot be) killed \(a worker may have stopped "
+        r"it\)", s.log().splitlines()[-1]), s.log()
+    h.wait_for(lambda: not any(map(h.alive, [pid, *workers])), 5, "their end")
+
+
 # The pidfile
 
 def test_pidfile(place, spawnd):

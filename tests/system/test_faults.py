@@ -428,22 +428,6 @@ def test_abstract_socket_is_seen(spawnd, sock):
     assert "cannot be" not in s.log()
 
 
-def test_survivors_of_a_tree_are_named_by_the_next_start(start, sock):
-    s = start(h.app("echo"), "children=1", options=["-F", 1])
-    leader, = s.workers()
-    child, = h.children(leader)
-    h.kill(s.pid)
-    h.wait_for(lambda: not h.alive(leader), 5)
-    assert h.alive(child)
-    again = h.run_spawnd("-n", "-s", sock, "-u", "www", "--", h.app("bare"))
-    assert again.status == 73
-    assert f"in use by pid {child}, left by an earlier spawnd" in \
-        h.line_of(again)
-    h.kill(child)
-    h.wait_for(lambda: not h.alive(child), 5)
-    start(h.app("bare"))
-
-
 @pytest.mark.parametrize("what", ["an epoll", "the memory"])
 def test_read_that_does_not_return_holds_up_nobody(start, sock, what):
     s = start(h.app("keeps"), options=["--keep-idle", 1, "--name", "p"])

@@ -370,6 +370,64 @@ def test_init_d_has_the_exit_statuses_of_lsb(installed, ends):
         other.kill()
 
 
+def impostor(place, victim):
+    """A process of the workers' user that calls itself spawnd, and that has
+    the number in the pidfile."""
+    harness.kill(victim)
+    harness.wait_for(lambda: not harness.alive(victim), 10, "its end")
+    harness.install("/bin/sleep", f"{place}/spawnd")
+    other = subprocess.Popen([f"{place}/spawnd", "300"],
+                             preexec_fn=harness.become_user("_app"))
+    harness.wait_for(lambda: harness.stat(other.pid).comm == "spawnd", 5)
+    return other
+
+
+def put(path, text):
+    with open(path, "w", encoding="ascii") as f:
+        f.write(text)
+
+
+def test_init_d_takes_nobody_else_for_the_pool(installed, ends):
+    script = Script(installed, "init.d")
+    path = configure(installed)
+    assert script("start").status == 0
+    pid = supervisor(path)
+    ends.append(pid)
+    with impostor(installed, pid) as other:
+        ends.append(other.pid)
+        for action, status in (("status", 1), ("reload", 7), ("stop", 0),
+                               ("try-restart", 0), ("force-reload", 0),
+                               ("start", 0)):
+            put(f"{installed}/run/spawnd-pool.pid", f"{other.pid}\n")
+            r = script(action)
+            assert r.status == status, (action, r)
+            assert other.poll() is None, action
+        second = supervisor(path)
+        ends.append(second)
+        assert script("status").status == 0
+        assert script("stop").status == 0
+        gone(second)
+        assert other.poll() is None
+        other.kill()
+
+
+def test_a_question_does_not_keep_the_pool_from_its_start(installed, ends):
+    script = Script(installed, "init.d")
+    path = configure(installed)
+    pidfile = f"{installed}/run/spawnd-pool.pid"
+    put(pidfile, "")
+    os.chmod(pidfile, 0o600)
+    with subprocess.Popen(["sh", "-c", "while :; do flock -n \"$0\" sleep "
+                           "0.02; sleep 0.02; done", pidfile]) as asks:
+        try:
+            r = script("start")
+        finally:
+            asks.kill()
+    assert r.status == 0, r
+    ends.append(supervisor(path))
+    assert script("stop").status == 0
+
+
 def test_a_start_that_fails_is_reported(installed, script):
     configure(installed)
     os.unlink(f"{installed}/echo")
@@ -470,6 +528,26 @@ def test_logrotate_loses_no_line(place, spawnd, how):
     assert "after" not in read(log + ".1")
     assert "\0" not in read(log)
     s.stop()
+
+
+def test_logrotate_signals_nobody_else(place, spawnd):
+    os.mkdir(f"{place}/run")
+    os.mkdir(f"{place}/log")
+    pidfile = f"{place}/run/spawnd-pool.pid"
+    s = spawnd("--log", f"{place}/log/pool.log", "-P", pidfile, "-s",
+               f"{place}/s", "-u", "_app", "--", harness.app("echo"),
+               daemon=True)
+    put(f"{place}/conf", fill("logrotate/spawnd", place).replace(
+        "/var/log/spawnd", f"{place}/log"))
+    with impostor(place, s.pid) as other:
+        put(pidfile, f"{other.pid}\n")
+        r = run("/usr/sbin/logrotate", "-f", "-s", f"{place}/state",
+                f"{place}/conf")
+        assert (r.status, r.stderr) == (0, ""), r
+        # USR1 would have ended it.
+        harness.pass_time(0.5)
+        assert other.poll() is None
+        other.kill()
 
 
 def read(path):

@@ -8,6 +8,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -143,6 +144,31 @@ def test_a_second_stop_waits_along(spawnd, place):
     assert (first.wait(10), s.wait()) == (0, 0)
 
 
+@pytest.mark.parametrize("command", ["reload", "stop"])
+def test_no_command_waits_for_a_supervisor_that_is_stopped(spawnd, place,
+                                                           command):
+    """One that answers may take its time."""
+    s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, "--stop-timeout", 99,
+               "--", h.app("echo"))
+    client = h.Connection(f"{place}/s")
+    client.send("sleep=600000&pid")
+    h.wait_for(lambda: figures("echo")["connections"]["now"] == "1", 5)
+    with subprocess.Popen([c.SPAWNCTL, command], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as waits:
+        s.wait_log(f"{command}: asked for")
+        h.pass_time(25)
+        assert waits.poll() is None
+        s.signal(signal.SIGSTOP)
+        try:
+            _, err = waits.communicate(timeout=40 * h.PATIENCE)
+        finally:
+            waits.kill()
+            s.signal(signal.SIGCONT)
+    assert waits.returncode == 75 and b"no answer in time" in err, err
+    client.close()
+
+
 def test_a_pool_that_stops_takes_no_more_commands(echo):
     client = h.Connection(echo.sock)
     client.send("sleep=1000&pid")
@@ -247,6 +273,80 @@ def test_a_link_to_anothers_socket_commands_nobody(spawnd, place):
     assert ctl("-p", "p", "ping").status == 0
     assert s.running()
     shutil.rmtree(pool("evil"))
+
+
+def lead_away(how, base, victim):
+    """What _app makes of its directory, to lead to another's sockets."""
+    path = f"{base}/ctl"
+    if how == "directory":
+        os.symlink(victim, path)
+    elif how == "above":
+        os.symlink(os.path.dirname(victim), path)
+        path += "/" + os.path.basename(victim)
+    elif how == "socket":
+        path += ".sock"
+        os.symlink(f"{victim}/control", path)
+    elif how == "second name":
+        h.own_directory(path, "_app")
+        os.link(f"{victim}/control", f"{path}/control")
+    elif how == "second name of a socket":
+        path += ".sock"
+        os.link(f"{victim}/control", path)
+    if os.path.islink(f"{base}/ctl"):
+        os.lchown(f"{base}/ctl", h.USERS["_app"], -1)
+    return path
+
+
+@pytest.mark.parametrize("how", ["directory", "above", "socket",
+                                 "second name", "second name of a socket"])
+@pytest.mark.parametrize("user", [None, "www"])
+def test_a_way_that_another_user_leads_astray(spawnd, place, how, user):
+    """Whose pool it is: root's, or that of whoever is asked to stop it."""
+    h.own_directory(f"{place}/own", user or "root")
+    s = spawnd("-s", f"{place}/own/s", "--control", f"{place}/own/ctl",
+               *(["-u", "www"] if user is None else []), "--",
+               h.app("echo"), user=user)
+    h.own_directory(f"{place}/app", "_app")
+    path = lead_away(how, f"{place}/app", f"{place}/own/ctl")
+    if how == "socket":
+        os.lchown(path, h.USERS["_app"], -1)
+    r = ctl("-p", path, "stop", user=user)
+    assert r.status == 77 and re.search(
+        "not owned by root or you|is a link|hard link|not permitted",
+        r.stderr), r
+    assert s.running()
+    assert ctl("-p", f"{place}/own/ctl", "ping", user=user).status == 0
+
+
+def test_ones_own_link_and_roots_lead_to_a_pool(spawnd, place):
+    h.own_directory(f"{place}/own", "www")
+    spawnd("-s", f"{place}/own/s", "--control", f"{place}/own/ctl", "--",
+           h.app("echo"), user="www")
+    for owner, user, status in ((0, "www", 0), (0, None, 0),
+                                (h.USERS["www"], "www", 0),
+                                (h.USERS["www"], None, 77)):
+        for target, name in (("own/ctl", "a"), ("own/ctl/control", "b")):
+            os.symlink(f"{place}/{target}", f"{place}/{name}")
+            os.lchown(f"{place}/{name}", owner, -1)
+            for path in ([f"{place}/{name}", f"{place}/{name}/."]
+                         if name == "a" else [f"{place}/{name}"]):
+                r = ctl("-p", path, "ping", user=user)
+                assert r.status == status, (path, owner, r)
+            os.unlink(f"{place}/{name}")
+
+
+def test_the_log_is_of_the_pool_that_was_asked(spawnd, place):
+    """Its directory is the one that the socket was in, by whatever name."""
+    h.own_directory(f"{place}/log", "www")
+    s = spawnd("-s", f"{place}/s", "-u", "www", "--log", f"{place}/log/x",
+               "--control", f"{place}/ctl", "--", h.app("echo"), ready=False)
+    h.wait_for(lambda: ctl("-p", f"{place}/ctl", "ping").status == 0, 10)
+    os.rename(f"{place}/log/x", f"{place}/log/x.1")
+    os.chmod(f"{place}/log", 0o555)
+    assert ctl("-p", f"{place}/ctl/control", "log-reopen").status == 0
+    with open(f"{place}/log/x", encoding="utf-8") as f:
+        assert "log: reopened" in f.read()
+    assert s.running()
 
 
 def busy_load(echo_sock, n, milliseconds=3000):
