@@ -25,6 +25,26 @@ static struct conf conf;
 static struct plan plan;
 static struct guarantees guarantees;
 
+/* What of the confinement does not hold although it was asked for. */
+static void
+log_confinement(void)
+{
+	const struct guarantees *g = &guarantees;
+
+	if (!conf.confine || plan.stays_root ||
+	    (!conf.no_new_privs && !g->no_new_privs))
+		return;
+	if (!g->confine_signals && !g->confine_limits)
+		log_info("workers are not confined here: %s; %s",
+		    g->no_confine_signals, g->no_confine_limits);
+	else if (!g->confine_signals)
+		log_info("workers can signal and trace each other here: %s",
+		    g->no_confine_signals);
+	else if (!g->confine_limits)
+		log_info("workers can limit and slow each other here: %s",
+		    g->no_confine_limits);
+}
+
 /* Logs once what does not hold on this system. */
 static void
 log_guarantees(void)
@@ -63,14 +83,15 @@ log_guarantees(void)
 		log_info("--no-new-privs: no: it was set when we were started, "
 		    "and stays");
 	else if (!conf.no_new_privs)
-		log_info("set-id programs are allowed to the workers "
-		    "(--no-new-privs no)");
+		log_info("set-id programs are allowed to the workers, which "
+		    "are not confined (--no-new-privs no)");
 	else if (!g->no_new_privs)
 		log_info("set-id programs cannot be forbidden to the workers "
 		    "on this system");
 	else if (!g->bounding_empty)
 		log_info("the capability bounding set could not be emptied; "
 		    "no_new_privs makes up for it");
+	log_confinement();
 }
 
 static int
@@ -157,7 +178,7 @@ start_pool(struct err *e)
 	if (!conf.foreground && daemonize_start(&plan, e) == -1)
 		return -1;
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
-	    init_run(e) == -1) {
+	    confine_enter(&plan, &guarantees, e) == -1 || init_run(e) == -1) {
 		control_close();
 		listen_remove(&plan);
 		pidfile_clear(&plan);

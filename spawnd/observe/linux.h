@@ -92,6 +92,8 @@ bool	 proc_accepts(pid_t pid, uint64_t inode);
 bool	 proc_sleeps(pid_t pid, pid_t tid);
 /* Does the process catch that signal; has it a filter that we have not? */
 void	 proc_traits(pid_t pid, int signo, bool *catches, bool *filtered);
+/* The latter by its status; before Linux 5.9, which counts none, any filter. */
+bool	 proc_is_filtered(const char *status);
 /* The children of a process, at most n. Returns how many, or -1. */
 int	 proc_children(pid_t pid, pid_t *list, int n);
 /*
