@@ -272,6 +272,7 @@ LIBS_load.app =	-pthread
 LIBS_post.app =	-pthread
 LIBS_probe.app = -pthread
 LIBS_threaded.app = -pthread
+LIBS_reach.app = -static
 LIBS_static.app = -static
 LIBS_pool_sim.sim = -Wl,--wrap=table_event
 

@@ -311,6 +311,9 @@ check_together(const struct conf *c, struct err *e)
 	if (c->socket_outside && c->socket == NULL)
 		return err_set(e, EX_USAGE, "%s: needs a socket (%s)",
 		    OPT(c, socket_outside), OPT(c, socket));
+	if (c->confine && c->confine_given && !c->no_new_privs)
+		return err_set(e, EX_USAGE, "%s: yes: needs %s yes",
+		    OPT(c, confine), OPT(c, no_new_privs));
 	if (c->command != NULL && c->argc > 0)
 		return err_set(e, EX_USAGE, "%s: the application is already "
 		    "given with %s", c->argv[0], OPT(c, command));

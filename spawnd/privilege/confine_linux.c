@@ -49,6 +49,21 @@ struct ruleset {
 #if defined(__x86_64__) && defined(__LP64__)
 #define NATIVE		AUDIT_ARCH_X86_64
 #define OTHER_NUMBERS	0x40000000U	/* of x32, from here on */
+/* Programs of 32 bits have other numbers, and the same arguments. */
+#define I386(call)	I386_##call
+#define I386_clone		120
+#define I386_clone3		435
+#define I386_ioprio_set		289
+#define I386_migrate_pages	294
+#define I386_move_pages		317
+#define I386_prlimit64		340
+#define I386_ptrace		26
+#define I386_sched_setaffinity	241
+#define I386_sched_setattr	351
+#define I386_sched_setparam	154
+#define I386_sched_setscheduler	156
+#define I386_setpriority	97
+#define I386_unshare		310
 #elif defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define NATIVE		AUDIT_ARCH_AARCH64
 #define OTHER_NUMBERS	UINT32_MAX
@@ -81,7 +96,24 @@ struct ruleset {
 /* A namespace of users would give them much more of the kernel to attack. */
 #define NO_USERS(call)	\
 	IS(call, 0, 4), LOW(0), HAS(CLONE_NEWUSER, 0, 1), REFUSE(EPERM), ALLOW
-#define KEYED		11	/* how many rules begin with IS(SYS_ptrace) */
+/* Only with the key may one attach to a process. */
+#define KEYED(call, key)	\
+	IS(call, 0, 10), LOW(0), IS(PTRACE_ATTACH, 6, 0),		\
+	IS(PTRACE_SEIZE, 0, 6), LOW(DOOR_KEY_ARGUMENT),			\
+	IS((uint32_t)(key), 0, 3), HIGH(DOOR_KEY_ARGUMENT),		\
+	IS((uint32_t)((key) >> 32), 0, 1), ALLOW, REFUSE(EPERM), ALLOW
+#define KEYED_RULES	11
+/* All that is refused, with the call's number loaded. nr(call) gives it. */
+#define RULES(nr, scoped, key)	\
+	OWN(nr(prlimit64)), OWN(nr(sched_setaffinity)),			\
+	OWN(nr(sched_setscheduler)), OWN(nr(sched_setparam)),		\
+	OWN(nr(sched_setattr)), OWN(nr(migrate_pages)),			\
+	OWN(nr(move_pages)), OWN_OF(nr(setpriority), PRIO_PROCESS),	\
+	OWN_OF(nr(ioprio_set), IOPRIO_PROCESS), NO_USERS(nr(clone)),	\
+	NO_USERS(nr(unshare)), IS(nr(clone3), 0, 1), REFUSE(ENOSYS),	\
+	GO((scoped) ? KEYED_RULES : 0), KEYED(nr(ptrace), key), ALLOW
+#define RULES_COUNT	(7 * 5 + 2 * 7 + 2 * 5 + 3 + KEYED_RULES + 1)
+#define OWN_NUMBER(call)	SYS_##call
 
 static int ruleset = -1;	/* of each worker's domain; -1: none */
 
@@ -130,23 +162,15 @@ confine_filter(bool scoped)
 {
 	uint64_t key = door_key();
 	struct sock_filter rules[] = {
-		LOAD(arch), IS(NATIVE, 1, 0), REFUSE(EPERM),
+		LOAD(arch),
+#ifdef I386
+		IS(AUDIT_ARCH_I386, 0, RULES_COUNT + 1), LOAD(nr),
+		RULES(I386, scoped, key),
+#endif
+		IS(NATIVE, 1, 0), REFUSE(EPERM),
 		LOAD(nr), FROM(OTHER_NUMBERS, 0, 2), IS(SKIPPED, 1, 0),
 		REFUSE(ENOSYS),
-		OWN(SYS_prlimit64), OWN(SYS_sched_setaffinity),
-		OWN(SYS_sched_setscheduler), OWN(SYS_sched_setparam),
-		OWN(SYS_sched_setattr), OWN(SYS_migrate_pages),
-		OWN(SYS_move_pages),
-		OWN_OF(SYS_setpriority, PRIO_PROCESS),
-		OWN_OF(SYS_ioprio_set, IOPRIO_PROCESS),
-		NO_USERS(SYS_clone), NO_USERS(SYS_unshare),
-		IS(SYS_clone3, 0, 1), REFUSE(ENOSYS),
-		GO(scoped ? KEYED : 0),
-		IS(SYS_ptrace, 0, 10), LOW(0), IS(PTRACE_ATTACH, 6, 0),
-		IS(PTRACE_SEIZE, 0, 6), LOW(DOOR_KEY_ARGUMENT),
-		IS((uint32_t)key, 0, 3), HIGH(DOOR_KEY_ARGUMENT),
-		IS((uint32_t)(key >> 32), 0, 1), ALLOW, REFUSE(EPERM), ALLOW,
-		ALLOW
+		RULES(OWN_NUMBER, scoped, key),
 	};
 	struct sock_fprog prog = { sizeof(rules) / sizeof(rules[0]), rules };
 

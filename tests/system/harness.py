@@ -375,12 +375,12 @@ def zombies(pid):
                   if s.ppid == pid and s.state == "Z")
 
 
-def forbid_call(number, error):
+def forbid_call(number, error, kills=False):
     """Our own process, and what it becomes, gets that error from a system
-    call from now on, by a filter."""
+    call from now on, by a filter, or is killed at it."""
     rules = [(0x20, 0, 0, 0),                           # the call's number
              (0x15, 0, 1, number),
-             (0x06, 0, 0, 0x00050000 | error),
+             (0x06, 0, 0, 0x80000000 if kills else 0x00050000 | error),
              (0x06, 0, 0, 0x7fff0000)]                  # allowed
     text = b"".join(struct.pack("HBBI", *r) for r in rules)
     buf = ctypes.create_string_buffer(text, len(text))
