@@ -249,7 +249,7 @@ static const struct option table[] = {
 	{ 0, "no-new-privs", "yes|no", option_yesno, MEMBER(no_new_privs), 0,
 	    0, "deny set-id programs to the workers (yes)" },
 	{ 0, "confine", "yes|no", set_confine, MEMBER(confine), 0, 0,
-	    "keep the workers off each other and spawnd (yes)" },
+	    "keep workers off each other and spawnd (yes)" },
 	{ 0, "start-timeout", "SEC", option_number, MEMBER(start_timeout), 1,
 	    TIMEOUT_MAX, "time a worker has to become ready (60)" },
 	{ 0, "keep-idle", "SEC", option_number, MEMBER(keep_idle), 0,

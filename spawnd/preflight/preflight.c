@@ -287,8 +287,9 @@ note_neighbours(const struct plan *p, struct findings *f)
 	}
 	if (found > 0)
 		findings_add(f, FINDING_NOTE, 0, "user: %s: other processes "
-		    "run as this user too: %s%s (they and the workers can end "
-		    "each other; give the pool a user of its own)",
+		    "run as this user too: %s%s (they can end the workers, "
+		    "and unconfined workers them; give the pool a user of its "
+		    "own)",
 		    p->ident.user, text, found > NEIGHBOURS ? ", ..." : "");
 	free(list);
 }

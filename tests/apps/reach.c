@@ -229,6 +229,20 @@ old_call(long number, long a, long b, long c)
 #endif
 }
 
+/* A child makes it: a filter may kill who does. */
+static int
+prioritize_old(pid_t pid)
+{
+	int status = 0;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit((int)-old_call(97, PRIO_PROCESS, pid,
+		    getpriority(PRIO_PROCESS, (id_t)pid)));
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : ENOSYS;
+}
+
 /* What a child of ours may do to itself. */
 static int
 itself(int how)
@@ -329,9 +343,7 @@ try_limits(FCGX_Stream *out, pid_t pid)
 	FCGX_FPrintF(out, "setpriority_user %d\n",
 	    prioritize(PRIO_USER, 0));
 	FCGX_FPrintF(out, "setpriority_join %d\n", join(pid));
-	FCGX_FPrintF(out, "setpriority_i386 %d\n",
-	    (int)-old_call(97, PRIO_PROCESS, pid, getpriority(
-	    PRIO_PROCESS, (id_t)pid)));
+	FCGX_FPrintF(out, "setpriority_i386 %d\n", prioritize_old(pid));
 	FCGX_FPrintF(out, "ioprio_set %d\n", result(syscall(SYS_ioprio_set, 1,
 	    pid, 0)));
 	FCGX_FPrintF(out, "ioprio_set_group %d\n",
