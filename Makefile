@@ -53,9 +53,9 @@ SRCS =		${BASE} ${CONFIG} ${PRIVILEGE} ${POOL} ${RUN} ${CONTROL} \
 SKIP !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
 		aarch64-*) echo aarch64;; *) echo none;; esac
 SRCS_linux =	activity_linux.c confine_linux.c diag_linux.c door_linux.c \
-		end_linux.c holder_linux.c jail_linux.c keepalive_linux.c leftover_linux.c \
-		load_linux.c look_linux.c looker_linux.c netlink_linux.c \
-		observe_linux.c \
+		end_linux.c holder_linux.c jail_linux.c keepalive_linux.c \
+		leftover_linux.c load_linux.c look_linux.c looker_linux.c \
+		netlink_linux.c observe_linux.c \
 		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
 		refuse_linux.c requests_linux.c served_linux.c \
 		skip_${SKIP}_linux.c slow_linux.c task_linux.c \

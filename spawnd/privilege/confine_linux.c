@@ -216,7 +216,7 @@ run_trial(pid_t parent, int fd)
 
 /* Why a half does not hold, by its error; -1: the child was killed. */
 static const char *
-explain(int error, const char *forbidden, const char *missing)
+reason(int error, const char *forbidden, const char *missing)
 {
 	switch (error) {
 	case 0:
@@ -255,10 +255,10 @@ confine_try(struct confinement *c)
 	close(fds[0]);
 	while (pid != -1 && waitpid(pid, NULL, 0) == -1 && errno == EINTR)
 		continue;
-	c->no_scope = explain(r[0], "a system call filter forbids Landlock",
+	c->no_scope = reason(r[0], "a system call filter forbids Landlock",
 	    r[0] == ERANGE ? "Landlock is older than that of Linux 6.12" :
 	    "the kernel has no Landlock (Linux 6.12 has all of it)");
-	c->no_filter = explain(r[1], "a system call filter forbids seccomp(2)",
+	c->no_filter = reason(r[1], "a system call filter forbids seccomp(2)",
 	    NATIVE == 0 ? "not on this architecture" :
 	    "the kernel has no system call filters");
 }

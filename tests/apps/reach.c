@@ -220,8 +220,8 @@ old_call(long number, long a, long b, long c)
 #ifdef __x86_64__
 	long r;
 
-	__asm__ volatile ("int $0x80" : "=a" (r) : "a" (number), "b" (a),
-	    "c" (b), "d" (c) : "memory");
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(number), "b"(a),
+	    "c"(b), "d"(c) : "memory");
 	return r;
 #else
 	(void)number, (void)a, (void)b, (void)c;
