@@ -34,7 +34,11 @@ log_confinement(void)
 	if (!conf.confine || plan.stays_root ||
 	    (!conf.no_new_privs && !g->no_new_privs))
 		return;
-	if (!g->confine_signals && !g->confine_limits)
+	if (!g->confine_signals && !g->confine_limits &&
+	    strcmp(g->no_confine_signals, g->no_confine_limits) == 0)
+		log_info("workers are not confined here: %s",
+		    g->no_confine_signals);
+	else if (!g->confine_signals && !g->confine_limits)
 		log_info("workers are not confined here: %s; %s",
 		    g->no_confine_signals, g->no_confine_limits);
 	else if (!g->confine_signals)
