@@ -322,15 +322,16 @@ def test_doors_close(spawnd, place, landlock):
     """The supervisor traces a busy worker that is to go."""
     how = {} if landlock else \
         {"become": forbids(LANDLOCK_CREATE, errno.ENOSYS)}
-    one = Pool(spawnd, place, False, **how)
-    with h.Connection(one.addr):
-        busy = h.wait_for(lambda: [
-            pid for pid in one.workers if len(h.fds(pid)) > 3], 5, one.s.log)
-        one.s.signal(signal.SIGHUP)
-        h.wait_for(lambda: h.status(busy[0])["TracerPid"] == str(one.s.pid),
-                   10, one.s.log)
-        assert h.alive(busy[0])
-    one.s.wait_log("all workers are new")
+    s = spawnd("-s", f"{place}/sock", "-u", "_app", "-F", 1, "--",
+               h.app("hostile"), **how)
+    [busy] = s.workers()
+    with h.Connection(f"{place}/sock") as c:
+        c.send("sleep=5000")
+        s.signal(signal.SIGHUP)
+        h.wait_for(lambda: h.status(busy)["TracerPid"] == str(s.pid), 10,
+                   s.log)
+        assert c.receive().status == 200
+    s.wait_log("all workers are new")
 
 
 @pytest.mark.parametrize("landlock", [True, False])
