@@ -325,8 +325,10 @@ def test_doors_close(spawnd, place, landlock):
     s = spawnd("-s", f"{place}/sock", "-u", "_app", "-F", 1, "--",
                h.app("hostile"), **how)
     [busy] = s.workers()
+    idle = len(h.fds(busy))
     with h.Connection(f"{place}/sock") as c:
         c.send("sleep=5000")
+        h.wait_for(lambda: len(h.fds(busy)) > idle, 4, s.log)
         s.signal(signal.SIGHUP)
         h.wait_for(lambda: h.status(busy)["TracerPid"] == str(s.pid), 10,
                    s.log)
