@@ -36,7 +36,7 @@ BASE =		elf.c environ.c err.c findings.c log.c loop.c path.c pidlock.c \
 CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		compat_spawn_fcgi.c env.c exposure.c ident.c limit.c \
 		option.c options.c plan.c plan_control.c rights.c
-PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
+PRIVILEGE =	confine.c daemonize.c jail.c listen.c pidfile.c terminal.c
 POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
 		scale.c slot.c snapshot.c start.c table.c trace.c
 RUN =		actor.c autoscale.c exec_error.c history.c lifecycle.c \
@@ -53,8 +53,8 @@ SRCS =		${BASE} ${CONFIG} ${PRIVILEGE} ${POOL} ${RUN} ${CONTROL} \
 # How a system call is skipped depends on the registers.
 SKIP !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
 		aarch64-*) echo aarch64;; *) echo none;; esac
-SRCS_linux =	activity_linux.c diag_linux.c door_linux.c end_linux.c \
-		holder_linux.c jail_linux.c keepalive_linux.c \
+SRCS_linux =	activity_linux.c confine_linux.c diag_linux.c door_linux.c \
+		end_linux.c holder_linux.c jail_linux.c keepalive_linux.c \
 		kin_linux.c leftover_linux.c listens_linux.c \
 		load_linux.c look_linux.c looker_linux.c \
 		netlink_linux.c observe_linux.c \
@@ -62,8 +62,9 @@ SRCS_linux =	activity_linux.c diag_linux.c door_linux.c end_linux.c \
 		refuse_linux.c requests_linux.c self_linux.c served_linux.c \
 		skip_${SKIP}_linux.c slow_linux.c task_linux.c \
 		usage_linux.c view_linux.c
-SRCS_posix =	door_none.c end_none.c jail_posix.c observe_none.c \
-		path_posix.c refuse_none.c self_posix.c usage_none.c
+SRCS_posix =	confine_none.c door_none.c end_none.c jail_posix.c \
+		observe_none.c path_posix.c refuse_none.c self_posix.c \
+		usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 
@@ -284,6 +285,7 @@ LIBS_load.app =	-pthread
 LIBS_post.app =	-pthread
 LIBS_probe.app = -pthread
 LIBS_threaded.app = -pthread
+LIBS_reach.app = -static
 LIBS_static.app = -static
 LIBS_pool_sim.sim = -Wl,--wrap=table_event
 

@@ -70,11 +70,11 @@ RULES = [
     ("fork and exec",
      r"\b(v?fork|clone3?|posix_spawnp?|exec[lv]p?e?|execvpe|fexecve|execveat|"
      r"daemon|system|popen)\s*\(|\bSYS_(v?fork|clone3?|execve(at)?)\b",
-     r"worker\.c|daemonize\.c|preflight\.c|(door|looker)_linux\.c",
+     r"worker\.c|daemonize\.c|preflight\.c|(confine|door|looker)_linux\.c",
      "execv(path, argv);"),
     ("exec where only a fork is",
      r"\b(exec[lv]p?e?|execvpe|fexecve|execveat)\s*\(",
-     r"(?!daemonize\.c|preflight\.c|(door|looker)_linux\.c).*",
+     r"(?!daemonize\.c|preflight\.c|(confine|door|looker)_linux\.c).*",
      "execv(path, argv);"),
     ("ids and root directory",
      r"\b(set(e|re|res|fs)?[ug]id|setgroups|initgroups|chroot|pivot_root|"

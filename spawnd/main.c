@@ -25,6 +25,30 @@ static struct conf conf;
 static struct plan plan;
 static struct guarantees guarantees;
 
+/* What of the confinement does not hold although it was asked for. */
+static void
+log_confinement(void)
+{
+	const struct guarantees *g = &guarantees;
+
+	if (!conf.confine || plan.stays_root ||
+	    (!conf.no_new_privs && !g->no_new_privs))
+		return;
+	if (!g->confine_signals && !g->confine_limits &&
+	    strcmp(g->no_confine_signals, g->no_confine_limits) == 0)
+		log_info("workers are not confined here: %s",
+		    g->no_confine_signals);
+	else if (!g->confine_signals && !g->confine_limits)
+		log_info("workers are not confined here: %s; %s",
+		    g->no_confine_signals, g->no_confine_limits);
+	else if (!g->confine_signals)
+		log_info("workers can signal and trace each other here: %s",
+		    g->no_confine_signals);
+	else if (!g->confine_limits)
+		log_info("workers can limit and slow each other here: %s",
+		    g->no_confine_limits);
+}
+
 /* Logs once what does not hold on this system. */
 static void
 log_guarantees(void)
@@ -64,7 +88,8 @@ log_guarantees(void)
 		    option_exists(&conf, offsetof(struct conf, no_new_privs)) ?
 		    "--no-new-privs: no" : "no_new_privs");
 	else if (!conf.no_new_privs)
-		log_info("set-id programs are allowed to the workers%s",
+		log_info("set-id programs are allowed to the workers, which "
+		    "are not confined%s",
 		    OPT_HINT(&conf, no_new_privs, " (--no-new-privs no)"));
 	else if (!g->no_new_privs)
 		log_info("set-id programs cannot be forbidden to the workers "
@@ -72,6 +97,7 @@ log_guarantees(void)
 	else if (!g->bounding_empty)
 		log_info("the capability bounding set could not be emptied; "
 		    "no_new_privs makes up for it");
+	log_confinement();
 }
 
 static int
@@ -158,7 +184,7 @@ start_pool(struct err *e)
 	if (!conf.foreground && daemonize_start(&plan, e) == -1)
 		return -1;
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
-	    init_run(e) == -1) {
+	    confine_enter(&plan, &guarantees, e) == -1 || init_run(e) == -1) {
 		control_close();
 		listen_remove(&plan);
 		pidfile_clear(&plan);

@@ -48,6 +48,7 @@ kfcgi_defaults(struct conf *c)
 	c->inherits_none = true;
 	c->umask = UMASK_KEEP;
 	c->no_new_privs = false;
+	c->confine = false;
 	/* There is no -S: -s implies it. */
 	option_call(c, MEMBER(socket_outside), "-s");
 	c->error_status = 1;

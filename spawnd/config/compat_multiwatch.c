@@ -34,6 +34,7 @@ multiwatch_defaults(struct conf *c)
 	c->worker_log = WORKER_LOG_INHERIT;
 	c->umask = UMASK_KEEP;
 	c->no_new_privs = false;
+	c->confine = false;
 	c->root_stays = true;
 	c->cwd_stays = true;
 	c->stop_signal = SIGUSR1;

@@ -60,6 +60,7 @@ spawn_fcgi_defaults(struct conf *c)
 	c->worker_log = WORKER_LOG_NONE;
 	c->umask = UMASK_KEEP;
 	c->no_new_privs = false;
+	c->confine = false;
 	c->mode_by_umask = true;
 	c->system_families = true;
 	c->root_stays = true;

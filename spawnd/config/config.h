@@ -114,6 +114,8 @@ struct conf {
 	struct limit	 limits[RLIMITS_MAX];
 	size_t		 nlimits;
 	bool		 no_new_privs;
+	bool		 confine;
+	bool		 confine_given;
 	int		 start_timeout;		/* seconds */
 	int		 stop_timeout;		/* seconds */
 	int		 stop_signal;

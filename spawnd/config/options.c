@@ -21,6 +21,14 @@ set_nice(struct conf *c, const struct option *o, const char *opt,
 }
 
 static int
+set_confine(struct conf *c, const struct option *o, const char *opt,
+    const char *val, struct err *e)
+{
+	c->confine_given = true;
+	return option_yesno(c, o, opt, val, e);
+}
+
+static int
 set_bytes(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
@@ -240,6 +248,8 @@ static const struct option table[] = {
 	    "resource limit of the workers" },
 	{ 0, "no-new-privs", "yes|no", option_yesno, MEMBER(no_new_privs), 0,
 	    0, "deny set-id programs to the workers (yes)" },
+	{ 0, "confine", "yes|no", set_confine, MEMBER(confine), 0, 0,
+	    "keep workers off each other and spawnd (yes)" },
 	{ 0, "start-timeout", "SEC", option_number, MEMBER(start_timeout), 1,
 	    TIMEOUT_MAX, "time a worker has to become ready (60)" },
 	{ 0, "keep-idle", "SEC", option_number, MEMBER(keep_idle), 0,
@@ -301,6 +311,9 @@ check_together(const struct conf *c, struct err *e)
 	if (c->socket_outside && c->socket == NULL)
 		return err_set(e, EX_USAGE, "%s: needs a socket (%s)",
 		    OPT(c, socket_outside), OPT(c, socket));
+	if (c->confine && c->confine_given && !c->no_new_privs)
+		return err_set(e, EX_USAGE, "%s: yes: needs %s yes",
+		    OPT(c, confine), OPT(c, no_new_privs));
 	if (c->command != NULL && c->argc > 0)
 		return err_set(e, EX_USAGE, "%s: the application is already "
 		    "given with %s", c->argv[0], OPT(c, command));
@@ -316,7 +329,8 @@ options_defaults(struct conf *c)
 	*c = (struct conf){ .socket_mode = -1, .facility = "daemon",
 	    .workers = -1, .max_workers = -1, .idle_timeout = -1,
 	    .php_children = -1, .umask = UMASK_DEFAULT,
-	    .no_new_privs = true, .start_timeout = START_TIMEOUT,
+	    .no_new_privs = true, .confine = true,
+	    .start_timeout = START_TIMEOUT,
 	    .stop_timeout = STOP_TIMEOUT, .stop_signal = SIGTERM,
 	    .keep_idle = KEEP_IDLE };
 	option_call_all(c, &options);

@@ -162,6 +162,8 @@ record_guarantees(struct proto_output *o)
 	proto_truth(o, "door", guarantees->door);
 	proto_truth(o, "bounding_empty", guarantees->bounding_empty);
 	proto_truth(o, "no_new_privs", guarantees->no_new_privs);
+	proto_truth(o, "confine_signals", guarantees->confine_signals);
+	proto_truth(o, "confine_limits", guarantees->confine_limits);
 	proto_end(o);
 }
 

@@ -92,6 +92,8 @@ void	 task_go_on(struct task *t, int signo);
 void	 task_let_go(struct task *t, int signo);
 /* The call of a held or paused one begins anew. */
 void	 task_begin_anew(struct task *t);
+/* PTRACE_SEIZE, with door_key(). */
+int	 task_attach(pid_t tid, long options);
 /*
  * Follows a task of the door. Returns 0, also if it has ended meanwhile, or
  * -1: it cannot be followed.

@@ -47,7 +47,7 @@ RB_GENERATE_INTERNAL(door_tree, door, by_pid, door_compare,
 static bool
 may_trace(void)
 {
-	return ptrace(PTRACE_SEIZE, -1, NULL, NULL) == -1 && errno == ESRCH;
+	return task_attach(-1, 0) == -1 && errno == ESRCH;
 }
 
 /* A filter may kill who makes the call, so a child makes it. */

@@ -104,6 +104,8 @@ int	 proc_tree(pid_t pid, pid_t *list, int n);
 bool	 proc_sleeps(pid_t pid, pid_t tid);
 /* Does the process catch that signal; has it a filter that we have not? */
 void	 proc_traits(pid_t pid, int signo, bool *catches, bool *filtered);
+/* The latter by its status; before Linux 5.9, which counts none, any filter. */
+bool	 proc_is_filtered(const char *status);
 /*
  * Adds the children of one task to the list of *n. Returns 0, or -1 with errno
  * set (E2BIG: there are more than max).

@@ -35,6 +35,11 @@ struct guarantees {
 	const char	*no_queue;		/* why not */
 	bool		 bounding_empty;	/* of capabilities(7) */
 	bool		 no_new_privs;
+	bool		 confine_signals;	/* no worker can signal or trace
+						   another, or us */
+	const char	*no_confine_signals;	/* why not */
+	bool		 confine_limits;	/* nor limit it or slow it */
+	const char	*no_confine_limits;	/* why not */
 };
 
 #define LOAD_UNKNOWN		UINT_MAX
@@ -288,6 +293,13 @@ bool	 end_await(pid_t child, int *status, int ms);
  */
 /* Returns why no process can be kept from connections here; NULL: it can. */
 const char *door_refused(void);
+/*
+ * What we pass to ptrace(2) as its fifth argument, which it ignores, whenever
+ * we attach to a process. It is random: by it a system call filter can tell us
+ * from our workers. (Linux only.)
+ */
+#define DOOR_KEY_ARGUMENT	4	/* counted from 0 */
+uint64_t door_key(void);
 /*
  * Keeps a worker, which is that child and its descendants, from new connections
  * of the listen socket, and leaves it those that it has, until door_open().

@@ -264,25 +264,18 @@ proc_sleeps(pid_t pid, pid_t tid)
 	    parse_stat(buf, &state, &ticks) == 0 && state == 'S';
 }
 
-/* The seccomp filters of a process, by its status: before Linux 5.9 if any. */
-static long
-count_filters(const char *status)
+bool
+proc_is_filtered(const char *status)
 {
+	static long own = -1;	/* filters, which each worker has, too */
 	long n = parse_field(status, "Seccomp_filters");
-
-	return n != -1 ? n : parse_field(status, "Seccomp") > 0;
-}
-
-/* Each worker has these, too. */
-static long
-own_filters(void)
-{
-	static long n = -1;
 	char buf[4096];
 
-	if (n == -1 && proc_read("self/status", buf, sizeof(buf)) > 0)
-		n = count_filters(buf);
-	return n;
+	if (n <= 0)
+		return n != 0 && parse_field(status, "Seccomp") > 0;
+	if (own == -1 && proc_read("self/status", buf, sizeof(buf)) > 0)
+		own = parse_field(buf, "Seccomp_filters");
+	return n > own;
 }
 
 void
@@ -295,7 +288,7 @@ proc_traits(pid_t pid, int signo, bool *catches, bool *filtered)
 	if (proc_read(path, buf, sizeof(buf)) <= 0)
 		return;
 	*catches = parse_caught(buf, signo);
-	*filtered = count_filters(buf) > own_filters();
+	*filtered = proc_is_filtered(buf);
 }
 
 /*

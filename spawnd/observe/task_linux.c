@@ -10,6 +10,7 @@
  */
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include <linux/ptrace.h>
 
@@ -86,6 +87,24 @@ door_came(void)
 	return pid;
 }
 
+uint64_t
+door_key(void)
+{
+	static uint64_t key;
+
+	while (key == 0)
+		arc4random_buf(&key, sizeof(key));
+	return key;
+}
+
+/* The kernel takes four arguments; a filter sees what is in the fifth. */
+int
+task_attach(pid_t tid, long options)
+{
+	return (int)syscall(SYS_ptrace, PTRACE_SEIZE, tid, NULL, options,
+	    door_key());
+}
+
 void
 task_go_on(struct task *t, int signo)
 {
@@ -107,8 +126,7 @@ is_filtered(pid_t tid)
 	char path[32], buf[4096];
 
 	snprintf(path, sizeof(path), "%d/status", (int)tid);
-	return proc_read(path, buf, sizeof(buf)) <= 0 ||
-	    parse_field(buf, "Seccomp") != 0;
+	return proc_read(path, buf, sizeof(buf)) <= 0 || proc_is_filtered(buf);
 }
 
 /* The call that the task is stopped at the entry of returns an error. */
@@ -206,7 +224,7 @@ task_seize(struct door *d, pid_t tid)
 {
 	char path[64], buf[4096];
 
-	if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)OPTIONS) == 0)
+	if (task_attach(tid, OPTIONS) == 0)
 		return task_add(d, tid) != NULL ? 0 : -1;
 	if (errno == ESRCH)
 		return 0;

@@ -69,12 +69,13 @@ run_scout(struct plan *p, int fd)
 	if (s > STDIN_FILENO)
 		dup2(s, STDIN_FILENO);
 	observe_init(&g);
-	if (jail_enter(p, &g, &e) == -1)
+	if (jail_enter(p, &g, &e) == -1 || confine_enter(p, &g, &e) == -1)
 		findings_add(&f, FINDING_ERROR, e.status, "%s", e.text);
 	else
 		inspect_run(p, &f);
-	r = dprintf(fd, "G%d%d%d%d%d%d%d\n", g.proc, g.proc_detached, g.queue,
-	    g.bounding_empty, g.no_new_privs, g.ends, g.door);
+	r = dprintf(fd, "G%d%d%d%d%d%d%d%d%d\n", g.proc, g.proc_detached,
+	    g.queue, g.bounding_empty, g.no_new_privs, g.ends, g.door,
+	    g.confine_signals, g.confine_limits);
 	for (i = 0; i < f.n && r > 0; i++)
 		r = dprintf(fd, "%c%s\n", letters[f.list[i].level],
 		    f.list[i].text);
@@ -109,7 +110,7 @@ take_report_line(const char *line, struct findings *f, struct guarantees *g)
 {
 	size_t i;
 
-	if (line[0] == 'G' && strlen(line) == 8) {
+	if (line[0] == 'G' && strlen(line) == 10) {
 		g->proc = line[1] == '1';
 		g->proc_detached = line[2] == '1';
 		g->queue = line[3] == '1';
@@ -117,6 +118,8 @@ take_report_line(const char *line, struct findings *f, struct guarantees *g)
 		g->no_new_privs = line[5] == '1';
 		g->ends = line[6] == '1';
 		g->door = line[7] == '1';
+		g->confine_signals = line[8] == '1';
+		g->confine_limits = line[9] == '1';
 	}
 	for (i = 0; i < sizeof(letters); i++) {
 		if (line[0] == letters[i])
@@ -284,8 +287,9 @@ note_neighbours(const struct plan *p, struct findings *f)
 	}
 	if (found > 0)
 		findings_add(f, FINDING_NOTE, 0, "user: %s: other processes "
-		    "run as this user too: %s%s (they and the workers can end "
-		    "each other; give the pool a user of its own)",
+		    "run as this user too: %s%s (they can end the workers, "
+		    "and unconfined workers them; give the pool a user of its "
+		    "own)",
 		    p->ident.user, text, found > NEIGHBOURS ? ", ..." : "");
 	free(list);
 }
@@ -303,13 +307,17 @@ print_guarantees(const struct plan *p, const struct guarantees *g, bool known)
 	    "guarantees: processes can be looked at: %s%s\n"
 	    "guarantees: listen queue can be seen: %s\n"
 	    "guarantees: ends of traced workers are seen: %s\n"
-	    "guarantees: busy workers are kept from new connections: %s\n",
+	    "guarantees: busy workers are kept from new connections: %s\n"
+	    "guarantees: workers cannot signal or trace others: %s\n"
+	    "guarantees: workers cannot limit or slow others: %s\n",
 	    g->no_new_privs ? "yes" : "no", g->bounding_empty ? "yes" : "no",
 	    g->proc ? "yes" : "no", !g->proc || p->jail == NULL ? "" :
 	    g->proc_detached ? ", from within the jail only" :
 	    ", but that leaves a way out of the supervisor's own jail",
 	    g->queue ? "yes" : "no",
-	    g->ends && plan_watches(p) ? "yes" : "no", g->door ? "yes" : "no");
+	    g->ends && plan_watches(p) ? "yes" : "no", g->door ? "yes" : "no",
+	    g->confine_signals ? "yes" : "no",
+	    g->confine_limits ? "yes" : "no");
 }
 
 /* Prints one kind of finding. Returns how many there are. */

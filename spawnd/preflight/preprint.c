@@ -200,4 +200,5 @@ preprint_plan(const struct plan *p)
 	print_control(p);
 	print_value("pidfile", p->pidfile);
 	printf("no new privileges: %s\n", c->no_new_privs ? "yes" : "no");
+	printf("confine: %s\n", c->confine ? "yes" : "no");
 }

@@ -139,6 +139,25 @@ int	 refuse_new(int fd);
  */
 int	 jail_enter(struct plan *p, struct guarantees *g, struct err *e);
 
+/* confine.c */
+/*
+ * Has the kernel keep the workers from the supervisor, from each other and
+ * from the other processes of their user, as far as it can; to be called after
+ * jail_enter() and before the first worker. Sets the confine members of *g.
+ * Returns 0, or -1 with *e set (71): --confine yes was given, and not all of it
+ * holds.
+ */
+int	 confine_enter(const struct plan *p, struct guarantees *g,
+	    struct err *e);
+
+/* confine_linux.c, confine_none.c: the same name on every system */
+/*
+ * In a new child: confines its signals and ptrace(2) to it and its
+ * descendants, if confine_enter() has found that this works here.
+ * Async-signal-safe. Returns 0, or -1 with errno set.
+ */
+int	 confine_child(void);
+
 /* jail_linux.c, jail_posix.c: the same names on every system */
 /*
  * Changes ids (where the plan's ident says so), drops capabilities, and has

@@ -19,6 +19,7 @@ enum exec_step {
 	STEP_TERMINAL,		/* gives up the controlling terminal */
 	STEP_LIMIT,		/* sets its resource limits */
 	STEP_NICE,		/* sets its priority */
+	STEP_CONFINE,		/* confines its signals to itself */
 	STEP_CHDIR,		/* enters its working directory */
 	STEP_EXEC		/* becomes its program */
 };

@@ -299,6 +299,8 @@ child_run(pid_t parent, int output, struct exec_failure *f)
 	if (plan->conf->umask != UMASK_KEEP)
 		umask((mode_t)plan->conf->umask);
 	apply_limits(f);
+	if (confine_child() == -1)
+		child_fail(f, STEP_CONFINE);
 	if (plan->conf->worker_log != WORKER_LOG_INHERIT &&
 	    (dup2(output, STDOUT_FILENO) == -1 ||
 	    dup2(output, STDERR_FILENO) == -1))

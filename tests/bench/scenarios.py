@@ -517,7 +517,9 @@ SCENARIOS = [
               "stop_ms": ("ms", "lower")}),
     Scenario("respawn", "Respawn: kill -9 of an idle worker to the next "
              "accept", "4 workers in C, one killed every 25 ms.", respawn,
-             c_cases(KEEPERS), 5,
+             c_cases(KEEPERS) +
+             [("spawnd --confine no", "spawnd",
+               Job(options={"argv": ["--confine", "no"]}))], 5,
              {"accept_us": ("us", "lower"),
               "cpu_us": ("us of the supervisor's cpu a worker", "lower")},
              fewer={"supervisord": 2, "uwsgi": 2},

@@ -116,6 +116,9 @@ class Machine:
             self.nspawn = subprocess.Popen(
                 ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit",
                  "--private-network", "--boot", "--directory", self.root,
+                 # What a host allows and a container does not.
+                 "--system-call-filter=landlock_create_ruleset "
+                 "landlock_restrict_self",
                  "--machine=spawnd", "--console=read-only",
                  "systemd.log_target=journal", "systemd.journald.storage="
                  "volatile"], stdin=subprocess.DEVNULL, stdout=f, stderr=f,

@@ -68,6 +68,7 @@ def bad_values():
         "--stop-signal": ["", "x", "0", "65", "-15", "TERM ", "SIGFOO",
                           "KILL", "SIGKILL", "9", "STOP", "19", "15x"],
         "--no-new-privs": ["", "maybe", "Yes", "1", "true"],
+        "--confine": ["", "maybe", "No", "0", "some"],
         "--name": ["", "a/b", "a b", "..", ".", "a\nb", "ä", "x" * 33],
         "--rlimit": ["", "nofile", "nofile=", "nofile=x", "foo=1", "=1",
                      "nofile=1:", "nofile=:1", "nofile=10:5", "nofile=1:2:3",
@@ -127,7 +128,8 @@ def test_unknown_option(site, option):
     "--socket-group", "--port", "--address", "--backlog", "--chroot",
     "--user", "--group", "--chdir", "--workers", "--php-children", "--env",
     "--env-file", "--command", "--name", "--umask", "--nice", "--rlimit",
-    "--no-new-privs", "--start-timeout", "--stop-signal", "--stop-timeout"])
+    "--no-new-privs", "--confine", "--start-timeout", "--stop-signal",
+    "--stop-timeout"])
 def test_missing_value(site, option):
     refuse(site, [*GOOD, option], USAGE, f"^spawnd: {option}: needs a value",
            program=())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""A worker that was broken into does all that its user may. The pool recovers,
+"""A worker that was broken into does all that its user may, where nothing
+confines it (test_confine.py has what that keeps it from). The pool recovers,
 or spawnd ends with 71 for a service manager to start it anew: without a hang,
 and without using the cpu."""
 
@@ -27,8 +28,8 @@ class Pool:
     def __init__(self, spawnd, place, *options, args=(), **kw):
         self.addr = f"{place}/sock"
         self.s = spawnd("-s", self.addr, "-u", "www", "-F", WORKERS,
-                        "--stop-timeout", 2, *options, "--",
-                        h.app("hostile"), *args, **kw)
+                        "--stop-timeout", 2, "--confine", "no", *options,
+                        "--", h.app("hostile"), *args, **kw)
         self.first = self.s.workers()
 
     def attack(self, query):

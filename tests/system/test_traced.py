@@ -68,8 +68,8 @@ class Pool:
     def __init__(self, spawnd, place, *options, args=(), **kw):
         self.addr = f"{place}/sock"
         self.s = spawnd("--name", "traced", "-s", self.addr, "-u", "www",
-                        "-F", WORKERS, *options, "--", h.app("hostile"),
-                        *args, **kw)
+                        "-F", WORKERS, "--confine", "no", *options, "--",
+                        h.app("hostile"), *args, **kw)
         self.first = self.s.workers()
 
     def attack(self, query):

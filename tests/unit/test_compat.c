@@ -132,6 +132,7 @@ spawn_fcgi_is_as_it_was(void **arg)
 	assert_true(c.pidfile_public);
 	assert_true(c.worker_status);
 	assert_false(c.no_new_privs);
+	assert_false(c.confine);
 	assert_false(c.foreground);
 	assert_false(c.replace);
 	assert_int_equal(c.error_status, 255);

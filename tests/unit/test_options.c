@@ -137,6 +137,11 @@ yes_and_no(void **arg)
 	assert_false(c.no_new_privs);
 	assert_int_equal(parse("--no-new-privs=yes", "/app", NULL), 0);
 	assert_true(c.no_new_privs);
+	assert_int_equal(parse("--confine", "no", "/app", NULL), 0);
+	assert_false(c.confine);
+	assert_true(c.confine_given);
+	assert_int_equal(parse("--confine=yes", "/app", NULL), 0);
+	assert_true(c.confine && c.confine_given);
 }
 
 static void
@@ -160,6 +165,8 @@ defaults(void **arg)
 	assert_false(c.nice_given);
 	assert_int_equal(c.nlimits, 0);
 	assert_true(c.no_new_privs);
+	assert_true(c.confine);
+	assert_false(c.confine_given);
 	assert_int_equal(c.start_timeout, 60);
 	assert_int_equal(c.stop_timeout, 30);
 	assert_int_equal(c.stop_signal, SIGTERM);

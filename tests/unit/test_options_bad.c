@@ -54,7 +54,7 @@ a_missing_value_is_an_error(void **arg)
 	static const char *const options[] = { "-s", "-M", "-U", "-G", "-p",
 	    "-a", "-b", "-c", "-u", "-g", "-d", "-F", "-C", "-e", "-f",
 	    "--socket", "--env-file", "--name", "--umask", "--nice",
-	    "--rlimit", "--no-new-privs", "--start-timeout",
+	    "--rlimit", "--no-new-privs", "--confine", "--start-timeout",
 	    "--stop-signal", "--stop-timeout" };
 	size_t i;
 
@@ -112,6 +112,7 @@ static const struct {
 	{ "--stop-signal", "-15" }, { "--stop-signal", "TERM " },
 	{ "--no-new-privs", "" }, { "--no-new-privs", "maybe" },
 	{ "--no-new-privs", "Yes" }, { "--no-new-privs", "1" },
+	{ "--confine", "" }, { "--confine", "maybe" }, { "--confine", "1" },
 	{ "--name", "" }, { "--name", "a/b" }, { "--name", "." },
 	{ "--name", ".." }, { "--name", "a b" }, { "--name", "caf\xc3\xa9" },
 	{ "--name", "123456789012345678901234567890123" },

@@ -69,6 +69,8 @@ a_child_that_never_became_its_program(void **arg)
 	    "--rlimit /no/such/app: Operation not permitted");
 	assert_string_equal(exec_line(STEP_NICE, EACCES),
 	    "--nice /no/such/app: Permission denied");
+	assert_string_equal(exec_line(STEP_CONFINE, E2BIG),
+	    "--confine /no/such/app: Argument list too long");
 	assert_string_equal(exec_line(STEP_CHDIR, ENOENT),
 	    "chdir /htdocs: No such file or directory");
 	assert_string_equal(exec_line(STEP_PARENT, EBADF),
