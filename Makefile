@@ -38,9 +38,9 @@ CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 PRIVILEGE =	daemonize.c jail.c listen.c pidfile.c terminal.c
 POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
 		scale.c slot.c snapshot.c start.c table.c trace.c
-RUN =		actor.c autoscale.c exec_error.c history.c lifecycle.c \
+RUN =		actor.c autoscale.c child.c exec_error.c history.c lifecycle.c \
 		orphans.c output.c reap.c report.c report_trace.c sdnotify.c \
-		selfcheck.c signals.c suspects.c traced.c \
+		selfcheck.c signals.c spawner.c suspects.c traced.c \
 		traffic.c worker.c
 CONTROL =	budget.c clients.c command.c control.c rundir.c status.c \
 		trace_records.c
@@ -49,19 +49,21 @@ PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 PROTO =		proto.c
 SRCS =		${BASE} ${CONFIG} ${PRIVILEGE} ${POOL} ${RUN} ${CONTROL} \
 		${PREFLIGHT} ${PROTO}
-# How a system call is skipped depends on the registers.
-SKIP !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
+# How a system call is made or skipped depends on the registers.
+ARCH !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
 		aarch64-*) echo aarch64;; *) echo none;; esac
 SRCS_linux =	activity_linux.c diag_linux.c door_linux.c end_linux.c \
 		holder_linux.c jail_linux.c keepalive_linux.c leftover_linux.c \
 		load_linux.c look_linux.c looker_linux.c netlink_linux.c \
 		observe_linux.c \
 		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
+		raw_linux.c raw_${ARCH}_linux.c \
 		refuse_linux.c requests_linux.c served_linux.c \
-		skip_${SKIP}_linux.c slow_linux.c task_linux.c \
+		skip_${ARCH}_linux.c slow_linux.c spawn_linux.c \
+		task_linux.c \
 		usage_linux.c
 SRCS_posix =	door_none.c end_none.c jail_posix.c observe_none.c \
-		path_posix.c refuse_none.c usage_none.c
+		path_posix.c raw_posix.c refuse_none.c spawn_posix.c usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 
@@ -104,7 +106,8 @@ HARDENING ?=	-fPIE -fstack-protector-strong -fstack-clash-protection \
 		-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 MODE_ =		${HARDENING}
 MODE_1 =	-fsanitize=address,undefined -fno-sanitize-recover=all \
-		-fno-omit-frame-pointer -U_FORTIFY_SOURCE -Dvfork=fork
+		-fno-omit-frame-pointer -U_FORTIFY_SOURCE -Dvfork=fork \
+		-DSPAWN_SHARES=0
 LINK_ =		${HARDENING:-fPIE=-pie -Wl,-z,relro -Wl,-z,now}
 LINK_1 =	${MODE_1}
 

@@ -84,6 +84,8 @@ start_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	p->counts.started++;
 	s->pid = ev->pid;
+	/* It may have waited for its turn, and a reload have begun. */
+	s->generation = p->generation;
 	s->spawned = now;
 	s->ready_by = slot_later(now, p->conf.start_timeout);
 	s->pause = POOL_READY_FIRST;
@@ -99,6 +101,16 @@ start_nofork(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	s->spawned = now;
 	start_failed(p, s, ev, now);
+}
+
+/* It was to leave before its turn came. */
+void
+start_unspawned(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	decide_start(p, s);
+	if (!slot_vacate(p, s))
+		table_never(p, s, ev, now);
 }
 
 /* Looks cost, so with many starts at once each is seen less often. */

@@ -70,12 +70,12 @@ void	 terminal_open(void);
 void	 terminal_write_only(void);
 /*
  * In a new child, which does not lead the session: gives up the controlling
- * terminal and verifies that. Async-signal-safe. Returns 0, or -1 with errno
- * set if the child still has one.
+ * terminal and verifies that. The child may share our memory: only raw calls
+ * are made. Returns 0, or an errno if the child still has one.
  */
 int	 terminal_leave(void);
 /*
- * Does the same in a process that may lead the session; then the terminal is
+ * Does the same, with the same result, in a process that may lead the session; then the terminal is
  * lost to the whole session. The SIGHUP that follows is ignored.
  */
 int	 terminal_leave_session(void);
@@ -154,8 +154,8 @@ int	 jail_verify(const struct plan *p, struct guarantees *g,
 void	 jail_adopt(void);
 /*
  * In a new child of `parent`: has SIGKILL sent to this child when the parent
- * dies. Async-signal-safe. Returns 0, or -1 on failure or if the parent has
- * died already.
+ * dies. Makes only raw calls, as terminal_leave() does. Returns 0, or -1 on
+ * failure or if the parent has died already.
  */
 int	 jail_tie(pid_t parent);
 /*

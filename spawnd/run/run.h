@@ -20,7 +20,8 @@ enum exec_step {
 	STEP_LIMIT,		/* sets its resource limits */
 	STEP_NICE,		/* sets its priority */
 	STEP_CHDIR,		/* enters its working directory */
-	STEP_EXEC		/* becomes its program */
+	STEP_EXEC,		/* becomes its program */
+	STEP_LATE		/* no step: it was killed on the way, EXEC_TIME */
 };
 
 /*
