@@ -276,6 +276,7 @@ LIBS_post.app =	-pthread
 LIBS_probe.app = -pthread
 LIBS_threaded.app = -pthread
 LIBS_static.app = -static
+LIBS_test_worker.unit = -Wl,--wrap=raw_limit
 LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .SUFFIXES:
@@ -287,7 +288,8 @@ LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .c.unit:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
-	    ${LINK} -o ${@} $< ${OBJS} ${CTL_OBJS} -lcmocka ${PKG_LIBS} \
+	    ${LINK} ${LIBS_${@}} -o ${@} $< ${OBJS} ${CTL_OBJS} -lcmocka \
+	    ${PKG_LIBS} \
 	    ${CTL_LIBS}
 
 .c.sim:

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/raw.h"
 #include "base/units.h"
 #include "config/config.h"
 #include "observe/observe.h"
@@ -198,7 +199,7 @@ worker_spawn(unsigned int slot, int output)
 	if ((pid = spawn_make()) == -1)
 		return -1;
 	/* As the child does, whichever is first. */
-	setpgid(pid, pid);
+	raw_setpgid(pid, pid);
 	occupy(w, pid);
 	return pid;
 }
