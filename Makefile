@@ -107,7 +107,7 @@ HARDENING ?=	-fPIE -fstack-protector-strong -fstack-clash-protection \
 MODE_ =		${HARDENING}
 MODE_1 =	-fsanitize=address,undefined -fno-sanitize-recover=all \
 		-fno-omit-frame-pointer -U_FORTIFY_SOURCE -Dvfork=fork \
-		-DSPAWN_SHARES=0
+		-DSPAWN_FLAGS=CLONE_VFORK
 LINK_ =		${HARDENING:-fPIE=-pie -Wl,-z,relro -Wl,-z,now}
 LINK_1 =	${MODE_1}
 

@@ -16,7 +16,7 @@
 #include "privilege/privilege.h"
 #include "run/supervise.h"
 
-#define START_TURN	UINT64_C(2000)	/* usec of starts, then other events */
+#define START_TURN	UINT64_C(2000)	/* usec of starts, then others' turn */
 
 static const struct plan *plan;
 static struct actor_hooks hooks;
@@ -42,19 +42,16 @@ static pid_t
 make_worker(unsigned int slot, const char **failed)
 {
 	int error, output = output_pipe(slot, failed);
-	pid_t pid = -1;
+	pid_t pid;
 
 	if (output == -1)
 		return -1;
-	if (spawner_open(failed) == -1) {
-		error = errno;
-	} else {
-		*failed = "fork";
-		pid = worker_spawn(slot, output);
-		error = errno;
-		spawner_made(slot, pid);
-	}
+	*failed = "fork";
+	pid = worker_spawn(slot, output);
+	error = errno;
 	output_start(slot, output, pid);
+	if (pid != -1)
+		spawner_made(slot);
 	errno = error;
 	return pid;
 }
@@ -269,14 +266,6 @@ on_deadline(void)
 	actor_act();
 }
 
-/* Is there something to do about the first of those that are to be started? */
-static bool
-may_start(unsigned int *slot)
-{
-	return spawner_first(slot) &&
-	    (spawner_is_free() || !pool_wants_spawn(pool, *slot));
-}
-
 /* Starts the slot's worker, or says that it is not wanted any more. */
 static void
 start_first(unsigned int slot)
@@ -300,10 +289,11 @@ actor_act(void)
 	for (;;) {
 		while (pool_next(pool, &a))
 			carry_out(&a);
-		if (!may_start(&slot))
+		if (!spawner_first(&slot))
 			break;
-		if (loop_now() >= until) {
-			loop_timer(TIMER_TURN, until, actor_act);
+		if ((pool_wants_spawn(pool, slot) && !spawner_await(until)) ||
+		    loop_now() >= until) {
+			spawner_again();
 			break;
 		}
 		start_first(slot);

@@ -4,29 +4,44 @@
  * that is written to, takes longer than all the rest, and the longer the larger
  * the pool is; so the child runs in our memory until its exec, on a stack of
  * its own. As vfork(2), but we do not wait: an exec can take as long as other
- * processes want.
+ * processes want. When the child leaves our memory, by its exec or by its end,
+ * the kernel clears a word in it, and wakes who waits for that (clone(2),
+ * CLONE_CHILD_CLEARTID): it costs no descriptor and, mostly, no call.
  */
 #include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <linux/futex.h>
 
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
 #include "base/raw.h"
+#include "base/units.h"
 #include "run/supervise.h"
 
-/* A sanitizer's memory cannot be shared. */
-#ifndef SPAWN_SHARES
-#define SPAWN_SHARES	CLONE_VM
+/* A sanitizer's memory cannot be shared: there it is a fork that we wait for. */
+#ifndef SPAWN_FLAGS
+#define SPAWN_FLAGS	(CLONE_VM | CLONE_CHILD_CLEARTID)
 #endif
 
 #define STACK_SIZE	65536
 
-static char *stack;
+/* What a child uses of our memory; the stack ends where this begins. */
+struct area {
+	_Alignas(64) atomic_int used;	/* 0: by none, or no longer */
+};
+
+_Static_assert(sizeof(atomic_int) == 4, "as the kernel has it");
+
+static struct area *area;
 
 int
 spawn_init(struct err *e)
@@ -38,7 +53,7 @@ spawn_init(struct err *e)
 	if (m == MAP_FAILED || mprotect(m, guard, PROT_NONE) == -1)
 		return err_set(e, EX_OSERR, "workers: no stack: %s",
 		    strerror(errno));
-	stack = m + guard;
+	area = (struct area *)(m + guard + STACK_SIZE) - 1;
 	return 0;
 }
 
@@ -52,13 +67,36 @@ run_child(void *arg)
 pid_t
 spawn_make(void)
 {
-	int flags = SPAWN_SHARES | SIGCHLD, saved = errno;
+	int flags = SPAWN_FLAGS | SIGCHLD, saved = errno;
 	pid_t pid;
 
 	if (!raw_keeps_errno())
 		flags |= CLONE_VFORK;
-	pid = clone(run_child, stack + STACK_SIZE, flags, NULL);
+	atomic_store(&area->used, 1);
+	pid = clone(run_child, area, flags, NULL, NULL, NULL, &area->used);
+	if (pid == -1 || (flags & CLONE_VFORK) != 0)
+		atomic_store(&area->used, 0);
 	if (pid != -1)
 		errno = saved;
 	return pid;
+}
+
+bool
+spawn_has_left(uint64_t wait)
+{
+	struct timespec ts = { .tv_sec = (time_t)(wait / USEC),
+	    .tv_nsec = (long)(wait % USEC * 1000) };
+
+	if (atomic_load(&area->used) != 0 && wait > 0)
+		syscall(SYS_futex, &area->used, FUTEX_WAIT, 1, &ts, NULL, 0);
+	return atomic_load(&area->used) == 0;
+}
+
+/* It would clear the word, too, and that of another child by then. */
+bool
+spawn_give_up(void)
+{
+	struct err e;
+
+	return spawn_init(&e) == 0;
 }

@@ -1,35 +1,34 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Who is started when: one after the other, since only one child at a time may
- * run in our memory. It is known to have left that for its program, or to be
- * dead, when the pipe closes of which it has the other end. Other events have
- * their turn after each start, so that a large pool hears them meanwhile.
+ * run in our memory. Most leave it for their program soon: whoever comes next
+ * waits a moment for that, and then looks for it again and again, after other
+ * events had their turn.
  *
  * Others can keep a child from its exec: a process of its user that stops it,
  * or holds a lease on the program's file; a file system that does not answer.
  * It is killed then. One that sleeps in the kernel even so makes no step in our
  * memory any more, and is not waited for.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "base/base.h"
 #include "base/units.h"
 #include "run/supervise.h"
 
 #define LEAVE_KILLED	USEC		/* then it makes no step any more */
+#define LOOK_FIRST	UINT64_C(1000)	/* usec, to the next: has it left? */
+#define LOOK_LAST	UINT64_C(50000)
 
 static unsigned int *waiting;		/* slots, a ring */
 static unsigned int nslots, first, nwaiting;
-static void (*on_free)(void);
-static int ends[2] = { -1, -1 };	/* the pipe; a child has a copy of [1] */
-static struct loop_watch *watch;
-static int sharing = -1;		/* the slot whose child it is */
+static void (*on_turn)(void);
+static int sharing = -1;		/* the slot whose child is in our memory */
 static bool killed;			/* that has been */
+static uint64_t late_at;		/* then it is, or is given up */
+static uint64_t patient_until;		/* others may wait for it to leave */
+static uint64_t look_pause;
 
 int
 spawner_init(unsigned int n, void (*handler)(void), struct err *e)
@@ -37,7 +36,7 @@ spawner_init(unsigned int n, void (*handler)(void), struct err *e)
 	if ((waiting = calloc(n, sizeof(*waiting))) == NULL)
 		return err_set(e, EX_OSERR, "workers: out of memory");
 	nslots = n;
-	on_free = handler;
+	on_turn = handler;
 	return 0;
 }
 
@@ -64,82 +63,72 @@ spawner_remove(void)
 }
 
 bool
-spawner_is_free(void)
+spawner_await(uint64_t until)
 {
-	return sharing == -1;
+	uint64_t now = loop_now();
+
+	if (sharing == -1)
+		return true;
+	until = min64(until, patient_until);
+	if (!spawn_has_left(until > now ? until - now : 0))
+		return false;
+	sharing = -1;
+	loop_timer(TIMER_SPAWNER, NEVER, NULL);
+	return true;
 }
 
 bool
 spawner_shares(unsigned int slot)
 {
-	return sharing == (int)slot;
+	return !spawner_await(0) && sharing == (int)slot;
 }
 
 static void
-close_pipe(void)
+end_late(uint64_t now)
 {
-	loop_unwatch(watch);
-	watch = NULL;
-	close(ends[0]);
-	sharing = -1;
-}
-
-/* The child has left our memory. */
-static void
-on_left(void *arg)
-{
-	(void)arg;
-	loop_timer(TIMER_SPAWNER, NEVER, NULL);
-	close_pipe();
-	on_free();
-}
-
-static bool
-has_left(void)
-{
-	struct pollfd p = { .fd = ends[0], .events = POLLIN };
-
-	return poll(&p, 1, 0) == 1;
+	if (killed && spawn_give_up()) {
+		sharing = -1;
+		return;
+	}
+	killed = true;
+	worker_expire((unsigned int)sharing);
+	late_at = now + LEAVE_KILLED;
 }
 
 static void
-on_late(void)
+on_time(void)
 {
-	if (!killed && !has_left()) {
-		killed = true;
-		worker_expire((unsigned int)sharing);
-		loop_timer(TIMER_SPAWNER, loop_now() + LEAVE_KILLED, on_late);
-	} else
-		on_left(NULL);
-}
+	uint64_t now = loop_now();
 
-int
-spawner_open(const char **failed)
-{
-	int error;
-
-	*failed = "pipe";
-	if (pipe2(ends, O_CLOEXEC) == -1)
-		return -1;
-	if ((watch = loop_watch(ends[0], on_left, NULL)) != NULL)
-		return 0;
-	error = errno;
-	*failed = "exec";
-	close(ends[0]);
-	close(ends[1]);
-	errno = error;
-	return -1;
+	if (!spawner_await(0) && now >= late_at)
+		end_late(now);
+	if (nwaiting > 0)
+		on_turn();	/* it comes again if some still wait */
+	if (nwaiting == 0 && sharing != -1)
+		loop_timer(TIMER_SPAWNER, late_at, on_time);
 }
 
 void
-spawner_made(unsigned int slot, pid_t pid)
+spawner_made(unsigned int slot)
 {
-	close(ends[1]);
-	if (pid == -1) {
-		close_pipe();
-		return;
-	}
+	uint64_t now = loop_now();
+
 	sharing = (int)slot;
 	killed = false;
-	loop_timer(TIMER_SPAWNER, loop_now() + EXEC_TIME * USEC, on_late);
+	look_pause = LOOK_FIRST;
+	patient_until = now + LOOK_FIRST;
+	late_at = now + EXEC_TIME * USEC;
+	loop_timer(TIMER_SPAWNER, late_at, on_time);
+}
+
+void
+spawner_again(void)
+{
+	uint64_t when = loop_now();
+
+	if (sharing != -1) {
+		when = min64(when + look_pause, late_at);
+		look_pause = min64(look_pause * 2, LOOK_LAST);
+	}
+	loop_timer(TIMER_SPAWNER, when, on_time);
 }

@@ -80,14 +80,25 @@ void	 child_run(void) __attribute__((noreturn));
 int	 spawn_init(struct err *e);
 /*
  * Makes a child that calls child_run(), in our memory, where that is possible
- * without waiting for its exec. Returns its pid, or -1 with errno set.
+ * without waiting for its exec. The last one must have left our memory, or
+ * have been given up. Returns its pid, or -1 with errno set.
  */
 pid_t	 spawn_make(void);
+/*
+ * Has it left? If not this waits for so many microseconds at most, or until a
+ * signal comes.
+ */
+bool	 spawn_has_left(uint64_t wait);
+/*
+ * Prepares for another one although it has not left; it was killed, and makes
+ * no step any more. Returns false if there is no memory.
+ */
+bool	 spawn_give_up(void);
 
 /* spawner.c: whose turn it is to be started */
 /*
- * Prepares for n slots; handler is called when a child has left our memory.
- * Returns 0, or -1 with *e set (71).
+ * Prepares for n slots; handler is called when the first in the queue may have
+ * its turn. Returns 0, or -1 with *e set (71).
  */
 int	 spawner_init(unsigned int n, void (*handler)(void), struct err *e);
 /* Puts a slot at the end of the queue, once until it is removed. */
@@ -95,17 +106,17 @@ void	 spawner_add(unsigned int slot);
 /* Which is the first in the queue? Returns false if it is empty. */
 bool	 spawner_first(unsigned int *slot);
 void	 spawner_remove(void);
-/* May a child be made? None shares our memory. */
-bool	 spawner_is_free(void);
-/* Is it that slot's child that does? It has not become its program yet. */
-bool	 spawner_shares(unsigned int slot);
 /*
- * Before a child is made: prepares to see it leave. Returns 0, or -1 with
- * errno set and the failed step in *failed.
+ * May a child be made, as none shares our memory? If one does this waits until
+ * then, a time of loop_now(), for it to leave; 0: not at all.
  */
-int	 spawner_open(const char **failed);
-/* After it: it was made for that slot, or was not (pid -1). */
-void	 spawner_made(unsigned int slot, pid_t pid);
+bool	 spawner_await(uint64_t until);
+/* Is it that slot's child? Then it has not become its program yet. */
+bool	 spawner_shares(unsigned int slot);
+/* A child was made for that slot. */
+void	 spawner_made(unsigned int slot);
+/* Has the handler called once others have had their turn. */
+void	 spawner_again(void);
 
 /* reap.c: children that have stopped or ended */
 /* Takes them, for some milliseconds at most; then the loop calls it again. */
