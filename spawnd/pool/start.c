@@ -78,6 +78,14 @@ start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
 	slot_spawn_after(p, s, now, delay);
 }
 
+/* Looks cost, so with many starts at once each is seen less often. */
+static uint64_t
+crowded(const struct pool *p, uint64_t pause)
+{
+	return pause * (1 + (p->count[SLOT_SPAWNING] +
+	    p->count[SLOT_STARTING]) / 32);
+}
+
 void
 start_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -88,7 +96,7 @@ start_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
 	s->generation = p->generation;
 	s->spawned = now;
 	s->ready_by = slot_later(now, p->conf.start_timeout);
-	s->pause = POOL_READY_FIRST;
+	s->pause = crowded(p, POOL_READY_FIRST);
 	slot_enter(p, s, SLOT_STARTING,
 	    min64(slot_later(now, s->pause), s->ready_by));
 	if (s->retiring_for_good)
@@ -113,13 +121,6 @@ start_unspawned(struct pool *p, struct slot *s, const struct pool_event *ev,
 		table_never(p, s, ev, now);
 }
 
-/* Looks cost, so with many starts at once each is seen less often. */
-static uint64_t
-longest_pause(const struct pool *p)
-{
-	return POOL_READY_LAST * (1 + p->count[SLOT_STARTING] / 32);
-}
-
 void
 start_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -127,7 +128,7 @@ start_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	uint64_t next;
 
 	(void)ev;
-	s->pause = min64(s->pause * 2, longest_pause(p));
+	s->pause = min64(s->pause * 2, crowded(p, POOL_READY_LAST));
 	next = slot_later(now, s->pause);
 	slot_deadline(p, s, now < s->ready_by ? min64(next, s->ready_by) :
 	    next);
