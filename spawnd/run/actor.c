@@ -291,7 +291,7 @@ actor_act(void)
 			carry_out(&a);
 		if (!spawner_first(&slot))
 			break;
-		if ((pool_wants_spawn(pool, slot) && !spawner_await(until)) ||
+		if ((pool_wants_spawn(pool, slot) && !spawner_is_free()) ||
 		    loop_now() >= until) {
 			spawner_again();
 			break;

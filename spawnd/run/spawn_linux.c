@@ -3,10 +3,12 @@
  * The making of a worker on Linux. Copying the page tables, and then each page
  * that is written to, takes longer than all the rest, and the longer the larger
  * the pool is; so the child runs in our memory until its exec, on a stack of
- * its own. As vfork(2), but we do not wait: an exec can take as long as other
- * processes want. When the child leaves our memory, by its exec or by its end,
- * the kernel clears a word in it, and wakes who waits for that (clone(2),
- * CLONE_CHILD_CLEARTID): it costs no descriptor and, mostly, no call.
+ * its own. When it leaves, by its exec or by its end, the kernel clears a word
+ * there and wakes whoever waits for that (clone(2), CLONE_CHILD_CLEARTID).
+ *
+ * That is vfork(2), but for the end of the wait: an exec takes as long as other
+ * processes want it to. A short wait costs less than none, as two that run in
+ * one memory at once are in each other's way.
  */
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -24,7 +26,6 @@
 
 #include "base/base.h"
 #include "base/raw.h"
-#include "base/units.h"
 #include "run/supervise.h"
 
 /* A sanitizer's memory cannot be shared: there it is a fork that we wait for. */
@@ -33,6 +34,7 @@
 #endif
 
 #define STACK_SIZE	65536
+#define PATIENCE	2000000		/* nsec; most take a twentieth of it */
 
 /* What a child uses of our memory; the stack ends where this begins. */
 struct area {
@@ -64,6 +66,16 @@ run_child(void *arg)
 	child_run();
 }
 
+/* All signals are blocked: none ends the wait. */
+static void
+await_exec(void)
+{
+	const struct timespec wait = { .tv_nsec = PATIENCE };
+
+	if (atomic_load(&area->used) != 0)
+		syscall(SYS_futex, &area->used, FUTEX_WAIT, 1, &wait, NULL, 0);
+}
+
 pid_t
 spawn_make(void)
 {
@@ -76,19 +88,16 @@ spawn_make(void)
 	pid = clone(run_child, area, flags, NULL, NULL, NULL, &area->used);
 	if (pid == -1 || (flags & CLONE_VFORK) != 0)
 		atomic_store(&area->used, 0);
-	if (pid != -1)
-		errno = saved;
+	if (pid == -1)
+		return -1;
+	await_exec();
+	errno = saved;
 	return pid;
 }
 
 bool
-spawn_has_left(uint64_t wait)
+spawn_has_left(void)
 {
-	struct timespec ts = { .tv_sec = (time_t)(wait / USEC),
-	    .tv_nsec = (long)(wait % USEC * 1000) };
-
-	if (atomic_load(&area->used) != 0 && wait > 0)
-		syscall(SYS_futex, &area->used, FUTEX_WAIT, 1, &ts, NULL, 0);
 	return atomic_load(&area->used) == 0;
 }
 

@@ -32,9 +32,8 @@ spawn_make(void)
 }
 
 bool
-spawn_has_left(uint64_t wait)
+spawn_has_left(void)
 {
-	(void)wait;
 	return true;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Who is started when: one after the other, since only one child at a time may
- * run in our memory. Most leave it for their program soon: whoever comes next
- * waits a moment for that, and then looks for it again and again, after other
- * events had their turn.
+ * run in our memory. Most leave it for their program while we make them; for
+ * one that does not those that come next wait, while other events have their
+ * turn.
  *
  * Others can keep a child from its exec: a process of its user that stops it,
  * or holds a lease on the program's file; a file system that does not answer.
@@ -27,7 +27,6 @@ static void (*on_turn)(void);
 static int sharing = -1;		/* the slot whose child is in our memory */
 static bool killed;			/* that has been */
 static uint64_t late_at;		/* then it is, or is given up */
-static uint64_t patient_until;		/* others may wait for it to leave */
 static uint64_t look_pause;
 
 int
@@ -63,14 +62,11 @@ spawner_remove(void)
 }
 
 bool
-spawner_await(uint64_t until)
+spawner_is_free(void)
 {
-	uint64_t now = loop_now();
-
 	if (sharing == -1)
 		return true;
-	until = min64(until, patient_until);
-	if (!spawn_has_left(until > now ? until - now : 0))
+	if (!spawn_has_left())
 		return false;
 	sharing = -1;
 	loop_timer(TIMER_SPAWNER, NEVER, NULL);
@@ -80,7 +76,7 @@ spawner_await(uint64_t until)
 bool
 spawner_shares(unsigned int slot)
 {
-	return !spawner_await(0) && sharing == (int)slot;
+	return !spawner_is_free() && sharing == (int)slot;
 }
 
 static void
@@ -100,7 +96,7 @@ on_time(void)
 {
 	uint64_t now = loop_now();
 
-	if (!spawner_await(0) && now >= late_at)
+	if (!spawner_is_free() && now >= late_at)
 		end_late(now);
 	if (nwaiting > 0)
 		on_turn();	/* it comes again if some still wait */
@@ -111,13 +107,12 @@ on_time(void)
 void
 spawner_made(unsigned int slot)
 {
-	uint64_t now = loop_now();
-
+	if (spawn_has_left())
+		return;
 	sharing = (int)slot;
 	killed = false;
 	look_pause = LOOK_FIRST;
-	patient_until = now + LOOK_FIRST;
-	late_at = now + EXEC_TIME * USEC;
+	late_at = loop_now() + EXEC_TIME * USEC;
 	loop_timer(TIMER_SPAWNER, late_at, on_time);
 }
 

@@ -79,16 +79,14 @@ void	 child_run(void) __attribute__((noreturn));
 /* Prepares for it. Returns 0, or -1 with *e set (71). */
 int	 spawn_init(struct err *e);
 /*
- * Makes a child that calls child_run(), in our memory, where that is possible
- * without waiting for its exec. The last one must have left our memory, or
- * have been given up. Returns its pid, or -1 with errno set.
+ * Makes a child that calls child_run(), in our memory, and waits for it to
+ * leave that for its program: some milliseconds at the most, where that can be
+ * bounded. The last one must have left, or have been given up. Returns its
+ * pid, or -1 with errno set.
  */
 pid_t	 spawn_make(void);
-/*
- * Has it left? If not this waits for so many microseconds at most, or until a
- * signal comes.
- */
-bool	 spawn_has_left(uint64_t wait);
+/* Has it left? */
+bool	 spawn_has_left(void);
 /*
  * Prepares for another one although it has not left; it was killed, and makes
  * no step any more. Returns false if there is no memory.
@@ -106,11 +104,8 @@ void	 spawner_add(unsigned int slot);
 /* Which is the first in the queue? Returns false if it is empty. */
 bool	 spawner_first(unsigned int *slot);
 void	 spawner_remove(void);
-/*
- * May a child be made, as none shares our memory? If one does this waits until
- * then, a time of loop_now(), for it to leave; 0: not at all.
- */
-bool	 spawner_await(uint64_t until);
+/* May a child be made, as none shares our memory? */
+bool	 spawner_is_free(void);
 /* Is it that slot's child? Then it has not become its program yet. */
 bool	 spawner_shares(unsigned int slot);
 /* A child was made for that slot. */
