@@ -51,7 +51,8 @@ WALLS = {
     "client": {"base", "proto"},
     "ctl": {"base", "client", "proto"},
 }
-PUBLIC = {"base/program.h", "base/raw.h", "base/units.h", "pool/scale.h", "pool/trace.h"}
+PUBLIC = {"base/program.h", "base/raw.h", "base/units.h",
+          "pool/scale.h", "pool/trace.h"}
 EVERYWHERE = {"base/units.h"}       # all its code is inline
 
 # Files of one folder that call each other in a circle, and why they do.

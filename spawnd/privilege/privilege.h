@@ -75,7 +75,7 @@ void	 terminal_write_only(void);
  */
 int	 terminal_leave(void);
 /*
- * Does the same, with the same result, in a process that may lead the session; then the terminal is
+ * Does the same in a process that may lead the session; then the terminal is
  * lost to the whole session. The SIGHUP that follows is ignored.
  */
 int	 terminal_leave_session(void);

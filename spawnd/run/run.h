@@ -21,7 +21,7 @@ enum exec_step {
 	STEP_NICE,		/* sets its priority */
 	STEP_CHDIR,		/* enters its working directory */
 	STEP_EXEC,		/* becomes its program */
-	STEP_LATE		/* no step: it was killed on the way, EXEC_TIME */
+	STEP_LATE		/* none: it was killed on its way */
 };
 
 /*

@@ -28,7 +28,7 @@
 #include "base/raw.h"
 #include "run/supervise.h"
 
-/* A sanitizer's memory cannot be shared: there it is a fork that we wait for. */
+/* A sanitizer's memory cannot be shared: there it is a fork. */
 #ifndef SPAWN_FLAGS
 #define SPAWN_FLAGS	(CLONE_VM | CLONE_CHILD_CLEARTID)
 #endif

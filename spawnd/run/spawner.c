@@ -24,7 +24,7 @@
 static unsigned int *waiting;		/* slots, a ring */
 static unsigned int nslots, first, nwaiting;
 static void (*on_turn)(void);
-static int sharing = -1;		/* the slot whose child is in our memory */
+static int sharing = -1;		/* whose child is in our memory */
 static bool killed;			/* that has been */
 static uint64_t late_at;		/* then it is, or is given up */
 static uint64_t look_pause;
