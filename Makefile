@@ -52,6 +52,9 @@ SRCS =		${BASE} ${CONFIG} ${PRIVILEGE} ${POOL} ${RUN} ${CONTROL} \
 # How a system call is made or skipped depends on the registers.
 ARCH !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
 		aarch64-*) echo aarch64;; *) echo none;; esac
+# A sanitizer's memory cannot be shared with a child: there it is a fork.
+SPAWN_ =	linux
+SPAWN_1 =	posix
 SRCS_linux =	activity_linux.c diag_linux.c door_linux.c end_linux.c \
 		holder_linux.c jail_linux.c keepalive_linux.c leftover_linux.c \
 		load_linux.c look_linux.c looker_linux.c netlink_linux.c \
@@ -59,7 +62,7 @@ SRCS_linux =	activity_linux.c diag_linux.c door_linux.c end_linux.c \
 		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
 		raw_linux.c raw_${ARCH}_linux.c \
 		refuse_linux.c requests_linux.c served_linux.c \
-		skip_${ARCH}_linux.c slow_linux.c spawn_linux.c task_linux.c \
+		skip_${ARCH}_linux.c slow_linux.c spawn_${SPAWN_${SANITIZE}}.c task_linux.c \
 		usage_linux.c
 SRCS_posix =	door_none.c end_none.c jail_posix.c observe_none.c \
 		path_posix.c raw_posix.c refuse_none.c spawn_posix.c \
@@ -100,14 +103,12 @@ FOLDERS =	${IN}:${IN_DAEMON}:${IN_REST}:${IN}/client:${IN}/ctl
 WARNINGS =	-Wall -Wextra -Wpedantic -Wshadow -Wconversion
 WERROR_1 =	-Werror
 
-# A sanitizer's memory cannot be shared with a child: there it is a fork.
 # The linker's part of the hardening comes and goes with -fPIE.
 HARDENING ?=	-fPIE -fstack-protector-strong -fstack-clash-protection \
 		-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 MODE_ =		${HARDENING}
 MODE_1 =	-fsanitize=address,undefined -fno-sanitize-recover=all \
-		-fno-omit-frame-pointer -U_FORTIFY_SOURCE -Dvfork=fork \
-		-DSPAWN_FLAGS=CLONE_VFORK
+		-fno-omit-frame-pointer -U_FORTIFY_SOURCE -Dvfork=fork
 LINK_ =		${HARDENING:-fPIE=-pie -Wl,-z,relro -Wl,-z,now}
 LINK_1 =	${MODE_1}
 

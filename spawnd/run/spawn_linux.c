@@ -28,11 +28,6 @@
 #include "base/raw.h"
 #include "run/supervise.h"
 
-/* A sanitizer's memory cannot be shared: there it is a fork. */
-#ifndef SPAWN_FLAGS
-#define SPAWN_FLAGS	(CLONE_VM | CLONE_CHILD_CLEARTID)
-#endif
-
 #define STACK_SIZE	65536
 #define PATIENCE	2000000		/* nsec; most take a twentieth of it */
 
@@ -79,7 +74,7 @@ await_exec(void)
 pid_t
 spawn_make(void)
 {
-	int flags = SPAWN_FLAGS | SIGCHLD, saved = errno;
+	int flags = CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, saved = errno;
 	pid_t pid;
 
 	if (!raw_keeps_errno())

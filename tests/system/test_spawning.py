@@ -15,6 +15,8 @@ import pytest
 import ctl
 import harness as h
 
+PLAIN_ONLY = True       # with the sanitizers a start is a plain fork
+
 WORKERS = 3
 MANY = 300
 LATE = 10               # seconds from a worker's start to its program
