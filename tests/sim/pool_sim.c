@@ -93,17 +93,19 @@ do_spawn(unsigned int slot)
 
 /* Some are kept from their program until they are killed. */
 static void
-proc_share(struct proc *p)
+proc_spawn(struct proc *p)
 {
-	w.sharing = p->pid;
-	w.free_at = w.now + sim_random(w.sim) % MS;
 	if (chance(40)) {
-		*p = (struct proc){ .pid = p->pid, .ready_at = NEVER,
+		*p = (struct proc){ .pid = ++w.pid, .ready_at = NEVER,
 		    .catches = true, .deaf = true, .halt_at = NEVER,
 		    .report_at = NEVER, .shut_at = NEVER, .status = SIGKILL,
 		    .die_at = w.now + EXEC_TIME };
 		w.free_at = p->die_at;
+	} else {
+		proc_start(p);
+		w.free_at = w.now + sim_random(w.sim) % MS;
 	}
+	w.sharing = p->pid;
 }
 
 /* The first of those that wait is started, or is not wanted any more. */
@@ -123,8 +125,7 @@ start_first(void)
 		ev.what = EV_NOFORK;
 		ev.error = 11;
 	} else {
-		proc_start(&w.procs[ev.slot]);
-		proc_share(&w.procs[ev.slot]);
+		proc_spawn(&w.procs[ev.slot]);
 		ev.pid = w.procs[ev.slot].pid;
 	}
 	tell_pool(&ev);
