@@ -39,9 +39,9 @@ CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 PRIVILEGE =	confine.c daemonize.c jail.c listen.c pidfile.c terminal.c
 POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
 		scale.c slot.c snapshot.c start.c table.c trace.c
-RUN =		actor.c autoscale.c exec_error.c history.c lifecycle.c \
+RUN =		actor.c autoscale.c child.c exec_error.c history.c lifecycle.c \
 		orphans.c output.c reap.c report.c report_trace.c sdnotify.c \
-		selfcheck.c signals.c suspects.c traced.c \
+		selfcheck.c signals.c spawner.c suspects.c traced.c \
 		traffic.c worker.c
 CONTROL =	budget.c clients.c command.c control.c rundir.c status.c \
 		trace_records.c
@@ -50,20 +50,26 @@ PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 PROTO =		proto.c
 SRCS =		${BASE} ${CONFIG} ${PRIVILEGE} ${POOL} ${RUN} ${CONTROL} \
 		${PREFLIGHT} ${PROTO}
-# How a system call is skipped depends on the registers.
-SKIP !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
+# How a system call is made or skipped depends on the registers.
+ARCH !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
 		aarch64-*) echo aarch64;; *) echo none;; esac
+# A sanitizer's memory cannot be shared with a child: there it is a fork.
+SPAWN_ =	linux
+SPAWN_1 =	posix
 SRCS_linux =	activity_linux.c confine_linux.c diag_linux.c door_linux.c \
 		end_linux.c holder_linux.c jail_linux.c keepalive_linux.c \
 		kin_linux.c leftover_linux.c listens_linux.c \
 		load_linux.c look_linux.c looker_linux.c \
 		netlink_linux.c observe_linux.c \
 		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
-		refuse_linux.c requests_linux.c self_linux.c served_linux.c \
-		skip_${SKIP}_linux.c slow_linux.c task_linux.c \
+		raw_linux.c raw_${ARCH}_linux.c refuse_linux.c \
+		requests_linux.c self_linux.c served_linux.c \
+		skip_${ARCH}_linux.c slow_linux.c \
+		spawn_${SPAWN_${SANITIZE}}.c task_linux.c \
 		usage_linux.c view_linux.c
 SRCS_posix =	confine_none.c door_none.c end_none.c jail_posix.c \
-		observe_none.c path_posix.c refuse_none.c self_posix.c \
+		observe_none.c path_posix.c raw_posix.c refuse_none.c \
+		self_posix.c spawn_posix.c \
 		usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux
@@ -101,7 +107,6 @@ FOLDERS =	${IN}:${IN_DAEMON}:${IN_REST}:${IN}/client:${IN}/ctl
 WARNINGS =	-Wall -Wextra -Wpedantic -Wshadow -Wconversion
 WERROR_1 =	-Werror
 
-# A sanitizer's memory cannot be shared with a child: there it is a fork.
 # The linker's part of the hardening comes and goes with -fPIE.
 HARDENING ?=	-fPIE -fstack-protector-strong -fstack-clash-protection \
 		-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
@@ -287,6 +292,7 @@ LIBS_probe.app = -pthread
 LIBS_threaded.app = -pthread
 LIBS_reach.app = -static
 LIBS_static.app = -static
+LIBS_test_worker.unit = -Wl,--wrap=raw_limit
 LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .SUFFIXES:
@@ -298,7 +304,8 @@ LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .c.unit:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
-	    ${LINK} -o ${@} $< ${OBJS} ${CTL_OBJS} -lcmocka ${PKG_LIBS} \
+	    ${LINK} ${LIBS_${@}} -o ${@} $< ${OBJS} ${CTL_OBJS} -lcmocka \
+	    ${PKG_LIBS} \
 	    ${CTL_LIBS}
 
 .c.sim:

@@ -51,7 +51,8 @@ WALLS = {
     "client": {"base", "proto"},
     "ctl": {"base", "client", "proto"},
 }
-PUBLIC = {"base/program.h", "base/units.h", "pool/scale.h", "pool/trace.h"}
+PUBLIC = {"base/program.h", "base/raw.h", "base/units.h",
+          "pool/scale.h", "pool/trace.h"}
 EVERYWHERE = {"base/units.h"}       # all its code is inline
 
 # Files of one folder that call each other in a circle, and why they do.
@@ -69,12 +70,15 @@ CIRCLES = [
 RULES = [
     ("fork and exec",
      r"\b(v?fork|clone3?|posix_spawnp?|exec[lv]p?e?|execvpe|fexecve|execveat|"
-     r"daemon|system|popen)\s*\(|\bSYS_(v?fork|clone3?|execve(at)?)\b",
-     r"worker\.c|daemonize\.c|preflight\.c|(confine|door|looker)_linux\.c",
+     r"raw_exec|daemon|system|popen)\s*\(|"
+     r"\bSYS_(v?fork|clone3?|execve(at)?)\b",
+     r"(child|daemonize|preflight|worker)\.c|(confine|door|looker)_linux\.c|"
+     r"raw\.h|(raw|spawn)_(linux|posix)\.c",
      "execv(path, argv);"),
     ("exec where only a fork is",
      r"\b(exec[lv]p?e?|execvpe|fexecve|execveat)\s*\(",
-     r"(?!daemonize\.c|preflight\.c|(confine|door|looker)_linux\.c).*",
+     r"(?!daemonize\.c|preflight\.c|(confine|door|looker|spawn)_linux\.c|"
+     r"spawn_posix\.c).*",
      "execv(path, argv);"),
     ("ids and root directory",
      r"\b(set(e|re|res|fs)?[ug]id|setgroups|initgroups|chroot|pivot_root|"

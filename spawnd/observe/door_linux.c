@@ -26,6 +26,7 @@
 #include "observe/observe.h"
 #include "observe/skip.h"
 
+#define TRY_MS		5000	/* for the child that tries ptrace(2) */
 #define STOPS_LEAST	400	/* so many are always allowed */
 #define STOP_COST	25	/* usec, about, that a task waits at a stop */
 #define STOPS_SHARE	3	/* these may take 1/3 of its time */
@@ -50,7 +51,10 @@ may_trace(void)
 	return task_attach(-1, 0) == -1 && errno == ESRCH;
 }
 
-/* A filter may kill who makes the call, so a child makes it. */
+/*
+ * A filter may kill who makes the call, so a child makes it. A process of our
+ * user can stop that child, so it is not waited for without end.
+ */
 static bool
 child_may_trace(void)
 {
@@ -59,9 +63,13 @@ child_may_trace(void)
 
 	if (pid == 0)
 		_exit(may_trace() ? 0 : 1);
-	while (pid != -1 && waitpid(pid, &status, 0) == -1 && errno == EINTR)
-		continue;
-	return pid != -1 && status == 0;
+	if (pid == -1)
+		return false;
+	if (end_await(pid, &status, TRY_MS))
+		return status == 0;
+	kill(pid, SIGKILL);
+	end_await(pid, &status, TRY_MS);
+	return false;
 }
 
 const char *

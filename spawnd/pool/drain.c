@@ -147,6 +147,8 @@ end_starting(struct pool *p, uint64_t now)
 
 	TAILQ_FOREACH_SAFE(s, &p->lists[SLOT_STARTING], by_state, next)
 		slot_end(p, s, now);
+	TAILQ_FOREACH(s, &p->lists[SLOT_SPAWNING], by_state)
+		slot_end(p, s, now);
 }
 
 void

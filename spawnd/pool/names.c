@@ -24,6 +24,7 @@ pool_event_name(enum pool_event_kind event)
 {
 	static const char *const names[] = {
 		[EV_SPAWNED] = "spawned", [EV_NOFORK] = "nofork",
+		[EV_UNSPAWNED] = "unspawned",
 		[EV_READINESS] = "readiness", [EV_ACTIVITY] = "activity",
 		[EV_FROZEN] = "frozen", [EV_EXIT] = "exit",
 		[EV_CANARY] = "canary", [EV_MEASURED] = "measured",

@@ -352,6 +352,12 @@ pool_next(struct pool *p, struct pool_action *a)
 }
 
 bool
+pool_wants_spawn(const struct pool *p, unsigned int slot)
+{
+	return !p->slots[slot].retiring_for_good;
+}
+
+bool
 pool_wants_queue(const struct pool *p, unsigned int slot)
 {
 	const struct slot *s = &p->slots[slot];

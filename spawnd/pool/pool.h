@@ -5,6 +5,7 @@
  * clock), events come in through pool_event(), and what has to be done goes
  * out through pool_next(). The caller carries each action out, in their order,
  * and passes its answer in at once; other events only once no action is left.
+ * Only POOL_SPAWN may take its time, and its answer come as any other event.
  */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
@@ -164,6 +165,7 @@ enum door_state {
 enum pool_event_kind {
 	EV_SPAWNED,	/* slot, pid: a POOL_SPAWN was carried out */
 	EV_NOFORK,	/* slot, failed, error: it could not be */
+	EV_UNSPAWNED,	/* slot: it was not, see pool_wants_spawn() */
 	EV_READINESS,	/* slot, readiness: of a POOL_CHECK_READY */
 	EV_ACTIVITY,	/* slot, activity: of a POOL_CHECK_ACTIVITY */
 	EV_FROZEN,	/* slot: its process has stopped, not only by us */
@@ -264,7 +266,7 @@ struct pool_notice {
 };
 
 enum pool_action_kind {
-	POOL_SPAWN,	/* answer: EV_SPAWNED or EV_NOFORK */
+	POOL_SPAWN,	/* answer, in its turn: EV_SPAWNED or EV_NOFORK */
 	POOL_CHECK_READY, /* EV_READINESS */
 	POOL_CHECK_ACTIVITY, /* EV_ACTIVITY, of the first process alone */
 	POOL_CHECK_TREE, /* EV_TREE: of all its processes together */
@@ -371,6 +373,11 @@ void	 pool_tick(struct pool *p, uint64_t now);
 uint64_t pool_deadline(const struct pool *p);
 /* Takes the next action to carry out. Returns false when there is none. */
 bool	 pool_next(struct pool *p, struct pool_action *a);
+/*
+ * Is the slot's POOL_SPAWN, which has no answer yet, still to be carried out?
+ * If not the answer is EV_UNSPAWNED.
+ */
+bool	 pool_wants_spawn(const struct pool *p, unsigned int slot);
 /* Does it matter for an exit of this slot whether the queue moved? */
 bool	 pool_wants_queue(const struct pool *p, unsigned int slot);
 /* Does it matter for an exit 0 of this slot what is wrong with it? */

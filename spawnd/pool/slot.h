@@ -162,7 +162,8 @@ bool	 table_acts(enum slot_state state, enum pool_event_kind event);
 bool	 table_ignores(enum slot_state state, enum pool_event_kind event);
 
 /* start.c: a worker until it is ready */
-slot_handler start_spawned, start_nofork, start_readiness, start_timer;
+slot_handler start_spawned, start_nofork, start_unspawned;
+slot_handler start_readiness, start_timer;
 slot_handler start_exit, start_backoff_timer, start_backoff_end;
 /* Its start was in vain, whatever the event; sets the next one. */
 slot_handler start_failed;

@@ -79,15 +79,25 @@ start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
 	slot_spawn_after(p, s, now, delay);
 }
 
+/* Looks cost, so with many starts at once each is seen less often. */
+static uint64_t
+crowded(const struct pool *p, uint64_t pause)
+{
+	return pause * (1 + (p->count[SLOT_SPAWNING] +
+	    p->count[SLOT_STARTING]) / 32);
+}
+
 void
 start_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	p->counts.started++;
 	s->pid = ev->pid;
+	/* It may have waited for its turn, and a reload have begun. */
+	s->generation = p->generation;
 	s->spawned = now;
 	s->ready_by = slot_later(now, p->conf.start_timeout);
-	s->pause = POOL_READY_FIRST;
+	s->pause = crowded(p, POOL_READY_FIRST);
 	slot_enter(p, s, SLOT_STARTING,
 	    min64(slot_later(now, s->pause), s->ready_by));
 	if (s->retiring_for_good)
@@ -108,11 +118,14 @@ is_of_reload(const struct pool *p, const struct slot *s)
 	return p->reload != RELOAD_OFF && s->generation == p->generation;
 }
 
-/* Looks cost, so with many starts at once each is seen less often. */
-static uint64_t
-longest_pause(const struct pool *p)
+/* It was to leave before its turn came. */
+void
+start_unspawned(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
 {
-	return POOL_READY_LAST * (1 + p->count[SLOT_STARTING] / 32);
+	decide_start(p, s);
+	if (!slot_vacate(p, s))
+		table_never(p, s, ev, now);
 }
 
 void
@@ -122,7 +135,7 @@ start_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	uint64_t next;
 
 	(void)ev;
-	s->pause = min64(s->pause * 2, longest_pause(p));
+	s->pause = min64(s->pause * 2, crowded(p, POOL_READY_LAST));
 	if (p->unseen > 0 && is_of_reload(p, s))
 		s->pause = min64(s->pause, max64(POOL_READY_FIRST,
 		    (now - s->spawned) / POOL_UNSEEN_PART));

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/raw.h"
 #include "observe/observe.h"
 #include "privilege/confine.h"
 #include "privilege/privilege.h"
@@ -137,7 +138,7 @@ int
 confine_child(void)
 {
 	return ruleset == -1 ? 0 :
-	    (int)syscall(SYS_landlock_restrict_self, ruleset, 0);
+	    (int)raw_call(SYS_landlock_restrict_self, ruleset, 0, 0, 0);
 }
 
 /* Without the flag kernels before 5.16 would slow all these processes down. */
@@ -197,8 +198,10 @@ try_scope(pid_t parent)
 		return errno;
 	if (n < SCOPE_VERSION)
 		return ERANGE;
-	if (confine_open_scope() == -1 || confine_child() == -1)
+	if (confine_open_scope() == -1)
 		return errno;
+	if ((n = confine_child()) < 0)
+		return -n;
 	return kill(parent, 0) == -1 && errno == EPERM ? 0 : EIO;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/raw.h"
 #include "config/config.h"
 #include "observe/observe.h"
 #include "privilege/privilege.h"
@@ -116,10 +117,10 @@ int
 jail_tie(pid_t parent)
 {
 	/* Whoever catches a signal while it reads may answer half a request. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == -1)
+	if (raw_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0) < 0)
 		return -1;
 	/* If it died before the call, no signal will come. */
-	return getppid() == parent ? 0 : -1;
+	return raw_getppid() == parent ? 0 : -1;
 }
 
 int

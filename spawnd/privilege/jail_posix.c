@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/raw.h"
 #include "config/config.h"
 #include "observe/observe.h"
 #include "privilege/privilege.h"
@@ -48,7 +49,7 @@ jail_adopt(void)
 int
 jail_tie(pid_t parent)
 {
-	return getppid() == parent ? 0 : -1;
+	return raw_getppid() == parent ? 0 : -1;
 }
 
 /*

@@ -70,8 +70,8 @@ void	 terminal_open(void);
 void	 terminal_write_only(void);
 /*
  * In a new child, which does not lead the session: gives up the controlling
- * terminal and verifies that. Async-signal-safe. Returns 0, or -1 with errno
- * set if the child still has one.
+ * terminal and verifies that. The child may share our memory: only raw calls
+ * are made. Returns 0, or an errno if the child still has one.
  */
 int	 terminal_leave(void);
 /*
@@ -154,7 +154,7 @@ int	 confine_enter(const struct plan *p, struct guarantees *g,
 /*
  * In a new child: confines its signals and ptrace(2) to it and its
  * descendants, if confine_enter() has found that this works here.
- * Async-signal-safe. Returns 0, or -1 with errno set.
+ * A raw call, see base/raw.h. Returns 0, or a negative errno.
  */
 int	 confine_child(void);
 
@@ -178,8 +178,8 @@ int	 jail_verify(const struct plan *p, struct guarantees *g,
 void	 jail_adopt(void);
 /*
  * In a new child of `parent`: has SIGKILL sent to this child when the parent
- * dies. Async-signal-safe. Returns 0, or -1 on failure or if the parent has
- * died already.
+ * dies. Makes only raw calls, as terminal_leave() does. Returns 0, or -1 on
+ * failure or if the parent has died already.
  */
 int	 jail_tie(pid_t parent);
 /*

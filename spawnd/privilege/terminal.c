@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/raw.h"
 #include "privilege/privilege.h"
 
 static int terminal = -1;
@@ -74,14 +75,15 @@ terminal_write_only(void)
 int
 terminal_leave(void)
 {
+	pid_t group;
+
 	if (terminal == -1)
 		return 0;
 	/* It fails if the terminal was hung up, and is lost already. */
-	(void)ioctl(terminal, TIOCNOTTY);
-	if (tcgetpgrp(terminal) == -1)
+	(void)raw_ioctl(terminal, TIOCNOTTY, NULL);
+	if (raw_ioctl(terminal, TIOCGPGRP, &group) < 0)
 		return 0;
-	errno = EPERM;
-	return -1;
+	return EPERM;
 }
 
 int

@@ -16,6 +16,8 @@
 #include "privilege/privilege.h"
 #include "run/supervise.h"
 
+#define START_TURN	UINT64_C(2000)	/* usec of starts, then others' turn */
+
 static const struct plan *plan;
 static struct actor_hooks hooks;
 static struct pool *pool;
@@ -46,25 +48,60 @@ actor_ended(unsigned int slot)
 		listen_make_blocking(false);
 }
 
+/* Returns the new process of a slot, or -1 with errno and *failed set. */
+static pid_t
+make_worker(unsigned int slot, const char **failed)
+{
+	int error, output = output_pipe(slot, failed);
+	pid_t pid;
+
+	if (output == -1)
+		return -1;
+	*failed = "fork";
+	pid = worker_spawn(slot, output);
+	error = errno;
+	output_start(slot, output, pid);
+	if (pid != -1)
+		spawner_made(slot);
+	errno = error;
+	return pid;
+}
+
 static void
 act_spawn(unsigned int slot)
 {
-	struct pool_event ev = { .slot = slot, .pid = -1, .failed = "fork" };
+	struct pool_event ev = { .slot = slot };
 	uint64_t mark = observe_mark();
-	int output;
 
 	if (!listen_is_blocking() && all_accept(slot))
 		listen_make_blocking(true);
 	loop_block_signals();
-	if ((output = output_pipe(slot, &ev.failed)) != -1)
-		ev.pid = worker_spawn(slot, output);
+	ev.pid = make_worker(slot, &ev.failed);
 	ev.error = errno;
-	if (output != -1)
-		output_start(slot, output, ev.pid);
 	loop_unblock_signals();
 	worker_probe_state(slot)->mark = mark;
 	ev.what = ev.pid == -1 ? EV_NOFORK : EV_SPAWNED;
 	pool_event(pool, &ev, loop_now());
+}
+
+/*
+ * A process that has not become its program yet, or was killed on the way, is
+ * not ready and holds nothing. It may be in our memory, so it is not looked
+ * at, and nothing is written to its files in /proc.
+ */
+static bool
+answer_unbegun(const struct pool_action *a, struct pool_event *ev)
+{
+	if (!spawner_shares(a->slot) && worker_failure(a->slot) == NULL)
+		return false;
+	if (a->what == POOL_CHECK_READY) {
+		ev->what = EV_READINESS;
+		ev->readiness = READY_NO;
+		return true;
+	}
+	ev->what = EV_HELD;
+	ev->held = (struct held_requests){ .known = true };
+	return a->what == POOL_CHECK_HELD;
 }
 
 /* Asks the kernel what the pool wants to know, and tells the pool at once. */
@@ -77,6 +114,10 @@ act_look(const struct pool_action *a)
 	pid_t pid = worker_pid(a->slot);
 	uint64_t now = loop_now();
 
+	if (answer_unbegun(a, &ev)) {
+		pool_event(pool, &ev, now);
+		return;
+	}
 	switch (a->what) {
 	case POOL_CHECK_READY:
 		ev.what = EV_READINESS;
@@ -177,7 +218,7 @@ carry_out(const struct pool_action *a)
 {
 	switch (a->what) {
 	case POOL_SPAWN:
-		act_spawn(a->slot);
+		spawner_add(a->slot);
 		break;
 	case POOL_CHECK_READY:
 	case POOL_CHECK_ACTIVITY:
@@ -238,13 +279,38 @@ on_deadline(void)
 	actor_act();
 }
 
+/* Starts the slot's worker, or says that it is not wanted any more. */
+static void
+start_first(unsigned int slot)
+{
+	const struct pool_event ev = { .what = EV_UNSPAWNED, .slot = slot };
+
+	spawner_remove();
+	if (pool_wants_spawn(pool, slot))
+		act_spawn(slot);
+	else
+		pool_event(pool, &ev, loop_now());
+}
+
 void
 actor_act(void)
 {
+	uint64_t until = loop_now() + START_TURN;
 	struct pool_action a;
+	unsigned int slot;
 
-	while (pool_next(pool, &a))
-		carry_out(&a);
+	for (;;) {
+		while (pool_next(pool, &a))
+			carry_out(&a);
+		if (!spawner_first(&slot))
+			break;
+		if ((pool_wants_spawn(pool, slot) && !spawner_is_free()) ||
+		    loop_now() >= until) {
+			spawner_again();
+			break;
+		}
+		start_first(slot);
+	}
 	loop_timer(TIMER_POOL, pool_deadline(pool), on_deadline);
 	hooks.on_change();
 }
@@ -293,5 +359,5 @@ actor_init(const struct plan *p, bool door, const struct actor_hooks *h,
 	hooks = *h;
 	if ((pool = pool_new(&pc, loop_now())) == NULL)
 		return err_set(e, EX_OSERR, "pool: out of memory");
-	return 0;
+	return spawner_init(pool_slots(pool), actor_act, e);
 }

@@ -73,6 +73,15 @@ report_exec(const struct plan *p, const struct exec_failure *f, char *buf,
 	const char *what = f->step == STEP_CHDIR ? p->chdir : p->argv[0];
 	char why[512] = "";
 
+	/* Nobody looks at a file that has kept its worker waiting. */
+	if (f->step == STEP_LATE) {
+		snprintf(buf, size, "exec %s%s%s: killed: not done after %d s "
+		    "(its file system hangs, or another process has stopped it "
+		    "or holds a lease on the file)", what,
+		    p->jail != NULL ? " in " : "",
+		    p->jail != NULL ? p->jail : "", EXEC_TIME);
+		return;
+	}
 	if (f->step == STEP_EXEC)
 		exec_error_explain(p->argv[0], f->error, why, sizeof(why));
 	if (why[0] == '\0' && f->error == ENOENT)

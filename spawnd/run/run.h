@@ -21,7 +21,8 @@ enum exec_step {
 	STEP_NICE,		/* sets its priority */
 	STEP_CONFINE,		/* confines its signals to itself */
 	STEP_CHDIR,		/* enters its working directory */
-	STEP_EXEC		/* becomes its program */
+	STEP_EXEC,		/* becomes its program */
+	STEP_LATE		/* none: it was killed on its way */
 };
 
 /*

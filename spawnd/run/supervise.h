@@ -8,6 +8,7 @@
 #define STATUS_LINES		32	/* workers that USR2 logs */
 #define TRACE_LINES		32	/* and entries of the trace */
 #define HANDSHAKE		UINT64_C(1000000) /* usec, of TCP, at a stop */
+#define EXEC_TIME		10	/* seconds, of a child to its program */
 #define ORPHANS_PAUSE		UINT64_C(10000)	/* usec, before that */
 
 /* actor.c */
@@ -27,11 +28,13 @@ void	 lifecycle_restart(const char *why);
 
 /* worker.c */
 /*
- * Forks and execs the application in a slot, with `output` as descriptors 1
- * and 2. Returns its pid, or -1 with errno set. All signals must be blocked;
- * it never returns in the child.
+ * Makes a process for a slot, which becomes the application, with `output` as
+ * descriptors 1 and 2. Returns its pid, or -1 with errno set. All signals must
+ * be blocked, and no other such child may share our memory.
  */
 pid_t	 worker_spawn(unsigned int slot, int output);
+/* Kills a slot's process, which has not become its program in time. */
+void	 worker_expire(unsigned int slot);
 /*
  * Sends a signal to a slot's first process, or with `whole` to its process
  * group (and to the first process, should that have left the group). Does
@@ -62,6 +65,57 @@ bool	 worker_continued(unsigned int slot);
 const struct exec_failure *worker_failure(unsigned int slot);
 /* What the looks at the slot's process have to remember. */
 struct probe_state *worker_probe_state(unsigned int slot);
+
+/* child.c: a worker until it is its program */
+/*
+ * Raises our limits as far as the workers need it, that of open files to
+ * `files` if it can be; *got is what it is then. Returns 0, or -1 with *e set
+ * (71, 77).
+ */
+int	 child_init(const struct plan *p, rlim_t files, rlim_t *got,
+	    struct err *e);
+/* Says what the next child gets, and where it is to say why it failed. */
+void	 child_prepare(int output, struct exec_failure *f);
+/* Becomes the application, in the child that was prepared; or ends it. */
+void	 child_run(void) __attribute__((noreturn));
+
+/* spawn_linux.c, spawn_posix.c: the same names on every system */
+/* Prepares for it. Returns 0, or -1 with *e set (71). */
+int	 spawn_init(struct err *e);
+/*
+ * Makes a child that calls child_run(), in our memory, and waits for it to
+ * leave that for its program: some milliseconds at the most, where that can be
+ * bounded. The last one must have left, or have been given up. Returns its
+ * pid, or -1 with errno set.
+ */
+pid_t	 spawn_make(void);
+/* Has it left? */
+bool	 spawn_has_left(void);
+/*
+ * Prepares for another one although it has not left; it was killed, and makes
+ * no step any more. Returns false if there is no memory.
+ */
+bool	 spawn_give_up(void);
+
+/* spawner.c: whose turn it is to be started */
+/*
+ * Prepares for n slots; handler is called when the first in the queue may have
+ * its turn. Returns 0, or -1 with *e set (71).
+ */
+int	 spawner_init(unsigned int n, void (*handler)(void), struct err *e);
+/* Puts a slot at the end of the queue, once until it is removed. */
+void	 spawner_add(unsigned int slot);
+/* Which is the first in the queue? Returns false if it is empty. */
+bool	 spawner_first(unsigned int *slot);
+void	 spawner_remove(void);
+/* May a child be made, as none shares our memory? */
+bool	 spawner_is_free(void);
+/* Is it that slot's child? Then it has not become its program yet. */
+bool	 spawner_shares(unsigned int slot);
+/* A child was made for that slot. */
+void	 spawner_made(unsigned int slot);
+/* Has the handler called once others have had their turn. */
+void	 spawner_again(void);
 
 /* reap.c: children that have stopped or ended */
 /* Takes them, for some milliseconds at most; then the loop calls it again. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/raw.h"
 #include "base/units.h"
 #include "config/config.h"
 #include "observe/observe.h"
@@ -35,11 +36,9 @@ struct worker {
 
 RB_HEAD(worker_pids, worker);
 
-static const struct plan *plan;
 static struct worker *workers;
 static struct exec_failure *failures;	/* shared with the children */
 static struct worker_pids pids = RB_INITIALIZER(&pids);
-static struct rlimit open_files;	/* of a worker */
 static unsigned int nworkers;		/* slots */
 static int watched_below;		/* descriptors for end_watch(); 0 */
 static int spent[WATCH_SPENT];		/* of end_watch(), to be closed */
@@ -55,80 +54,16 @@ pid_compare(const struct worker *a, const struct worker *b)
 RB_GENERATE_INTERNAL(worker_pids, worker, entry, pid_compare,
     static __attribute__((unused)))
 
-/* The limit r as the option changes it. */
-static struct rlimit
-apply_limit(const struct limit *l, struct rlimit r)
-{
-	r.rlim_cur = l->value.rlim_cur;
-	if (l->has_hard)
-		r.rlim_max = l->value.rlim_max;
-	else if (r.rlim_max < r.rlim_cur)
-		r.rlim_max = r.rlim_cur;
-	return r;
-}
-
-/*
- * Takes what needs root while we are root: raised hard limits, and a better
- * priority, which then is the supervisor's too.
- */
-static int
-raise_limits(const struct conf *c, struct err *e)
-{
-	struct rlimit now, want;
-	size_t i;
-
-	for (i = 0; i < c->nlimits; i++) {
-		const struct limit *l = &c->limits[i];
-
-		if (l->resource == RLIMIT_NOFILE)
-			open_files = apply_limit(l, open_files);
-		if (getrlimit(l->resource, &now) == -1)
-			return err_set(e, EX_OSERR, "--rlimit: %s: %s",
-			    l->name, strerror(errno));
-		want = apply_limit(l, now);
-		if (want.rlim_max <= now.rlim_max)
-			continue;
-		now.rlim_max = want.rlim_max;
-		if (setrlimit(l->resource, &now) == -1)
-			return err_set(e, err_status(errno, EX_OSERR),
-			    "--rlimit: %s: %s", l->name, strerror(errno));
-	}
-	if (c->nice_given && c->nice < getpriority(PRIO_PROCESS, 0) &&
-	    setpriority(PRIO_PROCESS, 0, c->nice) == -1)
-		return err_set(e, err_status(errno, EX_OSERR),
-		    "--nice: %d: %s", c->nice, strerror(errno));
-	return 0;
-}
-
-/* The supervisor needs more descriptors the more workers there are. */
-static int
-raise_open_files(unsigned int n, struct err *e)
-{
-	/* Each worker's pipe and end, and the pipe of one it followed. */
-	rlim_t want = (rlim_t)n * 3 + FDS_RESERVED;
-	struct rlimit r;
-
-	if (getrlimit(RLIMIT_NOFILE, &open_files) == -1)
-		return err_set(e, EX_OSERR, "getrlimit: %s",
-		    strerror(errno));
-	r = open_files;
-	if (r.rlim_cur < want)
-		r.rlim_cur = want < r.rlim_max ? want : r.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &r) == -1)
-		return err_set(e, EX_OSERR, "setrlimit: %s",
-		    strerror(errno));
-	watched_below = r.rlim_cur > INT_MAX ? INT_MAX :
-	    (int)r.rlim_cur - FDS_RESERVED / 2;
-	return 0;
-}
-
 int
 worker_init(const struct plan *p, unsigned int n, struct err *e)
 {
-	plan = p;
+	rlim_t got;
+
 	jail_adopt();
 	terminal_open();
-	if (raise_open_files(n, e) == -1 || raise_limits(p->conf, e) == -1)
+	/* Each worker's pipe and end, and the pipe of one it followed. */
+	if (child_init(p, (rlim_t)n * 3 + FDS_RESERVED, &got, e) == -1 ||
+	    spawn_init(e) == -1)
 		return -1;
 	workers = calloc(n, sizeof(*workers));
 	failures = mmap(NULL, n * sizeof(*failures), PROT_READ | PROT_WRITE,
@@ -136,6 +71,8 @@ worker_init(const struct plan *p, unsigned int n, struct err *e)
 	if (workers == NULL || failures == MAP_FAILED)
 		return err_set(e, EX_OSERR, "workers: out of memory");
 	nworkers = n;
+	/* The supervisor needs more descriptors the more workers there are. */
+	watched_below = got > INT_MAX ? INT_MAX : (int)got - FDS_RESERVED / 2;
 	if (!plan_watches(p))
 		watched_below = 0;
 	return 0;
@@ -233,112 +170,12 @@ occupy(struct worker *w, pid_t pid)
 	loop_timer(TIMER_WATCH, w->since + WATCH_AGE + WATCH_PAUSE, on_watch);
 }
 
-static void __attribute__((noreturn))
-child_fail(struct exec_failure *f, enum exec_step step)
-{
-	f->step = (int)step;
-	f->error = errno != 0 ? errno : EINVAL;
-	_exit(127);
-}
-
-/*
- * From here to the exec: only async-signal-safe calls, and no change to the
- * address space, which is the supervisor's own, see make_child().
- */
-static void
-apply_limits(struct exec_failure *f)
-{
-	const struct conf *c = plan->conf;
-	struct rlimit r;
-	size_t i;
-
-	/* Not lowered before this: it could not be raised again. */
-	if (setrlimit(RLIMIT_NOFILE, &open_files) == -1)
-		child_fail(f, STEP_LIMIT);
-	for (i = 0; i < c->nlimits; i++) {
-		const struct limit *l = &c->limits[i];
-
-		if (l->resource == RLIMIT_NOFILE)
-			continue;
-		if (getrlimit(l->resource, &r) == -1)
-			child_fail(f, STEP_LIMIT);
-		r = apply_limit(l, r);
-		if (setrlimit(l->resource, &r) == -1)
-			child_fail(f, STEP_LIMIT);
-	}
-	if (c->nice_given && setpriority(PRIO_PROCESS, 0, c->nice) == -1)
-		child_fail(f, STEP_NICE);
-}
-
-/*
- * All signals are blocked; the handlers are the loop's until reset here, and
- * would run in the supervisor's memory.
- */
-static void
-reset_signals(void)
-{
-	struct sigaction sa = { .sa_handler = SIG_DFL };
-	sigset_t none;
-	int signo;
-
-	for (signo = 1; signo < NSIG; signo++)
-		sigaction(signo, &sa, NULL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static void __attribute__((noreturn))
-child_run(pid_t parent, int output, struct exec_failure *f)
-{
-	errno = 0;
-	setpgid(0, 0);
-	if (jail_tie(parent) == -1)
-		_exit(127);
-	if (terminal_leave() == -1)
-		child_fail(f, STEP_TERMINAL);
-	if (plan->conf->umask != UMASK_KEEP)
-		umask((mode_t)plan->conf->umask);
-	apply_limits(f);
-	if (confine_child() == -1)
-		child_fail(f, STEP_CONFINE);
-	if (plan->conf->worker_log != WORKER_LOG_INHERIT &&
-	    (dup2(output, STDOUT_FILENO) == -1 ||
-	    dup2(output, STDERR_FILENO) == -1))
-		child_fail(f, STEP_PARENT);
-	if (plan->cwd_fd == -1 && chdir(plan->chdir) == -1)
-		child_fail(f, STEP_CHDIR);
-	reset_signals();
-	execve(plan->argv[0], plan->argv, plan->envp);
-	child_fail(f, STEP_EXEC);
-}
-
-/*
- * vfork(2): copying the page tables, and then each page that is written to,
- * takes longer than all the rest, and the longer the larger the pool is. We
- * wait until the child has reached its program or failed.
- */
-static pid_t
-make_child(int output, struct exec_failure *f)
-{
-	pid_t parent = getpid(), pid;
-	int saved = errno;
-
-	pid = vfork();	/* NOLINT(*.vfork): see above */
-	if (pid == 0)
-		child_run(parent, output, f);	/* NOLINT(*.Vfork): the same */
-	if (pid != -1)
-		errno = saved;		/* the child's calls set it, too */
-	return pid;
-}
-
 void
 worker_replace(const struct plan *p, struct exec_failure *f)
 {
 	f->step = STEP_TERMINAL;
-	if (terminal_leave_session() == -1) {
-		f->error = errno;
+	if ((f->error = terminal_leave_session()) != 0)
 		return;
-	}
 	f->step = STEP_CHDIR;
 	if (p->cwd_fd == -1 && chdir(p->chdir) == -1) {
 		f->error = errno;
@@ -358,11 +195,11 @@ worker_spawn(unsigned int slot, int output)
 	pid_t pid;
 
 	memset(w, 0, sizeof(*w));
-	failures[slot].error = 0;
-	if ((pid = make_child(output, &failures[slot])) == -1)
+	child_prepare(output, &failures[slot]);
+	if ((pid = spawn_make()) == -1)
 		return -1;
-	/* If that was a fork: as the child does, whichever is first. */
-	setpgid(pid, pid);
+	/* As the child does, whichever is first. */
+	raw_setpgid(pid, pid);
 	occupy(w, pid);
 	return pid;
 }
@@ -382,6 +219,18 @@ worker_signal(unsigned int slot, int signo, bool whole)
 		kill(-w->pid, signo);
 	if (!whole || getpgid(w->pid) != w->pid)
 		kill(w->pid, signo);
+}
+
+void
+worker_expire(unsigned int slot)
+{
+	struct exec_failure *f = &failures[slot];
+
+	worker_signal(slot, SIGKILL, false);
+	if (f->error != 0)
+		return;
+	f->step = STEP_LATE;
+	f->error = ETIMEDOUT;
 }
 
 void

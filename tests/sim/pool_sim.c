@@ -69,8 +69,11 @@ check_spawn(unsigned int slot)
 	if (n > pool_max(w.p) + surge())
 		sim_fail(w.sim, "%u workers, %u may be, %u wanted", n,
 		    pool_max(w.p), pool_target(w.p));
-	n = pool_count(w.p, SLOT_SPAWNING) + pool_count(w.p, SLOT_STARTING) +
-	    pool_count(w.p, SLOT_READY) + pool_count(w.p, SLOT_BACKOFF);
+	n = pool_count(w.p, SLOT_STARTING) + pool_count(w.p, SLOT_READY) +
+	    pool_count(w.p, SLOT_BACKOFF);
+	for (i = 0; i < w.used; i++)
+		n += pool_state(w.p, i) == SLOT_SPAWNING &&
+		    pool_wants_spawn(w.p, i);
 	if (pool_phase(w.p) == PHASE_UP && n > pool_target(w.p) + surge())
 		sim_fail(w.sim, "%u stay, %u are wanted", n,
 		    pool_target(w.p));
@@ -82,19 +85,57 @@ check_spawn(unsigned int slot)
 static void
 do_spawn(unsigned int slot)
 {
-	struct pool_event ev = { .what = EV_SPAWNED, .slot = slot };
-
-	check_spawn(slot);
 	if (slot >= w.used)
 		w.used = slot + 1;
-	if (chance(15)) {
+	check_spawn(slot);
+	w.queue[(w.first + w.nqueue++) % SLOTS] = slot;
+}
+
+/* Some are kept from their program until they are killed. */
+static void
+proc_spawn(struct proc *p)
+{
+	if (chance(40)) {
+		*p = (struct proc){ .pid = ++w.pid, .ready_at = NEVER,
+		    .catches = true, .deaf = true, .halt_at = NEVER,
+		    .report_at = NEVER, .shut_at = NEVER, .status = SIGKILL,
+		    .die_at = w.now + EXEC_TIME };
+		w.free_at = p->die_at;
+	} else {
+		proc_start(p);
+		w.free_at = w.now + sim_random(w.sim) % MS;
+	}
+	w.sharing = p->pid;
+}
+
+/* The first of those that wait is started, or is not wanted any more. */
+static void
+start_first(void)
+{
+	struct pool_event ev = { .what = EV_SPAWNED,
+	    .slot = w.queue[w.first] };
+
+	w.first = (w.first + 1) % SLOTS;
+	w.nqueue--;
+	if (w.procs[ev.slot].pid != 0)
+		sim_fail(w.sim, "slot %u has a process already", ev.slot);
+	if (!pool_wants_spawn(w.p, ev.slot))
+		ev.what = EV_UNSPAWNED;
+	else if (chance(15)) {
 		ev.what = EV_NOFORK;
 		ev.error = 11;
 	} else {
-		proc_start(&w.procs[slot]);
-		ev.pid = w.procs[slot].pid;
+		proc_spawn(&w.procs[ev.slot]);
+		ev.pid = w.procs[ev.slot].pid;
 	}
 	tell_pool(&ev);
+}
+
+static bool
+may_start(void)
+{
+	return w.nqueue > 0 && (w.free_at <= w.now ||
+	    !pool_wants_spawn(w.p, w.queue[w.first]));
 }
 
 /* How long may a worker take to go? */
@@ -499,11 +540,10 @@ do_asked(const struct pool_action *a)
 }
 
 static void
-act(void)
+act_all(void)
 {
 	struct pool_action a;
 
-	w.waited = w.waits;
 	while (pool_next(w.p, &a)) {
 		trace("action", a.what, a.slot);
 		if (a.what == POOL_SPAWN)
@@ -528,6 +568,17 @@ act(void)
 			w.closed = !w.open;
 		else
 			do_asked(&a);
+	}
+}
+
+static void
+act(void)
+{
+	w.waited = w.waits;
+	act_all();
+	while (may_start()) {
+		start_first();
+		act_all();
 	}
 }
 
@@ -584,7 +635,10 @@ check_slot(unsigned int slot, const struct proc *p, struct track *t)
 		if (w.stopping && !w.fast)
 			check_late(slot, "starting",
 			    w.stopped_at + w.conf.stop_timeout + SLACK);
-	} else if (s == SLOT_BACKOFF)
+	} else if (s == SLOT_SPAWNING && w.stopping)
+		check_late(slot, "to be started",
+		    w.stopped_at + w.conf.stop_timeout);
+	else if (s == SLOT_BACKOFF)
 		check_late(slot, "waiting", t->since + POOL_FAIL_LAST);
 	if (t->going != 0)
 		check_late(slot, "going", going_limit(t) + POOL_FREEZE +
@@ -746,6 +800,8 @@ worker_dies(unsigned int slot)
 	if (w.stopping &&
 	    pool_count(w.p, SLOT_EMPTY) + 1 >= pool_slots(w.p))
 		report_all();
+	if (p->pid == w.sharing)
+		w.free_at = w.now;
 	p->pid = 0;
 	p->stopped = false;
 	tell_exit(&ev, &old);
@@ -784,6 +840,8 @@ next_time(uint64_t end)
 
 	if (w.arrival < t && !w.closed)
 		t = w.arrival;
+	if (w.nqueue > 0 && w.free_at < t)
+		t = w.free_at;
 	for (i = 0; i < w.end; i = after(i)) {
 		if (w.procs[i].pid == 0)
 			continue;
@@ -817,6 +875,10 @@ pass(uint64_t usec)
 				process_due(i);
 		}
 		serve();
+		if (may_start()) {
+			act();
+			check_always();
+		}
 		if (pool_deadline(w.p) <= w.now) {
 			pool_tick(w.p, w.now);
 			w.events++;

@@ -23,6 +23,7 @@
 #define PROCS		(SLOTS + 48)	/* the others are in no slot */
 #define CONNS		4
 #define KEEP_IDLE	(100 * MS)
+#define EXEC_TIME	(10 * USEC)
 
 struct conn {
 	uint64_t	 id;		/* 0: none */
@@ -81,6 +82,10 @@ struct world {
 	struct proc	 procs[PROCS];
 	struct track	 tracks[SLOTS];
 	unsigned int	 used, end;	/* slots, and procs, so far */
+	unsigned int	 queue[SLOTS];	/* slots whose start waits, a ring */
+	unsigned int	 first, nqueue;
+	pid_t		 sharing;	/* who is not its program yet */
+	uint64_t	 free_at;	/* or has left by then */
 	pid_t		 pid;
 	uint64_t	 now, arrival, mean, connection, hash, events;
 	uint64_t	 stopped_at;

@@ -500,6 +500,28 @@ a_new_one_that_always_leaves_replaces_nobody(void **arg)
 	bed_free(b);
 }
 
+/* Its turn to be started came only then: it is of the new program. */
+static void
+one_that_waited_for_its_start_is_new(void **arg)
+{
+	struct bed *b = bed_ready(2);
+	struct pool_worker old, new;
+
+	(void)arg;
+	assert_true(pool_worker(b->p, 1, &old));
+	pool_event(b->p, &(struct pool_event){ .what = EV_EXIT, .slot = 0,
+	    .status = SIGKILL }, b->now);
+	bed_take(b);
+	assert_state(b, 0, SLOT_SPAWNING);
+	pool_event(b->p, &(struct pool_event){ .what = EV_RELOAD }, b->now);
+	bed_take(b);
+	pool_event(b->p, &(struct pool_event){ .what = EV_SPAWNED, .slot = 0,
+	    .pid = 999 }, b->now);
+	assert_true(pool_worker(b->p, 0, &new));
+	assert_int_equal(new.generation, old.generation + 1);
+	bed_free(b);
+}
+
 int
 main(void)
 {
@@ -531,6 +553,7 @@ main(void)
 		cmocka_unit_test(starts_whoever_waits_after_a_failure_at_once),
 		cmocka_unit_test(ends_a_starting_old_one_before_a_ready_one),
 		cmocka_unit_test(a_new_one_that_always_leaves_replaces_nobody),
+		cmocka_unit_test(one_that_waited_for_its_start_is_new),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,6 +77,18 @@ a_child_that_never_became_its_program(void **arg)
 	    "start /no/such/app: Bad file descriptor");
 }
 
+/* Its file is not looked at: whoever does so may wait for it, too. */
+static void
+a_child_that_was_too_late(void **arg)
+{
+	(void)arg;
+	argv[0] = (char *)"/no/such/app";
+	assert_string_equal(exec_line(STEP_LATE, ETIMEDOUT),
+	    "exec /no/such/app: killed: not done after 10 s (its file system "
+	    "hangs, or another process has stopped it or holds a lease on the "
+	    "file)");
+}
+
 static void
 the_jail_and_the_reason_are_named(void **arg)
 {
@@ -320,6 +332,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(exits_and_signals),
 		TEST(a_child_that_never_became_its_program),
+		TEST(a_child_that_was_too_late),
 		TEST(the_jail_and_the_reason_are_named),
 		TEST(a_path_outside_the_jail_is_told),
 		TEST(a_line_too_long_is_cut),

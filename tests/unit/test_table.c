@@ -322,6 +322,38 @@ spawning_end_goes_when_it_came(void **arg)
 	bed_free(b);
 }
 
+/* Its turn had not come: there is nothing to end. */
+static void
+spawning_end_is_empty_if_it_was_not_started(void **arg)
+{
+	struct bed *b = reach(SLOT_SPAWNING, PLAIN);
+
+	(void)arg;
+	assert_true(pool_wants_spawn(b->p, 0));
+	send(b, EV_END, 0);
+	assert_false(pool_wants_spawn(b->p, 0));
+	assert_state(b, 0, SLOT_SPAWNING);
+	send(b, EV_UNSPAWNED, 0);
+	bed_take(b);
+	assert_did(b, "");
+	assert_state(b, 0, SLOT_EMPTY);
+	bed_free(b);
+}
+
+/* Who is wanted is started, or tried. */
+static void
+spawning_unspawned_is_never_of_one_that_is_wanted(void **arg)
+{
+	struct bed *b = reach(SLOT_SPAWNING, PLAIN);
+
+	(void)arg;
+	send(b, EV_UNSPAWNED, 0);
+	bed_take(b);
+	assert_has(bed_did(b), "[never");
+	assert_state(b, 0, SLOT_SPAWNING);
+	bed_free_with_bugs(b);
+}
+
 /* Slot 0 or, if it is to be empty, slot 2 is in that state. */
 static struct bed *
 reach_any(enum slot_state state, unsigned int *slot)
@@ -421,6 +453,7 @@ every_cell_is_tested(void **arg)
 
 	(void)arg;
 	seen[SLOT_SPAWNING][EV_END] = true;
+	seen[SLOT_SPAWNING][EV_UNSPAWNED] = true;
 	for (i = 0; i < NITEMS(cells); i++)
 		seen[cells[i].from][cells[i].event] = true;
 	for (s = 0; s < SLOT_NSTATES; s++) {
@@ -436,17 +469,20 @@ every_cell_is_tested(void **arg)
 int
 main(void)
 {
-	struct CMUnitTest tests[NITEMS(cells) + 5] = {
+	struct CMUnitTest tests[NITEMS(cells) + 7] = {
 		cmocka_unit_test(every_cell_is_tested),
 		cmocka_unit_test(what_is_ignored_or_cannot_be_has_no_effect),
 		cmocka_unit_test(an_event_of_no_slot_cannot_be),
 		cmocka_unit_test(an_action_that_finds_no_room_is_counted),
 		cmocka_unit_test(spawning_end_goes_when_it_came),
+		cmocka_unit_test(spawning_end_is_empty_if_it_was_not_started),
+		cmocka_unit_test(
+		    spawning_unspawned_is_never_of_one_that_is_wanted),
 	};
 	size_t i;
 
 	for (i = 0; i < NITEMS(cells); i++)
-		tests[i + 5] = (struct CMUnitTest){ .name = cells[i].name,
+		tests[i + 7] = (struct CMUnitTest){ .name = cells[i].name,
 		    .test_func = check_cell, .initial_state = &cells[i] };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,20 @@ setrlimit(__rlimit_resource_t resource, const struct rlimit *r)
 	return 0;
 }
 
+/* NOLINTBEGIN(*reserved-identifier,cert-dcl*): the linker's name */
+/* As a child does it that is not its program yet. */
+int __wrap_raw_limit(int resource, const struct rlimit *set,
+    struct rlimit *get);
+
+int
+__wrap_raw_limit(int resource, const struct rlimit *set, struct rlimit *get)
+{
+	if (get != NULL)
+		getrlimit(resource, get);
+	return set != NULL && setrlimit(resource, set) == -1 ? -errno : 0;
+}
+/* NOLINTEND(*reserved-identifier,cert-dcl*) */
+
 static const char *const names[] = { "as", "core", "cpu", "data", "fsize",
     "memlock", "nofile", "nproc", "stack" };
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * System calls of a child that runs in its parent's memory until its exec.
+ * There errno is the parent's, which may be about to read it. So these do not
+ * touch errno: each returns what the call returns, or a negative errno.
+ */
+#ifndef BASE_RAW_H
+#define BASE_RAW_H
+
+#include <sys/types.h>
+#include <sys/resource.h>
+
+#include <stdbool.h>
+
+/* raw_linux.c, raw_posix.c: the same names on every system */
+int	 raw_setpgid(pid_t pid, pid_t group);
+pid_t	 raw_getppid(void);
+int	 raw_ioctl(int fd, unsigned long request, void *arg);
+/* Sets a limit, if `set` is not NULL, or reads it, if `get` is not NULL. */
+int	 raw_limit(int resource, const struct rlimit *set, struct rlimit *get);
+int	 raw_nice(int nice);
+void	 raw_umask(mode_t mask);
+int	 raw_dup2(int fd, int to);
+int	 raw_chdir(const char *path);
+/* Gives all signals their default action, and unblocks them. */
+void	 raw_reset_signals(void);
+int	 raw_exec(const char *path, char *const *argv, char *const *envp);
+void	 raw_exit(int status) __attribute__((noreturn));
+
+/* raw_x86_64_linux.c, raw_aarch64_linux.c, raw_none_linux.c, raw_posix.c */
+/*
+ * Is it as said above? Where it is not, the calls are libc's and set errno,
+ * and a child may run in its parent's memory only while the parent waits.
+ */
+bool	 raw_keeps_errno(void);
+/* Any call; only on Linux. */
+long	 raw_call(long number, long a, long b, long c, long d);
+
+#endif

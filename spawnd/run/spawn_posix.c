@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/* The making of a worker where there is no clone(2): we wait for its exec. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "run/supervise.h"
+
+int
+spawn_init(struct err *e)
+{
+	(void)e;
+	return 0;
+}
+
+/*
+ * vfork(2): copying the page tables, and then each page that is written to,
+ * takes longer than all the rest, and the longer the larger the pool is.
+ */
+pid_t
+spawn_make(void)
+{
+	int saved = errno;
+	pid_t pid;
+
+	pid = vfork();	/* NOLINT(*.vfork): see above */
+	if (pid == 0)
+		child_run();	/* NOLINT(*.Vfork): the same */
+	if (pid != -1)
+		errno = saved;		/* the child's calls set it, too */
+	return pid;
+}
+
+bool
+spawn_has_left(void)
+{
+	return true;
+}
+
+bool
+spawn_give_up(void)
+{
+	return true;
+}

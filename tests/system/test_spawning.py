@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: ISC
+"""Workers that are kept from their program by others of their user, and pools
+that take long to start: the supervisor hears signals and clients meanwhile."""
+
+import contextlib
+import os
+import pwd
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import ctl
+import harness as h
+
+PLAIN_ONLY = True       # with the sanitizers a start is a plain fork
+
+WORKERS = 3
+MANY = 300
+LATE = 10               # seconds from a worker's start to its program
+NOT_DONE = rf"exec \S+/app\.sh: killed: not done after {LATE} s \(its file " \
+           r"system hangs, or another process has stopped it or holds a " \
+           r"lease on the file\)"
+
+HOLDER = """
+import fcntl, signal, sys, time
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+f = open(sys.argv[1], "r+b", buffering=0)
+for i in range(500):
+    try:
+        fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        break
+    except BlockingIOError:
+        time.sleep(0.01)
+print(fcntl.fcntl(f, fcntl.F_GETLEASE) == fcntl.F_WRLCK, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def lease(path):
+    """A process of the workers' user keeps others from opening the file: the
+    kernel lets them wait for up to fs.lease-break-time (45 s)."""
+    with subprocess.Popen([sys.executable, "-c", HOLDER, path],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          preexec_fn=h.become_user("www")) as holder:
+        try:
+            assert holder.stdout.readline() == b"True\n"
+            yield
+        finally:
+            holder.kill()
+
+
+@pytest.fixture
+def program(place):
+    """A script of the workers' own, as many an application is."""
+    path = f"{place}/app.sh"
+    with open(path, "w", encoding="ascii") as f:
+        f.write(f"#!/bin/sh\nexec {h.app('bare')}\n")
+    os.chmod(path, 0o755)
+    os.chown(path, pwd.getpwnam("www").pw_uid, -1)
+    return path
+
+
+@pytest.fixture
+def start(spawnd, place, program):
+    def go(*options, **kw):
+        return spawnd("-s", f"{place}/sock", "--name", "p", "-u", "www",
+                      "-F", WORKERS, "--stop-timeout", 2, *options, "--",
+                      program, **kw)
+    return go
+
+
+def kept(s):
+    """The worker that has not become its program yet."""
+    def find():
+        for pid in s.workers():
+            with contextlib.suppress(OSError):
+                if h.link(pid, "exe") == os.path.realpath(h.SPAWND):
+                    return pid
+        return None
+    return h.wait_for(find, 5, lambda: f"one is kept:\n{s.log()}")
+
+
+def hears(s, place):
+    """Signals, clients of either socket."""
+    assert ctl.ctl("-p", "p", "ping", deadline=5).status == 0
+    assert h.request(f"{place}/sock", deadline=5).status == 200
+    n = len(s.log())
+    s.signal(signal.SIGUSR2)
+    s.wait_log(r"status: \d+ of \d+ workers ready", 5, start=n)
+
+
+def test_one_that_is_kept_from_its_program_holds_nobody_up(start, place,
+                                                           program):
+    s = start()
+    with lease(program):
+        victims = s.workers()[:2]
+        for pid in victims:
+            h.kill(pid)
+        kept(s)
+        hears(s, place)
+        assert ctl.figures("p")["workers"]["starting"] == "2"
+        s.wait_log(rf"worker \d+: {NOT_DONE} \(failure 1 in a row; next "
+                   r"start in ", 2 * LATE)
+        hears(s, place)
+    s.wait_workers(WORKERS, other_than=victims)
+    h.wait_for(lambda: ctl.figures("p")["workers"]["ready"] == str(WORKERS),
+               10, s.log)
+
+
+@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_does_not_wait_for_one_that_is_kept(start, program, signo):
+    s = start()
+    with lease(program):
+        for pid in s.workers()[:2]:
+            h.kill(pid)
+        kept(s)
+        assert s.stop(signo, deadline=5) == 0
+        h.wait_for(lambda: not s.processes(), 2, s.processes)
+    assert "not done" not in s.log()
+
+
+def test_one_that_is_stopped_before_its_program_is_continued(start, place,
+                                                             program):
+    s = start()
+    with lease(program):
+        victim = s.workers()[0]
+        h.kill(victim)
+        pid = kept(s)
+        os.kill(pid, signal.SIGSTOP)
+        s.wait_log(rf"worker {pid}: was stopped by another process "
+                   r"\(continuing it\)", 5)
+        hears(s, place)
+    s.wait_workers(WORKERS, other_than=[victim])
+
+
+def test_a_start_that_is_kept_fails_and_says_why(start, program):
+    with lease(program):
+        s = start(ready=False)
+        assert s.wait(2 * LATE) == 69
+    assert re.search(NOT_DONE, s.log())
+    h.wait_for(lambda: not s.processes(), 2, s.processes)
+
+
+# Many workers
+
+def started():
+    return int(ctl.figures("p")["count"]["started"])
+
+
+def first_answer(s, asks, deadline=20):
+    """How many had been started when it first answered."""
+    def answer():
+        with contextlib.suppress(OSError, EOFError):
+            return asks() + 1
+        return None
+    return h.wait_for(answer, deadline, s.log, pause=0.001) - 1
+
+
+@pytest.fixture
+def many(spawnd, place):
+    def go(*options, **kw):
+        return spawnd("-s", f"{place}/sock", "--name", "p", "-u", "www",
+                      *options, "--", h.app("bare"), **kw)
+    return go
+
+
+def test_clients_and_signals_are_heard_while_many_start(many):
+    s = many("-F", MANY, ready=False)
+    assert first_answer(s, started) < MANY
+    s.signal(signal.SIGUSR2)
+    s.signal(signal.SIGTERM)
+    assert s.wait(20) == 69
+    found = s.wait_log(r"status: .*; started (\d+),", 1)
+    assert int(found.group(1)) < MANY
+    h.wait_for(lambda: not s.processes(), 2, s.processes)
+
+
+def test_clients_are_heard_while_a_pool_grows(many):
+    s = many("-F", 1, "-N", MANY)
+    with ctl.Raw(f"{ctl.pool('p')}/control") as c:
+        c.send(f"scale {MANY}-{MANY}\n".encode())
+        n = h.wait_for(lambda: started() - 1, 20, s.log, pause=0.001)
+        assert n + 1 < MANY
+        s.wait_workers(MANY, deadline=60)
+
+
+def test_clients_are_heard_when_all_have_crashed(many):
+    s = many("-F", MANY)
+    for pid in s.workers():
+        h.kill(pid)
+    n = first_answer(s, started)
+    assert n < 2 * MANY
+    s.wait_workers(MANY, deadline=60)

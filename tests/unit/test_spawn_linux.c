@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Workers that are made without a wait for their exec: what the child does in
+ * our memory meanwhile, and one that does not come to its exec.
+ */
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/raw.h"
+#include "config/config.h"
+#include "run/supervise.h"
+#include "unit.h"
+
+#define MARK	4711		/* no errno */
+#define ROUNDS	100
+#define PATIENCE	1000		/* times 10 ms */
+
+static char script[] = "/tmp/test_spawn.XXXXXX";
+static char missing[] = "/nonexistent/program";
+static char *argv[] = { NULL, NULL };
+static char *envp[] = { NULL };
+static const struct conf conf = { .umask = UMASK_KEEP,
+    .worker_log = WORKER_LOG_INHERIT };
+static struct plan plan = { .conf = &conf, .cwd_fd = STDIN_FILENO,
+    .argv = argv, .envp = envp };
+
+/* Makes one and returns its pid; errno must have survived that. */
+static pid_t
+make(char *program)
+{
+	pid_t pid;
+
+	argv[0] = program;
+	loop_block_signals();
+	errno = MARK;
+	pid = worker_spawn(0, STDOUT_FILENO);
+	loop_unblock_signals();
+	assert_int_equal(errno, MARK);
+	assert_int_not_equal(pid, -1);
+	assert_int_equal(worker_pid(0), pid);
+	return pid;
+}
+
+/* Waits for its end, and for errno to change. */
+static int
+end(pid_t pid)
+{
+	int slot, status, i;
+	bool stopped;
+
+	errno = MARK;
+	for (i = 0; i < PATIENCE; i++) {
+		if (worker_reap(&slot, &status, &stopped) == pid) {
+			assert_int_equal(errno, MARK);
+			assert_int_equal(slot, 0);
+			assert_false(stopped);
+			return status;
+		}
+		usleep(10000);
+	}
+	fail_msg("process %d does not end", (int)pid);
+	return -1;
+}
+
+static void
+raw_calls_leave_errno_alone(void **arg)
+{
+	struct rlimit r, again;
+
+	(void)arg;
+	if (!raw_keeps_errno())
+		skip();
+	errno = MARK;
+	assert_int_equal(raw_chdir("/nonexistent"), -ENOENT);
+	assert_int_equal(raw_exec("/nonexistent", argv, envp), -ENOENT);
+	assert_int_equal(raw_dup2(-1, 1), -EBADF);
+	assert_int_equal(raw_ioctl(-1, 0, NULL), -EBADF);
+	assert_int_equal(raw_setpgid(-1, 0), -EINVAL);
+	assert_int_equal(raw_limit(-1, NULL, &r), -EINVAL);
+	assert_int_equal(raw_limit(RLIMIT_NOFILE, NULL, &r), 0);
+	assert_int_equal(raw_getppid(), getppid());
+	assert_int_equal(errno, MARK);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &again), 0);
+	assert_int_equal(r.rlim_cur, again.rlim_cur);
+	assert_int_equal(r.rlim_max, again.rlim_max);
+}
+
+static void
+one_becomes_its_program(void **arg)
+{
+	char program[] = "/bin/true";
+	int i;
+
+	(void)arg;
+	for (i = 0; i < ROUNDS; i++) {
+		assert_int_equal(end(make(program)), 0);
+		assert_null(worker_failure(0));
+	}
+}
+
+static void
+one_that_cannot_says_why(void **arg)
+{
+	const struct exec_failure *f;
+	int i;
+
+	(void)arg;
+	for (i = 0; i < ROUNDS; i++) {
+		assert_int_equal(end(make(missing)), 127 << 8);
+		f = worker_failure(0);
+		assert_non_null(f);
+		assert_int_equal(f->step, STEP_EXEC);
+		assert_int_equal(f->error, ENOENT);
+	}
+}
+
+/* It is not its program until the lease is given back. */
+static void
+one_that_is_kept_from_it_holds_nobody_up(void **arg)
+{
+	const struct exec_failure *f;
+	int fd, status;
+	pid_t pid;
+
+	(void)arg;
+	signal(SIGIO, SIG_IGN);
+	fd = open(script, O_RDWR | O_CLOEXEC);
+	assert_int_not_equal(fd, -1);
+	assert_int_equal(fcntl(fd, F_SETLEASE, F_WRLCK), 0);
+	pid = make(script);
+	assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
+	/* Still held: who waited for the exec would have waited for that. */
+	assert_int_not_equal(fcntl(fd, F_GETLEASE), F_UNLCK);
+	worker_expire(0);
+	assert_int_equal(end(pid), SIGKILL);
+	f = worker_failure(0);
+	assert_non_null(f);
+	assert_int_equal(f->step, STEP_LATE);
+	close(fd);
+	/* And the next one comes to it. */
+	assert_int_equal(end(make(script)), 7 << 8);
+	assert_null(worker_failure(0));
+}
+
+static int
+set_up(void **arg)
+{
+	static const char text[] = "#!/bin/sh\nexit 7\n";
+	struct err e;
+	int fd = mkstemp(script);
+
+	(void)arg;
+	if (fd == -1 || write(fd, text, sizeof(text) - 1) == -1 ||
+	    fchmod(fd, 0700) == -1)
+		return -1;
+	close(fd);
+	return worker_init(&plan, 1, &e);
+}
+
+static int
+tear_down(void **arg)
+{
+	(void)arg;
+	return unlink(script);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(raw_calls_leave_errno_alone),
+		cmocka_unit_test(one_becomes_its_program),
+		cmocka_unit_test(one_that_cannot_says_why),
+		cmocka_unit_test(one_that_is_kept_from_it_holds_nobody_up),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
