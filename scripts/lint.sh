@@ -23,7 +23,8 @@ py=$(find scripts tests -name '*.py' | sort)
 tidy()
 {
 	export checks
-	find spawnd tests -name '*.c' ! -name 'raw_[ax]*_linux.c' -print0 | xargs -0 -P 2 -n 1 sh -c '
+	find spawnd tests -name '*.c' ! -name 'raw_[ax]*_linux.c' -print0 |
+	    xargs -0 -P 2 -n 1 sh -c '
 		out=$(clang-tidy --quiet --checks="$checks" "$0" -- -std=c11 \
 		    -D_GNU_SOURCE -Ispawnd -isystem /usr/include/bsd \
 		    -DLIBBSD_OVERLAY 2>&1) || { printf "%s\n" "$out"; exit 1; }'
