@@ -62,7 +62,8 @@ SRCS_linux =	activity_linux.c diag_linux.c door_linux.c end_linux.c \
 		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
 		raw_linux.c raw_${ARCH}_linux.c \
 		refuse_linux.c requests_linux.c served_linux.c \
-		skip_${ARCH}_linux.c slow_linux.c spawn_${SPAWN_${SANITIZE}}.c task_linux.c \
+		skip_${ARCH}_linux.c slow_linux.c \
+		spawn_${SPAWN_${SANITIZE}}.c task_linux.c \
 		usage_linux.c
 SRCS_posix =	door_none.c end_none.c jail_posix.c observe_none.c \
 		path_posix.c raw_posix.c refuse_none.c spawn_posix.c \
