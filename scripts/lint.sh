@@ -17,12 +17,14 @@ c=$(find spawnd tests -name '*.c' -o -name '*.h' | sort)
 sh=$(find scripts tests -name '*.sh' | sort)
 py=$(find scripts tests -name '*.py' | sort)
 
-# One process a file: two at a time, and none sees the state of another.
+# One process a file: two at a time, and none sees the state of another. Not
+# those that name the registers of one architecture.
 # shellcheck disable=SC2016	# the inner shell expands it
 tidy()
 {
 	export checks
-	find spawnd tests -name '*.c' -print0 | xargs -0 -P 2 -n 1 sh -c '
+	find spawnd tests -name '*.c' ! -name 'raw_[ax]*_linux.c' -print0 |
+	    xargs -0 -P 2 -n 1 sh -c '
 		out=$(clang-tidy --quiet --checks="$checks" "$0" -- -std=c11 \
 		    -D_GNU_SOURCE -Ispawnd -isystem /usr/include/bsd \
 		    -DLIBBSD_OVERLAY 2>&1) || { printf "%s\n" "$out"; exit 1; }'

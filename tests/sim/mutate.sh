@@ -170,8 +170,6 @@ plant drain "told while something waits" \
     's/^	return p->drain == DRAIN_OFF || .*/	return p != NULL;/'
 plant drain "a start in the stop takes its own time" \
     's/^		end_starting(p, now);$/		(void)end_starting;/'
-plant drain "a start that waits in the stop has no end" \
-    '/SLOT_SPAWNING\], by_state)$/{n;s/.*/		(void)now;/;}'
 plant drain "failures before the stop are counted" \
     's/^	p->drain_failures = 0;.*//'
 plant snapshot "a snapshot lacks a field" '/FIELD(slot, freeze_queued, /d'

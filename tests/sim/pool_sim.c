@@ -95,16 +95,15 @@ do_spawn(unsigned int slot)
 static void
 proc_spawn(struct proc *p)
 {
+	w.free_at = w.now + sim_random(w.sim) % MS;
 	if (chance(40)) {
 		*p = (struct proc){ .pid = ++w.pid, .ready_at = NEVER,
 		    .catches = true, .deaf = true, .halt_at = NEVER,
 		    .report_at = NEVER, .shut_at = NEVER, .status = SIGKILL,
 		    .die_at = w.now + EXEC_TIME };
 		w.free_at = p->die_at;
-	} else {
+	} else
 		proc_start(p);
-		w.free_at = w.now + sim_random(w.sim) % MS;
-	}
 	w.sharing = p->pid;
 }
 
