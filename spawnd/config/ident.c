@@ -170,25 +170,26 @@ set_names(struct ident *id, const struct passwd *pw, struct err *e)
 static int
 set_groups(const struct conf *c, struct ident *id, bool named, struct err *e)
 {
-	int i, room = 16;
+	int i, n, room = 16;
+	gid_t *groups = NULL;
 
 	for (;;) {
-		free(id->groups);
-		id->ngroups = room;
-		id->groups = calloc((size_t)room, sizeof(gid_t));
-		if (id->groups == NULL)
+		free(groups);
+		n = room;
+		if ((groups = calloc((size_t)room, sizeof(gid_t))) == NULL)
 			return err_set(e, EX_OSERR, "groups: out of memory");
 		if (!named) {
-			id->groups[0] = id->gid;
-			id->ngroups = 1;
+			groups[0] = id->gid;
+			n = 1;
 			break;
 		}
-		if (getgrouplist(id->user, id->gid, id->groups,
-		    &id->ngroups) != -1)
+		if (getgrouplist(id->user, id->gid, groups, &n) != -1)
 			break;
 		/* Not every libc returns how many there are. */
-		room = id->ngroups > room ? id->ngroups : 2 * room;
+		room = n > room ? n : 2 * room;
 	}
+	id->groups = groups;
+	id->ngroups = n;
 	for (i = 0; i < id->ngroups; i++) {
 		if (id->groups[i] == 0)
 			return err_set(e, EX_CONFIG, "%s: %s: is in a group "
@@ -254,7 +255,7 @@ has_groups(const struct ident *id, const struct ident *of)
 static int
 resolve_caller(const struct conf *c, struct ident *id, struct err *e)
 {
-	gid_t gid;
+	gid_t gid = 0;
 
 	if (get_caller(id, e) == -1 ||
 	    set_names(id, getpwuid(id->uid), e) == -1)

@@ -55,7 +55,9 @@ def fault(s, *rules):
 def hanging(s, path):
     """A read of that file of /proc, by the supervisor or one it has forked,
     takes longer than anybody waits here."""
-    return h.straced(s.pid, "-f", "-P", path, "-e", "trace=read",
+    known = [x for pid in h.lookers(s.pid) for x in ("-p", pid)]
+    return h.straced(s.pid, *map(str, known), "-f", "-P", path,
+                     "-e", "trace=read",
                      "-e", "inject=read:delay_enter=60s")
 
 
