@@ -140,8 +140,6 @@ plant replace "an old one goes before the new one is ready" \
     '/^end_old/,/^}/s/p->target + p->nsurge &&$/p->target \&\&/'
 plant replace "the first of a reload is not alone" \
     's/(p->reload != RELOAD_CANARY || p->nsurge == 0)/(p != NULL)/'
-plant replace "those of a failed reload are forgotten" \
-    '/^replace_failed/,/^}/s/^	release_surge(p);$//'
 plant replace "the age is looked at once, and in vain" \
     's/^		replace_expire(p, s, EXPIRED_AGE);$//'
 plant replace "old requests are looked for once" \
@@ -158,18 +156,14 @@ plant door "unknown is taken for idle" \
     '/^door_tree/,/^}/s/(x->holds == HOLDS_UNKNOWN)/(false)/'
 plant door "the door stays closed" \
     '/^door_go_back/,/^}/s/^	slot_push(p, s, POOL_DOOR_OPEN);$//'
-plant door "it is looked at once" \
-    '/^door_timer/,/^}/s/^	slot_push(p, s, POOL_DOOR_CHECK);$//'
 plant retire "told while busy although there is a door" \
     's/ || door_begin(p, s, now) || / || /'
 plant retire "a leader is told while those it leads serve" \
-    's/(x->needs_door && !s->term_sent && door_begin(p, s, now))/(false)/'
+    's/(x->needs_door || s->threads/(s->threads/'
 plant drain "one more is started when nothing waits" \
     '/^drain_step/,/^}/s/(!something_waits(p))$/(p == NULL)/'
 plant drain "told while something waits" \
     's/^	return p->drain == DRAIN_OFF || .*/	return p != NULL;/'
-plant drain "a start in the stop takes its own time" \
-    's/^		end_starting(p, now);$/		(void)end_starting;/'
 plant drain "failures before the stop are counted" \
     's/^	p->drain_failures = 0;.*//'
 plant snapshot "a snapshot lacks a field" '/FIELD(slot, freeze_queued, /d'

@@ -393,7 +393,8 @@ def test_supervisor_that_a_worker_has_stopped_is_continued(place):
     """It says itself that its start has failed then, and ends as always."""
     give_away(place)
     app = script(place, f"kill -STOP $PPID; exec {h.app('echo')}")
-    result = h.run_spawnd(*options(place, "-F", 1, "--start-timeout", 1),
+    result = h.run_spawnd(*options(place, "-F", 1, "--start-timeout", 1,
+                                   "--confine", "no"),
                           "--", app, deadline=1 + SPARE + CONT)
     assert result.status == 69
     assert result.stderr.endswith("no worker was ready within 1 s "
@@ -405,7 +406,8 @@ def test_supervisor_that_is_stopped_again_and_again_is_given_up(place):
     give_away(place)
     app = script(place, "while kill -STOP $PPID; do sleep 0.02; done")
     result = h.run_spawnd(*options(place, "-F", 1, "--start-timeout", 1,
-                                   "--stop-timeout", 1), "--", app,
+                                   "--stop-timeout", 1, "--confine", "no"),
+                          "--", app,
                           deadline=2 * (1 + SPARE + 2 * CONT))
     assert result.status == 69, result
     assert "said nothing" in result.stderr or \

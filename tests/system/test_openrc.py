@@ -76,7 +76,7 @@ def test_start_reload_stop(openrc, service, ends):
     pid = supervisor(path)
     ends.append(pid)
     worker = h.children(pid)[0]
-    assert h.environ(worker)["A"] == "$HOME(*)[x]+.?"
+    assert h.environ(worker)["A"] == "~(*)[x]+.?"
     assert service("status").status == 0
 
     before = set(h.children(pid))
