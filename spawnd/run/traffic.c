@@ -29,6 +29,7 @@
 #define TRAFFIC_AGO	(10 * USEC)	/* the last that was seen, at least */
 #define TRAFFIC_WATCHED	(USEC / 10)	/* so long nothing has changed */
 #define TRAFFIC_ASKED	16U		/* workers at a time */
+#define TRAFFIC_SHARE	10		/* which takes 1/10 of it at most */
 
 /* The accepted connections at a moment. */
 struct held {
@@ -44,6 +45,7 @@ static struct {
 	bool		 used;		/* there are requests */
 	struct held	 held;
 	unsigned int	 asked;		/* slots that wait for their clients */
+	uint64_t	 again;		/* not before then */
 } first;
 
 /* The cpu time of all ready workers but one. Returns false: unknown. */
@@ -101,15 +103,21 @@ static bool
 are_waiting(unsigned int but)
 {
 	unsigned int n = pool_slots(actor_pool()), left = TRAFFIC_ASKED;
+	uint64_t before = loop_cpu();
+	bool waiting = true;
 
+	if (loop_now() < first.again)
+		return false;
 	for (; first.asked < n; first.asked++) {
 		if (pool_state(actor_pool(), first.asked) != SLOT_READY ||
 		    first.asked == but)
 			continue;
-		if (left-- == 0 || !is_waiting(first.asked))
-			return false;
+		waiting = left-- > 0 && is_waiting(first.asked);
+		if (!waiting)
+			break;
 	}
-	return true;
+	first.again = loop_now() + (loop_cpu() - before) * TRAFFIC_SHARE;
+	return waiting;
 }
 
 bool
