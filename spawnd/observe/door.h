@@ -37,6 +37,7 @@ struct task {
 	long		 call;		/* that it is held at, or skips */
 	unsigned long	 argument;	/* the first of that */
 	int		 error;		/* TASK_SKIPS: what it returns */
+	bool		 interrupted;	/* and is about to stop */
 	bool		 admitted;	/* its accept is being carried out */
 	bool		 waits;		/* so is a read, or a wait for one */
 	uint64_t	 since;		/* when that began */
@@ -100,7 +101,7 @@ int	 task_attach(pid_t tid, long options);
  */
 int	 task_seize(struct door *d, pid_t tid);
 /* Interrupts a task, if the program sees nothing of that. */
-void	 task_interrupt(const struct task *t);
+void	 task_interrupt(struct task *t);
 /*
  * A task of a worker that was told need not wait: it reads the end of its
  * connection, or the call fails with EINTR, as if it had met the signal itself.

@@ -209,10 +209,11 @@ may_interrupt(pid_t pid, pid_t tid)
 }
 
 void
-task_interrupt(const struct task *t)
+task_interrupt(struct task *t)
 {
-	if (may_interrupt(t->door->pid, t->tid))
-		ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
+	if (t->interrupted || !may_interrupt(t->door->pid, t->tid))
+		return;
+	t->interrupted = ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL) == 0;
 }
 
 /*
@@ -437,6 +438,7 @@ task_stopped(struct task *t, int status)
 	int signo = status & 0xff, event = status >> 8;
 
 	t->door->stops++;
+	t->interrupted = false;
 	if (signo == SYSCALL_STOP) {
 		take_call(t);
 		return;

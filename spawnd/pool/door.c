@@ -197,9 +197,13 @@ door_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		retire_timer(p, s, ev, now);
 		return;
 	}
-	/* A task of it sleeps where it must not be interrupted. */
-	if (!s->is_closed && now - s->closed >= POOL_DOOR_CLOSING) {
-		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
+	/*
+	 * A task of it sleeps where it must not be interrupted, or they are
+	 * very many: whoever is kept already is let go for as long.
+	 */
+	if (!s->is_closed && now - s->closed >= s->closing) {
+		s->closing = min64(2 * s->closing, POOL_DOOR_CLOSING_MOST);
+		door_go_back(p, s, now - s->closed, now);
 		return;
 	}
 	/* A task cannot be paused, and others wait because of that. */

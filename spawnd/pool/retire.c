@@ -68,6 +68,7 @@ retire_begin(struct pool *p, struct slot *s, uint64_t now)
 	s->connection = s->age = s->unknown = 0;
 	s->owed = 0;
 	s->no_door = false;
+	s->closing = POOL_DOOR_CLOSING;
 	s->idle_looks = 0;
 	s->retiring = now;
 	/*

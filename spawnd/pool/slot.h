@@ -72,6 +72,7 @@ struct slot {
 	uint64_t	 told;		/* and its stop signal, term_sent */
 	bool		 is_closed;	/* and nothing new comes in */
 	bool		 paused;	/* and nobody waits for a request */
+	uint64_t	 closing;	/* so long its door may take to close */
 	uint64_t	 pausing;	/* since then it is to be so; or 0 */
 	RB_ENTRY(slot)	 by_time;
 	TAILQ_ENTRY(slot) by_state;

@@ -135,6 +135,7 @@ const struct snapshot_field snapshot_slot[] = {
 	FIELD(slot, told, TIME),
 	FIELD(slot, is_closed, NUMBER),
 	FIELD(slot, paused, NUMBER),
+	FIELD(slot, closing, NUMBER),
 	FIELD(slot, pausing, TIME),
 	{ NULL, 0, 0, FIELD_NUMBER },
 };

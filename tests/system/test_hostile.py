@@ -403,15 +403,17 @@ def test_more_orphans_than_can_be_ended_at_a_time_are_told(pool, hidden):
 @pytest.mark.parametrize("how", ["fds=5000", "threads=1500", "tree=300"])
 def test_worker_of_any_size_costs_little(pool, how):
     """It may be more than is looked at, but is not taken for idle, nor does
-    looking at it take a core; at the deadline it goes."""
-    p = pool("--rlimit", "nofile=8192", "--stop-timeout", 1)
+    looking at it take a core; at the deadline it goes, if not before: then it
+    is the cost of following so many tasks, once."""
+    limit = 6
+    p = pool("--rlimit", "nofile=8192", "--stop-timeout", limit)
     pid, _ = p.attack(how)
     before, began = h.cpu(p.s.pid), time.monotonic()
     p.s.signal(signal.SIGHUP)
-    h.wait_for(lambda: pid not in p.s.workers(), 8, p.s.log)
+    h.wait_for(lambda: pid not in p.s.workers(), limit + 7, p.s.log)
     p.s.wait_log("all workers are new")
     used = h.cpu(p.s.pid) - before
-    assert used < 0.5 * (time.monotonic() - began)
+    assert used < 0.35 * (time.monotonic() - began + limit)
     p.whole()
     p.stops()
 

@@ -164,8 +164,19 @@ one_that_does_not_close_is_looked_at(void **arg)
 	bed_take(b);
 	assert_has(bed_did(b), "open0");
 	assert_state(b, 0, SLOT_RETIRING);
+	/* Not again at once, and then it has longer. */
+	assert_true(bed_next(b) >= POOL_DOOR_CLOSING);
 	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 2 });
 	assert_did(b, "close0");
+	answer(b, DOOR_CLOSING);
+	b->now += POOL_DOOR_CLOSING;
+	pool_tick(b->p, b->now);
+	bed_take(b);
+	assert_state(b, 0, SLOT_DOOR);
+	b->now += POOL_DOOR_CLOSING;
+	pool_tick(b->p, b->now);
+	bed_take(b);
+	assert_state(b, 0, SLOT_RETIRING);
 	bed_free(b);
 }
 
