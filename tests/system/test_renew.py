@@ -230,7 +230,7 @@ def test_idle_pool_is_renewed_by_age_one_after_another(spawnd, place):
     def all_new():
         nonlocal least
         # One that was started while /proc is listed may be missed there.
-        least = min(least, max(len(s.workers()) for _ in range(2)))
+        least = min(least, max(len(s.workers()) for _ in range(4)))
         return not before & set(s.workers())
     h.wait_for(all_new, 6, s.log)
     assert least >= 3
