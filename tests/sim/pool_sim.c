@@ -77,7 +77,7 @@ check_spawn(unsigned int slot)
 	if (pool_phase(w.p) == PHASE_UP && n > pool_target(w.p) + surge())
 		sim_fail(w.sim, "%u stay, %u are wanted", n,
 		    pool_target(w.p));
-	if (w.stopping && (w.depth == 0 || untold > 0))
+	if (pool_phase(w.p) >= PHASE_STOP && (w.depth == 0 || untold > 0))
 		sim_fail(w.sim, "spawned in a stop: %u wait, %u serve",
 		    w.depth, untold);
 }
@@ -504,8 +504,9 @@ do_asked(const struct pool_action *a)
 	} else if (a->what == POOL_CHECK_ACTIVITY) {
 		ev.what = EV_ACTIVITY;
 		ev.activity = examine(p);
-		/* It is seen to have answered. */
-		if (requests(p) == 0 && !p->hidden)
+		/* It is seen to have answered, if it keeps no connection. */
+		if (requests(p) == 0 && !p->hidden &&
+		    ev.activity.holds != HOLDS_BUSY)
 			w.tracks[a->slot].owed = 0;
 	} else if (a->what == POOL_CHECK_TREE) {
 		ev.what = EV_TREE;
