@@ -342,12 +342,17 @@ take_out_others(pid_t pid, uint64_t *inodes, int n)
 static bool
 note_underway(pid_t pid, uint64_t now, struct probe_state *s)
 {
-	uint64_t *inodes = NULL;
+	static uint64_t again;
+	uint64_t *inodes = NULL, before = look_spent();
 	struct accepted what;
 	unsigned int left;
-	int n = usage_connections(&inodes, &left);
 	bool held;
+	int n;
 
+	/* All sockets of all workers are looked at: not again at once. */
+	if (s->underway != 0 && now < again)
+		return now - s->underway < UNDERWAY;
+	n = usage_connections(&inodes, &left);
 	n = take_out_others(pid, inodes, n);
 	held = n == 0 || (n > 0 && diag_accepted(inodes, n, &what) == 0);
 	free(inodes);
@@ -355,6 +360,7 @@ note_underway(pid_t pid, uint64_t now, struct probe_state *s)
 		s->underway = 0;
 	else if (s->underway == 0)
 		s->underway = now;
+	again = now + (look_spent() - before) * EXAM_SHARE;
 	return !held && now - s->underway < UNDERWAY;
 }
 
@@ -387,7 +393,7 @@ observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
 		note_held(l.connection, l.sum, now, s, x);
 		/* Its stops use some. */
 		s->quiet_cpu = ANY_CPU;
-		still = !door_has_read(pid);
+		still = !door_take_read(pid);
 		x->holds = l.over || note_stalled(l.stalled, now, s) ||
 		    note_quiet(l.waits && still, is_away(pid) ? 0 : keep_idle,
 		    now, s) ? HOLDS_QUIET : HOLDS_BUSY;

@@ -72,7 +72,7 @@ struct door {
 	bool		 open;		/* each task is let go at its stop */
 	bool		 broken;	/* a task could not be followed */
 	bool		 orphaned;	/* its worker is gone */
-	bool		 polls;		/* its accept does not wait */
+	bool		 polls;		/* it counts on that accept fails */
 	bool		 drains;	/* what waits in the queue is let in */
 	bool		 dry;		/* but there is nothing any more */
 	bool		 pausing;	/* nobody waits for a request, nor is

@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,7 +103,6 @@ static struct door *
 make_door(pid_t pid)
 {
 	struct door *d = find_door(pid);
-	int flags;
 
 	if (d == NULL) {
 		if ((d = calloc(1, sizeof(*d))) == NULL)
@@ -116,8 +114,6 @@ make_door(pid_t pid)
 		RB_INSERT(door_tree, &doors, d);
 	}
 	if (d->open) {
-		flags = fcntl(STDIN_FILENO, F_GETFL);
-		d->polls = flags != -1 && (flags & O_NONBLOCK) != 0;
 		d->open = d->broken = d->answered = d->has_read = false;
 		d->drains = d->dry = d->pausing = d->told = d->heard = false;
 		d->stops = 0;
@@ -337,7 +333,7 @@ check_tree(struct door *d, bool drains)
 	enum door_state state = DOOR_CLOSED;
 	pid_t tree[TREE_MAX], root = d->pid;
 	int i, n = proc_tree(root, tree, TREE_MAX);
-	bool paused = true;
+	bool paused = true, polls = d->polls;
 
 	if (n <= 0 || n == TREE_MAX)
 		return DOOR_REFUSED;
@@ -346,6 +342,7 @@ check_tree(struct door *d, bool drains)
 			continue;
 		d->root = root;
 		d->orphaned = false;
+		d->polls = polls;
 		if (drains && !d->drains) {
 			d->drains = true;
 			release(d, TASK_HELD, false);
@@ -399,11 +396,14 @@ door_pause(pid_t pid)
 }
 
 enum door_state
-door_close(pid_t pid, bool drains)
+door_close(pid_t pid, bool drains, bool polls)
 {
 	struct door *d = make_door(pid);
 
-	return d != NULL ? check_tree(d, drains) : DOOR_REFUSED;
+	if (d == NULL)
+		return DOOR_REFUSED;
+	d->polls = polls;
+	return check_tree(d, drains);
 }
 
 void
@@ -483,7 +483,7 @@ door_is_over(pid_t pid, const uint64_t *inodes, int n)
 }
 
 bool
-door_has_read(pid_t pid)
+door_take_read(pid_t pid)
 {
 	bool has = false;
 	struct door *d;

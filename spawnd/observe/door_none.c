@@ -11,7 +11,7 @@ door_refused(void)
 }
 
 enum door_state
-door_close(pid_t pid, bool drains)
+door_close(pid_t pid, bool drains, bool polls)
 {
 	(void)pid;
 	(void)drains;
@@ -88,7 +88,7 @@ door_is_over(pid_t pid, const uint64_t *inodes, int n)
 }
 
 bool
-door_has_read(pid_t pid)
+door_take_read(pid_t pid)
 {
 	(void)pid;
 	return false;

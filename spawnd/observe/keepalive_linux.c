@@ -157,7 +157,8 @@ keepalive_find(const struct looker_question *q, uint64_t *waits)
 	uint64_t left[SOCKETS_MAX];
 
 	memcpy(left, q->inodes, sizeof(left));
-	*waits = find_unwatched(q->pid, q->fd, left, q->nunread) == 0 &&
+	*waits = (q->nunread == 0 || find_unwatched(q->pid, q->fd, left,
+	    q->nunread) == 0) &&
 	    has_no_other(q->pid, q->inodes, q->n);
 	return true;
 }

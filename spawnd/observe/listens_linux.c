@@ -35,6 +35,8 @@
 /* What one of the descriptors is. */
 enum what { WHAT_OTHER, WHAT_LISTENER, WHAT_EPOLL, WHAT_RING };
 
+static int looked;			/* descriptors, for one question */
+
 static enum what
 what_is(pid_t tid, const char *fd)
 {
@@ -61,6 +63,9 @@ listens_fd(pid_t tid, int fd, int depth)
 {
 	char name[16];
 
+	/* Of all sets together: they may be nested. */
+	if (++looked > FDS_MAX)
+		return LISTENS_UNKNOWN;
 	snprintf(name, sizeof(name), "%d", fd);
 	switch (what_is(tid, name)) {
 	case WHAT_LISTENER:
@@ -198,6 +203,7 @@ listens_find(const struct looker_question *q, uint64_t *value)
 	const struct wait *w = &q->wait;
 	enum listens found;
 
+	looked = 0;
 	if (w->epoll != -1)
 		found = listens_epoll(w->tid, w->epoll, 0);
 	else if (w->set == 0 || w->n == 0)
@@ -360,7 +366,6 @@ listens_elsewhere(pid_t pid, const struct view *v)
 	if (v->processes > 1 ||
 	    look_sockets(pid, false, q.inodes, &q.n, &listens) == -1)
 		return false;
-	q.fd = v->waits[0].epoll;
 	return q.n > 0 && find_own(q.inodes, q.n, &passive) && passive &&
 	    looker_ask(&q, &alone) && alone != 0;
 }

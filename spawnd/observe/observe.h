@@ -172,11 +172,6 @@ void	 observe_reaped(pid_t pid);
 void	 observe_close(void);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
-/*
- * Has the worker read from a socket on which it was not seen to write? Asked
- * again: since the last time.
- */
-bool	 door_has_read(pid_t pid);
 /* Does a task of the worker wait in accept(2) of the listen socket? */
 bool	 observe_accepts(pid_t pid);
 /* Does a worker listen on a socket of its own? */
@@ -304,10 +299,11 @@ uint64_t door_key(void);
  * Keeps a worker, which is that child and its descendants, from new connections
  * of the listen socket, and leaves it those that it has, until door_open().
  * drains: new ones may come in as long as any wait, and when the socket is shut
- * down accept(2) does not fail but waits. door_check() goes on with it: call it
- * every few milliseconds.
+ * down accept(2) does not fail but waits. polls: the worker has made the socket
+ * non-blocking, whatever it is now. door_check() goes on with it: call it every
+ * few milliseconds.
  */
-enum door_state door_close(pid_t pid, bool drains);
+enum door_state door_close(pid_t pid, bool drains, bool polls);
 enum door_state door_check(pid_t pid);
 /*
  * Sends the first process of a worker whose door is closed a signal, which it
@@ -341,6 +337,11 @@ bool	 door_is_closed(pid_t pid);
  * these n connections?
  */
 bool	 door_is_over(pid_t pid, const uint64_t *inodes, int n);
+/*
+ * Returns whether the worker has read from a socket on which it was not seen to
+ * write, since the last call.
+ */
+bool	 door_take_read(pid_t pid);
 /* Does a task of the worker wait at the door, and does no other run? */
 bool	 door_is_held(pid_t pid);
 

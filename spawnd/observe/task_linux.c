@@ -373,8 +373,10 @@ answer(struct task *t)
 static void
 begin_interrupted(struct task *t)
 {
-	if (skip_restarts() && skip_restart(t->tid) == 0)
-		ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
+	if (!skip_restarts() || skip_restart(t->tid) == -1)
+		return;
+	t->error = SKIP_NO_HANDLER;
+	ptrace(PTRACE_INTERRUPT, t->tid, NULL, NULL);
 }
 
 static void
@@ -414,8 +416,8 @@ take_call(struct task *t)
 		t->door->broken = true;
 		i.op = PTRACE_SYSCALL_INFO_NONE;
 	}
-	if (t->following == TASK_SKIPS || (i.op ==
-	    PTRACE_SYSCALL_INFO_EXIT && !t->door->open))
+	if (t->following == TASK_SKIPS ||
+	    i.op == PTRACE_SYSCALL_INFO_EXIT)
 		take_exit(t, &i);
 	else if (t->door->open)
 		task_let_go(t, 0);

@@ -73,8 +73,10 @@ act_spawn(unsigned int slot)
 	struct pool_event ev = { .slot = slot };
 	uint64_t mark = observe_mark();
 
-	if (!listen_is_blocking() && all_accept(slot))
+	if (!listen_is_blocking() && all_accept(slot)) {
 		listen_make_blocking(true);
+		polls = false;
+	}
 	loop_block_signals();
 	ev.pid = make_worker(slot, &ev.failed);
 	ev.error = errno;
@@ -249,7 +251,7 @@ carry_out(const struct pool_action *a)
 		break;
 	case POOL_DOOR_CLOSE:
 		act_door(a->slot, door_close(worker_pid(a->slot),
-		    a->drains));
+		    a->drains, polls));
 		break;
 	case POOL_DOOR_CHECK:
 		act_door(a->slot, door_check(worker_pid(a->slot)));

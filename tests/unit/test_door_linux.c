@@ -348,7 +348,7 @@ static void
 close_door(void)
 {
 	uint64_t end = loop_now() + PATIENCE;
-	enum door_state s = door_close(child, false);
+	enum door_state s = door_close(child, false, false);
 
 	while (s == DOOR_CLOSING && loop_now() < end) {
 		reap(200);
@@ -490,6 +490,11 @@ is_not_disturbed(void (*work)(void), int kind)
 	    loop_now() < end)
 		reap(200);
 	door_go_on(child);
+	reap(5000);
+	assert_int_equal(ended, -1);
+	/* And when the door is opened before it has stopped for that. */
+	(void)door_pause(child);
+	door_open(child);
 	reap(5000);
 	assert_int_equal(ended, -1);
 	assert_int_equal(write(wakes[1], "x", 1), 1);
@@ -732,7 +737,7 @@ nobody_hears_that_the_socket_is_shut(void **arg)
 
 	(void)arg;
 	begin(serves);
-	assert_int_equal(door_close(child, true) == DOOR_REFUSED, 0);
+	assert_int_equal(door_close(child, true, false) == DOOR_REFUSED, 0);
 	reap(2000);
 	fd = client();
 	while (!is_answered(fd, 0) && loop_now() < end)
