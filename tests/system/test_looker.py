@@ -17,7 +17,8 @@ KEEP_IDLE = 1           # seconds
 LOST = 15               # seconds at the most until one is given up
 SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
 NO_ANSWER = r"looker %d: killed: it did not answer in time, so process " \
-            r"\d+ counts as busy \(a new looker may start in \d+ s\)"
+            r"\d+ (counts as busy|is ready once it sleeps) " \
+            r"\(a new looker may start in \d+ s\)"
 
 
 @pytest.fixture

@@ -278,8 +278,10 @@ def test_worker_starts_with_no_signal_blocked_ignored_or_caught(
 
     def started():
         pids = s.workers()
-        return pids if pids and h.link(pids[0], "exe").endswith("/app") \
-            else None
+        # While it sleeps, its exec is over: the file is new a moment before
+        # the handlers are gone.
+        return pids if pids and h.stat(pids[0]).state == "S" and \
+            h.link(pids[0], "exe").endswith("/app") else None
     worker = h.wait_for(started, 10, s.log)[0]
     for what in ("SigBlk", "SigIgn", "SigCgt"):
         assert h.signals(worker, what) == set(), what

@@ -116,6 +116,7 @@ def test_top_asks_a_pool_once_a_second(spawnd, place):
     """It costs what that many answers do."""
     s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 100, "--", h.app(
         "hello"))
+    s.wait_workers(100, deadline=h.START_DEADLINE)
     before = h.cpu(s.pid)
     for _ in range(20):
         c.ask(c.pool("hello") + "/status", "status")

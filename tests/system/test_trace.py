@@ -269,7 +269,7 @@ def test_a_trace_that_makes_no_sense_is_65(echo, replay, old, new):
 def test_a_large_pool_says_that_it_cannot_be_replayed(spawnd, place, replay):
     s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 250, "--name", "p",
                "--", h.app("echo"))
-    assert len(s.workers()) == 250
+    s.wait_workers(250, deadline=h.START_DEADLINE)
     text = trace()
     assert len(entries(text)) == 256
     r = replay(text)
