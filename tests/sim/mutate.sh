@@ -156,6 +156,8 @@ plant door "unknown is taken for idle" \
     '/^door_tree/,/^}/s/(x->holds == HOLDS_UNKNOWN)/(false)/'
 plant door "the door stays closed" \
     '/^door_go_back/,/^}/s/^	slot_push(p, s, POOL_DOOR_OPEN);$//'
+plant door "it is looked at once" \
+    '/^door_timer/,/^}/s/^	slot_push(p, s, POOL_DOOR_CHECK);$//'
 plant retire "told while busy although there is a door" \
     's/ || door_begin(p, s, now) || / || /'
 plant retire "a leader is told while those it leads serve" \

@@ -217,6 +217,27 @@ one_more_when_nobody_is_left_to_serve(void **arg)
 	bed_free(b);
 }
 
+/* --stop-timeout is the pool's: nobody has it once more for its start. */
+static void
+one_that_starts_in_the_stop_goes_at_its_end(void **arg)
+{
+	struct bed *b = one_with(1, 5);
+	uint64_t left;
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 10 * MSEC);
+	bed_exit(b, 0, 0);
+	assert_has(bed_did(b), "spawn0");
+	left = b->conf.stop_timeout - 10 * MSEC;
+	bed_pass(b, left - 20 * MSEC);
+	assert_did(b, "");
+	assert_state(b, 0, SLOT_STARTING);
+	bed_pass(b, 20 * MSEC + POOL_DRAIN_LAST);
+	assert_did(b, "KILL>0 [kill 0]");
+	bed_free(b);
+}
+
 static void
 a_pool_without_workers_serves_what_waits(void **arg)
 {
@@ -469,6 +490,7 @@ main(void)
 		cmocka_unit_test(
 		    the_last_one_is_continued_when_something_came),
 		cmocka_unit_test(one_more_when_nobody_is_left_to_serve),
+		cmocka_unit_test(one_that_starts_in_the_stop_goes_at_its_end),
 		cmocka_unit_test(a_pool_without_workers_serves_what_waits),
 		cmocka_unit_test(there_must_be_room_for_one_more),
 		cmocka_unit_test(
