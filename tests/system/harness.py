@@ -13,6 +13,9 @@ fixed time to wait for something.
                         www 67, _app 68, web 69 (also in group www),
                         many 70 (also in alpha 71, beta 72, gamma 73)
 
+What waits stands in deadline.py, what the kernel says of a process in
+procfs.py, and the web server's side in fastcgi.py.
+
     wait_for(predicate, deadline, what)
                         polls until it is true and returns its value, else
                         raises Late; reports what it waited for
@@ -74,22 +77,32 @@ top of tests/apps/answer.h.
 """
 
 import collections
-import contextlib
 import ctypes
-import errno
 import itertools
 import os
 import pwd
 import re
-import select
 import shutil
-import socket
 import stat as stat_m
-import struct
 import subprocess
-import threading
 import time
-from signal import SIGKILL, SIGTERM
+from signal import SIGTERM
+
+from deadline import (Late, PATIENCE, START_DEADLINE, STOP_DEADLINE,
+                      pass_time, wait_for)
+from fastcgi import (Answer, Connection, FcgiError, Load, all_answer, request,
+                     request_bytes)
+from procfs import (LOOKER, alive, all_stats, caps, children, cpu,
+                    descendants, environ, fds, forbid_call, groups, ids, kill,
+                    libc, limits, link, lookers, pidfd_getfd, read, share,
+                    signals, stat, status, straced, wait_fds, zombies)
+
+# What the tests take from here, too.
+__all__ = ["Answer", "Connection", "FcgiError", "LOOKER", "Load", "all_answer",
+           "caps", "cpu", "descendants", "environ", "forbid_call", "groups",
+           "ids", "limits", "link", "lookers", "pass_time", "pidfd_getfd",
+           "request", "request_bytes", "share", "signals", "status",
+           "straced", "wait_fds", "zombies"]
 
 _top = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -99,22 +112,12 @@ SOURCES = os.path.join(_top, "tests", "apps")
 USERS = {"www": 67, "_app": 68, "web": 69, "many": 70}
 PLACES = "/run/t"
 
-PATIENCE = 5            # times a deadline, on a machine with other load
-START_DEADLINE = 20     # seconds, until a pool is ready
-STOP_DEADLINE = 15      # seconds, until it has stopped
-REQUEST_DEADLINE = 10   # seconds, one request
-
 READY = re.compile(r"(\d+) workers?\b.* ready on (\S+)")
 
 SHORT = False           # --short
 SOAK = None             # N of --soak
 
-_libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count(1)
-
-
-class Late(AssertionError):
-    """A deadline has passed."""
 
 
 class Ended(AssertionError):
@@ -131,32 +134,6 @@ def soak(test):
     """Marks a test that only --soak N runs, which is SOAK (conftest.py)."""
     test.soak = True
     return test
-
-
-def pass_time(seconds):
-    """A time in which something is counted, or is not to happen. What is to
-    happen is waited for, by wait_for()."""
-    time.sleep(seconds)
-
-
-def share(pid, seconds):
-    """The share of a core that the process uses for so long from now."""
-    before, began = cpu(pid), time.monotonic()
-    pass_time(seconds)
-    return (cpu(pid) - before) / (time.monotonic() - began)
-
-
-def wait_for(predicate, deadline=10.0, what=None, pause=0.01):
-    end = time.monotonic() + deadline * PATIENCE
-    while True:
-        value = predicate()
-        if value:
-            return value
-        if time.monotonic() > end:
-            name = what() if callable(what) else what
-            raise Late(f"not within {deadline} s: "
-                       f"{name or getattr(predicate, '__name__', '?')}")
-        time.sleep(pause)
 
 
 # Files
@@ -240,201 +217,6 @@ def tree(path):
     return found
 
 
-# /proc
-
-def _read(path):
-    with open(path, "rb") as f:
-        return f.read()
-
-
-def status(pid):
-    """The fields of /proc/PID/status."""
-    fields = {}
-    for line in _read(f"/proc/{pid}/status").decode().splitlines():
-        name, _, value = line.partition(":")
-        fields[name] = value.strip()
-    return fields
-
-
-Stat = collections.namedtuple("Stat", "pid state ppid pgrp session comm")
-LOOKER = "spawnd: looker"
-
-
-def stat(pid):
-    """Fields of /proc/PID/stat, or None if there is no such process; pid may
-    be PID/task/TID."""
-    try:
-        text = _read(f"/proc/{pid}/stat").decode(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    f = text[text.rindex(")") + 2:].split()
-    return Stat(int(str(pid).rpartition("/")[2]), f[0], int(f[1]), int(f[2]),
-                int(f[3]), text[text.index("(") + 1:text.rindex(")")])
-
-
-def all_stats():
-    found = (stat(n) for n in os.listdir("/proc") if n.isdigit())
-    return [s for s in found if s]
-
-
-def caps(pid):
-    """The five capability sets as numbers."""
-    fields = status(pid)
-    return {n: int(fields[n], 16)
-            for n in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
-
-
-def ids(pid, what):
-    """Real, effective, saved and file system Uid or Gid."""
-    return [int(n) for n in status(pid)[what].split()]
-
-
-def groups(pid):
-    return sorted(int(n) for n in status(pid)["Groups"].split())
-
-
-def signals(pid, what):
-    """The set of signals in SigBlk, SigIgn or SigCgt. 32 and 33 are libc's
-    own, which sigaction() refuses; a parent may have left them ignored."""
-    mask = int(status(pid)[what], 16)
-    return {n for n in range(1, 65) if mask >> (n - 1) & 1} - {32, 33}
-
-
-def environ(pid):
-    pairs = _read(f"/proc/{pid}/environ").decode(errors="replace").split("\0")
-    return dict(p.partition("=")[::2] for p in pairs if p)
-
-
-def fds(pid):
-    found = {}
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
-        except FileNotFoundError:
-            pass
-    return found
-
-
-def wait_fds(pid, expected, deadline=5):
-    """Waits: a worker closes a connection a moment after its answer."""
-    wait_for(lambda: set(fds(pid)) == expected, deadline,
-             lambda: f"descriptors of {pid}: {fds(pid)}")
-
-
-def link(pid, what):
-    """The target of exe, cwd or root."""
-    return os.readlink(f"/proc/{pid}/{what}")
-
-
-def limits(pid):
-    """{"Max open files": ("soft", "hard"), ...}"""
-    found = {}
-    for line in _read(f"/proc/{pid}/limits").decode().splitlines()[1:]:
-        f = re.split(r"\s{2,}", line.strip())
-        found[f[0]] = (f[1], f[2])
-    return found
-
-
-def cpu(pid):
-    """Seconds of cpu that the (single-threaded) process has used."""
-    return int(_read(f"/proc/{pid}/schedstat").split()[0]) / 1e9
-
-
-def alive(pid):
-    s = stat(pid)
-    return s is not None and s.state not in "ZX"
-
-
-def children(pid):
-    """The pids of all live children but lookers."""
-    return sorted(s.pid for s in all_stats()
-                  if s.ppid == pid and s.state not in "ZX" and
-                  s.comm != LOOKER)
-
-
-def lookers(pid):
-    return sorted(s.pid for s in all_stats()
-                  if s.ppid == pid and s.state not in "ZX" and
-                  s.comm == LOOKER)
-
-
-def descendants(pid):
-    stats = all_stats()
-    found, todo = [], [pid]
-    while todo:
-        parent = todo.pop()
-        below = [s.pid for s in stats
-                 if s.ppid == parent and s.state not in "ZX"]
-        found += below
-        todo += below
-    return sorted(found)
-
-
-def zombies(pid):
-    return sorted(s.pid for s in all_stats()
-                  if s.ppid == pid and s.state == "Z")
-
-
-def forbid_call(number, error, kills=False, **args):
-    """Our own process, and what it becomes, gets that error from a system
-    call from now on, by a filter, or is killed at it; if args are given
-    (a0=1), with these."""
-    tests = [(0, number), *((16 + 8 * int(n[1:]), v)
-                            for n, v in args.items())]
-    rules = []
-    for i, (offset, value) in enumerate(tests):
-        rules += [(0x20, 0, 0, offset),
-                  (0x15, 0, 2 * (len(tests) - i) - 1, value)]
-    rules += [(0x06, 0, 0, 0x80000000 if kills else 0x00050000 | error),
-              (0x06, 0, 0, 0x7fff0000)]                 # allowed
-    text = b"".join(struct.pack("HBBI", *r) for r in rules)
-    buf = ctypes.create_string_buffer(text, len(text))
-    prog = struct.pack("HP", len(rules), ctypes.addressof(buf))
-    set_seccomp, with_filter = 22, 2
-    if ctypes.CDLL(None).prctl(set_seccomp, with_filter, prog, 0, 0) != 0:
-        raise OSError("no filter")
-
-
-def kill(pid, signo=SIGKILL):
-    try:
-        os.kill(pid, signo)
-    except ProcessLookupError:
-        pass
-
-
-def _syscall(number, *args):
-    result = _libc.syscall(ctypes.c_long(number),
-                           *(ctypes.c_long(a) for a in args))
-    if result < 0:
-        err = ctypes.get_errno()
-        raise OSError(err, os.strerror(err))
-    return result
-
-
-def pidfd_getfd(pid, fd):
-    """A duplicate of descriptor fd of another process."""
-    pidfd = os.pidfd_open(pid)
-    try:
-        return _syscall(438, pidfd, fd, 0)
-    finally:
-        os.close(pidfd)
-
-
-@contextlib.contextmanager
-def straced(pid, *options, **kw):
-    """strace is attached to the process meanwhile, and detached after that."""
-    tracer = subprocess.Popen(
-        ["strace", "-q", "-o", "/dev/null", "-p", str(pid), *options],
-        stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **kw)
-    try:
-        wait_for(lambda: status(pid)["TracerPid"] == str(tracer.pid), 5,
-                 "strace is attached")
-        yield
-    finally:
-        tracer.terminate()
-        tracer.wait(10)
-
-
 class Stepped:
     """A process that is stopped at the entry and at the exit of each of its
     system calls: step() runs it to the next, and tells if it has ended."""
@@ -446,7 +228,7 @@ class Stepped:
             argv, env={**BASE_ENV, **sanitizer_env()}, cwd="/",
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True,
-            preexec_fn=lambda: _libc.ptrace(self._TRACEME, 0, 0, 0))
+            preexec_fn=lambda: libc.ptrace(self._TRACEME, 0, 0, 0))
         self.pid = self.popen.pid
         self.steps = 0
         self._await()
@@ -459,7 +241,7 @@ class Stepped:
         return None
 
     def _go(self, how, signo=0):
-        _libc.ptrace(how, self.pid, None, ctypes.c_void_p(signo))
+        libc.ptrace(how, self.pid, None, ctypes.c_void_p(signo))
 
     def step(self):
         signo = 0
@@ -493,7 +275,7 @@ BASE_ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 def sanitized():
     """Is this the build with sanitizers, whose processes cost more?"""
-    return b"__asan_init" in _read(SPAWND)
+    return b"__asan_init" in read(SPAWND)
 
 
 def brief():
@@ -569,7 +351,7 @@ class Spawnd:
             raise Ended(f"{self.argv}: status {self.status}:\n{self.log()}")
 
     def log(self):
-        return _read(self.log_path).decode(errors="replace")
+        return read(self.log_path).decode(errors="replace")
 
     def wait_ready(self, deadline=START_DEADLINE):
         def ready():
@@ -713,330 +495,3 @@ def line_of(result):
     assert lines[0].startswith("spawnd: "), lines[0]
     assert result.stdout == ""
     return lines[0]
-
-
-# FastCGI, the web server's side
-
-RESPONDER, AUTHORIZER, FILTER = 1, 2, 3
-_BEGIN, _ABORT, _END, _PARAMS, _STDIN, _STDOUT, _STDERR = range(1, 8)
-
-_KINDS = {
-    errno.ECONNREFUSED: "refused", errno.ENOENT: "missing",
-    errno.EACCES: "denied", errno.EAGAIN: "full", errno.EPIPE: "closed",
-    errno.ECONNRESET: "reset", errno.ETIMEDOUT: "timeout",
-}
-
-
-class FcgiError(Exception):
-    def __init__(self, kind, text=""):
-        super().__init__(f"{kind}: {text}" if text else kind)
-        self.kind = kind
-
-
-class Answer:
-    def __init__(self, stdout, stderr, app_status):
-        self.stderr = stderr
-        self.app_status = app_status
-        self.status = 200
-        self.headers = {}
-        head, sep, self.body = stdout.partition(b"\r\n\r\n")
-        if not sep:
-            head, sep, self.body = stdout.partition(b"\n\n")
-        if not sep:
-            raise FcgiError("protocol", f"no end of headers: {stdout[:200]!r}")
-        for line in head.decode(errors="replace").splitlines():
-            name, colon, value = line.partition(":")
-            if not colon:
-                raise FcgiError("protocol", f"header {line!r}")
-            self.headers[name.strip().lower()] = value.strip()
-        if "status" in self.headers:
-            self.status = int(self.headers["status"].split()[0])
-
-    @property
-    def text(self):
-        return self.body.decode(errors="replace")
-
-    @property
-    def facts(self):
-        found = collections.defaultdict(list)
-        for line in self.text.splitlines():
-            name, _, value = line.partition(" ")
-            found[name].append(value)
-        return found
-
-    def fact(self, name):
-        """The only value of a fact."""
-        values = self.facts[name]
-        assert len(values) == 1, f"{name}: {values} in {self.text!r}"
-        return values[0]
-
-
-def _record(kind, data, ident=1):
-    pad = -len(data) % 8
-    return struct.pack(">BBHHBx", 1, kind, ident, len(data), pad) + data \
-        + bytes(pad)
-
-
-def _stream(kind, data):
-    parts = [_record(kind, data[i:i + 65528])
-             for i in range(0, len(data), 65528)]
-    return b"".join(parts) + _record(kind, b"")
-
-
-def _length(n):
-    return bytes([n]) if n < 128 else struct.pack(">I", n | 1 << 31)
-
-
-def _pairs(params):
-    out = []
-    for name, value in params.items():
-        n, v = os.fsencode(name), os.fsencode(str(value))
-        out += [_length(len(n)), _length(len(v)), n, v]
-    return b"".join(out)
-
-
-def request_bytes(query, stdin=b""):
-    """A request as it goes over the wire."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        c = Connection.__new__(Connection)
-        c.sock = ours
-        c.send(query, stdin)
-        return theirs.recv(65536)
-
-
-class Connection:
-    """A connection to a FastCGI application."""
-
-    def __init__(self, addr, deadline=REQUEST_DEADLINE):
-        self.deadline = deadline
-        self.buf = b""
-        tcp = not isinstance(addr, (str, bytes))
-        family = socket.AF_UNIX if not tcp else \
-            socket.AF_INET6 if ":" in addr[0] else socket.AF_INET
-        self.sock = socket.socket(family, socket.SOCK_STREAM)
-        self.sock.settimeout(deadline * PATIENCE)
-        try:
-            self.sock.connect(addr)
-        except (TimeoutError, OSError) as e:
-            self.sock.close()
-            raise self._error(e) from None
-        self.sock.setblocking(False)
-
-    @staticmethod
-    def _error(e):
-        if isinstance(e, TimeoutError):
-            return FcgiError("timeout", str(e))
-        return FcgiError(_KINDS.get(e.errno, f"errno {e.errno}"), str(e))
-
-    def close(self):
-        self.sock.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc):
-        self.close()
-
-    def request(self, query="", stdin=b"", params=None, role=RESPONDER,
-                keep=False):
-        self.send(query, stdin, params, role, keep)
-        return self.receive()
-
-    def send(self, query="", stdin=b"", params=None, role=RESPONDER,
-             keep=False):
-        """Queues a request; receive() sends what the socket does not take."""
-        env = {
-            "GATEWAY_INTERFACE": "CGI/1.1", "SERVER_PROTOCOL": "HTTP/1.1",
-            "REQUEST_METHOD": "POST" if stdin else "GET",
-            "SCRIPT_NAME": "/test", "REQUEST_URI": f"/test?{query}",
-            "QUERY_STRING": query, "CONTENT_LENGTH": len(stdin),
-        }
-        env.update(params or {})
-        self.out = _record(_BEGIN, struct.pack(">HB5x", role, int(keep))) \
-            + _stream(_PARAMS, _pairs(env))
-        if role != AUTHORIZER:
-            self.out += _stream(_STDIN, stdin)
-        self._write()
-
-    def _write(self):
-        try:
-            while self.out:
-                self.out = self.out[self.sock.send(self.out[:262144]):]
-        except BlockingIOError:
-            pass
-        except OSError as e:
-            # The answer may have come all the same; receive() decides.
-            if e.errno not in (errno.EPIPE, errno.ECONNRESET):
-                raise self._error(e) from None
-            self.out = b""
-
-    def receive(self):
-        end = time.monotonic() + self.deadline * PATIENCE
-        stdout, stderr = [], []
-        while True:
-            kind, data = self._next(end)
-            if kind == _STDOUT:
-                stdout.append(data)
-            elif kind == _STDERR:
-                stderr.append(data)
-            elif kind == _END:
-                app_status, protocol = struct.unpack(">IB3x", data)
-                if protocol:
-                    raise FcgiError("protocol", f"status {protocol}")
-                return Answer(b"".join(stdout), b"".join(stderr), app_status)
-            else:
-                raise FcgiError("protocol", f"record of type {kind}")
-
-    def _next(self, end):
-        while True:
-            if len(self.buf) >= 8:
-                version, kind, _, size, pad = struct.unpack(
-                    ">BBHHBx", self.buf[:8])
-                if version != 1:
-                    raise FcgiError("protocol", f"version {version}")
-                if len(self.buf) >= 8 + size + pad:
-                    data = self.buf[8:8 + size]
-                    self.buf = self.buf[8 + size + pad:]
-                    return kind, data
-            self._more(end)
-
-    def _more(self, end):
-        left = end - time.monotonic()
-        writers = [self.sock] if self.out else []
-        if left <= 0:
-            raise FcgiError("timeout", f"{self.deadline} s")
-        r, w, _ = select.select([self.sock], writers, [], left)
-        if w:
-            self._write()
-        if not r:
-            return
-        try:
-            data = self.sock.recv(262144)
-        except BlockingIOError:
-            return
-        except OSError as e:
-            raise self._error(e) from None
-        if not data:
-            raise FcgiError("closed", "before the end of the answer")
-        self.buf += data
-
-
-def request(addr, query="", deadline=REQUEST_DEADLINE, **kw):
-    with Connection(addr, deadline) as c:
-        return c.request(query, **kw)
-
-
-# Load
-
-def all_answer(addr, workers):
-    """Does each of so many connections at once have a worker of its own?"""
-    held = []
-    try:
-        for _ in range(workers):
-            c = Connection(addr, 1)
-            held.append(c)
-            c.send("sleep=100")
-        return len({c.receive().headers["x-pid"] for c in held}) == workers
-    except FcgiError:
-        return False
-    finally:
-        for c in held:
-            c.close()
-
-
-class Load:
-    """
-    `threads` threads send one request after another, each on a connection of
-    its own unless keep, at `rate` requests a second in all (None: as fast as
-    they can), until stop() or `count` requests in all. A request is never
-    repeated. Its answer must carry its token and have the length asked for.
-    """
-
-    def __init__(self, addr, threads=4, rate=None, count=None, size=100,
-                 query="", deadline=REQUEST_DEADLINE):
-        self.addr, self.size, self.query = addr, size, query
-        self.count, self.deadline = count, deadline
-        self.interval = threads / rate if rate else 0
-        self.sent = self.connected = self.answered = 0
-        self.failed = collections.Counter()
-        self.errors = []            # the first texts
-        self.pids = collections.Counter()
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(n,),
-                                          daemon=True)
-                         for n in range(threads)]
-
-    def start(self):
-        for t in self._threads:
-            t.start()
-        return self
-
-    def stop(self):
-        self._stop.set()
-        return self.join()
-
-    def join(self):
-        for t in self._threads:
-            t.join(self.deadline * PATIENCE + 60)
-            assert not t.is_alive(), "a thread of the load hangs"
-        assert self.sent == self.answered + sum(self.failed.values())
-        return self
-
-    def __enter__(self):
-        return self.start()
-
-    def __exit__(self, *exc):
-        self.stop()
-
-    def _take(self):
-        with self._lock:
-            if self._stop.is_set() or \
-                    (self.count is not None and self.sent >= self.count):
-                return None
-            self.sent += 1
-            return self.sent
-
-    def _run(self, number):
-        due = time.monotonic() + number * self.interval / len(self._threads)
-        while True:
-            if self.interval:
-                if self._stop.wait(max(0, due - time.monotonic())):
-                    return
-                due += self.interval
-            serial = self._take()
-            if serial is None:
-                return
-            self._one(f"t{number}x{serial}x{os.getpid()}")
-
-    def _one(self, token):
-        query = f"token={token}&pid&{self.query}&big={self.size}"
-        try:
-            with Connection(self.addr, self.deadline) as c:
-                with self._lock:
-                    self.connected += 1
-                answer = c.request(query)
-            self.check(answer, token)
-        except FcgiError as e:
-            with self._lock:
-                self.failed[e.kind] += 1
-                if len(self.errors) < 10:
-                    self.errors.append(str(e))
-        else:
-            with self._lock:
-                self.answered += 1
-                self.pids[int(answer.headers["x-pid"])] += 1
-
-    def check(self, answer, token):
-        if answer.headers.get("x-token") != token:
-            raise FcgiError("token", f"{answer.headers} instead of {token}")
-        if answer.status != 200:
-            raise FcgiError("status", str(answer.status))
-        filler = answer.body.rpartition(b"\n")[2]
-        if filler != b"x" * self.size:
-            raise FcgiError("length", f"{len(filler)} not {self.size}")
-
-    def __str__(self):
-        return f"sent {self.sent} = answered {self.answered} + failed " \
-               f"{dict(self.failed)} {self.errors}"

@@ -10,8 +10,6 @@ import signal
 import subprocess
 import time
 
-import pytest
-
 import ctl as c
 import harness as h
 import test_retire
@@ -215,8 +213,8 @@ def test_busy_worker_is_not_disturbed_by_looks(spawnd, place):
                h.app("hostile"))
     workers = s.workers()
     busy = [h.Connection(f"{place}/sock") for _ in workers]
-    for c in busy:
-        c.send("wait=3200")
+    for one in busy:
+        one.send("wait=3200")
     h.wait_for(lambda: all(len(h.fds(pid)) > 4 for pid in workers), 5, s.log)
     trace = f"{place}/trace"
     tracer = subprocess.Popen([STRACE, "-q", "-o", trace, "-e",

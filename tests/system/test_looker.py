@@ -69,8 +69,8 @@ class Traced:
         self.pid = pid
 
     def __enter__(self):
-        assert h._libc.ptrace(SEIZE, self.pid, None, None) == 0
-        assert h._libc.ptrace(INTERRUPT, self.pid, None, None) == 0
+        assert h.libc.ptrace(SEIZE, self.pid, None, None) == 0
+        assert h.libc.ptrace(INTERRUPT, self.pid, None, None) == 0
         h.wait_for(lambda: h.stat(self.pid).state == "t", 5, "it is stopped")
         return self
 

@@ -579,6 +579,6 @@ def test_an_installation_has_nothing_left_to_fill_in(place):
     for wanted in ("spawnd@.service", "spawnd@.socket", "readconf.sh",
                    "spawn-php.sh"):
         assert any(name.endswith(f"/{wanted}") for name in names), wanted
-    left = {name: re.findall("@[A-Z]+@", harness._read(name).decode())
+    left = {name: re.findall("@[A-Z]+@", harness.read(name).decode())
             for name in names}
     assert not {name: at for name, at in left.items() if at}
