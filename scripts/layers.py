@@ -33,7 +33,7 @@ PURE_HEADERS = {
     "stddef.h", "stdint.h", "stdlib.h", "string.h", "sys/queue.h",
     "sys/tree.h", "sys/types.h", "sys/wait.h", "base/units.h", "pool.h",
     "slot.h", "scale.h", "pool/pool.h", "pool/slot.h", "pool/scale.h",
-    "pool/snapshot.h", "pool/trace.h"}
+    "pool/snapshot.h", "pool/times.h", "pool/trace.h"}
 
 # Which folders of spawnd/ a folder may include from and call; main.c is above
 # all of the daemon's. A folder has one public header of its own name, and
@@ -51,7 +51,7 @@ WALLS = {
     "client": {"base", "proto"},
     "ctl": {"base", "client", "proto"},
 }
-PUBLIC = {"base/program.h", "base/raw.h", "base/units.h",
+PUBLIC = {"base/loop.h", "base/program.h", "base/raw.h", "base/units.h",
           "pool/scale.h", "pool/trace.h"}
 EVERYWHERE = {"base/units.h"}       # all its code is inline
 

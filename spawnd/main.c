@@ -13,6 +13,7 @@
 #include <sysexits.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "config/config.h"
 #include "control/control.h"
 #include "observe/observe.h"

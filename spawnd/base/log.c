@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 
 #define HEAD_SIZE	128		/* time, pool, pid and level */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 
 #define RETRY_PAUSE	UINT64_C(1000000)	/* usec */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 #include "control/server.h"
 #include "observe/observe.h"

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 #include "control/server.h"
 #include "pool/pool.h"

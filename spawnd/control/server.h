@@ -6,6 +6,7 @@
 #include <sys/queue.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 #include "config/config.h"
 #include "proto/proto.h"

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 #include "config/config.h"
 #include "control/control.h"

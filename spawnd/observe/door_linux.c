@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "observe/door.h"
 #include "observe/linux.h"
 #include "observe/observe.h"

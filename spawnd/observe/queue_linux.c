@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "pool/pool.h"

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 #include "observe/door.h"
 #include "observe/linux.h"

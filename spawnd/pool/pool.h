@@ -18,48 +18,8 @@
 #include "base/units.h"
 
 #define POOL_FAST_STOP		(2 * USEC)	/* INT: signal to KILL */
-#define POOL_READY_FIRST	UINT64_C(1000)	/* first look at a start */
-#define POOL_READY_LAST		UINT64_C(50000)	/* pause between the last */
-#define POOL_FAIL_FIRST		(USEC / 10)	/* after a failed start */
-#define POOL_FAIL_LAST		(30 * USEC)
-#define POOL_EXIT0_FIRST	UINT64_C(10000)	/* after an unseen exit 0 */
-#define POOL_EXIT0_LAST		USEC
-#define POOL_UNSEEN		8	/* exits 0 end a reload */
-#define POOL_UNSEEN_PART	64	/* of the age, from look to look */
-#define POOL_TOKENS		20		/* per worker, for crashes */
-#define POOL_REFILL		10		/* per worker and second */
-#define POOL_START_FAILURES	3		/* of every slot: give up */
-#define POOL_START_GRACE	USEC		/* from the first ready one */
-#define POOL_ACTIVITY_FIRST	UINT64_C(1000)	/* looks at a retiring worker */
-#define POOL_ACTIVITY_LAST	UINT64_C(100000)
-#define POOL_ACTIVITY_CHECKS	32		/* at once, at the most */
-#define POOL_FREEZE		UINT64_C(20000)	/* for a process to stop */
-#define POOL_FREEZE_AGAIN	UINT64_C(50000)	/* after one that did not */
-#define POOL_ACTIVITY_PART	64		/* of a request, between two */
-#define POOL_BUSY_LONG		USEC		/* long for a request */
-#define POOL_LAST_CHANCE	USEC		/* told before it is killed */
-#define POOL_DOOR_FIRST	UINT64_C(1000)	/* looks at a closed door */
-#define POOL_DOOR_LAST	UINT64_C(20000)
-#define POOL_DOOR_CLOSING	(USEC / 10)	/* to close it, first and */
-#define POOL_DOOR_CLOSING_MOST	USEC		/* last, after some in vain */
-#define POOL_DOOR_REST	3		/* times as long as it was closed */
-#define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */
 #define POOL_ORPHANS		64		/* slots for them */
 #define POOL_CANARY		(2 * USEC)	/* a reload waits so long */
-#define POOL_CANARY_LAST	UINT64_C(20000)	/* pause between its looks */
-#define POOL_SURGE_SHARE	4		/* of the workers, a surge */
-#define POOL_MEASURE		USEC		/* between two measurements */
-#define POOL_OVERSIZE_YOUNG	(10 * USEC)	/* younger: has not grown */
-#define POOL_OVERSIZE_MAX	3		/* so often, and it is said */
-#define POOL_OVERSIZE_FIRST	USEC		/* pause before a replacement */
-#define POOL_OVERSIZE_LAST	(60 * USEC)
-#define POOL_REQUEST_MOST	USEC		/* and looks for old requests */
-#define POOL_REQUEST_LEAST	(USEC / 20)
-#define POOL_AGE_SPREAD		8		/* of --max-age, a fraction */
-#define POOL_DRAIN_FIRST	UINT64_C(1000)	/* looks at what still waits */
-#define POOL_DRAIN_LAST		UINT64_C(10000)
-#define POOL_DRAIN_FAILURES	3		/* in a row: give up */
-#define POOL_DRAIN_IDLE_LOOKS	2		/* looks: it serves nobody */
 
 enum slot_state {
 	SLOT_EMPTY,		/* no process, none wanted */
@@ -86,8 +46,7 @@ enum readiness {
 	READY_NO,		/* it can be seen, and is not ready */
 	READY_YES,
 	READY_ASSUMED,		/* it sleeps, which is all that is known */
-	READY_ELSEWHERE		/* it waits for another socket's connections,
-				   and for nothing else */
+	READY_ELSEWHERE		/* it waits for another socket alone */
 };
 
 /* What is wrong with a program, as far as one of its workers has shown it. */
@@ -114,16 +73,12 @@ struct activity {
 	bool		 threaded;	/* it has more than one task */
 	bool		 is_master;	/* it only watches over others */
 	bool		 is_event_loop;	/* it waits as an event loop does */
-	bool		 needs_door;	/* it leads others, has a filter that
-					   may end it when it is continued, or
-					   its door is closed already */
-	bool		 sleeping;	/* all of it sleeps: on a quiet
-					   connection, or in accept; EV_TREE:
-					   a task of it waits in accept */
-	bool		 active_since_last; /* it waits for its clients, and has
-					   done something since the last look */
-	bool		 reads;		/* it may be reading a request, which
-					   a signal could cut */
+	bool		 needs_door;	/* it leads others, may be ended by a
+					   filter if continued, or is there */
+	bool		 sleeping;	/* all of it, on a quiet connection or
+					   in accept; EV_TREE: one in accept */
+	bool		 active_since_last; /* since the last look */
+	bool		 reads;		/* a request, maybe: a signal cuts it */
 	uint64_t	 connection;	/* names one it holds */
 	uint64_t	 age;		/* of that, as far as it was seen */
 };
@@ -230,8 +185,7 @@ enum notice {
 	NOTICE_REQUEST_TIMEOUT,	/* pid, holder, age: its request is ended */
 	NOTICE_QUEUE_ABANDONED,	/* count: still waited when the stop ended */
 	NOTICE_RELOADED,
-	NOTICE_RELOAD_FAILED,	/* pid, cause, or failed and error, of the
-				   new one */
+	NOTICE_RELOAD_FAILED,	/* pid, cause, or failed, error: the new one */
 	NOTICE_NEVER,		/* slot, state, event: cannot be; once a pool */
 	NOTICE_OVERFLOW		/* an action was lost; once a pool */
 };
@@ -281,8 +235,7 @@ enum pool_action_kind {
 	POOL_REFUSE,	/* no new connections, where no harm is done */
 	POOL_SHUT,	/* none at all; those that wait stay */
 	POOL_QUEUE,	/* EV_QUEUE */
-	POOL_DOOR_CLOSE, /* EV_DOOR: no new connection is to come in; drains:
-			   only those that wait */
+	POOL_DOOR_CLOSE, /* EV_DOOR: nobody comes in; drains: who waits does */
 	POOL_DOOR_CHECK, /* EV_DOOR */
 	POOL_DOOR_PAUSE, /* EV_DOOR: nobody is to read a request */
 	POOL_DOOR_GO_ON, /* who waits for the look at the tree may */
@@ -307,8 +260,7 @@ struct pool_conf {
 	unsigned int	 max;		/* the most that may be; 0: workers */
 	unsigned int	 surge;		/* so many more in a reload; 0: a
 					   POOL_SURGE_SHARE of the workers */
-	unsigned int	 processes;	/* the most that may be in all, also in
-					   a reload; 0: as follows from that */
+	unsigned int	 processes;	/* and never more; 0: as follows */
 	int		 stop_signal;
 	bool		 drains;	/* a stop serves what waits */
 	bool		 door;		/* workers can be kept at it */
@@ -374,10 +326,7 @@ void	 pool_tick(struct pool *p, uint64_t now);
 uint64_t pool_deadline(const struct pool *p);
 /* Takes the next action to carry out. Returns false when there is none. */
 bool	 pool_next(struct pool *p, struct pool_action *a);
-/*
- * Is the slot's POOL_SPAWN, which has no answer yet, still to be carried out?
- * If not the answer is EV_UNSPAWNED.
- */
+/* Is the slot's unanswered POOL_SPAWN still wanted? Else: EV_UNSPAWNED. */
 bool	 pool_wants_spawn(const struct pool *p, unsigned int slot);
 /* Does it matter for an exit of this slot whether the queue moved? */
 bool	 pool_wants_queue(const struct pool *p, unsigned int slot);

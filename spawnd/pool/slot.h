@@ -7,6 +7,7 @@
 #include <sys/tree.h>
 
 #include "pool/pool.h"
+#include "pool/times.h"
 #include "pool/trace.h"
 
 /* Is a worker to be replaced? */

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 #include "config/config.h"
 #include "observe/observe.h"

@@ -10,6 +10,7 @@
 #include <signal.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 #include "observe/observe.h"
 #include "pool/pool.h"

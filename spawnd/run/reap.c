@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
 #include "run/supervise.h"

@@ -7,6 +7,7 @@
 #include <sysexits.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "config/config.h"
 #include "observe/observe.h"
 #include "pool/pool.h"

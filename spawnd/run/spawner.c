@@ -14,6 +14,7 @@
 #include <sysexits.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 #include "run/supervise.h"
 

@@ -5,6 +5,7 @@
  * Ordinary ends raise suspicion too, and are reaped before the first look.
  */
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 #include "observe/observe.h"
 #include "run/supervise.h"

@@ -12,6 +12,7 @@
 #include <sysexits.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 #include "observe/observe.h"
 #include "pool/pool.h"

@@ -20,6 +20,7 @@
  */
 #include <stdlib.h>
 
+#include "base/loop.h"
 #include "base/units.h"
 #include "config/config.h"
 #include "observe/observe.h"

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/raw.h"
 #include "base/units.h"
 #include "config/config.h"

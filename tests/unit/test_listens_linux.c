@@ -20,6 +20,7 @@
 #include <signal.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 #include "observe/linux.h"
 #include "observe/looker.h"

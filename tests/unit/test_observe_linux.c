@@ -18,6 +18,7 @@
 #include <signal.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/units.h"
 #include "observe/linux.h"
 #include "observe/observe.h"

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "base/raw.h"
 #include "config/config.h"
 #include "run/supervise.h"

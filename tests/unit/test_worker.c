@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/loop.h"
 #include "config/phases.h"
 #include "run/supervise.h"
 #include "unit.h"
