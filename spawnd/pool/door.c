@@ -212,7 +212,10 @@ door_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		door_wait_on(p, s);
 	replace_check_request(p, s, now);
 	door_look_later(p, s, now);
-	slot_push(p, s, POOL_DOOR_CHECK);
+	if (s->drain_helper && !s->is_closed)
+		push_close(p, s);	/* it may have had none to close */
+	else
+		slot_push(p, s, POOL_DOOR_CHECK);
 }
 
 void

@@ -195,6 +195,23 @@ drain_last(struct pool *p, struct slot *s)
 	return true;
 }
 
+/*
+ * The socket is shut: once nothing waits accept(2) fails, and a thread that
+ * sees it may end those of others. So one more goes by its door from its first
+ * moment, before it is ready.
+ */
+bool
+drain_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	if (!s->drain_helper || !p->conf.door || p->fast ||
+	    s->retiring_for_good)
+		return false;
+	retire_end(p, s, ev, now);
+	door_begin(p, s, now);
+	return true;
+}
+
 void
 drain_gone(struct pool *p, const struct slot *s, enum moved moved)
 {

@@ -156,7 +156,7 @@ retire_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (s->owed > 0)
 		note_owed(p, s, now);
 	drain_gone(p, s, ev->moved);
-	if (s->start_timed_out)
+	if (s->start_timed_out || (s->drain_helper && ev->exec_failed))
 		start_failed(p, s, ev, now);
 	else if (!slot_vacate(p, s))
 		slot_spawn(p, s);

@@ -222,6 +222,9 @@ bool	 drain_last(struct pool *p, struct slot *s);
 bool	 drain_shuts(struct pool *p, const struct slot *s);
 /* One that had come up is gone; did it take anything of what waited? */
 void	 drain_gone(struct pool *p, const struct slot *s, enum moved moved);
+/* Takes over a worker that was started in a stop. Returns false for others. */
+bool	 drain_spawned(struct pool *p, struct slot *s,
+	    const struct pool_event *ev, uint64_t now);
 
 /* retire.c: how a worker goes without a request being lost */
 slot_handler retire_timer, retire_activity, retire_frozen;

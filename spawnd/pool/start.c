@@ -96,6 +96,8 @@ start_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
 	/* It may have waited for its turn, and a reload have begun. */
 	s->generation = p->generation;
 	s->spawned = now;
+	if (drain_spawned(p, s, ev, now))
+		return;
 	s->ready_by = slot_later(now, p->conf.start_timeout);
 	s->pause = crowded(p, POOL_READY_FIRST);
 	slot_enter(p, s, SLOT_STARTING,

@@ -165,6 +165,21 @@ act_look(const struct pool_action *a)
 	pool_event(pool, &ev, now);
 }
 
+/*
+ * One that is started in a stop has to find its door closed, so its program is
+ * waited for, some 20 ms at the most. Then it is tried again.
+ */
+static enum door_state
+close_door(const struct pool_action *a)
+{
+	int i;
+
+	for (i = 0; i < 10 && spawner_shares(a->slot); i++)
+		spawn_await();
+	return spawner_shares(a->slot) ? DOOR_CLOSING :
+	    door_close(worker_pid(a->slot), a->drains, polls);
+}
+
 static void
 act_door(unsigned int slot, enum door_state door)
 {
@@ -251,8 +266,7 @@ carry_out(const struct pool_action *a)
 		act_queue();
 		break;
 	case POOL_DOOR_CLOSE:
-		act_door(a->slot, door_close(worker_pid(a->slot),
-		    a->drains, polls));
+		act_door(a->slot, close_door(a));
 		break;
 	case POOL_DOOR_CHECK:
 		act_door(a->slot, door_check(worker_pid(a->slot)));

@@ -62,8 +62,8 @@ run_child(void *arg)
 }
 
 /* All signals are blocked: none ends the wait. */
-static void
-await_exec(void)
+void
+spawn_await(void)
 {
 	const struct timespec wait = { .tv_nsec = PATIENCE };
 
@@ -85,7 +85,7 @@ spawn_make(void)
 		atomic_store(&area->used, 0);
 	if (pid == -1)
 		return -1;
-	await_exec();
+	spawn_await();
 	errno = saved;
 	return pid;
 }

@@ -42,3 +42,8 @@ spawn_give_up(void)
 {
 	return true;
 }
+
+void
+spawn_await(void)
+{
+}

@@ -212,6 +212,7 @@ do_shut(void)
 	unsigned int i;
 
 	w.closed = w.shut = true;
+	w.shut_at = w.now;
 	for (i = 0; i < PROCS; i++) {
 		struct proc *p = &w.procs[i];
 
@@ -221,6 +222,30 @@ do_shut(void)
 			continue;
 		if (requests(p) > 0 && !p->was_hidden && w.depth > 0 &&
 		    w.now < w.stopped_at + w.conf.stop_timeout / 2)
+			sim_fail(w.sim, "a thread of process %d ends %u "
+			    "requests", (int)p->pid, requests(p));
+		lose(p);
+		die(p, 1 << 8);
+	}
+}
+
+/*
+ * Who comes to accept later sees it, too, once nothing waits. One that was
+ * started for what waits is at its door by then.
+ */
+static void
+fail_accepts(void)
+{
+	unsigned int i;
+
+	for (i = 0; w.shut && w.depth == 0 && i < PROCS; i++) {
+		struct proc *p = &w.procs[i];
+
+		if (p->is_event_loop || !p->brittle || !accepts(p) ||
+		    p->shut_at <= w.now)
+			continue;
+		if (requests(p) > 0 && w.conf.door && !p->untraceable &&
+		    p->ready_at > w.shut_at)
 			sim_fail(w.sim, "a thread of process %d ends %u "
 			    "requests", (int)p->pid, requests(p));
 		lose(p);
@@ -301,8 +326,8 @@ answer_door(const struct pool_action *a,
 			continue;
 		p->drains = close ? a->drains : w.procs[slot].drains;
 		if (close || p->shut_at == NEVER)
-			p->shut_at = min64(p->shut_at,
-			    w.now + sim_random(w.sim) % (3 * MS));
+			p->shut_at = min64(p->shut_at, p->ready_at > w.now ?
+			    w.now : w.now + sim_random(w.sim) % (3 * MS));
 		closed = closed && p->shut_at <= w.now;
 		refused = refused || p->untraceable;
 	}

@@ -192,6 +192,7 @@ pass(uint64_t usec)
 				process_due(i);
 		}
 		serve();
+		fail_accepts();
 		if (may_start()) {
 			act();
 			check_always();

@@ -99,6 +99,7 @@ struct world {
 	bool		 blinks;	/* now and then */
 	bool		 open;		/* nor be kept from growing */
 	bool		 calm, stopping, fast, closed, shut, failed, done;
+	uint64_t	 shut_at;
 	bool		 unsure;	/* it could not be, once in a stop */
 };
 

@@ -238,6 +238,41 @@ one_that_starts_in_the_stop_goes_at_its_end(void **arg)
 	bed_free(b);
 }
 
+/* Once nothing waits accept(2) fails, of which its threads are not to hear. */
+static void
+one_that_starts_in_the_stop_goes_by_its_door(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct pool_event ev = { .what = EV_DOOR, .slot = 0,
+	    .door = DOOR_CLOSED };
+	struct bed *b;
+
+	(void)arg;
+	c.drains = c.door = true;
+	b = bed_raw(&c);
+	b->queue = (struct queue){ .known = true, .depth = 5 };
+	bed_act(b);
+	bed_look(b, 0, READY_YES);
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 10 * MSEC);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn0 close0+");
+	assert_state(b, 0, SLOT_DOOR);
+	/* It had no program yet: its door is closed again. */
+	bed_pass(b, 2 * MSEC);
+	assert_did(b, "close0+");
+	bed_event(b, ev);
+	bed_pass(b, 10 * MSEC);
+	assert_did(b, "");
+	b->queue.depth = 0;
+	bed_pass(b, 20 * MSEC);
+	bed_event(b, (struct pool_event){ .what = EV_TREE, .slot = 0,
+	    .activity.holds = HOLDS_NOTHING });
+	assert_has(bed_did(b), "pause0");
+	bed_free(b);
+}
+
 static void
 a_pool_without_workers_serves_what_waits(void **arg)
 {
@@ -491,6 +526,7 @@ main(void)
 		    the_last_one_is_continued_when_something_came),
 		cmocka_unit_test(one_more_when_nobody_is_left_to_serve),
 		cmocka_unit_test(one_that_starts_in_the_stop_goes_at_its_end),
+		cmocka_unit_test(one_that_starts_in_the_stop_goes_by_its_door),
 		cmocka_unit_test(a_pool_without_workers_serves_what_waits),
 		cmocka_unit_test(there_must_be_room_for_one_more),
 		cmocka_unit_test(
