@@ -254,6 +254,22 @@ def test_own_socket_is_named_when_the_time_is_over(place):
         "socket is descriptor 0)"
 
 
+def test_own_socket_is_named_while_it_is_polled(spawnd, place):
+    """As servers of HTTP poll it; the message tells long before the time is
+    over, and the worker keeps that."""
+    program = write(f"{place}/app", """#!/usr/bin/python3
+import http.server
+http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler
+                       ).serve_forever()
+""")
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--", program,
+               ready=False)
+    s.wait_log(r"worker [0-9]+: so far it waits for connections of another "
+               r"socket \(its listen socket is descriptor 0; it is stopped "
+               r"unless it is ready in 5[0-9]\.[0-9]* s\)")
+    assert "stopped:" not in s.log()
+
+
 def test_path_outside_the_jail_is_told(place):
     h.make_jail(place)
     r = h.run_spawnd("-c", place, "-u", "www", "-F", 1, "--",
