@@ -223,6 +223,19 @@ def test_start_names_the_cause(place, kind):
         f"spawnd: {program}: no worker became ready: the last one {how}"
 
 
+def test_cause_is_named_if_spawnd_is_late(place):
+    """The worker ends, and has left a process behind, before spawnd comes to
+    the cpu again after the fork: that belongs to this worker all the same."""
+    r = h.run_spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1,
+                     "--control", "none", "-n", "--", "/bin/sh", "-c",
+                     "sleep 7 & exit 0",
+                     wrap=["strace", "-qq", "-o", "/dev/null", "-e",
+                           "inject=setpgid:delay_enter=100ms"])
+    assert r.status == UNAVAILABLE, r
+    assert r.stderr.splitlines()[-1].endswith(
+        "it left a process behind (a worker has to stay in the foreground)")
+
+
 @pytest.mark.parametrize("kind", CAUSES)
 def test_reload_names_the_cause(spawnd, place, kind):
     """Also if the queue moves all the time: others serve what waits."""
