@@ -72,4 +72,5 @@ tally_need "arguments of the starters" mksh sh tests/scripts/argv.sh
 tally_run "diagnostics in the manual" /usr/bin/python3 \
     tests/check_diagnostics.py
 tally_need "manuals" mandoc mandoc -T lint -W warning man/*.[178]
+tally_need "width of the manuals" mandoc sh tests/check_width.sh man/*.[178]
 tally_end

@@ -42,6 +42,7 @@ kfcgi_defaults(struct conf *c)
 {
 	c->workers = KFCGI_WORKERS;
 	c->chroot = DEFAULT_JAIL;
+	c->always_jailed = true;
 	c->socket = DEFAULT_JAIL "/" DEFAULT_SOCKET;
 	c->socket_outside = true;
 	c->env_base = ENV_WHOLE;

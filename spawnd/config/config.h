@@ -85,8 +85,10 @@ struct conf {
 		size_t	 member;
 		char	 as[CALLED_SIZE];
 		bool	 borrowed;		/* by another program */
+		bool	 typed;			/* else it is the default */
 	}		 called[CALLED_MAX];
 	size_t		 ncalled;
+	bool		 always_jailed;		/* there is no way to be not */
 	const char	*socket;
 	bool		 socket_outside;	/* of the chroot */
 	int		 socket_mode;		/* -1: not given */
@@ -226,6 +228,9 @@ struct plan {
 const char *option_called(const struct conf *c, size_t member);
 /* Has the program, by its present name, such an option? */
 bool	 option_exists(const struct conf *c, size_t member);
+/* Was it given, rather than meant by the program's present name? */
+bool	 option_is_typed(const struct conf *c, size_t member);
+#define TYPED(c, member) option_is_typed((c), offsetof(struct conf, member))
 /* A part of a message that names it: only for who has it. */
 #define OPT_HINT(c, member, hint) \
 	(option_exists((c), offsetof(struct conf, member)) ? (hint) : "")

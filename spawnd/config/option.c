@@ -104,8 +104,8 @@ option_signal(struct conf *c, const struct option *o, const char *opt,
 	return 0;
 }
 
-void
-option_call(struct conf *c, size_t member, const char *as)
+static void
+call_option(struct conf *c, size_t member, const char *as, bool typed)
 {
 	size_t i;
 
@@ -117,7 +117,14 @@ option_call(struct conf *c, size_t member, const char *as)
 		c->ncalled++;
 	c->called[i].member = member;
 	c->called[i].borrowed = false;
+	c->called[i].typed = typed;
 	strlcpy(c->called[i].as, as, sizeof(c->called[i].as));
+}
+
+void
+option_call(struct conf *c, size_t member, const char *as)
+{
+	call_option(c, member, as, false);
 }
 
 void
@@ -147,6 +154,18 @@ option_called(const struct conf *c, size_t member)
 			return c->called[i].as;
 	}
 	return "option";	/* no table has it */
+}
+
+bool
+option_is_typed(const struct conf *c, size_t member)
+{
+	size_t i;
+
+	for (i = 0; i < c->ncalled; i++) {
+		if (c->called[i].member == member)
+			return c->called[i].typed;
+	}
+	return false;
 }
 
 bool
@@ -220,7 +239,7 @@ parse_long(struct conf *c, const struct options *os, char *const word[],
 			return err_set(e, EX_USAGE, "%s: needs a value (%s)",
 			    opt, o->arg);
 	}
-	option_call(c, o->member, opt);
+	call_option(c, o->member, opt, true);
 	return o->set(c, o, opt, val, e) == -1 ? -1 : used;
 }
 
@@ -248,7 +267,7 @@ parse_letters(struct conf *c, const struct options *os, char *const word[],
 				return err_set(e, EX_USAGE, "%s: needs a "
 				    "value (%s)", opt, o->arg);
 		}
-		option_call(c, o->member, opt);
+		call_option(c, o->member, opt, true);
 		if (o->set(c, o, opt, val, e) == -1)
 			return -1;
 		if (val != NULL)

@@ -4,6 +4,7 @@
  * already takes no right, so that anybody may give it.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -37,22 +38,25 @@ gives_socket_away(const struct conf *c)
 	    !ident_caller_has(gid);
 }
 
-/* Lists the options that take a right which the caller lacks. */
+/*
+ * Lists the options that take a right which the caller lacks; those that were
+ * given, not those that a program which we stand in for implies.
+ */
 static void
 list_options(const struct plan *p, char *list, size_t size)
 {
 	const struct conf *c = p->conf;
 	bool other = (c->user != NULL || c->group != NULL) && ident_changes(c);
 
-	if (c->chroot != NULL)
+	if (c->chroot != NULL && TYPED(c, chroot))
 		add_option(list, size, OPT(c, chroot));
-	if (c->socket_outside && p->jail != NULL)
+	if (c->socket_outside && p->jail != NULL && TYPED(c, socket_outside))
 		add_option(list, size, OPT(c, socket_outside));
 	if (c->user != NULL && other)
 		add_option(list, size, OPT(c, user));
 	if (c->group != NULL && other)
 		add_option(list, size, OPT(c, group));
-	if (gives_socket_away(c))
+	if (gives_socket_away(c) && TYPED(c, socket_user))
 		add_option(list, size, OPT(c, socket_user));
 }
 
@@ -77,10 +81,12 @@ rights_check(struct plan *p, struct err *e)
 		return 0;	/* the preflight reports it */
 	if (list[0] != '\0')
 		return err_set(e, EX_NOPERM, "%s: only root may ask for this "
-		    "(start spawnd as root, or leave it out)", list);
+		    "(start %s as root%s)", list, getprogname(),
+		    c->always_jailed ? "" : ", or leave it out");
 	if (p->jail != NULL)
 		return err_set(e, EX_NOPERM, "chroot: %s: only root may do "
-		    "this%s", p->jail, p->jail_reason);
+		    "this%s (start %s as root)", p->jail, p->jail_reason,
+		    getprogname());
 	return 0;
 }
 

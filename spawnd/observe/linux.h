@@ -53,6 +53,7 @@ struct view {
 	bool		 unclear;		/* one may wait for anything */
 	bool		 elsewhere;		/* one accepts, from another */
 	bool		 goes_on;		/* one does by itself */
+	bool		 limited;		/* or so, from a poll */
 	int		 processes;		/* that were looked at */
 	pid_t		 child;			/* one of its children; 0 */
 };
@@ -245,9 +246,11 @@ enum listens {
 enum listens listens_is(const struct view *v);
 /*
  * Can nothing but a connection of another socket, which the worker listens on
- * itself, wake it? v is its view, with listens_is() LISTENS_NO.
+ * itself, wake it (READY_ELSEWHERE), or that and the clock
+ * (READY_ELSEWHERE_YET)? If not, READY_NO. v is its view, with listens_is()
+ * LISTENS_NO.
  */
-bool	 listens_elsewhere(pid_t pid, const struct view *v);
+enum readiness listens_elsewhere(pid_t pid, const struct view *v);
 
 /* keepalive_linux.c: is a kept-open connection in use? */
 /*

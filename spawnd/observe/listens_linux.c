@@ -352,7 +352,7 @@ observe_listens(pid_t pid)
 	return n > 0 && find_own(inodes, n, &passive);
 }
 
-bool
+enum readiness
 listens_elsewhere(pid_t pid, const struct view *v)
 {
 	struct looker_question q = { .what = LOOKER_KEEPALIVE, .pid = pid };
@@ -360,12 +360,14 @@ listens_elsewhere(pid_t pid, const struct view *v)
 	bool listens, passive;
 
 	if (!v->asleep || !v->readable || v->goes_on || v->unclear)
-		return false;
+		return READY_NO;
 	if (v->nwaits == 0)
-		return v->elsewhere;
+		return v->elsewhere ? READY_ELSEWHERE : READY_NO;
 	if (v->processes > 1 ||
 	    look_sockets(pid, false, q.inodes, &q.n, &listens) == -1)
-		return false;
-	return q.n > 0 && find_own(q.inodes, q.n, &passive) && passive &&
-	    looker_ask(&q, &alone) && alone != 0;
+		return READY_NO;
+	if (q.n == 0 || !find_own(q.inodes, q.n, &passive) || !passive ||
+	    !looker_ask(&q, &alone) || alone == 0)
+		return READY_NO;
+	return v->limited ? READY_ELSEWHERE_YET : READY_ELSEWHERE;
 }

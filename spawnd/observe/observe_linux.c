@@ -21,6 +21,7 @@
 #define POLL_AGE	UINT64_C(200000)	/* usec a poller must live */
 #define POLL_STILL	UINT64_C(50000)		/* and use no cpu */
 #define LOOK_WHOLE	UINT64_C(10000)	/* younger: the first task alone */
+#define LIMITED_AGE	USEC		/* until its own socket is told */
 #define BLIND_STILL	UINT64_C(200000)	/* where no call can be read */
 #define UNASKED_LONG	USEC		/* for the looker not to answer */
 #define OOM_RAISE	100
@@ -113,6 +114,16 @@ assume_ready(pid_t pid)
 	return READY_ASSUMED;
 }
 
+/* One that connects to a database may have a socket for its figures first. */
+static enum readiness
+look_elsewhere(pid_t pid, uint64_t age, const struct view *v)
+{
+	enum readiness found = listens_elsewhere(pid, v);
+
+	return found == READY_ELSEWHERE_YET && age < LIMITED_AGE ? READY_NO :
+	    found;
+}
+
 /* Nothing of it waits in accept, and it sleeps for so long. */
 static enum readiness
 look_at_waits(pid_t pid, uint64_t age, uint64_t still, uint64_t now,
@@ -128,8 +139,7 @@ look_at_waits(pid_t pid, uint64_t age, uint64_t still, uint64_t now,
 	if (listens == LISTENS_YES)
 		return READY_YES;
 	if (listens == LISTENS_NO)
-		return sleeps && listens_elsewhere(pid, v) ?
-		    READY_ELSEWHERE : READY_NO;
+		return sleeps ? look_elsewhere(pid, age, v) : READY_NO;
 	if (!v->asleep)
 		return READY_NO;
 	if (!sleeps || (listens == LISTENS_UNASKED &&

@@ -42,10 +42,10 @@ goes_on(pid_t pid, int tid, const struct call *c)
 	switch (c->kind) {
 	case CALL_ACCEPT:
 	case CALL_WAIT:
+	case CALL_EPOLL:	/* view.limited tells these */
 		return false;
 	case CALL_POLL:
-	case CALL_EPOLL:
-		return !c->endless;
+		return !c->endless && (c->set == 0 || c->n == 0);
 	case CALL_FUTEX:
 		return !c->endless && tid == (int)pid;
 	default:
@@ -77,8 +77,10 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 		add_loop(&c, v);
 	else if (c.kind != CALL_ACCEPT && c.kind != CALL_FUTEX)
 		v->engaged = true;
-	if (c.kind == CALL_EPOLL || c.kind == CALL_POLL)
+	if (c.kind == CALL_EPOLL || c.kind == CALL_POLL) {
 		add_wait(pid, tid, &c, v);
+		v->limited |= !c.endless;
+	}
 	if (c.kind == CALL_FUTEX && !c.endless)
 		v->timed = true;
 	v->unclear |= c.kind == CALL_UNCLEAR;

@@ -46,7 +46,8 @@ enum readiness {
 	READY_NO,		/* it can be seen, and is not ready */
 	READY_YES,
 	READY_ASSUMED,		/* it sleeps, which is all that is known */
-	READY_ELSEWHERE		/* it waits for another socket alone */
+	READY_ELSEWHERE,	/* it waits for another socket alone */
+	READY_ELSEWHERE_YET	/* so it is now, for a limited time */
 };
 
 /* What is wrong with a program, as far as one of its workers has shown it. */
@@ -174,7 +175,8 @@ enum notice {
 	NOTICE_EXIT,		/* pid, status, cause, age, was_ready, delay */
 	NOTICE_NOFORK,		/* failed, error, delay */
 	NOTICE_START_TIMEOUT,		/* pid: not ready in time, is ended */
-	NOTICE_ELSEWHERE,	/* pid: READY_ELSEWHERE, is ended */
+	NOTICE_ELSEWHERE,	/* pid: READY_ELSEWHERE, is ended; or delay:
+				   will be then, unless it is ready */
 	NOTICE_KILLED_IDLE,	/* pid: did not heed its stop signal */
 	NOTICE_KILLED_BUSY,	/* pid, count, known, holder, age: killed, with
 				   so many requests; delay: of a fast stop */
@@ -287,9 +289,8 @@ struct pool_counts {
 	uint64_t	 grown;		/* --max-rss */
 	uint64_t	 reloads;
 	uint64_t	 reloads_failed;
-	/* Both stay 0, or there is a bug in the pool. */
-	uint64_t	 nevers;	/* events that cannot be */
-	uint64_t	 overflows;	/* actions that were lost */
+	uint64_t	 nevers;	/* events that cannot be: a bug */
+	uint64_t	 overflows;	/* actions that were lost: one, too */
 };
 
 /* A slot with something in it, as others may see it. */

@@ -144,7 +144,8 @@ slot_spawn(struct pool *p, struct slot *s)
 	s->ready = 0;
 	s->request_timed_out = s->term_sent = s->drain_helper = false;
 	s->generation = p->generation;
-	s->start_timed_out = s->elsewhere = s->seen = false;
+	s->start_timed_out = s->elsewhere = s->elsewhere_yet = false;
+	s->seen = false;
 	slot_enter(p, s, SLOT_SPAWNING, NEVER);
 }
 

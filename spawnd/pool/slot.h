@@ -53,6 +53,7 @@ struct slot {
 	bool		 retiring_for_good; /* not replaced when it is gone */
 	bool		 start_timed_out; /* ended for being slow to start */
 	bool		 elsewhere;	/* or since it listens elsewhere */
+	bool		 elsewhere_yet;	/* which was said while it may change */
 	bool		 seen;		/* to accept, or with a connection */
 	bool		 term_sent;	/* was sent the stop signal */
 	bool		 kill;		/* frozen: a signal is no good */

@@ -115,6 +115,7 @@ const struct snapshot_field snapshot_slot[] = {
 	FIELD(slot, retiring_for_good, NUMBER),
 	FIELD(slot, start_timed_out, NUMBER),
 	FIELD(slot, elsewhere, NUMBER),
+	FIELD(slot, elsewhere_yet, NUMBER),
 	FIELD(slot, seen, NUMBER),
 	FIELD(slot, term_sent, NUMBER),
 	FIELD(slot, kill, NUMBER),

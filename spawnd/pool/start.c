@@ -147,12 +147,19 @@ start_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	slot_push(p, s, POOL_CHECK_READY)->age = now - s->spawned;
 }
 
+static bool
+is_elsewhere(const struct pool_event *ev)
+{
+	return ev->readiness == READY_ELSEWHERE ||
+	    ev->readiness == READY_ELSEWHERE_YET;
+}
+
 /* It will not be ready, whatever is waited for. */
 static void
 start_hopeless(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	s->elsewhere = ev->readiness == READY_ELSEWHERE;
+	s->elsewhere = is_elsewhere(ev);
 	slot_notice(p, s->elsewhere ? NOTICE_ELSEWHERE : NOTICE_START_TIMEOUT,
 	    s);
 	s->start_timed_out = true;
@@ -174,8 +181,13 @@ start_readiness(struct pool *p, struct slot *s, const struct pool_event *ev,
 		if (p->phase == PHASE_STOP)
 			slot_end(p, s, now);
 	} else if (ev->readiness == READY_ELSEWHERE ||
-	    (now >= s->ready_by && ev->readiness == READY_NO))
+	    (now >= s->ready_by && ev->readiness != READY_UNKNOWN))
 		start_hopeless(p, s, ev, now);
+	else if (is_elsewhere(ev) && !s->elsewhere_yet) {
+		/* It may have to wait before it serves: it keeps its time. */
+		s->elsewhere_yet = true;
+		slot_notice(p, NOTICE_ELSEWHERE, s)->delay = s->ready_by - now;
+	}
 }
 
 /*

@@ -25,7 +25,7 @@ struct form {
 	bool		 ends;		/* b is a status of wait(2) */
 	const char	*a, *b;
 	const char	*choice;
-	const char	*choices[5];
+	const char	*choices[6];
 	const char	*flags[9];
 };
 
@@ -43,7 +43,8 @@ static const struct form events[] = {
 	[EV_READINESS] = { .choice = "readiness", .choices = {
 	    [READY_UNKNOWN] = "unknown", [READY_NO] = "no",
 	    [READY_YES] = "yes", [READY_ASSUMED] = "assumed",
-	    [READY_ELSEWHERE] = "elsewhere" } },
+	    [READY_ELSEWHERE] = "elsewhere",
+	    [READY_ELSEWHERE_YET] = "elsewhere_yet" } },
 	[EV_ACTIVITY] = ACTIVITY,
 	[EV_TREE] = ACTIVITY,
 	[EV_EXIT] = { .ends = true, .choice = "moved",

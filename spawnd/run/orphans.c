@@ -83,8 +83,17 @@ is_orphan(pid_t pid)
 	return kill(pid, 0) == 0 || errno != EPERM;
 }
 
+/* Its age comes first: time goes on between the two. */
+static bool
+is_since(pid_t pid, uint64_t since)
+{
+	uint64_t age = observe_age(pid);
+
+	return age <= loop_now() - since;
+}
+
 bool
-orphans_are_new(uint64_t age)
+orphans_are_new(uint64_t since)
 {
 	static pid_t list[CHILDREN_MAX];
 	int n = observe_children(list, CHILDREN_MAX);
@@ -93,7 +102,7 @@ orphans_are_new(uint64_t age)
 		if (worker_slot(list[n]) == -1 &&
 		    !orphans_were_before(list[n]) &&
 		    find_orphan(list[n], given_up, ngiven_up) == -1 &&
-		    observe_age(list[n]) <= age && !end_reached(list[n]))
+		    is_since(list[n], since) && !end_reached(list[n]))
 			return true;
 	}
 	return false;

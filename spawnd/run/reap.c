@@ -25,8 +25,7 @@ find_cause(unsigned int slot)
 {
 	if (output_is_cgi(slot))
 		return CAUSE_CGI;
-	return orphans_are_new(loop_now() - worker_since(slot)) ? CAUSE_LEFT :
-	    CAUSE_UNKNOWN;
+	return orphans_are_new(worker_since(slot)) ? CAUSE_LEFT : CAUSE_UNKNOWN;
 }
 
 void

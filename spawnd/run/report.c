@@ -179,9 +179,14 @@ report_exit(const struct plan *p, const struct pool_notice *n,
 static void
 report_unready(const struct plan *p, const struct pool_notice *n)
 {
-	char slow[SLOW_SIZE];
+	char slow[SLOW_SIZE], delay[32];
 
-	if (n->what == NOTICE_ELSEWHERE)
+	if (n->what == NOTICE_ELSEWHERE && n->delay != 0)
+		log_warn("worker %d: so far it waits for connections of "
+		    "another socket (its listen socket is descriptor 0; it is "
+		    "stopped unless it is ready in %s)", (int)n->pid,
+		    seconds(n->delay, delay));
+	else if (n->what == NOTICE_ELSEWHERE)
 		log_warn("worker %d: stopped: it waits for connections of "
 		    "another socket (its listen socket is descriptor 0)",
 		    (int)n->pid);

@@ -47,7 +47,7 @@ void	 worker_adopt(unsigned int slot, pid_t pid);
 int	 worker_slot(pid_t pid);
 /* The process of a slot, or 0. */
 pid_t	 worker_pid(unsigned int slot);
-/* When it, or the last one, came there; loop_now(). */
+/* When it, or the last one, was started or adopted; loop_now(). */
 uint64_t worker_since(unsigned int slot);
 /* Has the slot's process ended, so that worker_reap() will take it? */
 bool	 worker_can_be_reaped(unsigned int slot);
@@ -180,8 +180,8 @@ unsigned int orphans_kill(void);
 void	 orphans_give_up(pid_t pid);
 /* Was it our child before there were workers? */
 bool	 orphans_were_before(pid_t pid);
-/* Is one there, in no slot yet, that was started in the last age usec? */
-bool	 orphans_are_new(uint64_t age);
+/* Is one there, in no slot yet, that was started since then? */
+bool	 orphans_are_new(uint64_t since);
 
 /* selfcheck.c */
 /*

@@ -158,12 +158,12 @@ on_watch(void)
 	loop_timer(TIMER_WATCH, next, on_watch);
 }
 
-/* The slot has a process from now on. */
+/* The slot has a process from now on, which was there at `since`. */
 static void
-occupy(struct worker *w, pid_t pid)
+occupy(struct worker *w, pid_t pid, uint64_t since)
 {
 	w->pid = pid;
-	w->since = loop_now();
+	w->since = since;
 	RB_INSERT(worker_pids, &pids, w);
 	if (watch_due)
 		return;
@@ -193,15 +193,18 @@ pid_t
 worker_spawn(unsigned int slot, int output)
 {
 	struct worker *w = &workers[slot];
+	uint64_t before;
 	pid_t pid;
 
 	memset(w, 0, sizeof(*w));
 	child_prepare(output, &failures[slot]);
+	/* It may have children, and end, before we have a turn again. */
+	before = loop_now();
 	if ((pid = spawn_make()) == -1)
 		return -1;
 	/* As the child does, whichever is first. */
 	raw_setpgid(pid, pid);
-	occupy(w, pid);
+	occupy(w, pid, before);
 	return pid;
 }
 
@@ -241,7 +244,7 @@ worker_adopt(unsigned int slot, pid_t pid)
 
 	memset(w, 0, sizeof(*w));
 	failures[slot].error = 0;
-	occupy(w, pid);
+	occupy(w, pid, loop_now());
 }
 
 static struct worker *

@@ -185,10 +185,15 @@ do_notice(const struct pool_notice *n)
 			    n->slot);
 		check_early(n->slot);
 	} else if (n->what == NOTICE_ELSEWHERE) {
-		p->excused = true;
-		if (!p->elsewhere)
+		p->excused = n->delay == 0;
+		if (!p->elsewhere || (p->limited && p->ready_at <= w.now))
 			sim_fail(w.sim, "slot %u is ended, and may be ready",
 			    n->slot);
+		if (!p->limited && n->delay != 0)
+			sim_fail(w.sim, "slot %u is waited for in vain",
+			    n->slot);
+		if (p->limited && n->delay == 0)
+			check_early(n->slot);
 	} else if (n->what == NOTICE_FAILED) {
 		if (!w.stopping)
 			w.stopped_at = w.now;
@@ -379,8 +384,9 @@ look_at_start(struct proc *p)
 	p->seen |= p->ready_at <= w.now;
 	if (p->seen)
 		return READY_YES;
-	return p->hidden ? READY_UNKNOWN : p->elsewhere ? READY_ELSEWHERE :
-	    READY_NO;
+	if (p->hidden || !p->elsewhere)
+		return p->hidden ? READY_UNKNOWN : READY_NO;
+	return p->limited ? READY_ELSEWHERE_YET : READY_ELSEWHERE;
 }
 
 /* Those that are answered at once. */

@@ -150,6 +150,8 @@ plant start "one that may have served ends the reload" \
     's/++p->unseen >= POOL_UNSEEN)/++p->unseen >= 1)/'
 plant start "what it has shown is not heeded" \
     's/wrong ? MOVED_NO : /wrong ? ev->moved : /'
+plant start "one that polls elsewhere has no time" \
+    's/(ev->readiness == READY_ELSEWHERE ||$/(is_elsewhere(ev) ||/'
 plant start "one that waits elsewhere is waited for" \
     's/(ev->readiness == READY_ELSEWHERE ||$/(/'
 plant door "unknown is taken for idle" \

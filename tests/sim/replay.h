@@ -377,7 +377,8 @@ replay_of_slot(struct replay *r, const struct proto_record *rec,
 {
 	static const char *const looks[] = { [READY_NO] = "no",
 	    [READY_YES] = "yes", [READY_UNKNOWN] = "unknown",
-	    [READY_ASSUMED] = "assumed", [READY_ELSEWHERE] = "elsewhere" };
+	    [READY_ASSUMED] = "assumed", [READY_ELSEWHERE] = "elsewhere",
+	    [READY_ELSEWHERE_YET] = "elsewhere_yet" };
 	static const char *const doors[] = { [DOOR_CLOSING] = "closing",
 	    [DOOR_CLOSED] = "closed", [DOOR_PAUSED] = "paused",
 	    [DOOR_TIRED] = "tired",
@@ -391,7 +392,8 @@ replay_of_slot(struct replay *r, const struct proto_record *rec,
 		ev->error = (int)n;
 		break;
 	case EV_READINESS:
-		word = replay_word(r, rec, "readiness", looks, 5);
+		word = replay_word(r, rec, "readiness", looks,
+		    sizeof(looks) / sizeof(looks[0]));
 		ev->readiness = (enum readiness)word;
 		break;
 	case EV_ACTIVITY:

@@ -53,6 +53,7 @@ struct proc {
 	bool		 guessed;	/* what it waits for cannot be seen */
 	bool		 seen;		/* to wait for work, or with some */
 	bool		 elsewhere;	/* it waits for other connections */
+	bool		 limited;	/* and for the clock */
 	enum start_cause cause;		/* of its end, if that shows it */
 	uint64_t	 pause;		/* from STOP until it has stopped */
 	uint64_t	 stopped_at, halts_at;
@@ -299,7 +300,9 @@ proc_start(struct proc *p)
 			p->cause = chance(2) ? CAUSE_CGI : CAUSE_LEFT;
 		return;
 	}
-	if ((p->elsewhere = chance(30)) == true) {
+	p->elsewhere = chance(30);
+	p->limited = p->elsewhere && chance(2);
+	if (p->elsewhere && (!p->limited || chance(2))) {
 		p->ready_at = NEVER;
 		return;
 	}

@@ -543,6 +543,21 @@ def test_kfcgi_refuses(args, status, text):
     assert r.stderr.startswith(text) and r.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("args, text", [
+    ([], "chroot: /var/www: only root may do this (start kfcgi as root)"),
+    (["-r"], "chroot: /var/www: only root may do this (start kfcgi as root)"),
+    (["-U", "www"], "-U: only root may ask for this (start kfcgi as root)"),
+    (["-p", "/run", "-u", "www", "-s", "/run/t/a"],
+     "-p, -u: only root may ask for this (start kfcgi as root)"),
+])
+def test_kfcgi_without_root(args, text):
+    """It names itself, and of its options those that were given."""
+    r = subprocess.run([f"{peers.links()}/kfcgi", *args, "--", "/app"],
+                       timeout=20, check=False, capture_output=True,
+                       text=True, preexec_fn=h.become_user("many"))
+    assert (r.returncode, r.stderr) == (1, f"kfcgi: {text}\n")
+
+
 # An init script made for spawn-fcgi
 
 @pytest.fixture

@@ -223,6 +223,19 @@ def test_start_names_the_cause(place, kind):
         f"spawnd: {program}: no worker became ready: the last one {how}"
 
 
+def test_cause_is_named_if_spawnd_is_late(place):
+    """The worker ends, and has left a process behind, before spawnd comes to
+    the cpu again after the fork: that belongs to this worker all the same."""
+    r = h.run_spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1,
+                     "--control", "none", "-n", "--", "/bin/sh", "-c",
+                     "sleep 7 & exit 0",
+                     wrap=["strace", "-qq", "-o", "/dev/null", "-e",
+                           "inject=setpgid:delay_enter=100ms"])
+    assert r.status == UNAVAILABLE, r
+    assert r.stderr.splitlines()[-1].endswith(
+        "it left a process behind (a worker has to stay in the foreground)")
+
+
 @pytest.mark.parametrize("kind", CAUSES)
 def test_reload_names_the_cause(spawnd, place, kind):
     """Also if the queue moves all the time: others serve what waits."""
@@ -252,6 +265,22 @@ def test_own_socket_is_named_when_the_time_is_over(place):
     assert last == f"spawnd: {program}: no worker was ready within 1 s " \
         "(--start-timeout): it listens on another socket (its listen " \
         "socket is descriptor 0)"
+
+
+def test_own_socket_is_named_while_it_is_polled(spawnd, place):
+    """As servers of HTTP poll it; the message tells long before the time is
+    over, and the worker keeps that."""
+    program = write(f"{place}/app", """#!/usr/bin/python3
+import http.server
+http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler
+                       ).serve_forever()
+""")
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--", program,
+               ready=False)
+    s.wait_log(r"worker [0-9]+: so far it waits for connections of another "
+               r"socket \(its listen socket is descriptor 0; it is stopped "
+               r"unless it is ready in 5[0-9]\.[0-9]* s\)")
+    assert "stopped:" not in s.log()
 
 
 def test_path_outside_the_jail_is_told(place):

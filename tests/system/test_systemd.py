@@ -244,6 +244,20 @@ def test_a_unit_made_for_spawn_fcgi_may_give_it_another_name(booted):
     assert not harness.alive(main)
 
 
+def test_spawnd_with_the_name_of_another(booted):
+    """The file that the unit executes decides, not what it calls that."""
+    booted.write(
+        "/etc/systemd/system/other.service", "[Service]\nType=notify\n"
+        "ExecStart=@/usr/sbin/spawnd spawn-fcgi -n -s /run/other.sock "
+        "-u _app -F 2 -- /usr/bin/echo-app\n")
+    booted.systemctl("daemon-reload")
+    booted.systemctl("start", "other.service")
+    assert booted.show("other.service", "StatusText") == "2 of 2 workers ready"
+    assert ask(booted.path("/run/other.sock")).status == 200
+    booted.systemctl("stop", "other.service")
+    assert booted.show("other.service", "Result") == "success"
+
+
 @pytest.mark.parametrize("name,options,code", [
     ("usage", "-F many", "64"), ("root", "-u _app", "77")])
 def test_what_a_restart_does_not_cure_is_not_restarted(booted, name, options,

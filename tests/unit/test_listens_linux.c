@@ -290,6 +290,19 @@ loops_elsewhere_for_a_while(void)
 }
 
 static void
+polls_elsewhere_for_a_while(void)
+{
+	wait_in_poll(listens_itself(), POLLIN, 30000);
+}
+
+static void
+listens_and_waits_for_the_clock(void)
+{
+	listens_itself();
+	poll(NULL, 0, 30000);
+}
+
+static void
 loops_elsewhere_and_has_a_timer(void)
 {
 	must(timerfd_create(CLOCK_MONOTONIC, 0));
@@ -335,7 +348,9 @@ static const struct sleep {
 	SLEEP(waits_in_another_loop, READY_NO),
 	SLEEP(has_taken_it_out, READY_NO),
 	SLEEP(sleeps, READY_NO),
-	SLEEP(loops_elsewhere_for_a_while, READY_NO),
+	SLEEP(loops_elsewhere_for_a_while, READY_ELSEWHERE_YET),
+	SLEEP(polls_elsewhere_for_a_while, READY_ELSEWHERE_YET),
+	SLEEP(listens_and_waits_for_the_clock, READY_NO),
 	SLEEP(loops_elsewhere_and_has_a_timer, READY_NO),
 	SLEEP(loops_elsewhere_and_asks, READY_NO),
 	SLEEP(accepts_elsewhere, READY_ELSEWHERE),
@@ -438,7 +453,7 @@ one_that_listens_itself_is_known(void **arg)
 {
 	(void)arg;
 	start(loops_elsewhere_for_a_while);
-	assert_int_equal(readiness_of(), READY_NO);
+	assert_int_equal(readiness_of(), READY_ELSEWHERE_YET);
 	assert_true(observe_listens(worker));
 	finish();
 	start(polls);

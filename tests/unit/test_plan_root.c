@@ -52,6 +52,7 @@ our_own_names_need_no_root(void **arg)
 	planned("-s/a", "-S", "-U", uid, "/app");
 	assert_false(p.socket_in_jail);
 	/* All of this is still somebody else's. */
+	setprogname("spawnd");
 	refused(EX_NOPERM, "-s/a", "-u", uid, "-g", "60124", "/app");
 	assert_has(e.text, "-u, -g: only root may ask for this (start spawnd "
 	    "as root, or leave it out)");

@@ -245,6 +245,10 @@ a_cause_in_the_log(void **arg)
 	assert_has(logged(&n, NULL), "worker 4711: stopped: it waits for "
 	    "connections of another socket (its listen socket is descriptor "
 	    "0)\n");
+	n.delay = 59 * USEC;
+	assert_has(logged(&n, NULL), "worker 4711: so far it waits for "
+	    "connections of another socket (its listen socket is descriptor "
+	    "0; it is stopped unless it is ready in 59.00 s)\n");
 }
 
 static void

@@ -255,6 +255,38 @@ three_that_listen_elsewhere_end_it(void **arg)
 }
 
 static void
+one_that_polls_elsewhere_is_told_once_and_keeps_its_time(void **arg)
+{
+	struct bed *b = bed_starting(1);
+
+	(void)arg;
+	bed_look(b, 0, READY_ELSEWHERE_YET);
+	assert_did(b, "[elsewhere 0]");
+	assert_int_not_equal(b->notice.delay, 0);
+	bed_look(b, 0, READY_ELSEWHERE_YET);
+	assert_did(b, "");
+	bed_look(b, 0, READY_YES);
+	assert_did(b, "[ready 1]");
+	bed_free(b);
+}
+
+static void
+one_that_polls_elsewhere_is_ended_in_the_end(void **arg)
+{
+	struct bed *b = bed_ready(2);
+
+	(void)arg;
+	b->sees = READY_ELSEWHERE_YET;
+	bed_crash(b, 0);
+	bed_pass(b, 59 * USEC);
+	assert_has(bed_did(b), "[elsewhere 0]");
+	bed_pass(b, 2 * USEC);
+	assert_has(bed_did(b), "[elsewhere 0] TERM>0");
+	assert_int_equal(b->notice.delay, 0);
+	bed_free(b);
+}
+
+static void
 one_that_sleeps_unseen_is_ready(void **arg)
 {
 	struct bed *b = bed_starting(1);
@@ -588,6 +620,9 @@ main(void)
 		cmocka_unit_test(three_unseen_exits_without_work_end_it),
 		cmocka_unit_test(three_exits_of_which_the_cause_is_seen_end_it),
 		cmocka_unit_test(three_that_listen_elsewhere_end_it),
+		cmocka_unit_test(
+		    one_that_polls_elsewhere_is_told_once_and_keeps_its_time),
+		cmocka_unit_test(one_that_polls_elsewhere_is_ended_in_the_end),
 		cmocka_unit_test(one_that_sleeps_unseen_is_ready),
 		cmocka_unit_test(one_slot_is_given_up_only_once),
 		cmocka_unit_test(nothing_ready_in_time_ends_it),
