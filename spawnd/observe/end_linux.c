@@ -270,6 +270,7 @@ bool
 end_await(pid_t child, int *status, int ms)
 {
 	struct pollfd p = { .fd = open_pidfd(child), .events = POLLIN };
+	const bool forever = ms < 0;
 	pid_t pid;
 
 	*status = STATUS_UNKNOWN;
@@ -280,11 +281,11 @@ end_await(pid_t child, int *status, int ms)
 	}
 	/* Without a pidfd it is asked again and again. */
 	for (;; ms -= AWAIT_STEP) {
-		while ((pid = waitpid(child, status, p.fd == -1 && ms < 0 ?
+		while ((pid = waitpid(child, status, p.fd == -1 && forever ?
 		    0 : WNOHANG)) == -1 && errno == EINTR)
 			continue;
 		if (pid != 0 || p.fd != -1 || ms <= 0)
 			return pid == child;
-		poll(NULL, 0, AWAIT_STEP);
+		poll(NULL, 0, ms < AWAIT_STEP ? ms : AWAIT_STEP);
 	}
 }
