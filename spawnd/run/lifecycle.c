@@ -27,14 +27,14 @@ static unsigned int left;	/* processes that it has not ended */
 static char last_exit[ERR_SIZE];	/* of a start that fails */
 static int last_status = EX_UNAVAILABLE;
 
-/* One of those that are still there, or 0. */
+/* One of those that are still there and can be looked at, or 0. */
 static pid_t
 first_worker(void)
 {
 	unsigned int i, n = pool_slots(actor_pool());
 
 	for (i = 0; i < n; i++) {
-		if (worker_pid(i) != 0)
+		if (worker_pid(i) != 0 && !spawner_shares(i))
 			return worker_pid(i);
 	}
 	return 0;
