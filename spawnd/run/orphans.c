@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "base/units.h"
@@ -90,6 +91,7 @@ orphans_are_new(uint64_t age)
 
 	while (--n >= 0) {
 		if (worker_slot(list[n]) == -1 &&
+		    worker_slot(getpgid(list[n])) == -1 &&
 		    !orphans_were_before(list[n]) &&
 		    find_orphan(list[n], given_up, ngiven_up) == -1 &&
 		    observe_age(list[n]) <= age && !end_reached(list[n]))

@@ -176,7 +176,10 @@ unsigned int orphans_kill(void);
 void	 orphans_give_up(pid_t pid);
 /* Was it our child before there were workers? */
 bool	 orphans_were_before(pid_t pid);
-/* Is one there, in no slot yet, that was started in the last age usec? */
+/*
+ * Is one there, in no slot yet and in no live worker's process group, that was
+ * started in the last age usec?
+ */
 bool	 orphans_are_new(uint64_t age);
 
 /* selfcheck.c */

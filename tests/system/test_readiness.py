@@ -223,6 +223,25 @@ def test_start_names_the_cause(place, kind):
         f"spawnd: {program}: no worker became ready: the last one {how}"
 
 
+def test_another_workers_helper_is_not_its_own(place):
+    """One starts a helper and never gets ready; the other ends, once."""
+    os.chmod(place, 0o777)
+    program = write(f"{place}/app", "#!/bin/sh\n"
+                    f"cd {place}\n"
+                    "if mkdir first; then\n"
+                    "(sleep 1000 <&- &)\n"
+                    "mkdir helped\n"
+                    "elif mkdir second; then\n"
+                    "until test -d helped; do sleep .01; done\n"
+                    "exit\n"
+                    "fi\n"
+                    "exec sleep 1000\n")
+    last = fails_to_start(place, program, options=["-F", 2,
+                                                   "--start-timeout", 1])
+    assert last == f"spawnd: {program}: no worker became ready: the last " \
+        "one exited with status 0"
+
+
 @pytest.mark.parametrize("kind", CAUSES)
 def test_reload_names_the_cause(spawnd, place, kind):
     """Also if the queue moves all the time: others serve what waits."""
