@@ -48,6 +48,7 @@ first_worker(void)
 static void
 end_at_last(void)
 {
+	observe_close();	/* else there is a child that does not end */
 	left = orphans_kill();
 	if (left > 0)
 		log_warn("stop: %u processes could not be ended in time (they "
