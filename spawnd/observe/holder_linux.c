@@ -168,27 +168,42 @@ signal_left(pid_t pid, pid_t maker, uid_t uid, int signo)
 	close(fd);
 }
 
+/* Waits until none of them holds the socket any more, or until then. */
+static void
+await_left(uint64_t inode, const pid_t *list, int n, uint64_t until)
+{
+	while (n > 0 && loop_now() < until) {
+		if (holds_socket(list[n - 1], inode))
+			poll(NULL, 0, LEFT_PAUSE);
+		else
+			n--;
+	}
+}
+
+/*
+ * All of /proc is searched again only when the ones found have gone, or their
+ * time is over. So each is told once, as some programs have to be.
+ */
 int
 observe_end_left(const struct stat *file, pid_t maker, uid_t uid)
 {
-	uint64_t inode = diag_bound(file), began = loop_now();
+	uint64_t inode = diag_bound(file);
+	uint64_t kill_at = loop_now() + LEFT_TERM, last = kill_at + LEFT_KILL;
 	pid_t list[LEFT_MAX];
-	int i, n, most = 0, signo = SIGTERM;
-	bool detached;
+	int i, n, most = 0;
+	bool detached, late;
 
 	if (inode == 0 || proc_open(&detached) == -1)
 		return -1;
 	while ((n = find_left(inode, maker, uid, list)) > 0) {
 		most = n > most ? n : most;
-		if (loop_now() - began > LEFT_TERM + LEFT_KILL)
+		if (loop_now() >= last)
 			return -1;
-		if (loop_now() - began > LEFT_TERM)
-			signo = SIGKILL;
-		/* Some programs have to be told only once. */
-		for (i = 0; i < n && signo != 0; i++)
-			signal_left(list[i], maker, uid, signo);
-		signo = 0;
-		poll(NULL, 0, LEFT_PAUSE);
+		late = loop_now() >= kill_at;
+		for (i = 0; i < n; i++)
+			signal_left(list[i], maker, uid, late ? SIGKILL :
+			    SIGTERM);
+		await_left(inode, list, n, late ? last : kill_at);
 	}
 	return n == 0 && most > 0 ? most : -1;
 }
