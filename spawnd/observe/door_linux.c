@@ -253,8 +253,7 @@ check_process(struct door *d)
 	struct task *t;
 
 	if (n == -1)
-		return errno == ENOENT || errno == ESRCH ? DOOR_CLOSING :
-		    DOOR_REFUSED;
+		return proc_is_gone() ? DOOR_CLOSING : DOOR_REFUSED;
 	/* One that is told, or is in a stop, is not left alone any more. */
 	if (!d->told && !d->drains && d->stops > STOPS_LEAST &&
 	    d->stops * STOP_COST * STOPS_SHARE > loop_now() - d->closed)

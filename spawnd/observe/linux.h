@@ -93,7 +93,10 @@ int	 proc_at(const char *path, int flags);
 int	 proc_move(int fd);
 /* Writes a file of /proc. Returns 0, or -1 with errno set. */
 int	 proc_write(const char *path, const char *text);
-/* Was it hidden, by errno? A process that has ended meanwhile hides nothing. */
+/*
+ * Has the process ended meanwhile, by the errno of what has failed? Then
+ * nothing was hidden.
+ */
 bool	 proc_is_gone(void);
 /*
  * A process and its descendants, at most n, itself first. Returns how many,

@@ -88,7 +88,6 @@ proc_read(const char *path, char *buf, size_t size)
 	return n;
 }
 
-/* A process that has ended meanwhile hides nothing. */
 bool
 proc_is_gone(void)
 {

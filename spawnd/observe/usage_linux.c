@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* What a worker and its descendants use, as /proc shows it. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,7 +68,7 @@ usage_find_pss(const struct looker_question *q, uint64_t *pss)
 	if (proc_read(path, buf, sizeof(buf)) > 0)
 		return (*pss = parse_pss(buf)) > 0;
 	/* A process that has ended uses no memory. */
-	return errno == ENOENT || errno == ESRCH;
+	return proc_is_gone();
 }
 
 /* Adds that of one process; false: the sum would be too small. */

@@ -174,8 +174,6 @@ void	 orphans_reaped(pid_t pid);
 unsigned int orphans_kill(void);
 /* Leaves a child alone from now on: its tracer keeps it from ending. */
 void	 orphans_give_up(pid_t pid);
-/* Was it our child before there were workers? */
-bool	 orphans_were_before(pid_t pid);
 /*
  * Is one there, in no slot yet and in no live worker's process group, that was
  * started in the last age usec?
