@@ -24,7 +24,7 @@ static struct pool *pool;
 static bool stays_open;			/* new connections cannot be refused */
 static uint64_t refused_at;
 
-/* Is nobody else there but who waits in accept(2)? */
+/* Do all workers but that one wait in accept(2)? */
 static bool
 all_accept(unsigned int but)
 {
@@ -38,7 +38,7 @@ all_accept(unsigned int but)
 	return true;
 }
 
-/* So the last worker has it that has become ready. */
+/* Was the socket non-blocking when a worker was last seen ready? */
 static bool polls;
 
 void

@@ -41,9 +41,9 @@ first_worker(void)
 }
 
 /*
- * The end of a stop, be it time or not: what is there all the same forks
- * faster than it was ended, or hangs in the kernel. One more try, and then we
- * go.
+ * Ends a stop that is over, or whose time is. Processes that are still there
+ * fork faster than they were killed, or hang in the kernel: they are killed
+ * once more, and then we exit.
  */
 static void
 end_at_last(void)
