@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -168,10 +167,9 @@ drop_if_over(struct door *d)
 static pid_t
 leader_of(pid_t tid)
 {
-	char path[32], buf[4096];
+	char buf[4096];
 
-	snprintf(path, sizeof(path), "%d/status", (int)tid);
-	return proc_read(path, buf, sizeof(buf)) <= 0 ? 0 :
+	return proc_read_of(tid, "status", buf, sizeof(buf)) <= 0 ? 0 :
 	    (pid_t)parse_field(buf, "Tgid");
 }
 
@@ -306,12 +304,12 @@ static struct door *
 descendant_door(pid_t pid)
 {
 	struct door *d = find_door(pid);
-	char path[32], buf[4096];
+	char buf[4096];
 
 	if (d != NULL && !d->open)
 		return d;
-	snprintf(path, sizeof(path), "%d/status", (int)pid);
-	if (!observe_serves(pid) || proc_read(path, buf, sizeof(buf)) <= 0 ||
+	if (!observe_serves(pid) ||
+	    proc_read_of(pid, "status", buf, sizeof(buf)) <= 0 ||
 	    !parse_is_user(buf, getuid()))
 		return NULL;
 	return make_door(pid);

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -100,10 +99,9 @@ end_take(pid_t *list, int max)
 static char
 task_state(pid_t pid, int tid)
 {
-	char path[64], buf[512];
+	char buf[512];
 
-	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)pid, tid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
+	if (proc_read_task(pid, tid, "stat", buf, sizeof(buf)) <= 0)
 		return 0;
 	return parse_state(buf);
 }
@@ -136,11 +134,10 @@ end_reached(pid_t pid)
 static pid_t
 task_field(pid_t pid, int tid, const char *field)
 {
-	char path[64], buf[4096];
+	char buf[4096];
 	long n;
 
-	snprintf(path, sizeof(path), "%d/task/%d/status", (int)pid, tid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
+	if (proc_read_task(pid, tid, "status", buf, sizeof(buf)) <= 0)
 		return 0;
 	n = parse_field(buf, field);
 	return n > 0 ? (pid_t)n : 0;
@@ -160,13 +157,12 @@ bool
 observe_inspected(pid_t pid)
 {
 	pid_t tracer = task_field(pid, pid, "TracerPid");
-	char path[32], buf[4096];
+	char buf[4096];
 
 	if (tracer == 0)
 		return false;
 	/* Another user's process may be hidden, our own never is. */
-	snprintf(path, sizeof(path), "%d/status", (int)tracer);
-	return proc_read(path, buf, sizeof(buf)) <= 0 ||
+	return proc_read_of(tracer, "status", buf, sizeof(buf)) <= 0 ||
 	    !parse_has_uid(buf, getuid());
 }
 
@@ -190,11 +186,10 @@ add_tracer(struct end *e, pid_t tracer)
 static int
 read_status(pid_t pid)
 {
-	char path[32], buf[1024];
+	char buf[1024];
 	int status;
 
-	snprintf(path, sizeof(path), "%d/stat", (int)pid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	if (proc_read_of(pid, "stat", buf, sizeof(buf)) <= 0 ||
 	    parse_exit(buf, &status) == -1)
 		return STATUS_UNKNOWN;
 	if (status == 0 && syscall(SYS_kcmp, getpid(), pid, KCMP_VM, 0,
@@ -255,11 +250,10 @@ end_kill_tracer(pid_t tracer, pid_t pid, bool (*excepted)(pid_t))
 void
 end_name(pid_t pid, char name[END_NAME])
 {
-	char path[32], buf[512], *end;
+	char buf[512], *end;
 
-	snprintf(path, sizeof(path), "%d/comm", (int)pid);
 	name[0] = '\0';
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
+	if (proc_read_of(pid, "comm", buf, sizeof(buf)) <= 0)
 		return;
 	if ((end = strrchr(buf, '\n')) != NULL)
 		*end = '\0';

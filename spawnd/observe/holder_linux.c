@@ -87,12 +87,11 @@ observe_peer(int fd)
 static bool
 has_died(pid_t pid)
 {
-	char path[32], buf[512];
+	char buf[512];
 
 	if (kill(pid, 0) == -1)
 		return errno == ESRCH;
-	snprintf(path, sizeof(path), "%d/stat", (int)pid);
-	return proc_read(path, buf, sizeof(buf)) > 0 &&
+	return proc_read_of(pid, "stat", buf, sizeof(buf)) > 0 &&
 	    parse_state(buf) == 'Z';
 }
 
@@ -122,13 +121,13 @@ observe_holder(const struct stat *file, pid_t maker, bool *left)
 static bool
 is_left(pid_t pid, pid_t maker, uid_t uid)
 {
-	char path[32], buf[4096];
+	char buf[4096];
 
-	snprintf(path, sizeof(path), "%d/status", (int)pid);
 	return maker > 1 && has_died(maker) && getsid(pid) == maker &&
 	    is_pipe(pid, STDOUT_FILENO) &&
 	    is_pipe(pid, STDERR_FILENO) &&
-	    proc_read(path, buf, sizeof(buf)) > 0 && parse_is_user(buf, uid);
+	    proc_read_of(pid, "status", buf, sizeof(buf)) > 0 &&
+	    parse_is_user(buf, uid);
 }
 
 /* All that hold the socket. Returns how many; -1: not each of them is left. */

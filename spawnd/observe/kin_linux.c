@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,10 +38,9 @@ is_anothers(pid_t pid)
 static pid_t
 find_parent(pid_t pid)
 {
-	char path[32], buf[4096];
+	char buf[4096];
 
-	snprintf(path, sizeof(path), "%d/status", (int)pid);
-	if (proc_read(path, buf, sizeof(buf)) > 0)
+	if (proc_read_of(pid, "status", buf, sizeof(buf)) > 0)
 		return (pid_t)parse_field(buf, "PPid");
 	return is_anothers(pid) ? 0 : -1;
 }
@@ -110,10 +108,9 @@ static bool
 is_still(int pidfd, pid_t pid, uid_t uid)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-	char path[32], buf[4096];
+	char buf[4096];
 
-	snprintf(path, sizeof(path), "%d/status", (int)pid);
-	return proc_read(path, buf, sizeof(buf)) > 0 &&
+	return proc_read_of(pid, "status", buf, sizeof(buf)) > 0 &&
 	    parse_has_uid(buf, uid) && poll(&p, 1, 0) == 0;
 }
 

@@ -8,7 +8,6 @@
 #include <sys/syscall.h>
 
 #include <signal.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -54,10 +53,10 @@ static struct ident
 identify(pid_t pid)
 {
 	struct ident id = { .pid = pid };
-	char path[32], buf[512];
+	char buf[512];
 
-	snprintf(path, sizeof(path), "%d/stat", (int)pid);
-	if (proc_read(path, buf, sizeof(buf)) > 0 && parse_state(buf) != 'Z')
+	if (proc_read_of(pid, "stat", buf, sizeof(buf)) > 0 &&
+	    parse_state(buf) != 'Z')
 		id.started = parse_started(buf);
 	return id;
 }

@@ -84,6 +84,10 @@ int	 proc_open(bool *detached);
  * errno set.
  */
 ssize_t	 proc_read(const char *path, char *buf, size_t size);
+/* The same of a process, or a task of it. */
+ssize_t	 proc_read_of(pid_t pid, const char *name, char *buf, size_t size);
+ssize_t	 proc_read_task(pid_t pid, pid_t tid, const char *name, char *buf,
+	    size_t size);
 /* Opens one, as openat(2) does. */
 int	 proc_at(const char *path, int flags);
 /*

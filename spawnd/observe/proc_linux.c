@@ -124,6 +124,24 @@ proc_opendir(const char *path)
 	return d;
 }
 
+ssize_t
+proc_read_of(pid_t pid, const char *name, char *buf, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%d/%s", (int)pid, name);
+	return proc_read(path, buf, size);
+}
+
+ssize_t
+proc_read_task(pid_t pid, pid_t tid, const char *name, char *buf, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%d/task/%d/%s", (int)pid, (int)tid, name);
+	return proc_read(path, buf, size);
+}
+
 /*
  * The numbers that name a directory's entries. Returns how many, or -1 with
  * errno set (E2BIG: there are more than max).
@@ -255,11 +273,10 @@ proc_tree(pid_t pid, pid_t *list, int max)
 bool
 proc_sleeps(pid_t pid, pid_t tid)
 {
-	char path[64], buf[512], state;
+	char buf[512], state;
 	uint64_t ticks;
 
-	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)pid, (int)tid);
-	return proc_read(path, buf, sizeof(buf)) > 0 &&
+	return proc_read_task(pid, tid, "stat", buf, sizeof(buf)) > 0 &&
 	    parse_stat(buf, &state, &ticks) == 0 && state == 'S';
 }
 
@@ -280,11 +297,10 @@ proc_is_filtered(const char *status)
 void
 proc_traits(pid_t pid, int signo, bool *catches, bool *filtered)
 {
-	char path[32], buf[4096];
+	char buf[4096];
 
 	*catches = *filtered = false;
-	snprintf(path, sizeof(path), "%d/status", (int)pid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
+	if (proc_read_of(pid, "status", buf, sizeof(buf)) <= 0)
 		return;
 	*catches = parse_caught(buf, signo);
 	*filtered = proc_is_filtered(buf);
