@@ -26,17 +26,10 @@
 
 static int ends = -1;		/* an epoll, of the pidfds */
 
-/* The kernel makes it close-on-exec. */
-static int
-open_pidfd(pid_t pid)
-{
-	return (int)syscall(SYS_pidfd_open, pid, 0);
-}
-
 int
 end_init(void)
 {
-	int error, fd = open_pidfd(getpid());
+	int error, fd = proc_pidfd(getpid());
 
 	if (fd == -1)
 		return -1;
@@ -66,7 +59,7 @@ end_watch(pid_t pid)
 	    .data.u64 = (uint64_t)pid };
 	int fd;
 
-	if (ends == -1 || (fd = open_pidfd(pid)) == -1)
+	if (ends == -1 || (fd = proc_pidfd(pid)) == -1)
 		return -1;
 	if (epoll_ctl(ends, EPOLL_CTL_ADD, fd, &ev) == -1) {
 		close(fd);
@@ -232,19 +225,17 @@ still_traces(pid_t tracer, pid_t pid)
 	return false;
 }
 
-/* A pidfd that is open before the number is checked is of the same process. */
 enum end_tracer
 end_kill_tracer(pid_t tracer, pid_t pid, bool (*excepted)(pid_t))
 {
-	enum end_tracer is = TRACER_FOREIGN;
-	int fd = open_pidfd(tracer);
+	int fd = proc_pidfd(tracer);
+	bool ours = still_traces(tracer, pid) &&
+	    kin_of(tracer, excepted) == KIN_OURS;
+	bool killed = proc_pidfd_signal(fd, ours ? SIGKILL : 0) == 0;
 
-	if (still_traces(tracer, pid) && kin_of(tracer, excepted) == KIN_OURS)
-		is = fd != -1 && syscall(SYS_pidfd_send_signal, fd, SIGKILL,
-		    NULL, 0) == 0 ? TRACER_KILLED : TRACER_STAYS;
-	if (fd != -1)
-		close(fd);
-	return is;
+	if (!ours)
+		return TRACER_FOREIGN;
+	return killed ? TRACER_KILLED : TRACER_STAYS;
 }
 
 void
@@ -263,7 +254,7 @@ end_name(pid_t pid, char name[END_NAME])
 bool
 end_await(pid_t child, int *status, int ms)
 {
-	struct pollfd p = { .fd = open_pidfd(child), .events = POLLIN };
+	struct pollfd p = { .fd = proc_pidfd(child), .events = POLLIN };
 	const bool forever = ms < 0;
 	pid_t pid;
 

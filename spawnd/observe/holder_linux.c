@@ -2,7 +2,6 @@
 /* Which process holds a unix socket, on Linux: for a start that finds one. */
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -154,17 +153,12 @@ find_left(uint64_t inode, pid_t maker, uid_t uid, pid_t list[LEFT_MAX])
 	return n;
 }
 
-/* A pidfd that is open before the process is looked at is of that one. */
 static void
 signal_left(pid_t pid, pid_t maker, uid_t uid, int signo)
 {
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int fd = proc_pidfd(pid);
 
-	if (fd == -1)
-		return;
-	if (is_left(pid, maker, uid))
-		syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0);
-	close(fd);
+	(void)proc_pidfd_signal(fd, is_left(pid, maker, uid) ? signo : 0);
 }
 
 /* Waits until none of them holds the socket any more, or until then. */

@@ -5,7 +5,6 @@
  */
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include <errno.h>
 #include <poll.h>
@@ -99,8 +98,7 @@ hold_peer(int fd, pid_t pid)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &len) == 0)
 		return pidfd;
-	return errno == ENOPROTOOPT ? (int)syscall(SYS_pidfd_open, pid, 0) :
-	    -1;
+	return errno == ENOPROTOOPT ? proc_pidfd(pid) : -1;
 }
 
 /* Does that descriptor's process live, with that number and user? */

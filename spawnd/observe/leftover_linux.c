@@ -5,8 +5,6 @@
  * have started: a script, its commands. Those that stay when that process is
  * gone are killed; none of its connections counts as in use any more.
  */
-#include <sys/syscall.h>
-
 #include <signal.h>
 #include <unistd.h>
 
@@ -70,14 +68,9 @@ is_alive(const struct ident *id)
 static void
 send_signal(const struct ident *id, int signo)
 {
-	/* Open it first, then look: another process may take the number. */
-	int fd = (int)syscall(SYS_pidfd_open, id->pid, 0U);
+	int fd = proc_pidfd(id->pid);
 
-	if (fd == -1)
-		return;
-	if (is_alive(id))
-		syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0U);
-	close(fd);
+	(void)proc_pidfd_signal(fd, is_alive(id) ? signo : 0);
 }
 
 static bool

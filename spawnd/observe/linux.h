@@ -129,6 +129,12 @@ int	 proc_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n,
 	    int max);
 /* Is the inode one of those? */
 bool	 proc_is_among(uint64_t inode, const uint64_t *inodes, int n);
+/*
+ * Opens a process, close-on-exec, so that what is seen of it after that is of
+ * no other; then sends it a signal (0: none), and closes it. -1: neither.
+ */
+int	 proc_pidfd(pid_t pid);
+int	 proc_pidfd_signal(int fd, int signo);
 /* The tasks of a process, at most max. Returns how many, or -1 with errno. */
 int	 proc_tasks(pid_t pid, int *tids, int max);
 /* Opens a directory of /proc; NULL with errno set. */

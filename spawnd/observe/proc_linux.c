@@ -5,6 +5,7 @@
  * numbers come from the kernel, not from the worker's memory.
  */
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +20,24 @@
 #include "observe/linux.h"
 
 static int procfd = -1;
+
+int
+proc_pidfd(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+int
+proc_pidfd_signal(int fd, int signo)
+{
+	int result;
+
+	if (fd == -1)
+		return -1;
+	result = (int)syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0);
+	close(fd);
+	return result;
+}
 
 /* Does it show our own PID namespace? In another one numbers differ. */
 static int
