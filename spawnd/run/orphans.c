@@ -83,6 +83,17 @@ is_orphan(pid_t pid)
 	return kill(pid, 0) == 0 || errno != EPERM;
 }
 
+/* Was it started for a slot? An orphan can have come to one before this. */
+static bool
+is_started(pid_t pid)
+{
+	int slot = worker_slot(pid);
+	struct pool_worker w;
+
+	return slot != -1 && (!pool_worker(actor_pool(), (unsigned int)slot,
+	    &w) || !w.orphan);
+}
+
 bool
 orphans_are_new(uint64_t age)
 {
@@ -90,8 +101,7 @@ orphans_are_new(uint64_t age)
 	int n = observe_children(list, CHILDREN_MAX);
 
 	while (--n >= 0) {
-		if (worker_slot(list[n]) == -1 &&
-		    worker_slot(getpgid(list[n])) == -1 &&
+		if (!is_started(list[n]) && !is_started(getpgid(list[n])) &&
 		    !orphans_were_before(list[n]) &&
 		    find_orphan(list[n], given_up, ngiven_up) == -1 &&
 		    observe_age(list[n]) <= age && !end_reached(list[n]))

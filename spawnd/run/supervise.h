@@ -175,8 +175,8 @@ unsigned int orphans_kill(void);
 /* Leaves a child alone from now on: its tracer keeps it from ending. */
 void	 orphans_give_up(pid_t pid);
 /*
- * Is one there, in no slot yet and in no live worker's process group, that was
- * started in the last age usec?
+ * Is one there, and in no live worker's process group, that was started in the
+ * last age usec?
  */
 bool	 orphans_are_new(uint64_t age);
 

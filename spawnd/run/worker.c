@@ -159,10 +159,10 @@ on_watch(void)
 
 /* The slot has a process from now on. */
 static void
-occupy(struct worker *w, pid_t pid)
+occupy(struct worker *w, pid_t pid, uint64_t since)
 {
 	w->pid = pid;
-	w->since = loop_now();
+	w->since = since;
 	RB_INSERT(worker_pids, &pids, w);
 	if (watch_due)
 		return;
@@ -192,6 +192,7 @@ pid_t
 worker_spawn(unsigned int slot, int output)
 {
 	struct worker *w = &workers[slot];
+	uint64_t since = loop_now();	/* it may be over when we go on */
 	pid_t pid;
 
 	memset(w, 0, sizeof(*w));
@@ -200,7 +201,7 @@ worker_spawn(unsigned int slot, int output)
 		return -1;
 	/* As the child does, whichever is first. */
 	raw_setpgid(pid, pid);
-	occupy(w, pid);
+	occupy(w, pid, since);
 	return pid;
 }
 
@@ -240,7 +241,7 @@ worker_adopt(unsigned int slot, pid_t pid)
 
 	memset(w, 0, sizeof(*w));
 	failures[slot].error = 0;
-	occupy(w, pid);
+	occupy(w, pid, loop_now());
 }
 
 static struct worker *

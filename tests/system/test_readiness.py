@@ -184,8 +184,10 @@ open STDIN, '</dev/null';
 require POSIX; POSIX::setsid();
 sleep 1000;
 """
-# Without setsid, and with the listen socket.
-BACKGROUND = f"#!/bin/sh\n(exec {h.app('echo')}) <&0 &\n"
+# Without setsid, and with the listen socket: the shell takes descriptor 0 from
+# what it puts into the background. It is not to make its starter ready.
+BACKGROUND = "#!/bin/sh\nexec 3<&0\n(while kill -0 $$; do :; done; " \
+    f"exec {h.app('echo')} <&3 3<&-) &\n"
 ACCEPTS = """#!/usr/bin/perl
 use IO::Socket::INET;
 IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1')->accept;
