@@ -277,12 +277,16 @@ remember(struct memory *m, const struct usage *u, uint64_t now)
 	}
 }
 
-/* Returns NULL if the worker cannot be seen or, *over set, has ended. */
+/*
+ * Returns NULL if the worker cannot be seen or, *over set, has ended. What one
+ * in our memory uses is ours.
+ */
 static struct memory *
 measure_worker(struct status *s, const struct pool_worker *w, uint64_t now,
     struct usage *u, bool *over)
 {
-	struct memory *m = w->pid > 0 ? recall(w) : NULL;
+	struct memory *m = w->pid > 0 && !spawner_shares(w->slot) ?
+	    recall(w) : NULL;
 	bool pss = s->full && m != NULL && (m->pss_at == 0 ||
 	    now - m->pss_at > PSS_AGE) && s->asked < PSS_WHOLE;
 	bool seen;

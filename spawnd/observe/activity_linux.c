@@ -122,7 +122,7 @@ is_ending(pid_t pid)
 	int error = errno;
 	struct view v;
 	bool ending = proc_view(pid, diag_listener(), false, &v) == 0 ?
-	    v.tasks == 0 : errno == ENOENT || errno == ESRCH;
+	    v.tasks == 0 : proc_is_gone();
 
 	errno = error;
 	return ending;
@@ -261,7 +261,7 @@ look_at_process(pid_t pid, uint64_t now, struct probe_state *s,
 	int n;
 
 	if (proc_view(pid, diag_listener(), false, &v) == -1) {
-		l->unknown |= errno != ENOENT && errno != ESRCH;
+		l->unknown |= !proc_is_gone();
 		return;
 	}
 	l->tasks += v.tasks;

@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -169,10 +168,9 @@ drop_if_over(struct door *d)
 static pid_t
 leader_of(pid_t tid)
 {
-	char path[32], buf[4096];
+	char buf[4096];
 
-	snprintf(path, sizeof(path), "%d/status", (int)tid);
-	return proc_read(path, buf, sizeof(buf)) <= 0 ? 0 :
+	return proc_read_of(tid, "status", buf, sizeof(buf)) <= 0 ? 0 :
 	    (pid_t)parse_field(buf, "Tgid");
 }
 
@@ -254,8 +252,7 @@ check_process(struct door *d)
 	struct task *t;
 
 	if (n == -1)
-		return errno == ENOENT || errno == ESRCH ? DOOR_CLOSING :
-		    DOOR_REFUSED;
+		return proc_is_gone() ? DOOR_CLOSING : DOOR_REFUSED;
 	/* One that is told, or is in a stop, is not left alone any more. */
 	if (!d->told && !d->drains && d->stops > STOPS_LEAST &&
 	    d->stops * STOP_COST * STOPS_SHARE > loop_now() - d->closed)
@@ -308,12 +305,12 @@ static struct door *
 descendant_door(pid_t pid)
 {
 	struct door *d = find_door(pid);
-	char path[32], buf[4096];
+	char buf[4096];
 
 	if (d != NULL && !d->open)
 		return d;
-	snprintf(path, sizeof(path), "%d/status", (int)pid);
-	if (!observe_serves(pid) || proc_read(path, buf, sizeof(buf)) <= 0 ||
+	if (!observe_serves(pid) ||
+	    proc_read_of(pid, "status", buf, sizeof(buf)) <= 0 ||
 	    !parse_is_user(buf, getuid()))
 		return NULL;
 	return make_door(pid);

@@ -15,6 +15,7 @@ door_close(pid_t pid, bool drains, bool polls)
 {
 	(void)pid;
 	(void)drains;
+	(void)polls;
 	return DOOR_REFUSED;
 }
 

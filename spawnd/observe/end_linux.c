@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,17 +26,10 @@
 
 static int ends = -1;		/* an epoll, of the pidfds */
 
-/* The kernel makes it close-on-exec. */
-static int
-open_pidfd(pid_t pid)
-{
-	return (int)syscall(SYS_pidfd_open, pid, 0);
-}
-
 int
 end_init(void)
 {
-	int error, fd = open_pidfd(getpid());
+	int error, fd = proc_pidfd(getpid());
 
 	if (fd == -1)
 		return -1;
@@ -67,7 +59,7 @@ end_watch(pid_t pid)
 	    .data.u64 = (uint64_t)pid };
 	int fd;
 
-	if (ends == -1 || (fd = open_pidfd(pid)) == -1)
+	if (ends == -1 || (fd = proc_pidfd(pid)) == -1)
 		return -1;
 	if (epoll_ctl(ends, EPOLL_CTL_ADD, fd, &ev) == -1) {
 		close(fd);
@@ -100,10 +92,9 @@ end_take(pid_t *list, int max)
 static char
 task_state(pid_t pid, int tid)
 {
-	char path[64], buf[512];
+	char buf[512];
 
-	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)pid, tid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
+	if (proc_read_task(pid, tid, "stat", buf, sizeof(buf)) <= 0)
 		return 0;
 	return parse_state(buf);
 }
@@ -136,11 +127,10 @@ end_reached(pid_t pid)
 static pid_t
 task_field(pid_t pid, int tid, const char *field)
 {
-	char path[64], buf[4096];
+	char buf[4096];
 	long n;
 
-	snprintf(path, sizeof(path), "%d/task/%d/status", (int)pid, tid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
+	if (proc_read_task(pid, tid, "status", buf, sizeof(buf)) <= 0)
 		return 0;
 	n = parse_field(buf, field);
 	return n > 0 ? (pid_t)n : 0;
@@ -160,13 +150,12 @@ bool
 observe_inspected(pid_t pid)
 {
 	pid_t tracer = task_field(pid, pid, "TracerPid");
-	char path[32], buf[4096];
+	char buf[4096];
 
 	if (tracer == 0)
 		return false;
 	/* Another user's process may be hidden, our own never is. */
-	snprintf(path, sizeof(path), "%d/status", (int)tracer);
-	return proc_read(path, buf, sizeof(buf)) <= 0 ||
+	return proc_read_of(tracer, "status", buf, sizeof(buf)) <= 0 ||
 	    !parse_has_uid(buf, getuid());
 }
 
@@ -190,11 +179,10 @@ add_tracer(struct end *e, pid_t tracer)
 static int
 read_status(pid_t pid)
 {
-	char path[32], buf[1024];
+	char buf[1024];
 	int status;
 
-	snprintf(path, sizeof(path), "%d/stat", (int)pid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	if (proc_read_of(pid, "stat", buf, sizeof(buf)) <= 0 ||
 	    parse_exit(buf, &status) == -1)
 		return STATUS_UNKNOWN;
 	if (status == 0 && syscall(SYS_kcmp, getpid(), pid, KCMP_VM, 0,
@@ -237,29 +225,26 @@ still_traces(pid_t tracer, pid_t pid)
 	return false;
 }
 
-/* A pidfd that is open before the number is checked is of the same process. */
 enum end_tracer
 end_kill_tracer(pid_t tracer, pid_t pid, bool (*excepted)(pid_t))
 {
-	enum end_tracer is = TRACER_FOREIGN;
-	int fd = open_pidfd(tracer);
+	int fd = proc_pidfd(tracer);
+	bool ours = still_traces(tracer, pid) &&
+	    kin_of(tracer, excepted) == KIN_OURS;
+	bool killed = proc_pidfd_signal(fd, ours ? SIGKILL : 0) == 0;
 
-	if (still_traces(tracer, pid) && kin_of(tracer, excepted) == KIN_OURS)
-		is = fd != -1 && syscall(SYS_pidfd_send_signal, fd, SIGKILL,
-		    NULL, 0) == 0 ? TRACER_KILLED : TRACER_STAYS;
-	if (fd != -1)
-		close(fd);
-	return is;
+	if (!ours)
+		return TRACER_FOREIGN;
+	return killed ? TRACER_KILLED : TRACER_STAYS;
 }
 
 void
 end_name(pid_t pid, char name[END_NAME])
 {
-	char path[32], buf[512], *end;
+	char buf[512], *end;
 
-	snprintf(path, sizeof(path), "%d/comm", (int)pid);
 	name[0] = '\0';
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
+	if (proc_read_of(pid, "comm", buf, sizeof(buf)) <= 0)
 		return;
 	if ((end = strrchr(buf, '\n')) != NULL)
 		*end = '\0';
@@ -269,7 +254,8 @@ end_name(pid_t pid, char name[END_NAME])
 bool
 end_await(pid_t child, int *status, int ms)
 {
-	struct pollfd p = { .fd = open_pidfd(child), .events = POLLIN };
+	struct pollfd p = { .fd = proc_pidfd(child), .events = POLLIN };
+	const bool forever = ms < 0;
 	pid_t pid;
 
 	*status = STATUS_UNKNOWN;
@@ -280,11 +266,11 @@ end_await(pid_t child, int *status, int ms)
 	}
 	/* Without a pidfd it is asked again and again. */
 	for (;; ms -= AWAIT_STEP) {
-		while ((pid = waitpid(child, status, p.fd == -1 && ms < 0 ?
+		while ((pid = waitpid(child, status, p.fd == -1 && forever ?
 		    0 : WNOHANG)) == -1 && errno == EINTR)
 			continue;
 		if (pid != 0 || p.fd != -1 || ms <= 0)
 			return pid == child;
-		poll(NULL, 0, AWAIT_STEP);
+		poll(NULL, 0, ms < AWAIT_STEP ? ms : AWAIT_STEP);
 	}
 }

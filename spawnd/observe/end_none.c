@@ -77,15 +77,16 @@ end_name(pid_t pid, char name[END_NAME])
 bool
 end_await(pid_t child, int *status, int ms)
 {
+	const bool forever = ms < 0;
 	pid_t pid;
 
 	*status = STATUS_UNKNOWN;
 	for (;; ms -= AWAIT_STEP) {
-		while ((pid = waitpid(child, status, ms < 0 ? 0 : WNOHANG)) ==
+		while ((pid = waitpid(child, status, forever ? 0 : WNOHANG)) ==
 		    -1 && errno == EINTR)
 			continue;
 		if (pid != 0 || ms <= 0)
 			return pid == child;
-		poll(NULL, 0, AWAIT_STEP);
+		poll(NULL, 0, ms < AWAIT_STEP ? ms : AWAIT_STEP);
 	}
 }

@@ -2,7 +2,6 @@
 /* Which process holds a unix socket, on Linux: for a start that finds one. */
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -88,12 +87,11 @@ observe_peer(int fd)
 static bool
 has_died(pid_t pid)
 {
-	char path[32], buf[512];
+	char buf[512];
 
 	if (kill(pid, 0) == -1)
 		return errno == ESRCH;
-	snprintf(path, sizeof(path), "%d/stat", (int)pid);
-	return proc_read(path, buf, sizeof(buf)) > 0 &&
+	return proc_read_of(pid, "stat", buf, sizeof(buf)) > 0 &&
 	    parse_state(buf) == 'Z';
 }
 
@@ -123,13 +121,13 @@ observe_holder(const struct stat *file, pid_t maker, bool *left)
 static bool
 is_left(pid_t pid, pid_t maker, uid_t uid)
 {
-	char path[32], buf[4096];
+	char buf[4096];
 
-	snprintf(path, sizeof(path), "%d/status", (int)pid);
 	return maker > 1 && has_died(maker) && getsid(pid) == maker &&
 	    is_pipe(pid, STDOUT_FILENO) &&
 	    is_pipe(pid, STDERR_FILENO) &&
-	    proc_read(path, buf, sizeof(buf)) > 0 && parse_is_user(buf, uid);
+	    proc_read_of(pid, "status", buf, sizeof(buf)) > 0 &&
+	    parse_is_user(buf, uid);
 }
 
 /* All that hold the socket. Returns how many; -1: not each of them is left. */
@@ -156,40 +154,50 @@ find_left(uint64_t inode, pid_t maker, uid_t uid, pid_t list[LEFT_MAX])
 	return n;
 }
 
-/* A pidfd that is open before the process is looked at is of that one. */
 static void
 signal_left(pid_t pid, pid_t maker, uid_t uid, int signo)
 {
-	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int fd = proc_pidfd(pid);
 
-	if (fd == -1)
-		return;
-	if (is_left(pid, maker, uid))
-		syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0);
-	close(fd);
+	(void)proc_pidfd_signal(fd, is_left(pid, maker, uid) ? signo : 0);
 }
 
+/* Waits until none of them holds the socket any more, or until then. */
+static void
+await_left(uint64_t inode, const pid_t *list, int n, uint64_t until)
+{
+	while (n > 0 && loop_now() < until) {
+		if (holds_socket(list[n - 1], inode))
+			poll(NULL, 0, LEFT_PAUSE);
+		else
+			n--;
+	}
+}
+
+/*
+ * All of /proc is searched again only when the ones found have gone, or their
+ * time is over. So each is told once, as some programs have to be.
+ */
 int
 observe_end_left(const struct stat *file, pid_t maker, uid_t uid)
 {
-	uint64_t inode = diag_bound(file), began = loop_now();
+	uint64_t inode = diag_bound(file);
+	uint64_t kill_at = loop_now() + LEFT_TERM, last = kill_at + LEFT_KILL;
 	pid_t list[LEFT_MAX];
-	int i, n, most = 0, signo = SIGTERM;
-	bool detached;
+	int i, n, most = 0;
+	bool detached, late;
 
 	if (inode == 0 || proc_open(&detached) == -1)
 		return -1;
 	while ((n = find_left(inode, maker, uid, list)) > 0) {
 		most = n > most ? n : most;
-		if (loop_now() - began > LEFT_TERM + LEFT_KILL)
+		if (loop_now() >= last)
 			return -1;
-		if (loop_now() - began > LEFT_TERM)
-			signo = SIGKILL;
-		/* Some programs have to be told only once. */
-		for (i = 0; i < n && signo != 0; i++)
-			signal_left(list[i], maker, uid, signo);
-		signo = 0;
-		poll(NULL, 0, LEFT_PAUSE);
+		late = loop_now() >= kill_at;
+		for (i = 0; i < n; i++)
+			signal_left(list[i], maker, uid, late ? SIGKILL :
+			    SIGTERM);
+		await_left(inode, list, n, late ? last : kill_at);
 	}
 	return n == 0 && most > 0 ? most : -1;
 }

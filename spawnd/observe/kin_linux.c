@@ -5,12 +5,10 @@
  */
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,10 +37,9 @@ is_anothers(pid_t pid)
 static pid_t
 find_parent(pid_t pid)
 {
-	char path[32], buf[4096];
+	char buf[4096];
 
-	snprintf(path, sizeof(path), "%d/status", (int)pid);
-	if (proc_read(path, buf, sizeof(buf)) > 0)
+	if (proc_read_of(pid, "status", buf, sizeof(buf)) > 0)
 		return (pid_t)parse_field(buf, "PPid");
 	return is_anothers(pid) ? 0 : -1;
 }
@@ -101,8 +98,7 @@ hold_peer(int fd, pid_t pid)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &len) == 0)
 		return pidfd;
-	return errno == ENOPROTOOPT ? (int)syscall(SYS_pidfd_open, pid, 0) :
-	    -1;
+	return errno == ENOPROTOOPT ? proc_pidfd(pid) : -1;
 }
 
 /* Does that descriptor's process live, with that number and user? */
@@ -110,10 +106,9 @@ static bool
 is_still(int pidfd, pid_t pid, uid_t uid)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-	char path[32], buf[4096];
+	char buf[4096];
 
-	snprintf(path, sizeof(path), "%d/status", (int)pid);
-	return proc_read(path, buf, sizeof(buf)) > 0 &&
+	return proc_read_of(pid, "status", buf, sizeof(buf)) > 0 &&
 	    parse_has_uid(buf, uid) && poll(&p, 1, 0) == 0;
 }
 

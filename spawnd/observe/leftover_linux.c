@@ -5,10 +5,7 @@
  * have started: a script, its commands. Those that stay when that process is
  * gone are killed; none of its connections counts as in use any more.
  */
-#include <sys/syscall.h>
-
 #include <signal.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -54,10 +51,10 @@ static struct ident
 identify(pid_t pid)
 {
 	struct ident id = { .pid = pid };
-	char path[32], buf[512];
+	char buf[512];
 
-	snprintf(path, sizeof(path), "%d/stat", (int)pid);
-	if (proc_read(path, buf, sizeof(buf)) > 0 && parse_state(buf) != 'Z')
+	if (proc_read_of(pid, "stat", buf, sizeof(buf)) > 0 &&
+	    parse_state(buf) != 'Z')
 		id.started = parse_started(buf);
 	return id;
 }
@@ -71,14 +68,9 @@ is_alive(const struct ident *id)
 static void
 send_signal(const struct ident *id, int signo)
 {
-	/* Open it first, then look: another process may take the number. */
-	int fd = (int)syscall(SYS_pidfd_open, id->pid, 0U);
+	int fd = proc_pidfd(id->pid);
 
-	if (fd == -1)
-		return;
-	if (is_alive(id))
-		syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0U);
-	close(fd);
+	(void)proc_pidfd_signal(fd, is_alive(id) ? signo : 0);
 }
 
 static bool

@@ -85,6 +85,10 @@ int	 proc_open(bool *detached);
  * errno set.
  */
 ssize_t	 proc_read(const char *path, char *buf, size_t size);
+/* The same of a process, or a task of it. */
+ssize_t	 proc_read_of(pid_t pid, const char *name, char *buf, size_t size);
+ssize_t	 proc_read_task(pid_t pid, pid_t tid, const char *name, char *buf,
+	    size_t size);
 /* Opens one, as openat(2) does. */
 int	 proc_at(const char *path, int flags);
 /*
@@ -94,7 +98,10 @@ int	 proc_at(const char *path, int flags);
 int	 proc_move(int fd);
 /* Writes a file of /proc. Returns 0, or -1 with errno set. */
 int	 proc_write(const char *path, const char *text);
-/* Was it hidden, by errno? A process that has ended meanwhile hides nothing. */
+/*
+ * Has the process ended meanwhile, by the errno of what has failed? Then
+ * nothing was hidden.
+ */
 bool	 proc_is_gone(void);
 /*
  * A process and its descendants, at most n, itself first. Returns how many,
@@ -123,6 +130,12 @@ int	 proc_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n,
 	    int max);
 /* Is the inode one of those? */
 bool	 proc_is_among(uint64_t inode, const uint64_t *inodes, int n);
+/*
+ * Opens a process, close-on-exec, so that what is seen of it after that is of
+ * no other; then sends it a signal (0: none), and closes it. -1: neither.
+ */
+int	 proc_pidfd(pid_t pid);
+int	 proc_pidfd_signal(int fd, int signo);
 /* The tasks of a process, at most max. Returns how many, or -1 with errno. */
 int	 proc_tasks(pid_t pid, int *tids, int max);
 /* Opens a directory of /proc; NULL with errno set. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What the looks at workers share, on Linux. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -132,12 +131,11 @@ observe_serves(pid_t pid)
 uint64_t
 observe_age(pid_t pid)
 {
-	char path[32], buf[512];
+	char buf[512];
 	struct timespec ts;
 	uint64_t started, hz = (uint64_t)sysconf(_SC_CLK_TCK), now;
 
-	snprintf(path, sizeof(path), "%d/stat", (int)pid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	if (proc_read_of(pid, "stat", buf, sizeof(buf)) <= 0 ||
 	    (started = parse_started(buf)) == 0 ||
 	    clock_gettime(CLOCK_BOOTTIME, &ts) == -1)
 		return NEVER;

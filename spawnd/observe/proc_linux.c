@@ -5,6 +5,7 @@
  * numbers come from the kernel, not from the worker's memory.
  */
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +20,24 @@
 #include "observe/linux.h"
 
 static int procfd = -1;
+
+int
+proc_pidfd(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+int
+proc_pidfd_signal(int fd, int signo)
+{
+	int result;
+
+	if (fd == -1)
+		return -1;
+	result = (int)syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0);
+	close(fd);
+	return result;
+}
 
 /* Does it show our own PID namespace? In another one numbers differ. */
 static int
@@ -88,7 +107,6 @@ proc_read(const char *path, char *buf, size_t size)
 	return n;
 }
 
-/* A process that has ended meanwhile hides nothing. */
 bool
 proc_is_gone(void)
 {
@@ -123,6 +141,24 @@ proc_opendir(const char *path)
 	if ((d = fdopendir(fd)) == NULL)
 		close(fd);
 	return d;
+}
+
+ssize_t
+proc_read_of(pid_t pid, const char *name, char *buf, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%d/%s", (int)pid, name);
+	return proc_read(path, buf, size);
+}
+
+ssize_t
+proc_read_task(pid_t pid, pid_t tid, const char *name, char *buf, size_t size)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%d/task/%d/%s", (int)pid, (int)tid, name);
+	return proc_read(path, buf, size);
 }
 
 /*
@@ -256,11 +292,10 @@ proc_tree(pid_t pid, pid_t *list, int max)
 bool
 proc_sleeps(pid_t pid, pid_t tid)
 {
-	char path[64], buf[512], state;
+	char buf[512], state;
 	uint64_t ticks;
 
-	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)pid, (int)tid);
-	return proc_read(path, buf, sizeof(buf)) > 0 &&
+	return proc_read_task(pid, tid, "stat", buf, sizeof(buf)) > 0 &&
 	    parse_stat(buf, &state, &ticks) == 0 && state == 'S';
 }
 
@@ -281,11 +316,10 @@ proc_is_filtered(const char *status)
 void
 proc_traits(pid_t pid, int signo, bool *catches, bool *filtered)
 {
-	char path[32], buf[4096];
+	char buf[4096];
 
 	*catches = *filtered = false;
-	snprintf(path, sizeof(path), "%d/status", (int)pid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
+	if (proc_read_of(pid, "status", buf, sizeof(buf)) <= 0)
 		return;
 	*catches = parse_caught(buf, signo);
 	*filtered = proc_is_filtered(buf);

@@ -58,14 +58,13 @@ uint64_t
 observe_size(pid_t pid)
 {
 	pid_t tree[TREE_MAX];
-	char path[32], buf[128];
+	char buf[128];
 	uint64_t pages, sum = 0;
 	int i, n;
 
 	n = proc_tree(pid, tree, TREE_MAX);
 	for (i = 0; i < n; i++) {
-		snprintf(path, sizeof(path), "%d/statm", (int)tree[i]);
-		if (proc_read(path, buf, sizeof(buf)) > 0 &&
+		if (proc_read_of(tree[i], "statm", buf, sizeof(buf)) > 0 &&
 		    sscanf(buf, "%*u %" SCNu64, &pages) == 1)
 			sum += pages;
 	}

@@ -124,10 +124,10 @@ task_let_go(struct task *t, int signo)
 static bool
 is_filtered(pid_t tid)
 {
-	char path[32], buf[4096];
+	char buf[4096];
 
-	snprintf(path, sizeof(path), "%d/status", (int)tid);
-	return proc_read(path, buf, sizeof(buf)) <= 0 || proc_is_filtered(buf);
+	return proc_read_of(tid, "status", buf, sizeof(buf)) <= 0 ||
+	    proc_is_filtered(buf);
 }
 
 /* The call that the task is stopped at the entry of returns an error. */
@@ -160,10 +160,10 @@ is_signalled_by(const char *status)
 bool
 task_is_signalled(const struct task *t)
 {
-	char path[32], buf[4096];
+	char buf[4096];
 
-	snprintf(path, sizeof(path), "%d/status", (int)t->tid);
-	return proc_read(path, buf, sizeof(buf)) > 0 && is_signalled_by(buf);
+	return proc_read_of(t->tid, "status", buf, sizeof(buf)) > 0 &&
+	    is_signalled_by(buf);
 }
 
 /* Is it a socket, and no accepted connection of the listen socket? */
@@ -183,12 +183,10 @@ is_foreign(pid_t tid, int fd)
 static bool
 may_interrupt(pid_t pid, pid_t tid)
 {
-	char path[64], buf[256];
+	char buf[256];
 	struct call c;
 
-	snprintf(path, sizeof(path), "%d/task/%d/syscall", (int)pid,
-	    (int)tid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0)
+	if (proc_read_task(pid, tid, "syscall", buf, sizeof(buf)) <= 0)
 		return false;
 	c = parse_call(buf);
 	switch (c.kind) {
@@ -224,19 +222,16 @@ task_interrupt(struct task *t)
 int
 task_seize(struct door *d, pid_t tid)
 {
-	char path[64], buf[4096];
+	char buf[4096];
 
 	if (task_attach(tid, OPTIONS) == 0)
 		return task_add(d, tid) != NULL ? 0 : -1;
 	if (errno == ESRCH)
 		return 0;
-	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)d->pid, (int)tid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	if (proc_read_task(d->pid, tid, "stat", buf, sizeof(buf)) <= 0 ||
 	    strchr("XZ", parse_state(buf)) != NULL)
 		return 0;
-	snprintf(path, sizeof(path), "%d/task/%d/status", (int)d->pid,
-	    (int)tid);
-	return proc_read(path, buf, sizeof(buf)) > 0 &&
+	return proc_read_task(d->pid, tid, "status", buf, sizeof(buf)) > 0 &&
 	    parse_field(buf, "TracerPid") == (long)getpid() &&
 	    task_add(d, tid) != NULL ? 0 : -1;
 }

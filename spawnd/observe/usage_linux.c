@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* What a worker and its descendants use, as /proc shows it. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,10 +45,9 @@ static int
 read_stat(pid_t pid, struct usage *u, char *state)
 {
 	uint64_t ticks, pages;
-	char path[32], buf[512];
+	char buf[512];
 
-	snprintf(path, sizeof(path), "%d/stat", (int)pid);
-	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	if (proc_read_of(pid, "stat", buf, sizeof(buf)) <= 0 ||
 	    parse_usage(buf, &ticks, &pages) == -1)
 		return -1;
 	*state = parse_state(buf);
@@ -63,14 +61,13 @@ read_stat(pid_t pid, struct usage *u, char *state)
 bool
 usage_find_pss(const struct looker_question *q, uint64_t *pss)
 {
-	char path[40], buf[1024];
+	char buf[1024];
 
 	*pss = 0;
-	snprintf(path, sizeof(path), "%d/smaps_rollup", (int)q->pid);
-	if (proc_read(path, buf, sizeof(buf)) > 0)
+	if (proc_read_of(q->pid, "smaps_rollup", buf, sizeof(buf)) > 0)
 		return (*pss = parse_pss(buf)) > 0;
 	/* A process that has ended uses no memory. */
-	return errno == ENOENT || errno == ESRCH;
+	return proc_is_gone();
 }
 
 /* Adds that of one process; false: the sum would be too small. */
@@ -116,13 +113,12 @@ add_cpu(pid_t pid, uint64_t *sum)
 {
 	int tasks[TASKS_MAX];
 	int i, n = proc_tasks(pid, tasks, TASKS_MAX);
-	char path[64], buf[64];
+	char buf[64];
 	uint64_t ns;
 
 	for (i = 0; i < n; i++) {
-		snprintf(path, sizeof(path), "%d/task/%d/schedstat", (int)pid,
-		    tasks[i]);
-		if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+		if (proc_read_task(pid, tasks[i], "schedstat", buf,
+		    sizeof(buf)) <= 0 ||
 		    sscanf(buf, "%" SCNu64, &ns) != 1)
 			return false;
 		*sum += ns;

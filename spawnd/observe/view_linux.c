@@ -57,12 +57,11 @@ goes_on(pid_t pid, int tid, const struct call *c)
 static void
 view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 {
-	char path[64], buf[256];
+	char buf[256];
 	struct call c;
 	uint64_t of;
 
-	snprintf(path, sizeof(path), "%d/task/%d/syscall", (int)pid, tid);
-	if (proc_read(path, buf, sizeof(buf)) == -1) {
+	if (proc_read_task(pid, tid, "syscall", buf, sizeof(buf)) == -1) {
 		if (!proc_is_gone())
 			v->readable = false;
 		return;
@@ -100,11 +99,10 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 static bool
 view_time(pid_t pid, int tid, struct view *v)
 {
-	char path[64], buf[512], state;
+	char buf[512], state;
 	uint64_t ns, ticks;
 
-	snprintf(path, sizeof(path), "%d/task/%d/stat", (int)pid, tid);
-	if (proc_read(path, buf, sizeof(buf)) == -1) {
+	if (proc_read_task(pid, tid, "stat", buf, sizeof(buf)) == -1) {
 		if (proc_is_gone())
 			return false;
 		v->readable = v->asleep = v->stopped = false;
@@ -115,8 +113,7 @@ view_time(pid_t pid, int tid, struct view *v)
 		return false;
 	v->asleep = v->asleep && state == 'S';
 	v->stopped = v->stopped && (state == 'T' || state == 't');
-	snprintf(path, sizeof(path), "%d/task/%d/schedstat", (int)pid, tid);
-	if (proc_read(path, buf, sizeof(buf)) > 0 &&
+	if (proc_read_task(pid, tid, "schedstat", buf, sizeof(buf)) > 0 &&
 	    sscanf(buf, "%" SCNu64, &ns) == 1)
 		v->cpu += ns;
 	else

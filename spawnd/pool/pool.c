@@ -371,7 +371,7 @@ pool_wants_cause(const struct pool *p, unsigned int slot)
 	const struct slot *s = &p->slots[slot];
 
 	return s->state == SLOT_STARTING && (p->first_ready == NEVER ||
-	    (p->reload != RELOAD_OFF && s->generation == p->generation));
+	    replace_is_new(p, s));
 }
 
 enum slot_state

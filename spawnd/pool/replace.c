@@ -65,6 +65,12 @@ replace_is_surge(const struct slot *s)
 }
 
 bool
+replace_is_new(const struct pool *p, const struct slot *s)
+{
+	return p->reload != RELOAD_OFF && s->generation == p->generation;
+}
+
+bool
 replace_is_outgoing(const struct slot *s)
 {
 	return s->replace == REPLACE_OUTGOING;
@@ -362,7 +368,7 @@ replace_failed(struct pool *p, const struct slot *s,
 {
 	struct pool_notice *n;
 
-	if (p->reload == RELOAD_OFF || s->generation != p->generation)
+	if (!replace_is_new(p, s))
 		return;
 	p->reload = RELOAD_OFF;
 	release_surge(p);

@@ -351,12 +351,8 @@ retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	if (s->term_sent && !x->sleeping)
 		return;		/* it goes, and has things to do before */
-	if (!drain_allows(p)) {
-		/* Somebody waits, and it may serve them. */
-		if (s->threads)
-			door_begin(p, s, now);
-		return;
-	}
+	if (!drain_allows(p))
+		return;		/* somebody waits, and it may serve them */
 	if (p->frozen == NULL)
 		freeze(p, s, now);
 	else

@@ -168,8 +168,7 @@ slot_vacate(struct pool *p, struct slot *s)
 {
 	/* In a stop none is wanted. */
 	if (!s->retiring_for_good &&
-	    (pool_staying(p) <= p->target ||
-	    (p->reload != RELOAD_OFF && s->generation == p->generation)))
+	    (pool_staying(p) <= p->target || replace_is_new(p, s)))
 		return false;
 	retire_forget(p, s);
 	replace_forget(p, s);

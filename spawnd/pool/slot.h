@@ -182,7 +182,9 @@ void	 replace_ready(struct pool *p, struct slot *s, uint64_t now);
 void	 replace_forget(struct pool *p, struct slot *s);
 /* Is it one more, that there is to replace an old one? */
 bool	 replace_is_surge(const struct slot *s);
-/* Is it such an old one, on its way out? */
+/* Is a reload under way, and was it started in that? */
+bool	 replace_is_new(const struct pool *p, const struct slot *s);
+/* Is it an old one, on its way out? */
 bool	 replace_is_outgoing(const struct slot *s);
 /* It leaves; or it is gone, and its slot is empty. */
 void	 replace_left(struct pool *p, struct slot *s);

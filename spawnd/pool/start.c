@@ -114,12 +114,6 @@ start_nofork(struct pool *p, struct slot *s, const struct pool_event *ev,
 	start_failed(p, s, ev, now);
 }
 
-static bool
-is_of_reload(const struct pool *p, const struct slot *s)
-{
-	return p->reload != RELOAD_OFF && s->generation == p->generation;
-}
-
 /* It was to leave before its turn came. */
 void
 start_unspawned(struct pool *p, struct slot *s, const struct pool_event *ev,
@@ -138,7 +132,7 @@ start_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 
 	(void)ev;
 	s->pause = min64(s->pause * 2, crowded(p, POOL_READY_LAST));
-	if (p->unseen > 0 && is_of_reload(p, s))
+	if (p->unseen > 0 && replace_is_new(p, s))
 		s->pause = min64(s->pause, max64(POOL_READY_FIRST,
 		    (now - s->spawned) / POOL_UNSEEN_PART));
 	next = slot_later(now, s->pause);
@@ -199,7 +193,7 @@ static void
 count_unseen(struct pool *p, const struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	if (is_of_reload(p, s) && (ev->cause != CAUSE_UNKNOWN ||
+	if (replace_is_new(p, s) && (ev->cause != CAUSE_UNKNOWN ||
 	    ++p->unseen >= POOL_UNSEEN))
 		replace_failed(p, s, ev, now);
 }
@@ -250,7 +244,7 @@ served_unseen(const struct pool *p, const struct slot *s,
     const struct pool_event *ev)
 {
 	return p->phase == PHASE_UP && !ev->exec_failed &&
-	    ev->moved == MOVED_YES && !is_of_reload(p, s);
+	    ev->moved == MOVED_YES && !replace_is_new(p, s);
 }
 
 void

@@ -25,7 +25,7 @@ static struct pool *pool;
 static bool stays_open;			/* new connections cannot be refused */
 static uint64_t refused_at;
 
-/* Is nobody else there but who waits in accept(2)? */
+/* Do all workers but that one wait in accept(2)? */
 static bool
 all_accept(unsigned int but)
 {
@@ -33,13 +33,13 @@ all_accept(unsigned int but)
 
 	for (i = 0; i < n; i++) {
 		if (i != but && worker_pid(i) != 0 &&
-		    !observe_accepts(worker_pid(i)))
+		    (spawner_shares(i) || !observe_accepts(worker_pid(i))))
 			return false;
 	}
 	return true;
 }
 
-/* So the last worker has it that has become ready. */
+/* Was the socket non-blocking when a worker was last seen ready? */
 static bool polls;
 
 void
@@ -90,21 +90,34 @@ act_spawn(unsigned int slot)
 /*
  * A process that has not become its program yet, or was killed on the way, is
  * not ready and holds nothing. It may be in our memory, so it is not looked
- * at, and nothing is written to its files in /proc.
+ * at, and nothing is written to its files in /proc. What it does is unknown:
+ * it may be its program in the next moment, and accept. Whatever else there
+ * is to ask is asked of those that were ready.
  */
 static bool
 answer_unbegun(const struct pool_action *a, struct pool_event *ev)
 {
 	if (!spawner_shares(a->slot) && worker_failure(a->slot) == NULL)
 		return false;
-	if (a->what == POOL_CHECK_READY) {
+	switch (a->what) {
+	case POOL_CHECK_READY:
 		ev->what = EV_READINESS;
 		ev->readiness = READY_NO;
 		return true;
+	case POOL_CHECK_ACTIVITY:
+		ev->what = EV_ACTIVITY;
+		ev->activity.holds = HOLDS_UNKNOWN;
+		return true;
+	case POOL_CHECK_HELD:
+		ev->what = EV_HELD;
+		ev->held.known = true;
+		return true;
+	case POOL_CHECK_REQUEST:
+		ev->what = EV_SLOW_REQUEST;
+		return true;
+	default:
+		return false;
 	}
-	ev->what = EV_HELD;
-	ev->held = (struct held_requests){ .known = true };
-	return a->what == POOL_CHECK_HELD;
 }
 
 /* Asks the kernel what the pool wants to know, and tells the pool at once. */

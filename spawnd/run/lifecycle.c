@@ -28,27 +28,28 @@ static unsigned int left;	/* processes that it has not ended */
 static char last_exit[ERR_SIZE];	/* of a start that fails */
 static int last_status = EX_UNAVAILABLE;
 
-/* One of those that are still there, or 0. */
+/* One of those that are still there and can be looked at, or 0. */
 static pid_t
 first_worker(void)
 {
 	unsigned int i, n = pool_slots(actor_pool());
 
 	for (i = 0; i < n; i++) {
-		if (worker_pid(i) != 0)
+		if (worker_pid(i) != 0 && !spawner_shares(i))
 			return worker_pid(i);
 	}
 	return 0;
 }
 
 /*
- * The end of a stop, be it time or not: what is there all the same forks
- * faster than it was ended, or hangs in the kernel. One more try, and then we
- * go.
+ * Ends a stop that is over, or whose time is. Processes that are still there
+ * fork faster than they were killed, or hang in the kernel: they are killed
+ * once more, and then we exit.
  */
 static void
 end_at_last(void)
 {
+	observe_close();	/* else there is a child that does not end */
 	left = orphans_kill();
 	if (left > 0)
 		log_warn("stop: %u processes could not be ended in time (they "

@@ -4,10 +4,10 @@
  * that serve are stopped like a worker; the others are left alone until the
  * stop, and the children that we had before there were workers always.
  */
-#include <sys/wait.h>
-
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "base/loop.h"
@@ -18,7 +18,8 @@
 
 #define LOOK_SHARE	20	/* a look takes 1/20 of the time at most */
 #define KILL_TIME	(2 * USEC) /* at the end of a stop */
-#define KILL_LOOKS	100	/* that find nobody, one after another */
+#define KILL_LOOKS	20	/* that find nobody, one after another */
+#define KILL_PAUSE	1	/* ms, after one that finds no dead */
 
 static pid_t before[CHILDREN_MAX];	/* at our start */
 static int nbefore;
@@ -92,6 +93,17 @@ is_since(pid_t pid, uint64_t since)
 	return age <= loop_now() - since;
 }
 
+/* Was it started for a slot? An orphan can have come to one before this. */
+static bool
+is_started(pid_t pid)
+{
+	int slot = worker_slot(pid);
+	struct pool_worker w;
+
+	return slot != -1 && (!pool_worker(actor_pool(), (unsigned int)slot,
+	    &w) || !w.orphan);
+}
+
 bool
 orphans_are_new(uint64_t since)
 {
@@ -99,7 +111,7 @@ orphans_are_new(uint64_t since)
 	int n = observe_children(list, CHILDREN_MAX);
 
 	while (--n >= 0) {
-		if (worker_slot(list[n]) == -1 &&
+		if (!is_started(list[n]) && !is_started(getpgid(list[n])) &&
 		    !orphans_were_before(list[n]) &&
 		    find_orphan(list[n], given_up, ngiven_up) == -1 &&
 		    is_since(list[n], since) && !end_reached(list[n]))
@@ -157,43 +169,78 @@ kill_orphan(pid_t pid)
 	    ngiven_up) == -1 && !end_reached(pid) && kill(pid, SIGKILL) == 0;
 }
 
+/* Sends KILL to the workers and their groups. Returns how many there are. */
+static unsigned int
+kill_workers(void)
+{
+	unsigned int i, n = pool_slots(actor_pool()), found = 0;
+
+	for (i = 0; i < n; i++) {
+		found += worker_pid(i) != 0;
+		worker_signal(i, SIGKILL, true);
+	}
+	return found;
+}
+
 /* Sends KILL to all of them. Returns how many it found. */
 static unsigned int
 kill_orphans(void)
 {
 	static pid_t list[CHILDREN_MAX];
-	const struct pool *pool = actor_pool();
 	int i, n = observe_children(list, CHILDREN_MAX);
 	unsigned int found = 0;
 
 	if (n < 0)
-		return pool_slots(pool) - pool_count(pool, SLOT_EMPTY);
+		return kill_workers();
 	for (i = 0; i < n; i++)
 		found += kill_orphan(list[i]);
 	return found;
 }
 
 /*
- * Children of children come to us one by one. Zombies would make the list long
- * and each look at it slow, so the kernel keeps none from now on. It is sure
- * that none is left when waitpid(2) knows of no child; one that forks and ends
- * can be missing in the list.
+ * Takes those that have ended or stopped, but not for ever. Returns how many,
+ * or -1: there is no child any more.
+ */
+static int
+reap_orphans(void)
+{
+	int n, slot, status;
+	bool stopped;
+	pid_t pid;
+
+	for (n = 0; n < CHILDREN_MAX; n++) {
+		errno = 0;
+		if ((pid = worker_reap(&slot, &status, &stopped)) <= 0)
+			return errno == ECHILD ? -1 : n;
+		if (stopped || slot != -1)
+			continue;
+		observe_reaped(pid);
+		orphans_reaped(pid);
+	}
+	return n;
+}
+
+/*
+ * Children of children come to us one by one. It is sure that none is left when
+ * there is no child to wait for: one that forks and ends can be missing in the
+ * list, but leaves a zombie, which counts as a look that finds somebody. The
+ * kernel must not reap them, or a signal would reach who has got the number.
  */
 unsigned int
 orphans_kill(void)
 {
 	uint64_t until = loop_now() + KILL_TIME;
 	unsigned int found, looks = 0;
-	pid_t pid;
+	int reaped;
 
-	signal(SIGCHLD, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
 	do {
-		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
-			continue;
-		if (pid == -1 && errno == ECHILD)
+		if ((reaped = reap_orphans()) == -1)
 			return 0;
 		found = kill_orphans();
-		looks = found > 0 ? 0 : looks + 1;
+		looks = found > 0 || reaped > 0 ? 0 : looks + 1;
+		if (reaped == 0)
+			poll(NULL, 0, KILL_PAUSE);
 	} while (looks < KILL_LOOKS && loop_now() < until);
 	return found;
 }

@@ -179,6 +179,8 @@ report_exit(const struct plan *p, const struct pool_notice *n,
 static void
 report_unready(const struct plan *p, const struct pool_notice *n)
 {
+	/* One that is in our memory still has our sockets. */
+	pid_t pid = spawner_shares(n->slot) ? 0 : n->pid;
 	char slow[SLOW_SIZE], delay[32];
 
 	if (n->what == NOTICE_ELSEWHERE && n->delay != 0)
@@ -193,7 +195,7 @@ report_unready(const struct plan *p, const struct pool_notice *n)
 	else
 		log_warn("worker %d: stopped: not ready within %d s%s",
 		    (int)n->pid, p->conf->start_timeout,
-		    report_slow(p->conf, n->pid, slow));
+		    report_slow(p->conf, pid, slow));
 }
 
 static void
@@ -257,6 +259,7 @@ report_worker(const struct pool_worker *w, uint64_t now)
 		[SLOT_DOOR] = "retiring", [SLOT_STOPPING] = "stopping",
 		[SLOT_KILLED] = "killed", [SLOT_BACKOFF] = "waits",
 	};
+	bool ended = !spawner_shares(w->slot) && end_reached(w->pid);
 	char age[32];
 
 	if (w->state == SLOT_BACKOFF)
@@ -264,7 +267,7 @@ report_worker(const struct pool_worker *w, uint64_t now)
 		    seconds(w->due > now ? w->due - now : 0, age));
 	else
 		log_info("status: worker %d: %s%s, for %s", (int)w->pid,
-		    end_reached(w->pid) ? "ended" : states[w->state],
+		    ended ? "ended" : states[w->state],
 		    w->orphan ? ", left behind" : "",
 		    seconds(now - w->spawned, age));
 }

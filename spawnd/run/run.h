@@ -66,6 +66,13 @@ void	 worker_replace(const struct plan *p, struct exec_failure *f);
 /* Is the end of each worker watched, so that a traced one shows at once? */
 bool	 worker_watches(void);
 
+/* spawner.c: workers that are not their program yet */
+/*
+ * Is that slot's child in our memory? Nobody looks at it then: it has our
+ * descriptors and our size, and who reads its files may have to wait.
+ */
+bool	 spawner_shares(unsigned int slot);
+
 /* output.c: what the workers write to standard output and error */
 /*
  * Prepares for n slots, and for `workers` processes that outlive their worker

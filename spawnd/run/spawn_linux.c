@@ -47,9 +47,13 @@ spawn_init(struct err *e)
 	char *m = mmap(NULL, guard + STACK_SIZE, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 
-	if (m == MAP_FAILED || mprotect(m, guard, PROT_NONE) == -1)
-		return err_set(e, EX_OSERR, "workers: no stack: %s",
+	if (m == MAP_FAILED || mprotect(m, guard, PROT_NONE) == -1) {
+		err_set(e, EX_OSERR, "workers: no stack: %s",
 		    strerror(errno));
+		if (m != MAP_FAILED)
+			munmap(m, guard + STACK_SIZE);
+		return -1;
+	}
 	area = (struct area *)(m + guard + STACK_SIZE) - 1;
 	return 0;
 }

@@ -112,8 +112,6 @@ bool	 spawner_first(unsigned int *slot);
 void	 spawner_remove(void);
 /* May a child be made, as none shares our memory? */
 bool	 spawner_is_free(void);
-/* Is it that slot's child? Then it has not become its program yet. */
-bool	 spawner_shares(unsigned int slot);
 /* A child was made for that slot. */
 void	 spawner_made(unsigned int slot);
 /* Has the handler called once others have had their turn. */
@@ -178,9 +176,10 @@ void	 orphans_reaped(pid_t pid);
 unsigned int orphans_kill(void);
 /* Leaves a child alone from now on: its tracer keeps it from ending. */
 void	 orphans_give_up(pid_t pid);
-/* Was it our child before there were workers? */
-bool	 orphans_were_before(pid_t pid);
-/* Is one there, in no slot yet, that was started since then? */
+/*
+ * Is one there, in no slot yet and in no live worker's process group, that was
+ * started since then?
+ */
 bool	 orphans_are_new(uint64_t since);
 
 /* selfcheck.c */
@@ -208,7 +207,8 @@ void	 report_end(const struct pool_notice *n, char *buf, size_t size);
 #define SLOW_SIZE	128
 /*
  * Returns " (--start-timeout)", without it where there is no such option, and
- * why that process, if it still runs, was not ready, as far as that is known.
+ * why that process was not ready, as far as that is known; 0: none is there
+ * that can be looked at.
  */
 const char *report_slow(const struct conf *c, pid_t pid, char buf[SLOW_SIZE]);
 /* Logs a notice in one line. *f: why an exec failed, or NULL. */

@@ -193,18 +193,17 @@ pid_t
 worker_spawn(unsigned int slot, int output)
 {
 	struct worker *w = &workers[slot];
-	uint64_t before;
+	uint64_t since = loop_now();	/* it may be over when we go on */
 	pid_t pid;
 
 	memset(w, 0, sizeof(*w));
 	child_prepare(output, &failures[slot]);
 	/* It may have children, and end, before we have a turn again. */
-	before = loop_now();
 	if ((pid = spawn_make()) == -1)
 		return -1;
 	/* As the child does, whichever is first. */
 	raw_setpgid(pid, pid);
-	occupy(w, pid, before);
+	occupy(w, pid, since);
 	return pid;
 }
 

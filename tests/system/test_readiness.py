@@ -184,8 +184,10 @@ open STDIN, '</dev/null';
 require POSIX; POSIX::setsid();
 sleep 1000;
 """
-# Without setsid, and with the listen socket.
-BACKGROUND = f"#!/bin/sh\n(exec {h.app('echo')}) <&0 &\n"
+# Without setsid, and with the listen socket: the shell takes descriptor 0 from
+# what it puts into the background. It is not to make its starter ready.
+BACKGROUND = "#!/bin/sh\nexec 3<&0\n(while kill -0 $$; do :; done; " \
+    f"exec {h.app('echo')} <&3 3<&-) &\n"
 ACCEPTS = """#!/usr/bin/perl
 use IO::Socket::INET;
 IO::Socket::INET->new(Listen => 5, LocalAddr => '127.0.0.1')->accept;
@@ -234,6 +236,25 @@ def test_cause_is_named_if_spawnd_is_late(place):
     assert r.status == UNAVAILABLE, r
     assert r.stderr.splitlines()[-1].endswith(
         "it left a process behind (a worker has to stay in the foreground)")
+
+
+def test_another_workers_helper_is_not_its_own(place):
+    """One starts a helper and never gets ready; the other ends, once."""
+    os.chmod(place, 0o777)
+    program = write(f"{place}/app", "#!/bin/sh\n"
+                    f"cd {place}\n"
+                    "if mkdir first; then\n"
+                    "(sleep 1000 <&- &)\n"
+                    "mkdir helped\n"
+                    "elif mkdir second; then\n"
+                    "until test -d helped; do sleep .01; done\n"
+                    "exit\n"
+                    "fi\n"
+                    "exec sleep 1000\n")
+    last = fails_to_start(place, program, options=["-F", 2,
+                                                   "--start-timeout", 1])
+    assert last == f"spawnd: {program}: no worker became ready: the last " \
+        "one exited with status 0"
 
 
 @pytest.mark.parametrize("kind", CAUSES)

@@ -100,9 +100,13 @@ def test_one_that_is_kept_from_its_program_holds_nobody_up(start, place,
         victims = s.workers()[:2]
         for pid in victims:
             h.kill(pid)
-        kept(s)
+        pid = kept(s)
         hears(s, place)
-        assert ctl.figures("p")["workers"]["starting"] == "2"
+        found = ctl.figures("p")
+        assert found["workers"]["starting"] == "2"
+        # What it has is the supervisor's.
+        unseen, = [w for w in found["worker"] if w.get("pid") == str(pid)]
+        assert "age" in unseen and "rss" not in unseen, unseen
         s.wait_log(rf"worker \d+: {NOT_DONE} \(failure 1 in a row; next "
                    r"start in ", 2 * LATE)
         hears(s, place)
@@ -121,6 +125,7 @@ def test_a_stop_does_not_wait_for_one_that_is_kept(start, program, signo):
         assert s.stop(signo, deadline=5) == 0
         h.wait_for(lambda: not s.processes(), 2, s.processes)
     assert "not done" not in s.log()
+    assert "cannot be inspected" not in s.log()     # it was not looked at
 
 
 def test_one_that_is_stopped_before_its_program_is_continued(start, place,

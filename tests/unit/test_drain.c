@@ -84,6 +84,36 @@ shuts_the_socket_when_something_waits(void **arg)
 	bed_free(b);
 }
 
+/* It was told while it could not be seen, and waits in accept now. */
+static void
+a_told_one_with_threads_may_serve_what_waits(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.drains = c.door = true;
+	b = bed_raw(&c);
+	b->queue.known = true;
+	bed_act(b);
+	bed_look(b, 0, READY_YES);
+	b->w[0].activity.holds = HOLDS_UNKNOWN;
+	bed_did(b);
+	bed_tell(b, EV_STOP);
+	bed_pass(b, 20 * MSEC);
+	assert_did(b, "refuse TERM>0 shut");
+	b->w[0].activity.holds = HOLDS_NOTHING;
+	b->w[0].activity.threaded = b->w[0].deaf = true;
+	b->queue.depth = 2;
+	bed_pass(b, 2 * POOL_HEED);
+	assert_has_not(bed_did(b), "close0");
+	assert_int_equal(pool_count(b->p, SLOT_DOOR), 0);
+	b->queue.depth = 0;
+	bed_pass(b, 100 * MSEC);
+	assert_has(bed_did(b), "KILL>0");
+	bed_free(b);
+}
+
 /* accept(2) would fail in threads while others of the process serve. */
 static void
 with_threads_shuts_it_only_after_half_the_time(void **arg)
@@ -515,6 +545,7 @@ main(void)
 		cmocka_unit_test(asks_at_most_every_ten_milliseconds),
 		cmocka_unit_test(tells_nobody_while_something_waits),
 		cmocka_unit_test(shuts_the_socket_when_something_waits),
+		cmocka_unit_test(a_told_one_with_threads_may_serve_what_waits),
 		cmocka_unit_test(
 		    with_threads_shuts_it_only_after_half_the_time),
 		cmocka_unit_test(with_an_event_loop_shuts_it_at_once),
