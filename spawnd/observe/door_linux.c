@@ -25,7 +25,6 @@
 #include "observe/observe.h"
 #include "observe/skip.h"
 
-#define TRY_MS		5000	/* for the child that tries ptrace(2) */
 #define STOPS_LEAST	400	/* so many are always allowed */
 #define STOP_COST	25	/* usec, about, that a task waits at a stop */
 #define STOPS_SHARE	3	/* these may take 1/3 of its time */
@@ -64,10 +63,10 @@ child_may_trace(void)
 		_exit(may_trace() ? 0 : 1);
 	if (pid == -1)
 		return false;
-	if (end_await(pid, &status, TRY_MS))
+	if (end_await(pid, &status, TRIAL_MS))
 		return status == 0;
 	kill(pid, SIGKILL);
-	end_await(pid, &status, TRY_MS);
+	end_await(pid, &status, TRIAL_END_MS);
 	return false;
 }
 

@@ -19,8 +19,8 @@
 #include "observe/observe.h"
 
 #define LEFT_MAX	64		/* processes that are ended */
-#define LEFT_TERM	(2 * USEC)	/* they have after SIGTERM */
-#define LEFT_KILL	(2 * USEC)	/* and the kernel after SIGKILL */
+#define LEFT_WHOLE	(LEFT_MS * UINT64_C(1000))	/* usec, for all */
+#define LEFT_TERM	(LEFT_WHOLE / 2)	/* from SIGTERM to SIGKILL */
 #define LEFT_PAUSE	20		/* ms between two looks */
 
 /* Does the process hold that socket? */
@@ -180,7 +180,7 @@ observe_end_left(const struct stat *file, pid_t maker, uid_t uid)
 		return -1;
 	while ((n = find_left(inode, maker, uid, list)) > 0) {
 		most = n > most ? n : most;
-		if (loop_now() - began > LEFT_TERM + LEFT_KILL)
+		if (loop_now() - began > LEFT_WHOLE)
 			return -1;
 		if (loop_now() - began > LEFT_TERM)
 			signo = SIGKILL;

@@ -44,6 +44,17 @@ struct guarantees {
 
 #define LOAD_UNKNOWN		UINT_MAX
 
+/*
+ * How long a start may wait for something else than its workers: START_SPARE
+ * of privilege.h is more than all of it. LEFT_MS is observe_end_left()'s. A
+ * child that tries what a filter may kill it for has TRIAL_MS, and SIGKILL
+ * TRIAL_END_MS to end it; there are TRIALS of them.
+ */
+#define LEFT_MS			4000
+#define TRIAL_MS		3000
+#define TRIAL_END_MS		500
+#define TRIALS			3
+
 /* The load of the listen socket; each may be LOAD_UNKNOWN. */
 struct load {
 	unsigned int	 depth;			/* of the queue */
