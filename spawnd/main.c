@@ -293,6 +293,8 @@ main(int argc, char *argv[])
 	/* Neither a reader that has gone nor a file too large may kill us. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	/* Where it was ignored the kernel would keep our children's ends. */
+	signal(SIGCHLD, SIG_DFL);
 	compat_begin(argc, argv);
 	if ((passed = sdnotify_listen_fds(&e)) == -1 ||
 	    daemonize_sanitize(passed, &e) == -1 ||
