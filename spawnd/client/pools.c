@@ -85,7 +85,10 @@ compare_pools(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* Does a daemon answer there? A pool that refuses us is counted. */
+/*
+ * Is a daemon there, though it may be too busy for us? A pool that refuses us
+ * is counted.
+ */
 static bool
 ask_alive(struct pools *p, const char *dir)
 {
@@ -94,7 +97,7 @@ ask_alive(struct pools *p, const char *dir)
 
 	if (conn_open(&t, dir, true, &e) == -1) {
 		p->denied += e.status == EX_NOPERM;
-		return false;
+		return e.status == EX_TEMPFAIL;
 	}
 	conn_close(&t);
 	return true;

@@ -116,7 +116,11 @@ show_progress(const struct proto_record *r)
 	}
 }
 
-static const char *waits_at;	/* the pool whose outcome is awaited */
+/* An outcome that is awaited. */
+struct await {
+	const char	*dir;		/* of the pool */
+	long long	 asked;		/* when it was last asked anything */
+};
 
 /*
  * An outcome may take a day, but a worker of the pool may have stopped its
@@ -124,24 +128,25 @@ static const char *waits_at;	/* the pool whose outcome is awaited */
  * answers at all.
  */
 static bool
-is_deaf(void)
+is_deaf(void *arg)
 {
-	static long long asked;
+	struct await *w = arg;
 	struct reply a = { NULL, 0 };
 	struct conn t;
 	struct err e;
-	bool deaf = false;
+	bool deaf;
 
-	if (asked == 0)
-		asked = conn_clock();
-	if (conn_clock() - asked < CONN_TIMEOUT ||
-	    conn_open(&t, waits_at, false, &e) == -1)
+	if (conn_clock() - w->asked < CONN_TIMEOUT)
 		return false;
-	deaf = conn_ask(&t, "ping", &a, &e) == -1 && !t.greeted &&
-	    e.status == EX_TEMPFAIL;
-	conn_close(&t);
-	reply_free(&a);
-	asked = conn_clock();
+	if (conn_open(&t, w->dir, false, &e) == -1)
+		deaf = e.status == EX_TEMPFAIL;
+	else {
+		deaf = conn_ask(&t, "ping", &a, &e) == -1 && !t.greeted &&
+		    e.status == EX_TEMPFAIL;
+		conn_close(&t);
+		reply_free(&a);
+	}
+	w->asked = conn_clock();
 	return deaf;
 }
 
@@ -152,18 +157,20 @@ is_deaf(void)
 static int
 await_outcome(struct conn *t, const char *command, struct err *e)
 {
+	struct await w = { .dir = t->dir, .asked = conn_clock() };
 	struct proto_record r;
 	bool shown = false;
 	int more;
 
 	if (conn_send(t, command, -1, e) == -1)
 		return -1;
-	waits_at = t->dir;
+	t->asks = &w;
 	t->gives_up = is_deaf;
 	while ((more = conn_next(t, true, &r, e)) == 1) {
 		show_progress(&r);
 		shown = true;
 	}
+	t->gives_up = NULL;
 	if (shown && isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
 	return more;
