@@ -96,6 +96,30 @@ has_died(pid_t pid)
 	    parse_state(buf) == 'Z';
 }
 
+/*
+ * Is it certain that the process is left of a spawnd whose supervisor was
+ * `maker`? A session's number stays taken as long as the session has a member,
+ * so its leader is gone if none has it. A worker's output goes to its
+ * supervisor, by pipes.
+ */
+static bool
+is_left(pid_t pid, pid_t maker)
+{
+	return maker > 1 && has_died(maker) && getsid(pid) == maker &&
+	    is_pipe(pid, STDOUT_FILENO) && is_pipe(pid, STDERR_FILENO);
+}
+
+/* And were its workers of that user? */
+static bool
+is_left_of(pid_t pid, pid_t maker, uid_t uid)
+{
+	char path[32], buf[4096];
+
+	snprintf(path, sizeof(path), "%d/status", (int)pid);
+	return is_left(pid, maker) &&
+	    proc_read(path, buf, sizeof(buf)) > 0 && parse_is_user(buf, uid);
+}
+
 pid_t
 observe_holder(const struct stat *file, pid_t maker, bool *left)
 {
@@ -107,28 +131,8 @@ observe_holder(const struct stat *file, pid_t maker, bool *left)
 	if (inode == 0 || proc_open(&detached) == -1)
 		return -1;
 	pid = find_holder(inode, maker);
-	/* A worker's output goes to its supervisor, by pipes. */
-	*left = pid > 0 && maker > 0 && has_died(maker) &&
-	    is_pipe(pid, STDOUT_FILENO) &&
-	    is_pipe(pid, STDERR_FILENO);
+	*left = pid > 0 && is_left(pid, maker);
 	return pid;
-}
-
-/*
- * Is it certain that the process is left of a spawnd whose supervisor was
- * `maker`, with workers of that user? A session's number stays taken as long
- * as the session has a member, so its leader is gone if none has it.
- */
-static bool
-is_left(pid_t pid, pid_t maker, uid_t uid)
-{
-	char path[32], buf[4096];
-
-	snprintf(path, sizeof(path), "%d/status", (int)pid);
-	return maker > 1 && has_died(maker) && getsid(pid) == maker &&
-	    is_pipe(pid, STDOUT_FILENO) &&
-	    is_pipe(pid, STDERR_FILENO) &&
-	    proc_read(path, buf, sizeof(buf)) > 0 && parse_is_user(buf, uid);
 }
 
 /* All that hold the socket. Returns how many; -1: not each of them is left. */
@@ -146,7 +150,7 @@ find_left(uint64_t inode, pid_t maker, uid_t uid, pid_t list[LEFT_MAX])
 		pid = (pid_t)atoi(de->d_name);
 		if (pid <= 0 || !holds_socket(pid, inode))
 			continue;
-		if (n < LEFT_MAX && is_left(pid, maker, uid))
+		if (n < LEFT_MAX && is_left_of(pid, maker, uid))
 			list[n++] = pid;
 		else
 			n = -1;
@@ -163,7 +167,7 @@ signal_left(pid_t pid, pid_t maker, uid_t uid, int signo)
 
 	if (fd == -1)
 		return;
-	if (is_left(pid, maker, uid))
+	if (is_left_of(pid, maker, uid))
 		syscall(SYS_pidfd_send_signal, fd, signo, NULL, 0);
 	close(fd);
 }

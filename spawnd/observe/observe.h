@@ -215,8 +215,8 @@ enum kin { KIN_UNKNOWN, KIN_OURS, KIN_EXCEPTED, KIN_NONE };
 enum kin observe_peer_kin(int fd, bool (*excepted)(pid_t));
 /*
  * Returns a process that holds the unix socket that listens at that file: its
- * maker, if that still does, else any other; or -1. Sets *left if the process
- * looks like a worker whose supervisor is gone.
+ * maker, if that still does, else any other; or -1. Sets *left if it is certain
+ * that a spawnd which has ended made the process; not if its maker is -1.
  */
 pid_t	 observe_holder(const struct stat *file, pid_t maker, bool *left);
 /*
