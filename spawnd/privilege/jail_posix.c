@@ -49,7 +49,7 @@ jail_adopt(void)
 int
 jail_tie(pid_t parent)
 {
-	return raw_getppid() == parent ? 0 : -1;
+	return raw_getppid() == parent ? 0 : -ESRCH;
 }
 
 /*
