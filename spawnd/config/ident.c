@@ -48,7 +48,6 @@ find_user(const char *name, uid_t *uid, bool *number)
 	struct passwd *pw;
 
 	*number = parse_id(name, uid);
-	errno = 0;
 	pw = *number ? getpwuid(*uid) : getpwnam(name);
 	if (pw != NULL)
 		*uid = pw->pw_uid;

@@ -87,8 +87,7 @@ int	 address_plan(struct plan *p, struct err *e);
 int	 address_name(struct plan *p, int fd);
 /*
  * Adds to *f what is not as somebody may expect: a note if "*" is IPv4 alone,
- * and a warning if the workers would check the addresses of web servers in
- * vain.
+ * and a warning if FCGI_WEB_SERVER_ADDRS would have no effect on the workers.
  */
 void	 address_check(const struct plan *p, struct findings *f);
 

@@ -105,7 +105,6 @@ rights_check_limits(struct plan *p, struct err *e)
 			    "may go above the hard limit of %lld", l->name,
 			    (long long)now.rlim_max);
 	}
-	errno = 0;
 	if (c->nice_given && c->nice < getpriority(PRIO_PROCESS, 0))
 		return err_set(e, EX_NOPERM, "--nice: %d: only root may go "
 		    "below the current nice value", c->nice);
