@@ -42,6 +42,19 @@ struct guarantees {
 	const char	*no_confine_limits;	/* why not */
 };
 
+/* guarantees.c: what is told of them */
+#define GUARANTEES	9
+struct guarantee {
+	size_t		 at;		/* the offset of a bool in them */
+	const char	*key;		/* in an answer to "status" */
+	const char	*text;		/* of -t; NULL: told with that before */
+};
+/* The entry i, below GUARANTEES, of the table. */
+const struct guarantee *guarantee_at(size_t i);
+/* Read and set what that entry is about. */
+bool	 guarantee_holds(const struct guarantees *g, size_t i);
+void	 guarantee_set(struct guarantees *g, size_t i, bool holds);
+
 #define LOAD_UNKNOWN		UINT_MAX
 
 /*
