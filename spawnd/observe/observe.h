@@ -304,6 +304,13 @@ void	 end_name(pid_t pid, char name[END_NAME]);
  * because another process traces it.
  */
 bool	 end_await(pid_t child, int *status, int ms);
+/*
+ * Waits for a child that tries what a filter may kill it for; a process of our
+ * user can stop it, so it has TRIAL_MS. Returns its status, or STATUS_UNKNOWN
+ * with a warning logged about `what` if it did not end by itself, or if child
+ * is -1, with the errno of fork(2). Only on Linux.
+ */
+int	 end_trial(pid_t child, const char *what);
 
 /*
  * door_linux.c, door_none.c: the same names on every system. Behind its closed

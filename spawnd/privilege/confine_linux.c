@@ -21,7 +21,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/base.h"
 #include "base/raw.h"
 #include "observe/observe.h"
 #include "privilege/confine.h"
@@ -239,20 +238,8 @@ try_half(enum half half)
 
 	if (pid == 0)
 		run_trial(half, parent);
-	if (pid == -1) {
-		log_warn("confine: fork: %s (what the kernel can do was not "
-		    "tried, and is not relied on)", strerror(errno));
+	if ((status = end_trial(pid, "confine")) == STATUS_UNKNOWN)
 		return UNTRIED;
-	}
-	/* A process of our user can stop it. */
-	if (!end_await(pid, &status, TRIAL_MS)) {
-		log_warn("confine: the process that tries what the kernel can "
-		    "do has not ended within %d ms (that is not relied on)",
-		    TRIAL_MS);
-		kill(pid, SIGKILL);
-		end_await(pid, &status, TRIAL_END_MS);
-		return UNTRIED;
-	}
 	return WIFEXITED(status) ? WEXITSTATUS(status) : KILLED;
 }
 

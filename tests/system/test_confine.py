@@ -300,6 +300,17 @@ def test_trial_that_does_not_end_is_ended(spawnd, place):
         "tried" in said
 
 
+def test_trial_of_doors_that_does_not_end_is_ended(spawnd, place):
+    hang = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=ptrace",
+            "-e", f"inject=ptrace:delay_enter={300 * 10**6}"]
+    # Only below some filter it is tried.
+    one = Pool(spawnd, place, False, wrap=hang, become=forbids(999, 1))
+    assert "warning: door: the process that tries what the kernel can do " \
+        "has not ended within" in one.s.log()
+    assert "busy workers cannot be kept from new connections here: it could " \
+        "not be tried" in one.s.log()
+
+
 @pytest.mark.parametrize("test", [False, True])
 def test_caller_that_ignores_the_ends_of_children(spawnd, place, test):
     """As a daemon may that starts us."""
