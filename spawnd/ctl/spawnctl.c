@@ -128,7 +128,7 @@ struct await {
  * answers at all.
  */
 static bool
-is_deaf(void *arg)
+await_gives_up(void *arg)
 {
 	struct await *w = arg;
 	struct reply a = { NULL, 0 };
@@ -165,7 +165,7 @@ await_outcome(struct conn *t, const char *command, struct err *e)
 	if (conn_send(t, command, -1, e) == -1)
 		return -1;
 	t->asks = &w;
-	t->gives_up = is_deaf;
+	t->gives_up = await_gives_up;
 	while ((more = conn_next(t, true, &r, e)) == 1) {
 		show_progress(&r);
 		shown = true;
