@@ -35,8 +35,8 @@ struct conn {
 	char		*dir;		/* the path that it was opened by */
 	bool		 greeted;	/* "spawnd VERSION" has come */
 	long long	 until;		/* ms of the monotonic clock */
-	bool		 (*gives_up)(void *);	/* while it waits; or NULL */
-	void		*asks;			/* its argument */
+	bool		 (*gives_up)(struct conn *); /* in a wait; or NULL */
+	long long	 asked;		/* gives_up()'s own, in ms */
 	char		 buf[PROTO_LINE];
 	char		 line[PROTO_LINE];
 	struct proto_input input;

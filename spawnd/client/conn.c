@@ -239,7 +239,7 @@ await_socket(struct conn *t, short events, bool patient, struct err *e)
 		if (r == -1 && errno != EINTR)
 			return err_set(e, EX_OSERR, "poll: %s",
 			    strerror(errno));
-		if (left == 0 || (t->gives_up != NULL && t->gives_up(t->asks)))
+		if (left == 0 || (t->gives_up != NULL && t->gives_up(t)))
 			return err_set(e, EX_TEMPFAIL, "no answer in time");
 	}
 }

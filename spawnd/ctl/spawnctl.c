@@ -116,29 +116,22 @@ show_progress(const struct proto_record *r)
 	}
 }
 
-/* An outcome that is awaited. */
-struct await {
-	const char	*dir;		/* of the pool */
-	long long	 asked;		/* when it was last asked anything */
-};
-
 /*
  * An outcome may take a day, but a worker of the pool may have stopped its
  * supervisor: while nothing comes that is asked every few seconds, whether it
  * answers at all.
  */
 static bool
-await_gives_up(void *arg)
+await_gives_up(struct conn *waits)
 {
-	struct await *w = arg;
 	struct reply a = { NULL, 0 };
 	struct conn t;
 	struct err e;
 	bool deaf;
 
-	if (conn_clock() - w->asked < CONN_TIMEOUT)
+	if (conn_clock() - waits->asked < CONN_TIMEOUT)
 		return false;
-	if (conn_open(&t, w->dir, false, &e) == -1)
+	if (conn_open(&t, waits->dir, false, &e) == -1)
 		deaf = e.status == EX_TEMPFAIL;
 	else {
 		deaf = conn_ask(&t, "ping", &a, &e) == -1 && !t.greeted &&
@@ -146,7 +139,7 @@ await_gives_up(void *arg)
 		conn_close(&t);
 		reply_free(&a);
 	}
-	w->asked = conn_clock();
+	waits->asked = conn_clock();
 	return deaf;
 }
 
@@ -157,14 +150,13 @@ await_gives_up(void *arg)
 static int
 await_outcome(struct conn *t, const char *command, struct err *e)
 {
-	struct await w = { .dir = t->dir, .asked = conn_clock() };
 	struct proto_record r;
 	bool shown = false;
 	int more;
 
 	if (conn_send(t, command, -1, e) == -1)
 		return -1;
-	t->asks = &w;
+	t->asked = conn_clock();
 	t->gives_up = await_gives_up;
 	while ((more = conn_next(t, true, &r, e)) == 1) {
 		show_progress(&r);
