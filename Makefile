@@ -36,6 +36,7 @@ BASE =		elf.c environ.c err.c findings.c log.c loop.c path.c pidlock.c \
 CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		compat_spawn_fcgi.c env.c exposure.c ident.c limit.c \
 		option.c options.c plan.c plan_control.c rights.c
+OBSERVE =	guarantees.c
 PRIVILEGE =	confine.c daemonize.c jail.c listen.c pidfile.c terminal.c
 POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
 		scale.c slot.c snapshot.c start.c table.c trace.c
@@ -48,8 +49,8 @@ CONTROL =	budget.c clients.c command.c control.c rundir.c status.c \
 PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
-SRCS =		${BASE} ${CONFIG} ${PRIVILEGE} ${POOL} ${RUN} ${CONTROL} \
-		${PREFLIGHT} ${PROTO}
+SRCS =		${BASE} ${CONFIG} ${OBSERVE} ${PRIVILEGE} ${POOL} ${RUN} \
+		${CONTROL} ${PREFLIGHT} ${PROTO}
 # How a system call is made or skipped depends on the registers.
 ARCH !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
 		aarch64-*) echo aarch64;; *) echo none;; esac

@@ -30,24 +30,23 @@ static struct guarantees guarantees;
 static void
 log_confinement(void)
 {
-	const struct guarantees *g = &guarantees;
+	const char *signals = guarantees.no_confine_signals;
+	const char *limits = guarantees.no_confine_limits;
+	bool same;
 
 	if (!conf.confine || plan.stays_root ||
-	    (!conf.no_new_privs && !g->no_new_privs))
+	    (!conf.no_new_privs && !guarantees.no_new_privs))
 		return;
-	if (!g->confine_signals && !g->confine_limits &&
-	    strcmp(g->no_confine_signals, g->no_confine_limits) == 0)
-		log_info("workers are not confined here: %s",
-		    g->no_confine_signals);
-	else if (!g->confine_signals && !g->confine_limits)
-		log_info("workers are not confined here: %s; %s",
-		    g->no_confine_signals, g->no_confine_limits);
-	else if (!g->confine_signals)
+	if (signals != NULL && limits != NULL) {
+		same = strcmp(signals, limits) == 0;
+		log_info("workers are not confined here: %s%s%s", signals,
+		    same ? "" : "; ", same ? "" : limits);
+	} else if (signals != NULL)
 		log_info("workers can signal and trace each other here: %s",
-		    g->no_confine_signals);
-	else if (!g->confine_limits)
+		    signals);
+	else if (limits != NULL)
 		log_info("workers can limit and slow each other here: %s",
-		    g->no_confine_limits);
+		    limits);
 }
 
 /* Logs once what does not hold on this system. */
@@ -294,6 +293,8 @@ main(int argc, char *argv[])
 	/* Neither a reader that has gone nor a file too large may kill us. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	/* Where it was ignored the kernel would keep our children's ends. */
+	signal(SIGCHLD, SIG_DFL);
 	compat_begin(argc, argv);
 	if ((passed = sdnotify_listen_fds(&e)) == -1 ||
 	    daemonize_sanitize(passed, &e) == -1 ||

@@ -228,6 +228,8 @@ const char *path_append_reason(int error);
  */
 bool	 path_find_exposure(int root, const char *path,
 	    const struct path_user *u, struct exposure *x);
+/* Can nobody but root and us change that file or directory? */
+bool	 path_is_ours(const struct stat *st);
 /* Returns in words why one of the others failed with that errno. */
 const char *path_reason(int error);
 /*
@@ -262,8 +264,6 @@ int	 path_detach(int dir, bool *detached);
 int	 pidlock_open(int dir, const char *name, bool locked);
 /* Is it a regular file with one hard link that is empty or holds a pid? */
 bool	 pidlock_is_pid(int fd);
-/* Can nobody but root and us write to that file? */
-bool	 pidlock_is_ours(const struct stat *st);
 /* Writes our pid and sets the mode. Returns 0, or -1 with errno set. */
 int	 pidlock_fill(int fd, mode_t mode);
 /* Writes to who, and returns, who has the lock: "pid 12", "another process". */

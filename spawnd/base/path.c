@@ -441,6 +441,13 @@ path_find_exposure(int root, const char *path, const struct path_user *u,
 	return x->found;
 }
 
+bool
+path_is_ours(const struct stat *st)
+{
+	return (st->st_uid == 0 || st->st_uid == geteuid()) &&
+	    (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
 const char *
 path_reason(int error)
 {

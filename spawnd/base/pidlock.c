@@ -41,13 +41,6 @@ pidlock_is_pid(int fd)
 	    strlen(buf) == (size_t)n;
 }
 
-bool
-pidlock_is_ours(const struct stat *st)
-{
-	return (st->st_uid == 0 || st->st_uid == geteuid()) &&
-	    (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
-}
-
 int
 pidlock_fill(int fd, mode_t mode)
 {

@@ -99,7 +99,13 @@ syslog_open(bool jailed)
 		return syslog_connect();
 	}
 	slash = strrchr(path, '/');
-	strlcpy(name, slash + 1, sizeof(name));
+	/* A name that is cut could be another's. */
+	if (strlcpy(name, slash + 1, sizeof(name)) >= sizeof(name)) {
+		name[0] = '\0';
+		free(path);
+		errno = ENAMETOOLONG;
+		return -1;
+	}
 	slash[slash == path ? 1 : 0] = '\0';
 	dir = path_detach(path_open_dir(-1, path), &detached);
 	free(path);

@@ -35,7 +35,8 @@ struct conn {
 	char		*dir;		/* the path that it was opened by */
 	bool		 greeted;	/* "spawnd VERSION" has come */
 	long long	 until;		/* ms of the monotonic clock */
-	bool		 (*gives_up)(void); /* called while waiting; or NULL */
+	bool		 (*gives_up)(struct conn *); /* in a wait; or NULL */
+	long long	 asked;		/* gives_up()'s own, in ms */
 	char		 buf[PROTO_LINE];
 	char		 line[PROTO_LINE];
 	struct proto_input input;
@@ -78,7 +79,7 @@ int	 pools_open_log(const char *path, struct err *e);
 /*
  * Connects to a pool's control socket or, where that fails and `read` is set,
  * to its status socket, which cannot change anything. dir is the directory of
- * both, or a socket itself. Returns 0, or -1 with *e set (69, 71, 77).
+ * both, or a socket itself. Returns 0, or -1 with *e set (69, 71, 75, 77).
  */
 int	 conn_open(struct conn *t, const char *dir, bool read, struct err *e);
 void	 conn_close(struct conn *t);

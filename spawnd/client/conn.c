@@ -41,10 +41,15 @@ connect_to(const char *path)
 	long long until = conn_clock() + CONN_TIMEOUT;
 	int fd, saved;
 
+	/* A name that is cut could be another's. */
+	if (strlcpy(un.sun_path, path, sizeof(un.sun_path)) >=
+	    sizeof(un.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1)
 		return -1;
-	strlcpy(un.sun_path, path, sizeof(un.sun_path));
 	while (connect(fd, (struct sockaddr *)&un, sizeof(un)) == -1) {
 		if (errno == EAGAIN && conn_clock() < until) {
 			poll(NULL, 0, RETRY);
@@ -141,17 +146,20 @@ connect_in(const char *path, bool read, int *dir)
 {
 	static const char *const names[] = { "control", "status" };
 	char name[NAME_MAX + 1];
-	int fd = -1, i, saved;
+	int fd = -1, i, saved = 0;
 
 	if ((*dir = path_open_own(path, name, sizeof(name))) == -1)
 		return -1;
-	if (name[0] != '\0')
-		fd = connect_at(*dir, name);
-	for (i = 0; name[0] == '\0' && fd == -1 && i < (read ? 2 : 1); i++)
-		fd = connect_at(*dir, names[i]);
+	for (i = 0; fd == -1 && i < (read && name[0] == '\0' ? 2 : 1); i++) {
+		fd = connect_at(*dir, name[0] != '\0' ? name : names[i]);
+		/* Whoever is too busy at one of them is there. */
+		if (fd == -1 && saved != EAGAIN)
+			saved = errno;
+	}
 	if (fd != -1 && is_owners(*dir, fd))
 		return fd;
-	saved = fd != -1 ? EPERM : errno;
+	if (fd != -1)
+		saved = EPERM;
 	if (fd != -1)
 		close(fd);
 	close(*dir);
@@ -199,6 +207,10 @@ conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 		return err_set(e, EX_UNAVAILABLE, "%s: no pool is running "
 		    "there",
 		    dir);
+	if (errno == EAGAIN)
+		return err_set(e, EX_TEMPFAIL, "%s: the pool takes no "
+		    "connections: too many wait already (is its supervisor "
+		    "stopped?)", dir);
 	if (errno == EXDEV || errno == ELOOP || errno == EMLINK)
 		return err_set(e, EX_NOPERM, "%s: cannot connect: %s", dir,
 		    find_reason(errno));
@@ -227,7 +239,7 @@ await_socket(struct conn *t, short events, bool patient, struct err *e)
 		if (r == -1 && errno != EINTR)
 			return err_set(e, EX_OSERR, "poll: %s",
 			    strerror(errno));
-		if (left == 0 || (t->gives_up != NULL && t->gives_up()))
+		if (left == 0 || (t->gives_up != NULL && t->gives_up(t)))
 			return err_set(e, EX_TEMPFAIL, "no answer in time");
 	}
 }

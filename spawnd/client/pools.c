@@ -15,14 +15,6 @@
 #include "base/base.h"
 #include "client/client.h"
 
-/* Can only root and we change it? */
-static bool
-is_unshared(const struct stat *st)
-{
-	return (st->st_uid == 0 || st->st_uid == geteuid()) &&
-	    (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
-}
-
 /* Is it a directory that only root and we can change? */
 static bool
 is_trusted(const char *path)
@@ -30,7 +22,7 @@ is_trusted(const char *path)
 	struct stat st;
 
 	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
-	    is_unshared(&st);
+	    path_is_ours(&st);
 }
 
 /* A pool's directory belongs to any user, who answers for it. */
@@ -85,7 +77,10 @@ compare_pools(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-/* Does a daemon answer there? A pool that refuses us is counted. */
+/*
+ * Is a daemon there, though it may be too busy for us? A pool that refuses us
+ * is counted.
+ */
 static bool
 ask_alive(struct pools *p, const char *dir)
 {
@@ -94,7 +89,7 @@ ask_alive(struct pools *p, const char *dir)
 
 	if (conn_open(&t, dir, true, &e) == -1) {
 		p->denied += e.status == EX_NOPERM;
-		return false;
+		return e.status == EX_TEMPFAIL;
 	}
 	conn_close(&t);
 	return true;
@@ -197,7 +192,7 @@ pools_log(int at, const char *dir, struct err *e)
 	ssize_t n;
 	int fd;
 
-	if (fstat(at, &st) == -1 || !is_unshared(&st)) {
+	if (fstat(at, &st) == -1 || !path_is_ours(&st)) {
 		no_path(dir, "others may write there", e);
 		return NULL;
 	}

@@ -296,12 +296,11 @@ bool	 plan_watches(const struct plan *p);
 
 /* env.c */
 /*
- * Returns those variables of the plan's workers that may be shown, malloc'd
- * and with a NULL behind them: what a file, or our environment by a word of
- * the command line, adds may be a secret. Returns NULL without memory.
+ * Returns for each variable in envp of the plan whether its value may be shown,
+ * malloc'd: what a file, or our environment by a word of the command line,
+ * adds may be a secret. Returns NULL without memory.
  */
-char	**env_shown(const struct plan *p);
-void	 env_free(char **envp);
+bool	*env_shown(const struct plan *p);
 
 /* plan_control.c */
 /* The names of all files that may be in a pool's control directory. */

@@ -30,9 +30,16 @@ static const char *const forbidden[] = {
 	"FCGI_LISTENSOCK_DESCRIPTORS",
 };
 
+/* NAME=VALUE, or what else the environment has. */
+struct var {
+	char		*text;
+	size_t		 at;	/* its number among them */
+};
+
+/* In the order that they were set in, until keep_last() also repeatedly. */
 struct vars {
-	char	**v;
-	size_t	  n;
+	struct var	*list;
+	size_t		 n, room;
 };
 
 bool
@@ -78,32 +85,90 @@ env_forbidden(const char *name, size_t len)
 	return r;
 }
 
-/* Adds NAME=VALUE, replacing an earlier one; takes over the memory. */
+/* Adds NAME=VALUE; takes over the memory. */
 static int
 put_var(struct vars *vars, char *assignment, struct err *e)
 {
-	size_t len, i;
-	char **v;
+	size_t room = vars->room > 0 ? 2 * vars->room : 32;
+	struct var *list = vars->list;
 
-	if (assignment == NULL)
-		return err_set(e, EX_OSERR, "environment: out of memory");
-	len = strcspn(assignment, "=") + 1;
-	for (i = 0; i < vars->n; i++) {
-		if (strncmp(vars->v[i], assignment, len) == 0) {
-			free(vars->v[i]);
-			vars->v[i] = assignment;
-			return 0;
+	if (assignment != NULL && vars->n == vars->room) {
+		list = reallocarray(list, room, sizeof(*list));
+		if (list != NULL) {
+			vars->list = list;
+			vars->room = room;
 		}
 	}
-	v = reallocarray(vars->v, vars->n + 2, sizeof(*v));
-	if (v == NULL) {
+	if (assignment == NULL || list == NULL) {
 		free(assignment);
 		return err_set(e, EX_OSERR, "environment: out of memory");
 	}
-	vars->v = v;
-	v[vars->n++] = assignment;
-	v[vars->n] = NULL;
+	list[vars->n] = (struct var){ assignment, vars->n };
+	vars->n++;
 	return 0;
+}
+
+/* Compares the names, and then which was set first. */
+static int
+compare_vars(const void *a, const void *b)
+{
+	const struct var *x = a, *y = b;
+	size_t m = strcspn(x->text, "="), n = strcspn(y->text, "=");
+	int r = strncmp(x->text, y->text, m < n ? m : n);
+
+	if (r != 0)
+		return r;
+	/* One without "=" is another. */
+	if (m != n || x->text[m] != y->text[n])
+		return m != n ? (m > n) - (m < n) : x->text[m] == '=' ? 1 : -1;
+	return (x->at > y->at) - (x->at < y->at);
+}
+
+static int
+compare_places(const void *a, const void *b)
+{
+	const struct var *x = a, *y = b;
+
+	return (x->at > y->at) - (x->at < y->at);
+}
+
+static bool
+has_name_of(const struct var *x, const struct var *y)
+{
+	size_t len = strcspn(x->text, "=") + 1;
+
+	return strncmp(x->text, y->text, len) == 0;
+}
+
+/* Of those with one name the last is kept, in the place of the first. */
+static void
+keep_last(struct vars *vars)
+{
+	struct var *list = vars->list;
+	size_t i, n = 0;
+
+	if (vars->n == 0)
+		return;
+	qsort(list, vars->n, sizeof(*list), compare_vars);
+	for (i = 0; i < vars->n; i++) {
+		if (n > 0 && has_name_of(&list[n - 1], &list[i])) {
+			free(list[n - 1].text);
+			list[n - 1].text = list[i].text;
+		} else
+			list[n++] = list[i];
+	}
+	vars->n = n;
+	qsort(list, n, sizeof(*list), compare_places);
+}
+
+static void
+free_vars(struct vars *vars)
+{
+	size_t i;
+
+	for (i = 0; i < vars->n; i++)
+		free(vars->list[i].text);
+	free(vars->list);
 }
 
 static int
@@ -300,6 +365,7 @@ build_vars(struct vars *vars, const struct conf *c, const struct ident *id,
 		if (put_rule(vars, &c->env[i], from, e) == -1)
 			return -1;
 	}
+	keep_last(vars);
 	return 0;
 }
 
@@ -307,23 +373,60 @@ char **
 env_build(const struct conf *c, const struct ident *id, char *const *from,
     struct err *e)
 {
-	struct vars vars = { NULL, 0 };
+	struct vars vars = { NULL, 0, 0 };
+	char **envp;
+	size_t i;
 
-	if (build_vars(&vars, c, id, from, e) == 0) {
-		if (vars.v == NULL &&
-		    (vars.v = calloc(1, sizeof(*vars.v))) == NULL)
-			err_set(e, EX_OSERR, "environment: out of memory");
-		return vars.v;
+	if (build_vars(&vars, c, id, from, e) == -1) {
+		free_vars(&vars);
+		return NULL;
 	}
-	env_free(vars.v);
-	return NULL;
+	if ((envp = calloc(vars.n + 1, sizeof(*envp))) == NULL) {
+		err_set(e, EX_OSERR, "environment: out of memory");
+		free_vars(&vars);
+		return NULL;
+	}
+	for (i = 0; i < vars.n; i++)
+		envp[i] = vars.list[i].text;
+	free(vars.list);
+	return envp;
 }
 
-char **
+static int
+compare_texts(const void *a, const void *b)
+{
+	const struct var *x = a, *y = b;
+
+	return strcmp(x->text, y->text);
+}
+
+/* Which of the plan's are among those that may be shown? */
+static bool *
+find_shown(const struct plan *p, struct vars *shown)
+{
+	struct var key = { NULL, 0 };
+	bool *found;
+	size_t i, n = 0;
+
+	while (p->envp[n] != NULL)
+		n++;
+	if ((found = calloc(n + 1, sizeof(*found))) == NULL || shown->n == 0)
+		return found;
+	qsort(shown->list, shown->n, sizeof(key), compare_texts);
+	for (i = 0; i < n; i++) {
+		key.text = p->envp[i];
+		found[i] = bsearch(&key, shown->list, shown->n, sizeof(key),
+		    compare_texts) != NULL;
+	}
+	return found;
+}
+
+bool *
 env_shown(const struct plan *p)
 {
-	struct vars vars = { NULL, 0 };
+	struct vars vars = { NULL, 0, 0 };
 	struct conf c = *p->conf;
+	bool *found = NULL;
 	struct err e;
 	size_t i;
 	int r;
@@ -337,17 +440,7 @@ env_shown(const struct plan *p)
 			r = put_rule(&vars, &p->conf->env[i], NULL, &e);
 	}
 	if (r == 0)
-		return vars.v;
-	env_free(vars.v);
-	return NULL;
-}
-
-void
-env_free(char **envp)
-{
-	size_t i;
-
-	for (i = 0; envp != NULL && envp[i] != NULL; i++)
-		free(envp[i]);
-	free(envp);
+		found = find_shown(p, &vars);
+	free_vars(&vars);
+	return found;
 }

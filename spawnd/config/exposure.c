@@ -34,36 +34,110 @@ find_exposure(const struct plan *p, int root, const char *path,
 	return path_find_exposure(root, path, p->stays_root ? NULL : &u, x);
 }
 
-static void
-check_exposure(const struct plan *p, const char *what, int root,
-    const char *path, struct findings *f)
-{
-	struct exposure x;
-	char *where;
+/* What the next start will use: these, and each -e and --env-file. */
+enum { USED_JAIL, USED_CHDIR, USED_PROGRAM, USED_ENV };
 
-	if (path == NULL || !find_exposure(p, root, path, &x))
-		return;
-	where = path_outside(root != -1 ? p->jail : NULL, x.path);
-	findings_add(f, FINDING_WARNING, EX_CONFIG, "%s: %s%s%s: %s may write "
-	    "%s: whoever breaks into a worker could replace it before the "
-	    "next start (make root the owner)", what, path,
-	    root != -1 ? " in " : "", root != -1 ? p->jail : "",
-	    p->stays_root ? "users other than root" : p->ident.user,
-	    where != NULL ? where : x.path);
-	free(where);
+struct used {
+	const char	*what;
+	const char	*path;		/* NULL: it is not used */
+	const char	*jail;		/* that the path is in; or NULL */
+};
+
+static struct used
+get_used(const struct plan *p, size_t i)
+{
+	const struct env_rule *env = p->conf->env;
+	bool closed = p->jail != NULL && p->jail_fd == -1;
+
+	switch (i) {
+	case USED_JAIL:
+		return (struct used){ "chroot", closed ? NULL : p->jail,
+		    NULL };
+	case USED_CHDIR:
+		/* "/" is the jail itself. */
+		if (closed || p->chdir == NULL || (p->jail != NULL &&
+		    strcmp(p->chdir, "/") == 0))
+			break;
+		return (struct used){ "chdir", p->chdir, p->jail };
+	case USED_PROGRAM:
+		if (closed || p->argv == NULL)
+			break;
+		return (struct used){ "exec", p->argv[0], p->jail };
+	default:
+		if (env[i - USED_ENV].kind != ENV_FILE)
+			break;
+		return (struct used){ "--env-file", env[i - USED_ENV].text,
+		    NULL };
+	}
+	return (struct used){ NULL, NULL, NULL };
+}
+
+/* What of its way is exposed, malloc'd; NULL: nothing. */
+static char *
+find_place(const struct plan *p, size_t i)
+{
+	struct used u = get_used(p, i);
+	struct exposure x;
+	char *place;
+	size_t len;
+
+	if (u.path == NULL || !find_exposure(p, u.jail != NULL ? p->jail_fd :
+	    -1, u.path, &x))
+		return NULL;
+	if ((place = path_outside(u.jail, x.path)) == NULL)
+		return NULL;
+	len = strlen(place);
+	if (len > 1 && place[len - 1] == '/')
+		place[len - 1] = '\0';
+	return place;
+}
+
+static bool
+is_at(const struct plan *p, size_t i, const char *place)
+{
+	char *other = find_place(p, i);
+	bool same = other != NULL && strcmp(other, place) == 0;
+
+	free(other);
+	return same;
 }
 
 static void
-check_program(const struct plan *p, struct findings *f)
+add_name(const struct plan *p, size_t i, char *names, size_t size)
 {
-	if (p->jail != NULL && p->jail_fd == -1)
-		return;
-	check_exposure(p, "chroot", -1, p->jail, f);
-	if (p->jail == NULL || (p->chdir != NULL &&
-	    strcmp(p->chdir, "/") != 0))	/* that is the jail itself */
-		check_exposure(p, "chdir", p->jail_fd, p->chdir, f);
-	if (p->argv != NULL)
-		check_exposure(p, "exec", p->jail_fd, p->argv[0], f);
+	struct used u = get_used(p, i);
+	size_t len = strlen(names);
+
+	snprintf(names + len, size - len, "%s%s: %s%s%s", len > 0 ? ", " : "",
+	    u.what, u.path, u.jail != NULL ? " in " : "",
+	    u.jail != NULL ? u.jail : "");
+}
+
+/* One warning for each place, with all that it is on the way to. */
+static void
+check_used(const struct plan *p, size_t from, size_t end, struct findings *f)
+{
+	char names[ERR_SIZE / 2], *place;
+	size_t i, j;
+
+	for (i = from; i < end; i++) {
+		if ((place = find_place(p, i)) == NULL)
+			continue;
+		for (j = from; j < i && !is_at(p, j, place); j++)
+			continue;
+		names[0] = '\0';
+		for (; j >= i && j < end; j++) {
+			if (j == i || is_at(p, j, place))
+				add_name(p, j, names, sizeof(names));
+		}
+		if (names[0] != '\0')
+			findings_add(f, FINDING_WARNING, EX_CONFIG, "%s: %s "
+			    "may write %s: whoever breaks into a worker could "
+			    "replace it before the next start (make root the "
+			    "owner)", names, p->stays_root ?
+			    "users other than root" : p->ident.user, place);
+		free(place);
+	}
 }
 
 /* Is the socket for other users than that of the workers? */
@@ -120,7 +194,7 @@ exposure_check_start(const struct plan *p, struct findings *f)
 	if (!has_boundary(p))
 		return;
 	if (p->stays_root)
-		check_program(p, f);
+		check_used(p, USED_JAIL, USED_ENV, f);
 	else
 		check_socket_dir(p, f);
 }
@@ -128,16 +202,10 @@ exposure_check_start(const struct plan *p, struct findings *f)
 void
 exposure_check_files(const struct plan *p, struct findings *f)
 {
-	size_t i;
-
 	if (!has_boundary(p))
 		return;
-	if (!p->stays_root)	/* else the plan has said so */
-		check_program(p, f);
+	/* Where they stay root, the plan has told of the first. */
+	check_used(p, p->stays_root ? USED_ENV : USED_JAIL, USED_ENV +
+	    p->conf->nenv, f);
 	check_pidfile_dir(p, f);
-	for (i = 0; i < p->conf->nenv; i++) {
-		if (p->conf->env[i].kind == ENV_FILE)
-			check_exposure(p, "--env-file", -1,
-			    p->conf->env[i].text, f);
-	}
 }

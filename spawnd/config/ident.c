@@ -48,7 +48,6 @@ find_user(const char *name, uid_t *uid, bool *number)
 	struct passwd *pw;
 
 	*number = parse_id(name, uid);
-	errno = 0;
 	pw = *number ? getpwuid(*uid) : getpwnam(name);
 	if (pw != NULL)
 		*uid = pw->pw_uid;
@@ -218,14 +217,15 @@ get_caller(struct ident *id, struct err *e)
 	return 0;
 }
 
-static void
-free_ident(struct ident *id)
+void
+ident_free(struct ident *id)
 {
 	free(id->groups);
 	free(id->user);
 	free(id->group);
 	free(id->home);
 	free(id->shell);
+	memset(id, 0, sizeof(*id));
 }
 
 bool
@@ -235,7 +235,7 @@ ident_caller_has(gid_t gid)
 	struct err e;
 	bool has = get_caller(&own, &e) == 0 && ident_member(&own, gid);
 
-	free_ident(&own);
+	ident_free(&own);
 	return has;
 }
 
@@ -280,12 +280,12 @@ compare_caller(struct ident *id, struct err *e)
 	if (geteuid() == 0)
 		return 0;	/* and may have to give up capabilities */
 	if (get_caller(&own, e) == -1) {
-		free_ident(&own);
+		ident_free(&own);
 		return -1;
 	}
 	id->change = own.uid != id->uid || own.gid != id->gid ||
 	    !has_groups(&own, id) || !has_groups(id, &own);
-	free_ident(&own);
+	ident_free(&own);
 	return 0;
 }
 
@@ -328,15 +328,4 @@ ident_resolve(const struct conf *c, struct ident *id, struct err *e)
 	if (set_groups(c, id, pw != NULL, e) == -1)
 		return -1;
 	return compare_caller(id, e);
-}
-
-bool
-ident_changes(const struct conf *c)
-{
-	struct ident id;
-	struct err e;
-	bool changes = ident_resolve(c, &id, &e) == -1 || id.change;
-
-	free_ident(&id);
-	return changes;
 }

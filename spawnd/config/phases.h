@@ -48,18 +48,16 @@ int	 ident_group(const char *opt, const char *name, gid_t *gid,
 	    struct err *e);
 /* Is gid the primary or a supplementary group of *id? */
 bool	 ident_member(const struct ident *id, gid_t gid);
-/*
- * Without root's rights: does it take any to have what -u and -g ask for? Not
- * if they name the caller, who has all groups that they mean, and no others.
- */
-bool	 ident_changes(const struct conf *c);
+/* Frees the members; *id is empty then. */
+void	 ident_free(struct ident *id);
 /* Is gid one of our own groups? */
 bool	 ident_caller_has(gid_t gid);
 
 /* rights.c */
 /*
  * Checks for options that need root, the error names all of them, and sets
- * needs_root of *p if there are some. Returns 0, or -1 with *e set (64, 77).
+ * needs_root of *p if there are some, and its ident if it had to know that.
+ * Returns 0, or -1 with *e set (64, 77).
  */
 int	 rights_check(struct plan *p, struct err *e);
 /*
@@ -87,8 +85,7 @@ int	 address_plan(struct plan *p, struct err *e);
 int	 address_name(struct plan *p, int fd);
 /*
  * Adds to *f what is not as somebody may expect: a note if "*" is IPv4 alone,
- * and a warning if the workers would check the addresses of web servers in
- * vain.
+ * and a warning if FCGI_WEB_SERVER_ADDRS would have no effect on the workers.
  */
 void	 address_check(const struct plan *p, struct findings *f);
 

@@ -233,24 +233,25 @@ plan_program(struct plan *p, struct err *e)
 void
 plan_name(const struct conf *c, char name[NAME_SIZE])
 {
-	const char *s = c->command != NULL ? c->command : c->argv[0];
-	size_t n = 0, end;
+	static const char blanks[] = " \t\n";
+	const char *s = c->argv[0];
+	size_t n = 0, i, end;
 
 	if (c->name != NULL) {
 		strlcpy(name, c->name, NAME_SIZE);
 		return;
 	}
-	end = c->command != NULL ? strcspn(s, " \t\n") : strlen(s);
+	/* The first word, as the shell has it. */
+	if (c->command != NULL)
+		s = c->command + strspn(c->command, blanks);
+	end = c->command != NULL ? strcspn(s, blanks) : strlen(s);
 	while (end > 0 && s[end - 1] == '/')
 		end--;
-	for (s += end; end > 0 && s[-1] != '/'; end--)
-		s--;
-	for (; *s != '\0' && *s != '/' && n < NAME_SIZE - 1; s++) {
-		if (c->command != NULL && isspace((unsigned char)*s))
-			break;
-		name[n++] = isalnum((unsigned char)*s) ||
-		    strchr("._-", *s) != NULL ? *s : '_';
-	}
+	for (i = end; i > 0 && s[i - 1] != '/'; i--)
+		continue;
+	for (; i < end && n < NAME_SIZE - 1; i++)
+		name[n++] = isalnum((unsigned char)s[i]) ||
+		    strchr("._-", s[i]) != NULL ? s[i] : '_';
 	name[n] = '\0';
 	if (n == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		strlcpy(name, "spawnd", NAME_SIZE);
@@ -335,6 +336,8 @@ plan_watches(const struct plan *p)
 static int
 plan_ident(struct plan *p, struct err *e)
 {
+	if (p->ident.user != NULL)	/* rights_check() had to know it */
+		return 0;
 	return ident_resolve(p->conf, &p->ident, e);
 }
 

@@ -39,14 +39,32 @@ gives_socket_away(const struct conf *c)
 }
 
 /*
+ * Without root's rights: does it take any to have what -u and -g ask for? Not
+ * if they name the caller, who has all groups that they mean, and no others.
+ * Their error is plan_ident()'s, after ours.
+ */
+static bool
+changes_ident(struct plan *p)
+{
+	struct err e;
+
+	if (p->conf->user == NULL && p->conf->group == NULL)
+		return false;
+	if (ident_resolve(p->conf, &p->ident, &e) == 0)
+		return p->ident.change;
+	ident_free(&p->ident);
+	return true;
+}
+
+/*
  * Lists the options that take a right which the caller lacks; those that were
  * given, not those that a program which we stand in for implies.
  */
 static void
-list_options(const struct plan *p, char *list, size_t size)
+list_options(struct plan *p, char *list, size_t size)
 {
 	const struct conf *c = p->conf;
-	bool other = (c->user != NULL || c->group != NULL) && ident_changes(c);
+	bool other = changes_ident(p);
 
 	if (c->chroot != NULL && TYPED(c, chroot))
 		add_option(list, size, OPT(c, chroot));
@@ -111,7 +129,6 @@ rights_check_limits(struct plan *p, struct err *e)
 			    "may go above the hard limit of %lld", l->name,
 			    (long long)now.rlim_max);
 	}
-	errno = 0;
 	if (c->nice_given && c->nice < getpriority(PRIO_PROCESS, 0))
 		return err_set(e, EX_NOPERM, "--nice: %d: only root may go "
 		    "below the current nice value", c->nice);

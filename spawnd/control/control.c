@@ -29,10 +29,11 @@
 static struct listener {
 	int		 fd;
 	struct loop_watch *watch;
-	uint64_t	 pause;		/* no descriptors until then; NEVER */
+	uint64_t	 pause;		/* no more until then; NEVER */
+	enum right	 charged;	/* as which its last peers were */
 } listeners[] = {
 	[CONTROLS] = { .fd = -1, .pause = NEVER },
-	[READS_ONLY] = { .fd = -1, .pause = NEVER },
+	[READS_ONLY] = { .fd = -1, .pause = NEVER, .charged = READS_ONLY },
 };
 
 #define NLISTENERS	(sizeof(listeners) / sizeof(listeners[0]))
@@ -101,6 +102,7 @@ on_timer(void)
 static void
 refuse_input(struct client *c, const char *why)
 {
+	proto_hello(&c->answer);
 	proto_error(&c->answer, EX_USAGE, why);
 	c->closing = true;
 	clients_answer(c);
@@ -292,8 +294,22 @@ find_limit(int fd, uid_t uid, enum right right)
 	    "only read";
 }
 
-/* Takes a connection in. Returns false if it is not wanted. */
-static bool
+/* Tells whoever is not wanted why, as far as that can be sent at once. */
+static void
+refuse_peer(int fd)
+{
+	struct proto_output o = { 0 };
+
+	proto_hello(&o);
+	proto_error(&o, EX_TEMPFAIL, "too many clients, or not you");
+	if (!o.failed)
+		send(fd, o.buf, o.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	proto_free(&o);
+	close(fd);
+}
+
+/* Takes a connection in, or refuses it. Returns as what it is to be charged. */
+static enum right
 admit(int fd, enum right right)
 {
 	const char *why;
@@ -302,33 +318,41 @@ admit(int fd, enum right right)
 	gid_t gid;
 
 	if (getpeereid(fd, &uid, &gid) == -1 ||
-	    (right == CONTROLS && uid != 0 && uid != owner))
-		return false;
-	why = find_limit(fd, uid, right);
-	c = clients_add(fd, uid, why != NULL ? READS_ONLY : right);
-	if (c == NULL)
-		return false;
+	    (right == CONTROLS && uid != 0 && uid != owner)) {
+		refuse_peer(fd);
+		return READS_ONLY;
+	}
+	if ((why = find_limit(fd, uid, right)) != NULL)
+		right = READS_ONLY;
+	if ((c = clients_add(fd, uid, right)) == NULL) {
+		refuse_peer(fd);
+		return right;
+	}
 	c->why_reads = why;
 	c->in = loop_watch(fd, on_input, c);
 	c->out = loop_watch_write(fd, on_output, c);
 	if (c->in == NULL || c->out == NULL)
 		clients_drop(c);
-	return true;
+	return right;
 }
 
+/*
+ * Who may only read has the budget of readers on either socket. On that of
+ * control it can make the others wait only for as long as the last turn costs.
+ */
 static void
 on_connect(void *arg)
 {
-	static const char sorry[] = "error 75 too many clients, or not you\n";
 	struct listener *l = arg;
 	enum right right = (enum right)(l - listeners);
 	uint64_t before = loop_cpu();
 	int fd, i;
 
-	if (is_over_budget(right)) {
+	if (is_over_budget(l->charged)) {
 		loop_pause(l->watch);
 		l->pause = budget_time(loop_now());
 	}
+	l->charged = right;
 	for (i = 0; i < ACCEPTS && l->pause == NEVER; i++) {
 		fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd == -1 && (errno == EMFILE || errno == ENFILE ||
@@ -338,13 +362,10 @@ on_connect(void *arg)
 		}
 		if (fd == -1)
 			break;
-		if (!admit(fd, right)) {
-			send(fd, sorry, sizeof(sorry) - 1, MSG_NOSIGNAL |
-			    MSG_DONTWAIT);
-			close(fd);
-		}
+		if (admit(fd, right) == READS_ONLY)
+			l->charged = READS_ONLY;
 	}
-	charge(right, before);
+	charge(l->charged, before);
 	set_timer();
 }
 

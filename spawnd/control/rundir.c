@@ -56,8 +56,7 @@ check_directory(int fd, struct err *e)
 	if (fstat(fd, &st) == -1)
 		return err_set(e, EX_CANTCREAT, "control: %s: %s", where,
 		    strerror(errno));
-	if ((st.st_uid != 0 && st.st_uid != geteuid()) ||
-	    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+	if (!path_is_ours(&st))
 		return err_set(e, EX_NOPERM, "control: %s: others may write "
 		    "there (it must be root's or yours, and of mode 755 at "
 		    "most)", where);

@@ -155,16 +155,13 @@ record_counts(struct proto_output *o)
 static void
 record_guarantees(struct proto_output *o)
 {
+	struct guarantees g = *guarantees;
+	size_t i;
+
+	g.ends = g.ends && worker_watches();
 	proto_begin(o, "guarantees");
-	proto_truth(o, "proc", guarantees->proc);
-	proto_truth(o, "proc_detached", guarantees->proc_detached);
-	proto_truth(o, "queue", guarantees->queue);
-	proto_truth(o, "traced_ends", guarantees->ends && worker_watches());
-	proto_truth(o, "door", guarantees->door);
-	proto_truth(o, "bounding_empty", guarantees->bounding_empty);
-	proto_truth(o, "no_new_privs", guarantees->no_new_privs);
-	proto_truth(o, "confine_signals", guarantees->confine_signals);
-	proto_truth(o, "confine_limits", guarantees->confine_limits);
+	for (i = 0; i < GUARANTEES; i++)
+		proto_truth(o, guarantee_at(i)->key, guarantee_holds(&g, i));
 	proto_end(o);
 }
 

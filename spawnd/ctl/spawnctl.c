@@ -116,32 +116,30 @@ show_progress(const struct proto_record *r)
 	}
 }
 
-static const char *waits_at;	/* the pool whose outcome is awaited */
-
 /*
  * An outcome may take a day, but a worker of the pool may have stopped its
  * supervisor: while nothing comes that is asked every few seconds, whether it
  * answers at all.
  */
 static bool
-is_deaf(void)
+await_gives_up(struct conn *waits)
 {
-	static long long asked;
 	struct reply a = { NULL, 0 };
 	struct conn t;
 	struct err e;
-	bool deaf = false;
+	bool deaf;
 
-	if (asked == 0)
-		asked = conn_clock();
-	if (conn_clock() - asked < CONN_TIMEOUT ||
-	    conn_open(&t, waits_at, false, &e) == -1)
+	if (conn_clock() - waits->asked < CONN_TIMEOUT)
 		return false;
-	deaf = conn_ask(&t, "ping", &a, &e) == -1 && !t.greeted &&
-	    e.status == EX_TEMPFAIL;
-	conn_close(&t);
-	reply_free(&a);
-	asked = conn_clock();
+	if (conn_open(&t, waits->dir, false, &e) == -1)
+		deaf = e.status == EX_TEMPFAIL;
+	else {
+		deaf = conn_ask(&t, "ping", &a, &e) == -1 && !t.greeted &&
+		    e.status == EX_TEMPFAIL;
+		conn_close(&t);
+		reply_free(&a);
+	}
+	waits->asked = conn_clock();
 	return deaf;
 }
 
@@ -158,12 +156,13 @@ await_outcome(struct conn *t, const char *command, struct err *e)
 
 	if (conn_send(t, command, -1, e) == -1)
 		return -1;
-	waits_at = t->dir;
-	t->gives_up = is_deaf;
+	t->asked = conn_clock();
+	t->gives_up = await_gives_up;
 	while ((more = conn_next(t, true, &r, e)) == 1) {
 		show_progress(&r);
 		shown = true;
 	}
+	t->gives_up = NULL;
 	if (shown && isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
 	return more;

@@ -175,10 +175,11 @@ pause_until(long long when)
 
 /* Handles keys and signals while the daemon does not answer. */
 static bool
-gives_up(void)
+gives_up(struct conn *t)
 {
 	struct pollfd pfd = { .fd = STDIN_FILENO, .events = POLLIN };
 
+	(void)t;
 	if (ended == 0 && poll(&pfd, 1, 0) > 0 && !take_keys())
 		ended = SIGQUIT;
 	return ended != 0;

@@ -25,7 +25,6 @@
 #include "observe/observe.h"
 #include "observe/skip.h"
 
-#define TRY_MS		5000	/* for the child that tries ptrace(2) */
 #define STOPS_LEAST	400	/* so many are always allowed */
 #define STOP_COST	25	/* usec, about, that a task waits at a stop */
 #define STOPS_SHARE	3	/* these may take 1/3 of its time */
@@ -50,39 +49,31 @@ may_trace(void)
 	return task_attach(-1, 0) == -1 && errno == ESRCH;
 }
 
-/*
- * A filter may kill who makes the call, so a child makes it. A process of our
- * user can stop that child, so it is not waited for without end.
- */
-static bool
-child_may_trace(void)
+/* A filter may kill who makes the call, so a child makes it. */
+static int
+try_trace(void)
 {
-	int status = 0;
 	pid_t pid = fork();
 
 	if (pid == 0)
 		_exit(may_trace() ? 0 : 1);
-	if (pid == -1)
-		return false;
-	if (end_await(pid, &status, TRY_MS))
-		return status == 0;
-	kill(pid, SIGKILL);
-	end_await(pid, &status, TRY_MS);
-	return false;
+	return end_trial(pid, "door");
 }
 
 const char *
 door_refused(void)
 {
 	char buf[4096];
-	bool filtered;
+	int status;
 
 	if (skip_arch() == 0)
 		return "not on this architecture";
 	if (proc_read("self/status", buf, sizeof(buf)) <= 0)
 		return "/proc cannot be read";
-	filtered = parse_field(buf, "Seccomp") != 0;
-	if (filtered ? !child_may_trace() : !may_trace())
+	status = parse_field(buf, "Seccomp") != 0 ? try_trace() : !may_trace();
+	if (status == STATUS_UNKNOWN)
+		return "it could not be tried";
+	if (status != 0)
 		return "a system call filter forbids ptrace(2)";
 	if (proc_read("sys/kernel/yama/ptrace_scope", buf, sizeof(buf)) > 0 &&
 	    buf[0] >= '2')

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "base/units.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
@@ -273,4 +274,23 @@ end_await(pid_t child, int *status, int ms)
 			return pid == child;
 		poll(NULL, 0, ms < AWAIT_STEP ? ms : AWAIT_STEP);
 	}
+}
+
+int
+end_trial(pid_t child, const char *what)
+{
+	int status = STATUS_UNKNOWN;
+
+	if (child == -1)
+		log_warn("%s: fork: %s (what the kernel can do was not tried, "
+		    "and is not relied on)", what, strerror(errno));
+	else if (!end_await(child, &status, TRIAL_MS)) {
+		log_warn("%s: the process that tries what the kernel can do "
+		    "has not ended within %d ms (that is not relied on)",
+		    what, TRIAL_MS);
+		kill(child, SIGKILL);
+		end_await(child, &status, TRIAL_END_MS);
+		status = STATUS_UNKNOWN;
+	}
+	return status;
 }

@@ -19,8 +19,8 @@
 #include "observe/observe.h"
 
 #define LEFT_MAX	64		/* processes that are ended */
-#define LEFT_TERM	(2 * USEC)	/* they have after SIGTERM */
-#define LEFT_KILL	(2 * USEC)	/* and the kernel after SIGKILL */
+#define LEFT_WHOLE	(LEFT_MS * UINT64_C(1000))	/* usec, for all */
+#define LEFT_TERM	(LEFT_WHOLE / 2)	/* from SIGTERM to SIGKILL */
 #define LEFT_PAUSE	20		/* ms between two looks */
 
 /* Does the process hold that socket? */
@@ -95,6 +95,30 @@ has_died(pid_t pid)
 	    parse_state(buf) == 'Z';
 }
 
+/*
+ * Is it certain that the process is left of a spawnd whose supervisor was
+ * `maker`? A session's number stays taken as long as the session has a member,
+ * so its leader is gone if none has it. A worker's output goes to its
+ * supervisor, by pipes.
+ */
+static bool
+is_left(pid_t pid, pid_t maker)
+{
+	return maker > 1 && has_died(maker) && getsid(pid) == maker &&
+	    is_pipe(pid, STDOUT_FILENO) && is_pipe(pid, STDERR_FILENO);
+}
+
+/* And were its workers of that user? */
+static bool
+is_left_of(pid_t pid, pid_t maker, uid_t uid)
+{
+	char buf[4096];
+
+	return is_left(pid, maker) &&
+	    proc_read_of(pid, "status", buf, sizeof(buf)) > 0 &&
+	    parse_is_user(buf, uid);
+}
+
 pid_t
 observe_holder(const struct stat *file, pid_t maker, bool *left)
 {
@@ -106,28 +130,8 @@ observe_holder(const struct stat *file, pid_t maker, bool *left)
 	if (inode == 0 || proc_open(&detached) == -1)
 		return -1;
 	pid = find_holder(inode, maker);
-	/* A worker's output goes to its supervisor, by pipes. */
-	*left = pid > 0 && maker > 0 && has_died(maker) &&
-	    is_pipe(pid, STDOUT_FILENO) &&
-	    is_pipe(pid, STDERR_FILENO);
+	*left = pid > 0 && is_left(pid, maker);
 	return pid;
-}
-
-/*
- * Is it certain that the process is left of a spawnd whose supervisor was
- * `maker`, with workers of that user? A session's number stays taken as long
- * as the session has a member, so its leader is gone if none has it.
- */
-static bool
-is_left(pid_t pid, pid_t maker, uid_t uid)
-{
-	char buf[4096];
-
-	return maker > 1 && has_died(maker) && getsid(pid) == maker &&
-	    is_pipe(pid, STDOUT_FILENO) &&
-	    is_pipe(pid, STDERR_FILENO) &&
-	    proc_read_of(pid, "status", buf, sizeof(buf)) > 0 &&
-	    parse_is_user(buf, uid);
 }
 
 /* All that hold the socket. Returns how many; -1: not each of them is left. */
@@ -145,7 +149,7 @@ find_left(uint64_t inode, pid_t maker, uid_t uid, pid_t list[LEFT_MAX])
 		pid = (pid_t)atoi(de->d_name);
 		if (pid <= 0 || !holds_socket(pid, inode))
 			continue;
-		if (n < LEFT_MAX && is_left(pid, maker, uid))
+		if (n < LEFT_MAX && is_left_of(pid, maker, uid))
 			list[n++] = pid;
 		else
 			n = -1;
@@ -159,7 +163,7 @@ signal_left(pid_t pid, pid_t maker, uid_t uid, int signo)
 {
 	int fd = proc_pidfd(pid);
 
-	(void)proc_pidfd_signal(fd, is_left(pid, maker, uid) ? signo : 0);
+	(void)proc_pidfd_signal(fd, is_left_of(pid, maker, uid) ? signo : 0);
 }
 
 /* Waits until none of them holds the socket any more, or until then. */
@@ -182,7 +186,8 @@ int
 observe_end_left(const struct stat *file, pid_t maker, uid_t uid)
 {
 	uint64_t inode = diag_bound(file);
-	uint64_t kill_at = loop_now() + LEFT_TERM, last = kill_at + LEFT_KILL;
+	uint64_t began = loop_now(), kill_at = began + LEFT_TERM;
+	uint64_t last = began + LEFT_WHOLE;
 	pid_t list[LEFT_MAX];
 	int i, n, most = 0;
 	bool detached, late;

@@ -42,7 +42,31 @@ struct guarantees {
 	const char	*no_confine_limits;	/* why not */
 };
 
+/* guarantees.c: what is told of them */
+#define GUARANTEES	9
+struct guarantee {
+	size_t		 at;		/* the offset of a bool in them */
+	const char	*key;		/* in an answer to "status" */
+	const char	*text;		/* of -t; NULL: told with that before */
+};
+/* The entry i, below GUARANTEES, of the table. */
+const struct guarantee *guarantee_at(size_t i);
+/* Read and set what that entry is about. */
+bool	 guarantee_holds(const struct guarantees *g, size_t i);
+void	 guarantee_set(struct guarantees *g, size_t i, bool holds);
+
 #define LOAD_UNKNOWN		UINT_MAX
+
+/*
+ * How long a start may wait for something else than its workers: START_SPARE
+ * of privilege.h is more than all of it. LEFT_MS is observe_end_left()'s. A
+ * child that tries what a filter may kill it for has TRIAL_MS, and SIGKILL
+ * TRIAL_END_MS to end it; there are TRIALS of them.
+ */
+#define LEFT_MS			4000
+#define TRIAL_MS		3000
+#define TRIAL_END_MS		500
+#define TRIALS			3
 
 /* The load of the listen socket; each may be LOAD_UNKNOWN. */
 struct load {
@@ -204,8 +228,8 @@ enum kin { KIN_UNKNOWN, KIN_OURS, KIN_EXCEPTED, KIN_NONE };
 enum kin observe_peer_kin(int fd, bool (*excepted)(pid_t));
 /*
  * Returns a process that holds the unix socket that listens at that file: its
- * maker, if that still does, else any other; or -1. Sets *left if the process
- * looks like a worker whose supervisor is gone.
+ * maker, if that still does, else any other; or -1. Sets *left if it is certain
+ * that a spawnd which has ended made the process; not if its maker is -1.
  */
 pid_t	 observe_holder(const struct stat *file, pid_t maker, bool *left);
 /*
@@ -280,6 +304,13 @@ void	 end_name(pid_t pid, char name[END_NAME]);
  * because another process traces it.
  */
 bool	 end_await(pid_t child, int *status, int ms);
+/*
+ * Waits for a child that tries what a filter may kill it for; a process of our
+ * user can stop it, so it has TRIAL_MS. Returns its status, or STATUS_UNKNOWN
+ * with a warning logged about `what` if it did not end by itself, or if child
+ * is -1, with the errno of fork(2). Only on Linux.
+ */
+int	 end_trial(pid_t child, const char *what);
 
 /*
  * door_linux.c, door_none.c: the same names on every system. Behind its closed

@@ -33,7 +33,7 @@ struct slot {
 	unsigned int	 ready_generation; /* the last it was ready in */
 	unsigned int	 failures;	/* failed starts in a row */
 	unsigned int	 exit0_streak;	/* unseen exits 0 in a row */
-	unsigned int	 tries;		/* starts in vain, in the start */
+	unsigned int	 tries;		/* failed starts, in the start */
 	uint64_t	 spawned;
 	uint64_t	 deadline;
 	uint64_t	 ready_by;	/* SLOT_STARTING: the start-timeout */
@@ -168,7 +168,7 @@ bool	 table_ignores(enum slot_state state, enum pool_event_kind event);
 slot_handler start_spawned, start_nofork, start_unspawned;
 slot_handler start_readiness, start_timer;
 slot_handler start_exit, start_backoff_timer, start_backoff_end;
-/* Its start was in vain, whatever the event; sets the next one. */
+/* Its start has failed, whatever the event; sets the next one. */
 slot_handler start_failed;
 
 /* replace.c: a worker that is ready, and how it is replaced */

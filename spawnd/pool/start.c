@@ -27,7 +27,7 @@ decide_start(struct pool *p, struct slot *s)
 	}
 }
 
-/* A start in vain. */
+/* A start has failed. */
 static void
 tried(struct pool *p, struct slot *s)
 {

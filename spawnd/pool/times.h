@@ -32,7 +32,7 @@
 #define POOL_DOOR_FIRST	UINT64_C(1000)	/* looks at a closed door */
 #define POOL_DOOR_LAST	UINT64_C(20000)
 #define POOL_DOOR_CLOSING	(USEC / 10)	/* to close it, first and */
-#define POOL_DOOR_CLOSING_MOST	USEC		/* last, after some in vain */
+#define POOL_DOOR_CLOSING_MOST	USEC		/* last, after failures */
 #define POOL_DOOR_REST	3		/* times as long as it was closed */
 #define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */
 #define POOL_CANARY_LAST	UINT64_C(20000)	/* pause between its looks */

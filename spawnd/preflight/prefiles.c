@@ -34,7 +34,7 @@ check_own_file(const char *opt, const char *path, bool is_pidfile, int dir,
 	else if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: is not a "
 		    "regular file with a single hard link", opt, path);
-	else if (is_pidfile && !pidlock_is_ours(&st))
+	else if (is_pidfile && !path_is_ours(&st))
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "%s: %s: others "
 		    "may write it (remove it)", opt, path);
 	else if (faccessat(dir, name, W_OK, AT_EACCESS) == -1)

@@ -60,6 +60,7 @@ run_scout(struct plan *p, int fd)
 {
 	struct guarantees g = { 0 };
 	struct findings f = { 0 };
+	char held[GUARANTEES];
 	struct err e;
 	size_t i;
 	int r, s;
@@ -74,9 +75,9 @@ run_scout(struct plan *p, int fd)
 		findings_add(&f, FINDING_ERROR, e.status, "%s", e.text);
 	else
 		inspect_run(p, &f);
-	r = dprintf(fd, "G%d%d%d%d%d%d%d%d%d\n", g.proc, g.proc_detached,
-	    g.queue, g.bounding_empty, g.no_new_privs, g.ends, g.door,
-	    g.confine_signals, g.confine_limits);
+	for (i = 0; i < GUARANTEES; i++)
+		held[i] = guarantee_holds(&g, i) ? '1' : '0';
+	r = dprintf(fd, "G%.*s\n", GUARANTEES, held);
 	for (i = 0; i < f.n && r > 0; i++)
 		r = dprintf(fd, "%c%s\n", letters[f.list[i].level],
 		    f.list[i].text);
@@ -111,16 +112,9 @@ take_report_line(const char *line, struct findings *f, struct guarantees *g)
 {
 	size_t i;
 
-	if (line[0] == 'G' && strlen(line) == 10) {
-		g->proc = line[1] == '1';
-		g->proc_detached = line[2] == '1';
-		g->queue = line[3] == '1';
-		g->bounding_empty = line[4] == '1';
-		g->no_new_privs = line[5] == '1';
-		g->ends = line[6] == '1';
-		g->door = line[7] == '1';
-		g->confine_signals = line[8] == '1';
-		g->confine_limits = line[9] == '1';
+	if (line[0] == 'G' && strlen(line) == 1 + GUARANTEES) {
+		for (i = 0; i < GUARANTEES; i++)
+			guarantee_set(g, i, line[1 + i] == '1');
 	}
 	for (i = 0; i < sizeof(letters); i++) {
 		if (line[0] == letters[i])
@@ -295,30 +289,33 @@ note_neighbours(const struct plan *p, struct findings *f)
 	free(list);
 }
 
+/* What that one leaves open. */
+static const char *
+find_reserve(const struct plan *p, const struct guarantees *g, size_t i)
+{
+	if (guarantee_at(i)->at != offsetof(struct guarantees, proc) ||
+	    !g->proc || p->jail == NULL)
+		return "";
+	return g->proc_detached ? ", from within the jail only" :
+	    ", but that leaves a way out of the supervisor's own jail";
+}
+
 static void
 print_guarantees(const struct plan *p, const struct guarantees *g, bool known)
 {
+	size_t i;
+
 	if (!known) {
 		puts("guarantees: not checked");
 		return;
 	}
-	printf("guarantees: no capabilities: yes\n"
-	    "guarantees: no new privileges: %s\n"
-	    "guarantees: empty bounding set: %s\n"
-	    "guarantees: processes can be looked at: %s%s\n"
-	    "guarantees: listen queue can be seen: %s\n"
-	    "guarantees: ends of traced workers are seen: %s\n"
-	    "guarantees: busy workers are kept from new connections: %s\n"
-	    "guarantees: workers cannot signal or trace others: %s\n"
-	    "guarantees: workers cannot limit or slow others: %s\n",
-	    g->no_new_privs ? "yes" : "no", g->bounding_empty ? "yes" : "no",
-	    g->proc ? "yes" : "no", !g->proc || p->jail == NULL ? "" :
-	    g->proc_detached ? ", from within the jail only" :
-	    ", but that leaves a way out of the supervisor's own jail",
-	    g->queue ? "yes" : "no",
-	    g->ends && plan_watches(p) ? "yes" : "no", g->door ? "yes" : "no",
-	    g->confine_signals ? "yes" : "no",
-	    g->confine_limits ? "yes" : "no");
+	puts("guarantees: no capabilities: yes");
+	for (i = 0; i < GUARANTEES; i++) {
+		if (guarantee_at(i)->text != NULL)
+			printf("guarantees: %s: %s%s\n",
+			    guarantee_at(i)->text, guarantee_holds(g, i) ?
+			    "yes" : "no", find_reserve(p, g, i));
+	}
 }
 
 /* Prints one kind of finding. Returns how many there are. */
@@ -360,6 +357,7 @@ preflight_run(struct plan *p, struct findings *f, bool strict)
 	if (p->root && p->ident.change && p->ident.user != NULL)
 		note_neighbours(p, f);
 	known = check_inside(p, f, &g);
+	g.ends = g.ends && plan_watches(p);
 	preprint_plan(p);
 	print_guarantees(p, &g, known);
 	errors = print_findings(f, FINDING_ERROR, "error");

@@ -145,19 +145,11 @@ print_control(const struct plan *p)
 	print_value("status group", p->conf->status_group);
 }
 
-static bool
-is_among(const char *s, char *const *list)
-{
-	while (list != NULL && *list != NULL && strcmp(*list, s) != 0)
-		list++;
-	return list != NULL && *list != NULL;
-}
-
 /* What is printed may end in a ticket: of a possible secret only the name. */
 static void
 print_environment(const struct plan *p)
 {
-	char **shown;
+	bool *shown;
 	size_t i;
 
 	if (p->envp == NULL)
@@ -166,7 +158,7 @@ print_environment(const struct plan *p)
 	shown = env_shown(p);
 	for (i = 0; p->envp[i] != NULL; i++) {
 		putchar('\t');
-		if (is_among(p->envp[i], shown))
+		if (shown != NULL && shown[i])
 			print_text(p->envp[i]);
 		else {
 			text_print(stdout, p->envp[i],
@@ -175,7 +167,7 @@ print_environment(const struct plan *p)
 		}
 		putchar('\n');
 	}
-	env_free(shown);
+	free(shown);
 }
 
 void

@@ -11,7 +11,10 @@ struct confinement {
 	const char	*no_filter;
 };
 
-/* Tries both in a child, which a filter of somebody else's may kill. */
+/*
+ * Tries each in a child, which a filter of somebody else's may kill. A child
+ * that cannot be made, or that does not end, is logged.
+ */
 void	 confine_try(struct confinement *c);
 /*
  * Prepares the domains that confine_child() makes. Returns 0, or -1 with

@@ -116,6 +116,14 @@ struct ruleset {
 #define RULES_COUNT	(7 * 5 + 2 * 7 + 2 * 5 + 3 + KEYED_RULES + 1)
 #define OWN_NUMBER(call)	SYS_##call
 
+_Static_assert(sizeof((struct sock_filter[]){ RULES(OWN_NUMBER, 0, 0) }) ==
+    RULES_COUNT * sizeof(struct sock_filter), "RULES_COUNT is their number");
+_Static_assert(RULES_COUNT + 1 <= UINT8_MAX, "a jump has 8 bits");
+
+/* What try_half() tries, and what it returns besides an errno. */
+enum half { SCOPE, FILTER };
+enum { KILLED = -1, UNTRIED = -2 };
+
 static int ruleset = -1;	/* of each worker's domain; -1: none */
 
 static int
@@ -205,29 +213,49 @@ try_scope(pid_t parent)
 	return kill(parent, 0) == -1 && errno == EPERM ? 0 : EIO;
 }
 
-/* The child. Each result is written before the next call may kill it. */
+/* The child. What it has found out is its status: an errno, or 0. */
 static void __attribute__((noreturn))
-run_trial(pid_t parent, int fd)
+run_trial(enum half half, pid_t parent)
 {
-	int r = try_scope(parent);
+	int r = 0;
 
-	if (write(fd, &r, sizeof(r)) == -1)
-		_exit(1);
-	r = confine_filter(true) == -1 ? errno : 0;
-	_exit(write(fd, &r, sizeof(r)) == -1);
+	if (half == SCOPE)
+		r = try_scope(parent);
+	else if (confine_filter(true) == -1)
+		r = errno;
+	_exit(r < 0 || r > UINT8_MAX ? UINT8_MAX : r);
 }
 
-/* Why a half does not hold, by its error; -1: the child was killed. */
+/*
+ * Each half has a child of its own: a filter that kills the one for its call
+ * says nothing of the other. Returns an errno, 0, KILLED or UNTRIED.
+ */
+static int
+try_half(enum half half)
+{
+	pid_t parent = getpid(), pid = fork();
+	int status;
+
+	if (pid == 0)
+		run_trial(half, parent);
+	if ((status = end_trial(pid, "confine")) == STATUS_UNKNOWN)
+		return UNTRIED;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : KILLED;
+}
+
+/* Why a half does not hold, by what try_half() has returned. */
 static const char *
 reason(int error, const char *forbidden, const char *missing)
 {
 	switch (error) {
 	case 0:
 		return NULL;
-	case -1:
+	case KILLED:
 	case EPERM:
 	case EACCES:
 		return forbidden;
+	case UNTRIED:
+		return "it could not be tried";
 	case ENOSYS:
 	case EOPNOTSUPP:
 	case ERANGE:
@@ -242,26 +270,12 @@ reason(int error, const char *forbidden, const char *missing)
 void
 confine_try(struct confinement *c)
 {
-	int fds[2] = { -1, -1 }, r[2] = { -1, -1 };
-	pid_t parent = getpid(), pid = -1;
+	int scope = try_half(SCOPE), filter = try_half(FILTER);
 
-	if (pipe(fds) == 0)
-		pid = fork();
-	if (pid == 0)
-		run_trial(parent, fds[1]);
-	if (pid == -1)
-		r[0] = r[1] = errno;
-	close(fds[1]);
-	if (pid != -1 && read(fds[0], &r[0], sizeof(r[0])) > 0 &&
-	    read(fds[0], &r[1], sizeof(r[1])) == -1)
-		r[1] = errno;
-	close(fds[0]);
-	while (pid != -1 && waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-		continue;
-	c->no_scope = reason(r[0], "a system call filter forbids Landlock",
-	    r[0] == ERANGE ? "Landlock is older than that of Linux 6.12" :
+	c->no_scope = reason(scope, "a system call filter forbids Landlock",
+	    scope == ERANGE ? "Landlock is older than that of Linux 6.12" :
 	    "the kernel has no Landlock (Linux 6.12 has all of it)");
-	c->no_filter = reason(r[1], "a system call filter forbids seccomp(2)",
+	c->no_filter = reason(filter, "a system call filter forbids seccomp(2)",
 	    NATIVE == 0 ? "not on this architecture" :
 	    "the kernel has no system call filters");
 }

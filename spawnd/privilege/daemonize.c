@@ -20,7 +20,7 @@
 #include "observe/observe.h"
 #include "privilege/privilege.h"
 
-#define START_SPARE	10	/* s above --start-timeout, --stop-timeout */
+#define STOP_SPARE	10	/* s above --stop-timeout */
 #define CONT_SPARE	3	/* s, after SIGCONT, and after SIGKILL */
 
 /* What the supervisor sends to the first process. */
@@ -152,7 +152,7 @@ await_end(pid_t pid, const struct conf *c)
 {
 	int status;
 
-	if (end_await(pid, &status, (c->stop_timeout + START_SPARE) * 1000))
+	if (end_await(pid, &status, (c->stop_timeout + STOP_SPARE) * 1000))
 		return;
 	kill(pid, SIGCONT);
 	if (end_await(pid, &status, CONT_SPARE * 1000))
@@ -172,6 +172,7 @@ await_start(int fd, pid_t pid, const struct conf *c)
 	    SIGUSR1, SIGUSR2 };
 	struct sigaction sa = { .sa_handler = forward_signal };
 	struct outcome o = { 0, "" };
+	bool killed;
 	size_t i;
 	int status;
 
@@ -185,11 +186,11 @@ await_start(int fd, pid_t pid, const struct conf *c)
 			await_end(pid, c);
 	} else {
 		kill(pid, SIGKILL);
+		killed = end_await(pid, &status, CONT_SPARE * 1000);
 		o.status = compat_exitcode(c, EX_UNAVAILABLE);
 		snprintf(o.text, sizeof(o.text), "the supervisor said nothing "
 		    "for %d s, nor after SIGCONT, and %s (a worker may have "
-		    "stopped it)", c->start_timeout + START_SPARE,
-		    end_await(pid, &status, CONT_SPARE * 1000) ?
+		    "stopped it)", c->start_timeout + START_SPARE, killed ?
 		    "was killed" : "cannot be killed");
 	}
 	print_lines(o.status, o.text);

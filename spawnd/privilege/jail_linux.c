@@ -117,10 +117,12 @@ int
 jail_tie(pid_t parent)
 {
 	/* Whoever catches a signal while it reads may answer half a request. */
-	if (raw_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0) < 0)
-		return -1;
+	long r = raw_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
+
+	if (r < 0)
+		return (int)r;
 	/* If it died before the call, no signal will come. */
-	return raw_getppid() == parent ? 0 : -1;
+	return raw_getppid() == parent ? 0 : -ESRCH;
 }
 
 int

@@ -49,7 +49,7 @@ jail_adopt(void)
 int
 jail_tie(pid_t parent)
 {
-	return raw_getppid() == parent ? 0 : -1;
+	return raw_getppid() == parent ? 0 : -ESRCH;
 }
 
 /*
@@ -67,7 +67,7 @@ jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 		return 0;
 	if (fstat(dir, &st) == -1)
 		return -1;
-	if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))) {
+	if (!path_is_ours(&st)) {
 		errno = EPERM;
 		return -1;
 	}

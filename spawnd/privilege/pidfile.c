@@ -31,7 +31,7 @@ check_pidfile(const char *opt, const char *path, struct err *e)
 		return err_set(e, EX_CANTCREAT, "%s: %s: is not a regular file "
 		    "with a single hard link", opt, path);
 	/* Whoever starts or stops us signals the number that is in it. */
-	if (!pidlock_is_ours(&st))
+	if (!path_is_ours(&st))
 		return err_set(e, EX_CANTCREAT, "%s: %s: others may write it "
 		    "(remove it)", opt, path);
 	if (!pidlock_is_pid(file))

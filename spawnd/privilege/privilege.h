@@ -12,6 +12,13 @@
 
 #define OUTCOME_SIZE		3072	/* bytes of all lines of an outcome */
 #define DIR_LOCK_MS		5000	/* the wait for a directory's lock */
+#define START_SPARE		20	/* s above --start-timeout, for all that
+					   a start waits for before it */
+
+/* Another start has the lock while it ends what is left of a pool. */
+_Static_assert(DIR_LOCK_MS > LEFT_MS, "a start in progress is waited for");
+_Static_assert(START_SPARE * 1000 > DIR_LOCK_MS + LEFT_MS +
+    TRIALS * (TRIAL_MS + TRIAL_END_MS), "no start is ended that goes on");
 
 /* daemonize.c */
 /*
@@ -71,12 +78,13 @@ void	 terminal_write_only(void);
 /*
  * In a new child, which does not lead the session: gives up the controlling
  * terminal and verifies that. The child may share our memory: only raw calls
- * are made. Returns 0, or an errno if the child still has one.
+ * are made. Returns 0, or a negative errno if the child still has one.
  */
 int	 terminal_leave(void);
 /*
  * Does the same in a process that may lead the session; then the terminal is
- * lost to the whole session. The SIGHUP that follows is ignored.
+ * lost to the whole session. The SIGHUP that follows is ignored. Returns as
+ * terminal_leave().
  */
 int	 terminal_leave_session(void);
 
@@ -178,8 +186,8 @@ int	 jail_verify(const struct plan *p, struct guarantees *g,
 void	 jail_adopt(void);
 /*
  * In a new child of `parent`: has SIGKILL sent to this child when the parent
- * dies. Makes only raw calls, as terminal_leave() does. Returns 0, or -1 on
- * failure or if the parent has died already.
+ * dies. Makes only raw calls, as terminal_leave() does. Returns 0, or a
+ * negative errno; ESRCH: the parent has died already.
  */
 int	 jail_tie(pid_t parent);
 /*

@@ -83,7 +83,7 @@ terminal_leave(void)
 	(void)raw_ioctl(terminal, TIOCNOTTY, NULL);
 	if (raw_ioctl(terminal, TIOCGPGRP, &group) < 0)
 		return 0;
-	return EPERM;
+	return -EPERM;
 }
 
 int

@@ -149,10 +149,10 @@ child_run(void)
 	int n;
 
 	raw_setpgid(0, 0);
-	if (jail_tie(parent) == -1)
+	if (jail_tie(parent) < 0)
 		raw_exit(127);
-	if ((n = terminal_leave()) != 0)
-		child_fail(STEP_TERMINAL, n);
+	if ((n = terminal_leave()) < 0)
+		child_fail(STEP_TERMINAL, -n);
 	if (plan->conf->umask != UMASK_KEEP)
 		raw_umask((mode_t)plan->conf->umask);
 	apply_limits();

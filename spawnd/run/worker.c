@@ -174,9 +174,13 @@ occupy(struct worker *w, pid_t pid, uint64_t since)
 void
 worker_replace(const struct plan *p, struct exec_failure *f)
 {
+	int n;
+
 	f->step = STEP_TERMINAL;
-	if ((f->error = terminal_leave_session()) != 0)
+	if ((n = terminal_leave_session()) < 0) {
+		f->error = -n;
 		return;
+	}
 	f->step = STEP_CHDIR;
 	if (p->cwd_fd == -1 && chdir(p->chdir) == -1) {
 		f->error = errno;

@@ -140,7 +140,7 @@ plant replace "an old one goes before the new one is ready" \
     '/^end_old/,/^}/s/p->target + p->nsurge &&$/p->target \&\&/'
 plant replace "the first of a reload is not alone" \
     's/(p->reload != RELOAD_CANARY || p->nsurge == 0)/(p != NULL)/'
-plant replace "the age is looked at once, and in vain" \
+plant replace "the age is looked at once, and not acted on" \
     's/^		replace_expire(p, s, EXPIRED_AGE);$//'
 plant replace "old requests are looked for once" \
     '/^replace_check_request/,/^}/s/request_at = slot.*/request_at = NEVER;/'

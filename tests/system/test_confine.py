@@ -241,6 +241,10 @@ REFUSALS = {
                               ("no", "yes"), "workers can signal and trace "
                               "each other here: a system call filter forbids "
                               "Landlock"),
+    "landlock kills": ({"become": lambda: h.forbid_call(LANDLOCK_CREATE, 0,
+                                                        kills=True)},
+                       ("no", "yes"), "workers can signal and trace each "
+                       "other here: a system call filter forbids Landlock"),
     "seccomp is forbidden": ({"become": forbids(SECCOMP, errno.EPERM)},
                              ("yes", "no"), "workers can limit and slow each "
                              "other here: a system call filter forbids "
@@ -281,6 +285,46 @@ def test_filter_that_kills_is_survived(spawnd, place):
                become=lambda: h.forbid_call(SECCOMP, 0, kills=True))
     assert guarantees("one") == ("yes", "no")
     assert "a system call filter forbids seccomp" in one.s.log()
+
+
+def test_trial_that_does_not_end_is_ended(spawnd, place):
+    """Its own failure is no verdict on the kernel, and a warning."""
+    hang = [*OLD[:-2], "-e", "inject=landlock_create_ruleset:"
+            f"delay_enter={300 * 10**6}"]
+    one = Pool(spawnd, place, False, "--name", "one", wrap=hang)
+    assert guarantees("one") == ("no", "yes")
+    warned, said = about(one.s)
+    assert "warning: confine: the process that tries what the kernel can " \
+        "do has not ended within" in warned
+    assert "workers can signal and trace each other here: it could not be " \
+        "tried" in said
+
+
+def test_trial_of_doors_that_does_not_end_is_ended(spawnd, place):
+    hang = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=ptrace",
+            "-e", f"inject=ptrace:delay_enter={300 * 10**6}"]
+    # Only below some filter it is tried.
+    one = Pool(spawnd, place, False, wrap=hang, become=forbids(999, 1))
+    assert "warning: door: the process that tries what the kernel can do " \
+        "has not ended within" in one.s.log()
+    assert "busy workers cannot be kept from new connections here: it could " \
+        "not be tried" in one.s.log()
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_caller_that_ignores_the_ends_of_children(spawnd, place, test):
+    """As a daemon may that starts us."""
+    def ignore():
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    if test:
+        done = h.run_spawnd("--test", "-s", f"{place}/s", "-u", "_app", "--",
+                            h.app("reach"), become=ignore)
+        assert done.status == 0, done
+        assert "guarantees: workers cannot limit or slow others: yes" in \
+            done.stdout.splitlines()
+    else:
+        Pool(spawnd, place, False, "--name", "one", become=ignore)
+        assert guarantees("one") == ("yes", "yes")
 
 
 def test_preflight_says_what_holds(place):

@@ -69,6 +69,13 @@ def test_another_user_is_refused(echo):
     os.chmod(echo.control, 0o666)
     r = ctl("-p", echo.control, "ping", user="web")
     assert r.status == 75 and "not you" in r.stderr, r
+    os.seteuid(69)
+    try:
+        with Raw(echo.control) as c:
+            assert c.answer() == ["spawnd 1",
+                                  "error 75 too many clients, or not you"]
+    finally:
+        os.seteuid(0)
     os.chmod(echo.control, 0o600)
     # many is in the group of the status.
     r = ctl("-p", "p", "status", user="many")
@@ -244,6 +251,7 @@ def test_readers_get_a_tenth_of_a_processor(echo):
 def test_junk_and_a_megabyte_of_line(echo):
     with Raw(echo.control) as c:
         c.send(bytes(range(256)))
+        assert c.line() == "spawnd 1"
         assert c.line().startswith("error 64 ") and c.closed()
     for data in (b"\0" * 1000 + b"\n", os.urandom(4096) + b"\n"):
         with Raw(echo.control) as c:

@@ -386,7 +386,7 @@ def test_end_of_the_supervisor_during_the_start_is_told(place, begin):
     h.wait_for(lambda: not any(map(h.alive, workers)), 5, "the workers' end")
 
 
-SPARE, CONT = 10, 3     # seconds, see daemonize.c
+SPARE, CONT = 20, 3     # seconds, see privilege.h and daemonize.c
 
 
 def test_supervisor_that_a_worker_has_stopped_is_continued(place):

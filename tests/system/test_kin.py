@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import time
 
 import pytest
 
@@ -57,6 +58,37 @@ def test_process_of_the_pool_changes_nothing(own, how):
     assert ctl("-p", s.control, "scale", "2", user="www").status == 0
     s.wait_workers(2)
     assert ctl("-p", s.control, "stop", user="www").status == 0
+    assert s.wait() == 0
+
+
+FLOOD = """
+import os, socket, sys, time
+while not os.path.exists(sys.argv[2]):
+    time.sleep(0.02)
+while True:
+    with socket.socket(socket.AF_UNIX) as s:
+        s.setblocking(False)
+        try:
+            s.connect(sys.argv[1])
+        except BlockingIOError:
+            time.sleep(0.001)
+"""
+
+
+def test_process_of_the_pool_connects_at_the_cost_of_readers(own, place):
+    """Who is of the pool has to be found out for each connection."""
+    s = own(program=["/bin/sh", "-c", f"/usr/bin/python3 -c '{FLOOD}' "
+                     f"{place}/ctl/control {place}/go & exec "
+                     f"{h.app('hostile')}"])
+    assert ctl("-p", s.control, "ping").status == 0
+    put = open(f"{place}/go", "w", encoding="ascii")
+    put.close()
+    before, began = h.cpu(s.pid), time.monotonic()
+    h.pass_time(3)
+    used, took = h.cpu(s.pid) - before, time.monotonic() - began
+    assert used < 0.2 + 0.15 * took or h.sanitized(), (used, took)
+    assert ctl("-p", s.control, "ping", user="www").status == 0
+    assert ctl("-p", s.control, "stop", "--now").status == 0
     assert s.wait() == 0
 
 

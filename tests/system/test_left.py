@@ -4,6 +4,7 @@ start by the same user ends it, if it is certain what it is."""
 
 import re
 import signal
+import socket
 
 import pytest
 
@@ -78,8 +79,13 @@ def test_next_start_ends_nobody_if_one_of_them_is_unknown(spawnd, place):
     left = set(filter(h.alive, before))
     assert deaf in left
     try:
-        found = re.search(NAMED, refused(place, "-u", "www"))
-        assert int(found.group(1)) in left
+        line = refused(place, "-u", "www")
+        found = re.search(r"in use by pid (\d+)", line)
+        named = int(found.group(1))
+        assert named in left
+        # Of one in another session nobody is told to kill it.
+        session = h.stat(named).session
+        assert bool(re.search(NAMED, line)) == (session == s.pid), line
         assert all(map(h.alive, left))
     finally:
         for pid in left:
@@ -105,6 +111,46 @@ def test_next_start_ends_nobody_elses(spawnd, place, first, options, user):
     assert int(found.group(1)) in left
     assert bool(re.search(NAMED, line)) == ("none" not in first)
     assert all(map(h.alive, left))
+
+
+@pytest.mark.parametrize("how", ["queue", "session"])
+def test_nobody_is_told_to_kill_what_may_not_be_left(spawnd, place, how):
+    """Whose queue is full does not say who made the socket. In a session of
+    its own it may be another's that got the socket from the pool."""
+    if how == "queue":
+        s, left = with_children(spawnd, place, "-u", "www", "-b", 1)
+    else:
+        s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
+                   h.app("hostile"))
+        worker = int(h.request(f"{place}/sock", "serve=1").headers["x-pid"])
+        h.wait_for(lambda: len(h.children(s.pid)) >= 2, 5)
+        _, before = kill_supervisor(s)
+        h.wait_for(lambda: not h.alive(worker), 5)
+        left = [pid for pid in before if h.alive(pid) and
+                h.stat(pid).session == pid]
+        assert len(left) == 1
+    crowd = []
+    while how == "queue":
+        crowd.append(socket.socket(socket.AF_UNIX))
+        crowd[-1].setblocking(False)
+        try:
+            crowd[-1].connect(f"{place}/sock")
+        except BlockingIOError:
+            # Those that wait in accept have taken theirs.
+            if len(crowd) > len(left) + 2:
+                break
+            h.pass_time(0.01)
+    try:
+        line = refused(place, "-u", "www")
+        found = re.search(r"in use by pid (\d+)", line)
+        assert int(found.group(1)) in left and "kill" not in line, line
+        assert line.endswith(", with a full backlog") == (how == "queue")
+        assert all(map(h.alive, left))
+    finally:
+        for pid in left:
+            h.kill(pid)
+        for sock in crowd:
+            sock.close()
 
 
 def test_user_is_not_told_to_kill_a_pool_that_runs(spawnd, place):

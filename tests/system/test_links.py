@@ -219,6 +219,27 @@ def test_what_the_workers_may_exchange_is_a_warning(site, kind, where):
     assert h.run_spawnd("--test=strict", *command(site, kind)).status == 78
 
 
+def test_a_place_is_warned_of_once(site):
+    """Whatever it is on the way to."""
+    base = site.base
+    h.own_directory(f"{base}/srv/jail", APP)
+    os.makedirs(f"{base}/srv/jail/work", exist_ok=True)
+    found = warnings("-s", f"{base}/s", "-c", f"{base}/srv/jail", "-S", "-d",
+                     "/work", "-u", "_app", "--", "/fcgi-bin/app")
+    assert len([w for w in found if "replace it" in w]) == 2, found
+    inside = [w for w in found if f"_app may write {base}/srv/jail: " in w]
+    assert len(inside) == 1, found
+    assert f"chdir: /work in {base}/srv/jail, exec: /fcgi-bin/app in " \
+        f"{base}/srv/jail: " in inside[0]
+    # What is on the way outside: the jail alone.
+    [outside] = [w for w in found if w not in inside and "replace it" in w]
+    assert f"chroot: {base}/srv/jail: _app may write {base}/srv: " in outside
+    found = warnings("-s", f"{base}/s", "-d", f"{base}/srv/work", "-u",
+                     "_app", "--env-file", f"{base}/srv/env", "--",
+                     f"{base}/srv/app")
+    assert len([w for w in found if "replace it" in w]) == 1, found
+
+
 def test_a_sticky_directory_protects_what_is_roots(site):
     args = ["-s", f"{site.base}/s", "-u", "_app", "-d"]
     top = f"{site.base}/tmp"

@@ -5,6 +5,8 @@ init.d, the snippet for logrotate, and what systemd-analyze says of the units.
 """
 
 import collections
+import contextlib
+import fcntl
 import glob
 import os
 import re
@@ -411,13 +413,73 @@ def test_init_d_takes_nobody_else_for_the_pool(installed, ends):
         other.kill()
 
 
+@contextlib.contextmanager
+def asked_about(pidfile):
+    """Another script asks whether that pool runs, all the time."""
+    with open(pidfile) as f:
+        fcntl.flock(f, fcntl.LOCK_SH)
+        yield
+
+
+def test_init_d_asks_while_another_asks(installed):
+    """Both see that what is in the pidfile does not run."""
+    script = Script(installed, "init.d")
+    pidfile = f"{installed}/run/spawnd-pool.pid"
+    configure(installed)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        put(pidfile, f"{other.pid}\n")
+        with asked_about(pidfile):
+            for action, status in (("status", 1), ("reload", 7), ("stop", 0)):
+                r = script(action)
+                assert r.status == status, (action, r)
+                assert other.poll() is None, action
+        other.kill()
+
+
+def openrc_reload(installed):
+    """By a stand-in for OpenRC; see test_openrc.py."""
+    path = f"{installed}/etc/init.d/spawnd.pool"
+    if not os.path.islink(path):
+        os.symlink("openrc", path)
+    return run("sh", f"{installed}/etc/openrc-run", path, "reload")
+
+
+def test_openrc_reloads_the_pool_that_runs(installed, spawnd):
+    configure(installed)
+    pidfile = f"{installed}/run/spawnd-pool.pid"
+    s = spawnd("-P", pidfile, "-s", f"{installed}/socket/s", "-u", "_app",
+               "-F", 1, "--", harness.app("echo"), daemon=True)
+    before = s.workers()
+    r = openrc_reload(installed)
+    assert r.status == 0, r
+    s.wait_workers(1, other_than=before)
+    s.stop()
+    assert openrc_reload(installed).status != 0
+
+
+def test_openrc_reloads_nobody_else(installed):
+    configure(installed)
+    pidfile = f"{installed}/run/spawnd-pool.pid"
+    assert openrc_reload(installed).status != 0
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+        for text in (f"{other.pid}\n", f"{other.pid}", f"-{other.pid}\n",
+                     f"{other.pid} 1\n", f"-s USR1 {other.pid}\n"):
+            put(pidfile, text)
+            r = openrc_reload(installed)
+            assert r.status != 0, (text, r)
+            with asked_about(pidfile):
+                assert openrc_reload(installed).status != 0, text
+            assert other.poll() is None, text
+        other.kill()
+
+
 def test_a_question_does_not_keep_the_pool_from_its_start(installed, ends):
     script = Script(installed, "init.d")
     path = configure(installed)
     pidfile = f"{installed}/run/spawnd-pool.pid"
     put(pidfile, "")
     os.chmod(pidfile, 0o600)
-    with subprocess.Popen(["sh", "-c", "while :; do flock -n \"$0\" sleep "
+    with subprocess.Popen(["sh", "-c", "while :; do flock -sn \"$0\" sleep "
                            "0.02; sleep 0.02; done", pidfile]) as asks:
         try:
             r = script("start")
@@ -542,8 +604,9 @@ def test_logrotate_signals_nobody_else(place, spawnd):
         "/var/log/spawnd", f"{place}/log"))
     with impostor(place, s.pid) as other:
         put(pidfile, f"{other.pid}\n")
-        r = run("/usr/sbin/logrotate", "-f", "-s", f"{place}/state",
-                f"{place}/conf")
+        with asked_about(pidfile):
+            r = run("/usr/sbin/logrotate", "-f", "-s", f"{place}/state",
+                    f"{place}/conf")
         assert (r.status, r.stderr) == (0, ""), r
         # USR1 would have ended it.
         harness.pass_time(0.5)

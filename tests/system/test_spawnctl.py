@@ -144,9 +144,23 @@ def test_a_second_stop_waits_along(spawnd, place):
     assert (first.wait(10), s.wait()) == (0, 0)
 
 
-@pytest.mark.parametrize("command", ["reload", "stop"])
-def test_no_command_waits_for_a_supervisor_that_is_stopped(spawnd, place,
-                                                           command):
+def fill(path):
+    """Connections that wait to be accepted, until no more can."""
+    waiting = []
+    while True:
+        client = socket.socket(socket.AF_UNIX)
+        client.setblocking(False)
+        waiting.append(client)
+        try:
+            client.connect(path)
+        except BlockingIOError:
+            return waiting
+
+
+@pytest.mark.parametrize("command,full", [("reload", False), ("stop", False),
+                                          ("reload", True)])
+def test_no_command_waits_for_a_supervisor_that_is_stopped(
+        spawnd, place, command, full):
     """One that answers may take its time."""
     s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, "--stop-timeout", 99,
                "--", h.app("echo"))
@@ -160,11 +174,14 @@ def test_no_command_waits_for_a_supervisor_that_is_stopped(spawnd, place,
         h.pass_time(25)
         assert waits.poll() is None
         s.signal(signal.SIGSTOP)
+        crowd = fill(pool("echo") + "/control") if full else []
         try:
             _, err = waits.communicate(timeout=40 * h.PATIENCE)
         finally:
             waits.kill()
             s.signal(signal.SIGCONT)
+            for sock in crowd:
+                sock.close()
     assert waits.returncode == 75 and b"no answer in time" in err, err
     client.close()
 
@@ -643,6 +660,44 @@ def test_a_daemon_that_says_nothing(place):
     r = ctl("-p", f"{place}/d", "status")
     assert r.status == 75 and time.monotonic() - began > 9, r
     server.close()
+
+
+def test_a_daemon_that_takes_no_connection(place):
+    """It is there all the same, and can be listed."""
+    os.makedirs(f"{place}/own/spawnd/d")
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(f"{place}/own/spawnd/d/control")
+    server.listen(1)
+    crowd = fill(f"{place}/own/spawnd/d/control")
+    r = ctl("-p", f"{place}/own/spawnd/d", "ping", deadline=30)
+    assert r.status == 75 and "takes no connections" in r.stderr, r
+    for name in ("own", "own/spawnd", "own/spawnd/d", "own/spawnd/d/control"):
+        shutil.chown(f"{place}/{name}", "www")
+    r = ctl("list", user="www", env={"XDG_RUNTIME_DIR": f"{place}/own"},
+            deadline=60)
+    assert r.status == 0 and re.search(r"^d +\? .* takes no connections",
+                                       r.stdout, re.MULTILINE), r
+    for sock in (*crowd, server):
+        sock.close()
+
+
+def test_a_name_too_long_for_a_socket_is_said(place):
+    """Without /proc: with it a descriptor leads there."""
+    long = "x" * 120
+    os.mkdir(f"{place}/d")
+    servers = [socket.socket(socket.AF_UNIX) for _ in range(2)]
+    for server, name in zip(servers, (long, long[:107])):
+        server.bind(f"{place}/d/s")
+        server.listen()
+        os.rename(f"{place}/d/s", f"{place}/d/{name}")
+    r = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && '
+         'exec "$@"', "sh", c.SPAWNCTL, "-p", f"{place}/d/{long}", "ping"],
+        env={**h.BASE_ENV, **h.sanitizer_env()}, stdin=subprocess.DEVNULL,
+        capture_output=True, timeout=30 * h.PATIENCE)
+    assert r.returncode == 69 and b"File name too long" in r.stderr, r
+    for server in servers:
+        server.close()
 
 
 def newest():

@@ -171,6 +171,23 @@ for_looks(void)
 	return 0;
 }
 
+/* Whether the kernel can do it is not known then. */
+static int
+for_no_process(void)
+{
+	const struct rlimit none = { 0, 0 };
+	struct confinement c = { NULL, NULL };
+
+	SO(geteuid() != 0 || setresuid(1234, 1234, 1234) == 0);
+	SO(setrlimit(RLIMIT_NPROC, &none) == 0);
+	confine_try(&c);
+	SO(c.no_scope != NULL && strcmp(c.no_scope, "it could not be tried")
+	    == 0);
+	SO(c.no_filter != NULL && strcmp(c.no_filter, "it could not be tried")
+	    == 0);
+	return 0;
+}
+
 #define TEST(name, what)			\
 static void					\
 name(void **arg)				\
@@ -184,6 +201,7 @@ TEST(no_process_may_change_another, for_others)
 TEST(the_half_counts_that_the_kernel_takes, for_high_halves)
 TEST(without_a_domain_only_the_key_attaches, for_the_key)
 TEST(with_a_domain_the_filter_leaves_ptrace_to_it, for_a_domain)
+TEST(without_a_process_nothing_is_tried, for_no_process)
 TEST(looks_do_not_count_our_filter, for_looks)
 
 int
@@ -196,6 +214,7 @@ main(void)
 		cmocka_unit_test(without_a_domain_only_the_key_attaches),
 		cmocka_unit_test(
 		    with_a_domain_the_filter_leaves_ptrace_to_it),
+		cmocka_unit_test(without_a_process_nothing_is_tried),
 		cmocka_unit_test(looks_do_not_count_our_filter),
 	};
 

@@ -322,6 +322,25 @@ an_empty_file_is_fine(void **arg)
 }
 
 static void
+a_later_one_takes_the_place_of_the_first(void **arg)
+{
+	(void)arg;
+	rule(ENV_SET, "A=1");
+	rule(ENV_SET, "AB=2");
+	rule(ENV_SET, "C=3");
+	rule(ENV_SET, "A=4");
+	rule(ENV_SET, "HOME=/5");
+	rule(ENV_SET, "A=6");
+	assert_true(build(NULL));
+	assert_string_equal(envp[0], "PATH=/usr/local/bin:/usr/bin:/bin");
+	assert_string_equal(envp[1], "HOME=/5");
+	assert_string_equal(envp[2], "A=6");
+	assert_string_equal(envp[3], "AB=2");
+	assert_string_equal(envp[4], "C=3");
+	assert_null(envp[5]);
+}
+
+static void
 a_file_has_its_place_in_the_order(void **arg)
 {
 	(void)arg;
@@ -472,6 +491,7 @@ main(void)
 		TEST(every_name_is_there_once),
 		TEST(a_file_sets_variables),
 		TEST(an_empty_file_is_fine),
+		TEST(a_later_one_takes_the_place_of_the_first),
 		TEST(a_file_has_its_place_in_the_order),
 		TEST(bad_lines_are_named_by_number),
 		TEST(a_nul_byte_in_a_file_is_refused),

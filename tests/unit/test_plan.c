@@ -188,6 +188,8 @@ names_are_made_of_commands_too(void **arg)
 	assert_string_equal(name_of("-f", "app"), "app");
 	assert_string_equal(name_of("-f", "app\tx"), "app");
 	assert_string_equal(name_of("-f", "  "), "spawnd");
+	assert_string_equal(name_of("-f", " \t/bin/app -x"), "app");
+	assert_string_equal(name_of("-f", "\napp/ x"), "app");
 	assert_string_equal(name_of("-f", "$APP"), "_APP");
 }
 
