@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "config/config.h"
@@ -137,6 +138,8 @@ open_all(struct err *e)
 		return -1;
 	sdnotify_open();
 	observe_init(&guarantees);
+	guarantees.only_allowed = plan.only_allowed &&
+	    allow_holds(STDIN_FILENO);
 	environ_scrub();
 	return 0;
 }

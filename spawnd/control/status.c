@@ -97,6 +97,8 @@ record_pool(struct proto_output *o)
 	proto_text(o, "listen", plan->socket_name);
 	if (plan->socket_owner != NULL)
 		proto_text(o, "owner", plan->socket_owner);
+	if (plan->clients != NULL)
+		proto_text(o, "clients", plan->clients);
 	if (plan->jail != NULL)
 		proto_text(o, "jail", plan->jail);
 	proto_text(o, "user", plan->ident.user);
@@ -164,6 +166,8 @@ record_guarantees(struct proto_output *o)
 	proto_truth(o, "no_new_privs", guarantees->no_new_privs);
 	proto_truth(o, "confine_signals", guarantees->confine_signals);
 	proto_truth(o, "confine_limits", guarantees->confine_limits);
+	if (plan->only_allowed || address_is_reachable(&plan->addr))
+		proto_truth(o, "only_allowed", guarantees->only_allowed);
 	proto_end(o);
 }
 
