@@ -187,6 +187,38 @@ a_variable_for_a_unix_socket_is_warned_of(void **arg)
 	    "effect on unix:/a"));
 }
 
+/* As spawn-fcgi, which has no such option. */
+static void
+plan_as_spawn_fcgi(const char *address)
+{
+	static const char *const ids[] = { "-u" ID, "-g" ID, NULL };
+	const char *const list[] = { "-p9000", "-a", address, "/app", NULL };
+	int n = 1;
+
+	words[0] = (char *)"spawn-fcgi";
+	if (geteuid() == 0)
+		n = words_add(n, ids);
+	if (compat_parse(&c, words_add(n, list), words, &e) == -1)
+		fail_msg("%s", e.text);
+	plan_free();
+}
+
+/* They leave it to the workers, as they always did. */
+static void
+other_programs_do_not_take_the_variable(void **arg)
+{
+	(void)arg;
+	setenv(VARIABLE, "10.0.0.2", 1);
+	plan_as_spawn_fcgi("::1");
+	assert_true(finds(FINDING_WARNING, VARIABLE ": 10.0.0.2: has no effect "
+	    "on tcp:[::1]:9000: libfcgi checks clients of IPv4 sockets only"));
+	assert_false(p.only_allowed);
+	plan_as_spawn_fcgi("127.0.0.1");
+	assert_false(finds(FINDING_WARNING, VARIABLE));
+	assert_false(p.only_allowed);
+	unsetenv(VARIABLE);
+}
+
 static const struct CMUnitTest tests[] = {
 	TEST(without_a_list_everybody_may_connect),
 	TEST(lists_add_up),
@@ -198,6 +230,7 @@ static const struct CMUnitTest tests[] = {
 	TEST(a_variable_without_an_address_lets_nobody_in),
 	TEST(the_option_wins_over_the_variable),
 	TEST(a_variable_for_a_unix_socket_is_warned_of),
+	TEST(other_programs_do_not_take_the_variable),
 };
 
 int
