@@ -184,36 +184,42 @@ allows_everyone(const struct plan *p)
 	return !p->only_allowed || i < p->nallow;
 }
 
-/* Tries the filter on a socket that nobody can connect to. */
-static void
+/* Tries the filter on a socket that nobody can connect to. Does it hold? */
+static bool
 try_filter(const struct plan *p, struct findings *f)
 {
 	int fd = socket(p->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool holds = false;
 	struct err e;
 
 	if (fd == -1)
-		return;
+		return false;
 	if (allow_attach(fd, p, &e) == -1)
 		findings_add(f, FINDING_ERROR, e.status, "%s", e.text);
-	else if (allow_holds(fd))
+	else if ((holds = allow_holds(fd)))
 		findings_add(f, FINDING_NOTE, 0, "connect: only the web "
 		    "servers above; %s does not answer others, who see a "
 		    "time-out", p->socket_name);
+	else
+		findings_add(f, FINDING_WARNING, EX_CONFIG,
+		    "FCGI_WEB_SERVER_ADDRS: only workers with libfcgi heed it "
+		    "on this system (use a packet filter)");
 	close(fd);
+	return holds;
 }
 
 static void
 check_clients(const struct plan *p, struct findings *f)
 {
-	if (allows_everyone(p) && address_is_reachable(&p->addr))
+	bool holds = p->only_allowed && try_filter(p, f);
+
+	if ((!holds || allows_everyone(p)) && address_is_reachable(&p->addr))
 		findings_add(f, FINDING_WARNING, EX_CONFIG, "address: %s: "
 		    "FastCGI has no authentication: whoever can reach this "
 		    "address can run the application with any parameters "
 		    "(listen on %s or a unix socket, or name the web servers: "
 		    "%s)", p->socket_name, DEFAULT_ADDRESS,
 		    OPT(p->conf, allow));
-	if (p->only_allowed)
-		try_filter(p, f);
 }
 
 void

@@ -14,9 +14,7 @@ allow_attach(int fd, const struct plan *p, struct err *e)
 		return err_set(e, EX_CONFIG, "%s: %s: only Linux keeps others "
 		    "away from a socket (use a packet filter)",
 		    OPT(p->conf, allow), p->socket_name);
-	log_warn("FCGI_WEB_SERVER_ADDRS: %s: only workers with libfcgi heed "
-	    "it on this system (use a packet filter)", p->socket_name);
-	return 0;
+	return 0;	/* it does not hold, which is said */
 }
 
 bool
