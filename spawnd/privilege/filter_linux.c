@@ -51,6 +51,13 @@ put_return(struct program *p, uint32_t result)
 	return put(p, BPF_RET | BPF_K, 0, 0, result);
 }
 
+static void
+put_returns(struct program *p)
+{
+	p->drop = put_return(p, 0);
+	p->accept = put_return(p, WHOLE);
+}
+
 /* Returns a position within reach from where that comes to the same. */
 static unsigned int
 within_reach(struct program *p, unsigned int to)
@@ -128,7 +135,7 @@ middle(const struct network *list, size_t n, unsigned int word)
 	return mid > 0 ? mid : same(list, n, word);
 }
 
-/* Finds the word that was loaded in the list, whose words before it match. */
+/* Finds the loaded word in the list, whose words before it match. */
 static unsigned int
 put_search(struct program *p, const struct network *list, size_t n,
     unsigned int word)
@@ -154,16 +161,39 @@ put_search(struct program *p, const struct network *list, size_t n,
 	return next;
 }
 
-/* Loads a word of the source and finds it; what is found follows the load. */
+/* Finds that word of the source; the search follows its load. */
 static unsigned int
 put_word(struct program *p, const struct network *list, size_t n,
     unsigned int word)
 {
-	unsigned int at = list->family == AF_INET ? SOURCE_IPV4 : SOURCE_IPV6;
-
 	put_search(p, list, n, word);
-	return put(p, BPF_LD | BPF_W | BPF_ABS, 0, 0,
-	    (uint32_t)SKF_NET_OFF + at + 4 * word);
+	return put(p, BPF_LD | BPF_MEM, 0, 0, word);
+}
+
+/*
+ * Finds the source. Its words are read from the packet once: each time would
+ * be a call in the kernel's own form of the program, and some instructions.
+ */
+static unsigned int
+put_source(struct program *p, const struct network *list, size_t n)
+{
+	unsigned int at = list->family == AF_INET ? SOURCE_IPV4 : SOURCE_IPV6;
+	unsigned int word = list->family == AF_INET ? 1 : 4;
+
+	unsigned int begin;
+
+	put_word(p, list, n, 0);
+	while (word-- > 0) {
+		put(p, BPF_ST, 0, 0, word);
+		begin = put(p, BPF_LD | BPF_W | BPF_ABS, 0, 0,
+		    (uint32_t)SKF_NET_OFF + at + 4 * word);
+	}
+	/*
+	 * To the kernel what follows a return knows no more words than whoever
+	 * jumps there; so who knows none does not jump in between the above.
+	 */
+	put_returns(p);
+	return begin;
 }
 
 /* The version is the first half of a header's first byte. */
@@ -186,12 +216,11 @@ filter_build(const struct network *list, size_t n,
 
 	while (first < n && list[first].family == AF_INET)
 		first++;
-	p.drop = put_return(&p, 0);
-	p.accept = put_return(&p, WHOLE);
+	put_returns(&p);
 	if (first < n)
-		ipv6 = put_word(&p, list + first, n - first, 0);
+		ipv6 = put_source(&p, list + first, n - first);
 	if (first > 0)
-		ipv4 = put_word(&p, list, first, 0);
+		ipv4 = put_source(&p, list, first);
 	put_versions(&p, ipv4, ipv6);
 	if (p.full)
 		return 0;
