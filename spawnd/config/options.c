@@ -97,8 +97,8 @@ add_allowed(struct conf *c, const char *opt, const char *val, size_t len,
 	struct network *list, n;
 
 	if (network_parse(val, len, &n, why) == -1)
-		return err_set(e, EX_USAGE, "%s: %.*s: %s", opt, (int)len,
-		    val, why);
+		return err_set(e, EX_USAGE, "%s: %.*s: %s", opt,
+		    NETWORK_SHOWN(len), val, why);
 	list = reallocarray(c->allow, c->nallow + 1, sizeof(*list));
 	if (list == NULL)
 		return err_set(e, EX_OSERR, "out of memory");

@@ -90,6 +90,8 @@ void	 address_check(const struct plan *p, struct findings *f);
 
 /* network.c */
 #define NETWORK_WHY	192	/* bytes of a reason, with the NUL */
+/* As much of a wrong one as a message shows, for %.*s. */
+#define NETWORK_SHOWN(len) ((int)((len) < NETWORK_SIZE ? (len) : NETWORK_SIZE))
 /*
  * Parses ADDR or ADDR/LEN, len bytes at s; what is behind them is text, too,
  * or a NUL. IPv4 in IPv6's form (::ffff:192.0.2.1) becomes IPv4. Returns 0, or

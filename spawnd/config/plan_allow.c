@@ -110,17 +110,17 @@ take_option(struct plan *p, struct err *e)
 	size_t i;
 
 	if (!makes_tcp(p))
-		return err_set(e, EX_USAGE, "%s: %s is no TCP socket (who may "
-		    "connect to it, %s, %s and %s say)", OPT(c, allow),
-		    p->socket_name, OPT(c, socket_user), OPT(c, socket_group),
+		return err_set(e, EX_USAGE, "--allow: %s is no TCP socket (who "
+		    "may connect to it, %s, %s and %s say)", p->socket_name,
+		    OPT(c, socket_user), OPT(c, socket_group),
 		    OPT(c, socket_mode));
 	for (i = 0; i < c->nallow; i++) {
 		if (take(p, &c->allow[i], e) == -1)
 			return -1;
 	}
 	if (p->nallow == 0)
-		return err_set(e, EX_USAGE, "%s: names no %s address: nobody "
-		    "could connect to %s", OPT(c, allow),
+		return err_set(e, EX_USAGE, "--allow: names no %s address: "
+		    "nobody could connect to %s",
 		    p->addr.ss_family == AF_INET ? "IPv4" : "IPv6",
 		    p->socket_name);
 	return 0;
@@ -174,20 +174,20 @@ check_entries(const struct plan *p, struct findings *f)
 		if (network_parse(en.text, en.len, &n, why) == -1)
 			findings_add(f, FINDING_WARNING, EX_CONFIG,
 			    VARIABLE ": %.*s: %s; it is left out",
-			    (int)en.len, en.text, why);
+			    NETWORK_SHOWN(en.len), en.text, why);
 		else if (n.family == AF_INET && (en.blank ||
 		    memchr(en.text, '/', en.len) != NULL ||
 		    memchr(en.text, ':', en.len) != NULL))
 			findings_add(f, FINDING_WARNING, EX_CONFIG,
 			    VARIABLE ": %.*s: workers with libfcgi do not let "
 			    "it in: they know IPv4 addresses without a blank "
-			    "before them (%s has networks)", (int)en.len,
-			    en.text, OPT(p->conf, allow));
+			    "before them (--allow has networks)", (int)en.len,
+			    en.text);
 	}
 	if (p->nallow == 0)
 		findings_add(f, FINDING_WARNING, EX_CONFIG, VARIABLE ": has no "
 		    "address that can reach %s: nobody can connect (unset it, "
-		    "or give %s)", p->socket_name, OPT(p->conf, allow));
+		    "or give --allow)", p->socket_name);
 }
 
 /* The variable where nothing of ours keeps others away. */
@@ -223,14 +223,14 @@ plan_allow_check(const struct plan *p, struct findings *f)
 	else if (variable(p) != NULL && c->nallow == 0)
 		check_unheeded(p, f);
 	else if (variable(p) != NULL)
-		findings_add(f, FINDING_NOTE, 0, VARIABLE ": %s alone says "
-		    "who can connect (workers with libfcgi refuse whom the "
-		    "variable does not name)", OPT(c, allow));
+		findings_add(f, FINDING_NOTE, 0, VARIABLE ": --allow alone "
+		    "says who can connect (workers with libfcgi refuse whom "
+		    "the variable does not name)");
 	for (i = 0; i < c->nallow && p->only_allowed; i++)
 		n += !is_usable(p, &c->allow[i]);
 	if (n > 0)
-		findings_add(f, FINDING_NOTE, 0, "%s: %zu of %zu addresses "
-		    "cannot reach %s, which is %s alone", OPT(c, allow), n,
+		findings_add(f, FINDING_NOTE, 0, "--allow: %zu of %zu "
+		    "addresses cannot reach %s, which is %s alone", n,
 		    c->nallow, p->socket_name, p->addr.ss_family == AF_INET ?
 		    "IPv4" : "IPv6");
 }

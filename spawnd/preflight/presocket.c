@@ -218,8 +218,7 @@ check_clients(const struct plan *p, struct findings *f)
 		    "FastCGI has no authentication: whoever can reach this "
 		    "address can run the application with any parameters "
 		    "(listen on %s or a unix socket, or name the web servers: "
-		    "%s)", p->socket_name, DEFAULT_ADDRESS,
-		    OPT(p->conf, allow));
+		    "--allow)", p->socket_name, DEFAULT_ADDRESS);
 }
 
 void

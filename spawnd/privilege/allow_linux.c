@@ -19,8 +19,7 @@
 static const char *
 source(const struct plan *p)
 {
-	return p->conf->nallow > 0 ? OPT(p->conf, allow) :
-	    "FCGI_WEB_SERVER_ADDRS";
+	return p->conf->nallow > 0 ? "--allow" : "FCGI_WEB_SERVER_ADDRS";
 }
 
 /* How many of the sorted list would fit. */

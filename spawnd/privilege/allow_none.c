@@ -11,9 +11,9 @@ allow_attach(int fd, const struct plan *p, struct err *e)
 {
 	(void)fd;
 	if (p->conf->nallow > 0)
-		return err_set(e, EX_CONFIG, "%s: %s: only Linux keeps others "
-		    "away from a socket (use a packet filter)",
-		    OPT(p->conf, allow), p->socket_name);
+		return err_set(e, EX_CONFIG, "--allow: %s: only Linux keeps "
+		    "others away from a socket (use a packet filter)",
+		    p->socket_name);
 	return 0;	/* it does not hold, which is said */
 }
 

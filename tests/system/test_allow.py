@@ -6,6 +6,7 @@ that."""
 import contextlib
 import errno
 import json
+import os
 import random
 import re
 import select
@@ -429,3 +430,41 @@ def test_on_a_socket_that_was_passed_in_it_is_warned_of(spawnd, only, address,
     assert (f"spawnd: {VARIABLE}: 192.0.2.1: " + says.format(port=port)
             ) in s.log()
     check(port, ["::1" if address == "::1" else "127.0.0.1"], [])
+
+
+# By itself a worker does what its library does: on a socket that was passed
+# in, where nothing of ours keeps anybody away.
+
+HEEDS = {
+    "libfcgi": ([h.app("lib")], None),
+    "perl": ([h.source("load.pl")], None),
+    "fcgiwrap": (["/usr/sbin/fcgiwrap"], h.app("cgi")),
+}
+IGNORES = {
+    "php-cgi": (["/usr/bin/php-cgi", "-n"], "php/load.php"),
+    "go": ([os.path.join(h.APPS, "load-go")], None),
+    "node": (["/usr/bin/node", h.source("load.js")], None),
+    # Debian 12 has it without the part in C, which heeds it.
+    "ruby": ([h.source("load.rb")], None),
+}
+
+
+@pytest.mark.parametrize("program, value, serves", [
+    *[(p, v, v == "127.0.0.9,127.0.0.1") for p in HEEDS
+      for v in ["127.0.0.9", "127.0.0.9, 127.0.0.1", "127.0.0.0/8",
+                "127.0.0.9,127.0.0.1"]],
+    *[(p, "127.0.0.9", True) for p in IGNORES]])
+def test_what_a_worker_does_by_itself(spawnd, program, value, serves):
+    port = free_port()
+    argv, script = (HEEDS | IGNORES)[program]
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        spawnd("-u", "www", "-F", 1, "--stop-signal", "USR1", "-e",
+               "NODE_PATH=/usr/share/nodejs", "-e", "NODE_NO_WARNINGS=1",
+               "--", *argv, env={VARIABLE: value}, stdin=listener)
+    result = crowd(("127.0.0.1", port), script, 1, clients=1).result()
+    assert result["sent"] == result["answered"] + result["failed"]
+    assert (result["answered"] > 0) == serves, result
+    assert (result["failed"] == 0) == serves, result
