@@ -69,9 +69,9 @@ SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		skip_${ARCH}_linux.c slow_linux.c \
 		spawn_${SPAWN_${SANITIZE}}.c task_linux.c \
 		usage_linux.c view_linux.c
-SRCS_posix =	allow_none.c confine_none.c door_none.c end_none.c jail_posix.c \
-		observe_none.c path_posix.c raw_posix.c refuse_none.c \
-		self_posix.c spawn_posix.c \
+SRCS_posix =	allow_none.c confine_none.c door_none.c end_none.c \
+		jail_posix.c observe_none.c path_posix.c raw_posix.c \
+		refuse_none.c self_posix.c spawn_posix.c \
 		usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux

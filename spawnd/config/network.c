@@ -33,7 +33,7 @@ parse_address(const char *s, size_t len, uint8_t addr[16])
 
 /* It is no address: perhaps there is one in brackets, or before a port. */
 static int
-explain(const char *s, size_t len, char why[NETWORK_WHY])
+explain_network(const char *s, size_t len, char why[NETWORK_WHY])
 {
 	bool brackets;
 	uint8_t addr[16];
@@ -111,12 +111,13 @@ network_parse(const char *s, size_t len, struct network *n,
 
 	memset(n, 0, sizeof(*n));
 	if ((n->family = parse_address(s, addrlen, n->addr)) == 0)
-		return explain(s, len, why);
-	n->len = max = BITS(n->family);
-	if (slash != NULL && !parse_length(slash + 1, len - addrlen - 1, max,
-	    &n->len)) {
-		snprintf(why, NETWORK_WHY, "has no length from 0 to %u behind "
-		    "the slash", max);
+		return explain_network(s, len, why);
+	max = BITS(n->family);
+	if (slash == NULL)
+		n->len = max;
+	else if (!parse_length(slash + 1, len - addrlen - 1, max, &n->len)) {
+		snprintf(why, NETWORK_WHY,
+		    "has no length from 0 to %u behind the slash", max);
 		return -1;
 	}
 	unmap(n);

@@ -49,7 +49,7 @@ is_usable(const struct plan *p, const struct network *n)
 }
 
 static int
-take(struct plan *p, const struct network *n, struct err *e)
+allow_network(struct plan *p, const struct network *n, struct err *e)
 {
 	struct network *list;
 
@@ -88,7 +88,7 @@ next_entry(const char **at, struct entry *en)
 }
 
 static int
-take_variable(struct plan *p, struct err *e)
+allow_variable(struct plan *p, struct err *e)
 {
 	const char *at = variable(p);
 	char why[NETWORK_WHY];
@@ -97,14 +97,14 @@ take_variable(struct plan *p, struct err *e)
 
 	while (next_entry(&at, &en)) {
 		if (network_parse(en.text, en.len, &n, why) == 0 &&
-		    take(p, &n, e) == -1)
+		    allow_network(p, &n, e) == -1)
 			return -1;
 	}
 	return 0;
 }
 
 static int
-take_option(struct plan *p, struct err *e)
+allow_option(struct plan *p, struct err *e)
 {
 	const struct conf *c = p->conf;
 	size_t i;
@@ -115,7 +115,7 @@ take_option(struct plan *p, struct err *e)
 		    OPT(c, socket_user), OPT(c, socket_group),
 		    OPT(c, socket_mode));
 	for (i = 0; i < c->nallow; i++) {
-		if (take(p, &c->allow[i], e) == -1)
+		if (allow_network(p, &c->allow[i], e) == -1)
 			return -1;
 	}
 	if (p->nallow == 0)
@@ -148,11 +148,11 @@ int
 plan_allow(struct plan *p, struct err *e)
 {
 	if (p->conf->nallow > 0) {
-		if (take_option(p, e) == -1)
+		if (allow_option(p, e) == -1)
 			return -1;
 	} else if (!takes_variable(p))
 		return 0;
-	else if (take_variable(p, e) == -1)
+	else if (allow_variable(p, e) == -1)
 		return -1;
 	p->only_allowed = true;
 	p->nallow = network_sort(p->allow, p->nallow);

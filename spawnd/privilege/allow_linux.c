@@ -40,7 +40,7 @@ count_fitting(const struct plan *p, struct sock_filter *program)
 
 /* Attaches the filter and locks it. */
 static int
-install(int fd, const struct plan *p, const struct sock_fprog *program,
+attach_program(int fd, const struct plan *p, const struct sock_fprog *program,
     struct err *e)
 {
 	const int on = 1;
@@ -71,8 +71,8 @@ allow_attach(int fd, const struct plan *p, struct err *e)
 		return err_set(e, EX_OSERR, "out of memory");
 	len = filter_build(p->allow, p->nallow, program);
 	if (len > 0)
-		r = install(fd, p, &(struct sock_fprog){ (uint16_t)len,
-		    program }, e);
+		r = attach_program(fd, p, &(struct sock_fprog){
+		    (uint16_t)len, program }, e);
 	else
 		r = err_set(e, EX_USAGE, "%s: %zu addresses are too many for "
 		    "the kernel: %zu of them would fit (name networks: "

@@ -33,7 +33,7 @@ struct program {
 
 /* Puts an instruction before all others. Returns its position. */
 static unsigned int
-put(struct program *p, unsigned int code, unsigned int jt, unsigned int jf,
+put_insn(struct program *p, unsigned int code, unsigned int jt, unsigned int jf,
     uint32_t k)
 {
 	if (p->n == FILTER_MAX) {
@@ -48,7 +48,7 @@ put(struct program *p, unsigned int code, unsigned int jt, unsigned int jf,
 static unsigned int
 put_return(struct program *p, uint32_t result)
 {
-	return put(p, BPF_RET | BPF_K, 0, 0, result);
+	return put_insn(p, BPF_RET | BPF_K, 0, 0, result);
 }
 
 static void
@@ -70,7 +70,7 @@ within_reach(struct program *p, unsigned int to)
 		return p->accept = put_return(p, WHOLE);
 	if (to == DROP)
 		return p->drop = put_return(p, 0);
-	return put(p, BPF_JMP | BPF_JA, 0, 0, p->n - 1 - at);
+	return put_insn(p, BPF_JMP | BPF_JA, 0, 0, p->n - 1 - at);
 }
 
 static unsigned int
@@ -79,7 +79,8 @@ put_branch(struct program *p, unsigned int test, uint32_t k, unsigned int yes,
 {
 	yes = within_reach(p, yes);
 	no = within_reach(p, no);
-	return put(p, BPF_JMP | BPF_K | test, p->n - 1 - yes, p->n - 1 - no, k);
+	return put_insn(p, BPF_JMP | BPF_K | test, p->n - 1 - yes,
+	    p->n - 1 - no, k);
 }
 
 static uint32_t
@@ -140,7 +141,7 @@ static unsigned int
 put_search(struct program *p, const struct network *list, size_t n,
     unsigned int word)
 {
-	size_t ends[LINEAR], groups = 0, i = 0;
+	size_t ends[LINEAR] = { 0 }, groups = 0, i = 0;
 	unsigned int next = DROP, above;
 
 	while (i < n && groups < LINEAR) {
@@ -167,7 +168,7 @@ put_word(struct program *p, const struct network *list, size_t n,
     unsigned int word)
 {
 	put_search(p, list, n, word);
-	return put(p, BPF_LD | BPF_MEM, 0, 0, word);
+	return put_insn(p, BPF_LD | BPF_MEM, 0, 0, word);
 }
 
 /*
@@ -180,12 +181,12 @@ put_source(struct program *p, const struct network *list, size_t n)
 	unsigned int at = list->family == AF_INET ? SOURCE_IPV4 : SOURCE_IPV6;
 	unsigned int word = list->family == AF_INET ? 1 : 4;
 
-	unsigned int begin;
+	unsigned int begin = 0;
 
 	put_word(p, list, n, 0);
 	while (word-- > 0) {
-		put(p, BPF_ST, 0, 0, word);
-		begin = put(p, BPF_LD | BPF_W | BPF_ABS, 0, 0,
+		put_insn(p, BPF_ST, 0, 0, word);
+		begin = put_insn(p, BPF_LD | BPF_W | BPF_ABS, 0, 0,
 		    (uint32_t)SKF_NET_OFF + at + 4 * word);
 	}
 	/*
@@ -202,8 +203,8 @@ put_versions(struct program *p, unsigned int ipv4, unsigned int ipv6)
 {
 	ipv6 = put_branch(p, BPF_JEQ, 0x60, ipv6, DROP);
 	put_branch(p, BPF_JEQ, 0x40, ipv4, ipv6);
-	put(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, 0xf0);
-	put(p, BPF_LD | BPF_B | BPF_ABS, 0, 0, (uint32_t)SKF_NET_OFF);
+	put_insn(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, 0xf0);
+	put_insn(p, BPF_LD | BPF_B | BPF_ABS, 0, 0, (uint32_t)SKF_NET_OFF);
 }
 
 size_t

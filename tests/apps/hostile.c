@@ -592,10 +592,8 @@ act(const char *cmd, const char *val)
 		return result(shutdown(0, SHUT_RDWR));
 	if (strcmp(cmd, "nonblock") == 0)
 		return result(fcntl(0, F_SETFL, O_NONBLOCK));
-	if (strcmp(cmd, "backlog") == 0)
-		return result(listen(0, n));
-	if (strcmp(cmd, "unfilter") == 0)
-		return unfilter();
+	if (strcmp(cmd, "backlog") == 0 || strcmp(cmd, "unfilter") == 0)
+		return cmd[0] == 'u' ? unfilter() : result(listen(0, n));
 	if (strcmp(cmd, "flood") == 0)
 		return flood(n);
 	if (strcmp(cmd, "deaf") == 0)

@@ -324,7 +324,7 @@ random_network(sa_family_t family, unsigned int least, unsigned int most)
 		net->addr[i] = (uint8_t)(random() >> 8);
 	net->len = least + (unsigned int)random() % (most - least + 1);
 	for (i = net->len; i < 128; i++)
-		net->addr[i / 8] &= (uint8_t)~(0x80 >> i % 8);
+		net->addr[i / 8] &= (uint8_t)(0xff7f >> i % 8);
 }
 
 static void

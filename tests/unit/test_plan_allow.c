@@ -55,8 +55,9 @@ static void
 lists_add_up(void **arg)
 {
 	(void)arg;
-	planned("-p9000", "--allow", "10.0.0.2,192.0.2.0/24", "--allow=10.0.0.1",
-	    "--allow", "192.0.2.7,::ffff:10.0.0.3", "/app");
+	planned("-p9000", "--allow", "10.0.0.2,192.0.2.0/24",
+	    "--allow=10.0.0.1", "--allow", "192.0.2.7,::ffff:10.0.0.3",
+	    "/app");
 	assert_true(p.only_allowed);
 	assert_string_equal(allowed(), "10.0.0.1 10.0.0.2 10.0.0.3 "
 	    "192.0.2.0/24");
@@ -110,17 +111,19 @@ static void
 the_variable_is_a_list_too(void **arg)
 {
 	(void)arg;
-	planned("-p9000", "-e" VARIABLE "=10.0.0.2,,10.0.0.1,::1,", "/app");
+	planned("-p9000", "-eFCGI_WEB_SERVER_ADDRS=10.0.0.2,,10.0.0.1,::1,",
+	    "/app");
 	assert_true(p.only_allowed);
 	assert_string_equal(allowed(), "10.0.0.1 10.0.0.2");
 	assert_string_equal(environ_get(p.envp, VARIABLE),
 	    "10.0.0.2,,10.0.0.1,::1,");
 	assert_false(finds(FINDING_WARNING, VARIABLE));
 	/* None is as if it was not set, as libfcgi has it. */
-	planned("-p9000", "-e" VARIABLE "=", "/app");
+	planned("-p9000", "-eFCGI_WEB_SERVER_ADDRS=", "/app");
 	assert_false(p.only_allowed);
 	/* libfcgi would let everybody in there; we do not. */
-	planned("-p9000", "-a::1", "-e" VARIABLE "=2001:db8::1", "/app");
+	planned("-p9000", "-a::1", "-eFCGI_WEB_SERVER_ADDRS=2001:db8::1",
+	    "/app");
 	assert_string_equal(allowed(), "2001:db8::1");
 	assert_false(finds(FINDING_WARNING, VARIABLE));
 }
@@ -129,7 +132,7 @@ static void
 what_the_variable_gets_wrong_is_warned_of(void **arg)
 {
 	(void)arg;
-	planned("-p9000", "-e" VARIABLE "=10.0.0.1,web1, 10.0.0.2 ,"
+	planned("-p9000", "-eFCGI_WEB_SERVER_ADDRS=10.0.0.1,web1, 10.0.0.2 ,"
 	    "10.1.0.0/16,[::1],10.0.0.3 ", "/app");
 	assert_string_equal(allowed(), "10.0.0.1 10.0.0.2 10.0.0.3 "
 	    "10.1.0.0/16");
@@ -169,8 +172,8 @@ static void
 the_option_wins_over_the_variable(void **arg)
 {
 	(void)arg;
-	planned("-p9000", "--allow=10.0.0.1", "-e" VARIABLE "=10.0.0.2,x",
-	    "/app");
+	planned("-p9000", "--allow=10.0.0.1",
+	    "-eFCGI_WEB_SERVER_ADDRS=10.0.0.2,x", "/app");
 	assert_string_equal(allowed(), "10.0.0.1");
 	assert_true(finds(FINDING_NOTE, VARIABLE ": --allow alone says who "
 	    "can connect"));
@@ -181,7 +184,7 @@ static void
 a_variable_for_a_unix_socket_is_warned_of(void **arg)
 {
 	(void)arg;
-	planned("-s/a", "-e" VARIABLE "=10.0.0.2", "/app");
+	planned("-s/a", "-eFCGI_WEB_SERVER_ADDRS=10.0.0.2", "/app");
 	assert_false(p.only_allowed);
 	assert_true(finds(FINDING_WARNING, VARIABLE ": 10.0.0.2: has no "
 	    "effect on unix:/a"));
