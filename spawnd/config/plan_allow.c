@@ -181,8 +181,8 @@ check_entries(const struct plan *p, struct findings *f)
 			findings_add(f, FINDING_WARNING, EX_CONFIG,
 			    VARIABLE ": %.*s: workers with libfcgi do not let "
 			    "it in: they know IPv4 addresses without a blank "
-			    "before them (--allow has networks)", (int)en.len,
-			    en.text);
+			    "before them (--allow has networks)",
+			    NETWORK_SHOWN(en.len), en.text);
 	}
 	if (p->nallow == 0)
 		findings_add(f, FINDING_WARNING, EX_CONFIG, VARIABLE ": has no "
@@ -197,16 +197,16 @@ check_unheeded(const struct plan *p, struct findings *f)
 	bool ours = option_exists(p->conf, offsetof(struct conf, allow));
 
 	if (ours && p->addr.ss_family == AF_UNIX)
-		findings_add(f, FINDING_WARNING, EX_CONFIG, VARIABLE ": %s: "
+		findings_add(f, FINDING_WARNING, EX_CONFIG, VARIABLE ": %.200s: "
 		    "has no effect on %s: its clients have no addresses",
 		    variable(p), p->socket_name);
 	else if (p->addr.ss_family == AF_INET6)
-		findings_add(f, FINDING_WARNING, EX_CONFIG, VARIABLE ": %s: "
+		findings_add(f, FINDING_WARNING, EX_CONFIG, VARIABLE ": %.200s: "
 		    "has no effect on %s: libfcgi checks clients of IPv4 "
 		    "sockets only, and lets all others in (use a packet "
 		    "filter)", variable(p), p->socket_name);
 	else if (ours)
-		findings_add(f, FINDING_WARNING, EX_CONFIG, VARIABLE ": %s: "
+		findings_add(f, FINDING_WARNING, EX_CONFIG, VARIABLE ": %.200s: "
 		    "only workers with libfcgi heed it on %s, which was "
 		    "passed in (use a packet filter)", variable(p),
 		    p->socket_name);
@@ -218,7 +218,7 @@ plan_allow_check(const struct plan *p, struct findings *f)
 	const struct conf *c = p->conf;
 	size_t i, n = 0;
 
-	if (variable(p) != NULL && takes_variable(p))
+	if (takes_variable(p))
 		check_entries(p, f);
 	else if (variable(p) != NULL && c->nallow == 0)
 		check_unheeded(p, f);
