@@ -197,19 +197,19 @@ check_unheeded(const struct plan *p, struct findings *f)
 	bool ours = option_exists(p->conf, offsetof(struct conf, allow));
 
 	if (ours && p->addr.ss_family == AF_UNIX)
-		findings_add(f, FINDING_WARNING, EX_CONFIG, VARIABLE ": %.200s: "
-		    "has no effect on %s: its clients have no addresses",
-		    variable(p), p->socket_name);
+		findings_add(f, FINDING_WARNING, EX_CONFIG,
+		    VARIABLE ": %.200s: has no effect on %s: its clients have "
+		    "no addresses", variable(p), p->socket_name);
 	else if (p->addr.ss_family == AF_INET6)
-		findings_add(f, FINDING_WARNING, EX_CONFIG, VARIABLE ": %.200s: "
-		    "has no effect on %s: libfcgi checks clients of IPv4 "
-		    "sockets only, and lets all others in (use a packet "
-		    "filter)", variable(p), p->socket_name);
+		findings_add(f, FINDING_WARNING, EX_CONFIG,
+		    VARIABLE ": %.200s: has no effect on %s: libfcgi checks "
+		    "clients of IPv4 sockets only, and lets all others in "
+		    "(use a packet filter)", variable(p), p->socket_name);
 	else if (ours)
-		findings_add(f, FINDING_WARNING, EX_CONFIG, VARIABLE ": %.200s: "
-		    "only workers with libfcgi heed it on %s, which was "
-		    "passed in (use a packet filter)", variable(p),
-		    p->socket_name);
+		findings_add(f, FINDING_WARNING, EX_CONFIG,
+		    VARIABLE ": %.200s: only workers with libfcgi heed it on "
+		    "%s, which was passed in (use a packet filter)",
+		    variable(p), p->socket_name);
 }
 
 void

@@ -43,6 +43,8 @@ def client(source, port, to=None):
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
     s = socket.socket(family)
     s.setblocking(False)
+    # What is left of it must not keep a later pool from its port.
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     s.bind((source, 0))
     to = to or ("::1" if family == socket.AF_INET6 else "127.0.0.1")
     assert s.connect_ex((to, port)) == errno.EINPROGRESS
