@@ -35,7 +35,8 @@ BASE =		elf.c environ.c err.c findings.c log.c loop.c path.c pidlock.c \
 		script.c signame.c syslog.c text.c
 CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		compat_spawn_fcgi.c env.c exposure.c ident.c limit.c \
-		option.c options.c plan.c plan_control.c rights.c
+		network.c option.c options.c plan.c plan_allow.c \
+		plan_control.c rights.c
 OBSERVE =	guarantees.c
 PRIVILEGE =	confine.c daemonize.c jail.c listen.c pidfile.c terminal.c
 POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
@@ -57,8 +58,9 @@ ARCH !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
 # A sanitizer's memory cannot be shared with a child: there it is a fork.
 SPAWN_ =	linux
 SPAWN_1 =	posix
-SRCS_linux =	activity_linux.c confine_linux.c diag_linux.c door_linux.c \
-		end_linux.c holder_linux.c jail_linux.c keepalive_linux.c \
+SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
+		door_linux.c end_linux.c filter_linux.c holder_linux.c \
+		jail_linux.c keepalive_linux.c \
 		kin_linux.c leftover_linux.c listens_linux.c \
 		load_linux.c look_linux.c looker_linux.c \
 		netlink_linux.c observe_linux.c \
@@ -68,9 +70,9 @@ SRCS_linux =	activity_linux.c confine_linux.c diag_linux.c door_linux.c \
 		skip_${ARCH}_linux.c slow_linux.c \
 		spawn_${SPAWN_${SANITIZE}}.c task_linux.c \
 		usage_linux.c view_linux.c
-SRCS_posix =	confine_none.c door_none.c end_none.c jail_posix.c \
-		observe_none.c path_posix.c raw_posix.c refuse_none.c \
-		self_posix.c spawn_posix.c \
+SRCS_posix =	allow_none.c confine_none.c door_none.c end_none.c \
+		jail_posix.c observe_none.c path_posix.c raw_posix.c \
+		refuse_none.c self_posix.c spawn_posix.c \
 		usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux

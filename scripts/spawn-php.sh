@@ -30,9 +30,9 @@ PHP_FCGI_CHILDREN=${PHP_FCGI_CHILDREN-10}
 ## number of requests that one of them serves until it is replaced
 PHP_FCGI_MAX_REQUESTS=${PHP_FCGI_MAX_REQUESTS-1000}
 
-## the web servers' addresses, separated by commas. Programs made with libfcgi
-## refuse connections from others. php-cgi asks only where it makes its socket
-## itself: for PHP FCGIADDR and the packet filter decide.
+## the web servers' addresses, separated by commas without blanks, for FCGIPORT.
+## With spawnd the kernel keeps all others away. Without it only programs made
+## with libfcgi refuse them; for PHP FCGIADDR and the packet filter decide.
 FCGI_WEB_SERVER_ADDRS=${FCGI_WEB_SERVER_ADDRS-127.0.0.1}
 
 ## names of the environment variables to keep, separated by spaces
@@ -111,6 +111,9 @@ for _name in $ALLOWED_ENV; do
 	eval "_known=\${$_name+yes}"
 	[ -z "$_known" ] || _found="$_found $_name"
 done
+# What only stands above, nobody has asked for; a unix socket has no use for it.
+[ -z "$FCGISOCKET" ] || [ "$FCGI_WEB_SERVER_ADDRS" != 127.0.0.1 ] ||
+    FCGI_WEB_SERVER_ADDRS=
 [ -n "$FCGI_WEB_SERVER_ADDRS" ] || _keep=${_keep#FCGI_WEB_SERVER_ADDRS}
 [ -n "$PHP_FCGI_MAX_REQUESTS" ] || _keep=${_keep%PHP_FCGI_MAX_REQUESTS}
 if is_spawnd; then

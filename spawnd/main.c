@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "base/loop.h"
@@ -98,6 +99,9 @@ log_guarantees(void)
 		log_info("the capability bounding set could not be emptied; "
 		    "no_new_privs makes up for it");
 	log_confinement();
+	if (plan.only_allowed && !g->only_allowed)
+		log_warn("FCGI_WEB_SERVER_ADDRS: only workers with libfcgi "
+		    "heed it on this system (use a packet filter)");
 }
 
 static int
@@ -137,6 +141,12 @@ open_all(struct err *e)
 		return -1;
 	sdnotify_open();
 	observe_init(&guarantees);
+	guarantees.only_allowed = plan.only_allowed &&
+	    allow_holds(STDIN_FILENO);
+	if (!guarantees.only_allowed) {
+		free(plan.clients);
+		plan.clients = NULL;
+	}
 	environ_scrub();
 	return 0;
 }

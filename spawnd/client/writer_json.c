@@ -16,8 +16,8 @@ static const char *const lists[][2] = {
 
 /* Keys whose values are text even if they look like a number or a truth. */
 static const char *const texts[] = {
-	"name", "version", "listen", "owner", "jail", "user", "application",
-	"state",
+	"name", "version", "listen", "owner", "clients", "jail", "user",
+	"application", "state",
 };
 
 static bool

@@ -37,6 +37,8 @@ table_pool(FILE *f, const struct reply *a)
 	fprintf(f, "  listens      %s", reply_show(p, "listen", text));
 	if (reply_show(p, "owner", text)[0] != '\0')
 		fprintf(f, " (%s)", text);
+	if (reply_show(p, "clients", text)[0] != '\0')
+		fprintf(f, " (only for %s)", text);
 	fprintf(f, "\n  application  %s", reply_show(p, "application",
 	    text));
 	fprintf(f, " as %s", reply_show(p, "user", text));

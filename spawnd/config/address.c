@@ -58,6 +58,20 @@ address_of_listener(int fd, struct sockaddr_storage *ss)
 	    ss->ss_family == AF_INET6 ? 0 : -1;
 }
 
+bool
+address_is_reachable(const struct sockaddr_storage *ss)
+{
+	const struct sockaddr_in *in = (const void *)ss;
+	const struct sockaddr_in6 *in6 = (const void *)ss;
+
+	if (ss->ss_family == AF_INET)
+		return ntohl(in->sin_addr.s_addr) >> 24 != 127;
+	return ss->ss_family == AF_INET6 &&
+	    !IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) &&
+	    !(IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) &&
+	    in6->sin6_addr.s6_addr[12] == 127);
+}
+
 static bool
 is_every_ipv6(const struct sockaddr_storage *ss)
 {
@@ -196,16 +210,6 @@ address_plan(struct plan *p, struct err *e)
 	    "out of memory") : 0;
 }
 
-/* Those of libfcgi, which know peers of IPv4 only and let any other in. */
-static bool
-has_web_servers(const struct plan *p)
-{
-	const char *list = p->envp != NULL ? environ_get(p->envp,
-	    "FCGI_WEB_SERVER_ADDRS") : NULL;
-
-	return list != NULL && list[0] != '\0';
-}
-
 void
 address_check(const struct plan *p, struct findings *f)
 {
@@ -215,9 +219,4 @@ address_check(const struct plan *p, struct findings *f)
 	    strcmp(c->address, ANY_ADDRESS) == 0)
 		findings_add(f, FINDING_NOTE, 0, "%s: " ANY_ADDRESS ": there "
 		    "is no IPv6 here: IPv4 alone", OPT(c, address));
-	if (p->addr.ss_family == AF_INET6 && has_web_servers(p))
-		findings_add(f, FINDING_WARNING, EX_CONFIG,
-		    "FCGI_WEB_SERVER_ADDRS: has no effect on %s: libfcgi "
-		    "checks clients of IPv4 sockets only, and lets all others "
-		    "in (use a packet filter)", p->socket_name);
 }

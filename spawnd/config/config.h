@@ -33,6 +33,7 @@
 #define RLIMITS_MAX		16	/* --rlimit options */
 #define CALLED_MAX		48	/* options that set a member */
 #define CALLED_SIZE		24	/* "--socket-before-chroot" */
+#define NETWORK_SIZE		52	/* of ADDR/LEN as text, with the NUL */
 #define FDS_RESERVED		80	/* descriptors for spawnd itself */
 #define DEFAULT_JAIL		"/var/www"
 #define DEFAULT_SOCKET		"run/httpd.sock" /* in the jail */
@@ -78,6 +79,13 @@ struct limit {
 	bool		 has_hard;
 };
 
+/* Web servers: an address, or all that begin with the same bits. */
+struct network {
+	sa_family_t	 family;		/* AF_INET, AF_INET6 */
+	uint8_t		 addr[16];		/* IPv4: the first four */
+	unsigned int	 len;			/* bits; of one address all */
+};
+
 /* The command line, parsed; no name and no path is resolved yet. */
 struct conf {
 	/* How messages spell the option that sets a member; its offset. */
@@ -96,6 +104,8 @@ struct conf {
 	const char	*socket_group;
 	int		 port;			/* 0: not given */
 	const char	*address;
+	struct network	*allow;			/* who may connect */
+	size_t		 nallow;
 	int		 backlog;
 	const char	*chroot;
 	const char	*user;
@@ -197,6 +207,10 @@ struct plan {
 	gid_t		 socket_gid;
 	char		*socket_name;		/* unix:PATH, tcp:ADDR:PORT */
 	char		*socket_owner;		/* unix: "user:group mode" */
+	bool		 only_allowed;		/* TCP: these can connect: */
+	struct network	*allow;			/* sorted, none in another */
+	size_t		 nallow;
+	char		*clients;		/* some of them, as text */
 
 	struct ident	 ident;
 	char		*chdir;
@@ -279,6 +293,12 @@ char	*ident_members(gid_t gid);
  * in *ss, or -1.
  */
 int	 address_of_listener(int fd, struct sockaddr_storage *ss);
+/* Is it an address of TCP that other hosts may reach? */
+bool	 address_is_reachable(const struct sockaddr_storage *ss);
+
+/* network.c */
+/* Writes ADDR, or ADDR/LEN. Returns buf. */
+const char *network_text(const struct network *n, char buf[NETWORK_SIZE]);
 
 /* plan.c */
 /* Sets name, the pool's, to --name or what the application's name gives. */

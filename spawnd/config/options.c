@@ -90,6 +90,43 @@ set_env(struct conf *c, const struct option *o, const char *opt,
 }
 
 static int
+add_allowed(struct conf *c, const char *opt, const char *val, size_t len,
+    struct err *e)
+{
+	char why[NETWORK_WHY];
+	struct network *list, n;
+
+	if (network_parse(val, len, &n, why) == -1)
+		return err_set(e, EX_USAGE, "%s: %.*s: %s", opt,
+		    NETWORK_SHOWN(len), val, why);
+	list = reallocarray(c->allow, c->nallow + 1, sizeof(*list));
+	if (list == NULL)
+		return err_set(e, EX_OSERR, "out of memory");
+	c->allow = list;
+	list[c->nallow++] = n;
+	return 0;
+}
+
+static int
+set_allow(struct conf *c, const struct option *o, const char *opt,
+    const char *val, struct err *e)
+{
+	const char *s;
+	size_t len;
+
+	(void)o;
+	for (s = val;; s += len + 1) {
+		if ((len = strcspn(s, ",")) == 0)
+			return err_set(e, EX_USAGE, "%s: %s: has an empty "
+			    "entry (ADDR[/LEN],...)", opt, val);
+		if (add_allowed(c, opt, s, len, e) == -1)
+			return -1;
+		if (s[len] == '\0')
+			return 0;
+	}
+}
+
+static int
 set_env_file(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
@@ -198,6 +235,8 @@ static const struct option table[] = {
 	    "TCP port instead of a unix socket" },
 	{ 'a', "address", "ADDR", option_string, MEMBER(address), 0, 0,
 	    "address for -p, or * for all (127.0.0.1)" },
+	{ 0, "allow", "ADDR[/LEN],...", set_allow, MEMBER(allow), 0, 0,
+	    "let only these web servers connect to -p" },
 	{ 'b', "backlog", "N", option_number, MEMBER(backlog), 1, BACKLOG_MAX,
 	    "connections that may wait (1024)" },
 	{ 'c', "chroot", "DIR", option_string, MEMBER(chroot), 0, 0,
@@ -352,6 +391,8 @@ options_free(struct conf *c)
 {
 	free(c->env);
 	c->env = NULL;
+	free(c->allow);
+	c->allow = NULL;
 }
 
 int

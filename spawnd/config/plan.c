@@ -149,7 +149,8 @@ plan_inherited(struct plan *p, struct err *e)
 	    c->socket_user != NULL ? OPT(c, socket_user) :
 	    c->socket_group != NULL ? OPT(c, socket_group) :
 	    c->socket_mode != -1 ? OPT(c, socket_mode) :
-	    c->backlog != 0 ? OPT(c, backlog) : NULL;
+	    c->backlog != 0 ? OPT(c, backlog) :
+	    c->nallow != 0 ? OPT(c, allow) : NULL;
 	const struct sockaddr_un *un = (const void *)&p->addr;
 	int r;
 
@@ -370,6 +371,7 @@ static const struct {
 	{ plan_program, 0, 0 },
 	{ rights_check_limits, 0, 0 },
 	{ plan_env, IDENT, ENVIRONMENT },
+	{ plan_allow, SOCKET, 0 },
 	{ plan_size, ENVIRONMENT, 0 },
 	{ open_jail, 0, 0 },
 };
@@ -400,7 +402,9 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 			findings_add(f, FINDING_ERROR, e.status, "%s",
 			    e.text);
 	}
-	if (have & SOCKET)
+	if (have & SOCKET) {
 		address_check(p, f);
+		plan_allow_check(p, f);
+	}
 	exposure_check_start(p, f);
 }

@@ -98,6 +98,8 @@ record_pool(struct proto_output *o)
 	proto_text(o, "listen", plan->socket_name);
 	if (plan->socket_owner != NULL)
 		proto_text(o, "owner", plan->socket_owner);
+	if (plan->clients != NULL)
+		proto_text(o, "clients", plan->clients);
 	if (plan->jail != NULL)
 		proto_text(o, "jail", plan->jail);
 	proto_text(o, "user", plan->ident.user);
@@ -162,6 +164,8 @@ record_guarantees(struct proto_output *o)
 	proto_begin(o, "guarantees");
 	for (i = 0; i < GUARANTEES; i++)
 		proto_truth(o, guarantee_at(i)->key, guarantee_holds(&g, i));
+	if (plan->only_allowed || address_is_reachable(&plan->addr))
+		proto_truth(o, "only_allowed", guarantees->only_allowed);
 	proto_end(o);
 }
 

@@ -40,6 +40,7 @@ struct guarantees {
 	const char	*no_confine_signals;	/* why not */
 	bool		 confine_limits;	/* nor limit it or slow it */
 	const char	*no_confine_limits;	/* why not */
+	bool		 only_allowed;		/* web servers can connect */
 };
 
 /* guarantees.c: what is told of them */

@@ -59,6 +59,20 @@ print_user(const struct ident *id)
 	puts(id->ngroups == 0 ? " none" : "");
 }
 
+/* All of them: who is missing here will see no answer. */
+static void
+print_clients(const struct plan *p)
+{
+	char text[NETWORK_SIZE];
+	size_t i;
+
+	if (!p->only_allowed)
+		return;
+	puts(p->nallow > 0 ? "web servers:" : "web servers: none");
+	for (i = 0; i < p->nallow; i++)
+		printf("\t%s\n", network_text(&p->allow[i], text));
+}
+
 static void
 print_pool(const struct plan *p)
 {
@@ -182,6 +196,7 @@ preprint_plan(const struct plan *p)
 	print_value("working directory", p->chdir);
 	print_value("socket", p->socket_name);
 	print_value("owner", p->socket_owner);
+	print_clients(p);
 	if (p->inherited == -1)
 		printf("backlog: %d\n", p->backlog);
 	print_pool(p);

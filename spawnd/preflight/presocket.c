@@ -153,19 +153,6 @@ note_connect(const struct plan *p, struct findings *f)
 	free(members);
 }
 
-static bool
-is_loopback(const struct sockaddr_storage *ss)
-{
-	const struct sockaddr_in *in = (const void *)ss;
-	const struct sockaddr_in6 *in6 = (const void *)ss;
-
-	if (ss->ss_family == AF_INET)
-		return ntohl(in->sin_addr.s_addr) >> 24 == 127;
-	return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) ||
-	    (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) &&
-	    in6->sin6_addr.s6_addr[12] == 127);
-}
-
 /*
  * Checks that the address is one of this system and its port is free. To that
  * end it is bound for a moment, but nobody can connect to it.
@@ -187,19 +174,60 @@ check_address(const struct plan *p, struct findings *f)
 		    p->socket_name, strerror(errno));
 }
 
+static bool
+allows_everyone(const struct plan *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->nallow && p->allow[i].len > 0; i++)
+		continue;
+	return !p->only_allowed || i < p->nallow;
+}
+
+/* Tries the filter on a socket that nobody can connect to. Does it hold? */
+static bool
+try_filter(const struct plan *p, struct findings *f)
+{
+	int fd = socket(p->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool holds = false;
+	struct err e;
+
+	if (fd == -1)
+		return false;
+	if (allow_attach(fd, p, &e) == -1)
+		findings_add(f, FINDING_ERROR, e.status, "%s", e.text);
+	else if ((holds = allow_holds(fd)))
+		findings_add(f, FINDING_NOTE, 0, "connect: only the web "
+		    "servers above; %s does not answer others, who see a "
+		    "time-out", p->socket_name);
+	else
+		findings_add(f, FINDING_WARNING, EX_CONFIG,
+		    "FCGI_WEB_SERVER_ADDRS: only workers with libfcgi heed it "
+		    "on this system (use a packet filter)");
+	close(fd);
+	return holds;
+}
+
+static void
+check_clients(const struct plan *p, struct findings *f)
+{
+	bool holds = p->only_allowed && try_filter(p, f);
+
+	if ((!holds || allows_everyone(p)) && address_is_reachable(&p->addr))
+		findings_add(f, FINDING_WARNING, EX_CONFIG, "address: %s: "
+		    "FastCGI has no authentication: whoever can reach this "
+		    "address can run the application with any parameters "
+		    "(listen on %s or a unix socket, or name the web servers: "
+		    "--allow)", p->socket_name, DEFAULT_ADDRESS);
+}
+
 void
 presocket_check(const struct plan *p, struct findings *f)
 {
 	int max = observe_somaxconn();
 
 	if (p->addr.ss_family == AF_INET || p->addr.ss_family == AF_INET6) {
-		if (!is_loopback(&p->addr))
-			findings_add(f, FINDING_WARNING, EX_CONFIG,
-			    "address: %s: FastCGI has no authentication: "
-			    "whoever can reach this address can run the "
-			    "application with any parameters (listen on %s or "
-			    "a unix socket, or filter)", p->socket_name,
-			    DEFAULT_ADDRESS);
+		check_clients(p, f);
 		if (p->inherited == -1 && p->addrlen > 0)
 			check_address(p, f);
 	}

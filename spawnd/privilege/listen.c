@@ -75,11 +75,14 @@ open_tcp(const struct plan *p, struct err *e)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "bind: %s: %s", p->socket_name, errno == EADDRINUSE ?
 		    "in use by another process" : strerror(errno));
-	if (listen(fd, p->backlog) == 0)
-		return fd;
-	err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
-	    errno == EADDRINUSE ? "in use by another process" :
-	    strerror(errno));
+	/* Before it listens: nobody gets in meanwhile. */
+	if (!p->only_allowed || allow_attach(fd, p, e) == 0) {
+		if (listen(fd, p->backlog) == 0)
+			return fd;
+		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
+		    errno == EADDRINUSE ? "in use by another process" :
+		    strerror(errno));
+	}
 	close(fd);
 	return -1;
 }

@@ -128,6 +128,17 @@ void	 listen_shut(const struct plan *p);
  */
 void	 listen_remove(const struct plan *p);
 
+/* allow_linux.c, allow_none.c: the same names on every system */
+/*
+ * Has only the web servers that the plan allows connect to the TCP socket fd,
+ * which does not listen yet, for good and for all its holders. Returns 0, or
+ * -1 with *e set (64: too many, 71, 78: not on this system). Where that cannot
+ * be it returns 0 for a list that is only the variable's.
+ */
+int	 allow_attach(int fd, const struct plan *p, struct err *e);
+/* Asks the kernel: has fd such a filter, which nobody can take off? */
+bool	 allow_holds(int fd);
+
 /* refuse_linux.c, refuse_none.c: the same name on every system */
 /*
  * Has a listening TCP socket refuse new connections, for good and for all its

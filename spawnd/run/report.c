@@ -96,7 +96,7 @@ void
 report_ready(const struct plan *p, unsigned int ready, char *buf, size_t size)
 {
 	char count[32] = "", most[32] = "", children[48] = "";
-	char owner[160] = "";
+	char owner[320] = "";
 	char jail[512] = "";
 
 	if (ready < (unsigned int)p->workers)
@@ -109,6 +109,9 @@ report_ready(const struct plan *p, unsigned int ready, char *buf, size_t size)
 		    p->children);
 	if (p->socket_owner != NULL)
 		snprintf(owner, sizeof(owner), " (%s)", p->socket_owner);
+	else if (p->clients != NULL)
+		snprintf(owner, sizeof(owner), " (only for %s; others see a "
+		    "time-out)", p->clients);
 	if (p->jail != NULL)
 		snprintf(jail, sizeof(jail), ", jail %s", p->jail);
 	snprintf(buf, size, "%s%d worker%s%s%s ready on %s%s%s, uid %u, pid %d",

@@ -14,6 +14,8 @@
  *   shut           shuts the listen socket down
  *   nonblock       makes it non-blocking
  *   backlog=N      listens on it again
+ *   unfilter       takes its filter off, changes it, unlocks it; EPERM: none of
+ *                  that was allowed
  *   flood=MS       writes to descriptor 2 as fast as it can
  *   deaf           ignores every signal, and outlives the supervisor
  *   stop           stops itself
@@ -65,6 +67,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include <linux/filter.h>
 #include <linux/io_uring.h>
 
 #include <dirent.h>
@@ -554,6 +557,23 @@ control(const char *val)
 }
 
 static int
+unfilter(void)
+{
+	struct sock_filter all = { BPF_RET | BPF_K, 0, 0, 0xffffffff };
+	struct sock_fprog program = { 1, &all };
+	int off = 0;
+
+	if (setsockopt(0, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+	    sizeof(program)) == 0 || errno != EPERM)
+		return 0;
+	if (setsockopt(0, SOL_SOCKET, SO_LOCK_FILTER, &off, sizeof(off)) ==
+	    0 || errno != EPERM)
+		return 0;
+	return result(setsockopt(0, SOL_SOCKET, SO_DETACH_FILTER, &off,
+	    sizeof(off)));
+}
+
+static int
 act(const char *cmd, const char *val)
 {
 	int n = atoi(val);
@@ -572,8 +592,8 @@ act(const char *cmd, const char *val)
 		return result(shutdown(0, SHUT_RDWR));
 	if (strcmp(cmd, "nonblock") == 0)
 		return result(fcntl(0, F_SETFL, O_NONBLOCK));
-	if (strcmp(cmd, "backlog") == 0)
-		return result(listen(0, n));
+	if (strcmp(cmd, "backlog") == 0 || strcmp(cmd, "unfilter") == 0)
+		return cmd[0] == 'u' ? unfilter() : result(listen(0, n));
 	if (strcmp(cmd, "flood") == 0)
 		return flood(n);
 	if (strcmp(cmd, "deaf") == 0)

@@ -80,6 +80,10 @@ def bad_values():
         "--env": ["NOTIFY_SOCKET=/x"],
         "-s": ["", "/", "/tmp/", ".", "..", "/tmp/..", "/tmp/."],
         "-c": [""], "-d": [""], "-u": [""], "-g": [""], "-U": [""],
+        "--allow": ["", ",", "10.0.0.1,", "10.0.0.1,,10.0.0.2", "web1", "*",
+                    "10.0.0.1 ", "10.0.0", "10.0.0.1:80", "[::1]", "::1%lo",
+                    "10.0.0.1/", "10.0.0.1/33", "10.0.0.1/8", "::1/129",
+                    "::1/127", "10.0.0.1;10.0.0.2", "a" * 10000],
         "-G": [""], "-a": [""], "-f": [""], "--env-file": [""],
     }
     for option, values in table.items():
@@ -113,7 +117,7 @@ def test_malformed_value_in_the_same_word(site, args):
     # Long names are not abbreviated.
     "--sock", "--socket-mod", "--foregroun", "--versio", "--env-fil",
     # Not built yet.
-    "--allow=::1", "--replace",
+    "--replace",
     "--when-full=queue", "--max-memory=1"])
 def test_unknown_option(site, option):
     name = option.partition("=")[0]
@@ -129,7 +133,7 @@ def test_unknown_option(site, option):
     "--user", "--group", "--chdir", "--workers", "--php-children", "--env",
     "--env-file", "--command", "--name", "--umask", "--nice", "--rlimit",
     "--no-new-privs", "--confine", "--start-timeout", "--stop-signal",
-    "--stop-timeout"])
+    "--stop-timeout", "--allow"])
 def test_missing_value(site, option):
     refuse(site, [*GOOD, option], USAGE, f"^spawnd: {option}: needs a value",
            program=())

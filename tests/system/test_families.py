@@ -248,22 +248,3 @@ def test_an_inherited_socket_is_called_what_it_is(spawnd, only, address,
         with pytest.raises(h.FcgiError) as e:
             h.request((where, port))
         assert e.value.kind == "refused"
-
-
-# Addresses of web servers, which the library does not know on such a socket
-
-@pytest.mark.parametrize("address, warned", [
-    ("*", True), ("::1", True), ("127.0.0.1", False)])
-def test_who_may_connect_is_warned_of_where_it_has_no_effect(spawnd, address,
-                                                              warned):
-    port = free_port()
-    s = spawnd("-a", address, "-p", port, "-u", "www", "-F", 1, "--",
-               h.app("echo"), env={"FCGI_WEB_SERVER_ADDRS": "192.0.2.1"})
-    assert (f"spawnd: FCGI_WEB_SERVER_ADDRS: has no effect on tcp:{address}:"
-            in s.log().replace("[", "").replace("]", "")) == warned
-    there = (address if address != "*" else "127.0.0.1", port)
-    if warned:
-        assert h.request(there, "pid").status == 200
-        return
-    with pytest.raises(h.FcgiError):
-        h.request(there, "pid")

@@ -68,7 +68,8 @@ class Nginx(web.Nginx):
 @pytest.fixture(params=[Lighttpd, Nginx], ids=lambda s: s.program)
 def site(hosts, spawnd, request):
     pools = [spawnd("-a", address, "-p", PORT, "-u", "www", "-F", 4,
-                    "--stop-timeout", 3, "--", h.app("echo"),
+                    "--allow", address[:-1] + "1", "--stop-timeout", 3,
+                    "--", h.app("echo"),
                     wrap=["ip", "netns", "exec", name])
              for name, address in hosts.items()]
     with request.param("tcp:127.0.0.1:1", "/", "web") as server:

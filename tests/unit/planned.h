@@ -37,6 +37,8 @@ plan_free(void)
 	free(p.socket_file);
 	free(p.socket_name);
 	free(p.socket_owner);
+	free(p.allow);
+	free(p.clients);
 	free(p.chdir);
 	free(p.pidfile);
 	free(p.control);

@@ -53,7 +53,7 @@ a_missing_value_is_an_error(void **arg)
 {
 	static const char *const options[] = { "-s", "-M", "-U", "-G", "-p",
 	    "-a", "-b", "-c", "-u", "-g", "-d", "-F", "-C", "-e", "-f",
-	    "--socket", "--env-file", "--name", "--umask", "--nice",
+	    "--allow", "--socket", "--env-file", "--name", "--umask", "--nice",
 	    "--rlimit", "--no-new-privs", "--confine", "--start-timeout",
 	    "--stop-signal", "--stop-timeout" };
 	size_t i;
@@ -132,6 +132,12 @@ static const struct {
 	{ "--rlimit", "as=9223372036854775807G" },
 	{ "--rlimit", "nofile= 1" }, { "--rlimit", "nofile=+1" },
 	{ "--rlimit", "nofile=infinit" },
+	{ "--allow", "" }, { "--allow", "," }, { "--allow", "10.0.0.1," },
+	{ "--allow", ",10.0.0.1" }, { "--allow", "10.0.0.1,,10.0.0.2" },
+	{ "--allow", "web1" }, { "--allow", "10.0.0.1 " },
+	{ "--allow", "10.0.0.1/33" }, { "--allow", "10.1.0.0/8" },
+	{ "--allow", "10.0.0.1:80" }, { "--allow", "[::1]" },
+	{ "--allow", "*" },
 	{ "-s", "" }, { "-U", "" }, { "-G", "" }, { "-a", "" }, { "-c", "" },
 	{ "-u", "" }, { "-g", "" }, { "-d", "" }, { "-f", "" },
 };

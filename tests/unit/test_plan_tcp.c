@@ -97,41 +97,6 @@ brackets_and_ports_do_not_belong_to_an_address(void **arg)
 	    "is --port (write --address ::1)");
 }
 
-/* Which findings of a level the plan for these words has; by a part of it. */
-static bool
-finds(enum finding_level level, const char *part)
-{
-	struct findings f = { NULL, 0 };
-	bool found = false;
-	size_t i;
-
-	plan_free();
-	plan_make(&p, &c, -1, &f);
-	for (i = 0; i < f.n; i++)
-		found |= f.list[i].level == level &&
-		    strstr(f.list[i].text, part) != NULL;
-	findings_free(&f);
-	return found;
-}
-
-static void
-addresses_that_nobody_would_check_are_warned_of(void **arg)
-{
-	static const char part[] = "FCGI_WEB_SERVER_ADDRS: has no effect on "
-	    "tcp:[::1]:9000: ";
-
-	(void)arg;
-	planned("-p9000", "-a::1", "-eFCGI_WEB_SERVER_ADDRS=127.0.0.1",
-	    "/app");
-	assert_true(finds(FINDING_WARNING, part));
-	planned("-p9000", "-eFCGI_WEB_SERVER_ADDRS=127.0.0.1", "/app");
-	assert_false(finds(FINDING_WARNING, "FCGI_WEB_SERVER_ADDRS"));
-	planned("-p9000", "-a::1", "/app");
-	assert_false(finds(FINDING_WARNING, "FCGI_WEB_SERVER_ADDRS"));
-	planned("-s/a", "-eFCGI_WEB_SERVER_ADDRS=127.0.0.1", "/app");
-	assert_false(finds(FINDING_WARNING, "FCGI_WEB_SERVER_ADDRS"));
-}
-
 static void
 an_address_that_is_a_name(void **arg)
 {
@@ -144,7 +109,6 @@ static const struct CMUnitTest tests[] = {
 	TEST(tcp_addresses),
 	TEST(a_star_is_both_families),
 	TEST(brackets_and_ports_do_not_belong_to_an_address),
-	TEST(addresses_that_nobody_would_check_are_warned_of),
 	TEST(an_address_that_is_a_name),
 };
 

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Has the kernel keep all but the allowed web servers away from the listen
+ * socket, on Linux: a filter of it drops what others send. It is locked, and
+ * the workers, who share the socket, cannot remove or replace it.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/base.h"
+#include "config/config.h"
+#include "privilege/filter.h"
+#include "privilege/privilege.h"
+
+static const char *
+source(const struct plan *p)
+{
+	return p->conf->nallow > 0 ? "--allow" : "FCGI_WEB_SERVER_ADDRS";
+}
+
+/* How many of the sorted list would fit. */
+static size_t
+count_fitting(const struct plan *p, struct sock_filter *program)
+{
+	size_t fits = 0, most = p->nallow, half;
+
+	while (most - fits > 1) {
+		half = fits + (most - fits) / 2;
+		if (filter_build(p->allow, half, program) > 0)
+			fits = half;
+		else
+			most = half;
+	}
+	return fits;
+}
+
+/* Attaches the filter and locks it. */
+static int
+attach_program(int fd, const struct plan *p, const struct sock_fprog *program,
+    struct err *e)
+{
+	const int on = 1;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, program,
+	    sizeof(*program)) == -1)
+		return err_set(e, EX_OSERR, "%s: a filter for %zu addresses: "
+		    "%s%s", source(p), p->nallow, strerror(errno),
+		    errno == ENOMEM ? " (raise net.core.optmem_max, or name "
+		    "networks: ADDR/LEN)" : "");
+	if (setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof(on)) == -1)
+		return err_set(e, EX_OSERR, "%s: locking its filter: %s",
+		    source(p), strerror(errno));
+	if (!allow_holds(fd))
+		return err_set(e, EX_OSERR, "%s: the kernel has no locked "
+		    "filter after all", source(p));
+	return 0;
+}
+
+int
+allow_attach(int fd, const struct plan *p, struct err *e)
+{
+	struct sock_filter *program = calloc(FILTER_MAX, sizeof(*program));
+	size_t len;
+	int r;
+
+	if (program == NULL)
+		return err_set(e, EX_OSERR, "out of memory");
+	len = filter_build(p->allow, p->nallow, program);
+	if (len > 0)
+		r = attach_program(fd, p, &(struct sock_fprog){
+		    (uint16_t)len, program }, e);
+	else
+		r = err_set(e, EX_USAGE, "%s: %zu addresses are too many for "
+		    "the kernel: %zu of them would fit (name networks: "
+		    "ADDR/LEN)", source(p), p->nallow,
+		    count_fitting(p, program));
+	free(program);
+	return r;
+}
+
+bool
+allow_holds(int fd)
+{
+	socklen_t len = 0, size = sizeof(int);
+	int locked = 0;
+
+	/* Without a buffer it tells the filter's length. */
+	return getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &len) == 0 &&
+	    len > 0 && getsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &locked,
+	    &size) == 0 && locked == 1;
+}
