@@ -36,7 +36,8 @@ BASE =		elf.c environ.c err.c findings.c log.c loop.c path.c pidlock.c \
 CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		compat_spawn_fcgi.c env.c exposure.c ident.c limit.c \
 		option.c options.c plan.c plan_control.c rights.c
-PRIVILEGE =	confine.c daemonize.c jail.c listen.c pidfile.c terminal.c
+PRIVILEGE =	confine.c daemonize.c jail.c listen.c pidfile.c socketfile.c \
+		terminal.c
 POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
 		scale.c slot.c snapshot.c start.c table.c trace.c
 RUN =		actor.c autoscale.c child.c exec_error.c history.c lifecycle.c \

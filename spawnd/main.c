@@ -186,7 +186,7 @@ start_pool(struct err *e)
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
 	    confine_enter(&plan, &guarantees, e) == -1 || init_run(e) == -1) {
 		control_close();
-		listen_remove(&plan);
+		socketfile_remove(&plan);
 		pidfile_clear(&plan);
 		return -1;
 	}
@@ -227,7 +227,7 @@ replace(void)
 		report_exec(&plan, &f, e.text, sizeof(e.text));
 		e.status = report_exitcode(&conf, &f, 0);
 	}
-	listen_remove(&plan);
+	socketfile_remove(&plan);
 	fatal(&e);
 }
 
@@ -237,7 +237,7 @@ run_pool(void)
 	int status = lifecycle_run(&plan);
 
 	control_close();
-	listen_remove(&plan);
+	socketfile_remove(&plan);
 	pidfile_clear(&plan);
 	log_close();
 	return status;
