@@ -137,6 +137,7 @@ open_all(struct err *e)
 		return -1;
 	sdnotify_open();
 	observe_init(&guarantees);
+	socketfile_begin(&plan);
 	environ_scrub();
 	return 0;
 }
@@ -156,6 +157,7 @@ on_change(void)
 {
 	lifecycle_changed();
 	control_changed();
+	entry_changed();
 }
 
 /* All that runs by the loop, in the jail. */
@@ -169,7 +171,8 @@ init_run(struct err *e)
 	selfcheck_init();
 	if (loop_init(e) == -1 ||
 	    actor_init(&plan, guarantees.door, &hooks, e) == -1 ||
-	    signals_init(&conf, e) == -1 || traced_init(e) == -1 ||
+	    entry_init(&plan, e) == -1 || signals_init(&conf, e) == -1 ||
+	    traced_init(e) == -1 ||
 	    autoscale_init(&plan, guarantees.queue, e) == -1)
 		return -1;
 	return control_start(e);

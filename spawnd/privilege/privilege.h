@@ -135,6 +135,29 @@ bool	 socketfile_path(const char *file, char path[SOCKET_PATH], char *why,
  */
 int	 socketfile_bind(const struct plan *p, int dir, int fd, struct err *e);
 /*
+ * To be called once the listen socket is there and observe_init() was called,
+ * and before the jail: prepares for socketfile_look(), of a unix socket that
+ * was passed in, too.
+ */
+void	 socketfile_begin(const struct plan *p);
+/*
+ * Returns a descriptor that can be read, see listener_watch_file(), when
+ * something has become of the file; or -1.
+ */
+int	 socketfile_changes(void);
+/* What has become of the file, as far as our present rights show it? */
+enum socketfile_state {
+	SOCKETFILE_UNKNOWN,
+	SOCKETFILE_NONE,	/* TCP, or an abstract name */
+	SOCKETFILE_THERE,
+	SOCKETFILE_REMOVED,
+	SOCKETFILE_REPLACED,	/* another is in its place */
+	SOCKETFILE_MOVED	/* it, or a directory on the way, has gone */
+};
+enum socketfile_state socketfile_look(const struct plan *p);
+/* Says in words what of it cannot be seen, or returns NULL. */
+const char *socketfile_unseen(const struct plan *p);
+/*
  * Removes the unix socket if it is still the one that socketfile_bind() made
  * and our present rights allow it.
  */

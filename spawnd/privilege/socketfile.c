@@ -19,9 +19,15 @@
 
 #include "base/base.h"
 #include "config/config.h"
+#include "observe/observe.h"
 #include "privilege/privilege.h"
 
 static struct stat bound;	/* the unix socket we made */
+
+/* The file of the socket, whoever has made it. */
+static int kept = -1;		/* for no use but to look at it */
+static int changes = -1;	/* see listener_watch_file() */
+static char path_at_first[PATH_MAX];	/* of the file; "" if unknown */
 
 socklen_t
 socketfile_address(const char *path, struct sockaddr_un *un)
@@ -104,6 +110,13 @@ socketfile_path(const char *file, char path[SOCKET_PATH], char *why,
 	return false;
 }
 
+static bool
+is_that_socket(const struct stat *a, const struct stat *b)
+{
+	return S_ISSOCK(a->st_mode) && a->st_ino == b->st_ino &&
+	    a->st_dev == b->st_dev;
+}
+
 /* Removes the socket that we bound, unless another is in its place. */
 static void
 unbind(const struct plan *p, int dir)
@@ -111,10 +124,25 @@ unbind(const struct plan *p, int dir)
 	struct stat st;
 
 	if (fstatat(dir, p->socket_file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISSOCK(st.st_mode) && st.st_ino == bound.st_ino &&
-	    st.st_dev == bound.st_dev)
+	    is_that_socket(&st, &bound))
 		unlinkat(dir, p->socket_file, 0);
 	memset(&bound, 0, sizeof(bound));
+}
+
+/* Keeps an eye on the file from now on, if it is the one that *st is of. */
+static void
+keep(const char *name, const struct stat *st)
+{
+	struct stat now;
+
+	kept = open(name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (kept != -1 && fstat(kept, &now) == 0 && is_that_socket(&now, st)) {
+		changes = listener_watch_file(name);
+		return;
+	}
+	if (kept != -1)
+		close(kept);
+	kept = -1;
 }
 
 int
@@ -145,20 +173,125 @@ socketfile_bind(const struct plan *p, int dir, int fd, struct err *e)
 	else if (listen(fd, p->backlog) == -1)
 		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
 		    strerror(errno));
-	else
+	else {
+		keep(p->socket_file, &bound);
 		return 0;
+	}
 	unbind(p, dir);
 	return -1;
+}
+
+/* In the jail "/" is its root, and jail_fd is closed. */
+static bool
+is_out_of_reach(const struct plan *p)
+{
+	return p->jail != NULL && p->jail_fd == -1 && !p->socket_in_jail;
+}
+
+/* The path of a socket that was passed in, or NULL: it has none. */
+static const char *
+inherited_path(const struct plan *p)
+{
+	const struct sockaddr_un *un = (const void *)&p->addr;
+
+	return un->sun_path[0] == '/' ? un->sun_path : NULL;
+}
+
+static bool
+has_file(const struct plan *p)
+{
+	return p->addr.ss_family == AF_UNIX &&
+	    (p->inherited == -1 || inherited_path(p) != NULL);
+}
+
+void
+socketfile_begin(const struct plan *p)
+{
+	struct stat st;
+
+	if (has_file(p) && p->inherited != -1 &&
+	    lstat(inherited_path(p), &st) == 0 && listener_has_file(&st))
+		keep(inherited_path(p), &st);
+	if (kept != -1 && !listener_path(kept, path_at_first,
+	    sizeof(path_at_first)))
+		path_at_first[0] = '\0';
+}
+
+int
+socketfile_changes(void)
+{
+	return changes;
+}
+
+/* What a client finds. Returns 0, or -1 with errno set. */
+static int
+look_as_client(const struct plan *p, struct stat *st)
+{
+	int dir, r, saved;
+
+	if (is_out_of_reach(p)) {
+		errno = EACCES;
+		return -1;
+	}
+	if (p->inherited != -1)
+		return stat(inherited_path(p), st);
+	dir = path_open_dir(p->socket_in_jail ? p->jail_fd : -1,
+	    p->socket_dir);
+	if (dir == -1)
+		return -1;
+	r = fstatat(dir, p->socket_file, st, 0);
+	saved = errno;
+	close(dir);
+	errno = saved;
+	return r;
+}
+
+enum socketfile_state
+socketfile_look(const struct plan *p)
+{
+	char path[PATH_MAX];
+	struct stat own, st;
+
+	if (!has_file(p))
+		return SOCKETFILE_NONE;
+	if (kept == -1 || fstat(kept, &own) == -1)
+		return SOCKETFILE_UNKNOWN;
+	if (look_as_client(p, &st) == 0)
+		return is_that_socket(&st, &own) ? SOCKETFILE_THERE :
+		    SOCKETFILE_REPLACED;
+	if (own.st_nlink == 0)
+		return SOCKETFILE_REMOVED;
+	if (errno == ENOENT || errno == ENOTDIR)
+		return SOCKETFILE_MOVED;
+	if (path_at_first[0] == '\0' || !listener_path(kept, path,
+	    sizeof(path)))
+		return SOCKETFILE_UNKNOWN;
+	return strcmp(path, path_at_first) == 0 ? SOCKETFILE_THERE :
+	    SOCKETFILE_MOVED;
+}
+
+const char *
+socketfile_unseen(const struct plan *p)
+{
+	struct stat st;
+
+	if (!has_file(p))
+		return NULL;
+	if (kept == -1)
+		return "what becomes of its file";
+	if (look_as_client(p, &st) == 0 || errno == ENOENT || errno == ENOTDIR)
+		return NULL;
+	return path_at_first[0] == '\0' ? "whether its file is renamed, as "
+	    "its path is out of reach" : "whether something is mounted over "
+	    "its path, which is out of reach";
 }
 
 void
 socketfile_remove(const struct plan *p)
 {
-	/* In the jail "/" is its root, and jail_fd is closed. */
-	bool jailed = p->jail != NULL && p->jail_fd == -1;
 	int dir;
 
-	if (bound.st_ino == 0 || (jailed && !p->socket_in_jail))
+	if (bound.st_ino == 0 || is_out_of_reach(p))
 		return;
 	dir = path_open_dir(p->socket_in_jail ? p->jail_fd : -1,
 	    p->socket_dir);
