@@ -11,6 +11,8 @@
 
 #include <linux/filter.h>
 
+#include <netinet/in.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,12 +24,12 @@
 
 #define EVENTS_SIZE	4096	/* bytes that are read at a time */
 #define READS		4	/* of those; the rest is for the next turn */
-#define ANY_DEVICE	0	/* the socket is bound to none */
 
 static struct {
 	struct sock_filter *filter;	/* malloc'd */
 	int		 length;	/* of it; 0: none */
 	int		 device;
+	int		 ttl;
 	unsigned int	 limit;		/* of the queue; LOAD_UNKNOWN */
 } at_first;
 
@@ -64,17 +66,33 @@ has_foreign_filter(void)
 	return !same;
 }
 
+/* Returns 0 for an option that there is not. */
+static int
+read_option(int level, int name)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	if (getsockopt(STDIN_FILENO, level, name, &value, &len) == -1)
+		return 0;
+	return value;
+}
+
 /* The network device that it is bound to, by its number. */
 static int
 read_device(void)
 {
-	int device = ANY_DEVICE;
-	socklen_t len = sizeof(device);
+	return read_option(SOL_SOCKET, SO_BINDTOIFINDEX);
+}
 
-	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_BINDTOIFINDEX, &device,
-	    &len) == -1)
-		return ANY_DEVICE;
-	return device;
+/* The time to live, or hop limit, below which a packet is dropped. */
+static int
+read_ttl(void)
+{
+	int four = read_option(IPPROTO_IP, IP_MINTTL);
+	int six = read_option(IPPROTO_IPV6, IPV6_MINHOPCOUNT);
+
+	return four > six ? four : six;
 }
 
 /* How many connections may wait, or LOAD_UNKNOWN. */
@@ -94,6 +112,7 @@ listener_begin(void)
 		return;
 	at_first.length = read_filter(&at_first.filter);
 	at_first.device = read_device();
+	at_first.ttl = read_ttl();
 }
 
 enum deaf
@@ -106,6 +125,8 @@ listener_deaf(void)
 		return DEAF_FILTER;
 	if (!diag_is_unix() && read_device() != at_first.device)
 		return DEAF_DEVICE;
+	if (!diag_is_unix() && read_ttl() > at_first.ttl)
+		return DEAF_TTL;
 	limit = read_limit();
 	if (limit == LOAD_UNKNOWN || at_first.limit == LOAD_UNKNOWN)
 		return DEAF_UNKNOWN;

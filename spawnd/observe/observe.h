@@ -234,6 +234,7 @@ enum deaf {
 	DEAF_NO,
 	DEAF_FILTER,		/* another packet filter than at first */
 	DEAF_DEVICE,		/* bound to another network device */
+	DEAF_TTL,		/* a higher least time to live */
 	DEAF_BACKLOG		/* hardly any connection may wait */
 };
 /* What has any holder of the socket done to it since observe_init()? */

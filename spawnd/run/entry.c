@@ -17,8 +17,6 @@
 #include "privilege/privilege.h"
 #include "run/supervise.h"
 
-#define HELD_BY		"a worker or another process that holds it "
-
 static const struct plan *plan;
 static struct loop_watch *watch;
 static const char *fault;	/* what is wrong; NULL: nothing known */
@@ -34,11 +32,14 @@ static const char *const file_faults[] = {
 };
 
 static const char *const deaf_faults[] = {
-	[DEAF_FILTER] = HELD_BY "has set a packet filter: clients may get no "
-	    "answer",
-	[DEAF_DEVICE] = HELD_BY "has bound it to a network device: clients "
-	    "may be refused",
-	[DEAF_BACKLOG] = HELD_BY "has cut its queue: clients may be refused",
+	[DEAF_FILTER] = "a worker or another process that holds it has set a "
+	    "packet filter: clients may get no answer",
+	[DEAF_DEVICE] = "a worker or another process that holds it has bound "
+	    "it to a network device: clients may be refused",
+	[DEAF_TTL] = "a worker or another process that holds it has set a "
+	    "least TTL: clients may get no answer",
+	[DEAF_BACKLOG] = "a worker or another process that holds it has cut "
+	    "its queue: clients may be refused",
 };
 
 /* A new socket would do, where a restart makes one. */
@@ -73,7 +74,7 @@ tell(void)
 	}
 	snprintf(text, sizeof(text), "listen socket: %s: %s (%s)",
 	    plan->socket_name, fault, cure);
-	log_warn("%s", text);
+	log_warn("listen socket: %s: %s (%s)", plan->socket_name, fault, cure);
 	sdnotify_send("STATUS=%s", text);
 }
 

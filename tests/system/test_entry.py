@@ -25,6 +25,7 @@ MOVED = "its file or a directory above was renamed: no client can connect"
 HOLDER = "a worker or another process that holds it "
 FILTER = HOLDER + "has set a packet filter: clients may get no answer"
 DEVICE = HOLDER + "has bound it to a network device: clients may be refused"
+TTL = HOLDER + "has set a least TTL: clients may get no answer"
 BACKLOG = HOLDER + "has cut its queue: clients may be refused"
 
 
@@ -244,6 +245,14 @@ def set_device(sock):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
 
 
+def set_ttl(sock):
+    sock.setsockopt(socket.IPPROTO_IP, 21, 255)         # IP_MINTTL
+
+
+def set_hops(sock):
+    sock.setsockopt(socket.IPPROTO_IPV6, 73, 255)       # IPV6_MINHOPCOUNT
+
+
 def cut_queue(sock):
     sock.listen(0)
 
@@ -253,25 +262,37 @@ def holder(s):
     return socket.socket(fileno=h.pidfd_getfd(s.workers()[0], 0))
 
 
-@pytest.fixture
-def tcp(spawnd):
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    s = spawnd("-p", port, "-u", "www", "-F", 1, "--name", "p", "--",
-               h.app("echo"))
-    s.addr = ("127.0.0.1", port)
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def tcp_pool(spawnd, address):
+    port = free_port()
+    s = spawnd("-p", port, "-a", address, "-u", "www", "-F", 1, "--name", "p",
+               "--", h.app("echo"))
+    s.addr = (address, port)
     assert ctl("ping").status == 0
     return s
 
 
-@pytest.mark.parametrize("deafen, text", [
-    (set_filter, FILTER), (set_device, DEVICE), (cut_queue, BACKLOG)])
-def test_tcp_socket_that_was_made_deaf(tcp, deafen, text):
-    with holder(tcp) as sock:
+@pytest.fixture
+def tcp(spawnd):
+    return tcp_pool(spawnd, "127.0.0.1")
+
+
+@pytest.mark.parametrize("address, deafen, text", [
+    ("127.0.0.1", set_filter, FILTER), ("127.0.0.1", set_device, DEVICE),
+    ("127.0.0.1", set_ttl, TTL), ("127.0.0.1", cut_queue, BACKLOG),
+    ("::1", set_filter, FILTER), ("::1", set_device, DEVICE),
+    ("::1", set_hops, TTL), ("::1", cut_queue, BACKLOG)])
+def test_tcp_socket_that_was_made_deaf(spawnd, address, deafen, text):
+    s = tcp_pool(spawnd, address)
+    with holder(s) as sock:
         deafen(sock)
-    refused(f"listen socket: tcp:127.0.0.1:{tcp.addr[1]}: {text} "
-            "(restart spawnd)", tcp)
+    name = f"{f'[{address}]' if ':' in address else address}:{s.addr[1]}"
+    refused(f"listen socket: tcp:{name}: {text} (restart spawnd)", s)
 
 
 def test_filter_that_takes_the_place_of_another(spawnd):
