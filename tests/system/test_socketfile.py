@@ -108,6 +108,12 @@ def everybodys(place):
     return h.own_directory(f"{top}/dir", "web")
 
 
+def someone_elses_sticky(place):
+    """It is the owner's, too, who may replace what is there."""
+    top = h.own_directory(f"{place}/sticky", "web", 0o1755)
+    return h.own_directory(f"{top}/dir", "root")
+
+
 def too_long(place):
     """The path from outside the jail, and nobody could connect to it."""
     path = f"{place}/{'x' * 108}"
@@ -115,7 +121,8 @@ def too_long(place):
     return path
 
 
-@pytest.mark.parametrize("where", [someone_elses, a_groups, everybodys])
+@pytest.mark.parametrize("where", [
+    someone_elses, a_groups, everybodys, someone_elses_sticky])
 def test_name_is_the_last_part_where_others_may_lead_it(spawnd, place, program,
                                                         where):
     path = f"{where(place)}/sock"
