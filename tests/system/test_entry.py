@@ -34,13 +34,14 @@ BACKLOG = HOLDER + "has cut its queue: clients may be refused"
 class Place:
     """A pool with a unix socket, at addr, in a directory that is moved."""
 
-    def __init__(self, spawnd, place, *options, jail=None, program=None):
+    def __init__(self, spawnd, place, *options, jail=None, program=None,
+                 wrap=()):
         self.dir = f"{jail or place}/run"
         os.makedirs(self.dir, exist_ok=True)
         self.addr = f"{self.dir}/sock"
         self.s = spawnd("-s", "/run/sock" if jail else self.addr, *options,
                         "-u", "www", "-F", 1, "--name", "p", "--",
-                        program or h.app("echo"))
+                        program or h.app("echo"), wrap=list(wrap))
         assert ctl("ping").status == 0
 
     def faulty(self, text, asked=True):
@@ -158,6 +159,20 @@ def test_directory_out_of_reach(spawnd, place):
     assert ctl("ping").status == 0
     assert "out of reach" in listener()["unseen"]
     os.unlink(p.addr)
+    p.faulty(REMOVED, asked=False)
+
+
+def test_without_proc_and_out_of_reach(spawnd, place):
+    jail = h.make_jail(f"{place}/jail")
+    p = Place(spawnd, place, "-c", jail, "-S", program="/fcgi-bin/app",
+              wrap=["unshare", "-m", "sh", "-c",
+                    'mount -t tmpfs tmpfs /proc && exec "$@"', "sh"])
+    unseen = {"unseen": "whether its file is renamed, as its path is out of "
+                        "reach"}
+    assert listener() == unseen
+    os.rename(p.addr, p.addr + ".old")
+    assert ctl("ping").status == 0 and listener() == unseen
+    os.unlink(p.addr + ".old")
     p.faulty(REMOVED, asked=False)
 
 
