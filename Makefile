@@ -38,13 +38,14 @@ CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		network.c option.c options.c plan.c plan_allow.c \
 		plan_control.c rights.c
 OBSERVE =	guarantees.c
-PRIVILEGE =	confine.c daemonize.c jail.c listen.c pidfile.c terminal.c
+PRIVILEGE =	confine.c daemonize.c jail.c listen.c pidfile.c socketfile.c \
+		terminal.c
 POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
 		scale.c slot.c snapshot.c start.c table.c trace.c
-RUN =		actor.c autoscale.c child.c exec_error.c history.c lifecycle.c \
-		orphans.c output.c reap.c report.c report_trace.c sdnotify.c \
-		selfcheck.c signals.c spawner.c suspects.c traced.c \
-		traffic.c worker.c
+RUN =		actor.c autoscale.c child.c entry.c exec_error.c history.c \
+		lifecycle.c orphans.c output.c reap.c report.c report_trace.c \
+		sdnotify.c selfcheck.c signals.c spawner.c suspects.c \
+		traced.c traffic.c worker.c
 CONTROL =	budget.c clients.c command.c control.c rundir.c status.c \
 		trace_records.c
 PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
@@ -61,8 +62,8 @@ SPAWN_1 =	posix
 SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		door_linux.c end_linux.c filter_linux.c holder_linux.c \
 		jail_linux.c keepalive_linux.c \
-		kin_linux.c leftover_linux.c listens_linux.c \
-		load_linux.c look_linux.c looker_linux.c \
+		kin_linux.c leftover_linux.c listener_linux.c \
+		listens_linux.c load_linux.c look_linux.c looker_linux.c \
 		netlink_linux.c observe_linux.c \
 		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
 		raw_linux.c raw_${ARCH}_linux.c refuse_linux.c \
@@ -71,8 +72,8 @@ SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		spawn_${SPAWN_${SANITIZE}}.c task_linux.c \
 		usage_linux.c view_linux.c
 SRCS_posix =	allow_none.c confine_none.c door_none.c end_none.c \
-		jail_posix.c observe_none.c path_posix.c raw_posix.c \
-		refuse_none.c self_posix.c spawn_posix.c \
+		jail_posix.c listener_none.c observe_none.c path_posix.c \
+		raw_posix.c refuse_none.c self_posix.c spawn_posix.c \
 		usage_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux

@@ -147,6 +147,7 @@ open_all(struct err *e)
 		free(plan.clients);
 		plan.clients = NULL;
 	}
+	socketfile_begin(&plan);
 	environ_scrub();
 	return 0;
 }
@@ -166,6 +167,7 @@ on_change(void)
 {
 	lifecycle_changed();
 	control_changed();
+	entry_changed();
 }
 
 /* All that runs by the loop, in the jail. */
@@ -179,7 +181,8 @@ init_run(struct err *e)
 	selfcheck_init();
 	if (loop_init(e) == -1 ||
 	    actor_init(&plan, guarantees.door, &hooks, e) == -1 ||
-	    signals_init(&conf, e) == -1 || traced_init(e) == -1 ||
+	    entry_init(&plan, e) == -1 || signals_init(&conf, e) == -1 ||
+	    traced_init(e) == -1 ||
 	    autoscale_init(&plan, guarantees.queue, e) == -1)
 		return -1;
 	return control_start(e);
@@ -196,7 +199,7 @@ start_pool(struct err *e)
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
 	    confine_enter(&plan, &guarantees, e) == -1 || init_run(e) == -1) {
 		control_close();
-		listen_remove(&plan);
+		socketfile_remove(&plan);
 		pidfile_clear(&plan);
 		return -1;
 	}
@@ -237,7 +240,7 @@ replace(void)
 		report_exec(&plan, &f, e.text, sizeof(e.text));
 		e.status = report_exitcode(&conf, &f, 0);
 	}
-	listen_remove(&plan);
+	socketfile_remove(&plan);
 	fatal(&e);
 }
 
@@ -247,7 +250,7 @@ run_pool(void)
 	int status = lifecycle_run(&plan);
 
 	control_close();
-	listen_remove(&plan);
+	socketfile_remove(&plan);
 	pidfile_clear(&plan);
 	log_close();
 	return status;

@@ -181,6 +181,22 @@ put_each(FILE *f, const struct reply *a, const struct metric *m,
 	}
 }
 
+/* Can clients connect? Left out if that is not known. */
+static void
+put_reachable(FILE *f, const struct reply *a, const char *pool)
+{
+	static const struct metric m = { "listener", "reachable",
+	    "listener_reachable", "gauge", "",
+	    "Whether clients can connect to the listen socket, 1 or 0." };
+	const char *value = proto_get(reply_find(a, m.kind), m.key);
+
+	if (value == NULL)
+		return;
+	put_metric_head(f, m.name, m.type, m.unit, m.help);
+	put_metric_name(f, &m, pool);
+	fprintf(f, "} %d\n", strcmp(value, "yes") == 0);
+}
+
 /* How many workers are in each state. */
 static void
 put_states(FILE *f, const struct reply *a, const char *pool)
@@ -253,6 +269,7 @@ writer_openmetrics(FILE *f, const struct reply *a, bool full, struct err *e)
 	put_info(f, a, pool);
 	put_states(f, a, pool);
 	put_guarantees(f, a, pool);
+	put_reachable(f, a, pool);
 	for (i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
 		put_metric(f, a, &metrics[i], pool);
 	for (i = 0; full && i < sizeof(each) / sizeof(each[0]); i++)

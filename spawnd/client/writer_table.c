@@ -47,6 +47,20 @@ table_pool(FILE *f, const struct reply *a)
 	fputc('\n', f);
 }
 
+/* Whatever keeps clients away. */
+static void
+table_listener(FILE *f, const struct reply *a)
+{
+	const struct proto_record *r = reply_find(a, "listener");
+	char text[SHOW_SIZE];
+
+	if (proto_get(r, "why") != NULL)
+		fprintf(f, "  unreachable  %s\n", reply_show(r, "why", text));
+	if (proto_get(r, "unseen") != NULL)
+		fprintf(f, "  not seen     of the listen socket: %s\n",
+		    reply_show(r, "unseen", text));
+}
+
 static void
 table_workers(FILE *f, const struct reply *a)
 {
@@ -178,6 +192,7 @@ writer_table(FILE *f, const struct reply *a, struct err *e)
 	size_t i = 0;
 
 	table_pool(f, a);
+	table_listener(f, a);
 	table_workers(f, a);
 	table_load(f, a);
 	table_counts(f, a);

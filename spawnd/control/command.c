@@ -61,8 +61,15 @@ log_asker(const struct client *c, const char *what)
 static void
 cmd_ping(struct client *c, const char *word)
 {
+	const char *fault = status_serves() ? entry_fault() : NULL;
+
 	(void)word;
-	if (status_serves()) {
+	if (fault != NULL) {
+		proto_begin(&c->answer, "listener");
+		proto_truth(&c->answer, "reachable", false);
+		proto_end(&c->answer);
+		cmd_fail(c, EX_UNAVAILABLE, fault);
+	} else if (status_serves()) {
 		proto_begin(&c->answer, "ping");
 		proto_text(&c->answer, "state", status_state());
 		proto_end(&c->answer);

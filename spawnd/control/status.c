@@ -169,6 +169,23 @@ record_guarantees(struct proto_output *o)
 	proto_end(o);
 }
 
+/* Can clients connect? Missing if that is unknown. */
+static void
+record_listener(struct proto_output *o)
+{
+	const char *fault = entry_fault(), *unseen = entry_unseen();
+
+	proto_begin(o, "listener");
+	if (fault != NULL) {
+		proto_truth(o, "reachable", false);
+		proto_text(o, "why", fault);
+	} else if (!actor_stops() && entry_is_known())
+		proto_truth(o, "reachable", true);
+	if (unseen != NULL)
+		proto_text(o, "unseen", unseen);
+	proto_end(o);
+}
+
 /* The load at this moment, as far as it is known. */
 static void
 record_load(struct status *s, struct proto_output *o)
@@ -385,6 +402,7 @@ status_step(struct status *s, struct proto_output *o)
 		record_pool(o);
 		record_counts(o);
 		record_guarantees(o);
+		record_listener(o);
 		record_load(s, o);
 	}
 	for (; s->slot < pool_slots(pool) && now < until; s->slot++) {

@@ -90,10 +90,18 @@ ask_only(struct conn *t, const char *command, struct err *e)
 	return r;
 }
 
+/* Is the pool up, but kept from its clients? No wait helps then. */
+static bool unreachable;
+
 static int
 ctl_ping(struct conn *t, struct err *e)
 {
-	return ask_only(t, "ping", e);
+	struct reply a = { NULL, 0 };
+	int r = conn_ask(t, "ping", &a, e);
+
+	unreachable = r == -1 && reply_find(&a, "listener")->n > 0;
+	reply_free(&a);
+	return r;
 }
 
 /* Shows progress on standard error, on a terminal in one line. */
@@ -329,7 +337,7 @@ ctl_wait_ready(struct err *e)
 		if (r == 0)
 			r = ctl_ping(&t, e);
 		conn_close(&t);
-		if (r == 0 || (e->status != EX_UNAVAILABLE &&
+		if (r == 0 || unreachable || (e->status != EX_UNAVAILABLE &&
 		    e->status != EX_TEMPFAIL))
 			return r;
 		if (conn_clock() >= until)

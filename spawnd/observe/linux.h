@@ -347,6 +347,10 @@ bool	 queue_has(const struct inet_diag_msg *m, uint64_t *id);
 /* Is that connection one of them, and its process gone? It is not in use. */
 bool	 leftover_has(uint64_t inode);
 
+/* listener_linux.c */
+/* Notes how the listen socket is, after diag_open() and before the workers. */
+void	 listener_begin(void);
+
 /* diag_linux.c, for load_linux.c and queue_linux.c */
 struct inet_diag_sockid;
 

@@ -249,6 +249,36 @@ int	 observe_shutdown(void);
 /* Returns what the kernel cuts a backlog to, or -1: unknown. */
 int	 observe_somaxconn(void);
 
+/*
+ * listener_linux.c, listener_none.c: the same names on every system. What may
+ * keep clients from the listen socket.
+ */
+#define DEAF_LIMIT	4	/* fewer were never meant to wait */
+enum deaf {
+	DEAF_UNKNOWN,
+	DEAF_NO,
+	DEAF_FILTER,		/* another packet filter than at first */
+	DEAF_DEVICE,		/* bound to another network device */
+	DEAF_TTL,		/* a higher least time to live */
+	DEAF_BACKLOG		/* hardly any connection may wait */
+};
+/* What has any holder of the socket done to it since observe_init()? */
+enum deaf listener_deaf(void);
+/*
+ * Watches a file by its name, not following a link. Returns a close-on-exec
+ * descriptor that can be read once it may have been renamed or removed, and
+ * again after listener_take_events(); or -1 with errno set.
+ */
+int	 listener_watch_file(const char *name);
+void	 listener_take_events(int fd);
+/* Is that the file of the listen socket, a unix socket? False if unknown. */
+bool	 listener_has_file(const struct stat *file);
+/*
+ * Writes the path that a file of ours has now, seen from outside the jail.
+ * Returns false if it is unknown, as it is before observe_init().
+ */
+bool	 listener_path(int fd, char *buf, size_t size);
+
 /* end_linux.c, end_none.c: the same names on every system */
 #define END_EVENTS	64	/* ends that are taken at a time */
 #define END_TRACERS	8	/* of one process that are named */

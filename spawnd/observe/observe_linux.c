@@ -53,6 +53,7 @@ observe_init(struct guarantees *g)
 	if (!g->queue) {
 		g->no_queue = fault_begin(FAULT_SOCKETS);
 	}
+	listener_begin();
 	if (proc_read("self/oom_score_adj", buf, sizeof(buf)) > 0) {
 		adj = atoi(buf) + OOM_RAISE;
 		snprintf(oom_score, sizeof(oom_score), "%d",

@@ -55,6 +55,46 @@ say_no_directory(const struct plan *p, struct findings *f, int error)
 	    advice, p->jail_reason);
 }
 
+/* systemd's own rules for temporary files name these, with an age. */
+static bool
+is_cleaned_up(const char *path)
+{
+	return strncmp(path, "/tmp/", 5) == 0 ||
+	    strncmp(path, "/var/tmp/", 9) == 0;
+}
+
+/* Will the kernel know the socket in that directory by its whole path? */
+static void
+check_socket_name(const struct plan *p, int dir, struct findings *f)
+{
+	char path[SOCKET_PATH], why[ERR_SIZE / 2], host[ERR_SIZE / 2];
+	int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool named = true;
+
+	if (back != -1 && fchdir(dir) == 0) {
+		named = socketfile_path(p->socket_file, path, why,
+		    sizeof(why));
+		if (fchdir(back) == -1)
+			findings_add(f, FINDING_ERROR, EX_OSERR,
+			    "fchdir: %s", strerror(errno));
+	}
+	if (back != -1)
+		close(back);
+	if (named)
+		return;
+	host_path(p, host, sizeof(host));
+	strlcat(host, "/", sizeof(host));
+	if (is_cleaned_up(host))
+		findings_add(f, FINDING_WARNING, EX_CONFIG, "socket: %s: "
+		    "systemd-tmpfiles takes it for unused and removes it "
+		    "after some days: %s (put it below /run, in a directory "
+		    "of root's)", p->socket_name, why);
+	else
+		findings_add(f, FINDING_NOTE, 0, "socket: %s: ss(8) and others "
+		    "will see its name without its directory: %s",
+		    p->socket_name, why);
+}
+
 static void
 check_socket_path(const struct plan *p, struct findings *f)
 {
@@ -87,6 +127,7 @@ check_socket_path(const struct plan *p, struct findings *f)
 		findings_add(f, FINDING_NOTE, 0, "socket: %s: already exists "
 		    "(a start replaces it if nobody listens on it)",
 		    p->socket_name);
+	check_socket_name(p, dir, f);
 	close(dir);
 }
 

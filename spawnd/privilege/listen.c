@@ -4,7 +4,7 @@
  * jail, and all that follows is relative to it: the test for a live socket, its
  * removal and the bind. For that it becomes the working directory, since
  * bind(2) and connect(2) take no directory descriptor. A name without a slash
- * leads nowhere else, and fits into sun_path.
+ * leads nowhere else, and fits into sun_path; see socketfile.c for the bind.
  */
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -26,17 +26,6 @@
 #include "config/config.h"
 #include "observe/observe.h"
 #include "privilege/privilege.h"
-
-static struct stat bound;	/* the unix socket we made */
-
-static socklen_t
-unix_address(const char *name, struct sockaddr_un *un)
-{
-	memset(un, 0, sizeof(*un));
-	un->sun_family = AF_UNIX;
-	strlcpy(un->sun_path, name, sizeof(un->sun_path));
-	return sizeof(*un);
-}
 
 static int
 set_option(int fd, int level, int name, int value)
@@ -158,7 +147,7 @@ check_stale(const struct plan *p, const struct stat *st, bool first,
     struct err *e)
 {
 	struct sockaddr_un un;
-	socklen_t len = unix_address(p->socket_file, &un);
+	socklen_t len = socketfile_address(p->socket_file, &un);
 	char holder[100] = "in use";
 	int fd, error = 0;
 
@@ -216,53 +205,6 @@ remove_stale(const struct plan *p, int dir, struct err *e)
 	return 0;
 }
 
-/* Removes the socket that we bound, unless another is in its place. */
-static void
-unbind(const struct plan *p, int dir)
-{
-	struct stat st;
-
-	if (fstatat(dir, p->socket_file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISSOCK(st.st_mode) && st.st_ino == bound.st_ino &&
-	    st.st_dev == bound.st_dev)
-		unlinkat(dir, p->socket_file, 0);
-	memset(&bound, 0, sizeof(bound));
-}
-
-static int
-bind_unix(const struct plan *p, int dir, int fd, struct err *e)
-{
-	struct sockaddr_un un;
-	socklen_t len = unix_address(p->socket_file, &un);
-	mode_t old;
-	int r;
-
-	/* The socket has its mode from the start. */
-	old = umask(0777 & ~p->socket_mode);
-	r = bind(fd, (struct sockaddr *)&un, len);
-	umask(old);
-	if (r == -1)
-		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "bind: %s: %s", p->socket_name, strerror(errno));
-	if (fstatat(dir, p->socket_file, &bound, AT_SYMLINK_NOFOLLOW) == -1)
-		memset(&bound, 0, sizeof(bound));
-	if (jail_chown_socket(dir, p->socket_file, p->socket_mode,
-	    p->socket_uid, p->socket_gid) == -1)
-		err_set(e, err_status(errno, EX_CANTCREAT), "chown: %s: %s",
-		    p->socket_name, errno == ENOTSOCK ?
-		    "another process has replaced it" : strerror(errno));
-	else if (listen(fd, p->backlog) == -1)
-		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
-		    strerror(errno));
-	else
-		r = 1;
-	if (r != 1) {
-		unbind(p, dir);
-		return -1;
-	}
-	return 0;
-}
-
 /* dir is locked, and is the working directory. */
 static int
 make_unix(const struct plan *p, int dir, struct err *e)
@@ -274,7 +216,7 @@ make_unix(const struct plan *p, int dir, struct err *e)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return err_set(e, EX_OSERR, "socket: %s", strerror(errno));
-	if (bind_unix(p, dir, fd, e) == -1) {
+	if (socketfile_bind(p, dir, fd, e) == -1) {
 		close(fd);
 		return -1;
 	}
@@ -375,7 +317,7 @@ bool
 listen_refuse(const struct plan *p)
 {
 	if (p->addr.ss_family == AF_UNIX)
-		listen_remove(p);
+		socketfile_remove(p);
 	else if (refuse_new(STDIN_FILENO) == -1) {
 		/* A full queue accepts no more; those in it stay. */
 		listen(STDIN_FILENO, 0);
@@ -390,22 +332,4 @@ listen_shut(const struct plan *p)
 	/* For TCP it would reset those that wait. */
 	if (p->addr.ss_family == AF_UNIX)
 		shutdown(STDIN_FILENO, SHUT_RD);
-}
-
-void
-listen_remove(const struct plan *p)
-{
-	/* In the jail "/" is its root, and jail_fd is closed. */
-	bool jailed = p->jail != NULL && p->jail_fd == -1;
-	int dir;
-
-	if (p->addr.ss_family != AF_UNIX || bound.st_ino == 0 ||
-	    (jailed && !p->socket_in_jail))
-		return;
-	dir = path_open_dir(p->socket_in_jail ? p->jail_fd : -1,
-	    p->socket_dir);
-	if (dir == -1)
-		return;
-	unbind(p, dir);
-	close(dir);
 }

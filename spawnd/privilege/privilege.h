@@ -6,6 +6,9 @@
 #ifndef PRIVILEGE_PRIVILEGE_H
 #define PRIVILEGE_PRIVILEGE_H
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include "base/base.h"
 #include "config/config.h"
 #include "observe/observe.h"
@@ -122,11 +125,51 @@ bool	 listen_refuse(const struct plan *p);
  * can still be accepted. A TCP socket is left as it is.
  */
 void	 listen_shut(const struct plan *p);
+/* socketfile.c: the file of the unix socket that we make */
+#define SOCKET_PATH	sizeof(((struct sockaddr_un *)NULL)->sun_path)
+/* Fills *un with a path that fits. Returns its length. */
+socklen_t socketfile_address(const char *path, struct sockaddr_un *un);
 /*
- * Removes the unix socket if it is still the one that listen_open() made and
- * our present rights allow it.
+ * Writes the path of a socket in the working directory as bind(2) may be given
+ * it: without links, and through directories that nobody but root and we can
+ * replace. Without such a path it returns false, and writes why to `why`.
  */
-void	 listen_remove(const struct plan *p);
+bool	 socketfile_path(const char *file, char path[SOCKET_PATH], char *why,
+	    size_t size);
+/*
+ * Binds the plan's unix socket in its directory dir, which must be the working
+ * directory, and listens on it. Returns 0, or -1 with *e set (73, 77); then
+ * nothing is left behind.
+ */
+int	 socketfile_bind(const struct plan *p, int dir, int fd, struct err *e);
+/*
+ * To be called once the listen socket is there and observe_init() was called,
+ * and before the jail: prepares for socketfile_look(), of a unix socket that
+ * was passed in, too.
+ */
+void	 socketfile_begin(const struct plan *p);
+/*
+ * Returns a descriptor that can be read, see listener_watch_file(), when
+ * something has become of the file; or -1.
+ */
+int	 socketfile_changes(void);
+/* What has become of the file, as far as our present rights show it? */
+enum socketfile_state {
+	SOCKETFILE_UNKNOWN,
+	SOCKETFILE_NONE,	/* TCP, or an abstract name */
+	SOCKETFILE_THERE,
+	SOCKETFILE_REMOVED,
+	SOCKETFILE_REPLACED,	/* another is in its place */
+	SOCKETFILE_MOVED	/* it, or a directory on the way, has gone */
+};
+enum socketfile_state socketfile_look(const struct plan *p);
+/* Says in words what of it cannot be seen, or returns NULL. */
+const char *socketfile_unseen(const struct plan *p);
+/*
+ * Removes the unix socket if it is still the one that socketfile_bind() made
+ * and our present rights allow it.
+ */
+void	 socketfile_remove(const struct plan *p);
 
 /* allow_linux.c, allow_none.c: the same names on every system */
 /*

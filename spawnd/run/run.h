@@ -117,6 +117,25 @@ struct pool *actor_pool(void);
 /* Has the stop begun? */
 bool	 actor_stops(void);
 
+/* entry.c: can clients get to the listen socket? */
+/*
+ * Begins to watch the socket's file; to be called after loop_init(). Returns
+ * 0, or -1 with *e set (71).
+ */
+int	 entry_init(const struct plan *p, struct err *e);
+/*
+ * Looks, and logs what is new. Returns what keeps clients away and what is to
+ * be done, in a line that is valid until the next call; or NULL if nothing is
+ * known to, or if the pool stops.
+ */
+const char *entry_fault(void);
+/* Without a fault: is it known that the socket's file is there? */
+bool	 entry_is_known(void);
+/* Says in words what cannot be seen, or returns NULL. */
+const char *entry_unseen(void);
+/* The pool may have changed: looks once a second at most. */
+void	 entry_changed(void);
+
 /* signals.c: signals, the watchdog, a listen socket that is shut down */
 /* Begins to handle them. Returns 0, or -1 with *e set (71). */
 int	 signals_init(const struct conf *c, struct err *e);

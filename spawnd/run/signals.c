@@ -84,11 +84,15 @@ watch_listener(struct err *e)
 	return 0;
 }
 
-/* The loop still turns, which is what the watchdog wants to know. */
+/*
+ * The loop still turns, which is what the watchdog wants to know, and clients
+ * get in. Where they do not, a restart by the service manager is the cure.
+ */
 static void
 on_watchdog(void)
 {
-	sdnotify_send("WATCHDOG=1");
+	if (!entry_needs_restart())
+		sdnotify_send("WATCHDOG=1");
 	loop_timer(TIMER_WATCHDOG, loop_now() + sdnotify_watchdog(),
 	    on_watchdog);
 }

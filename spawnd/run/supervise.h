@@ -26,6 +26,10 @@ void	 actor_ended(unsigned int slot);
  */
 void	 lifecycle_restart(const char *why);
 
+/* entry.c */
+/* Do clients not get to the listen socket until spawnd is restarted? */
+bool	 entry_needs_restart(void);
+
 /* worker.c */
 /*
  * Makes a process for a slot, which becomes the application, with `output` as

@@ -36,7 +36,7 @@ def waiting(where):
     unix = isinstance(where, str)
     out = subprocess.run(["ss", "-Hnlx" if unix else "-Hnlt"], check=True,
                          stdout=subprocess.PIPE, text=True).stdout
-    name = where.rpartition("/")[2] if unix else f"{where[0]}:{where[1]}"
+    name = where if unix else f"{where[0]}:{where[1]}"
     for line in out.splitlines():
         words = line.split()
         if name in words:
@@ -54,7 +54,7 @@ def accepted(path):
     """How many connections of a unix socket are served."""
     out = subprocess.run(["ss", "-Hnx", "state", "established"], check=True,
                          stdout=subprocess.PIPE, text=True).stdout
-    return out.count(f" {path.rpartition('/')[2]} ") - waiting(path)
+    return out.count(f" {path} ") - waiting(path)
 
 
 def crowd(where, script, ms, seconds=0.05, clients=WAITING):

@@ -215,6 +215,34 @@ def test_watchdog(booted):
     booted.systemctl("stop", p.unit)
 
 
+def test_watchdog_brings_back_a_socket_that_was_removed(booted):
+    p = Pool(booted, "gone", drop_in="[Service]\nWatchdogSec=1s\n").start()
+    os.unlink(p.socket)
+    booted.until(p.unit, "NRestarts", "1", 30)
+    booted.until(p.unit, "ActiveState", "active")
+    assert ask(p.socket).status == 200
+    assert "its file was removed: no client can connect" in \
+        booted.journal(p.unit)
+    booted.systemctl("stop", p.unit)
+
+
+def test_tmpfiles_spares_the_socket_of_the_unit(booted):
+    p = Pool(booted, "aged").start()
+    directory = "/run/spawnd/aged"
+    booted.write("/etc/tmpfiles.d/aged.conf", f"d {directory} - - - 1ms\n")
+    unused = os.path.join(os.path.dirname(p.socket), "unused")
+
+    def cleaned():
+        booted.run("systemd-tmpfiles", "--clean",
+                   "/etc/tmpfiles.d/aged.conf")
+        return not os.path.exists(unused)
+    with open(unused, "w"):
+        pass
+    harness.wait_for(cleaned, 10, "what nobody uses to be removed")
+    assert ask(p.socket).status == 200
+    booted.systemctl("stop", p.unit)
+
+
 def test_a_killed_supervisor_is_restarted(booted):
     p = Pool(booted, "killed").start()
     workers = p.workers()

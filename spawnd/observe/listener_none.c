@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+/* Systems that do not show what keeps clients from the listen socket. */
+#include "observe/observe.h"
+
+enum deaf
+listener_deaf(void)
+{
+	return DEAF_UNKNOWN;
+}
+
+int
+listener_watch_file(const char *name)
+{
+	(void)name;
+	return -1;
+}
+
+void
+listener_take_events(int fd)
+{
+	(void)fd;
+}
+
+bool
+listener_has_file(const struct stat *file)
+{
+	(void)file;
+	return false;
+}
+
+bool
+listener_path(int fd, char *buf, size_t size)
+{
+	(void)fd;
+	(void)buf;
+	(void)size;
+	return false;
+}

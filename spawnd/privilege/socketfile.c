@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The file of our unix listen socket. The socket's directory is the working
+ * directory while it is bound, so that no link can redirect the call. The
+ * kernel shows a socket by the path that was bound, and those that ask whether
+ * it is in use, such as systemd-tmpfiles(8), look for its whole path there. So
+ * it is bound by that where nobody can redirect the call either.
+ */
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "config/config.h"
+#include "observe/observe.h"
+#include "privilege/privilege.h"
+
+static struct stat bound;	/* the unix socket we made */
+
+/* The file of the socket, whoever has made it. */
+static int kept = -1;		/* for no use but to look at it */
+static int changes = -1;	/* see listener_watch_file() */
+static char path_at_first[PATH_MAX];	/* of the file; "" if unknown */
+
+socklen_t
+socketfile_address(const char *path, struct sockaddr_un *un)
+{
+	memset(un, 0, sizeof(*un));
+	un->sun_family = AF_UNIX;
+	strlcpy(un->sun_path, path, sizeof(un->sun_path));
+	return sizeof(*un);
+}
+
+static bool
+is_of_others(const struct stat *st)
+{
+	return st->st_uid != 0 && st->st_uid != geteuid();
+}
+
+/*
+ * Could users other than root and us replace that directory? The group's right
+ * may be one that an access list gives, whatever the group is.
+ */
+static bool
+may_be_replaced(const struct stat *above, const struct stat *st)
+{
+	if (!is_of_others(above) &&
+	    (above->st_mode & (S_IWGRP | S_IWOTH)) == 0)
+		return false;
+	return (above->st_mode & S_ISVTX) == 0 || is_of_others(above) ||
+	    is_of_others(st);
+}
+
+/*
+ * Returns 0 if the path, which has no link in it, leads to the working
+ * directory for good; else -1, with the path cut to the first directory that
+ * could be replaced.
+ */
+static int
+check_way(char *path)
+{
+	struct stat above, st, here;
+	char *slash = path;
+
+	if (stat("/", &above) == -1 || stat(".", &here) == -1)
+		return -1;
+	st = above;
+	while (slash != NULL && slash[1] != '\0') {
+		slash = strchr(slash + 1, '/');
+		if (slash != NULL)
+			*slash = '\0';
+		if (lstat(path, &st) == -1 || !S_ISDIR(st.st_mode) ||
+		    may_be_replaced(&above, &st))
+			return -1;
+		if (slash != NULL)
+			*slash = '/';
+		above = st;
+	}
+	return st.st_ino == here.st_ino && st.st_dev == here.st_dev ? 0 : -1;
+}
+
+bool
+socketfile_path(const char *file, char path[SOCKET_PATH], char *why,
+    size_t size)
+{
+	char dir[PATH_MAX];
+	int n;
+
+	if (getcwd(dir, sizeof(dir)) == NULL || dir[0] != '/') {
+		strlcpy(why, "its directory has no path", size);
+		return false;
+	}
+	n = snprintf(path, SOCKET_PATH, "%s/%s", dir[1] != '\0' ? dir : "",
+	    file);
+	if (n < 0 || (size_t)n >= SOCKET_PATH)
+		snprintf(why, size, "%s/%s is longer than %zu bytes", dir,
+		    file, SOCKET_PATH - 1);
+	else if (check_way(dir) == -1)
+		snprintf(why, size, "users other than root could replace %s",
+		    dir);
+	else
+		return true;
+	return false;
+}
+
+static bool
+is_that_socket(const struct stat *a, const struct stat *b)
+{
+	return S_ISSOCK(a->st_mode) && a->st_ino == b->st_ino &&
+	    a->st_dev == b->st_dev;
+}
+
+/* Removes the socket that we bound, unless another is in its place. */
+static void
+unbind(const struct plan *p, int dir)
+{
+	struct stat st;
+
+	if (fstatat(dir, p->socket_file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    is_that_socket(&st, &bound))
+		unlinkat(dir, p->socket_file, 0);
+	memset(&bound, 0, sizeof(bound));
+}
+
+/* Keeps an eye on the file from now on, if it is the one that *st is of. */
+static void
+keep(const char *name, const struct stat *st)
+{
+	struct stat now;
+
+	kept = open(name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (kept != -1 && fstat(kept, &now) == 0 && is_that_socket(&now, st)) {
+		changes = listener_watch_file(name);
+		return;
+	}
+	if (kept != -1)
+		close(kept);
+	kept = -1;
+}
+
+int
+socketfile_bind(const struct plan *p, int dir, int fd, struct err *e)
+{
+	char path[SOCKET_PATH], why[ERR_SIZE];
+	struct sockaddr_un un;
+	socklen_t len;
+	mode_t old;
+	int r;
+
+	len = socketfile_address(socketfile_path(p->socket_file, path, why,
+	    sizeof(why)) ? path : p->socket_file, &un);
+	/* The socket has its mode from the start. */
+	old = umask(0777 & ~p->socket_mode);
+	r = bind(fd, (struct sockaddr *)&un, len);
+	umask(old);
+	if (r == -1)
+		return err_set(e, err_status(errno, EX_CANTCREAT),
+		    "bind: %s: %s", p->socket_name, strerror(errno));
+	if (fstatat(dir, p->socket_file, &bound, AT_SYMLINK_NOFOLLOW) == -1)
+		memset(&bound, 0, sizeof(bound));
+	if (jail_chown_socket(dir, p->socket_file, p->socket_mode,
+	    p->socket_uid, p->socket_gid) == -1)
+		err_set(e, err_status(errno, EX_CANTCREAT), "chown: %s: %s",
+		    p->socket_name, errno == ENOTSOCK ?
+		    "another process has replaced it" : strerror(errno));
+	else if (listen(fd, p->backlog) == -1)
+		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
+		    strerror(errno));
+	else {
+		keep(p->socket_file, &bound);
+		return 0;
+	}
+	unbind(p, dir);
+	return -1;
+}
+
+/* In the jail "/" is its root, and jail_fd is closed. */
+static bool
+is_out_of_reach(const struct plan *p)
+{
+	return p->jail != NULL && p->jail_fd == -1 && !p->socket_in_jail;
+}
+
+/* The path of a socket that was passed in, or NULL: it has none. */
+static const char *
+inherited_path(const struct plan *p)
+{
+	const struct sockaddr_un *un = (const void *)&p->addr;
+
+	return un->sun_path[0] == '/' ? un->sun_path : NULL;
+}
+
+static bool
+has_file(const struct plan *p)
+{
+	return p->addr.ss_family == AF_UNIX &&
+	    (p->inherited == -1 || inherited_path(p) != NULL);
+}
+
+void
+socketfile_begin(const struct plan *p)
+{
+	struct stat st;
+
+	if (has_file(p) && p->inherited != -1 &&
+	    lstat(inherited_path(p), &st) == 0 && listener_has_file(&st))
+		keep(inherited_path(p), &st);
+	if (kept != -1 && !listener_path(kept, path_at_first,
+	    sizeof(path_at_first)))
+		path_at_first[0] = '\0';
+}
+
+int
+socketfile_changes(void)
+{
+	return changes;
+}
+
+/* What a client finds. Returns 0, or -1 with errno set. */
+static int
+look_as_client(const struct plan *p, struct stat *st)
+{
+	int dir, r, saved;
+
+	if (is_out_of_reach(p)) {
+		errno = EACCES;
+		return -1;
+	}
+	if (p->inherited != -1)
+		return stat(inherited_path(p), st);
+	dir = path_open_dir(p->socket_in_jail ? p->jail_fd : -1,
+	    p->socket_dir);
+	if (dir == -1)
+		return -1;
+	r = fstatat(dir, p->socket_file, st, 0);
+	saved = errno;
+	close(dir);
+	errno = saved;
+	return r;
+}
+
+enum socketfile_state
+socketfile_look(const struct plan *p)
+{
+	char path[PATH_MAX];
+	struct stat own, st;
+
+	if (!has_file(p))
+		return SOCKETFILE_NONE;
+	if (kept == -1 || fstat(kept, &own) == -1)
+		return SOCKETFILE_UNKNOWN;
+	if (look_as_client(p, &st) == 0)
+		return is_that_socket(&st, &own) ? SOCKETFILE_THERE :
+		    SOCKETFILE_REPLACED;
+	if (own.st_nlink == 0)
+		return SOCKETFILE_REMOVED;
+	if (errno == ENOENT || errno == ENOTDIR)
+		return SOCKETFILE_MOVED;
+	if (path_at_first[0] == '\0' || !listener_path(kept, path,
+	    sizeof(path)))
+		return SOCKETFILE_UNKNOWN;
+	return strcmp(path, path_at_first) == 0 ? SOCKETFILE_THERE :
+	    SOCKETFILE_MOVED;
+}
+
+const char *
+socketfile_unseen(const struct plan *p)
+{
+	struct stat st;
+
+	if (!has_file(p))
+		return NULL;
+	if (kept == -1)
+		return "what becomes of its file";
+	if (look_as_client(p, &st) == 0 || errno == ENOENT || errno == ENOTDIR)
+		return NULL;
+	return path_at_first[0] == '\0' ? "whether its file is renamed, as "
+	    "its path is out of reach" : "whether something is mounted over "
+	    "its path, which is out of reach";
+}
+
+void
+socketfile_remove(const struct plan *p)
+{
+	int dir;
+
+	if (bound.st_ino == 0 || is_out_of_reach(p))
+		return;
+	dir = path_open_dir(p->socket_in_jail ? p->jail_fd : -1,
+	    p->socket_dir);
+	if (dir == -1)
+		return;
+	unbind(p, dir);
+	close(dir);
+}
