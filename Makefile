@@ -221,7 +221,7 @@ fuzz:
 
 SHARED =	${LIBEXECDIR}/spawnd
 EXAMPLES =	${PREFIX}/share/examples/spawnd
-FILL =		sed -e 's,@SBINDIR@,${SBINDIR},g' \
+FILL =		sed -e 's,@SBINDIR@,${SBINDIR},g' -e 's,@BINDIR@,${BINDIR},g' \
 		-e 's,@LIBEXECDIR@,${LIBEXECDIR},g' \
 		-e 's,@SYSCONFDIR@,${SYSCONFDIR},g' \
 		-e 's,@RUNDIR@,${RUNDIR},g' \

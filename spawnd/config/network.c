@@ -73,14 +73,13 @@ static bool
 clear_rest(struct network *n)
 {
 	bool any = false;
-	unsigned int i;
-	uint8_t keep;
+	unsigned int i, keep;
 
 	for (i = 0; i < 16; i++) {
 		keep = n->len >= 8 * (i + 1) ? 0xff : n->len <= 8 * i ? 0 :
-		    (uint8_t)(0xff << (8 - n->len % 8));
+		    0xffU << (8 - n->len % 8);
 		any |= (n->addr[i] & ~keep) != 0;
-		n->addr[i] &= keep;
+		n->addr[i] = (uint8_t)(n->addr[i] & keep);
 	}
 	return any;
 }

@@ -111,12 +111,27 @@ def test_reload_renews_the_workers(booted):
     p = Pool(booted, "reload").start()
     main, before = p.main(), p.workers()
     booted.systemctl("reload", p.unit)
-    harness.wait_for(lambda: len(p.workers()) == 2 and
-                     not set(before) & set(p.workers()), 20,
-                     lambda: f"new workers\n{booted.journal(p.unit)}")
+    assert "all workers are new" in booted.journal(p.unit)
+    assert not set(before) & set(p.workers())
     booted.until(p.unit, "ActiveState", "active")
     booted.until(p.unit, "StatusText", "2 of 2 workers ready")
     assert p.main() == main
+    assert ask(p.socket).status == 200
+    booted.systemctl("stop", p.unit)
+
+
+def test_reload_that_fails_says_so_and_the_old_workers_serve_on(booted):
+    program = "/usr/bin/worn-app"
+    booted.program(harness.app("echo"), program)
+    p = Pool(booted, "worn", program=program).start()
+    main, before = p.main(), p.workers()
+    os.unlink(booted.path(program))
+    booted.write(program, "#!/bin/sh\nexit 3\n", 0o755)
+    r = booted.systemctl("reload", p.unit, check=False)
+    assert r.returncode != 0, r
+    assert "exited with status 3" in booted.journal(p.unit)
+    assert booted.show(p.unit, "ActiveState") == "active"
+    assert (p.main(), p.workers()) == (main, before)
     assert ask(p.socket).status == 200
     booted.systemctl("stop", p.unit)
 
@@ -359,9 +374,8 @@ def test_the_drop_in_jails(booted):
     assert level <= 3.1, r.stdout
 
     booted.systemctl("reload", unit)
-    harness.wait_for(lambda: len(harness.children(main)) == 2 and
-                     not set(before) & set(harness.children(main)), 20,
-                     lambda: f"new workers\n{booted.journal(unit)}")
+    assert "all workers are new" in booted.journal(unit)
+    assert not set(before) & set(harness.children(main))
     booted.systemctl("stop", unit)
     assert booted.show(unit, "Result") == "success"
     with pytest.raises(OSError):

@@ -8,7 +8,7 @@ _scripts = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__)))), "scripts")
 
 DEFAULTS = {
-    "SBINDIR": "/usr/sbin", "LIBEXECDIR": "/usr/libexec",
+    "SBINDIR": "/usr/sbin", "BINDIR": "/usr/bin", "LIBEXECDIR": "/usr/libexec",
     "SYSCONFDIR": "/etc", "RUNDIR": "/run",
     "WEBUSER": "www-data", "APPUSER": "www-data",
 }
