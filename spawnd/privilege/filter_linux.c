@@ -180,7 +180,6 @@ put_source(struct program *p, const struct network *list, size_t n)
 {
 	unsigned int at = list->family == AF_INET ? SOURCE_IPV4 : SOURCE_IPV6;
 	unsigned int word = list->family == AF_INET ? 1 : 4;
-
 	unsigned int begin = 0;
 
 	put_word(p, list, n, 0);
