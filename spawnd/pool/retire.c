@@ -47,6 +47,7 @@ static void
 send_stop_signal(struct pool *p, struct slot *s, bool whole, uint64_t now)
 {
 	s->term_sent = true;
+	s->told = now;
 	slot_signal(p, s, p->conf.stop_signal, whole);
 	slot_enter(p, s, SLOT_STOPPING,
 	    min64(slot_later(now, POOL_HEED), s->end_by));
@@ -324,6 +325,19 @@ found_unknown(struct pool *p, struct slot *s, const struct activity *x,
 		send_stop_signal(p, s, false, now);
 }
 
+/*
+ * It goes, and has things to do before. But one that was told while it started
+ * may have had its handler, and not yet what that is to end, as uwsgi does.
+ */
+static void
+tell_again(struct pool *p, struct slot *s, const struct activity *x,
+    uint64_t now)
+{
+	if (s->ready == 0 && !s->orphan && x->holds == HOLDS_NOTHING &&
+	    now - s->told >= POOL_HEED)
+		send_stop_signal(p, s, false, now);
+}
+
 void
 retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -349,8 +363,10 @@ retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if ((x->needs_door || s->threads || x->is_event_loop) &&
 	    !s->term_sent && door_begin(p, s, now))
 		return;
-	if (s->term_sent && !x->sleeping)
-		return;		/* it goes, and has things to do before */
+	if (s->term_sent && !x->sleeping) {
+		tell_again(p, s, x, now);
+		return;
+	}
 	if (!drain_allows(p))
 		return;		/* somebody waits, and it may serve them */
 	if (p->frozen == NULL)

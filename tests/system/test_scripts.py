@@ -523,7 +523,8 @@ def exposure(directory, unit):
 
 @pytest.fixture
 def unit_files(place):
-    units.install(place, sbindir=os.path.dirname(harness.SPAWND))
+    built = os.path.dirname(harness.SPAWND)
+    units.install(place, sbindir=built, BINDIR=built)
     return place
 
 
