@@ -48,12 +48,12 @@ lack_right(const struct plan *p, struct err *e)
 	const bool option = p->conf->nallow > 0;
 
 	err_set(e, EX_NOPERM, "%s: the kernel lets only a process with "
-	    "CAP_NET_ADMIN set its filter%s (%s)", source(p), option ? "" :
+	    "CAP_NET_ADMIN set its filter%s%s", source(p), option ? "" :
 	    ": only workers with libfcgi heed it", p->root ?
-	    "in a container: --cap-add NET_ADMIN, in a unit: "
-	    "CapabilityBoundingSet=CAP_NET_ADMIN, PrivateUsers=no" :
-	    "start as root, or in a unit: CapabilityBoundingSet= and "
-	    "AmbientCapabilities=CAP_NET_ADMIN, PrivateUsers=no");
+	    " (in a container: --cap-add NET_ADMIN, in a unit: "
+	    "CapabilityBoundingSet=CAP_NET_ADMIN, PrivateUsers=no)" :
+	    " (start as root, or in a unit: CapabilityBoundingSet= and "
+	    "AmbientCapabilities=CAP_NET_ADMIN, PrivateUsers=no)");
 	return option ? -1 : 1;
 }
 
