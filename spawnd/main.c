@@ -99,9 +99,6 @@ log_guarantees(void)
 		log_info("the capability bounding set could not be emptied; "
 		    "no_new_privs makes up for it");
 	log_confinement();
-	if (plan.only_allowed && !g->only_allowed)
-		log_warn("FCGI_WEB_SERVER_ADDRS: only workers with libfcgi "
-		    "heed it on this system (use a packet filter)");
 }
 
 static int

@@ -186,7 +186,7 @@ check_entries(const struct plan *p, struct findings *f)
 	}
 	if (p->nallow == 0)
 		findings_add(f, FINDING_WARNING, EX_CONFIG, VARIABLE ": has no "
-		    "address that can reach %s: nobody can connect (unset it, "
+		    "address that can reach %s: it lets nobody in (unset it, "
 		    "or give --allow)", p->socket_name);
 }
 

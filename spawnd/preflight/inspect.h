@@ -10,17 +10,21 @@
 /* presocket.c */
 /*
  * Adds errors and warnings to *f about the socket's directory, name or
- * address, and notes on the users that will be able to connect.
+ * address, and notes on the users that will be able to connect. Returns
+ * whether a list of web servers says that.
  */
-void	 presocket_check(const struct plan *p, struct findings *f);
+bool	 presocket_check(const struct plan *p, struct findings *f);
 
 /* prefiles.c */
 /* Adds an error to *f for a pidfile or a log that could not be opened. */
 void	 prefiles_check(const struct plan *p, struct findings *f);
 
 /* preprint.c */
-/* Prints the plan as "key: value" lines, without what is not known. */
-void	 preprint_plan(const struct plan *p);
+/*
+ * Prints the plan as "key: value" lines, without what is not known; its list
+ * of web servers if that is `listed`, as presocket_check() says.
+ */
+void	 preprint_plan(const struct plan *p, bool listed);
 
 /* inspect.c: to be called in a child that has entered the jail */
 /*

@@ -342,10 +342,10 @@ preflight_run(struct plan *p, struct findings *f, bool strict)
 	int status = first != NULL ? first->status : EX_CONFIG;
 	struct guarantees g = { 0 };
 	unsigned int errors, warnings;
-	bool known;
+	bool known, listed;
 
 	fflush(stdout);
-	presocket_check(p, f);
+	listed = presocket_check(p, f);
 	prefiles_check(p, f);
 	exposure_check_files(p, f);
 	if (!plan_watches(p))
@@ -358,7 +358,7 @@ preflight_run(struct plan *p, struct findings *f, bool strict)
 		note_neighbours(p, f);
 	known = check_inside(p, f, &g);
 	g.ends = g.ends && plan_watches(p);
-	preprint_plan(p);
+	preprint_plan(p, listed);
 	print_guarantees(p, &g, known);
 	errors = print_findings(f, FINDING_ERROR, "error");
 	warnings = print_findings(f, FINDING_WARNING, "warning");

@@ -66,8 +66,6 @@ print_clients(const struct plan *p)
 	char text[NETWORK_SIZE];
 	size_t i;
 
-	if (!p->only_allowed)
-		return;
 	puts(p->nallow > 0 ? "web servers:" : "web servers: none");
 	for (i = 0; i < p->nallow; i++)
 		printf("\t%s\n", network_text(&p->allow[i], text));
@@ -185,7 +183,7 @@ print_environment(const struct plan *p)
 }
 
 void
-preprint_plan(const struct plan *p)
+preprint_plan(const struct plan *p, bool listed)
 {
 	const struct conf *c = p->conf;
 
@@ -196,7 +194,8 @@ preprint_plan(const struct plan *p)
 	print_value("working directory", p->chdir);
 	print_value("socket", p->socket_name);
 	print_value("owner", p->socket_owner);
-	print_clients(p);
+	if (listed)
+		print_clients(p);
 	if (p->inherited == -1)
 		printf("backlog: %d\n", p->backlog);
 	print_pool(p);

@@ -229,27 +229,32 @@ allows_everyone(const struct plan *p)
 static bool
 try_filter(const struct plan *p, struct findings *f)
 {
-	int fd = socket(p->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool holds = false;
+	int fd = socket(p->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), r;
+	const bool none = p->nallow == 0;
 	struct err e;
 
 	if (fd == -1)
 		return false;
-	if (allow_attach(fd, p, &e) == -1)
-		findings_add(f, FINDING_ERROR, e.status, "%s", e.text);
-	else if ((holds = allow_holds(fd)))
-		findings_add(f, FINDING_NOTE, 0, "connect: only the web "
-		    "servers above; %s does not answer others, who see a "
-		    "time-out", p->socket_name);
-	else
-		findings_add(f, FINDING_WARNING, EX_CONFIG,
-		    "FCGI_WEB_SERVER_ADDRS: only workers with libfcgi heed it "
-		    "on this system (use a packet filter)");
+	r = allow_attach(fd, p, &e);
 	close(fd);
-	return holds;
+	if (r == 0)
+		findings_add(f, FINDING_NOTE, 0, "connect: %s; %s does not "
+		    "answer %s, who see a time-out", none ? "nobody" :
+		    "only the web servers above", p->socket_name, none ?
+		    "clients" : "others");
+	else if (e.status == EX_NOPERM && !p->root && p->needs_root) {
+		findings_add(f, FINDING_NOTE, 0, "not checked: whether only "
+		    "the web servers above can connect: as this plan stands, "
+		    "only root can start it");
+		return true;
+	} else
+		findings_add(f, r == -1 ? FINDING_ERROR : FINDING_WARNING,
+		    e.status, "%s", e.text);
+	return r == 0;
 }
 
-static void
+/* Says whether the plan's list of web servers holds. */
+static bool
 check_clients(const struct plan *p, struct findings *f)
 {
 	bool holds = p->only_allowed && try_filter(p, f);
@@ -260,20 +265,22 @@ check_clients(const struct plan *p, struct findings *f)
 		    "address can run the application with any parameters "
 		    "(listen on %s or a unix socket, or name the web servers: "
 		    "--allow)", p->socket_name, DEFAULT_ADDRESS);
+	return holds;
 }
 
-void
+bool
 presocket_check(const struct plan *p, struct findings *f)
 {
 	int max = observe_somaxconn();
+	bool listed = false;
 
 	if (p->addr.ss_family == AF_INET || p->addr.ss_family == AF_INET6) {
-		check_clients(p, f);
+		listed = check_clients(p, f);
 		if (p->inherited == -1 && p->addrlen > 0)
 			check_address(p, f);
 	}
 	if (p->inherited != -1)
-		return;
+		return listed;
 	if (p->socket_dir != NULL && p->socket_file != NULL &&
 	    p->socket_owner != NULL) {
 		check_socket_path(p, f);
@@ -284,4 +291,5 @@ presocket_check(const struct plan *p, struct findings *f)
 		findings_add(f, FINDING_WARNING, EX_CONFIG, "backlog: %d: the "
 		    "system cuts it to %d (raise net.core.somaxconn)",
 		    p->backlog, max);
+	return listed;
 }

@@ -38,6 +38,25 @@ count_fitting(const struct plan *p, struct sock_filter *program)
 	return fits;
 }
 
+/*
+ * Newer kernels refuse the filter without CAP_NET_ADMIN. A pool whose list is
+ * only the variable's starts all the same, as it always has.
+ */
+static int
+lack_right(const struct plan *p, struct err *e)
+{
+	const bool option = p->conf->nallow > 0;
+
+	err_set(e, EX_NOPERM, "%s: the kernel lets only a process with "
+	    "CAP_NET_ADMIN set its filter%s%s", source(p), option ? "" :
+	    ": only workers with libfcgi heed it", p->root ?
+	    " (in a container: --cap-add NET_ADMIN, in a unit: "
+	    "CapabilityBoundingSet=CAP_NET_ADMIN, PrivateUsers=no)" :
+	    " (start as root, or in a unit: CapabilityBoundingSet= and "
+	    "AmbientCapabilities=CAP_NET_ADMIN, PrivateUsers=no)");
+	return option ? -1 : 1;
+}
+
 /* Attaches the filter and locks it. */
 static int
 attach_program(int fd, const struct plan *p, const struct sock_fprog *program,
@@ -47,10 +66,10 @@ attach_program(int fd, const struct plan *p, const struct sock_fprog *program,
 
 	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, program,
 	    sizeof(*program)) == -1)
-		return err_set(e, EX_OSERR, "%s: a filter for %zu addresses: "
-		    "%s%s", source(p), p->nallow, strerror(errno),
-		    errno == ENOMEM ? " (raise net.core.optmem_max, or name "
-		    "networks: ADDR/LEN)" : "");
+		return errno == EPERM ? lack_right(p, e) : err_set(e,
+		    EX_OSERR, "%s: attaching its filter: %s%s", source(p),
+		    strerror(errno), errno == ENOMEM ? " (raise "
+		    "net.core.optmem_max, or name networks: ADDR/LEN)" : "");
 	if (setsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &on, sizeof(on)) == -1)
 		return err_set(e, EX_OSERR, "%s: locking its filter: %s",
 		    source(p), strerror(errno));

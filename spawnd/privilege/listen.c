@@ -58,14 +58,16 @@ listen_bind_tcp(const struct plan *p)
 static int
 open_tcp(const struct plan *p, struct err *e)
 {
-	int fd;
+	int fd, r = 0;
 
 	if ((fd = listen_bind_tcp(p)) == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
 		    "bind: %s: %s", p->socket_name, errno == EADDRINUSE ?
 		    "in use by another process" : strerror(errno));
 	/* Before it listens: nobody gets in meanwhile. */
-	if (!p->only_allowed || allow_attach(fd, p, e) == 0) {
+	if (p->only_allowed && (r = allow_attach(fd, p, e)) == 1)
+		log_warn("%s", e->text);
+	if (r != -1) {
 		if (listen(fd, p->backlog) == 0)
 			return fd;
 		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
@@ -136,8 +138,9 @@ end_left(const struct plan *p, const struct stat *st, int fd)
 	    p->ident.uid == 0 ||
 	    (n = observe_end_left(st, maker, p->ident.uid)) == -1)
 		return false;
-	log_warn("socket: %s: %d processes that an earlier spawnd (pid %d) has "
-	    "left were ended", p->socket_name, n, (int)maker);
+	log_warn("socket: %s: %d process%s that an earlier spawnd (pid %d) "
+	    "has left %s ended", p->socket_name, n, n == 1 ? "" : "es",
+	    (int)maker, n == 1 ? "was" : "were");
 	return true;
 }
 

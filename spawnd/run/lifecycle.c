@@ -52,8 +52,9 @@ end_at_last(void)
 	observe_close();	/* else there is a child that does not end */
 	left = orphans_kill();
 	if (left > 0)
-		log_warn("stop: %u processes could not be ended in time (they "
-		    "are left behind)", left);
+		log_warn("stop: %u process%s could not be ended in time (%s "
+		    "left behind)", left, left == 1 ? "" : "es",
+		    left == 1 ? "it is" : "they are");
 	loop_end();
 }
 

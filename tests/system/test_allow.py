@@ -310,7 +310,7 @@ def test_where_the_kernel_refuses_it_nothing_starts():
         return refused("-p", 9000, "--allow", "127.0.0.1,127.0.0.2",
                        status=EX_OSERR, tried=EX_CONFIG, become=become)
     assert refusal(memory) == (
-        "--allow: a filter for 2 addresses: Cannot allocate memory (raise "
+        "--allow: attaching its filter: Cannot allocate memory (raise "
         "net.core.optmem_max, or name networks: ADDR/LEN)")
     assert refusal(lock) == (
         "--allow: locking its filter: Invalid argument")
@@ -388,10 +388,15 @@ def test_without_an_address_in_it_nobody_gets_in(spawnd):
     port = free_port()
     s = pool(spawnd, port, env={VARIABLE: "localhost"})
     assert (f"spawnd: {VARIABLE}: has no address that can reach "
-            f"tcp:127.0.0.1:{port}: nobody can connect (unset it, or give "
+            f"tcp:127.0.0.1:{port}: it lets nobody in (unset it, or give "
             "--allow)\n") in s.log()
     assert "(only for nobody; " in s.log()
     check(port, [], ["127.0.0.1"])
+    out = h.run_spawnd("-t", "-p", port, "-u", "www", "--", h.app("echo"),
+                       env={VARIABLE: "localhost"}).stdout
+    assert "\nweb servers: none\n" in out
+    assert (f"\nnote: connect: nobody; tcp:127.0.0.1:{port} does not answer "
+            "clients, who see a time-out\n") in out
 
 
 def test_the_option_wins(spawnd):

@@ -65,7 +65,8 @@ def test_next_start_kills_what_ignores_its_signals(spawnd, place):
     kill_supervisor(s)
     assert h.alive(pid)
     again = spawnd("-s", f"{place}/sock", "-u", "www", "--", h.app("echo"))
-    assert "1 processes that an earlier spawnd" in again.log()
+    assert re.search(r" 1 process that an earlier spawnd \(pid \d+\) has left "
+                     r"was ended\n", again.log())
     assert not h.alive(pid)
 
 

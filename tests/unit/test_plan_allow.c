@@ -163,8 +163,8 @@ a_variable_without_an_address_lets_nobody_in(void **arg)
 		assert_int_equal(p.nallow, 0);
 		assert_string_equal(p.clients, "nobody");
 		assert_true(finds(FINDING_WARNING, VARIABLE ": has no "
-		    "address that can reach tcp:127.0.0.1:9000: nobody can "
-		    "connect"));
+		    "address that can reach tcp:127.0.0.1:9000: it lets "
+		    "nobody in"));
 	}
 }
 
