@@ -327,14 +327,15 @@ found_unknown(struct pool *p, struct slot *s, const struct activity *x,
 
 /*
  * It goes, and has things to do before. But one that was told while it started
- * may have had its handler, and not yet what that is to end, as uwsgi does.
+ * may have had its handler, and not yet what that is to end, as uwsgi does: it
+ * is told again, after pauses that double.
  */
 static void
 tell_again(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
 	if (s->ready == 0 && !s->orphan && x->holds == HOLDS_NOTHING &&
-	    now - s->told >= POOL_HEED)
+	    now - s->told >= POOL_HEED + (s->told - s->retiring))
 		send_stop_signal(p, s, false, now);
 }
 

@@ -96,7 +96,9 @@ def test_stop_serves_those_that_wait(spawnd, place, name, tcp):
     # Who comes after the stop is refused; nobody else fails.
     assert result["failed"] == result["refused"], (result, s.log())
     assert result["answered"] > WAITING - 20, (result, s.log())
-    assert "warning" not in s.log(), s.log()
+    # With sanitizers one that is started for them cannot be looked at until it
+    # has its program: it is a fork.
+    assert "warning" not in s.log() or h.sanitized(), s.log()
 
 
 @pytest.mark.parametrize("name", RECYCLING)

@@ -189,7 +189,13 @@ works_in_the_start(void **arg)
 	(void)arg;
 	bed_stop(b);
 	assert_did(b, "TERM>0 TERM>1");
-	bed_pass(b, 10 * USEC);
+	/* They may have been told too early to heed it. */
+	bed_pass(b, USEC - MSEC);
+	assert_did(b, "TERM>0 TERM>1");
+	bed_pass(b, USEC);
+	assert_did(b, "TERM>0 TERM>1");
+	bed_pass(b, 8 * USEC);
+	assert_did(b, "TERM>0 TERM>1 TERM>0 TERM>1");
 	bed_exit(b, 0, 0);
 	bed_exit(b, 1, 0);
 	assert_did(b, "[done]");
