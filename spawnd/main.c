@@ -246,9 +246,11 @@ run_pool(void)
 {
 	int status = lifecycle_run(&plan);
 
-	control_close();
+	/* What the next pool of this name needs is free before that is said. */
 	socketfile_remove(&plan);
+	close(STDIN_FILENO);
 	pidfile_clear(&plan);
+	control_close();
 	log_close();
 	return status;
 }

@@ -434,6 +434,16 @@ control_close(void)
 	struct client *c;
 	size_t i;
 
+	for (i = 0; i < NLISTENERS; i++) {
+		if (listeners[i].watch != NULL)
+			loop_unwatch(listeners[i].watch);
+		if (listeners[i].fd != -1)
+			close(listeners[i].fd);
+		listeners[i].watch = NULL;
+		listeners[i].fd = -1;
+	}
+	rundir_remove();
+	/* Whoever waits for the end may start the next one at once. */
 	while ((c = TAILQ_FIRST(clients_list())) != NULL) {
 		if (c->wait == WAIT_STOP) {
 			if (lifecycle_left() > 0)
@@ -448,13 +458,4 @@ control_close(void)
 		}
 		clients_drop(c);
 	}
-	for (i = 0; i < NLISTENERS; i++) {
-		if (listeners[i].watch != NULL)
-			loop_unwatch(listeners[i].watch);
-		if (listeners[i].fd != -1)
-			close(listeners[i].fd);
-		listeners[i].watch = NULL;
-		listeners[i].fd = -1;
-	}
-	rundir_remove();
 }

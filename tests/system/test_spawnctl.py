@@ -114,6 +114,19 @@ def test_scale_up_and_down(echo):
     assert "scale: asked for by uid 0" in echo.log()
 
 
+@pytest.mark.parametrize("now", [[], ["--now"]], ids=["", "now"])
+def test_after_a_stop_the_next_start_finds_nobody(spawnd, place, now):
+    for _ in range(15):
+        s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 2, "--name", "p",
+                   "-P", f"{place}/pid", "--", h.app("hello"))
+        assert c.ctl("-p", "p", "stop", *now).status == 0
+        # It may still have to be reaped, but holds nothing any more.
+        other = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, "--name", "p",
+                       "-P", f"{place}/pid", "--", h.app("hello"))
+        assert other.stop() == 0
+        assert s.wait() == 0
+
+
 def test_stop_waits_for_requests_and_stop_now_does_not(spawnd, place):
     for now, sleep in (([], 1500), (["--now"], 600000)):
         s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1,
