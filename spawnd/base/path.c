@@ -202,6 +202,7 @@ note_exposure(struct walk *w, const char *name, const struct stat *entry)
 	if (fstat(w->dirs[w->depth], &dir) == 0 &&
 	    may_replace(&dir, entry, x->user)) {
 		x->found = true;
+		x->sticky = (dir.st_mode & S_ISVTX) != 0;
 		if (w->len == 0)
 			strlcpy(x->path, "/", sizeof(x->path));
 		return;

@@ -327,8 +327,7 @@ def test_idle_with_a_client_makes_no_wake_ups(echo):
         return int(h.status(echo.pid)["voluntary_ctxt_switches"])
     with Raw(echo.control) as c:
         c.ask("status")
-        echo.wait_watched()
-        h.wait_for(lambda: h.stat(echo.pid).state == "S", 5)
+        echo.wait_rest()
         before = switches()
         h.pass_time(3)
         assert switches() == before
