@@ -327,10 +327,13 @@ def test_idle_with_a_client_makes_no_wake_ups(echo):
         return int(h.status(echo.pid)["voluntary_ctxt_switches"])
     with Raw(echo.control) as c:
         c.ask("status")
-        echo.wait_rest()
-        before = switches()
-        h.pass_time(3)
-        assert switches() == before
+        echo.wait_watched()
+
+        def rests():
+            before = switches()
+            h.pass_time(3)
+            return switches() == before
+        h.wait_for(rests, 12, "rest")
 
 
 def test_names_that_clash(spawnd, place):
