@@ -189,6 +189,13 @@ may_replace(const struct stat *dir, const struct stat *entry,
 	return entry->st_uid == u->uid || dir->st_uid == u->uid;
 }
 
+static void
+note_found(struct exposure *x, const struct stat *st)
+{
+	x->found = true;
+	x->sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) != 0;
+}
+
 /* Notes the first directory on the way whose entry could be replaced. */
 static void
 note_exposure(struct walk *w, const char *name, const struct stat *entry)
@@ -201,7 +208,7 @@ note_exposure(struct walk *w, const char *name, const struct stat *entry)
 		return;
 	if (fstat(w->dirs[w->depth], &dir) == 0 &&
 	    may_replace(&dir, entry, x->user)) {
-		x->found = true;
+		note_found(x, &dir);
 		if (w->len == 0)
 			strlcpy(x->path, "/", sizeof(x->path));
 		return;
@@ -429,11 +436,13 @@ path_find_exposure(int root, const char *path, const struct path_user *u,
 	*x = (struct exposure){ .user = u };
 	if (walk_start(&w, root, path) == 0 && walk_above(&w, name, &st) == 0) {
 		note_exposure(&w, name, &st);
-		x->found = x->found || may_write(&st, u);
+		if (!x->found && may_write(&st, u))
+			note_found(x, &st);
 	} else if (w.depth >= 0 && errno == EISDIR && !x->found &&
 	    fstat(w.dirs[w.depth], &st) == 0) {
 		/* The path ends at a directory already entered: "/", "x/." */
-		x->found = may_write(&st, u);
+		if (may_write(&st, u))
+			note_found(x, &st);
 		if (w.len == 0)
 			strlcpy(x->path, "/", sizeof(x->path));
 	}

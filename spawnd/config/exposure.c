@@ -165,8 +165,9 @@ check_socket_dir(const struct plan *p, struct findings *f)
 	where = path_outside(p->socket_in_jail ? p->jail : NULL, x.path);
 	findings_add(f, FINDING_WARNING, EX_CONFIG, "socket: %s: %s may write "
 	    "%s: whoever breaks into a worker could direct the web server to "
-	    "another socket (make root the owner, mode 0755)", p->socket_name,
-	    p->ident.user, where != NULL ? where : x.path);
+	    "another socket (%s)", p->socket_name, p->ident.user,
+	    where != NULL ? where : x.path, x.sticky ? "put it elsewhere, "
+	    "such as below /run" : "make root the owner, mode 0755");
 	free(where);
 }
 

@@ -160,7 +160,8 @@ enum socketfile_state {
 	SOCKETFILE_THERE,
 	SOCKETFILE_REMOVED,
 	SOCKETFILE_REPLACED,	/* another is in its place */
-	SOCKETFILE_MOVED	/* it, or a directory on the way, has gone */
+	SOCKETFILE_MOVED,	/* it, or a directory on the way, has gone */
+	SOCKETFILE_CLOSED	/* not all may connect who might at first */
 };
 enum socketfile_state socketfile_look(const struct plan *p);
 /* Says in words what of it cannot be seen, or returns NULL. */

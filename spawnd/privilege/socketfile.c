@@ -27,6 +27,7 @@ static struct stat bound;	/* the unix socket we made */
 /* The file of the socket, whoever has made it. */
 static int kept = -1;		/* for no use but to look at it */
 static int changes = -1;	/* see listener_watch_file() */
+static struct stat at_first;	/* of the file */
 static char path_at_first[PATH_MAX];	/* of the file; "" if unknown */
 
 socklen_t
@@ -212,6 +213,8 @@ socketfile_begin(const struct plan *p)
 	if (has_file(p) && p->inherited != -1 &&
 	    lstat(inherited_path(p), &st) == 0 && listener_has_file(&st))
 		keep(inherited_path(p), &st);
+	if (kept != -1 && fstat(kept, &at_first) == -1)
+		memset(&at_first, 0, sizeof(at_first));
 	if (kept != -1 && !listener_path(kept, path_at_first,
 	    sizeof(path_at_first)))
 		path_at_first[0] = '\0';
@@ -246,20 +249,17 @@ look_as_client(const struct plan *p, struct stat *st)
 	return r;
 }
 
-enum socketfile_state
-socketfile_look(const struct plan *p)
+/* Does the path lead to our own file? */
+static enum socketfile_state
+look_at_path(const struct plan *p, const struct stat *own)
 {
 	char path[PATH_MAX];
-	struct stat own, st;
+	struct stat st;
 
-	if (!has_file(p))
-		return SOCKETFILE_NONE;
-	if (kept == -1 || fstat(kept, &own) == -1)
-		return SOCKETFILE_UNKNOWN;
 	if (look_as_client(p, &st) == 0)
-		return is_that_socket(&st, &own) ? SOCKETFILE_THERE :
+		return is_that_socket(&st, own) ? SOCKETFILE_THERE :
 		    SOCKETFILE_REPLACED;
-	if (own.st_nlink == 0)
+	if (own->st_nlink == 0)
 		return SOCKETFILE_REMOVED;
 	if (errno == ENOENT || errno == ENOTDIR)
 		return SOCKETFILE_MOVED;
@@ -268,6 +268,41 @@ socketfile_look(const struct plan *p)
 		return SOCKETFILE_UNKNOWN;
 	return strcmp(path, path_at_first) == 0 ? SOCKETFILE_THERE :
 	    SOCKETFILE_MOVED;
+}
+
+/*
+ * Has somebody lost the right to connect? Who is let in besides is no fault.
+ * Where all may connect it does not matter whose the file is.
+ */
+static bool
+is_closed(const struct stat *own)
+{
+	const mode_t all = S_IWUSR | S_IWGRP | S_IWOTH;
+	mode_t was = at_first.st_mode & all;
+
+	if ((was & ~own->st_mode) != 0)
+		return true;
+	if ((own->st_mode & all) == all)
+		return false;
+	return ((was & S_IWUSR) != 0 && own->st_uid != at_first.st_uid) ||
+	    ((was & S_IWGRP) != 0 && own->st_gid != at_first.st_gid);
+}
+
+enum socketfile_state
+socketfile_look(const struct plan *p)
+{
+	enum socketfile_state state;
+	struct stat own;
+
+	if (!has_file(p))
+		return SOCKETFILE_NONE;
+	if (kept == -1 || fstat(kept, &own) == -1)
+		return SOCKETFILE_UNKNOWN;
+	state = look_at_path(p, &own);
+	if ((state == SOCKETFILE_THERE || state == SOCKETFILE_UNKNOWN) &&
+	    is_closed(&own))
+		return SOCKETFILE_CLOSED;
+	return state;
 }
 
 const char *

@@ -179,6 +179,7 @@ on_look(void)
 	struct scale_decision d;
 
 	came = false;
+	entry_changed();
 	if (pool_phase(pool) != PHASE_UP)
 		return;
 	count_workers(pool, &v);

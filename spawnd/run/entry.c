@@ -3,8 +3,9 @@
  * Can clients get to the listen socket? Its file may be gone, and whoever
  * holds the socket can keep connections from it, for all its holders. The file
  * is watched; for the rest there is no event, so it is looked at when somebody
- * asks, when the watchdog is due, and once a second at most while the pool has
- * something to do. A pool at rest is not woken.
+ * asks, when the watchdog is due, and a second after the pool had something to
+ * do: whom nobody can reach any more has nothing to do from then on. A pool at
+ * rest is not woken.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,14 +23,17 @@ static const struct plan *plan;
 static struct loop_watch *watch;
 static const char *fault;	/* what is wrong; NULL: nothing known */
 static char text[ERR_SIZE];	/* the same in a line */
-static uint64_t looked;
+static bool due;		/* TIMER_ENTRY is set */
+static bool again;		/* and something has happened since then */
 
 static const char *const file_faults[] = {
 	[SOCKETFILE_REMOVED] = "its file was removed: no client can connect",
 	[SOCKETFILE_REPLACED] = "another file has taken its place: no client "
 	    "comes here",
-	[SOCKETFILE_MOVED] = "its file or a directory above was renamed: no "
-	    "client can connect",
+	[SOCKETFILE_MOVED] = "its file or a directory above was renamed, or "
+	    "something is mounted over it: no client can connect",
+	[SOCKETFILE_CLOSED] = "its owner, group or mode was changed: clients "
+	    "may be refused",
 };
 
 static const char *const deaf_faults[] = {
@@ -87,7 +91,6 @@ entry_fault(void)
 	/* A stop keeps clients away itself. */
 	if (actor_stops())
 		return NULL;
-	looked = loop_now();
 	found = find_fault();
 	if (found != fault) {
 		fault = found;
@@ -118,27 +121,45 @@ entry_needs_restart(void)
 	return entry_fault() != NULL && is_curable();
 }
 
+static void on_rest(void);
+
+static void
+look_in_a_second(void)
+{
+	due = true;
+	loop_timer(TIMER_ENTRY, loop_now() + USEC, on_rest);
+}
+
+static void
+on_rest(void)
+{
+	due = false;
+	if (watch != NULL)
+		loop_resume(watch);
+	entry_fault();
+	if (again)
+		look_in_a_second();
+	again = false;
+}
+
 void
 entry_changed(void)
 {
-	if (loop_now() - looked >= USEC)
-		entry_fault();
+	if (due)
+		again = true;
+	else if (!actor_stops())
+		look_in_a_second();
 }
 
-/* Whoever changes the file all the time gets one look a second for it. */
-static void
-on_pause_over(void)
-{
-	loop_resume(watch);
-}
-
+/* Whoever changes the file all the time gets few looks for it. */
 static void
 on_file_changed(void *arg)
 {
 	(void)arg;
 	listener_take_events(socketfile_changes());
 	entry_fault();
-	loop_timer(TIMER_ENTRY, loop_now() + USEC, on_pause_over);
+	if (!due)
+		look_in_a_second();
 }
 
 int

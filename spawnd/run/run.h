@@ -133,7 +133,10 @@ const char *entry_fault(void);
 bool	 entry_is_known(void);
 /* Says in words what cannot be seen, or returns NULL. */
 const char *entry_unseen(void);
-/* The pool may have changed: looks once a second at most. */
+/*
+ * The pool may have changed, or a connection come: looks a second later, and
+ * again after what happens until then.
+ */
 void	 entry_changed(void);
 
 /* signals.c: signals, the watchdog, a listen socket that is shut down */

@@ -305,6 +305,17 @@ def become_user(name):
     return become
 
 
+def has_a_timer(pid):
+    """Is one of its timerfds going to expire?"""
+    timers = [fd for fd, link in fds(pid).items() if "[timerfd]" in link]
+    assert timers
+    for fd in timers:
+        with open(f"/proc/{pid}/fdinfo/{fd}") as f:
+            if "it_value: (0, 0)" not in f.read():
+                return True
+    return False
+
+
 class Spawnd:
     """One spawnd and all it starts; see the top of this file."""
 
@@ -387,11 +398,16 @@ class Spawnd:
                                 f"{self.workers()}\n{self.log()}")
 
     def wait_watched(self, deadline=5):
-        """Until each worker has its pidfd, a second after its start. Then the
-        supervisor of an idle pool does nothing more by itself."""
+        """Until each worker has its pidfd, a second after its start."""
         wait_for(lambda: sum("pidfd" in link for link in
                              fds(self.pid).values()) == len(self.workers()),
                  deadline, lambda: f"pidfds: {fds(self.pid)}")
+
+    def wait_rest(self, deadline=10):
+        """Until the supervisor of an idle pool does nothing more by itself."""
+        self.wait_watched()
+        wait_for(lambda: not has_a_timer(self.pid) and
+                 stat(self.pid).state == "S", deadline, "rest")
 
     def processes(self):
         return sorted(s.pid for s in all_stats()

@@ -328,10 +328,12 @@ def test_idle_with_a_client_makes_no_wake_ups(echo):
     with Raw(echo.control) as c:
         c.ask("status")
         echo.wait_watched()
-        h.wait_for(lambda: h.stat(echo.pid).state == "S", 5)
-        before = switches()
-        h.pass_time(3)
-        assert switches() == before
+
+        def rests():
+            before = switches()
+            h.pass_time(3)
+            return switches() == before
+        h.wait_for(rests, 12, "rest")
 
 
 def test_names_that_clash(spawnd, place):

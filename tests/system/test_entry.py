@@ -21,7 +21,9 @@ EX_UNAVAILABLE = 69
 CONTROL = pool("p") + "/control"
 REMOVED = "its file was removed: no client can connect"
 REPLACED = "another file has taken its place: no client comes here"
-MOVED = "its file or a directory above was renamed: no client can connect"
+MOVED = "its file or a directory above was renamed, or something is mounted " \
+    "over it: no client can connect"
+CLOSED = "its owner, group or mode was changed: clients may be refused"
 HOLDER = "a worker or another process that holds it "
 FILTER = HOLDER + "has set a packet filter: clients may get no answer"
 DEVICE = HOLDER + "has bound it to a network device: clients may be refused"
@@ -128,6 +130,20 @@ def test_replaced(place_of):
     if "unseen" in listener():
         text = REMOVED
     place_of.faulty(text, asked=False)
+
+
+@pytest.mark.parametrize("change", [
+    lambda path: os.chmod(path, 0),
+    lambda path: os.chmod(path, 0o600),
+    lambda path: os.chown(path, 4242, -1),
+    lambda path: os.chown(path, -1, 4242)])
+def test_closed_and_open_again(place_of, change):
+    st = os.stat(place_of.addr)
+    change(place_of.addr)
+    place_of.faulty(CLOSED, asked=False)
+    os.chmod(place_of.addr, 0o660)
+    os.chown(place_of.addr, st.st_uid, st.st_gid)
+    place_of.well()
 
 
 # What becomes of the way to it, when somebody asks
@@ -357,6 +373,31 @@ def test_it_is_logged_once_the_pool_does_something(tcp):
     h.wait_for(logged, 10, tcp.log)
 
 
+def test_it_is_logged_after_a_request(tcp):
+    """Clients can get in no more, so that nothing happens any more."""
+    tcp.wait_rest()
+    load = h.Load(tcp.addr, threads=1, count=1, query="sleep=2000")
+    load.start()
+    h.wait_for(lambda: figures("p")["connections"].get("now") == "1", 5)
+    with holder(tcp) as sock:
+        set_ttl(sock)
+    tcp.wait_log(TTL)
+    load.join()
+
+
+def test_it_is_logged_after_the_start_of_a_worker(spawnd, place):
+    path = f"{place}/deafener"
+    with open(path, "w") as f:
+        f.write("#!/usr/bin/python3\nimport socket\n"
+                "s = socket.socket(fileno=0)\n"
+                "s.setsockopt(socket.IPPROTO_IP, 21, 255)\n"
+                "s.accept()\n")
+    os.chmod(path, 0o755)
+    s = spawnd("-p", free_port(), "-a", "127.0.0.1", "-u", "www", "-F", 1,
+               "--name", "p", "--", path)
+    s.wait_log(TTL)
+
+
 # Our own doing
 
 @pytest.mark.parametrize("kind", ["unix", "tcp"])
@@ -425,14 +466,9 @@ def switches(s):
     return int(h.status(s.pid)["voluntary_ctxt_switches"])
 
 
-def at_rest(s):
-    s.wait_watched()
-    h.wait_for(lambda: h.stat(s.pid).state == "S", 5)
-
-
 def test_a_pool_at_rest_is_not_woken(place_of):
     """Neither by time nor by what is done beside the socket."""
-    at_rest(place_of.s)
+    place_of.s.wait_rest()
     before = switches(place_of.s)
     for n in range(50):
         path = f"{place_of.dir}/{n}"
@@ -445,7 +481,7 @@ def test_a_pool_at_rest_is_not_woken(place_of):
 
 def test_who_changes_the_file_all_the_time_costs_little(spawnd, place):
     p = Place(spawnd, place)
-    at_rest(p.s)
+    p.s.wait_rest()
     attacker = subprocess.Popen(
         ["python3", "-c", "import os, sys\n"
          "while True:\n for m in 0o600, 0o660: os.chmod(sys.argv[1], m)",

@@ -275,6 +275,16 @@ def test_socket_directory_that_the_workers_may_write_is_a_warning(
     assert not any(text in w for w in warnings(*args))
 
 
+@pytest.mark.parametrize("mode, cure", [
+    (0o777, "(make root the owner, mode 0755)"),
+    (0o1777, "(put it elsewhere, such as below /run)")])
+def test_directory_for_all_is_not_to_be_closed(site, mode, cure):
+    path = f"{site.base}/run"
+    h.own_directory(path, 0, mode)
+    found = warnings("-s", f"{path}/a.sock", "-U", "www", "-u", "_app", ECHO)
+    assert any(w.endswith(f"another socket {cure}") for w in found), found
+
+
 @pytest.mark.parametrize("args", [
     ["-s", "{}/./a.sock"], ["-s", "{}/run/../a.sock"],
     ["-c", "{}/jail", "-s", "/a.sock"], ["-c", "{}/jail/.", "-s", "a.sock"]])

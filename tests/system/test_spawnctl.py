@@ -444,17 +444,6 @@ def test_the_figures_follow_the_load(spawnd, place, kind):
     assert not load.failed and max(off) <= 4 and sorted(off)[12] <= 1, off
 
 
-def has_a_timer(pid):
-    """Is one of its timerfds going to expire?"""
-    timers = [fd for fd, link in h.fds(pid).items() if "[timerfd]" in link]
-    assert timers
-    for fd in timers:
-        with open(f"/proc/{pid}/fdinfo/{fd}") as f:
-            if "it_value: (0, 0)" not in f.read():
-                return True
-    return False
-
-
 def test_a_pool_of_one_size_has_a_history_nobody_asked_for(echo):
     """2 workers, 5 clients of 1.5 s each: it is over after 4.5 s."""
     began = time.monotonic()
@@ -463,9 +452,9 @@ def test_a_pool_of_one_size_has_a_history_nobody_asked_for(echo):
         assert client.receive().status == 200
         client.close()
     took = time.monotonic() - began
-    assert has_a_timer(echo.pid)
+    assert h.has_a_timer(echo.pid)
     # At rest nothing is going to wake it up.
-    h.wait_for(lambda: not has_a_timer(echo.pid), 5)
+    h.wait_for(lambda: not h.has_a_timer(echo.pid), 5)
     points = [{k: int(v) for k, v in p.items()} for _, p in
               c.records(c.ask(pool("p") + "/status", "history"))]
     assert {p["workers"] for p in points} == {2}
