@@ -4,7 +4,6 @@ in the listen queue, with workers that leave after every request, whatever the
 program, and over unix and TCP."""
 
 import re
-import select
 import signal
 import socket
 import subprocess
@@ -122,35 +121,6 @@ def test_stop_replaces_those_that_leave_meanwhile(spawnd, place, name):
         assert result["answered"] > WAITING / 2, (result, s.log())
         assert result["failed"] == result["refused"], (result, s.log())
     assert s.wait() == 0
-
-
-@pytest.mark.parametrize("more", [3, 5, 7])
-def test_stop_behind_kept_connections_loses_nothing(spawnd, place, more):
-    """Who has it keeps the other threads from accept in the end, so another
-    worker is started for those that wait. Its last thread, which ends it,
-    comes to accept when nothing waits any more, and the socket is shut."""
-    where = f"{place}/sock"
-    s = spawnd("-s", where, "-u", "www", "-F", 1, "--", h.app("lib"), more + 1)
-    kept = h.Connection(where)
-    assert kept.request("kept", keep=True).status == 200
-    while True:
-        first = h.Connection(where)
-        first.send("client0 300")
-        if not select.select([first.sock], [], [], 2)[0] and \
-                waiting(where) == 1:
-            break
-        first.receive()
-        first.close()
-    clients = [first] + [h.Connection(where) for _ in range(more - 1)]
-    for n, c in enumerate(clients[1:], 1):
-        c.send(f"client{n} 300")
-    h.wait_for(lambda: waiting(where) == more, 5, "all wait")
-    s.signal(signal.SIGTERM)
-    for n, c in enumerate(clients):
-        assert c.receive().text.startswith(f"client{n} "), s.log()
-        c.close()
-    assert s.wait() == 0
-    kept.close()
 
 
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
