@@ -423,7 +423,7 @@ open_door(struct door *d)
 	d->orphaned = false;
 	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next) {
 		if (t->following == TASK_HELD || t->following == TASK_PAUSED)
-			task_let_go(t, 0);
+			task_begin_anew(t);
 	}
 	drop_if_over(d);
 }

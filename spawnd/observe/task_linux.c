@@ -404,23 +404,23 @@ static void
 take_call(struct task *t)
 {
 	struct ptrace_syscall_info i = { .op = PTRACE_SYSCALL_INFO_NONE };
+	bool known;
 
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, t->tid, (void *)sizeof(i),
 	    &i) == -1)
 		i.op = PTRACE_SYSCALL_INFO_NONE;	/* it was killed */
-	else if (i.arch != skip_arch()) {
+	known = i.arch == skip_arch();
+	if (i.op != PTRACE_SYSCALL_INFO_NONE && !known)
 		t->door->broken = true;
-		i.op = PTRACE_SYSCALL_INFO_NONE;
-	}
 	if (t->following == TASK_SKIPS ||
-	    i.op == PTRACE_SYSCALL_INFO_EXIT)
+	    (i.op == PTRACE_SYSCALL_INFO_EXIT && known))
 		take_exit(t, &i);
-	else if (t->door->open)
+	else if (i.op == PTRACE_SYSCALL_INFO_EXIT && t->door->open)
 		task_let_go(t, 0);
-	else if (i.op == PTRACE_SYSCALL_INFO_ENTRY)
+	else if (i.op == PTRACE_SYSCALL_INFO_ENTRY && known && !t->door->open)
 		take_entry(t, &i);
 	else
-		task_go_on(t, 0);
+		task_go_on(t, 0);	/* to its exit, if it is to be let go */
 }
 
 static bool
