@@ -230,19 +230,20 @@ unsigned int
 orphans_kill(void)
 {
 	uint64_t until = loop_now() + KILL_TIME;
-	unsigned int found, looks = 0;
+	unsigned int n, found = 1, looks = 0;
 	int reaped;
 
 	signal(SIGCHLD, SIG_DFL);
 	do {
 		if ((reaped = reap_orphans()) == -1)
 			return 0;
-		found = kill_orphans();
-		looks = found > 0 || reaped > 0 ? 0 : looks + 1;
+		if ((n = kill_orphans()) > 0)
+			found = n;
+		looks = n > 0 || reaped > 0 ? 0 : looks + 1;
 		if (reaped == 0)
 			poll(NULL, 0, KILL_PAUSE);
 	} while (looks < KILL_LOOKS && loop_now() < until);
-	return found;
+	return looks < KILL_LOOKS ? found : 0;
 }
 
 void
