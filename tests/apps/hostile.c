@@ -39,7 +39,7 @@
  *   sulk           accepts nobody any more
  *   forks=MS       a child forks children that end at once, for so long
  *   hop=N          N children in a session of their own, each of which forks
- *                  the next and ends, for a minute
+ *                  the next and ends, for 20 seconds
  *   leave          exits 0
  *   control=HOW:PATH:COMMAND
  *                  sends a command, with "+" for a blank, to that socket;
@@ -438,7 +438,7 @@ fork_on(int ms)
 static int
 hop(int n)
 {
-	time_t until = time(NULL) + 60;
+	time_t until = time(NULL) + 20;
 
 	for (; n > 0; n--) {
 		switch (fork()) {

@@ -267,6 +267,8 @@ def test_processes_that_fork_faster_than_they_end_do_not_hold_up_a_stop(
     found = re.search(r"stop: \d+ process(es)? could not be ended",
                       p.s.log())
     assert found or hidden() == []
+    # They end by themselves, and are not to slow down what comes next.
+    h.wait_for(lambda: hidden() == [], 20, "they have ended")
 
 
 def test_stop_tells_of_what_it_could_not_end(pool):
