@@ -144,7 +144,7 @@ open_all(struct err *e)
 		free(plan.clients);
 		plan.clients = NULL;
 	}
-	socketfile_begin(&plan);
+	socketfile_keep(&plan);
 	environ_scrub();
 	return 0;
 }

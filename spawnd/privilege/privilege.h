@@ -143,11 +143,16 @@ bool	 socketfile_path(const char *file, char path[SOCKET_PATH], char *why,
  */
 int	 socketfile_bind(const struct plan *p, int dir, int fd, struct err *e);
 /*
+ * Keeps an eye on the file of a unix socket, also of one that was passed in.
  * To be called once the listen socket is there and observe_init() was called,
- * and before the jail: prepares for socketfile_look(), of a unix socket that
- * was passed in, too.
+ * and before the jail.
  */
-void	 socketfile_begin(const struct plan *p);
+void	 socketfile_keep(const struct plan *p);
+/*
+ * Prepares for socketfile_look(). To be called in the jail, where the kernel
+ * shows the file by another path than outside.
+ */
+void	 socketfile_begin(void);
 /*
  * Returns a descriptor that can be read, see listener_watch_file(), when
  * something has become of the file; or -1.

@@ -206,7 +206,7 @@ has_file(const struct plan *p)
 }
 
 void
-socketfile_begin(const struct plan *p)
+socketfile_keep(const struct plan *p)
 {
 	struct stat st;
 
@@ -215,6 +215,11 @@ socketfile_begin(const struct plan *p)
 		keep(inherited_path(p), &st);
 	if (kept != -1 && fstat(kept, &at_first) == -1)
 		memset(&at_first, 0, sizeof(at_first));
+}
+
+void
+socketfile_begin(void)
+{
 	if (kept != -1 && !listener_path(kept, path_at_first,
 	    sizeof(path_at_first)))
 		path_at_first[0] = '\0';

@@ -166,6 +166,7 @@ int
 entry_init(const struct plan *p, struct err *e)
 {
 	plan = p;
+	socketfile_begin();
 	if (socketfile_changes() == -1)
 		return 0;
 	watch = loop_watch_once(socketfile_changes(), on_file_changed, NULL);

@@ -192,6 +192,33 @@ def test_without_proc_and_out_of_reach(spawnd, place):
     p.faulty(REMOVED, asked=False)
 
 
+# From within the jail the kernel shows a file by another path than outside.
+
+@pytest.mark.parametrize("how", ["outside", "passed", "inside"])
+def test_file_within_the_jail(spawnd, place, how):
+    jail = h.make_jail(f"{place}/jail")
+    addr = f"{jail}/run/sock"
+    os.makedirs(f"{jail}/run", exist_ok=True)
+    args = {"outside": ["-S", "-s", addr], "inside": ["-s", "/run/sock"],
+            "passed": []}[how]
+    with socket.socket(socket.AF_UNIX) as sock:
+        if how == "passed":
+            sock.bind(addr)
+            sock.listen()
+        s = spawnd(*args, "-c", jail, "-u", "www", "-F", 1, "--name", "p",
+                   "--", "/fcgi-bin/app",
+                   stdin=sock if how == "passed" else subprocess.DEVNULL)
+    # Its user may not look there.
+    os.chmod(f"{jail}/run", 0o700)
+    assert ctl("ping").status == 0
+    assert "reachable" in listener() or "out of reach" in listener()["unseen"]
+    os.rename(addr, f"{jail}/run/moved")
+    s.wait_log(re.escape(MOVED))
+    os.rename(f"{jail}/run/moved", addr)
+    s.wait_log("clients can connect again")
+    assert ctl("ping").status == 0
+
+
 def test_link_in_its_place_that_leads_to_it(spawnd, place):
     p = Place(spawnd, place)
     os.rename(p.addr, p.addr + ".real")
