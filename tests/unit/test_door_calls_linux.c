@@ -13,6 +13,8 @@
 #include "child.h"
 #include "observe/skip.h"
 
+#define ROUNDS		100
+
 /* Ends with 0 if it is woken, and by nothing else. */
 static void
 waits_in_epoll(void)
@@ -23,6 +25,20 @@ waits_in_epoll(void)
 	if (epoll_ctl(fd, EPOLL_CTL_ADD, child_wakes[0], &e) == -1)
 		_exit(3);
 	_exit(epoll_wait(fd, &e, 1, -1) == 1 ? 0 : 4);
+}
+
+/* The same, by one short wait after another. */
+static void
+waits_shortly_in_epoll(void)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+	int fd = epoll_create1(0), n;
+
+	if (epoll_ctl(fd, EPOLL_CTL_ADD, child_wakes[0], &e) == -1)
+		_exit(3);
+	while ((n = epoll_wait(fd, &e, 1, 1)) == 0)
+		continue;
+	_exit(n == 1 ? 0 : 4);
 }
 
 /* Its poll(2) must not go on by restart_syscall(2). */
@@ -150,6 +166,34 @@ an_interrupted_epoll_begins_anew(void **arg)
 	is_not_disturbed(waits_in_epoll, CALL_EPOLL);
 }
 
+/* Let go between two calls, or at the beginning or the end of one. */
+static void
+a_task_is_let_go_without_an_interrupt(void **arg)
+{
+	uint64_t end = loop_now() + PATIENCE;
+	unsigned int i;
+
+	(void)arg;
+	if (!skip_restarts())
+		skip();
+	child_begin(waits_shortly_in_epoll);
+	for (i = 0; i < ROUNDS && child_ended == -1; i++) {
+		child_close_door();
+		while (door_pause(child) != DOOR_PAUSED &&
+		    child_ended == -1 && loop_now() < end)
+			child_reap(100);
+		door_go_on(child);
+		child_reap(100UL * (i % 20));
+		door_open(child);
+		child_reap(500);
+	}
+	assert_int_equal(write(child_wakes[1], "x", 1), 1);
+	while (child_ended == -1 && loop_now() < end)
+		child_reap(200);
+	assert_int_equal(child_ended, 0);
+	child_finish();
+}
+
 static void
 a_filter_need_not_know_of_restarts(void **arg)
 {
@@ -238,6 +282,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_interrupted_epoll_begins_anew),
+		cmocka_unit_test(a_task_is_let_go_without_an_interrupt),
 		cmocka_unit_test(a_filter_need_not_know_of_restarts),
 		cmocka_unit_test(an_answered_connection_is_quiet),
 		cmocka_unit_test(a_paused_event_loop_sees_its_signal),
