@@ -38,23 +38,15 @@ count_fitting(const struct plan *p, struct sock_filter *program)
 	return fits;
 }
 
-/*
- * Newer kernels refuse the filter without CAP_NET_ADMIN. A pool whose list is
- * only the variable's starts all the same, as it always has.
- */
 static int
 lack_right(const struct plan *p, struct err *e)
 {
-	const bool option = p->conf->nallow > 0;
-
-	err_set(e, EX_NOPERM, "%s: the kernel lets only a process with "
-	    "CAP_NET_ADMIN set its filter%s%s", source(p), option ? "" :
-	    ": only workers with libfcgi heed it", p->root ?
+	return err_set(e, EX_NOPERM, "%s: the kernel lets only a process with "
+	    "CAP_NET_ADMIN set its filter%s", source(p), p->root ?
 	    " (in a container: --cap-add NET_ADMIN, in a unit: "
 	    "CapabilityBoundingSet=CAP_NET_ADMIN, PrivateUsers=no)" :
 	    " (start as root, or in a unit: CapabilityBoundingSet= and "
 	    "AmbientCapabilities=CAP_NET_ADMIN, PrivateUsers=no)");
-	return option ? -1 : 1;
 }
 
 /* Attaches the filter and locks it. */
@@ -79,26 +71,45 @@ attach_program(int fd, const struct plan *p, const struct sock_fprog *program,
 	return 0;
 }
 
+static int
+attach(int fd, const struct plan *p, struct sock_filter *program,
+    struct err *e)
+{
+	size_t len = filter_build(p->allow, p->nallow, program);
+
+	if (len == 0)
+		return err_set(e, EX_USAGE, "%s: %zu addresses are too many "
+		    "for the kernel: %zu of them would fit (name networks: "
+		    "ADDR/LEN)", source(p), p->nallow,
+		    count_fitting(p, program));
+	return attach_program(fd, p, &(struct sock_fprog){ (uint16_t)len,
+	    program }, e);
+}
+
+/* A pool whose list is only the variable's starts as it always has. */
+static int
+leave_to_worker(int fd, struct err *e)
+{
+	const int unused = 0;
+	char why[ERR_SIZE];
+
+	setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused));
+	strlcpy(why, e->text, sizeof(why));
+	err_set(e, e->status, "%s: only workers with libfcgi heed it", why);
+	return 1;
+}
+
 int
 allow_attach(int fd, const struct plan *p, struct err *e)
 {
 	struct sock_filter *program = calloc(FILTER_MAX, sizeof(*program));
-	size_t len;
 	int r;
 
 	if (program == NULL)
 		return err_set(e, EX_OSERR, "out of memory");
-	len = filter_build(p->allow, p->nallow, program);
-	if (len > 0)
-		r = attach_program(fd, p, &(struct sock_fprog){
-		    (uint16_t)len, program }, e);
-	else
-		r = err_set(e, EX_USAGE, "%s: %zu addresses are too many for "
-		    "the kernel: %zu of them would fit (name networks: "
-		    "ADDR/LEN)", source(p), p->nallow,
-		    count_fitting(p, program));
+	r = attach(fd, p, program, e);
 	free(program);
-	return r;
+	return r == -1 && p->conf->nallow == 0 ? leave_to_worker(fd, e) : r;
 }
 
 bool

@@ -182,8 +182,8 @@ void	 socketfile_remove(const struct plan *p);
  * Has only the web servers that the plan allows connect to the TCP socket fd,
  * which does not listen yet, for good and for all its holders. Returns 0, or
  * -1 with *e set (64: too many, 71, 77: not without CAP_NET_ADMIN, 78: not on
- * this system). In the last two cases a list that is only the variable's is no
- * error: it returns 1, *e says why everybody can connect.
+ * this system). For a list that is only the variable's this is no error, except
+ * for want of memory: it returns 1, *e says why everybody can connect.
  */
 int	 allow_attach(int fd, const struct plan *p, struct err *e);
 /* Asks the kernel: has fd such a filter, which nobody can take off? */

@@ -5,6 +5,7 @@ pools had before there was a filter, a warning."""
 
 import errno
 import json
+import re
 import subprocess
 import sys
 
@@ -12,11 +13,13 @@ import pytest
 
 import harness as h
 from ctl import ctl
-from test_allow import EX_CONFIG, SO_ATTACH_FILTER, VARIABLE, check, request
+from test_allow import EX_CONFIG, SO_ATTACH_FILTER, SO_LOCK_FILTER, \
+    VARIABLE, check, request
 from test_families import SETSOCKOPT, free_port
 
 EX_NOPERM = 77
 WHY = "the kernel lets only a process with CAP_NET_ADMIN set its filter"
+HEEDED = "only workers with libfcgi heed it"
 ROOT = ("in a container: --cap-add NET_ADMIN, in a unit: "
         "CapabilityBoundingSet=CAP_NET_ADMIN, PrivateUsers=no")
 USER = ("start as root, or in a unit: CapabilityBoundingSet= and "
@@ -98,7 +101,7 @@ def test_with_the_variable_alone_the_pool_starts(spawnd, place, starter):
     assert test.status == 0, test.stdout
     # It does not heed the variable itself.
     s = spawnd(*args, h.app("bare"), **kw)
-    line = f"{VARIABLE}: {WHY}: only workers with libfcgi heed it ({cure})"
+    line = f"{VARIABLE}: {WHY} ({cure}): {HEEDED}"
     own = ctl("-p", f"{place}/c", "status")
     data = json.loads(ctl("-p", f"{place}/c", "status", "--json").stdout)
     assert own.status == 0
@@ -116,6 +119,38 @@ def test_with_the_variable_alone_the_pool_starts(spawnd, place, starter):
     spawnd(*args, h.app("echo"), **kw)
     answer = request(port, "127.0.0.2", "env")
     assert f"{VARIABLE}=127.0.0.2" in answer.text
+
+
+def no_memory():
+    h.forbid_call(SETSOCKOPT, errno.ENOMEM, a2=SO_ATTACH_FILTER)
+
+
+def no_lock():
+    h.forbid_call(SETSOCKOPT, errno.EINVAL, a2=SO_LOCK_FILTER)
+
+
+MANY = ",".join(f"127.{n >> 8}.{n & 255}.{n * 7 & 255}"
+                for n in range(1, 4000))
+
+
+@pytest.mark.parametrize("value, become, why", [
+    ("127.0.0.2", no_memory, "attaching its filter: Cannot allocate memory "
+     "(raise net.core.optmem_max, or name networks: ADDR/LEN)"),
+    ("127.0.0.2", no_lock, "locking its filter: Invalid argument"),
+    (MANY, None, r"3999 addresses are too many for the kernel: \d+ of them "
+     "would fit (name networks: ADDR/LEN)")],
+    ids=["memory", "lock", "many"])
+def test_the_variable_stops_no_pool(spawnd, value, become, why):
+    port = free_port()
+    kw = {"become": become, "env": {VARIABLE: value}}
+    args = ["-p", port, "-u", "www", "-F", 1, "--", h.app("bare")]
+    test = h.run_spawnd("-t", *args, **kw)
+    assert test.status == 0, test.stdout
+    line = re.escape(f"{VARIABLE}: {why}: {HEEDED}").replace(r"\\d\+", r"\d+")
+    assert re.search(f"^warning: {line}$", test.stdout, re.M), test.stdout
+    s = spawnd(*args, **kw)
+    assert re.search(f"warning: {line}$", s.log(), re.M), s.log()
+    check(port, ["127.0.0.2", "127.0.0.1"], [])
 
 
 @pytest.mark.parametrize("listen, env", [
