@@ -1,12 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: ISC
 """
-usage: bench.py [--quick] [--only NAME[,NAME]] [--out DIR] [--list]
+usage: bench.py [--quick] [--only NAME[,NAME]] [--against DIR] [--out DIR]
+                [--list]
 
 Measures spawnd beside other managers, all in turn in one run, and writes
 bench.json and index.html into DIR (build/bench). --only measures these
-scenarios alone and keeps what the file has of the others. --quick shows that
-everything runs, in little time; its figures mean nothing.
+scenarios alone and keeps what the file has of the others. --against measures another
+build, the spawnd and spawnctl of that directory, in turn with this one.
+--quick shows that everything runs, in little time; its figures mean nothing.
 """
 
 import argparse
@@ -45,19 +47,29 @@ def select(scenario, quick):
     return scenario.cases
 
 
-def measure(scenario, quick, tally):
+def turns(scenario, quick, against):
+    """Every case, and the directory whose build it measures, if another."""
+    for case in select(scenario, quick):
+        yield case, None
+        if against and case[1] == "spawnd":
+            yield (f"{case[0]}, against", *case[1:]), against
+
+
+def measure(scenario, quick, tally, against):
     """A round is one sample of every case, in turn."""
-    found = {c[0]: {} for c in select(scenario, quick)}
+    found = {c[0]: {} for c, _ in turns(scenario, quick, against)}
     missing = {}
     busy = []
     for n in range(1 if quick else scenario.rounds):
         busy.append(os.getloadavg()[0])
-        for case in select(scenario, quick):
+        for case, build in turns(scenario, quick, against):
             name = case[0]
-            if name in missing or n >= scenario.fewer.get(name, n + 1):
+            few = scenario.fewer.get(name.removesuffix(", against"), n + 1)
+            if name in missing or n >= few:
                 continue
             try:
-                sample = scenario.sample(case, quick)
+                with managers.build_of(build):
+                    sample = scenario.sample(case, quick)
             except managers.Later as e:
                 missing[name] = f"{e}: not built yet"
                 continue
@@ -123,6 +135,7 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--quick", action="store_true")
     p.add_argument("--only", default="")
+    p.add_argument("--against", metavar="DIR")
     p.add_argument("--list", action="store_true")
     p.add_argument("--out", default=f"{managers.TOP}/build/bench")
     args = p.parse_args()
@@ -131,6 +144,11 @@ def main():
     if args.list or set(only) - set(names):
         print("\n".join(names))
         return 0 if args.list else 64
+    for name in ("spawnd", "spawnctl"):
+        if args.against and not os.access(f"{args.against}/{name}", os.X_OK):
+            print(f"bench.py: {args.against}/{name} cannot be run",
+                  file=sys.stderr)
+            return 64
     os.makedirs(args.out, exist_ok=True)
     managers.adopt_orphans()
     # Whoever ends us ends the pools, too.
@@ -143,7 +161,8 @@ def main():
                  "scenarios": {}, "bars": []})
     for s in scenarios.SCENARIOS:
         if s.name in only and select(s, args.quick):
-            data["scenarios"][s.name] = measure(s, args.quick, tally)
+            data["scenarios"][s.name] = measure(s, args.quick, tally,
+                                                args.against)
             say(s.name, data["scenarios"][s.name])
             finish({**data, "scenarios": {**old, **data["scenarios"]}},
                    args.out)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """The managers that are measured, and how each is told to run a pool."""
 
+import contextlib
 import ctypes
 import glob
 import os
@@ -27,6 +28,19 @@ class Missing(Exception):
 
 class Later(Exception):
     """This spawnd cannot do that."""
+
+
+@contextlib.contextmanager
+def build_of(place):
+    """Another build's programs are measured, unless place is None."""
+    global SPAWND, SPAWNCTL
+    ours = SPAWND, SPAWNCTL
+    if place:
+        SPAWND, SPAWNCTL = f"{place}/spawnd", f"{place}/spawnctl"
+    try:
+        yield
+    finally:
+        SPAWND, SPAWNCTL = ours
 
 
 def find(*names):
