@@ -409,7 +409,8 @@ def test_the_figures_are_those_of_the_load(spawnd, place, kind):
     for w in f["worker"]:
         status = h.status(int(w["pid"]))
         rss = int(status["VmRSS"].split()[0]) * 1024
-        assert abs(int(w["rss"]) - rss) <= 512 * 1024
+        # The kernel keeps a part of it apart for each cpu and each kind.
+        assert abs(int(w["rss"]) - rss) <= 2 ** 20
         assert 0 < int(w["pss"]) < int(w["rss"])
         assert 0 <= float(w["busy"]) <= time.monotonic() - began
     for client in clients:
