@@ -19,6 +19,8 @@
  *		nothing waits: the end
  *	alone, asked	somebody serves		-> shut
  */
+#include <sys/wait.h>
+
 #include <stddef.h>
 
 #include "pool/pool.h"
@@ -210,6 +212,18 @@ drain_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
 	retire_end(p, s, ev, now);
 	door_begin(p, s, now);
 	return true;
+}
+
+bool
+drain_failed(const struct slot *s, const struct pool_event *ev)
+{
+	bool by_us = s->term_sent || s->request_timed_out ||
+	    s->state == SLOT_STOPPING || s->state == SLOT_KILLED;
+
+	if (!s->drain_helper)
+		return false;
+	return ev->exec_failed || (!by_us && ev->moved != MOVED_YES &&
+	    !(WIFEXITED(ev->status) && WEXITSTATUS(ev->status) == 0));
 }
 
 void

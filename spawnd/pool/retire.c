@@ -156,10 +156,12 @@ retire_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
 		p->counts.retired++;
 	if (s->owed > 0)
 		note_owed(p, s, now);
-	drain_gone(p, s, ev->moved);
-	if (s->start_timed_out || (s->drain_helper && ev->exec_failed))
+	if (s->start_timed_out || drain_failed(s, ev)) {
 		start_failed(p, s, ev, now);
-	else if (!slot_vacate(p, s))
+		return;
+	}
+	drain_gone(p, s, ev->moved);
+	if (!slot_vacate(p, s))
 		slot_spawn(p, s);
 }
 

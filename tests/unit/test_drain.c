@@ -389,6 +389,57 @@ gives_up_after_three_that_served_nobody(void **arg)
 	bed_free(b);
 }
 
+/* Nor for ever where nobody can tell whether they took anything. */
+static void
+gives_up_after_three_that_crashed_in_a_long_queue(void **arg)
+{
+	struct bed *b = one_with(1, 99);
+	unsigned int i;
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn0");
+	for (i = 0; i < 3; i++) {
+		bed_look(b, 0, READY_YES);
+		bed_did(b);
+		bed_event(b, (struct pool_event){ .what = EV_EXIT,
+		    .status = SIGSEGV, .moved = MOVED_UNKNOWN });
+		assert_did(b, i < 2 ? "[exit 0] spawn0" :
+		    "[exit 0] [left 99] [done]");
+	}
+	bed_free(b);
+}
+
+/* Three of them are three, whether or not something was seen to move. */
+static void
+one_that_cannot_be_executed_is_one_failure(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+	unsigned int i;
+
+	(void)arg;
+	c.drains = c.door = true;
+	b = bed_raw(&c);
+	b->queue = (struct queue){ .known = true, .depth = 5 };
+	bed_act(b);
+	bed_look(b, 0, READY_YES);
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	for (i = 0; i < 3; i++) {
+		assert_has(bed_did(b), "spawn0");
+		assert_state(b, 0, SLOT_DOOR);
+		bed_event(b, (struct pool_event){ .what = EV_EXIT,
+		    .status = BED_STATUS(127), .exec_failed = true,
+		    .error = 2, .moved = MOVED_NO });
+	}
+	assert_has(bed_did(b), "[left 5] [done]");
+	bed_free(b);
+}
+
 /* One came for each that was served: as many wait, and nobody is given up. */
 static void
 goes_on_while_each_serves_one(void **arg)
@@ -563,6 +614,9 @@ main(void)
 		cmocka_unit_test(
 		    gives_up_after_three_failures_and_says_what_is_left),
 		cmocka_unit_test(gives_up_after_three_that_served_nobody),
+		cmocka_unit_test(
+		    gives_up_after_three_that_crashed_in_a_long_queue),
+		cmocka_unit_test(one_that_cannot_be_executed_is_one_failure),
 		cmocka_unit_test(goes_on_while_each_serves_one),
 		cmocka_unit_test(those_of_before_the_stop_do_not_count),
 		cmocka_unit_test(starts_nobody_after_the_deadline),
