@@ -209,7 +209,7 @@ drain_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (!s->drain_helper || !p->conf.door || p->fast ||
 	    s->retiring_for_good)
 		return false;
-	retire_end(p, s, ev, now);
+	retire_unseen(p, s, ev, now);
 	door_begin(p, s, now);
 	return true;
 }

@@ -243,6 +243,8 @@ slot_handler retire_told_held, retire_killed_held;
 slot_handler retire_leave;
 /* It is to leave: it begins to; or it does so already, and may hurry. */
 slot_handler retire_end, retire_end_again;
+/* It begins to, and the caller takes it from there: it is not looked at. */
+slot_handler retire_unseen;
 /* Its process is gone. */
 slot_handler retire_gone;
 /* Does a process that was left behind neither serve nor wait for work? */
