@@ -267,7 +267,8 @@ enum deaf listener_deaf(void);
 /*
  * Watches a file by its name, not following a link. Returns a close-on-exec
  * descriptor that can be read once it may have been renamed or removed, and
- * again after listener_take_events(); or -1 with errno set.
+ * again after listener_take_events(); or -1 with errno set (ENOTSUP: not on
+ * this system).
  */
 int	 listener_watch_file(const char *name);
 void	 listener_take_events(int fd);

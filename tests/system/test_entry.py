@@ -213,6 +213,21 @@ def test_other_changes_are_no_fault(spawnd, place):
     assert "listen socket" not in p.s.log()
 
 
+def test_file_that_cannot_be_watched(spawnd, place):
+    """That is logged, and what becomes of it is seen when somebody asks."""
+    h.own_directory(f"{place}/own", "www")
+    addr = f"{place}/own/sock"
+    s = spawnd("-s", addr, "-u", "www", "-F", 1, "--name", "p", "--",
+               h.app("echo"), wrap=[
+                   "/usr/bin/strace", "-D", "-o", "/dev/null", "-e",
+                   "inject=inotify_add_watch:error=ENOSPC"])
+    s.wait_log(f"info: socket: unix:{addr}: watching its file: "
+               "No space left on device ")
+    os.unlink(addr)
+    assert ctl("ping").status == EX_UNAVAILABLE
+    s.wait_log(REMOVED)
+
+
 # A socket that was passed in
 
 def passed(spawnd, sock, *options):
