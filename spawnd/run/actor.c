@@ -180,7 +180,8 @@ act_look(const struct pool_action *a)
 
 /*
  * One that is started in a stop has to find its door closed, so its program is
- * waited for, some 20 ms at the most. Then it is tried again.
+ * waited for: ten times for 2 ms, or less when signals come. Then the loop goes
+ * on, and the door is tried again at the next look.
  */
 static enum door_state
 close_door(const struct pool_action *a)

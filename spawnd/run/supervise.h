@@ -95,7 +95,7 @@ int	 spawn_init(struct err *e);
 pid_t	 spawn_make(void);
 /* Has it left? */
 bool	 spawn_has_left(void);
-/* Waits for that once more, as long as spawn_make() does. */
+/* Waits for that once more, as long as spawn_make() does, or for a signal. */
 void	 spawn_await(void);
 /*
  * Prepares for another one although it has not left; it was killed, and makes
