@@ -222,8 +222,14 @@ drain_failed(const struct slot *s, const struct pool_event *ev)
 
 	if (!s->drain_helper)
 		return false;
-	return ev->exec_failed || (!by_us && ev->moved != MOVED_YES &&
-	    !(WIFEXITED(ev->status) && WEXITSTATUS(ev->status) == 0));
+	if (ev->exec_failed)
+		return true;
+	if (by_us || ev->moved == MOVED_YES)
+		return false;
+	if (!WIFEXITED(ev->status))
+		return true;
+	/* It may have found nothing, and accept(2) to fail for that. */
+	return ev->moved == MOVED_UNKNOWN && WEXITSTATUS(ev->status) != 0;
 }
 
 void

@@ -408,10 +408,31 @@ gives_up_after_three_that_crashed_in_a_long_queue(void **arg)
 		bed_look(b, 0, READY_YES);
 		bed_did(b);
 		bed_event(b, (struct pool_event){ .what = EV_EXIT,
-		    .status = SIGSEGV, .moved = MOVED_UNKNOWN });
+		    .status = i == 1 ? BED_STATUS(1) : SIGSEGV,
+		    .moved = MOVED_UNKNOWN });
 		assert_did(b, i < 2 ? "[exit 0] spawn0" :
 		    "[exit 0] [left 99] [done]");
 	}
+	bed_free(b);
+}
+
+/* Its client has gone, accept(2) fails, and the program does not expect it. */
+static void
+one_that_found_nothing_is_no_news(void **arg)
+{
+	struct bed *b = one_with(1, 1);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn0");
+	bed_look(b, 0, READY_YES);
+	bed_did(b);
+	b->queue.depth = 0;
+	bed_exit(b, 0, 255);
+	assert_has_not(b->line, "[exit");
+	assert_has(bed_did(b), "[done]");
 	bed_free(b);
 }
 
@@ -619,6 +640,7 @@ main(void)
 		cmocka_unit_test(gives_up_after_three_that_served_nobody),
 		cmocka_unit_test(
 		    gives_up_after_three_that_crashed_in_a_long_queue),
+		cmocka_unit_test(one_that_found_nothing_is_no_news),
 		cmocka_unit_test(one_that_cannot_be_executed_is_one_failure),
 		cmocka_unit_test(goes_on_while_each_serves_one),
 		cmocka_unit_test(those_of_before_the_stop_do_not_count),
