@@ -44,7 +44,7 @@ static const char *const deaf_faults[] = {
 	[DEAF_DEVICE] = "a worker or another process that holds it has bound "
 	    "it to a network device: clients may be refused",
 	[DEAF_TTL] = "a worker or another process that holds it has set a "
-	    "least TTL: clients may get no answer",
+	    "minimum TTL: clients may get no answer",
 	[DEAF_BACKLOG] = "a worker or another process that holds it has cut "
 	    "its queue: clients may be refused",
 };

@@ -7,8 +7,8 @@
  *
  * Others can keep a child from its exec: a process of its user that stops it,
  * or holds a lease on the program's file; a file system that does not answer.
- * It is killed then, or once it is to go. One that sleeps in the kernel even so makes no step in our
- * memory any more, and is not waited for.
+ * It is killed then, after a while or once it is to go. One that sleeps in the
+ * kernel even so makes no step in our memory any more, and is not waited for.
  */
 #include <signal.h>
 #include <stdlib.h>

@@ -27,7 +27,7 @@ CLOSED = "its owner, group or mode was changed: clients may be refused"
 HOLDER = "a worker or another process that holds it "
 FILTER = HOLDER + "has set a packet filter: clients may get no answer"
 DEVICE = HOLDER + "has bound it to a network device: clients may be refused"
-TTL = HOLDER + "has set a least TTL: clients may get no answer"
+TTL = HOLDER + "has set a minimum TTL: clients may get no answer"
 BACKLOG = HOLDER + "has cut its queue: clients may be refused"
 
 
