@@ -296,6 +296,8 @@ LIBS_probe.app = -pthread
 LIBS_threaded.app = -pthread
 LIBS_reach.app = -static
 LIBS_static.app = -static
+LIBS_test_entry.unit = -Wl,--wrap=actor_stops,--wrap=listener_deaf \
+		-Wl,--wrap=socketfile_look
 LIBS_test_worker.unit = -Wl,--wrap=raw_limit
 LIBS_pool_sim.sim = -Wl,--wrap=table_event
 

@@ -5,7 +5,8 @@
 # which is never sourced itself, so nothing in it is expanded or executed. What
 # the systemd unit would understand differently (quotes, backslashes, a key of
 # another name, which there becomes environment) is refused, and so is a "$",
-# by which somebody expects the value of a variable.
+# by which somebody expects the value of a variable. It also finds the pool's
+# process.
 
 spawnd_blanks=$(printf ' \t')
 spawnd_cr=$(printf '\r')
@@ -81,4 +82,28 @@ spawnd_addwords()
 		[ -z "$spawnd_word" ] ||
 		    spawnd_words="$spawnd_words '$spawnd_word'"
 	done
+}
+
+# spawnd_find_pid PIDFILE: sets spawnd_pid to that of the running pool, or
+# returns what the status action of LSB would: 1 if it is dead and has left its
+# pidfile behind, 3 if it does not run.
+spawnd_find_pid()
+{
+	spawnd_pid=
+	[ -f "$1" ] || return 3
+	read -r spawnd_pid <"$1" || [ -n "$spawnd_pid" ] || return 3
+	case $spawnd_pid in
+	''|*[!0-9]*)
+		return 3 ;;
+	esac
+	spawnd_is_locked "$1" || return 1
+} 2>/dev/null
+
+# The number may be another's by now, and anybody may call himself spawnd. But
+# only root may lock the pidfile, and spawnd does while it runs. The lock that
+# asks is shared: others ask at the same time.
+spawnd_is_locked()
+{
+	flock -sn "$1" true
+	[ $? -eq 1 ]
 }

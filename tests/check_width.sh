@@ -9,7 +9,8 @@ set -eu
 status=0
 back=$(printf '\b')
 for manual; do
-	mandoc -T ascii -O width=78 "$manual" | sed "s/.$back//g" |
+	text=$(mandoc -T ascii -O width=78 "$manual") || status=1
+	printf '%s\n' "$text" | sed "s/.$back//g" |
 	    awk -v "name=$manual" 'length > 79 { print name ": " $0; wide = 1 }
 	    END { exit wide }' || status=1
 done

@@ -57,26 +57,11 @@ stop_pre()
 	[ "$RC_CMD" != restart ] || spawnd_read
 }
 
-# Sets spawnd_pid. The number may be another's by now, but only root may lock
-# the file, and spawnd does while it runs. The lock that asks is shared: others
-# ask at the same time.
-spawnd_find_pid()
-{
-	spawnd_pid=
-	[ -f "$spawnd_pidfile" ] || return 1
-	read -r spawnd_pid <"$spawnd_pidfile" || [ -n "$spawnd_pid" ] ||
-	    return 1
-	case $spawnd_pid in
-	''|*[!0-9]*)
-		return 1 ;;
-	esac
-	flock -sn "$spawnd_pidfile" true
-	[ $? -eq 1 ]
-}
-
 reload()
 {
 	ebegin "Reloading $RC_SVCNAME"
-	spawnd_find_pid && kill -HUP "$spawnd_pid"
+	# shellcheck source=/dev/null
+	. @LIBEXECDIR@/spawnd/readconf.sh
+	spawnd_find_pid "$spawnd_pidfile" && kill -HUP "$spawnd_pid"
 	eend $? "Failed to reload $RC_SVCNAME"
 }

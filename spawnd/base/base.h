@@ -181,7 +181,7 @@ struct path_user {
 struct exposure {
 	const struct path_user *user;	/* NULL: anybody but root */
 	bool		 found;
-	bool		 sticky;	/* so that it is for all, as /tmp is */
+	bool		 sticky;	/* a directory for all, as /tmp is */
 	char		 path[ERR_SIZE / 2];	/* the first part exposed */
 };
 /*

@@ -152,7 +152,7 @@ connect_in(const char *path, bool read, int *dir)
 		return -1;
 	for (i = 0; fd == -1 && i < (read && name[0] == '\0' ? 2 : 1); i++) {
 		fd = connect_at(*dir, name[0] != '\0' ? name : names[i]);
-		/* Whoever is too busy at one of them is there. */
+		/* A socket that is too busy is not one that is missing. */
 		if (fd == -1 && saved != EAGAIN)
 			saved = errno;
 	}

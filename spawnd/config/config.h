@@ -96,7 +96,7 @@ struct conf {
 		bool	 typed;			/* else it is the default */
 	}		 called[CALLED_MAX];
 	size_t		 ncalled;
-	bool		 always_jailed;		/* there is no way to be not */
+	bool		 always_jailed;		/* no option leaves it out */
 	const char	*socket;
 	bool		 socket_outside;	/* of the chroot */
 	int		 socket_mode;		/* -1: not given */

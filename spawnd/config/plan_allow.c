@@ -110,8 +110,8 @@ allow_option(struct plan *p, struct err *e)
 	size_t i;
 
 	if (!makes_tcp(p))
-		return err_set(e, EX_USAGE, "--allow: %s is no TCP socket (who "
-		    "may connect to it, %s, %s and %s say)", p->socket_name,
+		return err_set(e, EX_USAGE, "--allow: %s is not a TCP socket "
+		    "(%s, %s and %s say who may connect to it)", p->socket_name,
 		    OPT(c, socket_user), OPT(c, socket_group),
 		    OPT(c, socket_mode));
 	for (i = 0; i < c->nallow; i++) {
@@ -223,9 +223,9 @@ plan_allow_check(const struct plan *p, struct findings *f)
 	else if (variable(p) != NULL && c->nallow == 0)
 		check_unheeded(p, f);
 	else if (variable(p) != NULL)
-		findings_add(f, FINDING_NOTE, 0, VARIABLE ": --allow alone "
-		    "says who can connect (workers with libfcgi refuse whom "
-		    "the variable does not name)");
+		findings_add(f, FINDING_NOTE, 0, VARIABLE ": only --allow "
+		    "says who can connect (workers with libfcgi also refuse "
+		    "clients that the variable does not name)");
 	for (i = 0; i < c->nallow && p->only_allowed; i++)
 		n += !is_usable(p, &c->allow[i]);
 	if (n > 0)

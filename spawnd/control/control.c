@@ -29,8 +29,8 @@
 static struct listener {
 	int		 fd;
 	struct loop_watch *watch;
-	uint64_t	 pause;		/* no more until then; NEVER */
-	enum right	 charged;	/* as which its last peers were */
+	uint64_t	 pause;		/* accepts none until then; NEVER */
+	enum right	 charged;	/* whose budget its last turn used */
 } listeners[] = {
 	[CONTROLS] = { .fd = -1, .pause = NEVER },
 	[READS_ONLY] = { .fd = -1, .pause = NEVER, .charged = READS_ONLY },
@@ -308,7 +308,7 @@ refuse_peer(int fd)
 	close(fd);
 }
 
-/* Takes a connection in, or refuses it. Returns as what it is to be charged. */
+/* Takes a connection in, or refuses it. Returns whose budget pays for it. */
 static enum right
 admit(int fd, enum right right)
 {
@@ -337,8 +337,8 @@ admit(int fd, enum right right)
 }
 
 /*
- * Who may only read has the budget of readers on either socket. On that of
- * control it can make the others wait only for as long as the last turn costs.
+ * Peers that may only read use the budget of readers, on either socket. On the
+ * control socket they can delay the others only by the cost of the last turn.
  */
 static void
 on_connect(void *arg)

@@ -90,18 +90,24 @@ ask_only(struct conn *t, const char *command, struct err *e)
 	return r;
 }
 
-/* Is the pool up, but kept from its clients? No wait helps then. */
-static bool unreachable;
-
+/* *cut_off: the pool is up, but clients cannot get to it. No wait helps. */
 static int
-ctl_ping(struct conn *t, struct err *e)
+ask_ping(struct conn *t, bool *cut_off, struct err *e)
 {
 	struct reply a = { NULL, 0 };
 	int r = conn_ask(t, "ping", &a, e);
 
-	unreachable = r == -1 && reply_find(&a, "listener")->n > 0;
+	*cut_off = r == -1 && reply_find(&a, "listener")->n > 0;
 	reply_free(&a);
 	return r;
+}
+
+static int
+ctl_ping(struct conn *t, struct err *e)
+{
+	bool cut_off;
+
+	return ask_ping(t, &cut_off, e);
 }
 
 /* Shows progress on standard error, on a terminal in one line. */
@@ -324,6 +330,7 @@ ctl_wait_ready(struct err *e)
 	long long until, seconds = READY_TIMEOUT;
 	const char *why = NULL;
 	struct conn t = { .fd = -1 };
+	bool cut_off;
 	int r;
 
 	if (opt.nwords == 1)
@@ -333,11 +340,12 @@ ctl_wait_ready(struct err *e)
 		    "seconds)", opt.words[0], why);
 	until = conn_clock() + seconds * 1000;
 	for (;;) {
+		cut_off = false;
 		r = open_pool(&t, true, e);
 		if (r == 0)
-			r = ctl_ping(&t, e);
+			r = ask_ping(&t, &cut_off, e);
 		conn_close(&t);
-		if (r == 0 || unreachable || (e->status != EX_UNAVAILABLE &&
+		if (r == 0 || cut_off || (e->status != EX_UNAVAILABLE &&
 		    e->status != EX_TEMPFAIL))
 			return r;
 		if (conn_clock() >= until)

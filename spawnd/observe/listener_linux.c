@@ -66,7 +66,7 @@ has_foreign_filter(void)
 	return !same;
 }
 
-/* Returns 0 for an option that there is not. */
+/* Returns 0 for an option that does not exist. */
 static int
 read_option(int level, int name)
 {

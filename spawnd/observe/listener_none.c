@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Systems that do not show what keeps clients from the listen socket. */
+#include <errno.h>
+
 #include "observe/observe.h"
 
 enum deaf
@@ -12,6 +14,7 @@ int
 listener_watch_file(const char *name)
 {
 	(void)name;
+	errno = ENOTSUP;
 	return -1;
 }
 

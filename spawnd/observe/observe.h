@@ -38,9 +38,10 @@ struct guarantees {
 	bool		 confine_signals;	/* no worker can signal or trace
 						   another, or us */
 	const char	*no_confine_signals;	/* why not */
-	bool		 confine_limits;	/* nor limit it or slow it */
+	bool		 confine_limits;	/* nor lower its limits or its
+						   priority */
 	const char	*no_confine_limits;	/* why not */
-	bool		 only_allowed;		/* web servers can connect */
+	bool		 only_allowed;		/* no other clients get in */
 };
 
 /* guarantees.c: what is told of them */
@@ -59,10 +60,10 @@ void	 guarantee_set(struct guarantees *g, size_t i, bool holds);
 #define LOAD_UNKNOWN		UINT_MAX
 
 /*
- * How long a start may wait for something else than its workers: START_SPARE
- * of privilege.h is more than all of it. LEFT_MS is observe_end_left()'s. A
- * child that tries what a filter may kill it for has TRIAL_MS, and SIGKILL
- * TRIAL_END_MS to end it; there are TRIALS of them.
+ * How long a start may wait for anything but its workers, in milliseconds:
+ * START_SPARE of privilege.h is more than the sum. LEFT_MS is the limit of
+ * observe_end_left(). Each of TRIALS children tries a call for which a filter
+ * may kill it: it has TRIAL_MS for that, and after SIGKILL TRIAL_END_MS to end.
  */
 #define LEFT_MS			4000
 #define TRIAL_MS		3000
@@ -72,7 +73,8 @@ void	 guarantee_set(struct guarantees *g, size_t i, bool holds);
 /* The load of the listen socket; each may be LOAD_UNKNOWN. */
 struct load {
 	unsigned int	 depth;			/* of the queue */
-	unsigned int	 waited;		/* of it, since the last look */
+	unsigned int	 waited;		/* those that were there at the
+						   last look already */
 	unsigned int	 busy;			/* accepted connections */
 };
 
@@ -157,35 +159,36 @@ uint64_t observe_size(pid_t pid);
 void	 observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
 	    struct slow_request *o);
 /*
- * The requests that the process serves, or with `whole` all that a signal to
- * its group reaches: the connections whose client is there and which are not
- * quiet, as observe_activity() has it. They are not known for certain where
- * something is hidden, where the process waits for its client, but not for so
- * long yet, and in an event loop, whose connections cannot be told apart.
+ * Fills *h with the requests that the process serves, or with `whole` those of
+ * all processes that a signal to its group reaches: connections whose client is
+ * still there, and which are not quiet in the sense of observe_activity(). The
+ * number is not certain if something is hidden, if the process has waited for
+ * its client for less than keep_idle, or in an event loop, whose connections
+ * cannot be told apart.
  */
 void	 observe_held(pid_t pid, bool whole, uint64_t keep_idle, uint64_t now,
 	    struct held_requests *h);
 /*
- * Sends a signal to the process holder, of the worker's, if it still serves a
- * request, to whoever shares its connections, and to what these have started;
- * and remembers all of them. What stays when the holder is gone is killed by
- * observe_leftovers(), which returns when it is to be called again, or NEVER.
+ * Sends a signal to `holder`, a process of the worker, if it still serves a
+ * request, to the processes that share its connections, and to those that any
+ * of these have started; and remembers them all. observe_leftovers() kills
+ * those that are left when the holder is gone. It returns when it is to be
+ * called again, or NEVER.
  */
 void	 observe_signal_holder(pid_t worker, pid_t holder, int signo,
 	    uint64_t now);
 uint64_t observe_leftovers(uint64_t now);
 /*
- * Fills *q with how many connections wait to be accepted. half_open: TCP
- * connections whose handshake is not over count, too.
+ * Fills *q with how many connections wait to be accepted. With half_open, TCP
+ * connections count too whose handshake is not over.
  */
 void	 observe_waiting(bool half_open, struct queue *q);
 /*
- * Fills *l: the length of the queue, how many of it were there at the last call
- * already and, with `busy`, the accepted connections; to count these is
- * expensive on a host with many sockets. What is not known is LOAD_UNKNOWN.
+ * Fills *l; what is not known is LOAD_UNKNOWN. Accepted connections are only
+ * counted with `busy`, as that is expensive on a host with many sockets.
  */
 void	 observe_load(bool busy, struct load *l);
-#define CHILDREN_MAX	4096	/* of our own, that are looked at */
+#define CHILDREN_MAX	4096	/* no more of our own are looked at */
 /*
  * Fills list with the pids of our own children, at most n, without the looker.
  * Returns how many, or -1 if they cannot be seen.
@@ -253,21 +256,22 @@ int	 observe_somaxconn(void);
  * listener_linux.c, listener_none.c: the same names on every system. What may
  * keep clients from the listen socket.
  */
-#define DEAF_LIMIT	4	/* fewer were never meant to wait */
+#define DEAF_LIMIT	4	/* nobody who serves wants so short a queue */
 enum deaf {
 	DEAF_UNKNOWN,
 	DEAF_NO,
 	DEAF_FILTER,		/* another packet filter than at first */
 	DEAF_DEVICE,		/* bound to another network device */
-	DEAF_TTL,		/* a higher least time to live */
+	DEAF_TTL,		/* a higher minimum TTL */
 	DEAF_BACKLOG		/* hardly any connection may wait */
 };
-/* What has any holder of the socket done to it since observe_init()? */
+/* What has a process that holds the socket done to it since observe_init()? */
 enum deaf listener_deaf(void);
 /*
  * Watches a file by its name, not following a link. Returns a close-on-exec
  * descriptor that can be read once it may have been renamed or removed, and
- * again after listener_take_events(); or -1 with errno set.
+ * again after listener_take_events(); or -1 with errno set (ENOTSUP: not on
+ * this system).
  */
 int	 listener_watch_file(const char *name);
 void	 listener_take_events(int fd);
@@ -336,10 +340,10 @@ void	 end_name(pid_t pid, char name[END_NAME]);
  */
 bool	 end_await(pid_t child, int *status, int ms);
 /*
- * Waits for a child that tries what a filter may kill it for; a process of our
- * user can stop it, so it has TRIAL_MS. Returns its status, or STATUS_UNKNOWN
- * with a warning logged about `what` if it did not end by itself, or if child
- * is -1, with the errno of fork(2). Only on Linux.
+ * Waits for a child that tries a call for which a filter may kill it, at most
+ * TRIAL_MS, since a process of our user can stop it. Returns its status; or
+ * STATUS_UNKNOWN, with a warning logged about `what`, if it did not end by
+ * itself, or if child is -1 and errno that of fork(2). Only on Linux.
  */
 int	 end_trial(pid_t child, const char *what);
 
@@ -368,26 +372,29 @@ uint64_t door_key(void);
 enum door_state door_close(pid_t pid, bool drains, bool polls);
 enum door_state door_check(pid_t pid);
 /*
- * Sends the first process of a worker whose door is closed a signal, which it
- * meets before it can accept a connection or read a request. The door stays
- * closed; what others of it are told by the first they meet in the same way.
+ * Sends a signal to the first process of a worker whose door is closed. It
+ * meets the signal before it can accept a connection or read a request. The
+ * door stays closed, so a signal that the first process sends on to the others
+ * meets them in the same way.
  */
 void	 door_tell(pid_t pid, int signo);
 /*
- * A task that has answered a request stays where it waits for the next one
- * until the worker was looked at. door_pause() has all of them do so: it is
- * certain then that nobody reads a request. door_go_on() lets them go on.
+ * A task that has answered a request, and begins to wait for the next one, is
+ * held there until the worker was looked at. door_pause() holds every task that
+ * begins to wait: then it is certain that none reads a request. door_go_on()
+ * lets them go on.
  */
 enum door_state door_pause(pid_t pid);
 void	 door_go_on(pid_t pid);
 /* Leaves the worker alone again. */
 void	 door_open(pid_t pid);
-/* The same for all whose worker is gone, and that were not closed anew. */
+/* Does so for all whose worker is gone, except those closed again since. */
 void	 door_open_orphans(void);
 /*
- * waitid(2) has told of a child or a traced task: it has stopped, with that
- * si_status, or has ended and was reaped. Returns true if only the door is
- * concerned; else *status is what it would be without a tracer.
+ * To be told what waitid(2) says of a child or a traced task: it has stopped,
+ * with *status as si_status, or it has ended and was reaped. Returns true if
+ * that concerns only the door; else *status becomes what it would be without a
+ * tracer.
  */
 bool	 door_take(pid_t tid, bool stopped, int *status);
 /* Returns the worker of a task that was held since the last call; or 0. */
@@ -410,8 +417,9 @@ bool	 door_is_held(pid_t pid);
 /* usage_linux.c, usage_none.c: the same names on every system */
 /*
  * Sets *inodes to the accepted connections of the listen socket, sorted, in
- * malloc'd memory that the caller frees, but for the *left ones of requests
- * that --request-timeout has ended. Returns how many, or -1: unknown.
+ * malloc'd memory that the caller frees. Those whose request --request-timeout
+ * has ended are left out; *left is their number. Returns how many *inodes has,
+ * or -1: unknown.
  */
 int	 usage_connections(uint64_t **inodes, unsigned int *left);
 /*

@@ -442,8 +442,13 @@ task_stopped(struct task *t, int status)
 		return;
 	}
 	t->error = 0;
-	if (event == PTRACE_EVENT_STOP && !is_stop_signal(signo) &&
-	    skip_restarts())
+	/*
+	 * Of one that is not traced the kernel drops the signals that it
+	 * ignores. This one comes to a stop for each, and its call is to go on.
+	 * Of a signal that is handled it hears all the same.
+	 */
+	if ((event == 0 || (event == PTRACE_EVENT_STOP &&
+	    !is_stop_signal(signo))) && skip_restarts())
 		skip_restart(t->tid);
 	if (t->door->open)
 		task_let_go(t, event == 0 ? signo : 0);

@@ -19,6 +19,8 @@
  *		nothing waits: the end
  *	alone, asked	somebody serves		-> shut
  */
+#include <sys/wait.h>
+
 #include <stddef.h>
 
 #include "pool/pool.h"
@@ -207,9 +209,27 @@ drain_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (!s->drain_helper || !p->conf.door || p->fast ||
 	    s->retiring_for_good)
 		return false;
-	retire_end(p, s, ev, now);
+	retire_unseen(p, s, ev, now);
 	door_begin(p, s, now);
 	return true;
+}
+
+bool
+drain_failed(const struct slot *s, const struct pool_event *ev)
+{
+	bool by_us = s->term_sent || s->request_timed_out ||
+	    s->state == SLOT_STOPPING || s->state == SLOT_KILLED;
+
+	if (!s->drain_helper)
+		return false;
+	if (ev->exec_failed)
+		return true;
+	if (by_us || ev->moved == MOVED_YES)
+		return false;
+	if (!WIFEXITED(ev->status))
+		return true;
+	/* It may have found nothing, and accept(2) to fail for that. */
+	return ev->moved == MOVED_UNKNOWN && WEXITSTATUS(ev->status) != 0;
 }
 
 void

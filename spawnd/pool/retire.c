@@ -62,35 +62,6 @@ queue_freeze(struct pool *p, struct slot *s, uint64_t now)
 	    min64(slot_later(now, POOL_ACTIVITY_LAST), s->end_by));
 }
 
-static void
-retire_begin(struct pool *p, struct slot *s, uint64_t now)
-{
-	s->term_sent = s->busy = s->freeze_queued = false;
-	s->connection = s->age = s->unknown = 0;
-	s->owed = 0;
-	s->no_door = false;
-	s->closing = POOL_DOOR_CLOSING;
-	s->idle_looks = 0;
-	s->retiring = now;
-	/*
-	 * As long as it serves --request-timeout holds, too. Without that it is
-	 * looked at all the same, for the ages of what it holds.
-	 */
-	if (p->conf.request_timeout == 0)
-		s->request_at = slot_later(now, POOL_REQUEST_MOST);
-	else if (s->ready == 0)
-		s->request_at = now;
-	s->end_by = min64(slot_later(now, p->conf.stop_timeout),
-	    p->stop_by);
-	s->pause = POOL_ACTIVITY_FIRST;
-	if (p->count[SLOT_RETIRING] >= POOL_ACTIVITY_CHECKS) {
-		queue_freeze(p, s, now);
-		return;
-	}
-	check_later(p, s, now);
-	slot_push(p, s, POOL_CHECK_ACTIVITY);
-}
-
 /*
  * A spawn that was handed out already is ended once it is there, and there
  * is nothing stronger than KILL.
@@ -110,11 +81,36 @@ retire_leave(struct pool *p, struct slot *s, const struct pool_event *ev,
 }
 
 void
-retire_end(struct pool *p, struct slot *s, const struct pool_event *ev,
+retire_unseen(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	retire_leave(p, s, ev, now);
+	s->term_sent = s->busy = s->freeze_queued = false;
+	s->connection = s->age = s->unknown = 0;
+	s->owed = 0;
+	s->no_door = false;
+	s->closing = POOL_DOOR_CLOSING;
+	s->idle_looks = 0;
+	s->retiring = now;
+	/*
+	 * As long as it serves --request-timeout holds, too. Without that it is
+	 * looked at all the same, for the ages of what it holds.
+	 */
+	if (p->conf.request_timeout == 0)
+		s->request_at = slot_later(now, POOL_REQUEST_MOST);
+	else if (s->ready == 0)
+		s->request_at = now;
+	s->end_by = min64(slot_later(now, p->conf.stop_timeout),
+	    p->stop_by);
+	s->pause = POOL_ACTIVITY_FIRST;
+}
+
+void
+retire_end(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
 	if (p->fast) {
+		retire_leave(p, s, ev, now);
 		retire_forget(p, s);
 		/* A dead worker may have left it behind its closed door. */
 		if (s->state == SLOT_DOOR || (p->conf.door && s->orphan))
@@ -122,8 +118,15 @@ retire_end(struct pool *p, struct slot *s, const struct pool_event *ev,
 		slot_stop(p, s, ev, now);
 		/* Should it be stopped: a pending signal is met at once. */
 		slot_signal(p, s, SIGCONT, true);
-	} else
-		retire_begin(p, s, now);
+		return;
+	}
+	retire_unseen(p, s, ev, now);
+	if (p->count[SLOT_RETIRING] >= POOL_ACTIVITY_CHECKS) {
+		queue_freeze(p, s, now);
+		return;
+	}
+	check_later(p, s, now);
+	slot_push(p, s, POOL_CHECK_ACTIVITY);
 }
 
 void
@@ -156,10 +159,12 @@ retire_gone(struct pool *p, struct slot *s, const struct pool_event *ev,
 		p->counts.retired++;
 	if (s->owed > 0)
 		note_owed(p, s, now);
-	drain_gone(p, s, ev->moved);
-	if (s->start_timed_out || (s->drain_helper && ev->exec_failed))
+	if (s->start_timed_out || drain_failed(s, ev)) {
 		start_failed(p, s, ev, now);
-	else if (!slot_vacate(p, s))
+		return;
+	}
+	drain_gone(p, s, ev->moved);
+	if (!slot_vacate(p, s))
 		slot_spawn(p, s);
 }
 

@@ -223,6 +223,11 @@ bool	 drain_last(struct pool *p, struct slot *s);
  * come? Then nothing more does from now on, and what waits is asked for.
  */
 bool	 drain_shuts(struct pool *p, const struct slot *s);
+/*
+ * Has one that was started in a stop failed, by itself? Where it is not known
+ * whether it took anything of what waited it is not to be started for ever.
+ */
+bool	 drain_failed(const struct slot *s, const struct pool_event *ev);
 /* One that had come up is gone; did it take anything of what waited? */
 void	 drain_gone(struct pool *p, const struct slot *s, enum moved moved);
 /* Takes over a worker that was started in a stop. Returns false for others. */
@@ -238,6 +243,8 @@ slot_handler retire_told_held, retire_killed_held;
 slot_handler retire_leave;
 /* It is to leave: it begins to; or it does so already, and may hurry. */
 slot_handler retire_end, retire_end_again;
+/* It begins to, and the caller takes it from there: it is not looked at. */
+slot_handler retire_unseen;
 /* Its process is gone. */
 slot_handler retire_gone;
 /* Does a process that was left behind neither serve nor wait for work? */

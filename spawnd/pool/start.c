@@ -70,6 +70,7 @@ start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
 	n->status = ev->status;
 	n->cause = s->elsewhere ? CAUSE_ELSEWHERE : ev->cause;
 	n->exec_failed = ev->exec_failed;
+	n->was_ready = s->ready > 0;	/* a stop's last helpers may be */
 	n->age = now - s->spawned;
 	replace_failed(p, s, ev, now);
 	if (slot_vacate(p, s))

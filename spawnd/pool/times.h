@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How long, how often and how many: all that the pool waits for, asks again
- * and puts up with, but what the user sets (pool_conf) and what others have to
- * know (pool.h).
+ * How long, how often and how many: all times and limits of the pool, except
+ * those that the user sets (struct pool_conf) and those that other folders need
+ * (pool.h).
  */
 #ifndef POOL_TIMES_H
 #define POOL_TIMES_H
@@ -15,7 +15,7 @@
 #define POOL_FAIL_LAST		(30 * USEC)
 #define POOL_EXIT0_FIRST	UINT64_C(10000)	/* after an unseen exit 0 */
 #define POOL_EXIT0_LAST		USEC
-#define POOL_UNSEEN		8	/* exits 0 end a reload */
+#define POOL_UNSEEN		8	/* so many exits 0 end a reload */
 #define POOL_UNSEEN_PART	64	/* of the age, from look to look */
 #define POOL_TOKENS		20		/* per worker, for crashes */
 #define POOL_REFILL		10		/* per worker and second */
@@ -31,23 +31,23 @@
 #define POOL_LAST_CHANCE	USEC		/* told before it is killed */
 #define POOL_DOOR_FIRST	UINT64_C(1000)	/* looks at a closed door */
 #define POOL_DOOR_LAST	UINT64_C(20000)
-#define POOL_DOOR_CLOSING	(USEC / 10)	/* to close it, first and */
-#define POOL_DOOR_CLOSING_MOST	USEC		/* last, after failures */
+#define POOL_DOOR_CLOSING	(USEC / 10)	/* to close a door, at first */
+#define POOL_DOOR_CLOSING_MOST	USEC		/* and after failures */
 #define POOL_DOOR_REST	3		/* times as long as it was closed */
 #define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */
 #define POOL_CANARY_LAST	UINT64_C(20000)	/* pause between its looks */
 #define POOL_SURGE_SHARE	4		/* of the workers, a surge */
 #define POOL_MEASURE		USEC		/* between two measurements */
 #define POOL_OVERSIZE_YOUNG	(10 * USEC)	/* younger: has not grown */
-#define POOL_OVERSIZE_MAX	3		/* so often, and it is said */
+#define POOL_OVERSIZE_MAX	3		/* in a row: it is logged */
 #define POOL_OVERSIZE_FIRST	USEC		/* pause before a replacement */
 #define POOL_OVERSIZE_LAST	(60 * USEC)
-#define POOL_REQUEST_MOST	USEC		/* and looks for old requests */
+#define POOL_REQUEST_MOST	USEC		/* between looks for old ones */
 #define POOL_REQUEST_LEAST	(USEC / 20)
 #define POOL_AGE_SPREAD		8		/* of --max-age, a fraction */
 #define POOL_DRAIN_FIRST	UINT64_C(1000)	/* looks at what still waits */
 #define POOL_DRAIN_LAST		UINT64_C(10000)
 #define POOL_DRAIN_FAILURES	3		/* in a row: give up */
-#define POOL_DRAIN_IDLE_LOOKS	2		/* looks: it serves nobody */
+#define POOL_DRAIN_IDLE_LOOKS	2		/* then it serves nobody */
 
 #endif

@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,6 +254,15 @@ try_filter(const struct plan *p, struct findings *f)
 	return r == 0;
 }
 
+/* What can be done about an address that everybody can reach. */
+static const char *
+name_way_out(const struct plan *p)
+{
+	return p->inherited == -1 && allow_is_possible() &&
+	    option_exists(p->conf, offsetof(struct conf, allow)) ?
+	    "name the web servers: --allow" : "use a packet filter";
+}
+
 /* Says whether the plan's list of web servers holds. */
 static bool
 check_clients(const struct plan *p, struct findings *f)
@@ -263,8 +273,8 @@ check_clients(const struct plan *p, struct findings *f)
 		findings_add(f, FINDING_WARNING, EX_CONFIG, "address: %s: "
 		    "FastCGI has no authentication: whoever can reach this "
 		    "address can run the application with any parameters "
-		    "(listen on %s or a unix socket, or name the web servers: "
-		    "--allow)", p->socket_name, DEFAULT_ADDRESS);
+		    "(listen on %s or a unix socket, or %s)", p->socket_name,
+		    DEFAULT_ADDRESS, name_way_out(p));
 	return holds;
 }
 

@@ -14,9 +14,15 @@ allow_attach(int fd, const struct plan *p, struct err *e)
 		return err_set(e, EX_CONFIG, "--allow: %s: only Linux keeps "
 		    "others away from a socket (use a packet filter)",
 		    p->socket_name);
-	err_set(e, 0, "FCGI_WEB_SERVER_ADDRS: only workers with "
+	err_set(e, EX_CONFIG, "FCGI_WEB_SERVER_ADDRS: only workers with "
 	    "libfcgi heed it on this system (use a packet filter)");
 	return 1;
+}
+
+bool
+allow_is_possible(void)
+{
+	return false;
 }
 
 bool

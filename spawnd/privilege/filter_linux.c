@@ -92,7 +92,7 @@ word_of(const struct network *n, unsigned int word)
 	    (uint32_t)b[2] << 8 | b[3];
 }
 
-/* How many at the begin of a list have the same word, if it is compared. */
+/* How many at the beginning of a list have the same word, if it is compared. */
 static size_t
 same(const struct network *list, size_t n, unsigned int word)
 {
@@ -189,8 +189,10 @@ put_source(struct program *p, const struct network *list, size_t n)
 		    (uint32_t)SKF_NET_OFF + at + 4 * word);
 	}
 	/*
-	 * To the kernel what follows a return knows no more words than whoever
-	 * jumps there; so who knows none does not jump in between the above.
+	 * For the kernel's check, what follows a return has only those words
+	 * that everything which jumps to the return has stored. What comes
+	 * before this code has stored none, so it gets returns of its own, and
+	 * does not jump to those among the instructions above.
 	 */
 	put_returns(p);
 	return begin;

@@ -186,6 +186,8 @@ void	 socketfile_remove(const struct plan *p);
  * for want of memory: it returns 1, *e says why everybody can connect.
  */
 int	 allow_attach(int fd, const struct plan *p, struct err *e);
+/* Can this system keep others away at all? */
+bool	 allow_is_possible(void);
 /* Asks the kernel: has fd such a filter, which nobody can take off? */
 bool	 allow_holds(int fd);
 

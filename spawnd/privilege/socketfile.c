@@ -52,8 +52,7 @@ is_of_others(const struct stat *st)
 static bool
 may_be_replaced(const struct stat *above, const struct stat *st)
 {
-	if (!is_of_others(above) &&
-	    (above->st_mode & (S_IWGRP | S_IWOTH)) == 0)
+	if (path_is_ours(above))
 		return false;
 	return (above->st_mode & S_ISVTX) == 0 || is_of_others(above) ||
 	    is_of_others(st);
@@ -130,15 +129,27 @@ unbind(const struct plan *p, int dir)
 	memset(&bound, 0, sizeof(bound));
 }
 
+/* Watches the file. Some systems have nothing for that, which is no news. */
+static void
+watch(const struct plan *p, const char *name)
+{
+	changes = listener_watch_file(name);
+	if (changes == -1 && errno != ENOTSUP)
+		log_info("socket: %s: watching its file: %s (what becomes of "
+		    "it is seen only when somebody asks, or shortly after the "
+		    "pool has had something to do)", p->socket_name,
+		    strerror(errno));
+}
+
 /* Keeps an eye on the file from now on, if it is the one that *st is of. */
 static void
-keep(const char *name, const struct stat *st)
+keep(const struct plan *p, const char *name, const struct stat *st)
 {
 	struct stat now;
 
 	kept = open(name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (kept != -1 && fstat(kept, &now) == 0 && is_that_socket(&now, st)) {
-		changes = listener_watch_file(name);
+		watch(p, name);
 		return;
 	}
 	if (kept != -1)
@@ -175,7 +186,7 @@ socketfile_bind(const struct plan *p, int dir, int fd, struct err *e)
 		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
 		    strerror(errno));
 	else {
-		keep(p->socket_file, &bound);
+		keep(p, p->socket_file, &bound);
 		return 0;
 	}
 	unbind(p, dir);
@@ -212,7 +223,7 @@ socketfile_keep(const struct plan *p)
 
 	if (has_file(p) && p->inherited != -1 &&
 	    lstat(inherited_path(p), &st) == 0 && listener_has_file(&st))
-		keep(inherited_path(p), &st);
+		keep(p, inherited_path(p), &st);
 	if (kept != -1 && fstat(kept, &at_first) == -1)
 		memset(&at_first, 0, sizeof(at_first));
 }

@@ -91,8 +91,9 @@ act_spawn(unsigned int slot)
  * A process that has not become its program yet, or was killed on the way, is
  * not ready and holds nothing. It may be in our memory, so it is not looked
  * at, and nothing is written to its files in /proc. What it does is unknown:
- * it may be its program in the next moment, and accept. Whatever else there
- * is to ask is asked of those that were ready.
+ * it may be its program in the next moment, and accept. One that is to go, as
+ * one whose activity is asked for is, ends here. Whatever else there is to ask
+ * is asked of those that were ready.
  */
 static bool
 answer_unbegun(const struct pool_action *a, struct pool_event *ev)
@@ -105,6 +106,7 @@ answer_unbegun(const struct pool_action *a, struct pool_event *ev)
 		ev->readiness = READY_NO;
 		return true;
 	case POOL_CHECK_ACTIVITY:
+		spawner_end(a->slot);
 		ev->what = EV_ACTIVITY;
 		ev->activity.holds = HOLDS_UNKNOWN;
 		return true;
@@ -180,7 +182,8 @@ act_look(const struct pool_action *a)
 
 /*
  * One that is started in a stop has to find its door closed, so its program is
- * waited for, some 20 ms at the most. Then it is tried again.
+ * waited for: ten times for 2 ms, or less when signals come. Then the loop goes
+ * on, and the door is tried again at the next look.
  */
 static enum door_state
 close_door(const struct pool_action *a)

@@ -21,6 +21,8 @@
 
 static const struct plan *plan;
 static struct loop_watch *watch;
+static enum socketfile_state file;	/* what the last look has found */
+static enum deaf deaf;
 static const char *fault;	/* what is wrong; NULL: nothing known */
 static char text[ERR_SIZE];	/* the same in a line */
 static bool due;		/* TIMER_ENTRY is set */
@@ -42,7 +44,7 @@ static const char *const deaf_faults[] = {
 	[DEAF_DEVICE] = "a worker or another process that holds it has bound "
 	    "it to a network device: clients may be refused",
 	[DEAF_TTL] = "a worker or another process that holds it has set a "
-	    "least TTL: clients may get no answer",
+	    "minimum TTL: clients may get no answer",
 	[DEAF_BACKLOG] = "a worker or another process that holds it has cut "
 	    "its queue: clients may be refused",
 };
@@ -57,10 +59,10 @@ is_curable(void)
 static const char *
 find_fault(void)
 {
-	enum socketfile_state state = socketfile_look(plan);
-
-	return file_faults[state] != NULL ? file_faults[state] :
-	    deaf_faults[listener_deaf()];
+	file = socketfile_look(plan);
+	deaf = listener_deaf();
+	return file_faults[file] != NULL ? file_faults[file] :
+	    deaf_faults[deaf];
 }
 
 static void
@@ -102,17 +104,22 @@ entry_fault(void)
 bool
 entry_is_known(void)
 {
-	return socketfile_look(plan) != SOCKETFILE_UNKNOWN;
+	/* Without a file there is nothing else to tell by. */
+	return file == SOCKETFILE_NONE ? deaf != DEAF_UNKNOWN :
+	    file != SOCKETFILE_UNKNOWN;
 }
 
 const char *
 entry_unseen(void)
 {
-	const char *file = socketfile_unseen(plan);
+	const char *unseen;
 
-	if (file == NULL && listener_deaf() == DEAF_UNKNOWN)
+	if (actor_stops())
+		return NULL;
+	unseen = socketfile_unseen(plan);
+	if (unseen == NULL && deaf == DEAF_UNKNOWN)
 		return "what its holders do to it";
-	return file;
+	return unseen;
 }
 
 bool

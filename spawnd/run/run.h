@@ -129,9 +129,12 @@ int	 entry_init(const struct plan *p, struct err *e);
  * known to, or if the pool stops.
  */
 const char *entry_fault(void);
-/* Without a fault: is it known that the socket's file is there? */
+/*
+ * Of what the last entry_fault() saw, if that was no fault: is it known that
+ * clients can connect? By the socket's file, if it has one.
+ */
 bool	 entry_is_known(void);
-/* Says in words what cannot be seen, or returns NULL. */
+/* Says in words what it could not see, or returns NULL; NULL in a stop. */
 const char *entry_unseen(void);
 /*
  * The pool may have changed, or a connection come: looks a second later, and

@@ -65,7 +65,10 @@ run_child(void *arg)
 	child_run();
 }
 
-/* All signals are blocked: none ends the wait. */
+/*
+ * Any signal that is not blocked ends the wait early. spawn_make() is called
+ * with all of them blocked; one that waits once more does not mind.
+ */
 void
 spawn_await(void)
 {

@@ -7,9 +7,10 @@
  *
  * Others can keep a child from its exec: a process of its user that stops it,
  * or holds a lease on the program's file; a file system that does not answer.
- * It is killed then. One that sleeps in the kernel even so makes no step in our
- * memory any more, and is not waited for.
+ * It is killed then, after a while or once it is to go. One that sleeps in the
+ * kernel even so makes no step in our memory any more, and is not waited for.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
 
@@ -81,15 +82,20 @@ spawner_shares(unsigned int slot)
 }
 
 static void
-end_late(uint64_t now)
+kill_it(uint64_t now)
 {
-	if (killed && spawn_give_up()) {
-		sharing = -1;
-		return;
-	}
 	killed = true;
 	worker_expire((unsigned int)sharing);
 	late_at = now + LEAVE_KILLED;
+}
+
+static void
+end_late(uint64_t now)
+{
+	if (killed && spawn_give_up())
+		sharing = -1;
+	else
+		kill_it(now);
 }
 
 static void
@@ -115,6 +121,25 @@ spawner_made(unsigned int slot)
 	look_pause = LOOK_FIRST;
 	late_at = loop_now() + EXEC_TIME * USEC;
 	loop_timer(TIMER_SPAWNER, late_at, on_time);
+}
+
+/*
+ * The exec may be done in this very moment. Then the program is stopped before
+ * its first instruction, so that it cannot have accepted a connection.
+ */
+void
+spawner_end(unsigned int slot)
+{
+	if (!spawner_shares(slot) || killed)
+		return;
+	worker_signal(slot, SIGSTOP, false);
+	if (spawn_has_left()) {
+		worker_signal(slot, SIGCONT, false);
+		return;
+	}
+	kill_it(loop_now());
+	look_pause = LOOK_FIRST;
+	spawner_again();
 }
 
 void

@@ -37,7 +37,7 @@ bool	 entry_needs_restart(void);
  * be blocked, and no other such child may share our memory.
  */
 pid_t	 worker_spawn(unsigned int slot, int output);
-/* Kills a slot's process, which has not become its program in time. */
+/* Kills a slot's process, which has not become its program, as too late. */
 void	 worker_expire(unsigned int slot);
 /*
  * Sends a signal to a slot's first process, or with `whole` to its process
@@ -95,7 +95,7 @@ int	 spawn_init(struct err *e);
 pid_t	 spawn_make(void);
 /* Has it left? */
 bool	 spawn_has_left(void);
-/* Waits for that once more, as long as spawn_make() does. */
+/* Waits for that once more, as long as spawn_make() does, or for a signal. */
 void	 spawn_await(void);
 /*
  * Prepares for another one although it has not left; it was killed, and makes
@@ -118,6 +118,8 @@ void	 spawner_remove(void);
 bool	 spawner_is_free(void);
 /* A child was made for that slot. */
 void	 spawner_made(unsigned int slot);
+/* Kills that slot's child if it shares our memory: it has no program yet. */
+void	 spawner_end(unsigned int slot);
 /* Has the handler called once others have had their turn. */
 void	 spawner_again(void);
 

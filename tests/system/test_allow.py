@@ -320,8 +320,8 @@ def test_where_the_kernel_refuses_it_nothing_starts():
 
 def test_a_socket_of_another_kind():
     assert refused("-s", "/run/t/sock", "--allow", "127.0.0.1") == (
-        "--allow: unix:/run/t/sock is no TCP socket (who may connect to it, "
-        "-U, -G and -M say)")
+        "--allow: unix:/run/t/sock is not a TCP socket (-U, -G and -M say who "
+        "may connect to it)")
     assert refused("-p", 9000, "--allow", "::1") == (
         "--allow: names no IPv4 address: nobody could connect to "
         "tcp:127.0.0.1:9000")
@@ -403,9 +403,9 @@ def test_the_option_wins(spawnd):
     port = free_port()
     s = pool(spawnd, port, "--allow", "127.0.0.2", app="bare",
              env={VARIABLE: "127.0.0.3,x"})
-    assert (f"spawnd: {VARIABLE}: --allow alone says who can connect (workers "
-            "with libfcgi refuse whom the variable does not name)\n"
-            ) in s.log()
+    assert (f"spawnd: {VARIABLE}: only --allow says who can connect (workers "
+            "with libfcgi also refuse clients that the variable does not "
+            "name)\n") in s.log()
     check(port, ["127.0.0.2"], ["127.0.0.3"])
 
 

@@ -27,7 +27,7 @@ CLOSED = "its owner, group or mode was changed: clients may be refused"
 HOLDER = "a worker or another process that holds it "
 FILTER = HOLDER + "has set a packet filter: clients may get no answer"
 DEVICE = HOLDER + "has bound it to a network device: clients may be refused"
-TTL = HOLDER + "has set a least TTL: clients may get no answer"
+TTL = HOLDER + "has set a minimum TTL: clients may get no answer"
 BACKLOG = HOLDER + "has cut its queue: clients may be refused"
 
 
@@ -238,6 +238,21 @@ def test_other_changes_are_no_fault(spawnd, place):
         change()
         assert ctl("ping").status == 0
     assert "listen socket" not in p.s.log()
+
+
+def test_file_that_cannot_be_watched(spawnd, place):
+    """That is logged, and what becomes of it is seen when somebody asks."""
+    h.own_directory(f"{place}/own", "www")
+    addr = f"{place}/own/sock"
+    s = spawnd("-s", addr, "-u", "www", "-F", 1, "--name", "p", "--",
+               h.app("echo"), wrap=[
+                   "/usr/bin/strace", "-D", "-o", "/dev/null", "-e",
+                   "inject=inotify_add_watch:error=ENOSPC"])
+    s.wait_log(f"info: socket: unix:{addr}: watching its file: "
+               "No space left on device ")
+    os.unlink(addr)
+    assert ctl("ping").status == EX_UNAVAILABLE
+    s.wait_log(REMOVED)
 
 
 # A socket that was passed in

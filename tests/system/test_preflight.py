@@ -639,6 +639,16 @@ def test_open_address_is_a_warning(base, address, open_to_all):
     assert strict.status == (EX_CONFIG if open_to_all else 0)
 
 
+def test_open_address_of_a_passed_socket(base):
+    """Nobody is told to give --allow where it cannot be given."""
+    with socket.socket() as s:
+        s.bind(("0.0.0.0", 0))
+        s.listen()
+        report = preflight("-u", "www", "--", f"{base}/fcgi-bin/app", stdin=s)
+    assert [w for w in report.warnings if w.startswith("address: tcp:") and
+            w.endswith("or use a packet filter)")], report.text
+
+
 def test_backlog_above_the_limit_is_a_warning(base):
     limit = int(read("/proc/sys/net/core/somaxconn"))
     report = preflight(*plain(base, "-b", limit + 1))

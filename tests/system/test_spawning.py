@@ -20,6 +20,7 @@ PLAIN_ONLY = True       # with the sanitizers a start is a plain fork
 WORKERS = 3
 MANY = 300
 LATE = 10               # seconds from a worker's start to its program
+EARLY = LATE / 2 / h.PATIENCE           # well before that, on any machine
 NOT_DONE = rf"exec \S+/app\.sh: killed: not done after {LATE} s \(its file " \
            r"system hangs, or another process has stopped it or holds a " \
            r"lease on the file\)"
@@ -126,6 +127,23 @@ def test_a_stop_does_not_wait_for_one_that_is_kept(start, program, signo):
         h.wait_for(lambda: not s.processes(), 2, s.processes)
     assert "not done" not in s.log()
     assert "cannot be inspected" not in s.log()     # it was not looked at
+
+
+def test_one_that_is_kept_is_killed_when_it_is_to_go(start, place, program):
+    """Nobody waits for the end of its time, or for that of the stop."""
+    s = start("--stop-timeout", 60)
+    with lease(program):
+        for pid in s.workers()[:2]:
+            h.kill(pid)
+        pid = kept(s)
+        assert ctl.ctl("-p", "p", "scale", 1).status == 0
+        h.wait_for(lambda: pid not in s.workers(), EARLY, s.log)
+        hears(s, place)
+        h.kill(s.workers()[0])
+        kept(s)
+        assert s.stop(signal.SIGTERM, deadline=EARLY) == 0
+    assert "not done" not in s.log()
+    assert "by another process" not in s.log()
 
 
 def test_one_that_is_stopped_before_its_program_is_continued(start, place,

@@ -15,6 +15,8 @@
 
 #define ROUNDS		100
 
+static int child_socket[2];		/* its first end; ours */
+
 /* Ends with 0 if it is woken, and by nothing else. */
 static void
 waits_in_epoll(void)
@@ -22,6 +24,7 @@ waits_in_epoll(void)
 	struct epoll_event e = { .events = EPOLLIN };
 	int fd = epoll_create1(0);
 
+	signal(SIGUSR1, SIG_IGN);
 	if (epoll_ctl(fd, EPOLL_CTL_ADD, child_wakes[0], &e) == -1)
 		_exit(3);
 	_exit(epoll_wait(fd, &e, 1, -1) == 1 ? 0 : 4);
@@ -55,10 +58,27 @@ waits_in_filtered_poll(void)
 	struct sock_fprog program = { .len = 4, .filter = filter };
 	struct pollfd p = { .fd = child_wakes[0], .events = POLLIN };
 
+	signal(SIGUSR1, SIG_IGN);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == -1)
 		_exit(3);
 	_exit(poll(&p, 1, 60000) == 1 ? 0 : 4);
+}
+
+/* A call that is not to be interrupted, and fails with EINTR if it is. */
+static void
+waits_to_write(void)
+{
+	const struct timeval limit = { .tv_sec = 60 };
+	int size = 1;
+
+	if (setsockopt(child_socket[0], SOL_SOCKET, SO_SNDTIMEO, &limit,
+	    sizeof(limit)) == -1 || setsockopt(child_socket[0], SOL_SOCKET,
+	    SO_SNDBUF, &size, sizeof(size)) == -1)
+		_exit(3);
+	while (send(child_socket[0], "x", 1, MSG_DONTWAIT) == 1)
+		continue;
+	_exit(write(child_socket[0], "x", 1) == 1 ? 0 : 4);
 }
 
 static void
@@ -201,6 +221,78 @@ a_filter_need_not_know_of_restarts(void **arg)
 	is_not_disturbed(waits_in_filtered_poll, CALL_POLL);
 }
 
+/* Nobody but a tracer would see these arrive: they are ignored. */
+static void
+is_not_disturbed_by_signals(void (*work)(void), int kind)
+{
+	static const int ignored[] = { SIGCHLD, SIGURG, SIGWINCH, SIGCONT,
+	    SIGUSR1 };
+	uint64_t end = loop_now() + PATIENCE;
+	size_t i;
+
+	if (!skip_restarts())
+		skip();
+	child_begin(work);
+	while (!child_sleeps_in(kind) && loop_now() < end)
+		child_reap(200);
+	child_close_door();
+	for (i = 0; i < 3 * sizeof(ignored) / sizeof(ignored[0]); i++) {
+		assert_int_equal(kill(child, ignored[i / 3]), 0);
+		child_reap(5000);
+		assert_int_equal(child_ended, -1);
+	}
+	assert_int_equal(write(child_wakes[1], "x", 1), 1);
+	while (child_ended == -1 && loop_now() < end)
+		child_reap(200);
+	assert_int_equal(child_ended, 0);
+	child_finish();
+}
+
+static void
+an_ignored_signal_does_not_end_an_epoll(void **arg)
+{
+	(void)arg;
+	is_not_disturbed_by_signals(waits_in_epoll, CALL_EPOLL);
+}
+
+static void
+an_ignored_signal_does_not_end_a_poll(void **arg)
+{
+	(void)arg;
+	is_not_disturbed_by_signals(waits_in_filtered_poll, CALL_POLL);
+}
+
+/* It is traced, and has not come to a stop of ours yet. */
+static void
+nor_does_it_end_a_write_that_is_left_alone(void **arg)
+{
+	uint64_t end = loop_now() + PATIENCE;
+	char buf[4096];
+	int i;
+
+	(void)arg;
+	if (!skip_restarts())
+		skip();
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, child_socket), 0);
+	child_begin(waits_to_write);
+	while (!child_sleeps_in(CALL_WRITE) && loop_now() < end)
+		child_reap(200);
+	assert_int_equal(door_close(child, false, false), DOOR_CLOSING);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(kill(child, SIGCHLD), 0);
+		child_reap(5000);
+		assert_int_equal(child_ended, -1);
+	}
+	while (child_ended == -1 && loop_now() < end) {
+		(void)recv(child_socket[1], buf, sizeof(buf), MSG_DONTWAIT);
+		child_reap(200);
+	}
+	assert_int_equal(child_ended, 0);
+	child_finish();
+	close(child_socket[0]);
+	close(child_socket[1]);
+}
+
 /* Known from the calls that were seen, and not from a pause. */
 static void
 an_answered_connection_is_quiet(void **arg)
@@ -284,6 +376,9 @@ main(void)
 		cmocka_unit_test(an_interrupted_epoll_begins_anew),
 		cmocka_unit_test(a_task_is_let_go_without_an_interrupt),
 		cmocka_unit_test(a_filter_need_not_know_of_restarts),
+		cmocka_unit_test(an_ignored_signal_does_not_end_an_epoll),
+		cmocka_unit_test(an_ignored_signal_does_not_end_a_poll),
+		cmocka_unit_test(nor_does_it_end_a_write_that_is_left_alone),
 		cmocka_unit_test(an_answered_connection_is_quiet),
 		cmocka_unit_test(a_paused_event_loop_sees_its_signal),
 		cmocka_unit_test(nobody_who_was_told_waits_for_a_client),

@@ -286,8 +286,11 @@ one_that_starts_in_the_stop_goes_by_its_door(void **arg)
 	bed_tell(b, EV_STOP);
 	bed_pass(b, 10 * MSEC);
 	bed_did(b);
+	b->show_all = true;
 	bed_exit(b, 0, 0);
-	assert_did(b, "spawn0 close0+");
+	assert_has_not(b->line, "exam0");
+	b->show_all = false;
+	assert_has(bed_did(b), "spawn0 close0+");
 	assert_state(b, 0, SLOT_DOOR);
 	/* It had no program yet: its door is closed again. */
 	bed_pass(b, 2 * MSEC);
@@ -384,6 +387,78 @@ gives_up_after_three_that_served_nobody(void **arg)
 			bed_exit_moved(b, 0, MOVED_NO);
 		else
 			bed_crash(b, 0);
+	}
+	assert_has(bed_did(b), "[left 5] [done]");
+	bed_free(b);
+}
+
+/* Nor for ever where nobody can tell whether they took anything. */
+static void
+gives_up_after_three_that_crashed_in_a_long_queue(void **arg)
+{
+	struct bed *b = one_with(1, 99);
+	unsigned int i;
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn0");
+	for (i = 0; i < 3; i++) {
+		bed_look(b, 0, READY_YES);
+		bed_did(b);
+		bed_event(b, (struct pool_event){ .what = EV_EXIT,
+		    .status = i == 1 ? BED_STATUS(1) : SIGSEGV,
+		    .moved = MOVED_UNKNOWN });
+		assert_did(b, i < 2 ? "[exit 0] spawn0" :
+		    "[exit 0] [left 99] [done]");
+	}
+	bed_free(b);
+}
+
+/* Its client has gone, accept(2) fails, and the program does not expect it. */
+static void
+one_that_found_nothing_is_no_news(void **arg)
+{
+	struct bed *b = one_with(1, 1);
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	assert_did(b, "spawn0");
+	bed_look(b, 0, READY_YES);
+	bed_did(b);
+	b->queue.depth = 0;
+	bed_exit(b, 0, 255);
+	assert_has_not(b->line, "[exit");
+	assert_has(bed_did(b), "[done]");
+	bed_free(b);
+}
+
+/* Three of them are three, whether or not something was seen to move. */
+static void
+one_that_cannot_be_executed_is_one_failure(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+	unsigned int i;
+
+	(void)arg;
+	c.drains = c.door = true;
+	b = bed_raw(&c);
+	b->queue = (struct queue){ .known = true, .depth = 5 };
+	bed_act(b);
+	bed_look(b, 0, READY_YES);
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	for (i = 0; i < 3; i++) {
+		assert_has(bed_did(b), "spawn0");
+		assert_state(b, 0, SLOT_DOOR);
+		bed_event(b, (struct pool_event){ .what = EV_EXIT,
+		    .status = BED_STATUS(127), .exec_failed = true,
+		    .error = 2, .moved = MOVED_NO });
 	}
 	assert_has(bed_did(b), "[left 5] [done]");
 	bed_free(b);
@@ -563,6 +638,10 @@ main(void)
 		cmocka_unit_test(
 		    gives_up_after_three_failures_and_says_what_is_left),
 		cmocka_unit_test(gives_up_after_three_that_served_nobody),
+		cmocka_unit_test(
+		    gives_up_after_three_that_crashed_in_a_long_queue),
+		cmocka_unit_test(one_that_found_nothing_is_no_news),
+		cmocka_unit_test(one_that_cannot_be_executed_is_one_failure),
 		cmocka_unit_test(goes_on_while_each_serves_one),
 		cmocka_unit_test(those_of_before_the_stop_do_not_count),
 		cmocka_unit_test(starts_nobody_after_the_deadline),

@@ -103,8 +103,8 @@ only_a_tcp_socket_has_such_clients(void **arg)
 {
 	(void)arg;
 	refused(EX_USAGE, "-s/a", "--allow=10.0.0.1", "/app");
-	assert_has(e.text, "--allow: unix:/a is no TCP socket (who may "
-	    "connect to it, -U, -G and -M say)");
+	assert_has(e.text, "--allow: unix:/a is not a TCP socket (-U, -G and "
+	    "-M say who may connect to it)");
 }
 
 static void
@@ -175,7 +175,7 @@ the_option_wins_over_the_variable(void **arg)
 	planned("-p9000", "--allow=10.0.0.1",
 	    "-eFCGI_WEB_SERVER_ADDRS=10.0.0.2,x", "/app");
 	assert_string_equal(allowed(), "10.0.0.1");
-	assert_true(finds(FINDING_NOTE, VARIABLE ": --allow alone says who "
+	assert_true(finds(FINDING_NOTE, VARIABLE ": only --allow says who "
 	    "can connect"));
 	assert_false(finds(FINDING_WARNING, VARIABLE));
 }
