@@ -20,7 +20,7 @@ import pytest
 import harness as h
 from ctl import ctl, figures
 from test_drain import crowd, waiting
-from test_families import PARENT, SETSOCKOPT, free_port
+from test_families import PARENT, SETSOCKOPT
 from test_retire import busy
 
 EX_USAGE, EX_OSERR, EX_CONFIG = 64, 71, 78
@@ -108,7 +108,7 @@ def pool(spawnd, port, *options, app="echo", workers=2, **kw):
     ("*", "::/0", ["::1", "2001:db8::1"], ["127.0.0.1"]),
     ("*", "0.0.0.0/0", ["127.0.0.1"], ["::1"])])
 def test_others_get_no_answer(spawnd, address, allow, inside, outside):
-    port = free_port()
+    port = h.free_port()
     pool(spawnd, port, *(["-a", address] if address else []), "--allow",
          allow)
     check(port, inside, outside)
@@ -124,7 +124,7 @@ def test_a_long_list(spawnd):
     far = [":".join(f"{some.randrange(1, 65536):x}" for _ in range(8))
            for _ in range(100)]
     near = [f"2001:db8:3::{n:x}" for n in range(400)]
-    port = free_port()
+    port = h.free_port()
     s = pool(spawnd, port, "-a", "*", "--allow", ",".join(four[:250]),
              "--allow", ",".join(four[250:] + far + near + HERE6[:1]))
     assert re.search(r"only for \S+, \S+, \S+ and 99\d more; others see a "
@@ -137,7 +137,7 @@ def test_a_long_list(spawnd):
 
 def test_much_data_comes_through_whole(spawnd):
     """The filter sees each packet of a connection, and cuts none."""
-    port = free_port()
+    port = h.free_port()
     pool(spawnd, port, "--allow", "127.0.0.1", workers=1)
     body = random.Random(2).randbytes(2_000_000)
     answer = h.request(("127.0.0.1", port), "stdin", stdin=body)
@@ -148,7 +148,7 @@ def test_much_data_comes_through_whole(spawnd):
 
 def test_it_holds_from_the_first_moment(spawnd):
     """The filter is there and locked when the socket begins to listen."""
-    port = free_port()
+    port = h.free_port()
     trace = f"{h.new_place()}/trace"
     pool(spawnd, port, "--allow", "127.0.0.2", wrap=[
         "/usr/bin/strace", "-D", "-o", trace, "-e",
@@ -163,7 +163,7 @@ def test_it_holds_from_the_first_moment(spawnd):
 
 
 def test_no_worker_takes_it_off(spawnd):
-    port = free_port()
+    port = h.free_port()
     pool(spawnd, port, "--allow", "127.0.0.1", app="hostile")
     for _ in range(2):
         answer = h.request(("127.0.0.1", port), "unfilter")
@@ -172,7 +172,7 @@ def test_no_worker_takes_it_off(spawnd):
 
 
 def test_it_outlives_reloads_and_workers(spawnd):
-    port = free_port()
+    port = h.free_port()
     s = pool(spawnd, port, "--allow", "127.0.0.1")
     for _ in range(2):
         old = s.workers()
@@ -189,7 +189,7 @@ def test_it_outlives_reloads_and_workers(spawnd):
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "*"])
 def test_a_stop_serves_those_that_wait(spawnd, address):
-    port = free_port()
+    port = h.free_port()
     s = spawnd("-a", address, "-p", port, "-u", "www", "-F", 2, "--allow",
                "127.0.0.0/30", "--", h.app("bare"))
     load = crowd(("127.0.0.1", port), None, 100, clients=60)
@@ -203,7 +203,7 @@ def test_a_stop_serves_those_that_wait(spawnd, address):
 
 
 def test_stops_under_load_lose_nothing(spawnd):
-    port, rounds = free_port(), 3 if h.brief() else 20
+    port, rounds = h.free_port(), 3 if h.brief() else 20
     answered = 0
     for _ in range(rounds):
         s = pool(spawnd, port, "--allow", "127.0.0.1", app="bare", workers=4)
@@ -222,7 +222,7 @@ def test_stops_under_load_lose_nothing(spawnd):
 # What is said of it
 
 def test_start_test_and_status_say_who(spawnd):
-    port = free_port()
+    port = h.free_port()
     args = ["-a", "0.0.0.0", "-p", port, "-u", "www", "-F", 1, "--name", "p",
             "--allow", "127.0.0.3,127.0.0.2,10.0.0.0/8", "--allow",
             "192.0.2.7,10.1.0.0/16", "--", h.app("echo")]
@@ -245,7 +245,7 @@ def test_start_test_and_status_say_who(spawnd):
 
 
 def test_without_a_list_all_is_as_it_was(spawnd):
-    port = free_port()
+    port = h.free_port()
     args = ["-a", "0.0.0.0", "-p", port, "-u", "www", "-F", 1, "--name", "p",
             "--", h.app("echo")]
     test = h.run_spawnd("-t", *args)
@@ -256,7 +256,7 @@ def test_without_a_list_all_is_as_it_was(spawnd):
     assert "time-out" not in s.log()
     assert figures("p")["guarantees"]["only_allowed"] == "no"
     check(port, ["127.0.0.1", "127.0.0.2"], [])
-    assert h.run_spawnd("-t=strict", "-a", "0.0.0.0", "-p", free_port(),
+    assert h.run_spawnd("-t=strict", "-a", "0.0.0.0", "-p", h.free_port(),
                         "--allow", "0.0.0.0/0", "-u", "www", "--",
                         h.app("echo")).status == 78
 
@@ -284,7 +284,7 @@ def refused(*args, status=EX_USAGE, tried=None, **kw):
 def test_too_long_a_list(spawnd):
     """How many would fit is said, and they do."""
     every = [f"127.{n >> 8}.{n & 255}.{n * 7 & 255}" for n in range(1, 4000)]
-    port = free_port()
+    port = h.free_port()
     line = refused("-p", port, "--allow", ",".join(every), tried=EX_CONFIG)
     m = re.fullmatch(r"--allow: 3999 addresses are too many for the kernel: "
                      r"(\d+) of them would fit \(name networks: ADDR/LEN\)",
@@ -342,7 +342,7 @@ def test_a_socket_that_was_passed_in():
 
 @pytest.mark.parametrize("how", ["own", "option", "file"])
 def test_the_variable_is_taken_likewise(spawnd, place, how):
-    port, value = free_port(), "127.0.0.2,127.0.0.9"
+    port, value = h.free_port(), "127.0.0.2,127.0.0.9"
     env, options = {}, []
     if how == "own":
         env = {VARIABLE: value}
@@ -361,7 +361,7 @@ def test_the_variable_is_taken_likewise(spawnd, place, how):
 
 
 def test_it_holds_for_ipv6_too_where_the_library_does_not_heed_it(spawnd):
-    port = free_port()
+    port = h.free_port()
     pool(spawnd, port, "-a", "*", env={VARIABLE: "127.0.0.2,2001:db8::1"})
     check(port, ["127.0.0.2", "2001:db8::1"], ["127.0.0.1", "::1"])
     for a in ["127.0.0.2", "2001:db8::1"]:
@@ -370,7 +370,7 @@ def test_it_holds_for_ipv6_too_where_the_library_does_not_heed_it(spawnd):
 
 def test_what_is_no_address_in_it_is_named(spawnd):
     """The blank is no obstacle to us, but to the library."""
-    port, value = free_port(), "127.0.0.2,web1, 127.0.0.3,127.0.1.0/24"
+    port, value = h.free_port(), "127.0.0.2,web1, 127.0.0.3,127.0.1.0/24"
     s = pool(spawnd, port, env={VARIABLE: value})
     assert (f"spawnd: {VARIABLE}: web1: not an IPv4 or IPv6 address, or "
             "ADDRESS/LENGTH (names are not looked up); it is left out\n"
@@ -385,7 +385,7 @@ def test_what_is_no_address_in_it_is_named(spawnd):
 
 
 def test_without_an_address_in_it_nobody_gets_in(spawnd):
-    port = free_port()
+    port = h.free_port()
     s = pool(spawnd, port, env={VARIABLE: "localhost"})
     assert (f"spawnd: {VARIABLE}: has no address that can reach "
             f"tcp:127.0.0.1:{port}: it lets nobody in (unset it, or give "
@@ -400,7 +400,7 @@ def test_without_an_address_in_it_nobody_gets_in(spawnd):
 
 
 def test_the_option_wins(spawnd):
-    port = free_port()
+    port = h.free_port()
     s = pool(spawnd, port, "--allow", "127.0.0.2", app="bare",
              env={VARIABLE: "127.0.0.3,x"})
     assert (f"spawnd: {VARIABLE}: --allow alone says who can connect (workers "
@@ -426,7 +426,7 @@ def test_on_a_unix_socket_it_is_warned_of(spawnd, place):
      "tcp:127.0.0.1:{port}, which was passed in (use a packet filter)\n")])
 def test_on_a_socket_that_was_passed_in_it_is_warned_of(spawnd, only, address,
                                                         says):
-    port = free_port()
+    port = h.free_port()
     parent = PARENT
     if only is None:
         parent = PARENT.replace("AF_INET6", "AF_INET").replace(
@@ -462,7 +462,7 @@ IGNORES = {
                 "127.0.0.9,127.0.0.1"]],
     *[(p, "127.0.0.9", True) for p in IGNORES]])
 def test_what_a_worker_does_by_itself(spawnd, program, value, serves):
-    port = free_port()
+    port = h.free_port()
     argv, script = (HEEDS | IGNORES)[program]
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -13,7 +13,7 @@ import pytest
 import harness as h
 from ctl import ctl
 from test_allow import EX_CONFIG, SO_ATTACH_FILTER, VARIABLE, check, request
-from test_families import SETSOCKOPT, free_port
+from test_families import SETSOCKOPT
 
 EX_NOPERM = 77
 WHY = "the kernel lets only a process with CAP_NET_ADMIN set its filter"
@@ -65,7 +65,7 @@ def starter(request):
 
 def test_the_option_is_refused(spawnd, starter):
     options, wrap, become, cure, may = starter
-    port = free_port()
+    port = h.free_port()
     args = ["-p", port, *options, "-F", 1, "--allow",
             "127.0.0.2", "--", h.app("echo")]
     test = h.run_spawnd("-t", *args, wrap=wrap, become=become)
@@ -90,7 +90,7 @@ def test_the_option_is_refused(spawnd, starter):
 
 def test_with_the_variable_alone_the_pool_starts(spawnd, place, starter):
     options, wrap, become, cure, may = starter
-    port, kw = free_port(), {"wrap": wrap, "become": become,
+    port, kw = h.free_port(), {"wrap": wrap, "become": become,
                              "env": {VARIABLE: "127.0.0.2"}}
     h.own_directory(place, "root" if options else "www")
     args = ["-p", port, *options, "-F", 1, "--control", f"{place}/c", "--"]
@@ -131,8 +131,8 @@ def test_without_a_list_no_right_is_needed(spawnd, starter, listen, env):
 
 def test_a_plan_for_root_is_not_blamed():
     """Its tester may lack what root will have."""
-    test = h.run_spawnd("-t", "-a", "0.0.0.0", "-p", free_port(), "-u", "_app",
-                        "--allow", "127.0.0.2", "--", h.app("echo"),
+    test = h.run_spawnd("-t", "-a", "0.0.0.0", "-p", h.free_port(), "-u",
+                        "_app", "--allow", "127.0.0.2", "--", h.app("echo"),
                         wrap=AS_USER, become=no_right)
     assert test.status == 0, test.stdout
     assert "\nweb servers:\n\t127.0.0.2\n" in test.stdout
