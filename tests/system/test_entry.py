@@ -3,6 +3,7 @@
 and a pool at rest makes no wake-up for it."""
 
 import ctypes
+import errno
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import pytest
 import harness as h
 from ctl import ask, ctl, figures, pool
 from stubs import Datagrams
+from test_families import SOCKET
 
 EX_UNAVAILABLE = 69
 CONTROL = pool("p") + "/control"
@@ -30,6 +32,7 @@ FILTER = HOLDER + "has set a packet filter: clients may get no answer"
 DEVICE = HOLDER + "has bound it to a network device: clients may be refused"
 TTL = HOLDER + "has set a least TTL: clients may get no answer"
 BACKLOG = HOLDER + "has cut its queue: clients may be refused"
+UNSEEN = "what its holders do to it"
 
 
 # Pools, and where their sockets are
@@ -38,13 +41,13 @@ class Place:
     """A pool with a unix socket, at addr, in a directory that is moved."""
 
     def __init__(self, spawnd, place, *options, jail=None, program=None,
-                 wrap=()):
+                 **kw):
         self.dir = f"{jail or place}/run"
         os.makedirs(self.dir, exist_ok=True)
         self.addr = f"{self.dir}/sock"
         self.s = spawnd("-s", "/run/sock" if jail else self.addr, *options,
                         "-u", "www", "-F", 1, "--name", "p", "--",
-                        program or h.app("echo"), wrap=list(wrap))
+                        program or h.app("echo"), **kw)
         assert ctl("ping").status == 0
 
     def faulty(self, text, asked=True):
@@ -212,6 +215,25 @@ def test_other_changes_are_no_fault(spawnd, place):
         change()
         assert ctl("ping").status == 0
     assert "listen socket" not in p.s.log()
+
+
+def test_what_its_holders_do_is_said_to_be_unseen(spawnd, place):
+    """Where the kernel does not tell of the queue, it does not tell who cuts
+    it either."""
+    def without():
+        h.forbid_call(SOCKET, errno.EAFNOSUPPORT, a0=socket.AF_NETLINK)
+    p = Place(spawnd, place, become=without)
+    with holder(p.s) as sock:
+        cut_queue(sock)
+    assert ctl("ping").status == 0
+    assert listener() == {"reachable": True, "unseen": UNSEEN}
+    assert f"  not seen     of the listen socket: {UNSEEN}\n" in \
+        ctl("status").stdout
+    test = h.run_spawnd("-t", "-s", f"{place}/other", "-u", "www", "--",
+                        h.app("echo"), become=without)
+    assert "\nguarantees: listen queue can be seen: no\n" in test.stdout
+    os.unlink(p.addr)
+    p.faulty(REMOVED, asked=False)
 
 
 # A socket that was passed in
@@ -469,6 +491,12 @@ def test_a_pool_at_rest_is_not_woken(place_of):
         os.unlink(path)
     assert h.rests(place_of.s.pid, 2)
     assert h.switches(place_of.s.pid) == before
+
+
+def test_a_tcp_pool_at_rest_is_not_woken(tcp):
+    assert h.request(tcp.addr, "pid").status == 200
+    tcp.wait_rest()
+    assert h.rests(tcp.pid, 3)
 
 
 def test_who_changes_the_file_all_the_time_costs_little(spawnd, place):
