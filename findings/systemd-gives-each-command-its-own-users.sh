@@ -15,10 +15,19 @@
 # the sandbox of a unit is not one place, and some of it is private to each
 # command.
 #
+# It is for a machine whose kernel.yama.ptrace_scope is 0, or which has no Yama:
+# where it is more, a process may not trace another one that is not its child,
+# and "ptrace: yes" is not to be had at all. Nothing is tried there.
+#
 # Needs root, mmdebstrap and a Debian mirror ($MIRROR).
 
 set -eu
 
+yama=/proc/sys/kernel/yama/ptrace_scope
+if [ -r "$yama" ] && [ "$(cat "$yama")" -ne 0 ]; then
+	echo "kernel.yama.ptrace_scope is not 0: what is seen would be Yama's" >&2
+	exit 1
+fi
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 1' HUP INT TERM

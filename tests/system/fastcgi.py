@@ -23,6 +23,29 @@ _KINDS = {
 }
 
 
+def free_port():
+    """A TCP port of the loopback address that nobody listens on."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def fill(path):
+    """Connects to a unix socket until its queue is full; returns these
+    connections, which wait to be accepted."""
+    waiting = []
+    while True:
+        c = socket.socket(socket.AF_UNIX)
+        c.setblocking(False)
+        try:
+            c.connect(path)
+        except BlockingIOError:
+            c.close()
+            return waiting
+        waiting.append(c)
+        assert len(waiting) < 10000, "the queue has no end"
+
+
 class FcgiError(Exception):
     def __init__(self, kind, text=""):
         super().__init__(f"{kind}: {text}" if text else kind)

@@ -63,6 +63,11 @@ procfs.py, and the web server's side in fastcgi.py.
                         `with`; then load.sent == load.answered +
                         sum(load.failed.values()); load.pids: who answered
 
+    free_port()         a port of 127.0.0.1 that nobody listens on
+    fill(path)          fills the queue of a unix socket: the connections
+
+    switches(pid), waits(pid), rests(pid, seconds), share(pid, seconds)
+                        whether a process runs, and how much
     status(pid), stat(pid), caps(pid), environ(pid), fds(pid), link(pid, what),
     cpu(pid), children(pid), alive(pid), zombies(pid), tree(dir)
                         readers of /proc and of a directory tree
@@ -90,19 +95,21 @@ from signal import SIGTERM
 
 from deadline import (Late, PATIENCE, START_DEADLINE, STOP_DEADLINE,
                       pass_time, wait_for)
-from fastcgi import (Answer, Connection, FcgiError, Load, all_answer, request,
-                     request_bytes)
+from fastcgi import (Answer, Connection, FcgiError, Load, all_answer, fill,
+                     free_port, request, request_bytes)
 from procfs import (LOOKER, alive, all_stats, caps, children, cpu,
                     descendants, environ, fds, forbid_call, groups, ids, kill,
-                    libc, limits, link, lookers, pidfd_getfd, read, share,
-                    signals, stat, status, straced, wait_fds, zombies)
+                    libc, limits, link, lookers, pidfd_getfd, read, rests,
+                    share, signals, stat, status, straced, switches, wait_fds,
+                    waits, zombies)
 
 # What the tests take from here, too.
 __all__ = ["Answer", "Connection", "FcgiError", "LOOKER", "Load", "all_answer",
-           "caps", "cpu", "descendants", "environ", "forbid_call", "groups",
-           "ids", "limits", "link", "lookers", "pass_time", "pidfd_getfd",
-           "request", "request_bytes", "share", "signals", "status",
-           "straced", "wait_fds", "zombies"]
+           "caps", "cpu", "descendants", "environ", "fill", "forbid_call",
+           "free_port", "groups", "ids", "limits", "link", "lookers",
+           "pass_time", "pidfd_getfd", "request", "request_bytes", "rests",
+           "share", "signals", "status", "straced", "switches", "wait_fds",
+           "waits", "zombies"]
 
 _top = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))

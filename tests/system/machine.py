@@ -194,7 +194,10 @@ class Machine:
             os.readlink(f"/proc/{self.leader}/ns/pid")
 
     def journal(self, unit=None):
+        """All that was written before this call: what is on its way to the
+        journal is waited for."""
         which = ["-u", unit] if unit else []
+        self.run("journalctl", "--sync", check=False)
         r = self.run("journalctl", "--no-pager", "-o", "short", *which,
                      check=False)
         return r.stdout[-8000:]

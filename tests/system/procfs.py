@@ -209,6 +209,23 @@ def straced(pid, *options, **kw):
         tracer.wait(10)
 
 
+def waits(pid):
+    """How often it has waited: others may take the cpu from it besides."""
+    return int(status(pid)["voluntary_ctxt_switches"])
+
+
+def switches(pid):
+    """How often it has waited or lost the cpu: more only if it has run."""
+    return waits(pid) + int(status(pid)["nonvoluntary_ctxt_switches"])
+
+
+def rests(pid, seconds):
+    """Does it do nothing for so long from now?"""
+    before = switches(pid)
+    pass_time(seconds)
+    return switches(pid) == before
+
+
 def share(pid, seconds):
     """The share of a core that the process uses for so long from now."""
     before, began = cpu(pid), time.monotonic()

@@ -117,9 +117,9 @@ class Resting(threading.Thread):
         # The end of a saturation is noted up to ten seconds later.
         deadline = time.monotonic() + 20 * h.PATIENCE
         while True:
-            before = [switches(s.pid) for s in self.pools]
+            before = [h.waits(s.pid) for s in self.pools]
             h.pass_time(2)
-            if before == [switches(s.pid) for s in self.pools]:
+            if before == [h.waits(s.pid) for s in self.pools]:
                 break
             assert time.monotonic() < deadline, "there is no rest"
         self.plain, self.traced = self.pools[::2], self.pools[1::2]
@@ -128,9 +128,9 @@ class Resting(threading.Thread):
             stderr=subprocess.DEVNULL) for s in self.traced]
         for s in self.traced:
             h.wait_for(lambda: h.status(s.pid)["TracerPid"] != "0", 10)
-        self.before = [switches(s.pid) for s in self.plain]
+        self.before = [h.waits(s.pid) for s in self.plain]
         h.pass_time(REST)
-        self.after = [switches(s.pid) for s in self.plain]
+        self.after = [h.waits(s.pid) for s in self.plain]
         for p in self.straces:
             p.send_signal(signal.SIGINT)
             p.wait(10)
@@ -177,16 +177,11 @@ def saturated():
     pool.s.end()
 
 
-def switches(pid):
-    """How often it has waited: others may take the cpu from it besides."""
-    return int(h.status(pid)["voluntary_ctxt_switches"])
-
-
 def wakeups(pid, seconds):
     """How many a second."""
-    before, begin = switches(pid), time.monotonic()
+    before, begin = h.waits(pid), time.monotonic()
     h.pass_time(seconds)
-    return (switches(pid) - before) / (time.monotonic() - begin)
+    return (h.waits(pid) - before) / (time.monotonic() - begin)
 
 
 def test_a_saturated_pool_is_looked_at_seldom(saturated):

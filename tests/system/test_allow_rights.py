@@ -15,7 +15,7 @@ import harness as h
 from ctl import ctl
 from test_allow import EX_CONFIG, SO_ATTACH_FILTER, SO_LOCK_FILTER, \
     VARIABLE, check, request
-from test_families import SETSOCKOPT, free_port
+from test_families import SETSOCKOPT
 
 EX_NOPERM = 77
 WHY = "the kernel lets only a process with CAP_NET_ADMIN set its filter"
@@ -68,7 +68,7 @@ def starter(request):
 
 def test_the_option_is_refused(spawnd, starter):
     options, wrap, become, cure, may = starter
-    port = free_port()
+    port = h.free_port()
     args = ["-p", port, *options, "-F", 1, "--allow",
             "127.0.0.2", "--", h.app("echo")]
     test = h.run_spawnd("-t", *args, wrap=wrap, become=become)
@@ -93,7 +93,7 @@ def test_the_option_is_refused(spawnd, starter):
 
 def test_with_the_variable_alone_the_pool_starts(spawnd, place, starter):
     options, wrap, become, cure, may = starter
-    port, kw = free_port(), {"wrap": wrap, "become": become,
+    port, kw = h.free_port(), {"wrap": wrap, "become": become,
                              "env": {VARIABLE: "127.0.0.2"}}
     h.own_directory(place, "root" if options else "www")
     args = ["-p", port, *options, "-F", 1, "--control", f"{place}/c", "--"]
@@ -141,7 +141,7 @@ MANY = ",".join(f"127.{n >> 8}.{n & 255}.{n * 7 & 255}"
      "would fit (name networks: ADDR/LEN)")],
     ids=["memory", "lock", "many"])
 def test_the_variable_stops_no_pool(spawnd, value, become, why):
-    port = free_port()
+    port = h.free_port()
     kw = {"become": become, "env": {VARIABLE: value}}
     args = ["-p", port, "-u", "www", "-F", 1, "--", h.app("bare")]
     test = h.run_spawnd("-t", *args, **kw)
@@ -166,8 +166,8 @@ def test_without_a_list_no_right_is_needed(spawnd, starter, listen, env):
 
 def test_a_plan_for_root_is_not_blamed():
     """Its tester may lack what root will have."""
-    test = h.run_spawnd("-t", "-a", "0.0.0.0", "-p", free_port(), "-u", "_app",
-                        "--allow", "127.0.0.2", "--", h.app("echo"),
+    test = h.run_spawnd("-t", "-a", "0.0.0.0", "-p", h.free_port(), "-u",
+                        "_app", "--allow", "127.0.0.2", "--", h.app("echo"),
                         wrap=AS_USER, become=no_right)
     assert test.status == 0, test.stdout
     assert "\nweb servers:\n\t127.0.0.2\n" in test.stdout

@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 import harness as h
+from ctl import figures
 
 PLAIN_ONLY = True       # what it shows is nothing that sanitizers see
 
@@ -47,7 +48,12 @@ def start(spawnd, place, name):
             f.write(f'CONFIG\nENV\nMS_MAPFILE "{place}/map/load.map"\n'
                     "END\nEND\n")
         options = [*options, "-e", f"MAPSERVER_CONFIG_FILE={place}/conf"]
-    return spawnd("-s", f"{place}/sock", "-u", "www", *options, "--", *argv)
+    s = spawnd("-s", f"{place}/sock", "--name", "p", "-u", "www", *options,
+               "--", *argv)
+    # All of it is shown of workers that are confined.
+    holds = figures("p")["guarantees"]
+    assert holds["confine_signals"] == holds["confine_limits"] == "yes", holds
+    return s
 
 
 def ask(place, name, token="t0k3n", size=0):

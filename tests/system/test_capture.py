@@ -563,21 +563,11 @@ def abandoned(f):
     f.fd = os.open("/dev/null", os.O_RDONLY)
 
 
-def switches(pid):
-    return sum(int(n) for key, n in h.status(pid).items()
-               if key.endswith("ctxt_switches"))
-
-
 def test_a_full_pipe_that_is_abandoned_wakes_nobody(fifo):
     """The poll of it says so, and not that it could be written to."""
     f = fifo()
     abandoned(f)
-
-    def rests():
-        before = switches(f.s.pid)
-        h.pass_time(2)
-        return switches(f.s.pid) == before
-    h.wait_for(rests, 20, "rest")
+    h.wait_for(lambda: h.rests(f.s.pid, 2), 20, "rest")
     assert f.s.stop() == 0
 
 

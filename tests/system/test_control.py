@@ -323,17 +323,11 @@ def test_no_descriptors_left_pauses_and_goes_on(spawnd, place):
 
 
 def test_idle_with_a_client_makes_no_wake_ups(echo):
-    def switches():
-        return int(h.status(echo.pid)["voluntary_ctxt_switches"])
     with Raw(echo.control) as c:
         c.ask("status")
         echo.wait_watched()
-
-        def rests():
-            before = switches()
-            h.pass_time(3)
-            return switches() == before
-        h.wait_for(rests, 12, "rest")
+        h.wait_for(lambda: h.rests(echo.pid, 3), 12, "rest")
+        assert h.rests(echo.pid, 3)
 
 
 def test_names_that_clash(spawnd, place):

@@ -203,12 +203,17 @@ def test_event_loops_do_not_spin_while_they_finish(spawnd, place, name):
                 pass
         return s.popen.poll() is not None
     measure()
-    before, began = sum(used.values()), time.monotonic()
+    before, began = dict(used), time.monotonic()
     s.signal(signal.SIGTERM)
     h.wait_for(measure, 10, s.log)
     took = time.monotonic() - began
     result = load.result()
     assert result["answered"] == LOOPS[name], (result, s.log())
-    # A tenth of a core.
-    assert sum(used.values()) - before < 0.1 * took, (used, before, took)
+    # One that spins takes all of a core that it can get. Workers that sleep
+    # need nothing, and to look at them meanwhile takes the supervisor a
+    # twentieth of a core, or twice that where a machine is slow.
+    ours = used.pop(s.pid) - before.pop(s.pid)
+    theirs = sum(used.values()) - sum(before.values())
+    assert theirs < 0.1 * took, (used, before, took)
+    assert ours < 0.4 * took, (ours, took)
     assert s.wait() == 0

@@ -5,6 +5,7 @@ door from its first moment."""
 
 import select
 import signal
+import time
 
 import pytest
 
@@ -23,7 +24,10 @@ def test_stop_behind_kept_connections_loses_nothing(spawnd, place, more):
     s = spawnd("-s", where, "-u", "www", "-F", 1, "--", h.app("lib"), more + 1)
     kept = h.Connection(where)
     assert kept.request("kept", keep=True).status == 200
+    # Threads accept for as long as they are kept from it by nobody.
+    end = time.monotonic() + 30 * h.PATIENCE
     while True:
+        assert time.monotonic() < end, s.log()
         first = h.Connection(where)
         first.send("client0 300")
         if not select.select([first.sock], [], [], 2)[0] and \

@@ -3,6 +3,7 @@
 and a pool at rest makes no wake-up for it."""
 
 import ctypes
+import errno
 import json
 import os
 import re
@@ -10,12 +11,14 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 
 import pytest
 
 import harness as h
 from ctl import ask, ctl, figures, pool
 from stubs import Datagrams
+from test_families import SOCKET
 
 EX_UNAVAILABLE = 69
 CONTROL = pool("p") + "/control"
@@ -29,6 +32,7 @@ FILTER = HOLDER + "has set a packet filter: clients may get no answer"
 DEVICE = HOLDER + "has bound it to a network device: clients may be refused"
 TTL = HOLDER + "has set a minimum TTL: clients may get no answer"
 BACKLOG = HOLDER + "has cut its queue: clients may be refused"
+UNSEEN = "what its holders do to it"
 
 
 # Pools, and where their sockets are
@@ -37,13 +41,13 @@ class Place:
     """A pool with a unix socket, at addr, in a directory that is moved."""
 
     def __init__(self, spawnd, place, *options, jail=None, program=None,
-                 wrap=()):
+                 **kw):
         self.dir = f"{jail or place}/run"
         os.makedirs(self.dir, exist_ok=True)
         self.addr = f"{self.dir}/sock"
         self.s = spawnd("-s", "/run/sock" if jail else self.addr, *options,
                         "-u", "www", "-F", 1, "--name", "p", "--",
-                        program or h.app("echo"), wrap=list(wrap))
+                        program or h.app("echo"), **kw)
         assert ctl("ping").status == 0
 
     def faulty(self, text, asked=True):
@@ -255,6 +259,25 @@ def test_file_that_cannot_be_watched(spawnd, place):
     s.wait_log(REMOVED)
 
 
+def test_what_its_holders_do_is_said_to_be_unseen(spawnd, place):
+    """Where the kernel does not tell of the queue, it does not tell who cuts
+    it either."""
+    def without():
+        h.forbid_call(SOCKET, errno.EAFNOSUPPORT, a0=socket.AF_NETLINK)
+    p = Place(spawnd, place, become=without)
+    with holder(p.s) as sock:
+        cut_queue(sock)
+    assert ctl("ping").status == 0
+    assert listener() == {"reachable": True, "unseen": UNSEEN}
+    assert f"  not seen     of the listen socket: {UNSEEN}\n" in \
+        ctl("status").stdout
+    test = h.run_spawnd("-t", "-s", f"{place}/other", "-u", "www", "--",
+                        h.app("echo"), become=without)
+    assert "\nguarantees: listen queue can be seen: no\n" in test.stdout
+    os.unlink(p.addr)
+    p.faulty(REMOVED, asked=False)
+
+
 # A socket that was passed in
 
 def passed(spawnd, sock, *options):
@@ -335,14 +358,8 @@ def holder(s):
     return socket.socket(fileno=h.pidfd_getfd(s.workers()[0], 0))
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def tcp_pool(spawnd, address):
-    port = free_port()
+    port = h.free_port()
     s = spawnd("-p", port, "-a", address, "-u", "www", "-F", 1, "--name", "p",
                "--", h.app("echo"))
     s.addr = (address, port)
@@ -436,7 +453,7 @@ def test_it_is_logged_after_the_start_of_a_worker(spawnd, place):
                 "s.setsockopt(socket.IPPROTO_IP, 21, 255)\n"
                 "s.accept()\n")
     os.chmod(path, 0o755)
-    s = spawnd("-p", free_port(), "-a", "127.0.0.1", "-u", "www", "-F", 1,
+    s = spawnd("-p", h.free_port(), "-a", "127.0.0.1", "-u", "www", "-F", 1,
                "--name", "p", "--", path)
     s.wait_log(TTL)
 
@@ -505,21 +522,23 @@ def test_watchdog_is_told_where_a_restart_is_no_cure(spawnd, place):
 
 # What it costs
 
-def switches(s):
-    return int(h.status(s.pid)["voluntary_ctxt_switches"])
-
-
 def test_a_pool_at_rest_is_not_woken(place_of):
     """Neither by time nor by what is done beside the socket."""
     place_of.s.wait_rest()
-    before = switches(place_of.s)
+    before = h.switches(place_of.s.pid)
     for n in range(50):
         path = f"{place_of.dir}/{n}"
         another(path)
         os.chmod(path, 0o600)
         os.unlink(path)
-    h.pass_time(2)
-    assert switches(place_of.s) == before
+    assert h.rests(place_of.s.pid, 2)
+    assert h.switches(place_of.s.pid) == before
+
+
+def test_a_tcp_pool_at_rest_is_not_woken(tcp):
+    assert h.request(tcp.addr, "pid").status == 200
+    tcp.wait_rest()
+    assert h.rests(tcp.pid, 3)
 
 
 def test_who_changes_the_file_all_the_time_costs_little(spawnd, place):
@@ -530,9 +549,14 @@ def test_who_changes_the_file_all_the_time_costs_little(spawnd, place):
          "while True:\n for m in 0o600, 0o660: os.chmod(sys.argv[1], m)",
          p.addr], preexec_fn=h.become_user("www"))
     try:
-        before = switches(p.s)
-        assert h.share(p.s.pid, 3) < 0.05
-        assert 1 <= switches(p.s) - before <= 10
+        pids, began = (p.s.pid, attacker.pid), time.monotonic()
+        before, waited = list(map(h.cpu, pids)), h.waits(p.s.pid)
+        h.wait_for(lambda: h.cpu(attacker.pid) > before[1] + 2, 30)
+        waited = h.waits(p.s.pid) - waited
+        ours, its = (h.cpu(pid) - b for pid, b in zip(pids, before))
+        # It would take as much as the attacker to heed each change.
+        assert ours < its / 20, (ours, its)
+        assert 1 <= waited <= 1 + 3 * (time.monotonic() - began)
     finally:
         attacker.kill()
         attacker.wait(10)

@@ -21,12 +21,6 @@ SOCKET, SETSOCKOPT = {"x86_64": (41, 54), "aarch64": (198, 208)}[
     platform.machine()]
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def no_ipv6():
     h.forbid_call(SOCKET, errno.EAFNOSUPPORT, a0=socket.AF_INET6)
 
@@ -57,7 +51,7 @@ def pool(spawnd, port, *options, **kw):
 
 @pytest.mark.parametrize("only", ["0", "1"])
 def test_it_listens_for_both_however_the_system_is_set(spawnd, only):
-    port = free_port()
+    port = h.free_port()
     with setting(BINDV6ONLY, only):
         s = pool(spawnd, port, "-F", 1)
     s.wait_log(rf"ready on tcp:\*:{port}\b")
@@ -66,7 +60,7 @@ def test_it_listens_for_both_however_the_system_is_set(spawnd, only):
 
 
 def test_it_is_called_the_same_everywhere(spawnd):
-    port = free_port()
+    port = h.free_port()
     s = pool(spawnd, port, "-F", 1)
     assert f"tcp:*:{port}" in s.log()
     for form in ([], ["--json"], ["--openmetrics"]):
@@ -79,7 +73,7 @@ def test_it_is_called_the_same_everywhere(spawnd):
 
 @pytest.mark.parametrize("only", ["0", "1"])
 def test_two_colons_are_ipv6_alone(spawnd, only):
-    port = free_port()
+    port = h.free_port()
     with setting(BINDV6ONLY, only):
         s = spawnd("-a", "::", "-p", port, "-u", "www", "-F", 1, "--",
                    h.app("echo"))
@@ -92,7 +86,7 @@ def test_two_colons_are_ipv6_alone(spawnd, only):
 
 @pytest.mark.parametrize("daemon", [False, True])
 def test_without_ipv6_it_is_ipv4_which_is_said(spawnd, daemon):
-    port = free_port()
+    port = h.free_port()
     s = pool(spawnd, port, "-F", 1, become=no_ipv6, daemon=daemon)
     assert "spawnd: -a: *: there is no IPv6 here: IPv4 alone\n" in s.log()
     assert f"ready on tcp:0.0.0.0:{port}" in s.log()
@@ -162,7 +156,7 @@ def test_ipv4_in_use_is_no_matter_to_ipv6_alone(spawnd):
 
 def test_clients_of_both_are_busy_and_in_the_queue(spawnd):
     """Two workers have one client of each, and so has the queue."""
-    port = free_port()
+    port = h.free_port()
     pool(spawnd, port, "-F", 2)
     clients = []
     for address in BOTH + BOTH + ["127.0.0.2"]:
@@ -184,7 +178,7 @@ def test_clients_of_both_are_busy_and_in_the_queue(spawnd):
 
 @pytest.mark.parametrize("address", BOTH)
 def test_an_adaptive_pool_grows_for_either(spawnd, address):
-    port = free_port()
+    port = h.free_port()
     s = pool(spawnd, port, "-F", 1, "-N", 4)
     clients = [h.Connection((address, port)) for _ in range(4)]
     for c in clients:
@@ -196,7 +190,7 @@ def test_an_adaptive_pool_grows_for_either(spawnd, address):
 
 
 def test_a_reload_and_a_stop_lose_nobody_of_either(spawnd):
-    port = free_port()
+    port = h.free_port()
     s = pool(spawnd, port, "-F", 3)
     loads = [h.Load((a, port), threads=3, query="sleep=5") for a in BOTH]
     for load in loads:
@@ -237,7 +231,7 @@ os.execv(sys.argv[4], sys.argv[4:])
     (0, "::ffff:127.0.0.1", "[::ffff:127.0.0.1]", ["127.0.0.1"])])
 def test_an_inherited_socket_is_called_what_it_is(spawnd, only, address,
                                                    name, reached):
-    port = free_port()
+    port = h.free_port()
     wrap = [sys.executable, "-c", PARENT, str(only), address, str(port)]
     s = spawnd("-u", "www", "-F", 1, "--", h.app("echo"), wrap=wrap)
     assert f"ready on tcp:{name}:{port} (passed in)," in s.log()

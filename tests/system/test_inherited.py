@@ -82,12 +82,6 @@ def facts(path):
             st.st_mtime_ns)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 # LISTEN_FDS
 
 @pytest.mark.parametrize("daemon", [False, True])
@@ -106,7 +100,7 @@ def test_socket_of_a_parent(place, spawnd, daemon):
 
 
 def test_tcp_socket_of_a_parent(spawnd):
-    port = free_port()
+    port = h.free_port()
     s = spawnd("-u", "www", "--", h.app("echo"), wrap=parent(f"tcp:{port}"))
     s.wait_log(rf"ready on tcp:127\.0\.0\.1:{port}\b")
     assert h.request(("127.0.0.1", port), "pid").status == 200

@@ -16,9 +16,9 @@ import harness as h
 KEEP_IDLE = 1           # seconds
 LOST = 15               # seconds at the most until one is given up
 SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
-NO_ANSWER = r"looker %d: killed: it did not answer in time, so process " \
-            r"\d+ (counts as busy|is ready once it sleeps) " \
-            r"\(a new looker may start in \d+ s\)"
+NO_ANSWER = r"looker {}: killed: it did not answer in time, so process " \
+            r"\d+ {} \(a new looker may start in \d+ s\)"
+BUSY, READY = "counts as busy", "is ready once it sleeps"
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_one_that_does_not_answer_holds_up_nobody(start):
     h.kill(pid, signal.SIGSTOP)
     s.signal(signal.SIGHUP)
     end = time.monotonic() + LOST
-    while not re.search(NO_ANSWER % pid, s.log()):
+    while not re.search(NO_ANSWER.format(pid, BUSY), s.log()):
         assert time.monotonic() < end, s.log()
         answers(s)
         assert h.alive(worker), s.log()
@@ -172,9 +172,11 @@ def test_pss_is_absent_where_it_is_not_known(start):
 def test_one_that_does_not_answer_holds_no_event_loop_up(start):
     """What a new worker waits for is not known then, and not for long."""
     s = start()
-    h.kill(looker(s), signal.SIGSTOP)
+    pid = looker(s)
+    h.kill(pid, signal.SIGSTOP)
     before = s.workers()
     s.signal(signal.SIGHUP)
+    s.wait_log(NO_ANSWER.format(pid, READY), LOST)
     s.wait_log("all workers are new", LOST)
     assert not set(before) & set(s.workers())
     assert s.log().count("taken as ready: it sleeps, and what it waits for "
@@ -213,7 +215,7 @@ def test_stop_does_not_wait_for_one_that_cannot_be_killed(start):
     c, worker = kept(s)
     with Traced(pid):
         s.signal(signal.SIGHUP)
-        s.wait_log(NO_ANSWER % pid, LOST)
+        s.wait_log(NO_ANSWER.format(pid, BUSY), LOST)
         assert h.stat(pid).ppid == s.pid
         answers(s)
         c.close()

@@ -157,7 +157,7 @@ def listens_on(port):
 @both_starters
 def test_the_allowed_addresses_are_not_where_it_listens(installed, ends,
                                                         which):
-    port = web.free_port()
+    port = h.free_port()
     r = spawn_php(installed, which, ends, FCGIPORT=str(port),
                   FCGI_WEB_SERVER_ADDRS="127.0.0.1,192.168.0.1")
     serving(r, ("127.0.0.1", port))
@@ -166,7 +166,7 @@ def test_the_allowed_addresses_are_not_where_it_listens(installed, ends,
 
 @both_starters
 def test_the_address_can_be_set(installed, ends, which):
-    port = web.free_port()
+    port = h.free_port()
     r = spawn_php(installed, which, ends, FCGIPORT=str(port),
                   FCGIADDR="127.0.0.2")
     serving(r, ("127.0.0.2", port))
@@ -555,7 +555,7 @@ def test_the_jails_drop_in_exposes_a_little_more(unit_files):
 
 # logrotate and tmpfiles
 
-def fill(name, place):
+def installed(name, place):
     with open(f"{SCRIPTS}/{name}") as f:
         return units.fill(f.read(), RUNDIR=f"{place}/run", APPUSER="_app")
 
@@ -565,7 +565,7 @@ def test_logrotate_loses_no_line(place, spawnd, how):
     os.mkdir(f"{place}/run")
     os.mkdir(f"{place}/log")
     log, path = f"{place}/log/pool.log", f"{place}/s"
-    text = fill("logrotate/spawnd", place).replace("/var/log/spawnd",
+    text = installed("logrotate/spawnd", place).replace("/var/log/spawnd",
                                                    f"{place}/log")
     assert "create 0640 _app adm" in text
     if how == "copytruncate":
@@ -601,7 +601,7 @@ def test_logrotate_signals_nobody_else(place, spawnd):
     s = spawnd("--log", f"{place}/log/pool.log", "-P", pidfile, "-s",
                f"{place}/s", "-u", "_app", "--", harness.app("echo"),
                daemon=True)
-    put(f"{place}/conf", fill("logrotate/spawnd", place).replace(
+    put(f"{place}/conf", installed("logrotate/spawnd", place).replace(
         "/var/log/spawnd", f"{place}/log"))
     with impostor(place, s.pid) as other:
         put(pidfile, f"{other.pid}\n")
@@ -621,7 +621,7 @@ def read(path):
 
 
 def test_tmpfiles_makes_the_directories(place):
-    text = fill("tmpfiles/spawnd.conf", place).replace("/var/log", place)
+    text = installed("tmpfiles/spawnd.conf", place).replace("/var/log", place)
     with open(f"{place}/t.conf", "w") as f:
         f.write(text)
     os.mkdir(f"{place}/run")

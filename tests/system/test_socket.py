@@ -36,12 +36,6 @@ def refused(addr, program, *options, **kw):
     return result.status, h.line_of(result)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def stale(path):
     """A socket that nobody listens on; returns its inode."""
     s = socket.socket(socket.AF_UNIX)
@@ -114,7 +108,7 @@ def test_plain_user_may_give_the_socket_to_a_group_of_its(spawnd, place,
     (["-a", "::"], ("::1",), ("127.0.0.1",)),
 ])
 def test_tcp_listens_where_it_was_told(spawnd, program, options, good, bad):
-    port = free_port()
+    port = h.free_port()
     spawnd("-p", port, *options, "-u", "www", "-F", 1, "--", program)
     for address in good:
         answer = h.request((address, port), "facts")
@@ -127,7 +121,7 @@ def test_tcp_listens_where_it_was_told(spawnd, program, options, good, bad):
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_tcp_listener_has_nodelay_and_keepalive(spawnd, program, address):
-    s = spawnd("-p", free_port(), "-a", address, "-u", "www", "-F", 1, "--",
+    s = spawnd("-p", h.free_port(), "-a", address, "-u", "www", "-F", 1, "--",
                program)
     with socket.socket(fileno=h.pidfd_getfd(s.pid, 0)) as listener:
         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
@@ -147,7 +141,7 @@ def test_tcp_address_in_use_is_refused(place, program):
 
 
 def test_tcp_restart_does_not_wait_for_old_connections(spawnd, program):
-    port = free_port()
+    port = h.free_port()
     s = spawnd("-p", port, "-u", "www", "-F", 1, "--", program)
     # The server's side closes first, which leaves it in TIME_WAIT.
     assert h.request(("127.0.0.1", port), "pid").status == 200
@@ -186,7 +180,7 @@ def somaxconn():
 def test_backlog_cut_by_the_kernel_is_said(spawnd, addr, program, somaxconn,
                                            kind):
     somaxconn(200)
-    where = ["-s", addr] if kind == "unix" else ["-p", free_port()]
+    where = ["-s", addr] if kind == "unix" else ["-p", h.free_port()]
     s = spawnd(*where, "-b", 201, "-u", "www", "-F", 1, "--", program)
     lines = [x for x in s.log().splitlines() if "somaxconn" in x]
     assert len(lines) == 1, s.log()
@@ -200,27 +194,12 @@ def test_backlog_within_the_kernels_limit_is_not_said(spawnd, addr, program,
     assert "somaxconn" not in s.log()
 
 
-def fill(addr):
-    """Connects until the backlog is full; returns the connections."""
-    waiting = []
-    while True:
-        c = socket.socket(socket.AF_UNIX)
-        c.setblocking(False)
-        try:
-            c.connect(addr)
-        except BlockingIOError:
-            c.close()
-            return waiting
-        waiting.append(c)
-        assert len(waiting) < 10000, "the backlog has no end"
-
-
 def test_backlog_is_what_was_asked_for(spawnd, addr, program):
     s = spawnd("-s", addr, "-b", 5, "-u", "www", "-F", 1, "--", program)
     worker = s.wait_workers(1)[0]
     os.kill(worker, signal.SIGSTOP)
     h.wait_for(lambda: h.stat(worker).state == "T")
-    waiting = fill(addr)
+    waiting = h.fill(addr)
     assert len(waiting) == 6        # the kernel counts from 0
     for c in waiting:
         c.close()
@@ -253,7 +232,7 @@ def test_live_socket_is_refused_and_its_holder_named(addr, program):
 
 def test_live_socket_with_a_full_backlog_is_refused(addr, program):
     with Listener(addr, backlog=1):
-        waiting = fill(addr)
+        waiting = h.fill(addr)
         before = h.tree(os.path.dirname(addr))
         code, line = refused(addr, program, deadline=5)
         assert h.tree(os.path.dirname(addr)) == before

@@ -159,19 +159,6 @@ def test_a_second_stop_waits_along(spawnd, place):
     assert (first.wait(10), s.wait()) == (0, 0)
 
 
-def fill(path):
-    """Connections that wait to be accepted, until no more can."""
-    waiting = []
-    while True:
-        client = socket.socket(socket.AF_UNIX)
-        client.setblocking(False)
-        waiting.append(client)
-        try:
-            client.connect(path)
-        except BlockingIOError:
-            return waiting
-
-
 @pytest.mark.parametrize("command,full", [("reload", False), ("stop", False),
                                           ("reload", True)])
 def test_no_command_waits_for_a_supervisor_that_is_stopped(
@@ -189,7 +176,7 @@ def test_no_command_waits_for_a_supervisor_that_is_stopped(
         h.pass_time(25)
         assert waits.poll() is None
         s.signal(signal.SIGSTOP)
-        crowd = fill(pool("echo") + "/control") if full else []
+        crowd = h.fill(pool("echo") + "/control") if full else []
         try:
             _, err = waits.communicate(timeout=40 * h.PATIENCE)
         finally:
@@ -673,7 +660,7 @@ def test_a_daemon_that_takes_no_connection(place):
     server = socket.socket(socket.AF_UNIX)
     server.bind(f"{place}/own/spawnd/d/control")
     server.listen(1)
-    crowd = fill(f"{place}/own/spawnd/d/control")
+    crowd = h.fill(f"{place}/own/spawnd/d/control")
     r = ctl("-p", f"{place}/own/spawnd/d", "ping", deadline=30)
     assert r.status == 75 and "takes no connections" in r.stderr, r
     for name in ("own", "own/spawnd", "own/spawnd/d", "own/spawnd/d/control"):

@@ -28,13 +28,6 @@ ANSWER = 10.0 * harness.PATIENCE    # seconds for one answer
 RUN = 60.0 * harness.PATIENCE       # seconds for many of them
 
 
-def free_port():
-    """A TCP port of the loopback address nobody listens on."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 class WebServer:
     """A server before one FastCGI backend.
 
@@ -51,7 +44,7 @@ class WebServer:
             raise ValueError(backend)
         self.root = root
         self.user = user
-        self.port = free_port()
+        self.port = harness.free_port()
         self.process = None
         self.dir = harness.new_place()
         self.tmp = os.path.join(self.dir, "tmp")

@@ -66,6 +66,7 @@ nobody_but_us_reaps(void **arg)
 	struct sigaction sa;
 
 	(void)arg;
+	assert_true(signal(SIGCHLD, SIG_IGN) != SIG_ERR);
 	worker_adopt(0, child);
 	assert_int_equal(orphans_kill(), 0);
 	assert_int_equal(sigaction(SIGCHLD, NULL, &sa), 0);
