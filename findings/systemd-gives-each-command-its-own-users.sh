@@ -25,7 +25,7 @@ set -eu
 
 yama=/proc/sys/kernel/yama/ptrace_scope
 if [ -r "$yama" ] && [ "$(cat "$yama")" -ne 0 ]; then
-	echo "kernel.yama.ptrace_scope is not 0: what is seen would be Yama's" >&2
+	echo "kernel.yama.ptrace_scope is not 0: Yama would answer" >&2
 	exit 1
 fi
 tmp=$(mktemp -d)
