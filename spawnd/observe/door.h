@@ -81,6 +81,8 @@ struct door {
 	bool		 answered;	/* since the last look */
 	bool		 has_read;	/* perhaps a request, since then */
 	bool		 heard;		/* the signal that it was told by */
+	bool		 asked;		/* door_ask(): it comes to its exec */
+	bool		 halted;	/* from there until it is followed */
 	RB_ENTRY(door)	 by_pid;
 };
 
@@ -124,6 +126,18 @@ bool	 task_is_signalled(const struct task *t);
  * door is open.
  */
 void	 task_stopped(struct task *t, int status);
+
+/* Is that si_status the stop of all its process, by a signal? */
+bool	 task_is_stop(int status);
+
+/* door_ask_linux.c: a worker that stops before its program begins */
+/*
+ * It has stopped after its exec, or for a signal before. In the first case it
+ * is followed from then on, or let go if its door is open.
+ */
+void	 ask_stopped(struct door *d, int status);
+/* Is that the stop in which it was seized? It goes on. To be asked once. */
+bool	 ask_halted(struct door *d, int status);
 
 /* served_linux.c: which connections are between two requests */
 /* A call of the task has begun, or returned. */

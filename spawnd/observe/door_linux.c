@@ -151,7 +151,7 @@ process_is_gone(struct door *d)
 static void
 drop_if_over(struct door *d)
 {
-	if (d->open && TAILQ_EMPTY(&d->tasks))
+	if (d->open && TAILQ_EMPTY(&d->tasks) && !d->asked)
 		drop_door(d);
 }
 
@@ -178,28 +178,29 @@ find_stopped(pid_t tid)
 	return t;
 }
 
-static bool
-is_stop(int status)
-{
-	int signo = status & 0xff;
-
-	return status >> 8 != 0 && (signo == SIGSTOP || signo == SIGTSTP ||
-	    signo == SIGTTIN || signo == SIGTTOU);
-}
-
 bool
 door_take(pid_t tid, bool stopped, int *status)
 {
 	struct task *t = stopped ? find_stopped(tid) : task_find(tid);
 	struct door *d;
-	bool known;
+	bool known, halted;
 
+	if (t == NULL && (d = find_door(tid)) != NULL && d->asked) {
+		if (!stopped) {
+			process_is_gone(d);
+			return false;
+		}
+		ask_stopped(d, *status);
+		drop_if_over(d);
+		return true;
+	}
 	/* A thread that was made as its door was opened: nobody awaits it. */
 	if (t == NULL)
 		return stopped && *status >> 8 != 0 &&
 		    ptrace(PTRACE_DETACH, tid, NULL, NULL) == 0;
 	d = t->door;
 	known = tid == d->root;
+	halted = stopped && ask_halted(d, *status);
 	if (!stopped && tid == d->pid) {
 		process_is_gone(d);
 		return !known;
@@ -211,7 +212,7 @@ door_take(pid_t tid, bool stopped, int *status)
 	drop_if_over(d);
 	if (!stopped)
 		return !known;
-	if (!is_stop(*status))
+	if (!task_is_stop(*status) || halted)
 		return true;
 	*status &= 0xff;
 	return !known;
@@ -242,6 +243,8 @@ check_process(struct door *d)
 	bool closed = true, pending = false;
 	struct task *t;
 
+	if (d->asked)
+		return DOOR_CLOSING;
 	if (n == -1)
 		return proc_is_gone() ? DOOR_CLOSING : DOOR_REFUSED;
 	/* One that is told, or is in a stop, is not left alone any more. */
@@ -385,13 +388,15 @@ door_pause(pid_t pid)
 }
 
 enum door_state
-door_close(pid_t pid, bool drains, bool polls)
+door_close(pid_t pid, bool drains, bool polls, bool asks)
 {
+	bool known = find_door(pid) != NULL;
 	struct door *d = make_door(pid);
 
 	if (d == NULL)
 		return DOOR_REFUSED;
 	d->polls = polls;
+	d->asked = d->asked || (asks && !known);
 	return check_tree(d, drains);
 }
 

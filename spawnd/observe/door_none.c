@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Systems where no process can be kept from new connections. */
+#include <errno.h>
 #include <stddef.h>
 
 #include "observe/observe.h"
@@ -11,12 +12,19 @@ door_refused(void)
 }
 
 enum door_state
-door_close(pid_t pid, bool drains, bool polls)
+door_close(pid_t pid, bool drains, bool polls, bool asks)
 {
 	(void)pid;
 	(void)drains;
 	(void)polls;
+	(void)asks;
 	return DOOR_REFUSED;
+}
+
+int
+door_ask(void)
+{
+	return -ENOSYS;
 }
 
 enum door_state

@@ -367,9 +367,16 @@ uint64_t door_key(void);
  * drains: new ones may come in as long as any wait, and when the socket is shut
  * down accept(2) does not fail but waits. polls: the worker has made the socket
  * non-blocking, whatever it is now. door_check() goes on with it: call it every
- * few milliseconds.
+ * few milliseconds. asks: see door_ask(); to be called right after that child
+ * was made.
  */
-enum door_state door_close(pid_t pid, bool drains, bool polls);
+enum door_state door_close(pid_t pid, bool drains, bool polls, bool asks);
+/*
+ * In a new child of ours, which is to become a worker's first process: its
+ * program begins once its door is closed. A raw call, see base/raw.h. Returns
+ * 0, or a negative errno.
+ */
+int	 door_ask(void);
 enum door_state door_check(pid_t pid);
 /*
  * Sends a signal to the first process of a worker whose door is closed. It

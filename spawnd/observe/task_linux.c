@@ -430,6 +430,12 @@ is_stop_signal(int signo)
 	    signo == SIGTTOU;
 }
 
+bool
+task_is_stop(int status)
+{
+	return status >> 8 != 0 && is_stop_signal(status & 0xff);
+}
+
 void
 task_stopped(struct task *t, int status)
 {

@@ -203,11 +203,17 @@ drain_last(struct pool *p, struct slot *s)
  * moment, before it is ready.
  */
 bool
+drain_wants_door(const struct pool *p, const struct slot *s)
+{
+	return s->drain_helper && p->conf.door && !p->fast &&
+	    !s->retiring_for_good;
+}
+
+bool
 drain_spawned(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
-	if (!s->drain_helper || !p->conf.door || p->fast ||
-	    s->retiring_for_good)
+	if (!drain_wants_door(p, s))
 		return false;
 	retire_unseen(p, s, ev, now);
 	door_begin(p, s, now);

@@ -358,6 +358,12 @@ pool_wants_spawn(const struct pool *p, unsigned int slot)
 }
 
 bool
+pool_wants_door(const struct pool *p, unsigned int slot)
+{
+	return drain_wants_door(p, &p->slots[slot]);
+}
+
+bool
 pool_wants_queue(const struct pool *p, unsigned int slot)
 {
 	const struct slot *s = &p->slots[slot];

@@ -329,6 +329,8 @@ uint64_t pool_deadline(const struct pool *p);
 bool	 pool_next(struct pool *p, struct pool_action *a);
 /* Is the slot's unanswered POOL_SPAWN still wanted? Else: EV_UNSPAWNED. */
 bool	 pool_wants_spawn(const struct pool *p, unsigned int slot);
+/* Is its program not to begin before its door is closed? */
+bool	 pool_wants_door(const struct pool *p, unsigned int slot);
 /* Does it matter for an exit of this slot whether the queue moved? */
 bool	 pool_wants_queue(const struct pool *p, unsigned int slot);
 /* Does it matter for an exit 0 of this slot what is wrong with it? */

@@ -230,6 +230,8 @@ bool	 drain_shuts(struct pool *p, const struct slot *s);
 bool	 drain_failed(const struct slot *s, const struct pool_event *ev);
 /* One that had come up is gone; did it take anything of what waited? */
 void	 drain_gone(struct pool *p, const struct slot *s, enum moved moved);
+/* Is its program not to begin before its door is closed? */
+bool	 drain_wants_door(const struct pool *p, const struct slot *s);
 /* Takes over a worker that was started in a stop. Returns false for others. */
 bool	 drain_spawned(struct pool *p, struct slot *s,
 	    const struct pool_event *ev, uint64_t now);

@@ -59,7 +59,7 @@ make_worker(unsigned int slot, const char **failed)
 	if (output == -1)
 		return -1;
 	*failed = "fork";
-	pid = worker_spawn(slot, output);
+	pid = worker_spawn(slot, output, pool_wants_door(pool, slot));
 	error = errno;
 	output_start(slot, output, pid);
 	if (pid != -1)
@@ -180,20 +180,15 @@ act_look(const struct pool_action *a)
 	pool_event(pool, &ev, now);
 }
 
-/*
- * One that is started in a stop has to find its door closed, so its program is
- * waited for: ten times for 2 ms, or less when signals come. Then the loop goes
- * on, and the door is tried again at the next look.
- */
 static enum door_state
 close_door(const struct pool_action *a)
 {
-	int i;
+	bool asks = worker_asks_for_door(a->slot);
 
-	for (i = 0; i < 10 && spawner_shares(a->slot); i++)
-		spawn_await();
-	return spawner_shares(a->slot) ? DOOR_CLOSING :
-	    door_close(worker_pid(a->slot), a->drains, polls);
+	/* Nobody but itself can have that one traced. */
+	if (spawner_shares(a->slot) && !asks)
+		return DOOR_CLOSING;
+	return door_close(worker_pid(a->slot), a->drains, polls, asks);
 }
 
 static void

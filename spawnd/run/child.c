@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "base/raw.h"
 #include "config/config.h"
+#include "observe/observe.h"
 #include "privilege/privilege.h"
 #include "run/supervise.h"
 
@@ -22,6 +23,7 @@ static const struct plan *plan;
 static struct rlimit open_files;	/* of a worker */
 static pid_t parent;
 static int output;			/* of the next child */
+static bool to_ask;			/* door_ask() */
 static struct exec_failure *failure;	/* and where it says why */
 
 /* The limit r as the option changes it. */
@@ -89,10 +91,11 @@ child_init(const struct plan *p, rlim_t files, rlim_t *got, struct err *e)
 }
 
 void
-child_prepare(int fd, struct exec_failure *f)
+child_prepare(int fd, bool door, struct exec_failure *f)
 {
 	parent = getpid();
 	output = fd;
+	to_ask = door;
 	failure = f;
 	failure->error = 0;
 }
@@ -161,6 +164,8 @@ child_run(void)
 	attach_output();
 	if (plan->cwd_fd == -1 && (n = raw_chdir(plan->chdir)) < 0)
 		child_fail(STEP_CHDIR, -n);
+	if (to_ask && (n = door_ask()) < 0)
+		child_fail(STEP_DOOR, -n);
 	/* All are blocked until here: the handlers are the loop's. */
 	raw_reset_signals();
 	child_fail(STEP_EXEC, -raw_exec(plan->argv[0], plan->argv,

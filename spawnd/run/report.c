@@ -67,7 +67,7 @@ report_exec(const struct plan *p, const struct exec_failure *f, char *buf,
 		[STEP_TERMINAL] = "leave the terminal for",
 		[STEP_LIMIT] = "--rlimit",
 		[STEP_NICE] = "--nice", [STEP_CONFINE] = "--confine",
-		[STEP_CHDIR] = "chdir",
+		[STEP_CHDIR] = "chdir", [STEP_DOOR] = "ptrace",
 		[STEP_EXEC] = "exec",
 	};
 	const char *what = f->step == STEP_CHDIR ? p->chdir : p->argv[0];

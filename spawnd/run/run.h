@@ -21,6 +21,7 @@ enum exec_step {
 	STEP_NICE,		/* sets its priority */
 	STEP_CONFINE,		/* confines its signals to itself */
 	STEP_CHDIR,		/* enters its working directory */
+	STEP_DOOR,		/* asks to be kept at its door, in a stop */
 	STEP_EXEC,		/* becomes its program */
 	STEP_LATE		/* none: it was killed on its way */
 };

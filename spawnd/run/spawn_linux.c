@@ -65,12 +65,9 @@ run_child(void *arg)
 	child_run();
 }
 
-/*
- * Any signal that is not blocked ends the wait early. spawn_make() is called
- * with all of them blocked; one that waits once more does not mind.
- */
-void
-spawn_await(void)
+/* All signals are blocked meanwhile: none ends it early. */
+static void
+await_child(void)
 {
 	const struct timespec wait = { .tv_nsec = PATIENCE };
 
@@ -92,7 +89,7 @@ spawn_make(void)
 		atomic_store(&area->used, 0);
 	if (pid == -1)
 		return -1;
-	spawn_await();
+	await_child();
 	errno = saved;
 	return pid;
 }

@@ -43,7 +43,3 @@ spawn_give_up(void)
 	return true;
 }
 
-void
-spawn_await(void)
-{
-}

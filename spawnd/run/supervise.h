@@ -33,10 +33,13 @@ bool	 entry_needs_restart(void);
 /* worker.c */
 /*
  * Makes a process for a slot, which becomes the application, with `output` as
- * descriptors 1 and 2. Returns its pid, or -1 with errno set. All signals must
- * be blocked, and no other such child may share our memory.
+ * descriptors 1 and 2; with `door` it calls door_ask() first. Returns its pid,
+ * or -1 with errno set. All signals must be blocked, and no other such child
+ * may share our memory.
  */
-pid_t	 worker_spawn(unsigned int slot, int output);
+pid_t	 worker_spawn(unsigned int slot, int output, bool door);
+/* Does that one call door_ask()? */
+bool	 worker_asks_for_door(unsigned int slot);
 /* Kills a slot's process, which has not become its program, as too late. */
 void	 worker_expire(unsigned int slot);
 /*
@@ -78,8 +81,11 @@ struct probe_state *worker_probe_state(unsigned int slot);
  */
 int	 child_init(const struct plan *p, rlim_t files, rlim_t *got,
 	    struct err *e);
-/* Says what the next child gets, and where it is to say why it failed. */
-void	 child_prepare(int output, struct exec_failure *f);
+/*
+ * Says what the next child gets, whether it calls door_ask(), and where it is
+ * to say why it failed.
+ */
+void	 child_prepare(int output, bool door, struct exec_failure *f);
 /* Becomes the application, in the child that was prepared; or ends it. */
 void	 child_run(void) __attribute__((noreturn));
 
@@ -95,8 +101,6 @@ int	 spawn_init(struct err *e);
 pid_t	 spawn_make(void);
 /* Has it left? */
 bool	 spawn_has_left(void);
-/* Waits for that once more, as long as spawn_make() does, or for a signal. */
-void	 spawn_await(void);
 /*
  * Prepares for another one although it has not left; it was killed, and makes
  * no step any more. Returns false if there is no memory.

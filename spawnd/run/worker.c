@@ -31,6 +31,7 @@ struct worker {
 	pid_t		 pid;		/* 0: no process */
 	uint64_t	 since;		/* it is here; loop_now() */
 	int		 end;		/* of end_watch(); 0: not yet, or -1 */
+	bool		 asks_for_door;
 	struct probe_state probe;
 	RB_ENTRY(worker) entry;
 };
@@ -194,14 +195,15 @@ worker_replace(const struct plan *p, struct exec_failure *f)
 }
 
 pid_t
-worker_spawn(unsigned int slot, int output)
+worker_spawn(unsigned int slot, int output, bool door)
 {
 	struct worker *w = &workers[slot];
 	uint64_t since = loop_now();	/* it may be over when we go on */
 	pid_t pid;
 
 	memset(w, 0, sizeof(*w));
-	child_prepare(output, &failures[slot]);
+	w->asks_for_door = door;
+	child_prepare(output, door, &failures[slot]);
 	/* It may have children, and end, before we have a turn again. */
 	if ((pid = spawn_make()) == -1)
 		return -1;
@@ -209,6 +211,12 @@ worker_spawn(unsigned int slot, int output)
 	raw_setpgid(pid, pid);
 	occupy(w, pid, since);
 	return pid;
+}
+
+bool
+worker_asks_for_door(unsigned int slot)
+{
+	return workers[slot].asks_for_door;
 }
 
 /*

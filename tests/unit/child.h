@@ -80,7 +80,7 @@ static inline void
 child_close_door(void)
 {
 	uint64_t end = loop_now() + PATIENCE;
-	enum door_state s = door_close(child, false, false);
+	enum door_state s = door_close(child, false, false, false);
 
 	while (s == DOOR_CLOSING && loop_now() < end) {
 		child_reap(200);

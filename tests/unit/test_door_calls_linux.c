@@ -277,7 +277,7 @@ nor_does_it_end_a_write_that_is_left_alone(void **arg)
 	child_begin(waits_to_write);
 	while (!child_sleeps_in(CALL_WRITE) && loop_now() < end)
 		child_reap(200);
-	assert_int_equal(door_close(child, false, false), DOOR_CLOSING);
+	assert_int_equal(door_close(child, false, false, false), DOOR_CLOSING);
 	for (i = 0; i < 3; i++) {
 		assert_int_equal(kill(child, SIGCHLD), 0);
 		child_reap(5000);

@@ -44,6 +44,15 @@ serves(void)
 	_exit(2);
 }
 
+/* The same by another program, which does not begin before its door is. */
+static void
+asks_for_its_door(void)
+{
+	if (door_ask() == 0)
+		execl("/proc/self/exe", "test_door_linux", "serve", NULL);
+	_exit(3);
+}
+
 /* It has a connection nearly always, but never for long. */
 static void
 serves_slowly(void)
@@ -235,6 +244,83 @@ nobody_comes_in_until_it_is_opened(void **arg)
 	child_finish();
 }
 
+static bool
+is_in_state(char state)
+{
+	char buf[4096];
+
+	return proc_read_of(child, "stat", buf, sizeof(buf)) > 0 &&
+	    parse_state(buf) == state;
+}
+
+/* However late we come, it has not come further than to its exec. */
+static void
+a_program_that_asks_begins_behind_its_door(void **arg)
+{
+	uint64_t end = loop_now() + PATIENCE;
+	int fd = client_connect();
+
+	(void)arg;
+	child_begin(asks_for_its_door);
+	while (!is_in_state('t') && loop_now() < end)
+		usleep(100);
+	assert_false(client_is_answered(fd, 0));
+	assert_int_equal(door_close(child, false, false, true), DOOR_CLOSING);
+	while (door_came() != child && child_ended == -1 && loop_now() < end)
+		child_reap(200);
+	assert_int_equal(door_check(child), DOOR_CLOSED);
+	assert_true(door_is_held(child));
+	assert_false(client_is_answered(fd, 0));
+	door_open(child);
+	while (!client_is_answered(fd, 0) && loop_now() < end)
+		child_reap(200);
+	assert_true(client_is_answered(fd, 0));
+	close(fd);
+	child_finish();
+}
+
+/* It goes on when its door is opened before it is there. */
+static void
+a_program_that_asks_may_be_let_in(void **arg)
+{
+	uint64_t end = loop_now() + PATIENCE;
+	int fd = client_connect();
+
+	(void)arg;
+	child_begin(asks_for_its_door);
+	assert_int_equal(door_close(child, false, false, true), DOOR_CLOSING);
+	door_open(child);
+	while (!client_is_answered(fd, 0) && loop_now() < end)
+		child_reap(200);
+	assert_true(client_is_answered(fd, 0));
+	assert_false(any_is_traced());
+	close(fd);
+	child_finish();
+}
+
+static void
+fails(void)
+{
+	if (door_ask() == 0)
+		execl("/no/such/program", "none", NULL);
+	_exit(3);
+}
+
+static void
+one_that_asks_and_ends_is_forgotten(void **arg)
+{
+	uint64_t end = loop_now() + PATIENCE;
+
+	(void)arg;
+	child_begin(fails);
+	assert_int_equal(door_close(child, false, false, true), DOOR_CLOSING);
+	while (child_ended == -1 && loop_now() < end)
+		child_reap(200);
+	assert_int_equal(child_ended, 3);
+	assert_false(door_is_closed(child));
+	child_finish();
+}
+
 /* The first process is told; what it tells others these meet at the door. */
 static void
 a_tree_is_kept_and_told_as_one(void **arg)
@@ -369,7 +455,7 @@ nobody_hears_that_the_socket_is_shut(void **arg)
 
 	(void)arg;
 	child_begin(serves);
-	assert_int_equal(door_close(child, true, false) == DOOR_REFUSED, 0);
+	assert_int_equal(door_close(child, true, false, false) == DOOR_REFUSED, 0);
 	child_reap(2000);
 	fd = client_connect();
 	while (!client_is_answered(fd, 0) && loop_now() < end)
@@ -395,11 +481,14 @@ nobody_hears_that_the_socket_is_shut(void **arg)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_open_door_keeps_no_thread),
 		cmocka_unit_test(nobody_comes_in_until_it_is_opened),
+		cmocka_unit_test(a_program_that_asks_begins_behind_its_door),
+		cmocka_unit_test(a_program_that_asks_may_be_let_in),
+		cmocka_unit_test(one_that_asks_and_ends_is_forgotten),
 		cmocka_unit_test(a_tree_is_kept_and_told_as_one),
 		cmocka_unit_test(what_others_have_served_is_not_underway),
 		cmocka_unit_test(
@@ -408,6 +497,8 @@ main(void)
 		cmocka_unit_test(nobody_hears_that_the_socket_is_shut),
 	};
 
+	if (argc == 2 && strcmp(argv[1], "serve") == 0)
+		serves();
 	grandchild = mmap(NULL, sizeof(*grandchild), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if ((void *)grandchild == MAP_FAILED || child_listen() == -1)

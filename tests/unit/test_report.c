@@ -73,6 +73,8 @@ a_child_that_never_became_its_program(void **arg)
 	    "--confine /no/such/app: Argument list too long");
 	assert_string_equal(exec_line(STEP_CHDIR, ENOENT),
 	    "chdir /htdocs: No such file or directory");
+	assert_string_equal(exec_line(STEP_DOOR, EPERM),
+	    "ptrace /no/such/app: Operation not permitted");
 	assert_string_equal(exec_line(STEP_PARENT, EBADF),
 	    "start /no/such/app: Bad file descriptor");
 }

@@ -42,7 +42,7 @@ make(char *program)
 	argv[0] = program;
 	loop_block_signals();
 	errno = MARK;
-	pid = worker_spawn(0, STDOUT_FILENO);
+	pid = worker_spawn(0, STDOUT_FILENO, false);
 	loop_unblock_signals();
 	assert_int_equal(errno, MARK);
 	assert_int_not_equal(pid, -1);
