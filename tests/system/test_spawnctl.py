@@ -708,11 +708,13 @@ def respawn(s):
 
 
 def test_a_thousand_workers_are_told_in_between(spawnd, place):
-    s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1000, "--name", "p",
+    # With sanitizers an answer takes longer than its clients may.
+    many = 250 if h.sanitized() else 1000
+    s = spawnd("-s", f"{place}/s", "-u", "www", "-F", many, "--name", "p",
                "--", h.app("hello"), deadline=60)
     with c.Raw(pool("p") + "/control", 30) as client:
         lines = client.ask("status")
-        assert sum(w.startswith("worker ") for w in lines) == 1000
+        assert sum(w.startswith("worker ") for w in lines) == many
     # One that dies meanwhile is replaced long before all is told: after one
     # step of one answer, not after one of each.
     clients = [c.Raw(pool("p") + "/control", 30) for _ in range(8)]
@@ -725,7 +727,7 @@ def test_a_thousand_workers_are_told_in_between(spawnd, place):
         beside.append(respawn(s))
         for client in clients * 3:
             lines = client.answer()
-            assert sum(w.startswith("worker ") for w in lines) >= 999
+            assert sum(w.startswith("worker ") for w in lines) >= many - 1
         told.append(time.monotonic() - began)
     for client in clients:
         client.close()
