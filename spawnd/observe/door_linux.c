@@ -21,6 +21,7 @@
 #include "base/base.h"
 #include "base/loop.h"
 #include "observe/door.h"
+#include "observe/end.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "observe/skip.h"

@@ -20,6 +20,7 @@
 
 #include "base/base.h"
 #include "base/units.h"
+#include "observe/end.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
 

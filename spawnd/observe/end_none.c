@@ -6,6 +6,7 @@
 #include <poll.h>
 
 #include "base/units.h"
+#include "observe/end.h"
 #include "observe/observe.h"
 
 #define AWAIT_STEP	10	/* ms between two looks at a child */

@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "base/units.h"
+#include "observe/end.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "pool/pool.h"

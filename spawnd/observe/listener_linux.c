@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "observe/linux.h"
+#include "observe/listener.h"
 #include "observe/observe.h"
 
 #define EVENTS_SIZE	4096	/* bytes that are read at a time */

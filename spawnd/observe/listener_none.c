@@ -2,6 +2,7 @@
 /* Systems that do not show what keeps clients from the listen socket. */
 #include <errno.h>
 
+#include "observe/listener.h"
 #include "observe/observe.h"
 
 enum deaf

@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "base/units.h"
+#include "observe/end.h"
 #include "observe/linux.h"
 #include "observe/looker.h"
 #include "observe/observe.h"

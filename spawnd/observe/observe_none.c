@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Systems where nothing can be observed: readiness goes by time. */
+#include "observe/end.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "observe/end.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "pool/pool.h"

@@ -40,8 +40,9 @@ int	 skip_answer(pid_t tid, long call, unsigned long argument, int error);
 bool	 skip_restarts(void);
 /*
  * The task is in the stop that a PTRACE_INTERRUPT or a signal has caused, or in
- * that of the call's exit, to be followed by another one. If it slept in a call that fails
- * or goes on otherwise for that reason, this begins anew, unless a handler runs.
+ * that of the call's exit, to be followed by another one. If it slept in a call
+ * that fails or goes on otherwise for that reason, this begins anew, unless a
+ * handler runs.
  */
 int	 skip_restart(pid_t tid);
 

@@ -24,6 +24,7 @@
 #include "base/loop.h"
 #include "base/units.h"
 #include "config/config.h"
+#include "observe/end.h"
 #include "observe/observe.h"
 #include "preflight/inspect.h"
 #include "preflight/preflight.h"

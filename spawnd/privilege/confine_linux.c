@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/raw.h"
+#include "observe/end.h"
 #include "observe/observe.h"
 #include "privilege/confine.h"
 #include "privilege/privilege.h"

@@ -19,6 +19,7 @@
 
 #include "base/base.h"
 #include "config/config.h"
+#include "observe/listener.h"
 #include "observe/observe.h"
 #include "privilege/privilege.h"
 

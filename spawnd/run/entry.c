@@ -15,6 +15,7 @@
 #include "base/loop.h"
 #include "base/units.h"
 #include "config/config.h"
+#include "observe/listener.h"
 #include "observe/observe.h"
 #include "privilege/privilege.h"
 #include "run/supervise.h"

@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/units.h"
 #include "config/config.h"
+#include "observe/end.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
 #include "run/supervise.h"

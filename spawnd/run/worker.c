@@ -17,6 +17,7 @@
 #include "base/raw.h"
 #include "base/units.h"
 #include "config/config.h"
+#include "observe/end.h"
 #include "observe/observe.h"
 #include "privilege/privilege.h"
 #include "run/supervise.h"

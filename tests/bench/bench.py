@@ -6,8 +6,8 @@ usage: bench.py [--quick] [--only NAME[,NAME]] [--against DIR] [--out DIR]
 
 Measures spawnd beside other managers, all in turn in one run, and writes
 bench.json and index.html into DIR (build/bench). --only measures these
-scenarios alone and keeps what the file has of the others. --against measures another
-build, the spawnd and spawnctl of that directory, in turn with this one.
+scenarios alone and keeps what the file has of the others. --against measures
+another build, the spawnd and spawnctl of that directory, in turn with this.
 --quick shows that everything runs, in little time; its figures mean nothing.
 """
 

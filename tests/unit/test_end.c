@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "base/loop.h"
 #include "base/units.h"
+#include "observe/end.h"
 #include "observe/observe.h"
 #include "unit.h"
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/units.h"
+#include "observe/end.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "unit.h"

@@ -2,6 +2,7 @@
 /* What is said of the way in, by what the system shows: that is the test's. */
 #include "base/base.h"
 #include "config/config.h"
+#include "observe/listener.h"
 #include "observe/observe.h"
 #include "privilege/privilege.h"
 #include "run/run.h"
