@@ -78,6 +78,7 @@ fetch()
 
 # shellcheck disable=SC2086
 packages_install $packages_build $packages_demo
+[ -z "$packages_unknown" ] || exit 1
 
 web=
 pool=

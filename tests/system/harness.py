@@ -130,6 +130,15 @@ def long(test):
     return test
 
 
+def needs(path):
+    """Marks a test that cannot be without this file; where that is not there
+    the test is named, and neither passes nor fails (see conftest.py)."""
+    def mark(test):
+        test.needs = path
+        return test
+    return mark
+
+
 def soak(test):
     """Marks a test that only --soak N runs, which is SOAK (conftest.py)."""
     test.soak = True
