@@ -183,7 +183,7 @@ logged(const struct pool_notice *n, const struct exec_failure *f)
 	close(saved);
 	got = pread(fd, line, sizeof(line) - 1, 0);
 	close(fd);
-	assert_in_range(got, 0, sizeof(line) - 1);
+	assert_between(got, 0, sizeof(line) - 1);
 	line[got] = '\0';
 	return line;
 }
