@@ -4,9 +4,10 @@
 # usage: check.sh [--all]
 #
 # Builds, lints and tests, on a Debian or Ubuntu, as root; installs what is
-# missing. What a release does not have is named at the end. Some minutes show that a change is sound; --all, which CI runs, is
-# everything: other compilers, sanitizers under the system tests too, faults,
-# endurance, mutation, fuzzing. "make soak" goes on from there.
+# missing, and names at the end what this release does not have. Some minutes
+# show that a change is sound; --all, which CI runs, is everything: other
+# compilers, sanitizers under the system tests too, faults, endurance, mutation,
+# fuzzing. "make soak" goes on from there, in other releases too.
 #
 # The last line sums up; whatever failed or was skipped makes the status 1.
 # It needs no machine of its own: nothing asserts how long something takes.

@@ -75,8 +75,8 @@ packages_install()
 	apt-get -q update >/dev/null || return
 	known=
 	for package in $missing; do
-		if LC_ALL=C apt-cache policy "$package" | grep -q 'Candidate: [^(]'
-		then
+		if LC_ALL=C apt-cache policy "$package" |
+		    grep -q 'Candidate: [^(]'; then
 			known="$known $package"
 		else
 			packages_unknown="$packages_unknown $package"

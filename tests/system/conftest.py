@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -73,7 +74,13 @@ def lacks(item):
         if params and value in params.params.values() and package in absent:
             return package
     path = getattr(item.function, "needs", None)
-    return path if path and not os.path.exists(path) else ""
+    if path and not os.path.exists(path):
+        return path
+    program, version = getattr(item.function, "broken", (None, None))
+    if program and version in subprocess.run(
+            [program, "-v"], stdout=subprocess.PIPE, check=True).stdout:
+        return f"a {program} other than {version.decode()}"
+    return ""
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -139,6 +139,15 @@ def needs(path):
     return mark
 
 
+def broken(program, version):
+    """Marks a test that this version of another's program makes fail, by a
+    fault of its own: named as one of needs()."""
+    def mark(test):
+        test.broken = program, version
+        return test
+    return mark
+
+
 def soak(test):
     """Marks a test that only --soak N runs, which is SOAK (conftest.py)."""
     test.soak = True

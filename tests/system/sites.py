@@ -201,8 +201,8 @@ KEEPERS = [s for s in SERVERS if hasattr(s, "kept")]
 def of_readme(begin):
     """The example in README whose first line begins so."""
     with open(os.path.join(TOP, "README"), encoding="ascii") as f:
-        block = re.search(rf"\n\n((?:    {begin})(?:.*\n)(?:    .*\n)*)", f.read())
-    return block[1]
+        text = f.read()
+    return re.search(rf"\n\n(    {begin}.*\n(?:    .*\n)*)", text)[1]
 
 
 class ReadmeLighttpd(Lighttpd):
