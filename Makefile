@@ -32,7 +32,7 @@ OS =		${NATIVE}
 
 # By folder; what only one system has comes by the name of the system.
 BASE =		elf.c environ.c err.c findings.c log.c loop.c path.c pidlock.c \
-		script.c signame.c syslog.c text.c
+		places.c script.c signame.c syslog.c text.c
 CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		compat_spawn_fcgi.c env.c exposure.c ident.c limit.c \
 		network.c option.c options.c plan.c plan_allow.c \
@@ -330,7 +330,7 @@ LIBS_pool_sim.sim = -Wl,--wrap=table_event
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o path.o text.o proto.o ${CTL_OBJS} \
+CTL_ALL =	spawnctl.o err.o path.o places.o text.o proto.o ${CTL_OBJS} \
 		${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
