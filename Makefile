@@ -60,7 +60,8 @@ ARCH !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
 SPAWN_ =	linux
 SPAWN_1 =	posix
 SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
-		door_linux.c end_linux.c filter_linux.c holder_linux.c \
+		door_linux.c end_linux.c filter_linux.c forks_linux.c \
+		holder_linux.c \
 		jail_linux.c keepalive_linux.c \
 		kin_linux.c leftover_linux.c listener_linux.c \
 		listens_linux.c load_linux.c look_linux.c looker_linux.c \

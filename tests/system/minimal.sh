@@ -37,8 +37,12 @@ minimal_root()
 		exec 9>&-
 		return
 	fi
-	[ "$(id -u)" -eq 0 ] && command -v mmdebstrap >/dev/null || {
-		echo "$dir: making it needs root and mmdebstrap" >&2
+	[ "$(id -u)" -eq 0 ] || {
+		echo "$dir: making it needs root" >&2
+		return 1
+	}
+	command -v mmdebstrap >/dev/null || {
+		echo "$dir: making it needs mmdebstrap" >&2
 		return 1
 	}
 	echo "making $dir, about half a minute"

@@ -268,10 +268,10 @@ static void
 a_spawn_that_failed_in_the_log(void **arg)
 {
 	struct pool_notice n = { .what = NOTICE_NOFORK, .failed = "fork",
-	    .error = EAGAIN, .delay = 100000 };
+	    .error = ENOMEM, .delay = 100000 };
 
 	(void)arg;
-	assert_has(logged(&n, NULL), "fork: Resource temporarily unavailable "
+	assert_has(logged(&n, NULL), "fork: Cannot allocate memory "
 	    "(next try in 0.10 s)\n");
 	n.failed = "pipe";
 	n.error = EMFILE;
