@@ -5,7 +5,7 @@
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
-#   make check-servers [SUITE=sid]
+#   make check-servers [SUITE=sid] | check-releases [SUITES="trixie sid"]
 #   make graph | dot -Tsvg >slot.svg
 #   make bench | bench-quick
 #   make lint | clean
@@ -32,7 +32,7 @@ OS =		${NATIVE}
 
 # By folder; what only one system has comes by the name of the system.
 BASE =		elf.c environ.c err.c findings.c log.c loop.c path.c pidlock.c \
-		script.c signame.c syslog.c text.c
+		places.c script.c signame.c syslog.c text.c
 CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		compat_spawn_fcgi.c env.c exposure.c ident.c limit.c \
 		network.c option.c options.c plan.c plan_allow.c \
@@ -61,7 +61,7 @@ SPAWN_ =	linux
 SPAWN_1 =	posix
 SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		door_ask_linux.c door_linux.c end_linux.c filter_linux.c \
-		holder_linux.c jail_linux.c keepalive_linux.c \
+		forks_linux.c holder_linux.c jail_linux.c keepalive_linux.c \
 		kin_linux.c leftover_linux.c listener_linux.c \
 		listens_linux.c load_linux.c look_linux.c looker_linux.c \
 		netlink_linux.c observe_linux.c \
@@ -193,12 +193,19 @@ check-servers: all apps
 	    sh tests/system/servers.sh ${SUITE} build/root-${SUITE} \
 	    ${SERVERS}
 
-# Before a release: tests/system/test_soak.py, with so many reloads of each
-# program and as much of the rest. With these the reloads take about an hour;
-# every program in every way, some hours: SOAK="-k nothing_is_lost" for these
-# alone. What became of each is kept in ${OUT}/matrix.
+# The build and the core of the tests in roots of the releases of Debian: five
+# to ten minutes.
+SUITES ?=	trixie sid
+check-releases:
+	@sh scripts/releases.sh ${SUITES}
+
+# Before a release: check-releases, then tests/system/test_soak.py, with so many
+# reloads of each program and as much of the rest. With these the reloads take
+# about an hour; every program in every way, some hours: for these alone
+# SOAK="-k nothing_is_lost". What became of each is kept in ${OUT}/matrix.
 ROUNDS ?=	1000
 soak: all apps
+	@test -n "${SOAK}" || sh scripts/releases.sh ${SUITES}
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py ${SOAK}
 
@@ -268,9 +275,9 @@ install-compat: install
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-servers check-system clean \
-	fuzz graph install install-compat lint mutate sim sims soak \
-	sub-apps sub-sims sub-units units
+.PHONY: all apps bench bench-quick check check-releases check-servers \
+	check-system clean fuzz graph install install-compat lint mutate \
+	sim sims soak sub-apps sub-sims sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit
 # tests link with everything but main(). Applications are built once and
@@ -325,7 +332,7 @@ LIBS_pool_sim.sim = -Wl,--wrap=table_event
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o path.o text.o proto.o ${CTL_OBJS} \
+CTL_ALL =	spawnctl.o err.o path.o places.o text.o proto.o ${CTL_OBJS} \
 		${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}

@@ -7,7 +7,7 @@
 # page and ends. All it makes lies in a temporary directory, but for the build
 # and, as root on Debian and Ubuntu, missing packages, which it names.
 #
-# shellcheck disable=SC2317	# functions are called by trap and wait_for
+# shellcheck disable=SC2317,SC2329	# trap and wait_for call functions
 
 set -eu
 
@@ -78,6 +78,7 @@ fetch()
 
 # shellcheck disable=SC2086
 packages_install $packages_build $packages_demo
+[ -z "$packages_unknown" ] || exit 1
 
 web=
 pool=

@@ -59,7 +59,8 @@ log_guarantees(void)
 	if (plan.stays_root)
 		log_warn("no user was named: supervisor and workers stay root");
 	if (plan.control == NULL && conf.control == NULL)
-		log_info("no control sockets: XDG_RUNTIME_DIR is not set%s",
+		log_info("no control sockets: XDG_RUNTIME_DIR is not set, and "
+		    "/run and /dev/shm cannot be written%s",
 		    OPT_HINT(&conf, control, " (--control names a place)"));
 	if (g->proc_foreign)
 		log_info("/proc is of another PID namespace: workers are taken "
@@ -191,6 +192,10 @@ start_pool(struct err *e)
 {
 	/* From here to run_pool() signals wait: nothing is left half done. */
 	loop_block_signals();
+	if (!conf.foreground && getpid() == 1)
+		return err_set(e, EX_USAGE, "%s: required for process 1, as "
+		    "of a container, with which all others end",
+		    OPT(&conf, foreground));
 	if (!conf.foreground && daemonize_start(&plan, e) == -1)
 		return -1;
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||

@@ -245,6 +245,16 @@ char	*path_absolute(const char *path, bool in_jail);
  */
 char	*path_outside(const char *jail, const char *path);
 
+/* places.c */
+/*
+ * The directories that may hold those of a user's pools, of their control
+ * sockets, from i = 0 on; the best come first. own is XDG_RUNTIME_DIR or NULL.
+ * A daemon takes the first that it can make, a client looks at all of them, so
+ * that neither needs the other's environment. Returns malloc'd memory, "" for
+ * one to be passed over, or NULL behind the last and without memory.
+ */
+char	*path_place(unsigned int i, uid_t uid, const char *own);
+
 /* path_linux.c, path_posix.c: the same name on every system */
 /*
  * Prepares a directory's descriptor for use inside the jail: where the system

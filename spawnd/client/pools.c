@@ -15,6 +15,8 @@
 #include "base/base.h"
 #include "client/client.h"
 
+#define BASES	6	/* four of a user, and two of root */
+
 /* Is it a directory that only root and we can change? */
 static bool
 is_trusted(const char *path)
@@ -34,20 +36,44 @@ is_directory(const char *path)
 	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* The directories that contain pools': our own, if any, and root's. */
+/* Adds path to the n of the list, unless that directory is there already. */
 static int
-find_bases(char *list[2])
+add_base(char *list[BASES], int n, char *path)
+{
+	struct stat new, old;
+	int i;
+
+	if (stat(path, &new) == -1) {
+		free(path);
+		return n;
+	}
+	for (i = 0; i < n; i++) {
+		if (stat(list[i], &old) == 0 && old.st_dev == new.st_dev &&
+		    old.st_ino == new.st_ino) {
+			free(path);
+			return n;
+		}
+	}
+	list[n] = path;
+	return n + 1;
+}
+
+/* The directories that contain pools': our own, and root's. */
+static int
+find_bases(char *list[BASES])
 {
 	const char *own = getenv("XDG_RUNTIME_DIR");
+	uid_t uid = geteuid();
+	char *path;
+	unsigned int i;
 	int n = 0;
 
-	list[0] = list[1] = NULL;
-	if (geteuid() != 0 && own != NULL && own[0] == '/' &&
-	    asprintf(&list[n], "%s/spawnd", own) != -1)
-		n++;
-	list[n] = strdup(access("/run", F_OK) == 0 ? "/run/spawnd" :
-	    "/var/run/spawnd");
-	return list[n] != NULL ? n + 1 : n;
+	for (i = 0; n < BASES && (path = path_place(i, uid, own)) != NULL; i++)
+		n = add_base(list, n, path);
+	for (i = 0; uid != 0 && n < BASES && (path = path_place(i, 0, own)) !=
+	    NULL; i++)
+		n = add_base(list, n, path);
+	return n;
 }
 
 static int
@@ -123,7 +149,7 @@ scan_base(struct pools *p, const char *base, struct err *e)
 static int
 find_named(const char *name, struct pools *p, struct err *e)
 {
-	char *list[2], *path;
+	char *list[BASES], *path;
 	int i, n, r = 0;
 
 	n = find_bases(list);
@@ -145,7 +171,7 @@ find_named(const char *name, struct pools *p, struct err *e)
 int
 pools_find(const char *which, struct pools *p, struct err *e)
 {
-	char *list[2];
+	char *list[BASES];
 	int i, n, r = 0;
 
 	*p = (struct pools){ NULL, 0, 0 };

@@ -2,6 +2,7 @@
 /* The plan's part about the control sockets: their place and their users. */
 #include <sys/stat.h>
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,23 +103,56 @@ plan_control_dir(struct plan *p, struct err *e)
 	    p->socket_dir, p->socket_file, e);
 }
 
+/* Is the directory there and ours, or can we make it? */
+static bool
+may_place(const char *path)
+{
+	char above[PATH_MAX];
+	char *slash;
+	struct stat st;
+
+	if (lstat(path, &st) == 0)
+		return S_ISDIR(st.st_mode) && path_is_ours(&st) &&
+		    access(path, W_OK | X_OK) == 0;
+	if (strlcpy(above, path, sizeof(above)) >= sizeof(above) ||
+	    (slash = strrchr(above, '/')) == NULL)
+		return false;
+	*slash = '\0';
+	return access(above, W_OK | X_OK) == 0;
+}
+
+/* The first place that can be used, else the first, which says why not. */
+static int
+plan_control_place(struct plan *p, struct err *e)
+{
+	const char *own = environ_get(environ_own(), "XDG_RUNTIME_DIR");
+	char *path;
+	unsigned int i;
+
+	for (i = 0; (path = path_place(i, geteuid(), own)) != NULL; i++) {
+		if (may_place(path)) {
+			p->control = path;
+			return 0;
+		}
+		free(path);
+	}
+	if ((path = path_place(0, geteuid(), own)) == NULL)
+		return err_set(e, EX_OSERR, "out of memory");
+	if (path[0] != '\0')
+		p->control = path;
+	else
+		free(path);
+	return 0;
+}
+
 int
 plan_control(struct plan *p, struct err *e)
 {
-	const char *own = environ_get(environ_own(), "XDG_RUNTIME_DIR");
 	const char *asked = p->conf->control;
-	int r;
 
 	if (plan_status_group(p, e) == -1)
 		return -1;
 	if (asked != NULL)
 		return strcmp(asked, "none") == 0 ? 0 : plan_control_dir(p, e);
-	if (p->root)
-		r = asprintf(&p->control, "%s/spawnd", access("/run",
-		    F_OK) == 0 ? "/run" : "/var/run");
-	else if (own != NULL && own[0] == '/')
-		r = asprintf(&p->control, "%s/spawnd", own);
-	else
-		return 0;
-	return r == -1 ? err_set(e, EX_OSERR, "out of memory") : 0;
+	return plan_control_place(p, e);
 }

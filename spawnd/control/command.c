@@ -156,6 +156,25 @@ cmd_scale(struct client *c, const char *word)
 	proto_done(&c->answer);
 }
 
+static unsigned int
+count_all(void)
+{
+	const struct pool *p = actor_pool();
+
+	return pool_slots(p) - pool_count(p, SLOT_EMPTY);
+}
+
+static void
+put_progress(struct client *c, const char *what, unsigned int n,
+    unsigned int of)
+{
+	c->progress = n;
+	proto_begin(&c->answer, "progress");
+	proto_number(&c->answer, what, n);
+	proto_number(&c->answer, "of", of);
+	proto_end(&c->answer);
+}
+
 static void
 cmd_stop(struct client *c, const char *word)
 {
@@ -167,7 +186,8 @@ cmd_stop(struct client *c, const char *word)
 	}
 	log_asker(c, now ? "stop now" : "stop");
 	c->wait = WAIT_STOP;
-	c->progress = UINT_MAX;
+	c->progress_of = count_all();
+	put_progress(c, "left", c->progress_of, c->progress_of);
 	/* Only a second signal makes it a fast stop: this client waits. */
 	if (now || !actor_stops())
 		lifecycle_stop(now);
@@ -284,19 +304,14 @@ count_new(void)
 static void
 write_progress(struct client *c, uint64_t now)
 {
-	const struct pool *p = actor_pool();
-	unsigned int n = c->wait == WAIT_RELOAD ? count_new() :
-	    pool_slots(p) - pool_count(p, SLOT_EMPTY);
+	bool reload = c->wait == WAIT_RELOAD;
+	unsigned int n = reload ? count_new() : count_all();
 
 	c->progress_at = now;
 	if (n == c->progress)
 		return;
-	c->progress = n;
-	proto_begin(&c->answer, "progress");
-	proto_number(&c->answer, c->wait == WAIT_RELOAD ? "new" : "left", n);
-	if (c->wait == WAIT_RELOAD)
-		proto_number(&c->answer, "of", pool_target(p));
-	proto_end(&c->answer);
+	put_progress(c, reload ? "new" : "left", n, reload ?
+	    pool_target(actor_pool()) : c->progress_of);
 	clients_more(c);
 }
 

@@ -49,6 +49,7 @@ struct client {
 	struct status	*status;	/* being written; NULL: none */
 	enum { WAIT_NO, WAIT_RELOAD, WAIT_STOP } wait;
 	unsigned int	 progress;	/* the last that was written */
+	unsigned int	 progress_of;	/* the workers before a stop */
 	uint64_t	 progress_at;
 	TAILQ_ENTRY(client) entry;
 };

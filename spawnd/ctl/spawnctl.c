@@ -116,18 +116,14 @@ show_progress(const struct proto_record *r)
 {
 	char text[SHOW_SIZE];
 	bool tty = isatty(STDERR_FILENO);
+	bool left = proto_get(r, "left") != NULL;
 
 	if (strcmp(r->kind, "progress") != 0)
 		return;
-	if (proto_get(r, "left") != NULL)
-		fprintf(stderr, "%s%s left%s", tty ? "\r\033[K" : "",
-		    reply_show(r, "left", text), tty ? "" : "\n");
-	else {
-		fprintf(stderr, "%s%s of ", tty ? "\r\033[K" : "",
-		    reply_show(r, "new", text));
-		fprintf(stderr, "%s new%s", reply_show(r, "of", text),
-		    tty ? "" : "\n");
-	}
+	fprintf(stderr, "%s%s of ", tty ? "\r\033[K" : "",
+	    reply_show(r, left ? "left" : "new", text));
+	fprintf(stderr, "%s workers %s%s", reply_show(r, "of", text),
+	    left ? "left" : "new", tty ? "" : "\n");
 }
 
 /*
@@ -257,6 +253,13 @@ say_pools(const struct pools *p, struct err *e)
 	    list);
 }
 
+static int
+say_denied(struct err *e)
+{
+	return err_set(e, EX_NOPERM, "no pool here that you may query (run it "
+	    "as the user who runs the pool, or as root)");
+}
+
 /* Connects to the pool of -p, or the only one. */
 static int
 open_pool(struct conn *t, bool read, struct err *e)
@@ -267,8 +270,7 @@ open_pool(struct conn *t, bool read, struct err *e)
 	if (pools_find(opt.pool, &p, e) == -1)
 		return -1;
 	if (p.n == 0 && p.denied > 0)
-		r = err_set(e, EX_NOPERM, "no pool here that you may query "
-		    "(run it as the user who runs the pool, or as root)");
+		r = say_denied(e);
 	else if (p.n == 0)
 		r = err_set(e, EX_UNAVAILABLE, "no pool runs here (-p names "
 		    "one in another place)");
@@ -310,9 +312,12 @@ ctl_list(struct err *e)
 {
 	struct pools p;
 	size_t i;
+	int r = 0;
 
 	if (pools_find(opt.pool, &p, e) == -1)
 		return -1;
+	if (p.n == 0 && p.denied > 0)
+		r = say_denied(e);
 	if (p.n > 0)
 		printf("%-20s %-10s %9s  %s\n", "NAME", "STATE", "READY",
 		    "LISTENS");
@@ -320,7 +325,7 @@ ctl_list(struct err *e)
 		list_one(&p.list[i]);
 	pools_free(&p);
 	return fflush(stdout) == EOF ? err_set(e, EX_IOERR, "cannot write") :
-	    0;
+	    r;
 }
 
 /* Waits until the pool is there and serves, or the time is over. */

@@ -326,6 +326,13 @@ bool	 door_take_read(pid_t pid);
 /* Does a task of the worker wait at the door, and does no other run? */
 bool	 door_is_held(pid_t pid);
 
+/* forks_linux.c, usage_none.c: the same name on every system */
+/*
+ * Says why the system has refused a process, with EAGAIN: ": ..." of the limit
+ * that seems to be reached, or nothing if that is not known.
+ */
+void	 usage_forks(char *why, size_t size);
+
 /* usage_linux.c, usage_none.c: the same names on every system */
 /*
  * Sets *inodes to the accepted connections of the listen socket, sorted, in

@@ -28,3 +28,10 @@ usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 	*u = (struct usage){ .counted = false };
 	return -1;
 }
+
+void
+usage_forks(char *why, size_t size)
+{
+	if (size > 0)
+		why[0] = '\0';
+}

@@ -311,6 +311,28 @@ check_chdir(const struct plan *p, struct findings *f)
 		    st.st_uid, st.st_gid);
 }
 
+/*
+ * php-cgi runs the nearest file above a path that does not exist. It has no
+ * list of extensions as php-fpm has, so the web server has to prevent that.
+ */
+static void
+check_php(struct program *x)
+{
+	const char *base = strrchr(x->path, '/');
+	char *const *arg;
+
+	base = base != NULL ? base + 1 : x->path;
+	if (strncmp(base, "php-cgi", strlen("php-cgi")) != 0)
+		return;
+	for (arg = x->p->argv; *arg != NULL; arg++) {
+		if (strstr(*arg, "cgi.fix_pathinfo=") != NULL)
+			return;
+	}
+	add_finding(x, FINDING_NOTE, "unless php.ini turns cgi.fix_pathinfo "
+	    "off, it runs /up.jpg as PHP for a request of /up.jpg/x.php (let "
+	    "the web server pass on only scripts that exist)");
+}
+
 static void
 check_application(const struct plan *p, struct findings *f)
 {
@@ -319,6 +341,7 @@ check_application(const struct plan *p, struct findings *f)
 	init_first(&x, p, f, "exec", p->argv[0]);
 	if (check_executable(&x))
 		look_into(&x);
+	check_php(&x);
 	if (p->conf->command != NULL)
 		findings_add(f, FINDING_NOTE, 0, "not checked: %s: the command "
 		    "that /bin/sh will run (only /bin/sh was)",

@@ -103,7 +103,8 @@ struct ruleset {
 	IS(call, 0, 10), LOW(0), IS(PTRACE_ATTACH, 6, 0),		\
 	IS(PTRACE_SEIZE, 0, 6), LOW(DOOR_KEY_ARGUMENT),			\
 	IS((uint32_t)(key), 0, 3), HIGH(DOOR_KEY_ARGUMENT),		\
-	IS((uint32_t)((key) >> 32), 0, 1), ALLOW, REFUSE(EPERM), ALLOW
+	IS((uint32_t)((uint64_t)(key) >> 32), 0, 1), ALLOW,		\
+	REFUSE(EPERM), ALLOW
 #define KEYED_RULES	11
 /* All that is refused, with the call's number loaded. nr(call) gives it. */
 #define RULES(nr, scoped, key)	\

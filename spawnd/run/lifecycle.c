@@ -135,6 +135,7 @@ void
 lifecycle_notice(const struct pool_notice *n)
 {
 	const struct exec_failure *f = NULL;
+	char reason[REASON_SIZE];
 
 	if (n->exec_failed)
 		f = worker_failure(n->slot);
@@ -155,7 +156,7 @@ lifecycle_notice(const struct pool_notice *n)
 		break;
 	case NOTICE_NOFORK:
 		snprintf(last_exit, sizeof(last_exit), "could not be started: "
-		    "%s: %s", n->failed, strerror(n->error));
+		    "%s: %s", n->failed, report_reason(n, reason));
 		break;
 	case NOTICE_RELOADED:
 	case NOTICE_RELOAD_FAILED:

@@ -338,11 +338,21 @@ report_bug(const struct pool_notice *n)
 		    "(a bug: please report it)");
 }
 
+const char *
+report_reason(const struct pool_notice *n, char buf[REASON_SIZE])
+{
+	size_t len = strlcpy(buf, strerror(n->error), REASON_SIZE);
+
+	if (n->error == EAGAIN && len < REASON_SIZE)
+		usage_forks(buf + len, REASON_SIZE - len);
+	return buf;
+}
+
 void
 report_notice(const struct plan *p, const struct pool_notice *n,
     const struct exec_failure *f)
 {
-	char what[ERR_SIZE], delay[32];
+	char what[ERR_SIZE], reason[REASON_SIZE], delay[32];
 
 	switch (n->what) {
 	case NOTICE_EXIT:
@@ -350,7 +360,7 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		break;
 	case NOTICE_NOFORK:
 		log_warn("%s: %s (next try in %s)", n->failed,
-		    strerror(n->error), seconds(n->delay, delay));
+		    report_reason(n, reason), seconds(n->delay, delay));
 		break;
 	case NOTICE_START_TIMEOUT:
 	case NOTICE_ELSEWHERE:
@@ -380,7 +390,7 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 	case NOTICE_RELOAD_FAILED:
 		if (n->error != 0)
 			snprintf(what, sizeof(what), "%s: %s", n->failed,
-			    strerror(n->error));
+			    report_reason(n, reason));
 		else
 			describe_exit(p, n, f, what, sizeof(what));
 		log_warn("reload: failed: new worker: %s (the old workers "

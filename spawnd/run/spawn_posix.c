@@ -23,7 +23,7 @@ spawn_make(void)
 	int saved = errno;
 	pid_t pid;
 
-	pid = vfork();	/* NOLINT(*.vfork): see above */
+	pid = vfork();	/* NOLINT(*.vfork,*-functions,*-msc*): see above */
 	if (pid == 0)
 		child_run();	/* NOLINT(*.Vfork): the same */
 	if (pid != -1)

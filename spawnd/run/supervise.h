@@ -221,6 +221,9 @@ void	 report_end(const struct pool_notice *n, char *buf, size_t size);
  * that can be looked at.
  */
 const char *report_slow(const struct conf *c, pid_t pid, char buf[SLOW_SIZE]);
+/* Why the system has refused a step of a start; returns buf. */
+#define REASON_SIZE	512
+const char *report_reason(const struct pool_notice *n, char buf[REASON_SIZE]);
 /* Logs a notice in one line. *f: why an exec failed, or NULL. */
 void	 report_notice(const struct plan *p, const struct pool_notice *n,
 	    const struct exec_failure *f);

@@ -5,6 +5,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -55,7 +56,31 @@ def pytest_collection_modifyitems(config, items):
             not (plain and harness.sanitized())
     out = [i for i in items if not wanted(i)]
     items[:] = [i for i in items if wanted(i)]
+    for item in list(items):
+        if lacks(item):
+            print(f"not had here: {lacks(item)}: {item.nodeid}")
+            items.remove(item)
+            out.append(item)
     config.hook.pytest_deselected(items=out)
+
+
+def lacks(item):
+    """What a test cannot be without and this system does not have, or "".
+
+    PACKAGES of a module: package that a value of a parameter needs."""
+    absent = os.environ.get("SPAWND_ABSENT", "").split()
+    params = getattr(item, "callspec", None)
+    for value, package in getattr(item.module, "PACKAGES", {}).items():
+        if params and value in params.params.values() and package in absent:
+            return package
+    path = getattr(item.function, "needs", None)
+    if path and not os.path.exists(path):
+        return path
+    program, version = getattr(item.function, "broken", (None, None))
+    if program and version in subprocess.run(
+            [program, "-v"], stdout=subprocess.PIPE, check=True).stdout:
+        return f"a {program} other than {version.decode()}"
+    return ""
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -137,6 +137,24 @@ def long(test):
     return test
 
 
+def needs(path):
+    """Marks a test that cannot be without this file; where that is not there
+    the test is named, and neither passes nor fails (see conftest.py)."""
+    def mark(test):
+        test.needs = path
+        return test
+    return mark
+
+
+def broken(program, version):
+    """Marks a test that this version of another's program makes fail, by a
+    fault of its own: named as one of needs()."""
+    def mark(test):
+        test.broken = program, version
+        return test
+    return mark
+
+
 def soak(test):
     """Marks a test that only --soak N runs, which is SOAK (conftest.py)."""
     test.soak = True

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""Web servers configured by the very files of scripts/web.
+"""Web servers configured by the very files of scripts/web, and by what README
+shows.
 
 Each gets a frame of what a distribution's own configuration says (the user,
 the log, temporary files) and that file, with nothing changed but the port
@@ -17,12 +18,13 @@ import web
 
 ROOT = "/var/www/app"
 PHP, APP = "/run/php/app.sock", "/run/app/app.sock"
-SNIPPETS = os.path.join(os.path.dirname(os.path.dirname(harness.SOURCES)),
-                        "scripts", "web")
+TOP = os.path.dirname(os.path.dirname(harness.SOURCES))
+SNIPPETS = os.path.join(TOP, "scripts", "web")
 
 
 class Site(web.WebServer):
     snippet = ""
+    php = []    # arguments that php-cgi has to have
 
     def __init__(self, keep=False, user="web"):
         self.keep = keep
@@ -70,6 +72,7 @@ server.groupname = "{group}"
 server.document-root = "{root}"
 server.errorlog = "{log}"
 server.upload-dirs = ( "{tmp}" )
+index-file.names = ( "index.php", "index.html" )
 include "{snippet}"
 """
 
@@ -176,5 +179,40 @@ defaults
         return ["/usr/sbin/haproxy", "-db", "-f", conf]
 
 
+class HAProxyDeep(HAProxy):
+    """With scripts of subdirectories, by what the file says about them."""
+
+    php = ["-d", "cgi.fix_pathinfo=0"]
+
+    def text(self):
+        text = super().text()
+        advice = re.search(r'"(-d \S+)", and take "(\S+)"', text)
+        assert advice[1].split() == self.php
+        text, n = re.subn(r"path_reg \S+", lambda _: f"path_reg {advice[2]}",
+                          text)
+        assert n == 1
+        return text
+
+
 SERVERS = [Lighttpd, Nginx, Apache, Caddy, HAProxy]
 KEEPERS = [s for s in SERVERS if hasattr(s, "kept")]
+
+
+def of_readme(begin):
+    """The example in README whose first line begins so."""
+    with open(os.path.join(TOP, "README"), encoding="ascii") as f:
+        text = f.read()
+    return re.search(rf"\n\n(    {begin}.*\n(?:    .*\n)*)", text)[1]
+
+
+class ReadmeLighttpd(Lighttpd):
+    def text(self):
+        return of_readme(r"server\.modules")
+
+class ReadmeNginx(Nginx):
+    def text(self):
+        return f"server {{\nlisten {self.port};\nroot {self.root};\n" + \
+            of_readme("(?:index|location)") + "}\n"
+
+
+OF_README = [ReadmeLighttpd, ReadmeNginx]

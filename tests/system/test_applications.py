@@ -37,6 +37,7 @@ APPLICATIONS = {
     "mapserv": (["/usr/bin/mapserv"], ["-F", 4],
                 ["/", "mode=browse&token="]),
 }
+PACKAGES = {"lua": "lua-wsapi-fcgi"}
 each = pytest.mark.parametrize("name", APPLICATIONS)
 
 

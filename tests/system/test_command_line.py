@@ -91,7 +91,7 @@ def bad_values():
             yield option, value
 
 
-@pytest.mark.parametrize("option, value", bad_values())
+@pytest.mark.parametrize("option, value", list(bad_values()))
 def test_malformed_value(site, option, value):
     refuse(site, [*GOOD, option, value], USAGE,
            "^spawnd: " + re.escape(option) + ": ")

@@ -63,8 +63,9 @@ def test_another_user_is_refused(echo):
     assert r.status == 77 and "Permission denied" in r.stderr, r
     r = ctl("-p", "p", "reload", user="many")
     assert r.status == 77, r
-    r = ctl("ping", user="web")
-    assert r.status == 77 and "that you may query" in r.stderr, r
+    for command in ("ping", "status", "list"):
+        r = ctl(command, user="web")
+        assert r.status == 77 and "that you may query" in r.stderr, r
     # Whoever has got at the socket all the same is asked who he is.
     os.chmod(echo.control, 0o666)
     r = ctl("-p", echo.control, "ping", user="web")

@@ -138,6 +138,7 @@ def test_stop_under_load_loses_nothing(spawnd, place, tcp):
     assert result["failed"] == result["refused"], (result, s.log())
 
 
+@h.needs("/dev/net/tun")
 def test_stop_over_tcp_ends_a_handshake_and_refuses_the_next(spawnd, place):
     """The client has its answer to a SYN, and the stop comes before it can
     send the rest: that it was let in cannot be taken back."""

@@ -3,6 +3,7 @@
 serves on, nobody is ended on a look that has shown nothing, and all is as
 before when the fault is over."""
 
+import contextlib
 import os
 import re
 import signal
@@ -107,7 +108,7 @@ def test_pool_is_whole_again_when_processes_can_be_made(start, sock, rule,
     with fault(s, rule):
         victim = s.workers()[0]
         h.kill(victim)
-        s.wait_log(rf"warning: {what} \(next try in ")
+        s.wait_log(rf"warning: {what}(: .*NPROC\))? \(next try in ")
         used, began = h.cpu(s.pid), time.monotonic()
         with Load(sock, seconds=0.5) as load:
             pass
@@ -454,3 +455,42 @@ def test_read_that_does_not_return_holds_up_nobody(start, sock, what):
             c.close()
             s.wait_log("all workers are new")
             assert s.stop(deadline=5) == 0
+
+
+@pytest.fixture
+def group():
+    """A control group for processes, of either version."""
+    top = "/sys/fs/cgroup"
+    if os.path.isdir(f"{top}/pids"):
+        top += "/pids"
+    else:
+        with open(f"{top}/cgroup.subtree_control", "w") as f:
+            f.write("+pids")
+    path = f"{top}/spawnd-{os.getpid()}"
+    os.mkdir(path)
+    yield path
+
+    def gone():
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+        return not os.path.exists(path)
+    h.wait_for(gone)
+
+
+def write(path, value):
+    with open(path, "w") as f:
+        f.write(str(value))
+
+
+def test_a_full_control_group_is_named(spawnd, place, group):
+    s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, "--", h.app("echo"),
+               become=lambda: write(f"{group}/cgroup.procs", os.getpid()))
+    with open(f"{group}/pids.current") as f:
+        write(f"{group}/pids.max", f.read())
+    assert ctl.ctl("scale", 2).status == 0
+    s.wait_log(r"warning: fork: Resource temporarily unavailable: pids.max of "
+               r"the control group /sys/fs/cgroup/\S+ allows \d+ processes "
+               r"\(next try in ")
+    write(f"{group}/pids.max", "max")
+    s.wait_workers(2)
+    assert s.stop() == 0

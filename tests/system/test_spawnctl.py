@@ -138,6 +138,7 @@ def test_stop_waits_for_requests_and_stop_now_does_not(spawnd, place):
         h.wait_for(lambda: figures("echo")["connections"]["now"] == "1", 5)
         r = ctl("stop", *now)
         assert r.status == 0, r
+        assert r.stderr.startswith("1 of 1 workers left\n"), r
         if not now:
             # It had come when the client was told of the end.
             client.deadline = 0.001

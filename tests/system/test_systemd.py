@@ -383,6 +383,38 @@ def test_the_drop_in_jails(booted):
             s.connect(path)
 
 
+def example(**values):
+    with open(f"{harness._top}/scripts/spawnd.conf.example") as f:
+        return units.fill(f.read(), **values)
+
+
+def test_the_example_is_a_pool(booted):
+    """With the units as they are, and with what its comments add."""
+    booted.write("/srv/hello.php", "<?php echo 'hello';")
+    params = {"SCRIPT_FILENAME": "/srv/hello.php", "REDIRECT_STATUS": "200"}
+    booted.write("/etc/spawnd/php.conf", example())
+    booted.systemctl("start", "spawnd@php.socket")
+    assert ask(booted.path("/run/spawnd-php.sock"), params=params).text == \
+        "hello"
+    booted.systemctl("stop", "spawnd@php.socket", "spawnd@php.service")
+
+    path = re.search(r"^#\t(-s .*/s)$", example(), re.MULTILINE)[1].replace(
+        "NAME", "php")
+    users = re.search(r"^#\t-s .*( -U .*)$", example(), re.MULTILINE)[1]
+    for more, owner in (("", WWW_DATA), (users.replace("_php", "_app"), 68)):
+        if more:
+            units.jail(booted.path("/etc/systemd/system"), "php")
+            booted.systemctl("daemon-reload")
+        booted.write("/etc/spawnd/php.conf", example().replace(
+            "SPAWND_OPTS=", f"SPAWND_OPTS={path}{more} "))
+        booted.systemctl("start", "spawnd@php.service")
+        main = booted.outside(booted.main_pid("spawnd@php.service"))
+        assert harness.ids(main, "Uid") == [owner] * 4
+        assert os.stat(booted.path(path.split()[1])).st_uid == WWW_DATA
+        assert ask(booted.path(path.split()[1]), params=params).text == "hello"
+        booted.systemctl("stop", "spawnd@php.service")
+
+
 SET_ID = """<?php
     $p = proc_open(["/usr/local/bin/set-gid", "-gn"], [1 => ["pipe", "w"]],
         $pipes);

@@ -117,6 +117,8 @@ def guarded(spawnd, place):
         yield w
 
 
+# lighttpd ends by SIGSEGV there, whatever the authorizer is.
+@harness.broken("/usr/sbin/lighttpd", b"lighttpd/1.4.85")
 def test_authorizer_lets_in(guarded):
     a = guarded.fetch("/private/page.txt?user=friend")
     assert (a.status, a.text) == (200, "for friends only\n"), guarded.log()

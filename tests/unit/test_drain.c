@@ -52,7 +52,7 @@ asks_at_most_every_ten_milliseconds(void **arg)
 	did = bed_did(b);
 	for (s = did; (s = strstr(s, "queue")) != NULL; s++)
 		n++;
-	assert_in_range(n, 99, 101);
+	assert_between(n, 99, 101);
 	bed_free(b);
 }
 

@@ -342,7 +342,7 @@ damaged_files_do_no_harm(void **state)
 		elf_free(&e);
 	}
 	/* Else the damage was too great, or none. */
-	assert_in_range(good, ROUNDS / 20, ROUNDS - ROUNDS / 20);
+	assert_between(good, ROUNDS / 20, ROUNDS - ROUNDS / 20);
 }
 
 static void

@@ -57,10 +57,10 @@ a_long_line_is_cut(void **arg)
 	memset(box.guard, 'g', sizeof(box.guard));
 	memset(all, 'x', sizeof(all) - 1);
 	err_set(&box.e, EX_USAGE, "%s", all);
-	assert_in_range(strlen(box.e.text), ERR_SIZE - 16, ERR_SIZE - 1);
+	assert_between(strlen(box.e.text), ERR_SIZE - 16, ERR_SIZE - 1);
 	memset(all, '\n', sizeof(all) - 1);
 	err_set(&box.e, EX_USAGE, "%s", all);
-	assert_in_range(strlen(box.e.text), ERR_SIZE - 16, ERR_SIZE - 1);
+	assert_between(strlen(box.e.text), ERR_SIZE - 16, ERR_SIZE - 1);
 	assert_null(strchr(box.e.text, '\n'));
 	assert_memory_equal(box.guard, "gggggggggggggggg", 16);
 }

@@ -296,7 +296,8 @@ the_table_in_full(void **arg)
 	    "  connections  1 (peak 2)\n"
 	    "  so far       started 12 recycled 3 crashed 1 reloads 2 "
 	    "saturated for 1.50 s\n"
-	    "  not in force proc_detached\n"
+	    "  not in force proc_detached: processes can be looked at "
+	    "only while /proc is mounted\n"
 	    "\n"
 	    "  SLOT     PID STATE            AGE READY-IN BUSY-FOR CONNS "
 	    "PROCS      CPU    RSS    PSS   OF-AGO\n"
@@ -318,7 +319,7 @@ the_table_in_full(void **arg)
 	assert_has(shown, "  workers      2 of 3 ready, 1 starting, "
 	    "2 retiring, 3 stopping\n");
 	assert_has(shown, "  so far       started 0\n");
-	assert_has(shown, "  not in force b, c\n");
+	assert_has(shown, "  not in force b\n  not in force c\n");
 	assert_has(shown, "CPU    RSS\n     0       - ready ");
 }
 

@@ -33,7 +33,7 @@ a_burst_of_20_crashes_per_worker_is_free(void **arg)
 	}
 	bed_crash(b, 0);
 	assert_state(b, 0, SLOT_BACKOFF);
-	assert_in_range(bed_next(b), 1, USEC / (2 * POOL_REFILL) + 1);
+	assert_between(bed_next(b), 1, USEC / (2 * POOL_REFILL) + 1);
 	assert_int_equal(b->notice.delay, bed_next(b));
 	bed_free(b);
 }
@@ -57,7 +57,7 @@ then_10_crashes_per_worker_and_second_are(void **arg)
 			bed_crash(b, 0);
 		bed_pass(b, MSEC);
 	}
-	assert_in_range(b->spawns - before, 190, 201);
+	assert_between(b->spawns - before, 190, 201);
 	bed_free(b);
 }
 
@@ -159,7 +159,7 @@ failed_starts_wait_from_100_ms_to_30_s(void **arg)
 		assert_int_equal(b->notice.failures, i);
 		assert_false(b->notice.was_ready);
 		assert_int_equal(bed_next(b), b->notice.delay);
-		assert_in_range(bed_next(b), full * 3 / 4, full);
+		assert_between(bed_next(b), full * 3 / 4, full);
 		bed_pass(b, bed_next(b) - 1);
 		assert_did(b, "");
 		bed_pass(b, 1);
@@ -223,7 +223,7 @@ one_ready_worker_ends_the_count_of_failures(void **arg)
 	bed_exit(b, 0, 0);
 	bed_exit(b, 0, 1);
 	assert_int_equal(b->notice.failures, 1);
-	assert_in_range(bed_next(b), POOL_FAIL_FIRST * 3 / 4,
+	assert_between(bed_next(b), POOL_FAIL_FIRST * 3 / 4,
 	    POOL_FAIL_FIRST);
 	bed_free(b);
 }
@@ -401,7 +401,7 @@ a_failed_fork_is_tried_again(void **arg)
 	bed_exit(b, 0, 0);
 	assert_did(b, "spawn0 [nofork 0]");
 	assert_int_equal(b->notice.error, 11);
-	assert_in_range(bed_next(b), POOL_FAIL_FIRST * 3 / 4,
+	assert_between(bed_next(b), POOL_FAIL_FIRST * 3 / 4,
 	    POOL_FAIL_FIRST);
 	b->no_fork = false;
 	bed_pass(b, USEC);

@@ -201,7 +201,7 @@ no_line_is_too_long_for_who_reads_it(void **arg)
 	proto_begin(&o, "pool");
 	proto_text(&o, "jail", text);
 	proto_end(&o);
-	assert_in_range(o.len, PROTO_VALUE, PROTO_LINE - 1);
+	assert_between(o.len, PROTO_VALUE, PROTO_LINE - 1);
 	assert_int_equal(o.buf[o.len - 1], '\n');
 	/* What fits is not cut. */
 	o.len = 0;
@@ -216,7 +216,7 @@ no_line_is_too_long_for_who_reads_it(void **arg)
 	memset(text, '\n', sizeof(text) - 1);
 	o.len = 0;
 	proto_error(&o, 64, text);
-	assert_in_range(o.len, 1000, PROTO_LINE - 1);
+	assert_between(o.len, 1000, PROTO_LINE - 1);
 	/* The longest line that is taken. */
 	o.len = 0;
 	memset(text, 'a', sizeof(text) - 1);

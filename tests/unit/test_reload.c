@@ -208,19 +208,19 @@ one_that_leaves_unseen_has_the_next_looked_at_more_often(void **arg)
 	looks = b->looks;
 	bed_pass(b, POOL_READY_LAST);
 	looks = b->looks - looks;
-	assert_in_range(looks, 4, 6);
+	assert_between(looks, 4, 6);
 	bed_exit_moved(b, 1, MOVED_NO);
 	assert_state(b, 1, SLOT_STARTING);
 	looks = b->looks;
 	bed_pass(b, POOL_READY_LAST);
 	looks = b->looks - looks;
-	assert_in_range(looks, 45, 50);
+	assert_between(looks, 45, 50);
 	/* Not for ever, of one that takes long. */
 	bed_pass(b, 10 * USEC);
 	looks = b->looks;
 	bed_pass(b, USEC);
 	looks = b->looks - looks;
-	assert_in_range(looks, 15, 25);
+	assert_between(looks, 15, 25);
 	bed_free(b);
 }
 
@@ -302,7 +302,7 @@ new_workers_that_leave_unseen_do_not_spin(void **arg)
 			bed_exit_moved(b, 1, MOVED_UNKNOWN);
 		bed_pass(b, MSEC);
 	}
-	assert_in_range(b->spawns, 2, 102);
+	assert_between(b->spawns, 2, 102);
 	assert_state(b, 0, SLOT_READY);
 	bed_free(b);
 }

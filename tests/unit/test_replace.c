@@ -78,7 +78,7 @@ the_first_new_one_must_serve_or_be_given_the_time(void **arg)
 	bed_pass(b, POOL_CANARY - MSEC);
 	assert_did(b, "spawn2");
 	/* Of the two seconds' looks: 1, 2, 4 ... 20 ms. */
-	assert_in_range(b->canary_checks, 90, 110);
+	assert_between(b->canary_checks, 90, 110);
 	bed_pass(b, MSEC);
 	assert_did(b, "TERM>0");
 	bed_free(b);
@@ -152,7 +152,7 @@ a_second_new_one_must_serve_if_the_first_did_not(void **arg)
 	bed_look(b, 0, READY_YES);
 	assert_did(b, "");
 	bed_pass(b, POOL_CANARY / 2);
-	assert_in_range(b->canary_checks, 40, 60);
+	assert_between(b->canary_checks, 40, 60);
 	assert_did(b, "");
 	canary(b, 0, 77);
 	canary(b, 0, 0);
@@ -181,7 +181,7 @@ ages_are_spread(void **arg)
 		first = first == NEVER ? b->now - begun : first;
 		last = b->now - begun;
 	}
-	assert_in_range(aged, 7, 8);
+	assert_between(aged, 7, 8);
 	assert_true(first >= 700 * USEC);
 	assert_true(last - first > 30 * USEC);
 	bed_free(b);
@@ -282,7 +282,7 @@ sizes_are_measured_once_a_second(void **arg)
 	c.max_rss = 1000;
 	b = ready_with(&c);
 	bed_pass(b, 20 * USEC);
-	assert_in_range(b->measures, 72, 80);
+	assert_between(b->measures, 72, 80);
 	measured(b, 1, 1000);
 	measured(b, 1, 0);
 	assert_did(b, "");
@@ -319,13 +319,13 @@ a_limit_below_the_need_is_said_once_and_makes_no_storm(void **arg)
 
 	(void)arg;
 	/* After pauses of 1, 2, 4, 8, 16, 32 seconds: up to four in each. */
-	assert_in_range(replaced_in_a_minute(b), 4, 20);
+	assert_between(replaced_in_a_minute(b), 4, 20);
 	did = strstr(bed_did(b), "[too small]");
 	assert_non_null(did);
 	assert_null(strstr(did + 1, "[too small]"));
 	replaced_in_a_minute(b);
 	bed_did(b);
-	assert_in_range(replaced_in_a_minute(b), 1, 4);
+	assert_between(replaced_in_a_minute(b), 1, 4);
 	assert_has_not(bed_did(b), "[too small]");
 	assert_int_equal(pool_count(b->p, SLOT_READY), 4);
 	bed_free(b);
@@ -384,7 +384,7 @@ an_old_request_is_ended_by_its_signal_then_killed(void **arg)
 	c.request_timeout = 3 * USEC;
 	b = ready_with(&c);
 	bed_pass(b, 3 * USEC);
-	assert_in_range(b->request_checks, 7, 9);
+	assert_between(b->request_checks, 7, 9);
 	slow_request(b, 0, 0);
 	assert_did(b, "");
 	slow_request(b, 0, b->w[0].pid);
@@ -443,7 +443,7 @@ one_that_is_to_go_is_ended_for_an_old_request_too(void **arg)
 	bed_tell(b, EV_STOP);
 	b->request_checks = 0;
 	bed_pass(b, 4 * USEC);
-	assert_in_range(b->request_checks, 8, 11);
+	assert_between(b->request_checks, 8, 11);
 	slow_request(b, 0, b->w[0].pid);
 	assert_did(b, "[late 0] TERM:101");
 	b->request_checks = 0;

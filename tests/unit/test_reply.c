@@ -44,7 +44,7 @@ sizes_have_three_digits(void **arg)
 	(void)arg;
 	for (i = 0; i < NITEMS(all); i++) {
 		reply_size(all[i].bytes, buf);
-		assert_in_range(strlen(buf), 1, sizeof(buf) - 1);
+		assert_between(strlen(buf), 1, sizeof(buf) - 1);
 		if (all[i].text != NULL)
 			assert_string_equal(buf, all[i].text);
 	}

@@ -185,7 +185,7 @@ logged(const struct pool_notice *n, const struct exec_failure *f)
 	close(saved);
 	got = pread(fd, line, sizeof(line) - 1, 0);
 	close(fd);
-	assert_in_range(got, 0, sizeof(line) - 1);
+	assert_between(got, 0, sizeof(line) - 1);
 	line[got] = '\0';
 	return line;
 }
@@ -270,10 +270,10 @@ static void
 a_spawn_that_failed_in_the_log(void **arg)
 {
 	struct pool_notice n = { .what = NOTICE_NOFORK, .failed = "fork",
-	    .error = EAGAIN, .delay = 100000 };
+	    .error = ENOMEM, .delay = 100000 };
 
 	(void)arg;
-	assert_has(logged(&n, NULL), "fork: Resource temporarily unavailable "
+	assert_has(logged(&n, NULL), "fork: Cannot allocate memory "
 	    "(next try in 0.10 s)\n");
 	n.failed = "pipe";
 	n.error = EMFILE;

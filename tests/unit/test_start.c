@@ -78,7 +78,7 @@ many_starts_are_looked_at_less_often(void **arg)
 	b->looks = 0;
 	bed_pass(b, 10 * USEC);
 	/* 99 workers, each every 50 ms: 19,800. */
-	assert_in_range(b->looks, 4000, 6000);
+	assert_between(b->looks, 4000, 6000);
 	bed_free(b);
 }
 
@@ -580,7 +580,7 @@ a_zeroed_exit_says_nothing_of_the_queue(void **arg)
 	(void)arg;
 	for (i = 0; i < 5; i++) {
 		bed_event(b, (struct pool_event){ .what = EV_EXIT });
-		assert_in_range(bed_next(b), 1, POOL_EXIT0_FIRST);
+		assert_between(bed_next(b), 1, POOL_EXIT0_FIRST);
 		bed_pass(b, POOL_EXIT0_FIRST);
 	}
 	bed_free(b);

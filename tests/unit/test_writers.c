@@ -58,7 +58,8 @@ the_table_has_the_pool_and_its_workers(void **arg)
 	assert_has(shown, "queue        3 of 1024 (peak 17)\n");
 	assert_has(shown, "started 12 recycled 3 crashed 1 reloads 2 "
 	    "saturated for 1.50 s\n");
-	assert_has(shown, "not in force proc_detached\n");
+	assert_has(shown, "not in force proc_detached: processes "
+	    "can be looked at only while /proc is mounted\n");
 	assert_has(shown, " 0      11 busy          5.25 s   0.01 s   0.75 s"
 	    "     1     2   0.12 s    14M      -        -\n");
 	assert_has(shown, "    1:05 ");

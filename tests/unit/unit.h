@@ -29,4 +29,13 @@
 		fail_msg("\"%s\" is in \"%s\"", (part), text_);		\
 } while (0)
 
+/* As assert_in_range() of cmocka, which its version 2 calls deprecated. */
+#define assert_between(number, from, to) do {				\
+	const intmax_t number_ = (intmax_t)(number);			\
+									\
+	if (number_ < (intmax_t)(from) || number_ > (intmax_t)(to))	\
+		fail_msg("%jd is not from %jd to %jd", number_,		\
+		    (intmax_t)(from), (intmax_t)(to));			\
+} while (0)
+
 #endif

@@ -1,0 +1,79 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+#
+# usage: releases.sh [SUITE ...]
+#
+# Builds in a minimal root of each release of Debian (trixie and sid) with the
+# compiler, the libraries and the tools that it has, and runs "make check" and
+# the core of the system tests there (make check-releases). The roots are made
+# in build/, unless they are there: remove them to have newer ones.
+#
+# What breaks in sid may be another's change, and is a warning: only the
+# releases make the status 1. Needs root, mmdebstrap and the package archive.
+
+set -eu
+
+cd "$(dirname "$0")/.."
+. scripts/packages.sh
+# shellcheck source=tests/system/minimal.sh
+. tests/system/minimal.sh
+
+# About half a minute: command line, sockets, privileges, web servers.
+core='test_command_line.py test_socket.py test_privileges.py test_web.py'
+
+# within ROOT COMMAND...: as root in it, in the copy of the sources there.
+within()
+{
+	# shellcheck disable=SC2016	# the inner shell expands it
+	unshare --mount --propagation private --pid --fork --kill-child sh -c '
+		root=$1
+		shift
+		mount --bind "$root" "$root"
+		mount -t proc proc "$root/proc"
+		mount --rbind /sys "$root/sys"
+		mount --rbind /dev "$root/dev"
+		mount -t tmpfs tmpfs "$root/tmp"
+		exec chroot "$root" /usr/bin/env -i HOME=/root \
+		    PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
+		    sh -c "cd /src && exec \"\$@\"" sh "$@"' sh "$@" </dev/null
+}
+
+# one PART COMMAND...: says how a part went in the root of $suite, and counts.
+one()
+{
+	part="$suite, $1"
+	log=$root.$1.log
+	shift
+	if within "$root" timeout -k 10 1800 "$@" >"$log" 2>&1; then
+		echo "ok   $part"
+		passed=$((passed + 1))
+		return
+	fi
+	tail -n 60 "$log" | sed 's/^/     /'
+	if [ "$suite" = sid ]; then
+		echo "warning: $part failed ($log has all of it)"
+	else
+		echo "FAIL $part ($log has all of it)"
+		failed=$((failed + 1))
+	fi
+}
+
+passed=0
+failed=0
+[ $# -gt 0 ] || set -- trixie sid
+# shellcheck disable=SC2086
+packages=$(echo $packages_build $packages_demo $packages_core | tr ' ' ,)
+for suite; do
+	root=$PWD/build/release-$suite
+	minimal_root "$suite" "$root" "$packages"
+	rm -rf "$root/src"
+	mkdir -p "$root/src" "$root/var/www"
+	tar -cf - --exclude=./build --exclude=./.git . |
+	    tar -xf - -C "$root/src"
+	one build make -s -j2 WERROR=1 all units apps
+	one check make -s check
+	# shellcheck disable=SC2086
+	one system sh tests/system/run.sh -q $core
+done
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]

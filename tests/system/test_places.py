@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: ISC
+"""Where the control sockets are if nothing says it, as in a container: daemon
+and client agree without a variable, a name for the user, or a writable /run."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+import harness as h
+from ctl import ctl
+
+WWW = h.USERS["www"]
+PLACES = [f"/run/user/{WWW}", f"/run/spawnd-{WWW}", f"/dev/shm/spawnd-{WWW}"]
+
+
+@pytest.fixture(autouse=True)
+def shm():
+    """As a container has it, and as little of /run as a new one."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs",
+                    "/dev/shm"], check=True)
+    yield
+    subprocess.run(["umount", "-l", "/dev/shm"], check=True)
+    for path in PLACES[:2]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def pool(spawnd, place, **kw):
+    h.own_directory(f"{place}/own", "www")
+    return spawnd("-s", f"{place}/own/s", "--", h.app("echo"), user="www",
+                  **kw)
+
+
+@pytest.mark.parametrize("which", PLACES)
+def test_both_know_the_place(spawnd, place, which):
+    if which != PLACES[2]:
+        h.own_directory(which, "www")
+    s = pool(spawnd, place)
+    base = f"{which}/spawnd" if which == PLACES[0] else which
+    assert os.listdir(base) == ["echo"]
+    assert ctl("ping", user="www").status == 0
+    assert ctl("list", user="www").stdout.count("\n") == 2
+    assert ctl("ping", user="web").status == 69
+    assert s.stop() == 0
+
+
+def test_a_variable_that_is_no_use_is_passed_over(spawnd, place):
+    s = pool(spawnd, place, env={**h.BASE_ENV, "XDG_RUNTIME_DIR": "/proc"})
+    assert ctl("ping", user="www").status == 0
+    assert s.stop() == 0
+
+
+def test_anothers_directory_is_not_taken(spawnd, place):
+    h.own_directory(PLACES[2], "web")
+    s = pool(spawnd, place)
+    s.wait_log("no control sockets: ")
+    assert os.listdir(PLACES[2]) == []
+    assert ctl("ping", user="www").status == 69
+    assert s.stop() == 0
+
+
+def test_one_directory_is_not_two_pools(spawnd, place):
+    s = spawnd("-s", f"{place}/s", "-u", "www", "--status-group", "alpha",
+               "--", h.app("echo"))
+    for env in ({}, {"XDG_RUNTIME_DIR": "/run"}):
+        assert ctl("ping", user="many", env=env).status == 0
+    assert s.stop() == 0
+
+
+def test_process_1_needs_the_foreground(place):
+    r = subprocess.run(["unshare", "--pid", "--fork", "--kill-child", h.SPAWND,
+                        "-s", f"{place}/s", "-u", "www", "--",
+                        h.app("echo")], stdin=subprocess.DEVNULL, timeout=60,
+                       stderr=subprocess.PIPE, encoding="utf-8", check=False)
+    assert r.returncode == 64, r
+    assert r.stderr.startswith("spawnd: -n: required for process 1"), r
