@@ -106,7 +106,7 @@ more()
 {
 	copy "$tmp/a"
 	copy "$tmp/a-longer-name"
-	part build-bmake env -C "$tmp/a" bmake -j2 WERROR=1 all units apps
+	part build-bmake env -C "$tmp/a" bmake -j2 WERROR=1 all units
 	# Not -Wsign-conversion: for clang also from int to the enum that glibc
 	# makes of the first argument of getrlimit.
 	part build-clang make -C "$tmp/a-longer-name" -j2 WERROR=1 \

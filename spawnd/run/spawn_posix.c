@@ -42,4 +42,3 @@ spawn_give_up(void)
 {
 	return true;
 }
-
