@@ -34,25 +34,27 @@ OS =		${NATIVE}
 BASE =		elf.c environ.c err.c findings.c log.c loop.c path.c pidlock.c \
 		script.c signame.c syslog.c text.c
 CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
-		compat_spawn_fcgi.c env.c exposure.c ident.c limit.c \
+		compat_spawn_fcgi.c describe.c env.c exposure.c ident.c limit.c \
 		network.c option.c options.c plan.c plan_allow.c \
 		plan_control.c rights.c
 OBSERVE =	guarantees.c
-PRIVILEGE =	confine.c daemonize.c jail.c listen.c pidfile.c socketfile.c \
+PRIVILEGE =	confine.c daemonize.c finisher.c jail.c listen.c pidfile.c socketfile.c \
 		terminal.c
 POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
 		scale.c slot.c snapshot.c start.c table.c trace.c
 RUN =		actor.c autoscale.c child.c entry.c exec_error.c history.c \
-		lifecycle.c orphans.c output.c reap.c report.c report_trace.c \
+		lifecycle.c neighbour.c orphans.c output.c reap.c report.c report_trace.c \
 		sdnotify.c selfcheck.c signals.c spawner.c suspects.c \
 		traced.c traffic.c worker.c
 CONTROL =	budget.c clients.c command.c control.c rundir.c status.c \
-		trace_records.c
+		successor.c takeover.c trace_records.c
 PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
+# Of the client's, what a spawnd needs that takes over from another.
+ASKS =		conn.c reply.c
 SRCS =		${BASE} ${CONFIG} ${OBSERVE} ${PRIVILEGE} ${POOL} ${RUN} \
-		${CONTROL} ${PREFLIGHT} ${PROTO}
+		${CONTROL} ${PREFLIGHT} ${PROTO} ${ASKS}
 # How a system call is made or skipped depends on the registers.
 ARCH !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
 		aarch64-*) echo aarch64;; *) echo none;; esac
@@ -79,8 +81,8 @@ FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 
 # The client, which shares nothing with the daemon but its language.
-CLIENT =	conn.c pools.c reply.c writer_fpm.c writer_json.c \
-		writer_openmetrics.c writer_table.c writer_trace.c
+CLIENT =	pools.c writer_fpm.c writer_json.c writer_openmetrics.c \
+		writer_table.c writer_trace.c
 CTL =		top.c top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
 
@@ -323,7 +325,7 @@ LIBS_pool_sim.sim = -Wl,--wrap=table_event
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o path.o text.o proto.o ${CTL_OBJS} \
+CTL_ALL =	spawnctl.o err.o path.o text.o proto.o ${ASKS:.c=.o} ${CTL_OBJS} \
 		${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}

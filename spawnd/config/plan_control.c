@@ -2,6 +2,7 @@
 /* The plan's part about the control sockets: their place and their users. */
 #include <sys/stat.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,18 +82,34 @@ check_control_path(const struct plan *p, const char *opt, const char *path,
 	return r;
 }
 
+char *
+plan_control_place(const struct conf *c, bool *own)
+{
+	const char *home = environ_get(environ_own(), "XDG_RUNTIME_DIR");
+	char *place = NULL;
+	size_t len;
+	int r = 0;
+
+	*own = c->control != NULL;
+	if (*own && strcmp(c->control, "none") == 0)
+		return NULL;
+	if (*own) {
+		place = path_absolute(c->control, false);
+		len = place != NULL ? strlen(place) : 0;
+		while (len > 1 && place[len - 1] == '/')
+			place[--len] = '\0';
+	} else if (geteuid() == 0)
+		r = asprintf(&place, "%s/spawnd", access("/run", F_OK) == 0 ?
+		    "/run" : "/var/run");
+	else if (home != NULL && home[0] == '/')
+		r = asprintf(&place, "%s/spawnd", home);
+	return r == -1 ? NULL : place;
+}
+
 /* Plans the directory that --control names. */
 static int
 plan_control_dir(struct plan *p, struct err *e)
 {
-	size_t len;
-
-	if ((p->control = path_absolute(p->conf->control, false)) == NULL)
-		return err_set(e, EX_OSERR, "out of memory");
-	len = strlen(p->control);
-	while (len > 1 && p->control[len - 1] == '/')
-		p->control[--len] = '\0';
-	p->control_own = true;
 	if (check_control_path(p, OPT(p->conf, pidfile), p->pidfile, e) == -1 ||
 	    check_control_path(p, "--log", p->log, e) == -1)
 		return -1;
@@ -105,20 +122,12 @@ plan_control_dir(struct plan *p, struct err *e)
 int
 plan_control(struct plan *p, struct err *e)
 {
-	const char *own = environ_get(environ_own(), "XDG_RUNTIME_DIR");
-	const char *asked = p->conf->control;
-	int r;
-
 	if (plan_status_group(p, e) == -1)
 		return -1;
-	if (asked != NULL)
-		return strcmp(asked, "none") == 0 ? 0 : plan_control_dir(p, e);
-	if (p->root)
-		r = asprintf(&p->control, "%s/spawnd", access("/run",
-		    F_OK) == 0 ? "/run" : "/var/run");
-	else if (own != NULL && own[0] == '/')
-		r = asprintf(&p->control, "%s/spawnd", own);
-	else
-		return 0;
-	return r == -1 ? err_set(e, EX_OSERR, "out of memory") : 0;
+	errno = 0;
+	p->control = plan_control_place(p->conf, &p->control_own);
+	if (p->control == NULL)
+		return errno == ENOMEM ? err_set(e, EX_OSERR, "out of memory") :
+		    0;
+	return p->control_own ? plan_control_dir(p, e) : 0;
 }

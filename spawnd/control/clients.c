@@ -48,8 +48,10 @@ clients_deadline(const struct client *c)
 	uint64_t some = c->since + CONTROL_TAKE;
 	uint64_t whole = c->began + CONTROL_WHOLE;
 
-	if (c->throttled)
+	if (c->throttled || (c->takes && !c->commits && !c->answering))
 		return NEVER;
+	if (c->commits && !c->answering)
+		return c->since + CONTROL_TAKE;
 	if (c->answering && c->wait != WAIT_NO && c->sent == c->answer.len)
 		return NEVER;
 	if (c->answering)
@@ -123,7 +125,7 @@ make_place(uid_t uid, enum right right)
 	}
 	TAILQ_FOREACH(c, &clients, entry) {
 		if (c->right == right && c->uid == uid && !c->answering &&
-		    (victim == NULL || c->since < victim->since))
+		    !c->takes && (victim == NULL || c->since < victim->since))
 			victim = c;
 	}
 	if (victim == NULL)

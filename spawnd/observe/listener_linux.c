@@ -171,6 +171,16 @@ listener_has_file(const struct stat *file)
 }
 
 bool
+listener_may_have_file(const struct stat *file)
+{
+	uint64_t inode = diag_bound(file);
+	struct stat st;
+
+	return fstat(STDIN_FILENO, &st) == 0 &&
+	    (inode == 0 || inode == st.st_ino);
+}
+
+bool
 listener_path(int fd, char *buf, size_t size)
 {
 	char name[32];
