@@ -139,7 +139,7 @@ open_all(struct err *e)
 	unsigned int most = plan.max_workers > 0 ? plan.max_workers :
 	    (unsigned int)plan.workers;
 
-	if (open_log(e) == -1 || (takes && successor_take(e) == -1) ||
+	if (open_log(e) == -1 || (takes && successor_take(plan.name, e) == -1) ||
 	    pidfile_lock(&plan, e) == -1 ||
 	    worker_init(&plan, slots, e) == -1 ||
 	    output_init(slots, most, conf.worker_log, e) == -1 ||
@@ -158,7 +158,10 @@ open_all(struct err *e)
 	}
 	socketfile_begin(&plan);
 	environ_scrub();
-	return takes ? finisher_start(settle, e) : 0;
+	if (takes && finisher_start(settle, e) == -1)
+		return -1;
+	rundir_done(&plan);
+	return 0;
 }
 
 static void
@@ -212,7 +215,8 @@ start_pool(struct err *e)
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
 	    confine_enter(&plan, &guarantees, e) == -1 || init_run(e) == -1) {
 		control_close();
-		socketfile_remove(&plan);
+		if (conf.takeover == REPLACE_NO)
+			socketfile_remove(&plan);
 		pidfile_clear(&plan);
 		return -1;
 	}
@@ -263,7 +267,8 @@ run_pool(void)
 	int status = lifecycle_run(&plan);
 
 	/* What the next pool of this name needs is free before that is said. */
-	socketfile_remove(&plan);
+	if (!takeover_is_done())
+		socketfile_remove(&plan);
 	close(STDIN_FILENO);
 	pidfile_clear(&plan);
 	control_close();

@@ -430,10 +430,8 @@ control_open(struct plan *p, struct err *e)
 	mode_t mode = p->status_gid != (gid_t)-1 ? 0660 : 0600;
 
 	owner = getuid();
-	if (borrowed && rundir_open(p, e) == 0) {
-		rundir_done(p);
+	if (borrowed && rundir_open(p, e) == 0)
 		return 0;
-	}
 	if (!borrowed && rundir_open(p, e) == 0 &&
 	    (listeners[CONTROLS].fd = rundir_socket("control", 0600,
 	    (gid_t)-1, e)) != -1 &&

@@ -37,6 +37,11 @@ void	 control_close(void);
  * directory as the plan wants it.
  */
 void	 rundir_settle(const struct plan *p);
+/*
+ * Closes, before the jail, descriptors that would lead out of it. Only after a
+ * successor_take() it is not control_open() that does so.
+ */
+void	 rundir_done(const struct plan *p);
 
 /* successor.c: we take over from another spawnd */
 /*
@@ -59,7 +64,7 @@ int	 successor_reload(struct err *e);
  * Begins the take-over: the other passes all that is to be ours. To be called
  * before it is opened. Returns 0, or -1 with *e set (69, 71, 75, 76).
  */
-int	 successor_take(struct err *e);
+int	 successor_take(const char *name, struct err *e);
 /* To be called after loop_init(). Returns 0, or -1 with *e set (71). */
 int	 successor_start(const struct plan *p, struct err *e);
 /* The pool is ready, as that notice says: completes the take-over. */
@@ -68,6 +73,9 @@ void	 successor_ready(const struct pool_notice *n);
 /* takeover.c */
 /* Notes the plan; to be called before environ_scrub() and the jail. */
 void	 takeover_init(const struct plan *p);
+
+/* Has another process taken over, with the listen socket's file? */
+bool	 takeover_is_done(void);
 
 /* status.c */
 /* Remembers what does not change while the pool runs, the start's time too. */

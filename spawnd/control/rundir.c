@@ -18,6 +18,7 @@
 
 #include "base/base.h"
 #include "config/config.h"
+#include "control/control.h"
 #include "control/server.h"
 
 #define NUMBER_MAX	999	/* of NAME-2, NAME-3, ... */
@@ -153,7 +154,7 @@ open_own(struct plan *p, struct err *e)
 		return -1;
 	if ((dir = open_below(base, name, &created, e)) == -1)
 		return -1;
-	if (created)
+	if (created || taken != -1)
 		made = name;
 	if ((r = take_lock(holder, e)) == 0)
 		return err_set(e, EX_CANTCREAT, "--control: %s: in use by %s",

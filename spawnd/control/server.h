@@ -154,8 +154,6 @@ int	 rundir_open(struct plan *p, struct err *e);
  */
 int	 rundir_socket(const char *name, mode_t mode, gid_t gid,
 	    struct err *e);
-/* Closes, before the jail, descriptors that would lead out of it. */
-void	 rundir_done(const struct plan *p);
 /* The descriptor of its lock, or -1. */
 int	 rundir_lock(void);
 /* Has rundir_open() use that lock, which a running pool has passed to us. */

@@ -122,7 +122,7 @@ take_fact(const struct proto_record *r, struct err *e)
 
 /* It does not know the command: which version is it? */
 static int
-find_too_old(const char *name, struct err *e)
+find_too_old(struct err *e)
 {
 	struct reply a = { NULL, 0 };
 	char version[64], pid[64];
@@ -130,9 +130,9 @@ find_too_old(const char *name, struct err *e)
 
 	if (conn_ask(&conn, "status", &a, e) == 0) {
 		r = reply_find(&a, "pool");
-		err_set(e, EX_UNAVAILABLE, "--replace: %s: its spawnd, version "
-		    "%s, pid %s, does not know how to be taken over from (stop "
-		    "it and start it: the next one does)", name,
+		err_set(e, EX_UNAVAILABLE, "its spawnd, version %s, pid %s, does "
+		    "not know how to be taken over from (stop it and start it: "
+		    "the next one does)",
 		    reply_cut(r, "version", version, sizeof(version)),
 		    reply_cut(r, "pid", pid, sizeof(pid)));
 	}
@@ -141,7 +141,7 @@ find_too_old(const char *name, struct err *e)
 }
 
 static int
-ask_plan(const char *name, struct err *e)
+ask_plan(struct err *e)
 {
 	struct proto_record r;
 	int more;
@@ -156,28 +156,37 @@ ask_plan(const char *name, struct err *e)
 			return -1;
 	}
 	if (more == -1 && e->status == EX_USAGE)
-		return find_too_old(name, e);
+		return find_too_old(e);
 	return more;
 }
 
 /* The pool must be ours: else it would change its owner with us. */
 static int
-check_owner(const char *name, struct err *e)
+check_owner(struct err *e)
 {
 	uid_t uid;
 	gid_t gid;
 
 	if (getpeereid(conn.fd, &uid, &gid) == -1 || uid != geteuid())
-		return err_set(e, EX_NOPERM, "--replace: %s: it was started "
-		    "by another user, uid %u (start spawnd as that one)", name,
-		    uid);
+		return err_set(e, EX_NOPERM, "it was started by another user, uid "
+		    "%u (start spawnd as that one)", uid);
 	return 0;
+}
+
+/* Says of whom an error is, and that it was to be taken over. */
+static int
+blame(const char *name, struct err *e)
+{
+	char why[ERR_SIZE];
+
+	strlcpy(why, e->text, sizeof(why));
+	return err_set(e, e->status, "--replace: %s: %s", name, why);
 }
 
 int
 successor_ask(const struct conf *c, struct err *e)
 {
-	char name[NAME_SIZE], why[ERR_SIZE], *place, *dir = NULL;
+	char name[NAME_SIZE], *place, *dir = NULL;
 	bool own;
 	int r;
 
@@ -198,12 +207,10 @@ successor_ask(const struct conf *c, struct err *e)
 	if (r == -1 && e->status == EX_UNAVAILABLE)
 		return err_set(e, EX_UNAVAILABLE, "--replace: %s: no pool of "
 		    "this name runs (start it without --replace)", name);
-	if (r == -1) {
-		strlcpy(why, e->text, sizeof(why));
-		return err_set(e, e->status, "--replace: %s: %s", name, why);
-	}
-	if (check_owner(name, e) == -1 || ask_plan(name, e) == -1)
-		return -1;
+	if (r == -1)
+		return blame(name, e);
+	if (check_owner(e) == -1 || ask_plan(e) == -1)
+		return blame(name, e);
 	if (old.listener == -1)
 		return err_set(e, EX_PROTOCOL, "--replace: %s: the pool has "
 		    "not passed its listen socket", name);
@@ -374,14 +381,14 @@ take_passed(const struct proto_record *r)
 }
 
 int
-successor_take(struct err *e)
+successor_take(const char *name, struct err *e)
 {
 	struct proto_record r;
 	int fds[2], more;
 
 	conn.npassed = 0;
 	if (conn_send(&conn, "takeover 1", -1, e) == -1)
-		return -1;
+		return blame(name, e);
 	while ((more = conn_next(&conn, false, &r, e)) == 1) {
 		if (strcmp(r.kind, "passed") == 0)
 			take_passed(&r);
@@ -391,7 +398,7 @@ successor_take(struct err *e)
 	close(conn.at);
 	conn.at = -1;
 	if (more == -1)
-		return -1;
+		return blame(name, e);
 	control_sockets(fds);
 	if (life == -1 || fds[0] == -1 || fds[1] == -1)
 		return err_set(e, EX_PROTOCOL, "--replace: the pool has not "

@@ -170,7 +170,7 @@ takeover_begin(struct client *c, const char *word)
 		stage = TAKEOVER_GIVEN;
 		taker = c->pid;
 		c->takes = true;
-		neighbour_set(true);
+		neighbour_follows(true);
 		proto_begin(o, "passed");
 		give(c, "control", fds[0]);
 		give(c, "status", fds[1]);
@@ -260,7 +260,7 @@ take_back(void)
 		name_ours();
 	}
 	stage = TAKEOVER_NONE;
-	neighbour_set(false);
+	neighbour_follows(false);
 	if (!actor_stops())
 		log_warn("take-over: pid %d has given up: the pool goes on as "
 		    "before", (int)taker);
@@ -276,6 +276,12 @@ hang_up(void)
 		if (c->takes)
 			shutdown(c->fd, SHUT_RDWR);
 	}
+}
+
+bool
+takeover_is_done(void)
+{
+	return stage == TAKEOVER_GONE;
 }
 
 enum takeover

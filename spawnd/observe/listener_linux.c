@@ -171,12 +171,12 @@ listener_has_file(const struct stat *file)
 }
 
 bool
-listener_may_have_file(const struct stat *file)
+listener_may_have_file(int fd, const struct stat *file)
 {
 	uint64_t inode = diag_bound(file);
 	struct stat st;
 
-	return fstat(STDIN_FILENO, &st) == 0 &&
+	return fstat(fd, &st) == 0 &&
 	    (inode == 0 || inode == st.st_ino);
 }
 

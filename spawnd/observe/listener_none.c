@@ -29,8 +29,9 @@ listener_has_file(const struct stat *file)
 }
 
 bool
-listener_may_have_file(const struct stat *file)
+listener_may_have_file(int fd, const struct stat *file)
 {
+	(void)fd;
 	(void)file;
 	return true;
 }

@@ -273,8 +273,8 @@ int	 listener_watch_file(const char *name);
 void	 listener_take_events(int fd);
 /* Is that the file of the listen socket, a unix socket? False if unknown. */
 bool	 listener_has_file(const struct stat *file);
-/* May it be? False if another socket is known to have it. */
-bool	 listener_may_have_file(const struct stat *file);
+/* May it be that of the socket fd? False if another is known to have it. */
+bool	 listener_may_have_file(int fd, const struct stat *file);
 /*
  * Writes the path that a file of ours has now, seen from outside the jail.
  * Returns false if it is unknown, as it is before observe_init().

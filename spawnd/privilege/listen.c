@@ -269,24 +269,6 @@ open_unix(const struct plan *p, struct err *e)
 	return fd;
 }
 
-/* Finds the file of a unix socket that is another pool's. */
-static int
-take_unix(const struct plan *p, struct err *e)
-{
-	int dir = open_directory(p), r;
-
-	if (dir == -1 || fchdir(dir) == -1) {
-		r = err_set(e, err_status(errno, EX_CANTCREAT), "socket: %s: "
-		    "its directory: %s", p->socket_name, path_reason(errno));
-	} else
-		r = socketfile_take(p, dir, e);
-	if (chdir("/") == -1)
-		r = err_set(e, EX_OSERR, "chdir: /: %s", strerror(errno));
-	if (dir != -1)
-		close(dir);
-	return r;
-}
-
 static bool
 is_same_address(const struct sockaddr_storage *a,
     const struct sockaddr_storage *b)
@@ -320,6 +302,24 @@ has_both_families(int fd)
 	    only == 0;
 }
 
+/* Finds the file of a unix socket that is another pool's. */
+static int
+take_unix(const struct plan *p, int fd, struct err *e)
+{
+	int dir = open_directory(p), r;
+
+	if (dir == -1 || fchdir(dir) == -1) {
+		r = err_set(e, err_status(errno, EX_CANTCREAT), "socket: %s: "
+		    "its directory: %s", p->socket_name, path_reason(errno));
+	} else
+		r = socketfile_take(p, dir, fd, e);
+	if (chdir("/") == -1)
+		r = err_set(e, EX_OSERR, "chdir: /: %s", strerror(errno));
+	if (dir != -1)
+		close(dir);
+	return r;
+}
+
 int
 listen_check(const struct plan *p, int fd, struct err *e)
 {
@@ -334,7 +334,9 @@ listen_check(const struct plan *p, int fd, struct err *e)
 	    has_both_families(fd) != p->both_families))
 		return err_set(e, EX_NOPERM, "--replace: the socket that the "
 		    "pool has passed is not %s", p->socket_name);
-	if (ss.ss_family != AF_UNIX && !allow_is_same(fd, p))
+	if (ss.ss_family == AF_UNIX)
+		return take_unix(p, fd, e);
+	if (!allow_is_same(fd, p))
 		return err_set(e, EX_CONFIG, "--replace: other web servers "
 		    "(%s) cannot be allowed: the filter of the socket is locked "
 		    "(stop the pool and start it)", OPT(p->conf, allow));
@@ -371,9 +373,6 @@ listen_open(const struct plan *p, struct err *e)
 		return -1;
 	}
 	close(fd);
-	if (p->inherited == -1 && p->taken != -1 &&
-	    p->addr.ss_family == AF_UNIX && take_unix(p, e) == -1)
-		return -1;
 	if (p->inherited == -1 && max != -1 && p->backlog > max)
 		log_warn("backlog: %d: the system cuts it to %d (raise "
 		    "net.core.somaxconn)", p->backlog, max);

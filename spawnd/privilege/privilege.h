@@ -121,7 +121,7 @@ int	 terminal_leave_session(void);
 int	 listen_open(const struct plan *p, struct err *e);
 /*
  * Is fd, of another pool, the plan's listen socket? Returns 0, or -1 with *e
- * set (77, 78). Only its file is left to socketfile_take().
+ * set (77, 78).
  */
 int	 listen_check(const struct plan *p, int fd, struct err *e);
 /* Sets the backlog of the plan on a socket that was another pool's. */
@@ -169,11 +169,11 @@ bool	 socketfile_path(const char *file, char path[SOCKET_PATH], char *why,
  */
 int	 socketfile_bind(const struct plan *p, int dir, int fd, struct err *e);
 /*
- * Descriptor 0 is a unix socket of another pool: finds its file, in dir, which
- * must be the working directory, and keeps it as if we had bound it. Returns 0,
- * or -1 with *e set (77).
+ * fd is a unix socket of another pool: finds its file, in dir, which must be
+ * the working directory, and keeps it as if we had bound it. Returns 0, or -1
+ * with *e set (77).
  */
-int	 socketfile_take(const struct plan *p, int dir, struct err *e);
+int	 socketfile_take(const struct plan *p, int dir, int fd, struct err *e);
 /* With the rights of the start: gives that file the plan's owner and mode. */
 void	 socketfile_settle(const struct plan *p);
 /*

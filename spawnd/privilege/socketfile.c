@@ -183,13 +183,13 @@ socketfile_bind(const struct plan *p, int dir, int fd, struct err *e)
 }
 
 int
-socketfile_take(const struct plan *p, int dir, struct err *e)
+socketfile_take(const struct plan *p, int dir, int fd, struct err *e)
 {
 	struct stat st;
 
 	if (fstatat(dir, p->socket_file, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
 	    !S_ISSOCK(st.st_mode) || st.st_nlink != 1 ||
-	    !listener_may_have_file(&st))
+	    !listener_may_have_file(fd, &st))
 		return err_set(e, EX_NOPERM, "--replace: the socket that the "
 		    "pool has passed is not %s", p->socket_name);
 	bound = st;

@@ -12,21 +12,28 @@
 #include "base/loop.h"
 #include "run/supervise.h"
 
-static bool is_there;
+static bool follows;		/* one that takes over from us */
+static bool precedes;		/* one that we have taken over from */
 static int life = -1;
 static struct loop_watch *watch;
 static void (*on_gone)(void);
 
 void
-neighbour_set(bool there)
+neighbour_follows(bool there)
 {
-	is_there = there;
+	follows = there;
 }
 
 bool
 neighbour_is_there(void)
 {
-	return is_there;
+	return follows || precedes;
+}
+
+bool
+neighbour_precedes(void)
+{
+	return precedes;
 }
 
 static void
@@ -37,14 +44,14 @@ on_end(void *arg)
 	close(life);
 	watch = NULL;
 	life = -1;
-	is_there = false;
+	precedes = false;
 	on_gone();
 }
 
 int
 neighbour_watch(int fd, void (*handler)(void), struct err *e)
 {
-	is_there = true;
+	precedes = true;
 	life = fd;
 	on_gone = handler;
 	if ((watch = loop_watch(fd, on_end, NULL)) == NULL)

@@ -223,14 +223,16 @@ int	 history_peak_queue(void);
 const struct history_point *history_at(unsigned int i);
 
 /* neighbour.c: another pool that serves the same listen socket meanwhile */
-/* It is there from now on, or not any more. */
-void	 neighbour_set(bool there);
+/* One that takes over from us is there from now on, or not any more. */
+void	 neighbour_follows(bool there);
 /*
- * It is there, and for as long as fd, of which it has the other end, is open:
+ * One that we take over from is there, for as long as fd, of which it has the other end, is open:
  * then handler is called. To be called after loop_init(). Returns 0, or -1 with
  * *e set (71).
  */
 int	 neighbour_watch(int fd, void (*handler)(void), struct err *e);
+bool	 neighbour_precedes(void);
+/* Is either there? */
 bool	 neighbour_is_there(void);
 
 /* lifecycle.c: start, reload and stop, as the outside sees them */
