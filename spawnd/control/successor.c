@@ -37,8 +37,8 @@
 #include "proto/proto.h"
 #include "run/run.h"
 
-#define LAST_LOOK	(USEC / 10)	/* usec from its connection's end to
-					   that of its pipe, if it has died */
+#define LAST_LOOK	100	/* ms from its connection's end to that of its
+				   pipe, if it has died */
 
 /* The running pool, as it has answered. */
 static struct {
@@ -406,12 +406,16 @@ successor_take(const char *name, struct err *e)
 	return 0;
 }
 
+/* The connection has ended, with that error: is it because it has died? */
 static bool
-has_died(void)
+has_died(const struct err *e)
 {
 	struct pollfd p = { .fd = life, .events = POLLIN };
 
-	return died || (life != -1 && poll(&p, 1, 0) == 1 &&
+	/* One that stops, or refuses, says so before. */
+	if (e->status != EX_UNAVAILABLE)
+		return false;
+	return died || (life != -1 && poll(&p, 1, LAST_LOOK) == 1 &&
 	    (p.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0);
 }
 
@@ -431,25 +435,23 @@ give_up(int status, const char *why)
 	char text[ERR_SIZE];
 
 	close_connection();
-	snprintf(text, sizeof(text), "--replace: %s (it goes on as before)",
-	    why);
+	snprintf(text, sizeof(text), "--replace: %s: %s", plan->name, why);
 	lifecycle_fail(status, text);
 }
 
 /* Its connection has ended. If it lives it does not want us. */
 static void
-on_last_look(void)
-{
-	if (!has_died() && !actor_stops())
-		give_up(EX_UNAVAILABLE, "the pool has closed the connection");
-}
-
-static void
 on_connection(void *arg)
 {
+	struct proto_record r;
+	struct err e;
+
 	(void)arg;
 	loop_pause(watch);
-	loop_timer(TIMER_TAKEOVER, loop_now() + LAST_LOOK, on_last_look);
+	while (conn_next(&conn, false, &r, &e) != -1)
+		continue;
+	if (!has_died(&e) && !actor_stops())
+		give_up(e.status, e.text);
 }
 
 static void
@@ -483,7 +485,9 @@ ask_other(const char *command, struct err *e)
 	struct proto_record r;
 	int more;
 
-	if (conn.fd == -1 || conn_send(&conn, command, -1, e) == -1)
+	if (conn.fd == -1)
+		return err_set(e, EX_UNAVAILABLE, "the pool has ended");
+	if (conn_send(&conn, command, -1, e) == -1)
 		return -1;
 	while ((more = conn_next(&conn, false, &r, e)) == 1)
 		continue;
@@ -514,13 +518,13 @@ on_ready(void)
 	if (watch != NULL)
 		loop_pause(watch);
 	snprintf(command, sizeof(command), "commit %d", (int)getpid());
-	if (ask_other(command, &e) == -1 && !has_died()) {
+	if (ask_other(command, &e) == -1 && !has_died(&e)) {
 		give_up(e.status, e.text);
 		return;
 	}
 	pidfile_name();
 	if (control_own(&e) == -1 ||
-	    (ask_other("done", &e) == -1 && !has_died())) {
+	    (ask_other("done", &e) == -1 && !has_died(&e))) {
 		control_disown();
 		give_up(e.status, e.text);
 		return;

@@ -38,6 +38,8 @@
 #include "proto/proto.h"
 #include "run/run.h"
 
+#define STOPPING	"error 75 the pool is stopping\n"
+
 static const struct plan *plan;
 static struct facts facts;
 static char *cgroup;
@@ -266,15 +268,18 @@ take_back(void)
 		    "before", (int)taker);
 }
 
-/* We stop: nobody takes over any more. */
+/* We stop: nobody takes over any more, nor takes our end for a death. */
 static void
 hang_up(void)
 {
 	struct client *c;
 
 	TAILQ_FOREACH(c, clients_list(), entry) {
-		if (c->takes)
-			shutdown(c->fd, SHUT_RDWR);
+		if (!c->takes)
+			continue;
+		send(c->fd, STOPPING, sizeof(STOPPING) - 1, MSG_NOSIGNAL |
+		    MSG_DONTWAIT);
+		shutdown(c->fd, SHUT_RDWR);
 	}
 }
 

@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 import stat
+import subprocess
 
 import pytest
 
@@ -177,6 +178,23 @@ def test_refusals(pools, place):
     assert load.sent == load.answered > 0, load.failed
     p.wait_alone()
     p.check()
+
+
+def test_a_pool_that_stops_is_not_taken_over(pools, place):
+    p = pools(place, ["-s", f"{place}/s"], "-u", "_app")
+    p.begin(h.app("echo"))
+    new = subprocess.Popen(
+        [h.SPAWND, *p.where, *p.common, "--replace", "/bin/sleep", "100"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, cwd="/",
+        env={**h.BASE_ENV, **h.sanitizer_env()})
+    h.wait_for(lambda: "take-over: begun" in p.log(), 10, p.log)
+    os.kill(p.pid, signal.SIGTERM)
+    said = new.communicate(timeout=20 * h.PATIENCE)[1]
+    assert new.returncode == 75 and "the pool is stopping" in said, said
+    h.wait_for(lambda: not h.alive(p.pids[0]), 10, p.log)
+    with pytest.raises(h.FcgiError):
+        h.request(f"{place}/s", "pid")
 
 
 def test_another_user_is_refused(pools, place):
