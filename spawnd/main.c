@@ -267,7 +267,8 @@ run_pool(void)
 	int status = lifecycle_run(&plan);
 
 	/* What the next pool of this name needs is free before that is said. */
-	if (!takeover_is_done())
+	if (!takeover_is_done() && (conf.takeover == REPLACE_NO ||
+	    successor_is_done()))
 		socketfile_remove(&plan);
 	close(STDIN_FILENO);
 	pidfile_clear(&plan);

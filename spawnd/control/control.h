@@ -69,6 +69,8 @@ int	 successor_take(const char *name, struct err *e);
 int	 successor_start(const struct plan *p, struct err *e);
 /* The pool is ready, as that notice says: completes the take-over. */
 void	 successor_ready(const struct pool_notice *n);
+/* Is all ours, the listen socket's file, too? */
+bool	 successor_is_done(void);
 
 /* takeover.c */
 /* Notes the plan; to be called before environ_scrub() and the jail. */

@@ -532,6 +532,12 @@ on_ready(void)
 	complete();
 }
 
+bool
+successor_is_done(void)
+{
+	return done;
+}
+
 void
 successor_ready(const struct pool_notice *n)
 {

@@ -92,6 +92,7 @@ def test_as_a_user(pools, place):
     p = pools(place, ["-s", f"{place}/s"], control=f"{run}/c", user="www")
     p.begin("-F", 1, h.app("echo"))
     with h.Load(f"{place}/s", threads=2) as load:
+        p.refused(69, "exited with status", h.app("fail"))
         p.changed("-F", 2, "-M", "0600", h.app("echo"))
         p.wait_alone()
     assert load.sent == load.answered
