@@ -468,9 +468,18 @@ on_gone(void)
 	lifecycle_alone();
 }
 
+/*
+ * O_NONBLOCK is one flag for both pools, and is left as those before need it.
+ */
+#define POLLS	" (the pool that runs polls its listen socket, which is " \
+    "non-blocking for that: a program that waits in accept(2) cannot start " \
+    "beside it; stop the pool and start it)"
+
 int
 successor_start(const struct plan *p, struct err *e)
 {
+	if (old.polls)
+		lifecycle_explain(POLLS);
 	plan = p;
 	if (neighbour_watch(life, on_gone, e) == -1)
 		return -1;

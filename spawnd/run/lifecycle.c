@@ -27,6 +27,7 @@ static uint64_t last = NEVER;	/* then the stop is over */
 static bool waits;		/* for the pool that we have taken over */
 static bool done;		/* but for the other pool's end */
 static unsigned int left;	/* processes that it has not ended */
+static const char *hint;	/* why a start may have failed */
 static char last_exit[ERR_SIZE];	/* of a start that fails */
 static int last_status = EX_UNAVAILABLE;
 
@@ -102,6 +103,8 @@ report_failed_start(const struct pool_notice *n)
 		snprintf(text + len, sizeof(text) - len, "%s: no worker "
 		    "became ready: the last one %s", plan->argv[0],
 		    last_exit);
+	if (hint != NULL)
+		strlcat(text, hint, sizeof(text));
 	daemonize_outcome(exit_status, text);
 }
 
@@ -221,6 +224,12 @@ lifecycle_stop(bool fast)
 	limit_stop(fast);
 	orphans_find_all();
 	actor_event(&ev);
+}
+
+void
+lifecycle_explain(const char *text)
+{
+	hint = text;
 }
 
 void

@@ -246,6 +246,8 @@ void	 lifecycle_changed(void);
 void	 lifecycle_reload(void);
 /* Begins a stop: a graceful one, or with `fast` one that loses requests. */
 void	 lifecycle_stop(bool fast);
+/* What is written behind the reason, should the start fail; or NULL. */
+void	 lifecycle_explain(const char *text);
 /*
  * Another spawnd serves from now on: ends our workers at their requests' end,
  * leaves the listen socket as it is, and tells the manager nothing.

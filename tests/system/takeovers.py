@@ -94,7 +94,8 @@ class Pool:
         assert figures(NAME)["pool"]["pid"] == str(pid)
         with open(f"{self.place}/pid") as f:
             assert int(f.read()) == pid
-        assert ctl("-p", NAME, "ping").status == 0
+        # One by one the workers may be exchanged once more.
+        assert ctl("-p", NAME, "wait-ready", "10").status == 0
 
     def end(self):
         left = set(self.pids)

@@ -146,6 +146,48 @@ def test_many_in_a_row_under_load(pools, place, kind):
     p.check()
 
 
+# What is started before, and what takes over: some poll, some wait in
+# accept(2).
+GO = ["--", os.path.join(h.APPS, "load-go")]
+LIB = ["--", h.app("lib")]
+NODE = ["-e", "NODE_PATH=/usr/share/nodejs", "-e", "NODE_NO_WARNINGS=1", "--",
+        "/usr/bin/node", h.source("load.js")]
+PHP = ["-C", 2, "-F", 2, "--", "/usr/bin/php-cgi", "-n"]
+PAIRS = {"go": (GO, GO), "lib, go": (LIB, GO), "go, lib": (GO, LIB),
+         "node": (NODE, NODE), "lib, node": (LIB, NODE),
+         "php-cgi -C": (PHP, PHP), "php-cgi -C, lib": (PHP, LIB)}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_programs_that_poll_and_that_wait(pools, place, name):
+    first, second = PAIRS[name]
+    p = pools(place, ["-s", f"{place}/s"], "-u", "_app")
+    p.begin(*first)
+    load = Load(f"{place}/s", "php/load.php" if "php" in name else None, ms=1,
+                seconds=LONGEST)
+    try:
+        for n in range(2):
+            p.changed("-e", f"N={n}", *second)
+            p.wait_alone()
+    finally:
+        load.end()
+        result = load.result()
+    print(f"{name}: {result}")
+    assert result["failed"] == 0, (result, p.log())
+    enough(result)
+    p.check()
+
+
+def test_what_waits_cannot_start_beside_what_polls(pools, place):
+    p = pools(place, ["-s", f"{place}/s"], "-u", "_app", "-F", 2)
+    p.begin(*GO)
+    workers = h.children(p.pid)
+    p.refused(69, "the pool that runs polls its listen socket", *LIB)
+    assert h.children(p.pid) == workers
+    p.wait_alone()
+    p.changed(*GO)
+
+
 # Refused before anything is done
 
 def test_refusals(pools, place):
