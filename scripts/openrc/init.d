@@ -77,6 +77,15 @@ spawnd_find_pid()
 reload()
 {
 	ebegin "Reloading $RC_SVCNAME"
-	spawnd_find_pid && kill -HUP "$spawnd_pid"
+	# supervise-daemon would take the end of the first spawnd for that of
+	# the pool.
+	if ! spawnd_find_pid || ! spawnd_read; then
+		false
+	elif [ "${supervisor-}" = supervise-daemon ] || ! spawnd_has_control
+	then
+		kill -HUP "$spawnd_pid"
+	else
+		eval "$command --replace=changed $command_args"
+	fi
 	eend $? "Failed to reload $RC_SVCNAME"
 }

@@ -296,6 +296,22 @@ def test_start_reload_stop(installed, script, ends):
     harness.wait_for(renewed, 20, "two new workers")
     assert supervisor(path) == pid
 
+    # An edit is applied, and one that is wrong is told.
+    conf = f"{installed}/etc/spawnd/pool.conf"
+    with open(conf) as f:
+        text = f.read()
+    put(conf, text.replace("-F 2", "-F many"))
+    assert script("reload").status != 0
+    assert supervisor(path) == pid
+    put(conf, text.replace("-F 2", "-F 3"))
+    r = script("reload")
+    assert r.status == 0, r
+    gone(pid)
+    pid = supervisor(path)
+    ends.append(pid)
+    assert len(harness.children(pid)) == 3
+    assert script("status").status == 0
+
     r = script("stop")
     assert r.status == 0, r
     gone(pid)
@@ -444,16 +460,24 @@ def openrc_reload(installed):
     return run("sh", f"{installed}/etc/openrc-run", path, "reload")
 
 
-def test_openrc_reloads_the_pool_that_runs(installed, spawnd):
-    configure(installed)
+def test_openrc_reloads_the_pool_that_runs(installed, spawnd, ends):
+    path = configure(installed)
     pidfile = f"{installed}/run/spawnd-pool.pid"
-    s = spawnd("-P", pidfile, "-s", f"{installed}/socket/s", "-u", "_app",
+    s = spawnd("--name", "pool", "-P", pidfile, "-s", path, "-u", "_app",
                "-F", 1, "--", harness.app("echo"), daemon=True)
-    before = s.workers()
+    # The file says something else by now: it is taken over.
     r = openrc_reload(installed)
     assert r.status == 0, r
-    s.wait_workers(1, other_than=before)
-    s.stop()
+    pid = supervisor(path)
+    ends.append(pid)
+    gone(s.pid)
+    assert pid != s.pid and len(harness.children(pid)) == 2
+    # And then the workers alone are new.
+    before = harness.children(pid)
+    assert openrc_reload(installed).status == 0
+    assert not set(before) & set(harness.children(pid))
+    os.kill(pid, signal.SIGTERM)
+    gone(pid)
     assert openrc_reload(installed).status != 0
 
 
