@@ -139,7 +139,8 @@ open_all(struct err *e)
 	unsigned int most = plan.max_workers > 0 ? plan.max_workers :
 	    (unsigned int)plan.workers;
 
-	if (open_log(e) == -1 || (takes && successor_take(plan.name, e) == -1) ||
+	if (open_log(e) == -1 ||
+	    (takes && successor_take(plan.name, e) == -1) ||
 	    pidfile_lock(&plan, e) == -1 ||
 	    worker_init(&plan, slots, e) == -1 ||
 	    output_init(slots, most, conf.worker_log, e) == -1 ||
@@ -307,9 +308,9 @@ show_changes(struct findings *f)
 	if (error != NULL)
 		err_set(&e, error->status, "%s", error->text);
 	else {
-		if (!successor_differs(&plan, true))
+		if (!predecessor_differs(&plan, true))
 			puts("nothing would change");
-		successor_check(&plan, &e);
+		predecessor_check(&plan, &e);
 	}
 	if (fflush(stdout) == EOF)
 		return EX_IOERR;
@@ -323,12 +324,12 @@ static int
 check_takeover(struct err *e)
 {
 	if (conf.takeover == REPLACE_CHANGED &&
-	    !successor_differs(&plan, false)) {
-		if (successor_reload(e) == -1)
+	    !predecessor_differs(&plan, false)) {
+		if (predecessor_reload(e) == -1)
 			return -1;
 		exit(0);
 	}
-	return successor_check(&plan, e);
+	return predecessor_check(&plan, e);
 }
 
 static int
@@ -340,9 +341,9 @@ make_plan(int passed, struct findings *f, struct err *e)
 
 	if (conf.takeover != REPLACE_NO) {
 		sdnotify_close(passed);
-		if (successor_ask(&conf, e) == -1)
+		if (predecessor_ask(&conf, e) == -1)
 			return -1;
-		fd = successor_inherited(&conf);
+		fd = predecessor_inherited(&conf);
 	} else if ((fd = find_listener(passed, e)) == -2)
 		return -1;
 	describe_begin();

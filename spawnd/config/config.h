@@ -203,7 +203,7 @@ struct plan {
 	int		 jail_fd;		/* -1: no chroot */
 
 	int		 inherited;		/* -1: a socket is to be made */
-	int		 taken;			/* or -1: another pool's is used */
+	int		 taken;			/* another pool's; or -1 */
 	struct sockaddr_storage addr;		/* unix: the family alone */
 	socklen_t	 addrlen;
 	bool		 both_families;		/* TCP: "::" with IPv4 */

@@ -41,7 +41,7 @@ is_long(const char *s)
 
 /* Takes value, malloc'd; NULL: there was no memory. */
 static int
-take_value(struct facts *f, const char *key, char *value, bool hidden)
+fact_take(struct facts *f, const char *key, char *value, bool hidden)
 {
 	struct fact *list;
 	uint64_t sum;
@@ -70,7 +70,7 @@ take_value(struct facts *f, const char *key, char *value, bool hidden)
 }
 
 static int __attribute__((format(printf, 3, 4)))
-add_fact(struct facts *f, const char *key, const char *fmt, ...)
+fact_format(struct facts *f, const char *key, const char *fmt, ...)
 {
 	char *value;
 	va_list ap;
@@ -79,19 +79,19 @@ add_fact(struct facts *f, const char *key, const char *fmt, ...)
 	va_start(ap, fmt);
 	r = vasprintf(&value, fmt, ap);
 	va_end(ap);
-	return take_value(f, key, r == -1 ? NULL : value, false);
+	return fact_take(f, key, r == -1 ? NULL : value, false);
 }
 
 static int
-add_text(struct facts *f, const char *key, const char *text)
+fact_text(struct facts *f, const char *key, const char *text)
 {
-	return add_fact(f, key, "%s", text != NULL ? text : "");
+	return fact_format(f, key, "%s", text != NULL ? text : "");
 }
 
 static int
-add_number(struct facts *f, const char *key, long long n)
+fact_number(struct facts *f, const char *key, long long n)
 {
-	return add_fact(f, key, "%lld", n);
+	return fact_format(f, key, "%lld", n);
 }
 
 /* Appends a word to a text, malloc'd or NULL at first. */
@@ -118,7 +118,7 @@ describe_program(const struct plan *p, struct facts *f)
 		text = append(text, word);
 		free(word);
 	}
-	return take_value(f, "application", text, false);
+	return fact_take(f, "application", text, false);
 }
 
 static int
@@ -131,7 +131,7 @@ describe_groups(const struct ident *id, struct facts *f)
 		snprintf(number, sizeof(number), "%u", id->groups[i]);
 		text = append(text, number);
 	}
-	return take_value(f, "groups", text, false);
+	return fact_take(f, "groups", text, false);
 }
 
 static int
@@ -142,7 +142,7 @@ describe_allow(const struct plan *p, struct facts *f)
 
 	for (i = 0; p->only_allowed && i < p->nallow && text != NULL; i++)
 		text = append(text, network_text(&p->allow[i], one));
-	return take_value(f, "web servers", text, false);
+	return fact_take(f, "web servers", text, false);
 }
 
 static int
@@ -160,7 +160,7 @@ describe_environment(const struct plan *p, struct facts *f)
 			r = -1;
 			break;
 		}
-		r = take_value(f, key, strdup(p->envp[i] + len +
+		r = fact_take(f, key, strdup(p->envp[i] + len +
 		    (p->envp[i][len] == '=')), !shown[i]);
 		free(key);
 	}
@@ -179,10 +179,10 @@ describe_limits(const struct conf *c, struct facts *f)
 		const struct limit *l = &c->limits[i];
 
 		snprintf(key, sizeof(key), "rlimit %s", l->name);
-		r = l->has_hard ? add_fact(f, key, "%llu:%llu",
+		r = l->has_hard ? fact_format(f, key, "%llu:%llu",
 		    (unsigned long long)l->value.rlim_cur,
 		    (unsigned long long)l->value.rlim_max) :
-		    add_fact(f, key, "%llu",
+		    fact_format(f, key, "%llu",
 		    (unsigned long long)l->value.rlim_cur);
 	}
 	return r;
@@ -199,11 +199,11 @@ describe_log(const struct plan *p, struct facts *f)
 	const char *to = p->log != NULL ? p->log : c->log != NULL ? c->log :
 	    c->foreground ? "stderr" : "syslog";
 
-	if (add_text(f, "log", to) == -1 ||
-	    add_text(f, "worker log", forms[c->worker_log]) == -1)
+	if (fact_text(f, "log", to) == -1 ||
+	    fact_text(f, "worker log", forms[c->worker_log]) == -1)
 		return -1;
 	return strcmp(to, "syslog") != 0 ? 0 :
-	    add_text(f, "syslog facility", c->facility);
+	    fact_text(f, "syslog facility", c->facility);
 }
 
 static int
@@ -211,26 +211,26 @@ describe_times(const struct conf *c, struct facts *f)
 {
 	const char *name = signame_name(c->stop_signal);
 
-	if (add_number(f, "start timeout", c->start_timeout) == -1 ||
-	    add_number(f, "stop timeout", c->stop_timeout) == -1 ||
-	    add_number(f, "keep idle", c->keep_idle) == -1 ||
-	    add_number(f, "max age", c->max_age) == -1 ||
-	    add_fact(f, "max rss", "%" PRIu64, c->max_rss) == -1 ||
-	    add_number(f, "request timeout", c->request_timeout) == -1 ||
-	    add_number(f, "reload surge", c->reload_surge) == -1)
+	if (fact_number(f, "start timeout", c->start_timeout) == -1 ||
+	    fact_number(f, "stop timeout", c->stop_timeout) == -1 ||
+	    fact_number(f, "keep idle", c->keep_idle) == -1 ||
+	    fact_number(f, "max age", c->max_age) == -1 ||
+	    fact_format(f, "max rss", "%" PRIu64, c->max_rss) == -1 ||
+	    fact_number(f, "request timeout", c->request_timeout) == -1 ||
+	    fact_number(f, "reload surge", c->reload_surge) == -1)
 		return -1;
-	return name != NULL ? add_text(f, "stop signal", name) :
-	    add_number(f, "stop signal", c->stop_signal);
+	return name != NULL ? fact_text(f, "stop signal", name) :
+	    fact_number(f, "stop signal", c->stop_signal);
 }
 
 static int
 describe_socket(const struct plan *p, struct facts *f)
 {
-	if (add_text(f, "socket", p->socket_name) == -1 ||
-	    add_text(f, "owner", p->socket_owner) == -1 ||
+	if (fact_text(f, "socket", p->socket_name) == -1 ||
+	    fact_text(f, "owner", p->socket_owner) == -1 ||
 	    describe_allow(p, f) == -1)
 		return -1;
-	return p->inherited != -1 ? 0 : add_number(f, "backlog", p->backlog);
+	return p->inherited != -1 ? 0 : fact_number(f, "backlog", p->backlog);
 }
 
 static int
@@ -238,15 +238,15 @@ describe_rest(const struct plan *p, struct facts *f)
 {
 	const struct conf *c = p->conf;
 
-	if (add_text(f, "pidfile", p->pidfile) == -1 ||
-	    add_text(f, "status group", c->status_group) == -1 ||
-	    add_fact(f, "umask", "%03o", (unsigned int)c->umask) == -1 ||
-	    add_text(f, "no new privileges", c->no_new_privs ? "yes" :
+	if (fact_text(f, "pidfile", p->pidfile) == -1 ||
+	    fact_text(f, "status group", c->status_group) == -1 ||
+	    fact_format(f, "umask", "%03o", (unsigned int)c->umask) == -1 ||
+	    fact_text(f, "no new privileges", c->no_new_privs ? "yes" :
 	    "no") == -1)
 		return -1;
-	if (c->nice_given && add_number(f, "nice", c->nice) == -1)
+	if (c->nice_given && fact_number(f, "nice", c->nice) == -1)
 		return -1;
-	return add_text(f, "confine", c->confine ? "yes" : "no");
+	return fact_text(f, "confine", c->confine ? "yes" : "no");
 }
 
 void
@@ -266,18 +266,18 @@ plan_describe(const struct plan *p, struct facts *f)
 	const struct conf *c = p->conf;
 
 	*f = (struct facts){ NULL, 0 };
-	if (add_fact(f, "spawnd", "%s (file %llu, of %lld)", SPAWND_VERSION,
+	if (fact_format(f, "spawnd", "%s (file %llu, of %lld)", SPAWND_VERSION,
 	    (unsigned long long)binary.st_ino,
 	    (long long)binary.st_mtime) == 0 &&
 	    describe_program(p, f) == 0 &&
-	    add_text(f, "user", p->ident.user) == 0 &&
+	    fact_text(f, "user", p->ident.user) == 0 &&
 	    describe_groups(&p->ident, f) == 0 &&
-	    add_text(f, "jail", p->jail) == 0 &&
-	    add_text(f, "working directory", p->chdir) == 0 &&
+	    fact_text(f, "jail", p->jail) == 0 &&
+	    fact_text(f, "working directory", p->chdir) == 0 &&
 	    describe_socket(p, f) == 0 &&
-	    add_number(f, "workers", p->workers) == 0 &&
-	    add_number(f, "most workers", p->max_workers) == 0 &&
-	    add_number(f, "idle timeout", c->idle_timeout) == 0 &&
+	    fact_number(f, "workers", p->workers) == 0 &&
+	    fact_number(f, "most workers", p->max_workers) == 0 &&
+	    fact_number(f, "idle timeout", c->idle_timeout) == 0 &&
 	    describe_environment(p, f) == 0 && describe_limits(c, f) == 0 &&
 	    describe_times(c, f) == 0 && describe_log(p, f) == 0 &&
 	    describe_rest(p, f) == 0)

@@ -259,35 +259,6 @@ answered(struct client *c)
 	return run_input(c);
 }
 
-/* Sends what is left of the answer, with descriptors at its beginning. */
-static ssize_t
-send_answer(struct client *c)
-{
-	union {
-		struct cmsghdr	 h;
-		char		 buf[CMSG_SPACE(PASSED_MAX * sizeof(int))];
-	} u;
-	struct iovec iov = { .iov_base = c->answer.buf + c->sent,
-	    .iov_len = c->answer.len - c->sent };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	size_t len = (size_t)c->npass * sizeof(int);
-	ssize_t n;
-
-	if (c->npass > 0) {
-		memset(&u, 0, sizeof(u));
-		m.msg_control = u.buf;
-		m.msg_controllen = CMSG_SPACE(len);
-		u.h.cmsg_level = SOL_SOCKET;
-		u.h.cmsg_type = SCM_RIGHTS;
-		u.h.cmsg_len = CMSG_LEN(len);
-		memcpy(CMSG_DATA(&u.h), c->pass, len);
-	}
-	n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n > 0)
-		c->npass = 0;
-	return n;
-}
-
 static bool
 write_answer(struct client *c)
 {
@@ -297,7 +268,7 @@ write_answer(struct client *c)
 		continue_status(c);
 	if (c->answer.failed)
 		return false;
-	n = send_answer(c);
+	n = clients_send(c);
 	if (n == -1)
 		return errno == EAGAIN || errno == EINTR;
 	c->since = loop_now();
@@ -428,10 +399,15 @@ control_open(struct plan *p, struct err *e)
 {
 	bool asked = p->control_own;
 	mode_t mode = p->status_gid != (gid_t)-1 ? 0660 : 0600;
+	int fds[2];
 
 	owner = getuid();
-	if (borrowed && rundir_open(p, e) == 0)
+	if (borrowed && rundir_open(p, e) == 0) {
+		rundir_sockets(fds);
+		listeners[CONTROLS].fd = fds[0];
+		listeners[READS_ONLY].fd = fds[1];
 		return 0;
+	}
 	if (!borrowed && rundir_open(p, e) == 0 &&
 	    (listeners[CONTROLS].fd = rundir_socket("control", 0600,
 	    (gid_t)-1, e)) != -1 &&
@@ -470,16 +446,13 @@ control_start(struct err *e)
 }
 
 void
-control_take(int control, int status, int lock)
+control_borrow(void)
 {
 	borrowed = true;
-	listeners[CONTROLS].fd = control;
-	listeners[READS_ONLY].fd = status;
-	rundir_take(lock);
 }
 
 int
-control_own(struct err *e)
+control_adopt(struct err *e)
 {
 	borrowed = false;
 	rundir_name();
@@ -496,13 +469,6 @@ control_disown(void)
 		if (listeners[i].watch != NULL)
 			loop_pause(listeners[i].watch);
 	}
-}
-
-void
-control_sockets(int fds[2])
-{
-	fds[0] = listeners[CONTROLS].fd;
-	fds[1] = listeners[READS_ONLY].fd;
 }
 
 void

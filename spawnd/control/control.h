@@ -43,23 +43,24 @@ void	 rundir_settle(const struct plan *p);
  */
 void	 rundir_done(const struct plan *p);
 
-/* successor.c: we take over from another spawnd */
+/* predecessor.c: the pool that we are to take over from */
 /*
  * Connects to the running pool that a command line means, and asks what it is.
  * Returns 0, or -1 with *e set (69, 71, 75, 76, 77).
  */
-int	 successor_ask(const struct conf *c, struct err *e);
+int	 predecessor_ask(const struct conf *c, struct err *e);
 /* Its listen socket, if that was passed in and the command line names none. */
-int	 successor_inherited(const struct conf *c);
+int	 predecessor_inherited(const struct conf *c);
 /*
  * Can a spawnd with this plan take over? Sets its member taken. Returns 0, or
  * -1 with *e set (69, 71, 77, 78).
  */
-int	 successor_check(struct plan *p, struct err *e);
+int	 predecessor_check(struct plan *p, struct err *e);
 /* Would that change anything? print: says what, a line each. */
-bool	 successor_differs(const struct plan *p, bool print);
+bool	 predecessor_differs(const struct plan *p, bool print);
 /* Has the pool reload instead. Returns 0, or -1 with *e set. */
-int	 successor_reload(struct err *e);
+int	 predecessor_reload(struct err *e);
+/* successor.c: we take over from it */
 /*
  * Begins the take-over: the other passes all that is to be ours. To be called
  * before it is opened. Returns 0, or -1 with *e set (69, 71, 75, 76).

@@ -26,6 +26,7 @@
 static int base = -1;		/* the directory of all pools' directories */
 static int dir = -1;		/* this pool's */
 static int lock = -1;
+static int sockets[2] = { -1, -1 };	/* control, status */
 static int taken = -1;		/* another spawnd's lock, to be ours */
 static const char *made = "";	/* directory to be removed, below base */
 static const char *where = "";	/* its path, for messages */
@@ -271,8 +272,16 @@ rundir_lock(void)
 }
 
 void
-rundir_take(int fd)
+rundir_sockets(int fds[2])
 {
+	memcpy(fds, sockets, sizeof(sockets));
+}
+
+void
+rundir_take(int control, int status, int fd)
+{
+	sockets[0] = control;
+	sockets[1] = status;
 	taken = fd;
 }
 
@@ -356,8 +365,10 @@ rundir_socket(const char *name, mode_t mode, gid_t gid, struct err *e)
 	error = errno;
 	if (chdir("/") == -1)
 		r = -1;
-	if (r == 0)
+	if (r == 0) {
+		sockets[strcmp(name, "status") == 0] = fd;
 		return fd;
+	}
 	close(fd);
 	return err_set(e, err_status(error, EX_CANTCREAT), "control: %s: "
 	    "%s: %s", where, name, strerror(error));

@@ -74,6 +74,8 @@ void	 clients_drop(struct client *c);
 uint64_t clients_deadline(const struct client *c);
 /* From now on the client's answer is sent. */
 void	 clients_answer(struct client *c);
+/* Sends what is left of it, with the descriptors first. As send(2). */
+ssize_t	 clients_send(struct client *c);
 /* An answer that waited has become longer. */
 void	 clients_more(struct client *c);
 
@@ -126,16 +128,14 @@ enum takeover {
 /* Looks whether the other is still there, and returns how things stand. */
 enum takeover takeover_step(void);
 /*
- * control.c: the sockets and the directory's lock of another spawnd, for
- * control_open(); they are that one's until control_own(), which accepts
- * clients by them. Returns 0, or -1 with *e set (71).
+ * control.c: the sockets and the lock of control_open() are to be those that
+ * rundir_take() was given, and another spawnd's until control_adopt(), which
+ * accepts clients by them. Returns 0, or -1 with *e set (71).
  */
-void	 control_take(int control, int status, int lock);
-int	 control_own(struct err *e);
+void	 control_borrow(void);
+int	 control_adopt(struct err *e);
 /* They are that one's again. */
 void	 control_disown(void);
-/* The descriptors of the control and status socket. */
-void	 control_sockets(int fds[2]);
 
 /* trace_records.c */
 /* Writes the last events and actions (pool/trace.h) as records. */
@@ -156,8 +156,10 @@ int	 rundir_socket(const char *name, mode_t mode, gid_t gid,
 	    struct err *e);
 /* The descriptor of its lock, or -1. */
 int	 rundir_lock(void);
-/* Has rundir_open() use that lock, which a running pool has passed to us. */
-void	 rundir_take(int fd);
+/* The descriptors of the control and the status socket; -1: none. */
+void	 rundir_sockets(int fds[2]);
+/* Those, and the lock for rundir_open(), which a running pool has passed. */
+void	 rundir_take(int control, int status, int fd);
 /* Then, once the directory is ours: writes our pid into it. */
 void	 rundir_name(void);
 /* Closes what is another spawnd's by now, and removes nothing. */

@@ -130,7 +130,7 @@ takeover_plan(struct client *c, const char *word)
 
 /* Returns why it cannot begin now, or NULL. */
 static const char *
-find_obstacle(void)
+find_hindrance(void)
 {
 	static char why[ERR_SIZE / 2];
 
@@ -163,12 +163,12 @@ takeover_begin(struct client *c, const char *word)
 		proto_error(o, EX_USAGE, "takeover: only version 1 is known");
 	else if ((why = find_refusal()) != NULL)
 		proto_error(o, EX_UNAVAILABLE, why);
-	else if ((why = find_obstacle()) != NULL)
+	else if ((why = find_hindrance()) != NULL)
 		proto_error(o, EX_TEMPFAIL, why);
 	else if (begin_life() == -1)
 		proto_error(o, EX_OSERR, strerror(errno));
 	else {
-		control_sockets(fds);
+		rundir_sockets(fds);
 		stage = TAKEOVER_GIVEN;
 		taker = c->pid;
 		c->takes = true;

@@ -338,8 +338,8 @@ listen_check(const struct plan *p, int fd, struct err *e)
 		return take_unix(p, fd, e);
 	if (!allow_is_same(fd, p))
 		return err_set(e, EX_CONFIG, "--replace: other web servers "
-		    "(%s) cannot be allowed: the filter of the socket is locked "
-		    "(stop the pool and start it)", OPT(p->conf, allow));
+		    "(%s) cannot be allowed: the filter of the socket is "
+		    "locked (stop the pool and start it)", OPT(p->conf, allow));
 	return 0;
 }
 

@@ -226,9 +226,9 @@ const struct history_point *history_at(unsigned int i);
 /* One that takes over from us is there from now on, or not any more. */
 void	 neighbour_follows(bool there);
 /*
- * One that we take over from is there, for as long as fd, of which it has the other end, is open:
- * then handler is called. To be called after loop_init(). Returns 0, or -1 with
- * *e set (71).
+ * One that we take over from is there, for as long as the other end of fd,
+ * which it has, is open: then handler is called. To be called after
+ * loop_init(). Returns 0, or -1 with *e set (71).
  */
 int	 neighbour_watch(int fd, void (*handler)(void), struct err *e);
 bool	 neighbour_precedes(void);
