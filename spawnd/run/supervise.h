@@ -175,7 +175,8 @@ void	 orphans_reaped(pid_t pid);
 /*
  * The end of a stop: kills what is left of all that descends from workers, as
  * fast as it can for two seconds at most. Returns how many it found last, at
- * least 1, or 0 if none is left. Nothing is reaped by reap_children() after that.
+ * least 1, or 0 if none is left. Nothing is reaped by reap_children() after
+ * that.
  */
 unsigned int orphans_kill(void);
 /* Leaves a child alone from now on: its tracer keeps it from ending. */
