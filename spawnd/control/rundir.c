@@ -318,7 +318,7 @@ void
 rundir_name(void)
 {
 	if (pidlock_rewrite(lock) == -1)
-		log_warn("control: %s: pid: %s", where, strerror(errno));
+		log_warn("take-over: %s: pid: %s", where, strerror(errno));
 }
 
 void

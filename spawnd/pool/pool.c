@@ -290,7 +290,9 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 		set_target(p, ev->workers);
 		break;
 	case EV_SHARED:
-		p->conf.shared = ev->shared;
+		/* In a stop it is decided already. */
+		if (p->phase < PHASE_STOP)
+			p->conf.shared = ev->shared;
 		break;
 	case EV_QUEUE:
 		drain_queue(p, &ev->queue, now);

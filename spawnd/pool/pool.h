@@ -142,7 +142,8 @@ enum pool_event_kind {
 	EV_ORPHAN,	/* pid: a process a dead worker left behind */
 	EV_TARGET,	/* workers: so many are wanted from now on */
 	EV_QUEUE,	/* queue: a POOL_QUEUE was carried out */
-	EV_SHARED,	/* shared: see pool_conf; from now on */
+	EV_SHARED,	/* shared: see pool_conf; from now on, if the pool
+			   does not stop */
 	EV_RELOAD,
 	EV_STOP,	/* a second one is EV_STOP_FAST */
 	EV_STOP_FAST

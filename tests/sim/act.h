@@ -461,6 +461,9 @@ act_all(void)
 			do_tell(a.slot, a.signo);
 		else if (a.what == POOL_NOTICE)
 			do_notice(&a.notice);
+		else if (w.shared && (a.what == POOL_SHUT ||
+		    a.what == POOL_REFUSE))
+			sim_fail(w.sim, "the socket of another pool is closed");
 		else if (a.what == POOL_SHUT)
 			do_shut();
 		else if (a.what == POOL_REFUSE)
