@@ -330,6 +330,8 @@ answer_door(const struct pool_action *a,
 		if (!is_of(slot, i))
 			continue;
 		p->drains = close ? a->drains : w.procs[slot].drains;
+		if (close && a->drains && w.shared)
+			sim_fail(w.sim, "what waits for another pool is let in");
 		if (close || p->shut_at == NEVER)
 			p->shut_at = min64(p->shut_at, p->ready_at > w.now ?
 			    w.now : w.now + sim_random(w.sim) % (3 * MS));
