@@ -330,7 +330,9 @@ listen_check(const struct plan *p, int fd, struct err *e)
 		    "passed is not a listening stream socket");
 	if (p->inherited != -1)
 		return 0;
-	if (!is_same_address(&ss, &p->addr) || (ss.ss_family == AF_INET6 &&
+	if (!is_same_address(&ss, &p->addr) ||
+	    (ss.ss_family != AF_UNIX && !listener_is_local(fd)) ||
+	    (ss.ss_family == AF_INET6 &&
 	    has_both_families(fd) != p->both_families))
 		return err_set(e, EX_NOPERM, "--replace: the socket that the "
 		    "pool has passed is not %s", p->socket_name);

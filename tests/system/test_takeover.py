@@ -297,6 +297,35 @@ def test_allowed_web_servers_are_locked(pools, place):
 
 # A pool that is not what it says
 
+def test_a_listener_of_another_network_is_refused(place):
+    """Whoever is the pool's user there can have the same address."""
+    control = f"{place}/c"
+    os.makedirs(control)
+    r = subprocess.Popen(
+        ["unshare", "--net", "sh", "-c", "ip link set lo up; exec python3 -c '"
+         "import socket, sys, os; s = socket.socket(); "
+         f's.bind(("127.0.0.1", {PORT})); s.listen(); '
+         "u = socket.socket(socket.AF_UNIX); u.connect(sys.argv[1]); "
+         "socket.send_fds(u, [b\"x\"], [s.fileno()])' " f"{place}/give"])
+    with socket.socket(socket.AF_UNIX) as give:
+        give.bind(f"{place}/give")
+        give.listen()
+        give.settimeout(20 * h.PATIENCE)
+        c, _ = give.accept()
+        with c:
+            fd = socket.recv_fds(c, 1, 1)[1][0]
+    assert r.wait(20) == 0
+    text = self_line("x").replace("unix:x", f"tcp:127.0.0.1:{PORT}")
+    fake = Fake(f"{control}/control", {"plan": (text, [fd])}).run()
+    try:
+        r = h.run_spawnd("-p", PORT, "-u", "_app", "--name", NAME, "--control",
+                         control, "--replace", h.app("echo"))
+    finally:
+        fake.sock.close()
+        os.close(fd)
+    assert r.status == 77 and "is not tcp:" in h.line_of(r), r
+
+
 class Fake:
     """A control socket of the same user that answers what it wants."""
 
@@ -341,7 +370,7 @@ def self_line(sock, **more):
 
 @pytest.mark.parametrize("case", [
     "not a listener", "another listener", "no listener", "nonsense", "silent",
-    "nothing passed"])
+    "nothing passed", "too old"])
 def test_a_forged_pool_is_refused(place, case):
     sock = f"{place}/s"
     mine = socket.socket(socket.AF_UNIX)
@@ -357,6 +386,11 @@ def test_a_forged_pool_is_refused(place, case):
             "no listener": [], "nothing passed": [mine.fileno()]}
     answers = {"plan": (self_line(sock), give.get(case, [])),
                "takeover": ("spawnd 1\npassed\nend\n", [])}
+    if case == "too old":
+        answers = {"plan": ("spawnd 1\nerror 64 no\\x20such\\x20command\n",
+                            []),
+                   "status": ("spawnd 1\npool name=x pid=7 version=0.0\nend\n",
+                              [])}
     if case == "nonsense":
         answers["plan"] = ("spawnd 1\n=\x01\n", [])
     if case == "silent":
@@ -369,7 +403,8 @@ def test_a_forged_pool_is_refused(place, case):
     finally:
         fake.sock.close()
     assert r.status == {"silent": 69, "nonsense": 76, "no listener": 76,
-                        "nothing passed": 76}.get(case, 77), r
+                        "nothing passed": 76, "too old": 69}.get(case, 77), r
+    assert case != "too old" or "version 0.0, pid 7, does not know" in r.stderr
     assert h.line_of(r).startswith("spawnd: --replace: ")
     assert "commit" not in " ".join(fake.asked)
     assert before == (mode_of(sock), mode_of(f"{place}/other"))

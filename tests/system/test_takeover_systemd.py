@@ -183,6 +183,28 @@ def test_in_a_jail(booted):
     assert booted.show(unit, "Result") == "success"
 
 
+def test_diff_and_restart(booted):
+    for name in ("service.sh", "readconf.sh"):
+        with open(os.path.join(harness._top, "scripts", name)) as f:
+            text = f.read()
+        for var, path in {"SYSCONFDIR": "/etc", "RUNDIR": "/run", "SBINDIR":
+                          "/usr/sbin", "LIBEXECDIR": "/usr/libexec"}.items():
+            text = text.replace(f"@{var}@", path)
+        booted.write("/usr/libexec/spawnd/" + name.replace("service.sh",
+                                                           "service"), text,
+                     0o755)
+    p = Pool(booted, "differs").start()
+    diff = ["spawnctl", "-p", "differs", "diff"]
+    assert booted.run(*diff).stdout == "nothing would change\n"
+    edit(p, "-F 3 -e A=b")
+    assert booted.run(*diff).stdout == (
+        "workers: 2 -> 3\nenvironment A: none -> b\n")
+    main = p.main()
+    booted.run("spawnctl", "-p", "differs", "restart")
+    assert p.main() != main and len(p.workers()) == 3
+    stopped(p)
+
+
 def test_by_hand_it_is_sent_to_the_manager(booted):
     p = Pool(booted, "hand").start()
     r = booted.run("spawnd", "--replace", "--name", "hand", "-s",
