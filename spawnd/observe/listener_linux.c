@@ -119,6 +119,12 @@ listener_begin(void)
 	at_first.ttl = read_ttl();
 }
 
+void
+listener_settle(void)
+{
+	at_first.limit = read_limit();
+}
+
 enum deaf
 listener_deaf(void)
 {

@@ -28,6 +28,11 @@ listener_has_file(const struct stat *file)
 	return false;
 }
 
+void
+listener_settle(void)
+{
+}
+
 bool
 listener_is_local(int fd)
 {

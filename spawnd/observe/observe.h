@@ -271,6 +271,8 @@ enum deaf listener_deaf(void);
  */
 int	 listener_watch_file(const char *name);
 void	 listener_take_events(int fd);
+/* We have set the backlog anew: that is how long the queue is to be. */
+void	 listener_settle(void);
 /* Is that the file of the listen socket, a unix socket? False if unknown. */
 bool	 listener_has_file(const struct stat *file);
 /*

@@ -249,15 +249,22 @@ leave_parent(struct err *e)
 	return 0;
 }
 
-/* The first process: the pid of its child's child; or it ends. */
+/*
+ * The first process: the pid of its child's child; or it ends. What it has of
+ * the other pool would outlive the supervisor.
+ */
 static pid_t
-await_pid(int fd, pid_t child_pid)
+await_pid(int *fd, pid_t child_pid)
 {
 	int status;
 	pid_t pid;
 
+	if (dup2(*fd, STDERR_FILENO + 1) != -1) {
+		closefrom(STDERR_FILENO + 2);
+		*fd = STDERR_FILENO + 1;
+	}
 	if (end_await(child_pid, &status, -1) && status == 0 &&
-	    read(fd, &pid, sizeof(pid)) == sizeof(pid))
+	    read(*fd, &pid, sizeof(pid)) == sizeof(pid))
 		return pid;
 	fprintf(stderr, "%s: the supervisor ended during the start\n",
 	    getprogname());
@@ -278,7 +285,7 @@ daemonize_start(const struct plan *p, struct err *e)
 	if (pid != 0) {
 		close(fds[1]);
 		if (p->conf->takeover != REPLACE_NO)
-			pid = await_pid(fds[0], pid);
+			pid = await_pid(&fds[0], pid);
 		await_start(fds[0], pid, p->conf);
 	}
 	close(fds[0]);

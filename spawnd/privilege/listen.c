@@ -350,6 +350,7 @@ listen_settle(const struct plan *p)
 {
 	if (p->inherited == -1 && listen(STDIN_FILENO, p->backlog) == -1)
 		log_warn("backlog: %d: %s", p->backlog, strerror(errno));
+	listener_settle();
 }
 
 int

@@ -25,6 +25,7 @@ static const struct plan *plan;
 static int exit_status;
 static uint64_t last = NEVER;	/* then the stop is over */
 static bool waits;		/* for the pool that we have taken over */
+static bool leaves;		/* another spawnd has taken over */
 static bool done;		/* but for the other pool's end */
 static unsigned int left;	/* processes that it has not ended */
 static const char *hint;	/* why a start may have failed */
@@ -213,7 +214,12 @@ void
 lifecycle_stop(bool fast)
 {
 	const struct pool_event ev = { .what = fast ? EV_STOP_FAST : EV_STOP };
+	bool begun = leaves && !fast;
 
+	/* Whoever stops all of a service means it to lose nothing. */
+	leaves = false;
+	if (begun)
+		return;
 	if (daemonize_starting()) {
 		exit_status = compat_exitcode(plan->conf, EX_UNAVAILABLE);
 		daemonize_outcome(exit_status, "stopped before it was ready");
@@ -238,6 +244,7 @@ lifecycle_leave(void)
 	const struct pool_event shared = { .what = EV_SHARED, .shared = true };
 	const struct pool_event stop = { .what = EV_STOP };
 
+	leaves = true;
 	limit_stop(false);
 	orphans_find_all();
 	actor_event(&shared);

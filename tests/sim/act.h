@@ -331,7 +331,7 @@ answer_door(const struct pool_action *a,
 			continue;
 		p->drains = close ? a->drains : w.procs[slot].drains;
 		if (close && a->drains && w.shared)
-			sim_fail(w.sim, "what waits for another pool is let in");
+			sim_fail(w.sim, "another pool's is let in");
 		if (close || p->shut_at == NEVER)
 			p->shut_at = min64(p->shut_at, p->ready_at > w.now ?
 			    w.now : w.now + sim_random(w.sim) % (3 * MS));

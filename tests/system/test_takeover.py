@@ -191,6 +191,58 @@ def test_what_waits_cannot_start_beside_what_polls(pools, place):
     p.changed(*GO)
 
 
+def test_on_demand(pools, place):
+    p = pools(place, ["-s", f"{place}/s"], "-u", "_app", "-F", 0, "-N", 4)
+    p.begin(h.app("echo"))
+    p.changed("-e", "A=b", "-b", 3, h.app("echo"))
+    p.wait_alone()
+    assert not h.children(p.pid)
+    with h.Load(f"{place}/s", threads=2, count=100) as load:
+        load.join()
+    assert load.answered == 100
+    # The short queue is what was asked for, and no worker's deed.
+    p.check()
+
+
+def test_a_signal_to_the_one_that_goes_loses_nothing(pools, place):
+    p = pools(place, ["-s", f"{place}/s"], "-u", "_app")
+    p.begin(h.app("echo"))
+    old = p.pid
+    with h.Connection(f"{place}/s") as c:
+        c.send("sleep=1000")
+        h.wait_for(lambda: any(len(h.fds(pid)) > 3 for pid in
+                               h.children(old)), 5, "a request")
+        p.changed("-F", 2, h.app("echo"))
+        os.kill(old, signal.SIGTERM)
+        assert c.receive().status == 200
+    p.wait_alone()
+    p.check()
+
+
+@h.soak
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+@pytest.mark.parametrize("name", ["lib", "php-cgi -C", "go"])
+def test_many_requests(pools, place, name, kind):
+    """As many as 50,000 meet twenty take-overs and more."""
+    where, sock = (["-p", PORT], f"127.0.0.1:{PORT}") if kind == "tcp" else \
+        (["-s", f"{place}/s"], f"{place}/s")
+    program = {"lib": LIB, "php-cgi -C": PHP, "go": GO}[name]
+    p = pools(place, where, "-u", "_app")
+    p.begin(*program)
+    load = Load(sock, "php/load.php" if "php" in name else None, ms=0,
+                seconds=LONGEST)
+    for n in range(max(20, h.SOAK)):
+        p.changed("-e", f"N={n}", *program)
+        h.pass_time(1)
+        p.pids = [x for x in p.pids if h.alive(x)]
+    load.end()
+    result = load.result()
+    print(f"{name}, {kind}: {result}")
+    assert result["failed"] == 0, (result, p.log())
+    p.wait_alone()
+    p.check()
+
+
 # Refused before anything is done
 
 def test_refusals(pools, place):
