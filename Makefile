@@ -34,25 +34,28 @@ OS =		${NATIVE}
 BASE =		elf.c environ.c err.c findings.c log.c loop.c path.c pidlock.c \
 		places.c script.c signame.c syslog.c text.c
 CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
-		compat_spawn_fcgi.c env.c exposure.c ident.c limit.c \
-		network.c option.c options.c plan.c plan_allow.c \
+		compat_spawn_fcgi.c describe.c env.c exposure.c ident.c \
+		limit.c network.c option.c options.c plan.c plan_allow.c \
 		plan_control.c rights.c
 OBSERVE =	guarantees.c
-PRIVILEGE =	confine.c daemonize.c jail.c listen.c pidfile.c socketfile.c \
-		terminal.c
+PRIVILEGE =	confine.c daemonize.c finisher.c jail.c listen.c pidfile.c \
+		socketfile.c terminal.c
 POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
 		scale.c slot.c snapshot.c start.c table.c trace.c
 RUN =		actor.c autoscale.c child.c entry.c exec_error.c history.c \
-		lifecycle.c orphans.c output.c reap.c report.c report_trace.c \
+		lifecycle.c neighbour.c orphans.c output.c reap.c report.c \
+		report_trace.c \
 		sdnotify.c selfcheck.c signals.c spawner.c suspects.c \
 		traced.c traffic.c worker.c
 CONTROL =	budget.c clients.c command.c control.c rundir.c status.c \
-		trace_records.c
+		predecessor.c successor.c takeover.c trace_records.c
 PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
+# Of the client's, what a spawnd needs that takes over from another.
+ASKS =		conn.c reply.c
 SRCS =		${BASE} ${CONFIG} ${OBSERVE} ${PRIVILEGE} ${POOL} ${RUN} \
-		${CONTROL} ${PREFLIGHT} ${PROTO}
+		${CONTROL} ${PREFLIGHT} ${PROTO} ${ASKS}
 # How a system call is made or skipped depends on the registers.
 ARCH !=		case `${CC} -dumpmachine` in x86_64-*) echo x86_64;; \
 		aarch64-*) echo aarch64;; *) echo none;; esac
@@ -65,7 +68,8 @@ SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		kin_linux.c leftover_linux.c listener_linux.c \
 		listens_linux.c load_linux.c look_linux.c looker_linux.c \
 		netlink_linux.c observe_linux.c \
-		parse_linux.c path_linux.c proc_linux.c queue_linux.c \
+		parse_linux.c path_linux.c peer_linux.c proc_linux.c \
+		queue_linux.c \
 		raw_linux.c raw_${ARCH}_linux.c refuse_linux.c \
 		requests_linux.c self_linux.c served_linux.c \
 		skip_${ARCH}_linux.c slow_linux.c \
@@ -79,9 +83,9 @@ FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 
 # The client, which shares nothing with the daemon but its language.
-CLIENT =	conn.c pools.c reply.c writer_fpm.c writer_json.c \
-		writer_openmetrics.c writer_table.c writer_trace.c
-CTL =		top.c top_draw.c
+CLIENT =	pools.c writer_fpm.c writer_json.c writer_openmetrics.c \
+		writer_table.c writer_trace.c
+CTL =		service.c top.c top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
 
 PKGS_linux =	libbsd-overlay libcap-ng libevent_core
@@ -252,6 +256,8 @@ install: all
 	install -m 644 man/*.7 "${DESTDIR}${MANDIR}/man7/"
 	install -m 644 man/spawnd*.8 "${DESTDIR}${MANDIR}/man8/"
 	${FILL} scripts/readconf.sh >"${DESTDIR}${SHARED}/readconf.sh"
+	${FILL} scripts/service.sh >"${DESTDIR}${SHARED}/service"
+	chmod 755 "${DESTDIR}${SHARED}/service"
 	for f in spawnd@.service spawnd@.socket; do \
 	    ${FILL} "scripts/systemd/$$f" >"${DESTDIR}${UNITDIR}/$$f"; done
 	for f in systemd/jail.conf rc.d/openbsd rc.d/freebsd init.d/spawnd \
@@ -332,8 +338,8 @@ LIBS_pool_sim.sim = -Wl,--wrap=table_event
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o path.o places.o text.o proto.o ${CTL_OBJS} \
-		${MAIN_${SANITIZE}}
+CTL_ALL =	spawnctl.o err.o path.o places.o text.o proto.o \
+		${ASKS:.c=.o} ${CTL_OBJS} ${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
 

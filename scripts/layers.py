@@ -44,7 +44,8 @@ WALLS = {
     "observe": {"base", "pool"},
     "privilege": {"base", "config", "observe"},
     "run": {"base", "config", "observe", "pool", "privilege"},
-    "control": {"base", "config", "observe", "pool", "proto", "run"},
+    "control": {"base", "client", "config", "observe", "pool", "privilege",
+                "proto", "run"},
     "preflight": {"base", "config", "observe", "privilege"},
     "main.c": {"base", "config", "control", "observe", "pool", "preflight",
                "privilege", "run"},
@@ -73,13 +74,14 @@ RULES = [
      r"\b(v?fork|clone3?|posix_spawnp?|exec[lv]p?e?|execvpe|fexecve|execveat|"
      r"raw_exec|daemon|system|popen)\s*\(|"
      r"\bSYS_(v?fork|clone3?|execve(at)?)\b",
-     r"(child|daemonize|preflight|worker)\.c|(confine|door|looker)_linux\.c|"
+     r"(child|daemonize|finisher|preflight|service|worker)\.c|"
+     r"(confine|door|looker)_linux\.c|"
      r"raw\.h|(raw|spawn)_(linux|posix)\.c",
      "execv(path, argv);"),
     ("exec where only a fork is",
      r"\b(exec[lv]p?e?|execvpe|fexecve|execveat)\s*\(",
-     r"(?!daemonize\.c|preflight\.c|(confine|door|looker|spawn)_linux\.c|"
-     r"spawn_posix\.c).*",
+     r"(?!daemonize\.c|finisher\.c|preflight\.c|"
+     r"(confine|door|looker|spawn)_linux\.c|spawn_posix\.c).*",
      "execv(path, argv);"),
     ("ids and root directory",
      r"\b(set(e|re|res|fs)?[ug]id|setgroups|initgroups|chroot|pivot_root|"

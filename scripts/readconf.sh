@@ -43,6 +43,15 @@ spawnd_readconf()
 	spawnd_addwords "$spawnd_app"
 }
 
+# Can another spawnd take over from that pool? It does so by the control socket.
+spawnd_has_control()
+{
+	case $spawnd_words in
+	*"'--control' 'none'"*|*"'--control=none'"*)
+		return 1 ;;
+	esac
+}
+
 # Takes spawnd_line; sets spawnd_why and returns 1 if it is wrong.
 spawnd_readline()
 {

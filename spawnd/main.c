@@ -122,22 +122,35 @@ open_log(struct err *e)
 	return log_open(&c, e);
 }
 
+/* The end of a take-over, in a process that still has the rights for it. */
+static void
+settle(void)
+{
+	socketfile_settle(&plan);
+	rundir_settle(&plan);
+}
+
 /* All that needs a path or a right, before both are given away. */
 static int
 open_all(struct err *e)
 {
+	const bool takes = conf.takeover != REPLACE_NO;
 	unsigned int slots = plan.room + pool_surge(plan.surge, plan.room) +
 	    POOL_ORPHANS;
 	unsigned int most = plan.max_workers > 0 ? plan.max_workers :
 	    (unsigned int)plan.workers;
 
-	if (open_log(e) == -1 || pidfile_lock(&plan, e) == -1 ||
+	if (open_log(e) == -1 ||
+	    (takes && successor_take(plan.name, e) == -1) ||
+	    pidfile_lock(&plan, e) == -1 ||
 	    worker_init(&plan, slots, e) == -1 ||
 	    output_init(slots, most, conf.worker_log, e) == -1 ||
 	    listen_open(&plan, e) == -1 || pidfile_publish(&plan, e) == -1 ||
 	    control_open(&plan, e) == -1)
 		return -1;
-	sdnotify_open();
+	if (sdnotify_socket() == -1)
+		sdnotify_open();
+	takeover_init(&plan);
 	observe_init(&guarantees);
 	guarantees.only_allowed = plan.only_allowed &&
 	    allow_holds(STDIN_FILENO);
@@ -147,6 +160,9 @@ open_all(struct err *e)
 	}
 	socketfile_keep(&plan);
 	environ_scrub();
+	if (takes && finisher_start(settle, e) == -1)
+		return -1;
+	rundir_done(&plan);
 	return 0;
 }
 
@@ -155,7 +171,10 @@ on_notice(const struct pool_notice *n)
 {
 	control_notice(n);
 	selfcheck_notice(n);
-	lifecycle_notice(n);
+	if (conf.takeover != REPLACE_NO && n->what == NOTICE_READY)
+		successor_ready(n);
+	else
+		lifecycle_notice(n);
 	if (n->what == NOTICE_READY)
 		autoscale_start();
 }
@@ -181,7 +200,8 @@ init_run(struct err *e)
 	    actor_init(&plan, guarantees.door, &hooks, e) == -1 ||
 	    entry_init(&plan, e) == -1 || signals_init(&conf, e) == -1 ||
 	    traced_init(e) == -1 ||
-	    autoscale_init(&plan, guarantees.queue, e) == -1)
+	    autoscale_init(&plan, guarantees.queue, e) == -1 ||
+	    (conf.takeover != REPLACE_NO && successor_start(&plan, e) == -1))
 		return -1;
 	return control_start(e);
 }
@@ -201,7 +221,8 @@ start_pool(struct err *e)
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
 	    confine_enter(&plan, &guarantees, e) == -1 || init_run(e) == -1) {
 		control_close();
-		socketfile_remove(&plan);
+		if (conf.takeover == REPLACE_NO)
+			socketfile_remove(&plan);
 		pidfile_clear(&plan);
 		return -1;
 	}
@@ -252,7 +273,9 @@ run_pool(void)
 	int status = lifecycle_run(&plan);
 
 	/* What the next pool of this name needs is free before that is said. */
-	socketfile_remove(&plan);
+	if (!takeover_is_done() && (conf.takeover == REPLACE_NO ||
+	    successor_is_done()))
+		socketfile_remove(&plan);
 	close(STDIN_FILENO);
 	pidfile_clear(&plan);
 	control_close();
@@ -280,6 +303,40 @@ find_listener(int passed, struct err *e)
 	return fd == -1 ? -2 : fd;
 }
 
+/* What a take-over would change, and whether it could be. */
+static int
+show_changes(struct findings *f)
+{
+	const struct finding *error = findings_error(f);
+	struct err e = { 0, "" };
+
+	if (error != NULL)
+		err_set(&e, error->status, "%s", error->text);
+	else {
+		if (!predecessor_differs(&plan, true))
+			puts("nothing would change");
+		predecessor_check(&plan, &e);
+	}
+	if (fflush(stdout) == EOF)
+		return EX_IOERR;
+	if (e.status != 0)
+		fprintf(stderr, "%s: %s\n", getprogname(), e.text);
+	return e.status;
+}
+
+/* Can we take over? Where nothing would change a reload may do, and ends us. */
+static int
+check_takeover(struct err *e)
+{
+	if (conf.takeover == REPLACE_CHANGED &&
+	    !predecessor_differs(&plan, false)) {
+		if (predecessor_reload(e) == -1)
+			return -1;
+		exit(0);
+	}
+	return predecessor_check(&plan, e);
+}
+
 static int
 make_plan(int passed, struct findings *f, struct err *e)
 {
@@ -287,9 +344,17 @@ make_plan(int passed, struct findings *f, struct err *e)
 	size_t i;
 	int fd;
 
-	if ((fd = find_listener(passed, e)) == -2)
+	if (conf.takeover != REPLACE_NO) {
+		sdnotify_close(passed);
+		if (predecessor_ask(&conf, e) == -1)
+			return -1;
+		fd = predecessor_inherited(&conf);
+	} else if ((fd = find_listener(passed, e)) == -2)
 		return -1;
+	describe_begin();
 	plan_make(&plan, &conf, fd, f);
+	if (conf.takeover != REPLACE_NO && conf.test != TEST_NO)
+		exit(show_changes(f));
 	if (conf.test != TEST_NO)
 		exit(preflight_run(&plan, f, conf.test == TEST_STRICT));
 	if ((error = findings_error(f)) != NULL)
@@ -297,7 +362,7 @@ make_plan(int passed, struct findings *f, struct err *e)
 	for (i = 0; i < f->n; i++)
 		fprintf(stderr, "%s: %s\n", getprogname(), f->list[i].text);
 	findings_free(f);
-	return 0;
+	return conf.takeover != REPLACE_NO ? check_takeover(e) : 0;
 }
 
 int

@@ -7,7 +7,7 @@ _spawnctl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=
 	local commands='list status top trace ping wait-ready reload scale
-	    log-reopen stop'
+	    restart diff log-reopen stop'
 	local words=$commands i
 
 	[ "$COMP_CWORD" -lt 1 ] || before=${COMP_WORDS[COMP_CWORD - 1]}
@@ -29,6 +29,9 @@ _spawnctl()
 				;;
 			stop)
 				words=--now
+				;;
+			restart | diff)
+				words=--all
 				;;
 			esac
 		done

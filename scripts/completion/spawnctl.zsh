@@ -15,6 +15,8 @@ _spawnctl()
 		'ping:check that it can serve'
 		'wait-ready:wait until it can'
 		'reload:replace the workers'
+		'restart:take over with its service file'
+		'diff:show what that would change'
 		'scale:set the number of workers'
 		'log-reopen:reopen the log'
 		'stop:end it after its requests'
@@ -28,6 +30,7 @@ _spawnctl()
 	    '--fpm=-[status as php-fpm has it]::form:(text json xml openmetrics)' \
 	    '--full[status with pss]' \
 	    '--now[stop at once]' \
+	    '--all[restart each]' \
 	    '1:command:{_describe command words_of}' \
 	    '2:argument:_files'
 }

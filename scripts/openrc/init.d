@@ -60,8 +60,15 @@ stop_pre()
 reload()
 {
 	ebegin "Reloading $RC_SVCNAME"
-	# shellcheck source=/dev/null
-	. @LIBEXECDIR@/spawnd/readconf.sh
-	spawnd_find_pid "$spawnd_pidfile" && kill -HUP "$spawnd_pid"
+	# supervise-daemon would take the end of the first spawnd for that of
+	# the pool.
+	if ! spawnd_read || ! spawnd_find_pid "$spawnd_pidfile"; then
+		false
+	elif [ "${supervisor-}" = supervise-daemon ] || ! spawnd_has_control
+	then
+		kill -HUP "$spawnd_pid"
+	else
+		eval "$command --replace=changed $command_args"
+	fi
 	eend $? "Failed to reload $RC_SVCNAME"
 }

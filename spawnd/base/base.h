@@ -275,6 +275,11 @@ int	 path_detach(int dir, bool *detached);
 int	 pidlock_open(int dir, const char *name, bool locked);
 /* Is it a regular file with one hard link that is empty or holds a pid? */
 bool	 pidlock_is_pid(int fd);
+/*
+ * Writes our pid into a file that was another process's, so that a reader finds
+ * one or the other. Returns 0, or -1 with errno set.
+ */
+int	 pidlock_rewrite(int fd);
 /* Writes our pid and sets the mode. Returns 0, or -1 with errno set. */
 int	 pidlock_fill(int fd, mode_t mode);
 /* Writes to who, and returns, who has the lock: "pid 12", "another process". */
@@ -314,6 +319,9 @@ void	 self_make_room(int argc, char *argv[]);
  * name of the process is the base name of path, where that can be set.
  */
 void	 self_name(const char *path, size_t len, const char *more);
+
+/* Returns the control group that we are in, malloc'd; NULL: it is unknown. */
+char	*self_cgroup(void);
 
 /* signame.c */
 /* Returns a signal's number, by name (with or without SIG) or digits; or -1. */

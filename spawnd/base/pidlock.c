@@ -48,6 +48,18 @@ pidlock_fill(int fd, mode_t mode)
 	    dprintf(fd, "%d\n", (int)getpid()) < 0 ? -1 : 0;
 }
 
+int
+pidlock_rewrite(int fd)
+{
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+
+	/* What is left of a longer one is cut off only then. */
+	if (pwrite(fd, text, (size_t)n, 0) != n)
+		return -1;
+	return ftruncate(fd, n);
+}
+
 const char *
 pidlock_holder(int dir, const char *name, char who[HOLDER_SIZE])
 {

@@ -3,8 +3,10 @@
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/base.h"
 
@@ -20,6 +22,31 @@ const char *
 self_executed(void)
 {
 	return (const char *)getauxval(AT_EXECFN);
+}
+
+char *
+self_cgroup(void)
+{
+	char buf[1024], *line = buf, *next;
+	ssize_t n;
+	int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
+
+	n = fd == -1 ? -1 : read(fd, buf, sizeof(buf) - 1);
+	if (fd != -1)
+		close(fd);
+	if (n <= 0)
+		return NULL;
+	buf[n] = '\0';
+	/* The only hierarchy, or the one that systemd has for itself. */
+	for (; line != NULL && *line != '\0'; line = next) {
+		if ((next = strchr(line, '\n')) != NULL)
+			*next++ = '\0';
+		if (strncmp(line, "0::/", 4) == 0)
+			return strdup(line + 3);
+		if (strstr(line, ":name=systemd:/") != NULL)
+			return strdup(strrchr(line, ':') + 1);
+	}
+	return NULL;
 }
 
 /* Copies the arguments of one process, which stand one behind the other. */

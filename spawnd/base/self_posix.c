@@ -32,6 +32,12 @@ self_executed(void)
 }
 #endif
 
+char *
+self_cgroup(void)
+{
+	return NULL;
+}
+
 void
 self_make_room(int argc, char *argv[])
 {

@@ -194,6 +194,7 @@ conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 {
 	t->greeted = false;
 	t->gives_up = NULL;
+	t->npassed = -1;
 	t->input = (struct proto_input){ .buf = t->buf,
 	    .size = sizeof(t->buf) };
 	t->dir = NULL;
@@ -298,6 +299,44 @@ conn_send(struct conn *t, const char *command, int fd, struct err *e)
 	return 0;
 }
 
+/* Reads, with descriptors that may come along if the caller wants them. */
+static ssize_t
+receive(struct conn *t)
+{
+	union {
+		struct cmsghdr	 h;
+		char		 buf[CMSG_SPACE(CONN_PASSED * sizeof(int))];
+	} u;
+	struct iovec iov = { .iov_base = t->buf + t->input.len,
+	    .iov_len = sizeof(t->buf) - t->input.len };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *h;
+	ssize_t n;
+	size_t i, len;
+	int fd;
+
+	if (t->npassed != -1) {
+		m.msg_control = u.buf;
+		m.msg_controllen = sizeof(u.buf);
+	}
+	n = recvmsg(t->fd, &m, MSG_CMSG_CLOEXEC);
+	for (h = n == -1 ? NULL : CMSG_FIRSTHDR(&m); h != NULL;
+	    h = CMSG_NXTHDR(&m, h)) {
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		len = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (i = 0; i < len; i++) {
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int),
+			    sizeof(int));
+			if (t->npassed < CONN_PASSED)
+				t->passed[t->npassed++] = fd;
+			else
+				close(fd);
+		}
+	}
+	return n;
+}
+
 static int
 receive_more(struct conn *t, bool patient, struct err *e)
 {
@@ -305,8 +344,7 @@ receive_more(struct conn *t, bool patient, struct err *e)
 
 	if (await_socket(t, POLLIN, patient, e) == -1)
 		return -1;
-	n = read(t->fd, t->buf + t->input.len, sizeof(t->buf) -
-	    t->input.len);
+	n = receive(t);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return 0;
 	if (n <= 0)

@@ -72,6 +72,12 @@ enum test_mode {
 	TEST_STRICT		/* a warning fails it too */
 };
 
+/* Whether a pool that runs is to be taken over, see control/successor.c. */
+enum replace_mode {
+	REPLACE_NO, REPLACE_YES,
+	REPLACE_CHANGED	/* where nothing changes, a reload will do */
+};
+
 struct limit {
 	int		 resource;	/* RLIMIT_* */
 	const char	*name;
@@ -143,6 +149,7 @@ struct conf {
 	const char	*facility;		/* of syslog, by name */
 	enum worker_log	 worker_log;
 	enum test_mode	 test;
+	enum replace_mode takeover;
 	bool		 help;
 	bool		 version;
 	char		**argv;			/* the operands */
@@ -196,6 +203,7 @@ struct plan {
 	int		 jail_fd;		/* -1: no chroot */
 
 	int		 inherited;		/* -1: a socket is to be made */
+	int		 taken;			/* another pool's; or -1 */
 	struct sockaddr_storage addr;		/* unix: the family alone */
 	socklen_t	 addrlen;
 	bool		 both_families;		/* TCP: "::" with IPv4 */
@@ -322,7 +330,33 @@ bool	 plan_watches(const struct plan *p);
  */
 bool	*env_shown(const struct plan *p);
 
+/* describe.c: the plan as lines, to be compared with that of another spawnd */
+struct fact {
+	char		*key;		/* what it is, in plain words */
+	char		*value;		/* "" : nothing */
+	bool		 hidden;	/* the value is a secret's digest */
+};
+struct facts {
+	struct fact	*list;
+	size_t		 n;
+};
+/* Notes our executable file; to be called before the jail. */
+void	 describe_begin(void);
+/*
+ * Fills *f with all that a command line can change. Of a value that may be a
+ * secret, or is too long for a record, it has a digest. Returns 0, or -1
+ * without memory. facts_free() frees them.
+ */
+int	 plan_describe(const struct plan *p, struct facts *f);
+void	 facts_free(struct facts *f);
+
 /* plan_control.c */
+/*
+ * The directory of control sockets that a command line means: *own if it is
+ * the pool's alone, else the one that contains it. Malloc'd; NULL without
+ * memory, or if there is to be none.
+ */
+char	*plan_control_place(const struct conf *c, bool *own);
 /* The names of all files that may be in a pool's control directory. */
 #define PLAN_CONTROL_FILES	4
 extern const char *const plan_control_files[PLAN_CONTROL_FILES];

@@ -169,6 +169,18 @@ set_test(struct conf *c, const struct option *o, const char *opt,
 }
 
 static int
+set_takeover(struct conf *c, const struct option *o, const char *opt,
+    const char *val, struct err *e)
+{
+	(void)o;
+	if (val != NULL && strcmp(val, "changed") != 0)
+		return err_set(e, EX_USAGE, "%s: %s: only =changed is known",
+		    opt, val);
+	c->takeover = val != NULL ? REPLACE_CHANGED : REPLACE_YES;
+	return 0;
+}
+
+static int
 set_worker_log(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
@@ -271,6 +283,8 @@ static const struct option table[] = {
 	    "run STRING with /bin/sh (deprecated)" },
 	{ 't', "test", "[=strict]", set_test, 0, 0, 0,
 	    "check everything, start nothing" },
+	{ 0, "replace", "[=changed]", set_takeover, 0, 0, 0,
+	    "take over from the pool of this --name" },
 	{ 0, "name", "NAME", set_name, MEMBER(name), 0, 0,
 	    "name of the pool (the application's)" },
 	{ 0, "log", "syslog|stderr|FILE", set_log, MEMBER(log), 0, 0,
@@ -353,6 +367,10 @@ check_together(const struct conf *c, struct err *e)
 	if (c->confine && c->confine_given && !c->no_new_privs)
 		return err_set(e, EX_USAGE, "%s: yes: needs %s yes",
 		    OPT(c, confine), OPT(c, no_new_privs));
+	if (c->takeover != REPLACE_NO && c->control != NULL &&
+	    strcmp(c->control, "none") == 0)
+		return err_set(e, EX_USAGE, "--replace: needs the control "
+		    "socket of the pool (--control none)");
 	if (c->command != NULL && c->argc > 0)
 		return err_set(e, EX_USAGE, "%s: the application is already "
 		    "given with %s", c->argv[0], OPT(c, command));

@@ -389,6 +389,7 @@ plan_make(struct plan *p, const struct conf *c, int inherited,
 	p->jail_fd = -1;
 	p->cwd_fd = -1;
 	p->inherited = inherited;
+	p->taken = -1;
 	p->root = geteuid() == 0;
 	p->stays_root = p->root && c->user == NULL;
 	p->jail_reason = "";

@@ -2,6 +2,7 @@
 /* The plan's part about the control sockets: their place and their users. */
 #include <sys/stat.h>
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,27 +83,6 @@ check_control_path(const struct plan *p, const char *opt, const char *path,
 	return r;
 }
 
-/* Plans the directory that --control names. */
-static int
-plan_control_dir(struct plan *p, struct err *e)
-{
-	size_t len;
-
-	if ((p->control = path_absolute(p->conf->control, false)) == NULL)
-		return err_set(e, EX_OSERR, "out of memory");
-	len = strlen(p->control);
-	while (len > 1 && p->control[len - 1] == '/')
-		p->control[--len] = '\0';
-	p->control_own = true;
-	if (check_control_path(p, OPT(p->conf, pidfile), p->pidfile, e) == -1 ||
-	    check_control_path(p, "--log", p->log, e) == -1)
-		return -1;
-	if (p->socket_file == NULL || p->socket_in_jail)
-		return 0;
-	return check_control_name(p, OPT(p->conf, socket), p->socket_name,
-	    p->socket_dir, p->socket_file, e);
-}
-
 /* Is the directory there and ours, or can we make it? */
 static bool
 may_place(const char *path)
@@ -121,38 +101,71 @@ may_place(const char *path)
 	return access(above, W_OK | X_OK) == 0;
 }
 
+/* The directory that --control names. */
+static char *
+asked_place(const char *control)
+{
+	char *place = path_absolute(control, false);
+	size_t len = place != NULL ? strlen(place) : 0;
+
+	while (len > 1 && place[len - 1] == '/')
+		place[--len] = '\0';
+	return place;
+}
+
 /* The first place that can be used, else the first, which says why not. */
-static int
-plan_control_place(struct plan *p, struct err *e)
+static char *
+usable_place(void)
 {
 	const char *own = environ_get(environ_own(), "XDG_RUNTIME_DIR");
 	char *path;
 	unsigned int i;
 
 	for (i = 0; (path = path_place(i, geteuid(), own)) != NULL; i++) {
-		if (may_place(path)) {
-			p->control = path;
-			return 0;
-		}
+		if (may_place(path))
+			return path;
 		free(path);
 	}
-	if ((path = path_place(0, geteuid(), own)) == NULL)
-		return err_set(e, EX_OSERR, "out of memory");
-	if (path[0] != '\0')
-		p->control = path;
-	else
-		free(path);
-	return 0;
+	if ((path = path_place(0, geteuid(), own)) == NULL ||
+	    path[0] != '\0')
+		return path;
+	free(path);
+	errno = 0;
+	return NULL;
+}
+
+char *
+plan_control_place(const struct conf *c, bool *own)
+{
+	*own = c->control != NULL;
+	if (!*own)
+		return usable_place();
+	errno = 0;
+	return strcmp(c->control, "none") == 0 ? NULL : asked_place(c->control);
+}
+
+/* In the pool's own directory no other file may have a name that we use. */
+static int
+plan_control_dir(struct plan *p, struct err *e)
+{
+	if (check_control_path(p, OPT(p->conf, pidfile), p->pidfile, e) == -1 ||
+	    check_control_path(p, "--log", p->log, e) == -1)
+		return -1;
+	if (p->socket_file == NULL || p->socket_in_jail)
+		return 0;
+	return check_control_name(p, OPT(p->conf, socket), p->socket_name,
+	    p->socket_dir, p->socket_file, e);
 }
 
 int
 plan_control(struct plan *p, struct err *e)
 {
-	const char *asked = p->conf->control;
-
 	if (plan_status_group(p, e) == -1)
 		return -1;
-	if (asked != NULL)
-		return strcmp(asked, "none") == 0 ? 0 : plan_control_dir(p, e);
-	return plan_control_place(p, e);
+	errno = 0;
+	p->control = plan_control_place(p->conf, &p->control_own);
+	if (p->control == NULL)
+		return errno == ENOMEM ? err_set(e, EX_OSERR, "out of memory") :
+		    0;
+	return p->control_own ? plan_control_dir(p, e) : 0;
 }

@@ -3,8 +3,11 @@
  * The clients of the sockets. Each costs its own connection and nothing else:
  * what it sends and leaves unread is bounded, and it has a time for each.
  */
+#include <sys/socket.h>
+
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -48,8 +51,10 @@ clients_deadline(const struct client *c)
 	uint64_t some = c->since + CONTROL_TAKE;
 	uint64_t whole = c->began + CONTROL_WHOLE;
 
-	if (c->throttled)
+	if (c->throttled || (c->takes && !c->commits && !c->answering))
 		return NEVER;
+	if (c->commits && !c->answering)
+		return c->since + CONTROL_TAKE;
 	if (c->answering && c->wait != WAIT_NO && c->sent == c->answer.len)
 		return NEVER;
 	if (c->answering)
@@ -68,6 +73,34 @@ clients_answer(struct client *c)
 	c->since = loop_now();
 	loop_pause(c->in);
 	loop_resume(c->out);
+}
+
+ssize_t
+clients_send(struct client *c)
+{
+	union {
+		struct cmsghdr	 h;
+		char		 buf[CMSG_SPACE(PASSED_MAX * sizeof(int))];
+	} u;
+	struct iovec iov = { .iov_base = c->answer.buf + c->sent,
+	    .iov_len = c->answer.len - c->sent };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	size_t len = (size_t)c->npass * sizeof(int);
+	ssize_t n;
+
+	if (c->npass > 0) {
+		memset(&u, 0, sizeof(u));
+		m.msg_control = u.buf;
+		m.msg_controllen = CMSG_SPACE(len);
+		u.h.cmsg_level = SOL_SOCKET;
+		u.h.cmsg_type = SCM_RIGHTS;
+		u.h.cmsg_len = CMSG_LEN(len);
+		memcpy(CMSG_DATA(&u.h), c->pass, len);
+	}
+	n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n > 0)
+		c->npass = 0;
+	return n;
 }
 
 void
@@ -123,7 +156,7 @@ make_place(uid_t uid, enum right right)
 	}
 	TAILQ_FOREACH(c, &clients, entry) {
 		if (c->right == right && c->uid == uid && !c->answering &&
-		    (victim == NULL || c->since < victim->since))
+		    !c->takes && (victim == NULL || c->since < victim->since))
 			victim = c;
 	}
 	if (victim == NULL)

@@ -227,6 +227,10 @@ static const struct command commands[] = {
 	{ "scale", CONTROLS, 1, 1, cmd_scale, "N[-M]" },
 	{ "stop", CONTROLS, 0, 1, cmd_stop, "[now]" },
 	{ "log-reopen", CONTROLS, 0, 0, cmd_log_reopen, "" },
+	{ "plan", CONTROLS, 0, 0, takeover_plan, "" },
+	{ "takeover", CONTROLS, 1, 1, takeover_begin, "VERSION" },
+	{ "commit", CONTROLS, 1, 1, takeover_commit, "PID" },
+	{ "done", CONTROLS, 0, 0, takeover_end, "" },
 };
 
 #define NCOMMANDS	(sizeof(commands) / sizeof(commands[0]))

@@ -39,6 +39,7 @@ static struct listener {
 #define NLISTENERS	(sizeof(listeners) / sizeof(listeners[0]))
 
 static uid_t owner;		/* of the pool: who started us */
+static bool borrowed;		/* the sockets are another spawnd's yet */
 static bool running;		/* a command is being carried out */
 
 /* Must it wait until there is a budget again? */
@@ -58,6 +59,30 @@ charge(enum right right, uint64_t before)
 
 static void on_timer(void);
 
+/* Clients are accepted as long as the sockets are ours alone, or ours still. */
+static void
+follow_takeover(void)
+{
+	static enum takeover was;
+	enum takeover now = takeover_step();
+	size_t i;
+
+	if (now == was)
+		return;
+	was = now;
+	for (i = 0; i < NLISTENERS; i++) {
+		struct listener *l = &listeners[i];
+
+		if (l->watch == NULL)
+			continue;
+		if (now != TAKEOVER_HELD && now != TAKEOVER_GONE)
+			loop_resume(l->watch);
+		else
+			loop_pause(l->watch);
+		l->pause = NEVER;
+	}
+}
+
 static void
 set_timer(void)
 {
@@ -65,6 +90,7 @@ set_timer(void)
 	struct client *c;
 	size_t i;
 
+	follow_takeover();
 	TAILQ_FOREACH(c, clients_list(), entry)
 		when = min64(when, c->throttled ? budget_time(now) :
 		    clients_deadline(c));
@@ -242,8 +268,7 @@ write_answer(struct client *c)
 		continue_status(c);
 	if (c->answer.failed)
 		return false;
-	n = send(c->fd, c->answer.buf + c->sent, c->answer.len - c->sent,
-	    MSG_NOSIGNAL | MSG_DONTWAIT);
+	n = clients_send(c);
 	if (n == -1)
 		return errno == EAGAIN || errno == EINTR;
 	c->since = loop_now();
@@ -374,9 +399,16 @@ control_open(struct plan *p, struct err *e)
 {
 	bool asked = p->control_own;
 	mode_t mode = p->status_gid != (gid_t)-1 ? 0660 : 0600;
+	int fds[2];
 
 	owner = getuid();
-	if (rundir_open(p, e) == 0 &&
+	if (borrowed && rundir_open(p, e) == 0) {
+		rundir_sockets(fds);
+		listeners[CONTROLS].fd = fds[0];
+		listeners[READS_ONLY].fd = fds[1];
+		return 0;
+	}
+	if (!borrowed && rundir_open(p, e) == 0 &&
 	    (listeners[CONTROLS].fd = rundir_socket("control", 0600,
 	    (gid_t)-1, e)) != -1 &&
 	    (listeners[READS_ONLY].fd = rundir_socket("status", mode,
@@ -385,6 +417,8 @@ control_open(struct plan *p, struct err *e)
 		return 0;
 	}
 	control_close();
+	if (borrowed)
+		return -1;
 	if (e->status == 0)
 		return 0;
 	/* A name that was asked for must not be replaced, either. */
@@ -400,7 +434,7 @@ control_start(struct err *e)
 {
 	size_t i;
 
-	for (i = 0; i < NLISTENERS; i++) {
+	for (i = 0; i < NLISTENERS && !borrowed; i++) {
 		struct listener *l = &listeners[i];
 
 		if (l->fd == -1)
@@ -409,6 +443,32 @@ control_start(struct err *e)
 			return err_set(e, EX_OSERR, "loop: out of memory");
 	}
 	return 0;
+}
+
+void
+control_borrow(void)
+{
+	borrowed = true;
+}
+
+int
+control_adopt(struct err *e)
+{
+	borrowed = false;
+	rundir_name();
+	return control_start(e);
+}
+
+void
+control_disown(void)
+{
+	size_t i;
+
+	borrowed = true;
+	for (i = 0; i < NLISTENERS; i++) {
+		if (listeners[i].watch != NULL)
+			loop_pause(listeners[i].watch);
+	}
 }
 
 void
@@ -442,7 +502,10 @@ control_close(void)
 		listeners[i].watch = NULL;
 		listeners[i].fd = -1;
 	}
-	rundir_remove();
+	if (borrowed || takeover_step() == TAKEOVER_GONE)
+		rundir_leave();
+	else
+		rundir_remove();
 	/* Whoever waits for the end may start the next one at once. */
 	while ((c = TAILQ_FIRST(clients_list())) != NULL) {
 		if (c->wait == WAIT_STOP) {

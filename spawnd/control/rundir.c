@@ -18,6 +18,7 @@
 
 #include "base/base.h"
 #include "config/config.h"
+#include "control/control.h"
 #include "control/server.h"
 
 #define NUMBER_MAX	999	/* of NAME-2, NAME-3, ... */
@@ -25,6 +26,8 @@
 static int base = -1;		/* the directory of all pools' directories */
 static int dir = -1;		/* this pool's */
 static int lock = -1;
+static int sockets[2] = { -1, -1 };	/* control, status */
+static int taken = -1;		/* another spawnd's lock, to be ours */
 static const char *made = "";	/* directory to be removed, below base */
 static const char *where = "";	/* its path, for messages */
 
@@ -99,6 +102,21 @@ open_parent(const char *path, const char **name, struct err *e)
 	return fd;
 }
 
+/* Is that lock, which another spawnd has passed to us, of this directory? */
+static int
+take_over(struct err *e)
+{
+	struct stat st, there;
+
+	if (fstat(taken, &st) == -1 || fstatat(dir, "pid", &there,
+	    AT_SYMLINK_NOFOLLOW) == -1 || st.st_ino != there.st_ino ||
+	    st.st_dev != there.st_dev || !pidlock_is_pid(taken))
+		return err_set(e, EX_NOPERM, "--replace: %s: the pool has "
+		    "passed another lock than that of its directory", where);
+	lock = taken;
+	return 1;
+}
+
 /*
  * Takes the lock of the directory. Returns 1, or 0 if a running pool holds it
  * (holder names its process), or -1 with *e set.
@@ -106,6 +124,8 @@ open_parent(const char *path, const char **name, struct err *e)
 static int
 take_lock(char holder[HOLDER_SIZE], struct err *e)
 {
+	if (taken != -1)
+		return take_over(e);
 	lock = pidlock_open(dir, "pid", true);
 	if (lock != -1 && !pidlock_is_pid(lock)) {
 		close(lock);
@@ -135,7 +155,7 @@ open_own(struct plan *p, struct err *e)
 		return -1;
 	if ((dir = open_below(base, name, &created, e)) == -1)
 		return -1;
-	if (created)
+	if (created || taken != -1)
 		made = name;
 	if ((r = take_lock(holder, e)) == 0)
 		return err_set(e, EX_CANTCREAT, "--control: %s: in use by %s",
@@ -230,8 +250,83 @@ rundir_open(struct plan *p, struct err *e)
 		if (base == -1 || open_named(p, e) == -1)
 			return -1;
 	}
-	leave_log(p);
+	if (taken == -1)
+		leave_log(p);
 	return 0;
+}
+
+static void
+close_directories(void)
+{
+	if (base != -1)
+		close(base);
+	if (dir != -1)
+		close(dir);
+	base = dir = -1;
+}
+
+int
+rundir_lock(void)
+{
+	return lock;
+}
+
+void
+rundir_sockets(int fds[2])
+{
+	memcpy(fds, sockets, sizeof(sockets));
+}
+
+void
+rundir_take(int control, int status, int fd)
+{
+	sockets[0] = control;
+	sockets[1] = status;
+	taken = fd;
+}
+
+/* The bits and the group of a socket that is there already. */
+static void
+set_socket(const char *name, mode_t mode, gid_t gid)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    !S_ISSOCK(st.st_mode))
+		return;
+	if (gid != (gid_t)-1 && gid != st.st_gid && fchownat(dir, name,
+	    (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) == -1)
+		log_warn("control: %s: %s: chgrp: %s", where, name,
+		    strerror(errno));
+	/* The directory is ours: nobody replaces it by a link meanwhile. */
+	if (mode != (st.st_mode & 0777) && fchmodat(dir, name, mode, 0) == -1)
+		log_warn("control: %s: %s: chmod: %s", where, name,
+		    strerror(errno));
+}
+
+void
+rundir_settle(const struct plan *p)
+{
+	if (dir == -1)
+		return;
+	leave_log(p);
+	set_socket("status", p->status_gid != (gid_t)-1 ? 0660 : 0600,
+	    p->status_gid);
+}
+
+void
+rundir_name(void)
+{
+	if (pidlock_rewrite(lock) == -1)
+		log_warn("take-over: %s: pid: %s", where, strerror(errno));
+}
+
+void
+rundir_leave(void)
+{
+	close_directories();
+	close(lock);
+	lock = -1;
 }
 
 /* The directory is the working directory, where bind(2) looks names up. */
@@ -270,21 +365,13 @@ rundir_socket(const char *name, mode_t mode, gid_t gid, struct err *e)
 	error = errno;
 	if (chdir("/") == -1)
 		r = -1;
-	if (r == 0)
+	if (r == 0) {
+		sockets[strcmp(name, "status") == 0] = fd;
 		return fd;
+	}
 	close(fd);
 	return err_set(e, err_status(error, EX_CANTCREAT), "control: %s: "
 	    "%s: %s", where, name, strerror(error));
-}
-
-static void
-close_directories(void)
-{
-	if (base != -1)
-		close(base);
-	if (dir != -1)
-		close(dir);
-	base = dir = -1;
 }
 
 void

@@ -23,6 +23,8 @@
 #define STATUS_SHARE	10	/* and after that a tenth of the time */
 #define STATUS_STEP	UINT64_C(2000)	/* usec for all, then the loop's turn */
 #define PSS_AGE		(30 * USEC)	/* a younger pss is used again */
+#define TAKEOVER_VERSION 1
+#define PASSED_MAX	7	/* descriptors with one answer */
 #define PSS_WHOLE	USEC	/* asking takes so long for one answer */
 
 /* Which socket a client connected to, and so what it may do. */
@@ -31,6 +33,10 @@ enum right { CONTROLS, READS_ONLY };
 struct client {
 	int		 fd;
 	int		 passed;	/* a descriptor it sent; -1: none */
+	int		 pass[PASSED_MAX];	/* of ours, with the answer */
+	int		 npass;
+	bool		 takes;		/* it takes over, see takeover.c */
+	bool		 commits;	/* and is about to be the pool */
 	uid_t		 uid;
 	pid_t		 pid;
 	enum right	 right;
@@ -69,6 +75,8 @@ void	 clients_drop(struct client *c);
 uint64_t clients_deadline(const struct client *c);
 /* From now on the client's answer is sent. */
 void	 clients_answer(struct client *c);
+/* Sends what is left of it, with the descriptors first. As send(2). */
+ssize_t	 clients_send(struct client *c);
 /* An answer that waited has become longer. */
 void	 clients_more(struct client *c);
 
@@ -105,6 +113,31 @@ const char *status_state(void);
 /* Are requests served, now or as soon as a worker is free? */
 bool	 status_serves(void);
 
+/* takeover.c: another spawnd takes over from us */
+/* The commands of that, in their order. */
+void	 takeover_plan(struct client *c, const char *word);
+void	 takeover_begin(struct client *c, const char *word);
+void	 takeover_commit(struct client *c, const char *word);
+void	 takeover_end(struct client *c, const char *word);
+/* Whose the control sockets are. */
+enum takeover {
+	TAKEOVER_NONE,		/* ours */
+	TAKEOVER_GIVEN,		/* ours; another process has them, too */
+	TAKEOVER_HELD,		/* nobody's for a moment: none accepts */
+	TAKEOVER_GONE		/* another process's */
+};
+/* Looks whether the other is still there, and returns how things stand. */
+enum takeover takeover_step(void);
+/*
+ * control.c: the sockets and the lock of control_open() are to be those that
+ * rundir_take() was given, and another spawnd's until control_adopt(), which
+ * accepts clients by them. Returns 0, or -1 with *e set (71).
+ */
+void	 control_borrow(void);
+int	 control_adopt(struct err *e);
+/* They are that one's again. */
+void	 control_disown(void);
+
 /* trace_records.c */
 /* Writes the last events and actions (pool/trace.h) as records. */
 void	 trace_records_write(uint64_t now, struct proto_output *o);
@@ -122,8 +155,16 @@ int	 rundir_open(struct plan *p, struct err *e);
  */
 int	 rundir_socket(const char *name, mode_t mode, gid_t gid,
 	    struct err *e);
-/* Closes, before the jail, descriptors that would lead out of it. */
-void	 rundir_done(const struct plan *p);
+/* The descriptor of its lock, or -1. */
+int	 rundir_lock(void);
+/* The descriptors of the control and the status socket; -1: none. */
+void	 rundir_sockets(int fds[2]);
+/* Those, and the lock for rundir_open(), which a running pool has passed. */
+void	 rundir_take(int control, int status, int fd);
+/* Then, once the directory is ours: writes our pid into it. */
+void	 rundir_name(void);
+/* Closes what is another spawnd's by now, and removes nothing. */
+void	 rundir_leave(void);
 /* Removes what was made, as far as we still may. */
 void	 rundir_remove(void);
 

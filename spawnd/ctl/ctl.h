@@ -24,4 +24,13 @@ size_t	 top_draw_frame(const struct frame *v, const struct reply *status,
 /* Shows the pool until q is pressed. Returns 0, or -1 with *e set (69, 71). */
 int	 top_run(struct conn *t, struct err *e);
 
+/* service.c */
+/*
+ * Has the script of the service files do that ("restart" or "diff") for a pool,
+ * the only one (pool is NULL), or one after another until one fails. Returns 0,
+ * or -1 with *e set (64, 69, 71, 74, or the script's own status).
+ */
+int	 service_command(const char *how, const char *pool, bool all,
+	    struct err *e);
+
 #endif

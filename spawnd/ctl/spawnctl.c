@@ -25,6 +25,7 @@ static struct {
 	const char	*fpm;
 	bool		 full;
 	bool		 now;
+	bool		 all;
 	char		**words;	/* behind the command */
 	int		 nwords;
 } opt;
@@ -370,6 +371,9 @@ static const struct command table[] = {
 	{ "wait-ready", 0, 1, true, false, NULL, "[SEC] wait until it can" },
 	{ "reload", 0, 0, false, false, ctl_reload,
 	    "replace the workers, one by one" },
+	{ "restart", 0, 0, true, false, NULL,
+	    "take over with its service file; --all: each" },
+	{ "diff", 0, 0, true, false, NULL, "show what that would change" },
 	{ "scale", 1, 1, false, false, ctl_scale,
 	    "N[-M] set the number of workers" },
 	{ "log-reopen", 0, 1, false, false, ctl_log_reopen,
@@ -406,6 +410,7 @@ print_usage(void)
 	    "                         as php-fpm's status page\n"
 	    "  status --full          with pss, and metrics of each worker\n"
 	    "  stop --now             without waiting for requests\n"
+	    "  restart --all          one pool after another\n"
 	    "  -v, --version          print the version\n"
 	    "  -h, --help             print this");
 	return fflush(stdout) == EOF ? EX_IOERR : 0;
@@ -427,6 +432,8 @@ take_option(const char *word)
 		opt.full = true;
 	else if (strcmp(word, "--now") == 0)
 		opt.now = true;
+	else if (strcmp(word, "--all") == 0)
+		opt.all = true;
 	else
 		return -1;
 	return 0;
@@ -469,6 +476,13 @@ parse_words(int argc, char *argv[], struct err *e)
 	return 0;
 }
 
+/* Is it about the service files? */
+static bool
+is_service(const struct command *c)
+{
+	return strcmp(c->name, "restart") == 0 || strcmp(c->name, "diff") == 0;
+}
+
 /* Checks which options and words go with the command. */
 static int
 check_words(const struct command *c, struct err *e)
@@ -484,6 +498,9 @@ check_words(const struct command *c, struct err *e)
 		    "xml or openmetrics", opt.fpm);
 	if (opt.now && strcmp(c->name, "stop") != 0)
 		return err_set(e, EX_USAGE, "--now: only stop takes it");
+	if (opt.all && (!is_service(c) || opt.pool != NULL))
+		return err_set(e, EX_USAGE, "--all: only restart and diff take "
+		    "it, without -p");
 	if (opt.nwords < c->min || opt.nwords > c->max)
 		return err_set(e, EX_USAGE, "%s: wrong number of words (-h "
 		    "lists them)", c->name);
@@ -515,6 +532,8 @@ run_words(struct err *e)
 		return -1;
 	if (strcmp(c->name, "list") == 0)
 		return ctl_list(e);
+	if (is_service(c))
+		return service_command(c->name, opt.pool, opt.all, e);
 	if (strcmp(c->name, "wait-ready") == 0)
 		return ctl_wait_ready(e);
 	if ((r = open_pool(&t, c->read, e)) == 0)

@@ -30,6 +30,15 @@ enum deaf listener_deaf(void);
  */
 int	 listener_watch_file(const char *name);
 void	 listener_take_events(int fd);
+/* We have set the backlog anew: that is how long the queue is to be. */
+void	 listener_settle(void);
+/*
+ * Is the TCP socket fd of our own network namespace? True if that is unknown:
+ * before Linux 5.14, and elsewhere.
+ */
+bool	 listener_is_local(int fd);
+/* May it be that of the socket fd? False if another is known to have it. */
+bool	 listener_may_have_file(int fd, const struct stat *file);
 /* Is that the file of the listen socket, a unix socket? False if unknown. */
 bool	 listener_has_file(const struct stat *file);
 /*

@@ -23,6 +23,10 @@
 #include "observe/listener.h"
 #include "observe/observe.h"
 
+#ifndef SO_NETNS_COOKIE		/* Linux 5.14 */
+#define SO_NETNS_COOKIE	71
+#endif
+
 #define EVENTS_SIZE	4096	/* bytes that are read at a time */
 #define READS		4	/* of those; the rest is for the next turn */
 
@@ -116,6 +120,12 @@ listener_begin(void)
 	at_first.ttl = read_ttl();
 }
 
+void
+listener_settle(void)
+{
+	at_first.limit = read_limit();
+}
+
 enum deaf
 listener_deaf(void)
 {
@@ -169,6 +179,33 @@ listener_has_file(const struct stat *file)
 
 	return fstat(STDIN_FILENO, &st) == 0 &&
 	    diag_bound(file) == st.st_ino;
+}
+
+bool
+listener_is_local(int fd)
+{
+	uint64_t cookie, own;
+	socklen_t len = sizeof(cookie), own_len = sizeof(own);
+	int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool local = true;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) == 0 &&
+	    getsockopt(probe, SOL_SOCKET, SO_NETNS_COOKIE, &own,
+	    &own_len) == 0)
+		local = cookie == own;
+	if (probe != -1)
+		close(probe);
+	return local;
+}
+
+bool
+listener_may_have_file(int fd, const struct stat *file)
+{
+	uint64_t inode = diag_bound(file);
+	struct stat st;
+
+	return fstat(fd, &st) == 0 &&
+	    (inode == 0 || inode == st.st_ino);
 }
 
 bool

@@ -36,7 +36,7 @@ static void
 push_close(struct pool *p, struct slot *s)
 {
 	slot_push(p, s, POOL_DOOR_CLOSE)->drains = p->conf.drains &&
-	    p->phase == PHASE_STOP;
+	    !p->conf.shared && p->phase == PHASE_STOP;
 }
 
 bool

@@ -32,7 +32,8 @@ pool_event_name(enum pool_event_kind event)
 		[EV_DOOR] = "door", [EV_TREE] = "tree", [EV_TIMER] = "timer",
 		[EV_END] = "end", [EV_NSLOT] = "", [EV_ORPHAN] = "orphan",
 		[EV_TARGET] = "target", [EV_QUEUE] = "queue",
-		[EV_RELOAD] = "reload", [EV_STOP] = "stop",
+		[EV_SHARED] = "shared", [EV_RELOAD] = "reload",
+		[EV_STOP] = "stop",
 		[EV_STOP_FAST] = "stop_fast",
 	};
 

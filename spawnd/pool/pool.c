@@ -79,7 +79,7 @@ stop_all(struct pool *p, bool fast, uint64_t now)
 	p->reload = RELOAD_OFF;
 	p->target = 0;
 	end_all(p, now);
-	if (was_up && !fast && p->conf.drains)
+	if (was_up && !fast && p->conf.drains && !p->conf.shared)
 		drain_begin(p, now);
 }
 
@@ -288,6 +288,11 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 		break;
 	case EV_TARGET:
 		set_target(p, ev->workers);
+		break;
+	case EV_SHARED:
+		/* In a stop it is decided already. */
+		if (p->phase < PHASE_STOP)
+			p->conf.shared = ev->shared;
 		break;
 	case EV_QUEUE:
 		drain_queue(p, &ev->queue, now);

@@ -142,6 +142,8 @@ enum pool_event_kind {
 	EV_ORPHAN,	/* pid: a process a dead worker left behind */
 	EV_TARGET,	/* workers: so many are wanted from now on */
 	EV_QUEUE,	/* queue: a POOL_QUEUE was carried out */
+	EV_SHARED,	/* shared: see pool_conf; from now on, if the pool
+			   does not stop */
 	EV_RELOAD,
 	EV_STOP,	/* a second one is EV_STOP_FAST */
 	EV_STOP_FAST
@@ -164,6 +166,7 @@ struct pool_event {
 	struct slow_request request;
 	struct held_requests held;
 	struct queue	 queue;
+	bool		 shared;
 	enum door_state	 door;
 	unsigned int	 workers;	/* at most pool_max() */
 };
@@ -265,6 +268,8 @@ struct pool_conf {
 	unsigned int	 processes;	/* and never more; 0: as follows */
 	int		 stop_signal;
 	bool		 drains;	/* a stop serves what waits */
+	bool		 shared;	/* no: another pool does, by the same
+					   socket, which is left as it is */
 	bool		 door;		/* workers can be kept at it */
 	uint64_t	 canary;	/* of a reload: POOL_CANARY, or 0 */
 	uint64_t	 max_age;	/* 0: none */

@@ -25,6 +25,7 @@ const struct snapshot_field snapshot_conf[] = {
 	FIELD(pool_conf, processes, NUMBER),
 	FIELD(pool_conf, stop_signal, NUMBER),
 	FIELD(pool_conf, drains, NUMBER),
+	FIELD(pool_conf, shared, NUMBER),
 	FIELD(pool_conf, door, NUMBER),
 	FIELD(pool_conf, canary, NUMBER),
 	FIELD(pool_conf, max_age, NUMBER),

@@ -63,6 +63,7 @@ static const struct form events[] = {
 	[EV_TARGET] = { .whole = true, .b = "workers" },
 	[EV_QUEUE] = { .whole = true, .b = "depth",
 	    .flags = { "known", "open" } },
+	[EV_SHARED] = { .whole = true, .flags = { "shared" } },
 	[EV_RELOAD] = { .whole = true },
 	[EV_STOP] = { .whole = true },
 	[EV_STOP_FAST] = { .whole = true },
@@ -232,6 +233,9 @@ take_event(struct trace_entry *t, const struct pool_event *ev)
 		break;
 	case EV_TARGET:
 		t->b = ev->workers;
+		break;
+	case EV_SHARED:
+		t->flags = ev->shared;
 		break;
 	case EV_QUEUE:
 		t->b = ev->queue.depth;

@@ -119,6 +119,29 @@ allow_is_possible(void)
 }
 
 bool
+allow_is_same(int fd, const struct plan *p)
+{
+	struct sock_filter *want, *have;
+	socklen_t n = 0;
+	size_t len;
+	bool same;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &n) == -1)
+		return false;
+	if (!p->only_allowed || n == 0)
+		return !p->only_allowed && n == 0;
+	want = calloc(FILTER_MAX, sizeof(*want));
+	have = calloc(n, sizeof(*have));
+	len = want == NULL ? 0 : filter_build(p->allow, p->nallow, want);
+	same = have != NULL && len == n && getsockopt(fd, SOL_SOCKET,
+	    SO_GET_FILTER, have, &n) == 0 && len == n &&
+	    memcmp(want, have, len * sizeof(*want)) == 0;
+	free(want);
+	free(have);
+	return same;
+}
+
+bool
 allow_holds(int fd)
 {
 	socklen_t len = 0, size = sizeof(int);

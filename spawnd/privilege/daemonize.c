@@ -147,12 +147,26 @@ read_outcome(int fd, struct outcome *o)
 	    sizeof(o->text));
 }
 
+/* The same as end_await() of a process that is not our child any more. */
+static void
+await_adopted(pid_t pid, int seconds)
+{
+	uint64_t until = loop_now() + (uint64_t)seconds * USEC;
+
+	while ((kill(pid, 0) == 0 || errno == EPERM) && loop_now() < until)
+		poll(NULL, 0, 10);
+}
+
 /* When a failed start is reported, its processes have ended. */
 static void
 await_end(pid_t pid, const struct conf *c)
 {
 	int status;
 
+	if (c->takeover != REPLACE_NO) {
+		await_adopted(pid, c->stop_timeout + STOP_SPARE);
+		return;
+	}
 	if (end_await(pid, &status, (c->stop_timeout + STOP_SPARE) * 1000))
 		return;
 	kill(pid, SIGCONT);
@@ -216,6 +230,48 @@ take_name(const struct conf *c)
 	}
 }
 
+/*
+ * Has whoever adopts orphans become our parent before we go on: a service
+ * manager can make only its own child the main process of a service. The first
+ * process is told our pid.
+ */
+static int
+leave_parent(struct err *e)
+{
+	pid_t self = getpid(), pid = fork();
+
+	if (pid == -1)
+		return err_set(e, EX_OSERR, "fork: %s", strerror(errno));
+	if (pid != 0)
+		_exit(write(channel, &pid, sizeof(pid)) == sizeof(pid) ? 0 :
+		    EX_OSERR);
+	while (getppid() == self)
+		poll(NULL, 0, 1);
+	return 0;
+}
+
+/*
+ * The first process: the pid of its child's child; or it ends. What it has of
+ * the other pool would outlive the supervisor.
+ */
+static pid_t
+await_pid(int *fd, pid_t child_pid)
+{
+	int status;
+	pid_t pid;
+
+	if (dup2(*fd, STDERR_FILENO + 1) != -1) {
+		closefrom(STDERR_FILENO + 2);
+		*fd = STDERR_FILENO + 1;
+	}
+	if (end_await(child_pid, &status, -1) && status == 0 &&
+	    read(*fd, &pid, sizeof(pid)) == sizeof(pid))
+		return pid;
+	fprintf(stderr, "%s: the supervisor ended during the start\n",
+	    getprogname());
+	_exit(EX_OSERR);
+}
+
 int
 daemonize_start(const struct plan *p, struct err *e)
 {
@@ -229,6 +285,8 @@ daemonize_start(const struct plan *p, struct err *e)
 		return err_set(e, EX_OSERR, "fork: %s", strerror(errno));
 	if (pid != 0) {
 		close(fds[1]);
+		if (p->conf->takeover != REPLACE_NO)
+			pid = await_pid(&fds[0], pid);
 		await_start(fds[0], pid, p->conf);
 	}
 	close(fds[0]);
@@ -237,6 +295,8 @@ daemonize_start(const struct plan *p, struct err *e)
 	outcome = p->conf->outcome;
 	if (p->conf->titled)
 		take_name(p->conf);
+	if (p->conf->takeover != REPLACE_NO && leave_parent(e) == -1)
+		return -1;
 	if (setsid() == -1)
 		return err_set(e, EX_OSERR, "setsid: %s", strerror(errno));
 	if (chdir("/") == -1)

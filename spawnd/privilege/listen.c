@@ -24,6 +24,7 @@
 
 #include "base/base.h"
 #include "config/config.h"
+#include "observe/listener.h"
 #include "observe/observe.h"
 #include "privilege/privilege.h"
 
@@ -269,6 +270,90 @@ open_unix(const struct plan *p, struct err *e)
 	return fd;
 }
 
+static bool
+is_same_address(const struct sockaddr_storage *a,
+    const struct sockaddr_storage *b)
+{
+	const struct sockaddr_in *a4 = (const void *)a, *b4 = (const void *)b;
+	const struct sockaddr_in6 *a6 = (const void *)a, *b6 = (const void *)b;
+
+	if (a->ss_family != b->ss_family)
+		return false;
+	switch (a->ss_family) {
+	case AF_UNIX:
+		return true;
+	case AF_INET:
+		return a4->sin_port == b4->sin_port &&
+		    a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+	default:
+		return a6->sin6_port == b6->sin6_port &&
+		    memcmp(&a6->sin6_addr, &b6->sin6_addr,
+		    sizeof(a6->sin6_addr)) == 0;
+	}
+}
+
+/* Does an IPv6 socket have IPv4 as well? */
+static bool
+has_both_families(int fd)
+{
+	int only = 1;
+	socklen_t len = sizeof(only);
+
+	return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &len) == 0 &&
+	    only == 0;
+}
+
+/* Finds the file of a unix socket that is another pool's. */
+static int
+take_unix(const struct plan *p, int fd, struct err *e)
+{
+	int dir = open_directory(p), r;
+
+	if (dir == -1 || fchdir(dir) == -1) {
+		r = err_set(e, err_status(errno, EX_CANTCREAT), "socket: %s: "
+		    "its directory: %s", p->socket_name, path_reason(errno));
+	} else
+		r = socketfile_take(p, dir, fd, e);
+	if (chdir("/") == -1)
+		r = err_set(e, EX_OSERR, "chdir: /: %s", strerror(errno));
+	if (dir != -1)
+		close(dir);
+	return r;
+}
+
+int
+listen_check(const struct plan *p, int fd, struct err *e)
+{
+	struct sockaddr_storage ss;
+
+	if (address_of_listener(fd, &ss) == -1)
+		return err_set(e, EX_NOPERM, "--replace: what the pool has "
+		    "passed is not a listening stream socket");
+	if (p->inherited != -1)
+		return 0;
+	if (!is_same_address(&ss, &p->addr) ||
+	    (ss.ss_family != AF_UNIX && !listener_is_local(fd)) ||
+	    (ss.ss_family == AF_INET6 &&
+	    has_both_families(fd) != p->both_families))
+		return err_set(e, EX_NOPERM, "--replace: the socket that the "
+		    "pool has passed is not %s", p->socket_name);
+	if (ss.ss_family == AF_UNIX)
+		return take_unix(p, fd, e);
+	if (!allow_is_same(fd, p))
+		return err_set(e, EX_CONFIG, "--replace: other web servers "
+		    "(%s) cannot be allowed: the filter of the socket is "
+		    "locked (stop the pool and start it)", OPT(p->conf, allow));
+	return 0;
+}
+
+void
+listen_settle(const struct plan *p)
+{
+	if (p->inherited == -1 && listen(STDIN_FILENO, p->backlog) == -1)
+		log_warn("backlog: %d: %s", p->backlog, strerror(errno));
+	listener_settle();
+}
+
 int
 listen_open(const struct plan *p, struct err *e)
 {
@@ -277,8 +362,8 @@ listen_open(const struct plan *p, struct err *e)
 
 	if (p->inherited == STDIN_FILENO)
 		return 0;
-	if (p->inherited != -1)
-		fd = p->inherited;
+	if (p->inherited != -1 || p->taken != -1)
+		fd = p->inherited != -1 ? p->inherited : p->taken;
 	else
 		fd = p->addr.ss_family == AF_UNIX ? open_unix(p, e) :
 		    open_tcp(p, e);

@@ -20,6 +20,7 @@
 static int file = -1;
 static int dir = -1;
 static bool filled;
+static int taken = -1;		/* the locked one of another spawnd */
 
 static int
 check_pidfile(const char *opt, const char *path, struct err *e)
@@ -50,6 +51,20 @@ fill_pidfile(const struct plan *p, mode_t mode, struct err *e)
 	return 0;
 }
 
+/* Is it the file that another spawnd has passed to us, with its lock? */
+static bool
+is_taken(const char *name)
+{
+	struct stat st, there;
+
+	if (taken != -1 && fstat(taken, &st) == 0 && fstatat(dir, name, &there,
+	    AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == there.st_ino &&
+	    st.st_dev == there.st_dev)
+		return true;
+	errno = EWOULDBLOCK;
+	return false;
+}
+
 int
 pidfile_lock(const struct plan *p, struct err *e)
 {
@@ -68,8 +83,11 @@ pidfile_lock(const struct plan *p, struct err *e)
 		    path_reason(errno));
 	/* A script that asks whether we run has it for a moment. */
 	for (tries = 0; (file = pidlock_open(dir, name, !public)) == -1 &&
-	    errno == EWOULDBLOCK && tries < LOCK_TRIES; tries++)
+	    errno == EWOULDBLOCK && taken == -1 && tries < LOCK_TRIES;
+	    tries++)
 		poll(NULL, 0, LOCK_PAUSE);
+	if (file == -1 && errno == EWOULDBLOCK && is_taken(name))
+		file = taken;
 	if (file == -1 && errno == EWOULDBLOCK)
 		return err_set(e, EX_CANTCREAT, "%s: %s: in use by %s", opt,
 		    path, pidlock_holder(dir, name, who));
@@ -78,7 +96,7 @@ pidfile_lock(const struct plan *p, struct err *e)
 		    "%s: %s: %s", opt, path, errno == ELOOP ? "is a link" :
 		    strerror(errno));
 	if (check_pidfile(opt, path, e) == -1 ||
-	    (!public && fill_pidfile(p, 0600, e) == -1)) {
+	    (!public && file != taken && fill_pidfile(p, 0600, e) == -1)) {
 		close(file);
 		file = -1;
 		return -1;
@@ -88,6 +106,28 @@ pidfile_lock(const struct plan *p, struct err *e)
 		dir = -1;
 	}
 	return 0;
+}
+
+int
+pidfile_descriptor(void)
+{
+	return file;
+}
+
+void
+pidfile_take(int fd)
+{
+	taken = fd;
+}
+
+void
+pidfile_name(void)
+{
+	if (file == -1)
+		return;
+	filled = true;
+	if (pidlock_rewrite(file) == -1)
+		log_warn("pidfile: %s", strerror(errno));
 }
 
 int

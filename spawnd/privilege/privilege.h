@@ -62,8 +62,27 @@ int	 pidfile_lock(const struct plan *p, struct err *e);
  * uses it. Returns 0, or -1 with *e set (73).
  */
 int	 pidfile_publish(const struct plan *p, struct err *e);
+/* Its descriptor, or -1. */
+int	 pidfile_descriptor(void);
+/*
+ * Has pidfile_lock() use that one if it is the plan's file: another spawnd has
+ * it locked, and has passed it to us. It is that one's until pidfile_name().
+ */
+void	 pidfile_take(int fd);
+/* Writes our pid into the pidfile, if there is one. A failure is logged. */
+void	 pidfile_name(void);
 /* Empties the pidfile and, where our rights still suffice, removes it. */
 void	 pidfile_clear(const struct plan *p);
+
+/* finisher.c: what is to be done with rights once others have been given up */
+/*
+ * Forks a process that keeps the rights of the start, and nothing else to do
+ * than to call settle() when finisher_finish() says so. It ends then, or with
+ * us. Returns 0, or -1 with *e set (71).
+ */
+int	 finisher_start(void (*settle)(void), struct err *e);
+/* Waits until it has done so, for two seconds at the most. */
+void	 finisher_finish(void);
 
 /* terminal.c */
 /*
@@ -100,6 +119,13 @@ int	 terminal_leave_session(void);
  * nothing is left behind.
  */
 int	 listen_open(const struct plan *p, struct err *e);
+/*
+ * Is fd, of another pool, the plan's listen socket? Returns 0, or -1 with *e
+ * set (77, 78).
+ */
+int	 listen_check(const struct plan *p, int fd, struct err *e);
+/* Sets the backlog of the plan on a socket that was another pool's. */
+void	 listen_settle(const struct plan *p);
 /*
  * Makes the plan's TCP socket and binds it, as listen_open() does before it
  * listens. Returns a close-on-exec descriptor, or -1 with errno set.
@@ -142,6 +168,14 @@ bool	 socketfile_path(const char *file, char path[SOCKET_PATH], char *why,
  * nothing is left behind.
  */
 int	 socketfile_bind(const struct plan *p, int dir, int fd, struct err *e);
+/*
+ * fd is a unix socket of another pool: finds its file, in dir, which must be
+ * the working directory, and keeps it as if we had bound it. Returns 0, or -1
+ * with *e set (77).
+ */
+int	 socketfile_take(const struct plan *p, int dir, int fd, struct err *e);
+/* With the rights of the start: gives that file the plan's owner and mode. */
+void	 socketfile_settle(const struct plan *p);
 /*
  * Keeps an eye on the file of a unix socket, also of one that was passed in.
  * To be called once the listen socket is there and observe_init() was called,
@@ -190,6 +224,11 @@ int	 allow_attach(int fd, const struct plan *p, struct err *e);
 bool	 allow_is_possible(void);
 /* Asks the kernel: has fd such a filter, which nobody can take off? */
 bool	 allow_holds(int fd);
+/*
+ * Is the filter of fd, or that there is none, what the plan asks for? Then the
+ * same web servers can connect.
+ */
+bool	 allow_is_same(int fd, const struct plan *p);
 
 /* refuse_linux.c, refuse_none.c: the same name on every system */
 /*

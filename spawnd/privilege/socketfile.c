@@ -194,6 +194,38 @@ socketfile_bind(const struct plan *p, int dir, int fd, struct err *e)
 	return -1;
 }
 
+int
+socketfile_take(const struct plan *p, int dir, int fd, struct err *e)
+{
+	struct stat st;
+
+	if (fstatat(dir, p->socket_file, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    !S_ISSOCK(st.st_mode) || st.st_nlink != 1 ||
+	    !listener_may_have_file(fd, &st))
+		return err_set(e, EX_NOPERM, "--replace: the socket that the "
+		    "pool has passed is not %s", p->socket_name);
+	bound = st;
+	keep(p, p->socket_file, &bound);
+	return 0;
+}
+
+void
+socketfile_settle(const struct plan *p)
+{
+	char path[32];
+
+	if (p->addr.ss_family != AF_UNIX || p->inherited != -1 || kept == -1)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", kept);
+	if ((bound.st_uid != p->socket_uid || bound.st_gid != p->socket_gid) &&
+	    fchownat(kept, "", p->socket_uid, p->socket_gid,
+	    AT_EMPTY_PATH) == -1)
+		log_warn("chown: %s: %s", p->socket_name, strerror(errno));
+	if ((bound.st_mode & 07777) != p->socket_mode &&
+	    chmod(path, p->socket_mode) == -1)
+		log_warn("chmod: %s: %s", p->socket_name, strerror(errno));
+}
+
 /* In the jail "/" is its root, and jail_fd is closed. */
 static bool
 is_out_of_reach(const struct plan *p)
@@ -241,6 +273,15 @@ int
 socketfile_changes(void)
 {
 	return changes;
+}
+
+/* What the file is to be: the plan's, or still what it was before. */
+static bool
+is_planned(const struct plan *p, const struct stat *own)
+{
+	return p->taken != -1 && p->inherited == -1 &&
+	    own->st_uid == p->socket_uid && own->st_gid == p->socket_gid &&
+	    (own->st_mode & 0777) == p->socket_mode;
 }
 
 /* What a client finds. Returns 0, or -1 with errno set. */
@@ -317,7 +358,7 @@ socketfile_look(const struct plan *p)
 		return SOCKETFILE_UNKNOWN;
 	state = look_at_path(p, &own);
 	if ((state == SOCKETFILE_THERE || state == SOCKETFILE_UNKNOWN) &&
-	    is_closed(&own))
+	    !is_planned(p, &own) && is_closed(&own))
 		return SOCKETFILE_CLOSED;
 	return state;
 }

@@ -74,7 +74,8 @@ act_spawn(unsigned int slot)
 	struct pool_event ev = { .slot = slot };
 	uint64_t mark = observe_mark();
 
-	if (!listen_is_blocking() && all_accept(slot)) {
+	if (!neighbour_is_there() && !listen_is_blocking() &&
+	    all_accept(slot)) {
 		listen_make_blocking(true);
 		polls = false;
 	}
@@ -373,6 +374,7 @@ actor_init(const struct plan *p, bool door, const struct actor_hooks *h,
 		.processes = p->processes,
 		.stop_signal = p->conf->stop_signal,
 		.drains = p->inherited == -1,
+		.shared = p->taken != -1,
 		.door = door,
 		.canary = POOL_CANARY,
 		.max_age = (uint64_t)p->conf->max_age * USEC,

@@ -24,7 +24,11 @@
 static const struct plan *plan;
 static int exit_status;
 static uint64_t last = NEVER;	/* then the stop is over */
+static bool waits;		/* for the pool that we have taken over */
+static bool leaves;		/* another spawnd has taken over */
+static bool done;		/* but for the other pool's end */
 static unsigned int left;	/* processes that it has not ended */
+static const char *hint;	/* why a start may have failed */
 static char last_exit[ERR_SIZE];	/* of a start that fails */
 static int last_status = EX_UNAVAILABLE;
 
@@ -49,6 +53,8 @@ first_worker(void)
 static void
 end_at_last(void)
 {
+	if (waits && neighbour_precedes() && loop_now() < last)
+		return;
 	observe_close();	/* else there is a child that does not end */
 	left = orphans_kill();
 	if (left > 0)
@@ -98,6 +104,8 @@ report_failed_start(const struct pool_notice *n)
 		snprintf(text + len, sizeof(text) - len, "%s: no worker "
 		    "became ready: the last one %s", plan->argv[0],
 		    last_exit);
+	if (hint != NULL)
+		strlcat(text, hint, sizeof(text));
 	daemonize_outcome(exit_status, text);
 }
 
@@ -148,6 +156,7 @@ lifecycle_notice(const struct pool_notice *n)
 		limit_stop(true);
 		return;
 	case NOTICE_DONE:
+		done = true;
 		end_at_last();
 		return;
 	case NOTICE_EXIT:
@@ -206,7 +215,12 @@ void
 lifecycle_stop(bool fast)
 {
 	const struct pool_event ev = { .what = fast ? EV_STOP_FAST : EV_STOP };
+	bool begun = leaves && !fast;
 
+	/* Whoever stops all of a service means it to lose nothing. */
+	leaves = false;
+	if (begun)
+		return;
 	if (daemonize_starting()) {
 		exit_status = compat_exitcode(plan->conf, EX_UNAVAILABLE);
 		daemonize_outcome(exit_status, "stopped before it was ready");
@@ -217,6 +231,54 @@ lifecycle_stop(bool fast)
 	limit_stop(fast);
 	orphans_find_all();
 	actor_event(&ev);
+}
+
+void
+lifecycle_explain(const char *text)
+{
+	hint = text;
+}
+
+void
+lifecycle_leave(void)
+{
+	const struct pool_event shared = { .what = EV_SHARED, .shared = true };
+	const struct pool_event stop = { .what = EV_STOP };
+
+	leaves = true;
+	limit_stop(false);
+	orphans_find_all();
+	actor_event(&shared);
+	actor_event(&stop);
+}
+
+void
+lifecycle_fail(int status, const char *why)
+{
+	const struct pool_event stop = { .what = EV_STOP };
+
+	exit_status = compat_exitcode(plan->conf, status);
+	if (daemonize_starting())
+		daemonize_outcome(exit_status, why);
+	limit_stop(false);
+	orphans_find_all();
+	actor_event(&stop);
+}
+
+void
+lifecycle_await_other(void)
+{
+	const struct pool_event alone = { .what = EV_SHARED };
+
+	waits = true;
+	actor_event(&alone);
+}
+
+void
+lifecycle_alone(void)
+{
+	if (done)
+		end_at_last();
 }
 
 void

@@ -52,6 +52,23 @@ int	 sdnotify_choose(int n, const char *name, struct err *e);
 void	 sdnotify_close(int n);
 /* Connects to NOTIFY_SOCKET, if there is one. To be called before the jail. */
 void	 sdnotify_open(void);
+/* The descriptor that is connected to it, or -1. */
+int	 sdnotify_socket(void);
+/* How often WATCHDOG=1 is due, in microseconds; 0: never. */
+uint64_t sdnotify_watchdog(void);
+/*
+ * Takes the manager of another spawnd over, in place of sdnotify_open(): fd is
+ * its socket. Nothing is sent until sdnotify_is_main().
+ */
+void	 sdnotify_take(int fd, uint64_t watchdog);
+/* Are we the manager's main process? If not, nothing is sent. */
+void	 sdnotify_is_main(bool ours);
+/*
+ * Sends assignments, as "READY=1\nSTATUS=...", later if the manager's queue is
+ * full. Any other failure is ignored.
+ */
+void	 sdnotify_send(const char *fmt, ...)
+	    __attribute__((format(printf, 1, 2)));
 
 /* worker.c: the slots' processes */
 /*
@@ -209,6 +226,19 @@ int	 history_peak_queue(void);
 /* Point number i, 0 being the oldest; NULL behind the last. */
 const struct history_point *history_at(unsigned int i);
 
+/* neighbour.c: another pool that serves the same listen socket meanwhile */
+/* One that takes over from us is there from now on, or not any more. */
+void	 neighbour_follows(bool there);
+/*
+ * One that we take over from is there, for as long as the other end of fd,
+ * which it has, is open: then handler is called. To be called after
+ * loop_init(). Returns 0, or -1 with *e set (71).
+ */
+int	 neighbour_watch(int fd, void (*handler)(void), struct err *e);
+bool	 neighbour_precedes(void);
+/* Is either there? */
+bool	 neighbour_is_there(void);
+
 /* lifecycle.c: start, reload and stop, as the outside sees them */
 /* Runs until the pool is done. Returns the exit status. */
 int	 lifecycle_run(const struct plan *p);
@@ -220,6 +250,24 @@ void	 lifecycle_changed(void);
 void	 lifecycle_reload(void);
 /* Begins a stop: a graceful one, or with `fast` one that loses requests. */
 void	 lifecycle_stop(bool fast);
+/* What is written behind the reason, should the start fail; or NULL. */
+void	 lifecycle_explain(const char *text);
+/*
+ * Another spawnd serves from now on: ends our workers at their requests' end,
+ * leaves the listen socket as it is, and tells the manager nothing.
+ */
+void	 lifecycle_leave(void);
+/*
+ * The start has failed, although workers are ready: they are ended at their
+ * requests' end, and the listen socket is left as it is.
+ */
+void	 lifecycle_fail(int status, const char *why);
+/*
+ * We have taken over: from now on a stop waits for the end of the other pool,
+ * which lifecycle_alone() tells.
+ */
+void	 lifecycle_await_other(void);
+void	 lifecycle_alone(void);
 /* How many processes a stop that is over could not end. */
 unsigned int lifecycle_left(void);
 

@@ -31,6 +31,7 @@ static int sock = -1;
 static char state[2 * LINES_SIZE]; /* lines the manager has not taken yet */
 static uint64_t again;
 static uint64_t watchdog;
+static bool mute;		/* another process is the main one */
 
 /* A number from the environment; -1: there is none. */
 static long long
@@ -198,7 +199,7 @@ sdnotify_send(const char *fmt, ...)
 	va_list ap;
 	int n;
 
-	if (sock == -1)
+	if (sock == -1 || mute)
 		return;
 	va_start(ap, fmt);
 	n = vsnprintf(text, sizeof(text), fmt, ap);
@@ -222,10 +223,30 @@ sdnotify_send(const char *fmt, ...)
 	send_state();
 }
 
+int
+sdnotify_socket(void)
+{
+	return sock;
+}
+
+void
+sdnotify_take(int fd, uint64_t usec)
+{
+	sock = fd;
+	watchdog = usec;
+	mute = true;
+}
+
+void
+sdnotify_is_main(bool ours)
+{
+	mute = !ours;
+}
+
 bool
 sdnotify_wanted(void)
 {
-	return sock != -1;
+	return sock != -1 && !mute;
 }
 
 uint64_t

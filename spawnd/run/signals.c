@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "observe/observe.h"
 #include "pool/pool.h"
+#include "privilege/privilege.h"
 #include "run/supervise.h"
 
 static struct loop_watch *listener_watch;
@@ -66,6 +67,9 @@ on_shut_down(void *arg)
 {
 	(void)arg;
 	loop_pause(listener_watch);
+	/* Before a take-over is done it is the other's socket, and stop. */
+	if (neighbour_precedes() && daemonize_starting())
+		return;
 	if (!actor_stops())	/* then it was us, or does not matter */
 		lifecycle_restart("listen socket: has been shut down by a "
 		    "worker or another process that holds it");

@@ -200,16 +200,8 @@ bool	 orphans_are_new(uint64_t since);
 void	 selfcheck_stopped(unsigned int slot, int signo);
 
 /* sdnotify.c */
-/*
- * Sends assignments, as "READY=1\nSTATUS=...", later if the manager's queue is
- * full. Any other failure is ignored.
- */
-void	 sdnotify_send(const char *fmt, ...)
-	    __attribute__((format(printf, 1, 2)));
 /* Is there a manager to send to? */
 bool	 sdnotify_wanted(void);
-/* How often WATCHDOG=1 is due, in microseconds; 0: never. */
-uint64_t sdnotify_watchdog(void);
 
 /* report.c */
 /* Writes how a worker ended, without its age: "exited with status 0: why". */

@@ -23,6 +23,7 @@ fill()
 	chmod 755 "$2"
 }
 
+fill scripts/service.sh "$dir/libexec/spawnd/service"
 fill scripts/readconf.sh "$dir/libexec/spawnd/readconf.sh"
 fill scripts/rc.d/openbsd "$dir/etc/rc.d/openbsd"
 fill scripts/rc.d/freebsd "$dir/etc/rc.d/freebsd"

@@ -330,6 +330,8 @@ answer_door(const struct pool_action *a,
 		if (!is_of(slot, i))
 			continue;
 		p->drains = close ? a->drains : w.procs[slot].drains;
+		if (close && a->drains && w.shared)
+			sim_fail(w.sim, "another pool's is let in");
 		if (close || p->shut_at == NEVER)
 			p->shut_at = min64(p->shut_at, p->ready_at > w.now ?
 			    w.now : w.now + sim_random(w.sim) % (3 * MS));
@@ -461,6 +463,9 @@ act_all(void)
 			do_tell(a.slot, a.signo);
 		else if (a.what == POOL_NOTICE)
 			do_notice(&a.notice);
+		else if (w.shared && (a.what == POOL_SHUT ||
+		    a.what == POOL_REFUSE))
+			sim_fail(w.sim, "the socket of another pool is closed");
 		else if (a.what == POOL_SHUT)
 			do_shut();
 		else if (a.what == POOL_REFUSE)

@@ -172,6 +172,10 @@ plant drain "told while something waits" \
     's/^	return p->drain == DRAIN_OFF || .*/	return p != NULL;/'
 plant drain "failures before the stop are counted" \
     's/^	p->drain_failures = 0;.*//'
+plant pool "the socket of another pool is shut in a stop" \
+    's/ && !p->conf.shared)$/)/'
+plant door "a closed door lets in what waits for another pool" \
+    's/^	    !p->conf.shared && p->phase/	    p->phase/'
 plant snapshot "a snapshot lacks a field" '/FIELD(slot, freeze_queued, /d'
 plant trace "an event is noted without what came along" \
     's/^		t->choice = ev->moved & 7;$//'

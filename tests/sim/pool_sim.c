@@ -206,11 +206,28 @@ pass(uint64_t usec)
 	}
 }
 
+/* Another pool takes over by the same socket, or has wanted to. */
+static void
+share(void)
+{
+	if (!chance(3))
+		return;
+	tell((struct pool_event){ .what = EV_SHARED, .shared = true });
+	w.shared = !chance(3);
+	if (!w.shared)
+		tell((struct pool_event){ .what = EV_SHARED });
+	w.conf.drains = w.conf.drains && !w.shared;
+}
+
 static void
 stop(bool fast)
 {
-	if (!w.stopping)
+	if (!w.stopping) {
 		w.stopped_at = w.now;
+		share();
+	} else if (chance(4))
+		tell((struct pool_event){ .what = EV_SHARED,
+		    .shared = chance(2) });
 	w.fast |= fast || w.stopping;
 	w.stopping = true;
 	if (w.open && !w.calm)

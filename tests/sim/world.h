@@ -80,6 +80,7 @@ struct world {
 	struct sim	*sim;
 	struct pool	*p;
 	struct pool_conf conf;
+	bool		 shared;	/* another pool has the socket, too */
 	struct proc	 procs[PROCS];
 	struct track	 tracks[SLOTS];
 	unsigned int	 used, end;	/* slots, and procs, so far */

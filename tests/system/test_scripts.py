@@ -296,6 +296,22 @@ def test_start_reload_stop(installed, script, ends):
     harness.wait_for(renewed, 20, "two new workers")
     assert supervisor(path) == pid
 
+    # An edit is applied, and one that is wrong is told.
+    conf = f"{installed}/etc/spawnd/pool.conf"
+    with open(conf) as f:
+        text = f.read()
+    put(conf, text.replace("-F 2", "-F many"))
+    assert script("reload").status != 0
+    assert supervisor(path) == pid
+    put(conf, text.replace("-F 2", "-F 3"))
+    r = script("reload")
+    assert r.status == 0, r
+    gone(pid)
+    pid = supervisor(path)
+    ends.append(pid)
+    assert len(harness.children(pid)) == 3
+    assert script("status").status == 0
+
     r = script("stop")
     assert r.status == 0, r
     gone(pid)
@@ -444,16 +460,24 @@ def openrc_reload(installed):
     return run("sh", f"{installed}/etc/openrc-run", path, "reload")
 
 
-def test_openrc_reloads_the_pool_that_runs(installed, spawnd):
-    configure(installed)
+def test_openrc_reloads_the_pool_that_runs(installed, spawnd, ends):
+    path = configure(installed)
     pidfile = f"{installed}/run/spawnd-pool.pid"
-    s = spawnd("-P", pidfile, "-s", f"{installed}/socket/s", "-u", "_app",
+    s = spawnd("--name", "pool", "-P", pidfile, "-s", path, "-u", "_app",
                "-F", 1, "--", harness.app("echo"), daemon=True)
-    before = s.workers()
+    # The file says something else by now: it is taken over.
     r = openrc_reload(installed)
     assert r.status == 0, r
-    s.wait_workers(1, other_than=before)
-    s.stop()
+    pid = supervisor(path)
+    ends.append(pid)
+    gone(s.pid)
+    assert pid != s.pid and len(harness.children(pid)) == 2
+    # And then the workers alone are new.
+    before = harness.children(pid)
+    assert openrc_reload(installed).status == 0
+    assert not set(before) & set(harness.children(pid))
+    os.kill(pid, signal.SIGTERM)
+    gone(pid)
     assert openrc_reload(installed).status != 0
 
 
@@ -646,3 +670,88 @@ def test_an_installation_has_nothing_left_to_fill_in(place):
     left = {name: re.findall("@[A-Z]+@", harness.read(name).decode())
             for name in names}
     assert not {name: at for name, at in left.items() if at}
+
+
+# spawnctl restart and diff
+
+@pytest.fixture
+def client(installed):
+    """spawnctl, installed beside the script that knows the service files."""
+    path = harness.install(
+        os.path.join(os.path.dirname(harness.SPAWND), "spawnctl"),
+        f"{installed}/bin/spawnctl")
+
+    def call(*args):
+        return run(path, *args)
+    return call
+
+
+def test_restart_and_diff_by_the_service_file(installed, client, ends):
+    script = Script(installed, "init.d")
+    path = configure(installed)
+    assert script("start").status == 0
+    pid = supervisor(path)
+    ends.append(pid)
+    r = client("-p", "pool", "diff")
+    assert (r.status, r.stdout) == (0, "nothing would change\n"), r
+
+    conf = f"{installed}/etc/spawnd/pool.conf"
+    with open(conf) as f:
+        text = f.read()
+    put(conf, text.replace("-F 2", "-F 3 -e C=d").replace("-e B=^|{}", ""))
+    r = client("-p", "pool", "diff")
+    assert r.status == 0 and r.stdout.splitlines() == [
+        "workers: 2 -> 3", "environment B: ^|{} -> none",
+        "environment C: none -> d"], r
+    put(conf, text.replace("/socket/s", "/socket/t"))
+    r = client("-p", "pool", "diff")
+    assert r.status == 78 and "it listens on" in r.stderr, r
+    assert f"socket: unix:{path} -> unix:{installed}/socket/t" in r.stdout
+    assert supervisor(path) == pid
+
+    put(conf, text.replace("-F 2", "-F 3"))
+    r = client("restart")
+    assert r.status == 0 and "3 workers ready" in r.stdout, r
+    gone(pid)
+    pid = supervisor(path)
+    ends.append(pid)
+    # It has the pidfile, so that the script finds it.
+    assert script("status").status == 0
+    assert script("stop").status == 0
+
+
+def test_restart_of_all_stops_at_the_first_that_fails(installed, client,
+                                                      ends):
+    script = Script(installed, "init.d")
+    names = ["one", "three", "two"]
+    paths = {n: configure(installed, n, n) for n in names}
+    pids = {}
+    for n in names:
+        assert script("start", n).status == 0
+        pids[n] = supervisor(paths[n])
+        ends.append(pids[n])
+    assert client("restart").status == 64
+    r = client("--all", "restart")
+    assert r.status == 0, r
+    now = {n: supervisor(paths[n]) for n in names}
+    ends.extend(now.values())
+    assert not set(now.values()) & set(pids.values())
+    # In the order of their names.
+    put(f"{installed}/etc/spawnd/three.conf", "SPAWND_OPTS=-F many\n"
+        f"SPAWND_APP={installed}/echo\n")
+    r = client("--all", "restart")
+    assert r.status == 64 and "1 pool after three left as it is" in r.stderr, r
+    last = {n: supervisor(paths[n]) for n in names}
+    ends.extend(last.values())
+    assert last["one"] != now["one"]
+    assert (last["two"], last["three"]) == (now["two"], now["three"])
+    for n in names:
+        assert script("stop", n).status in (0, 6)
+
+
+def test_restart_without_a_service_file(spawnd, installed, client):
+    s = spawnd("-s", f"{installed}/socket/s", "-u", "_app", "--name", "alone",
+               harness.app("echo"))
+    r = client("-p", "alone", "restart")
+    assert r.status == 78 and "no service file" in r.stderr, r
+    assert s.running()

@@ -562,6 +562,58 @@ an_inherited_socket_is_left_alone(void **arg)
 	bed_free(b);
 }
 
+/* Another pool serves what waits, by the same socket. */
+static void
+a_socket_of_another_pool_is_left_alone(void **arg)
+{
+	struct bed *b = one_with(1, 5);
+
+	(void)arg;
+	bed_event(b, (struct pool_event){ .what = EV_SHARED, .shared = true });
+	bed_stop(b);
+	assert_did(b, "TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "[done]");
+	bed_free(b);
+}
+
+static void
+a_busy_one_lets_nobody_in_who_waits_for_another_pool(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.drains = c.door = c.shared = true;
+	b = bed_raw(&c);
+	bed_act(b);
+	bed_look(b, 0, READY_YES);
+	b->w[0].activity.holds = HOLDS_BUSY;
+	bed_did(b);
+	bed_tell(b, EV_STOP);
+	assert_did(b, "close0");
+	bed_free(b);
+}
+
+/* The other has gone: a stop serves what waits again. */
+static void
+a_socket_that_was_another_pools_is_drained(void **arg)
+{
+	struct bed *b = one_with(1, 5);
+
+	(void)arg;
+	bed_event(b, (struct pool_event){ .what = EV_SHARED, .shared = true });
+	bed_event(b, (struct pool_event){ .what = EV_SHARED });
+	bed_tell(b, EV_STOP);
+	assert_did(b, "refuse shut");
+	/* In a stop it is decided. */
+	bed_event(b, (struct pool_event){ .what = EV_SHARED, .shared = true });
+	b->queue.depth = 0;
+	bed_pass(b, 100 * MSEC);
+	assert_did(b, "TERM>0");
+	bed_free(b);
+}
+
 /* A job in the background is waited for, but nobody waits for it to serve. */
 static void
 a_job_that_is_left_serves_nobody(void **arg)
@@ -648,6 +700,10 @@ main(void)
 		cmocka_unit_test(a_fast_stop_serves_nobody),
 		cmocka_unit_test(a_second_stop_ends_it),
 		cmocka_unit_test(an_inherited_socket_is_left_alone),
+		cmocka_unit_test(a_socket_of_another_pool_is_left_alone),
+		cmocka_unit_test(
+		    a_busy_one_lets_nobody_in_who_waits_for_another_pool),
+		cmocka_unit_test(a_socket_that_was_another_pools_is_drained),
 		cmocka_unit_test(a_job_that_is_left_serves_nobody),
 		cmocka_unit_test(a_child_that_is_left_serves),
 		cmocka_unit_test(an_exit_after_the_shut_is_no_crash),

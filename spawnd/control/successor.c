@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * We take over from a spawnd that runs: our side; for the language see
+ * takeover.c. Who has what, at each step, and what happens if one dies:
+ *
+ *	asked	It has all. What we are is compared with what it is, and each
+ *		reason for a refusal is found here, before anything is done.
+ *	taken	We have the listen socket, the control sockets and the locks,
+ *		too; then we drop our rights, and our workers serve beside its
+ *		own. If we die, or our start fails, it goes on. If it dies, we
+ *		go on alone: its pipe tells us.
+ *	commit	Our pool is ready. It accepts no client of its control sockets
+ *		any more, and has named us to the service manager.
+ *	named	Our pid is in the files, and clients are accepted here. If we
+ *		die before it is told so, it takes all back.
+ *	done	It ends its workers at their requests' end. All is ours, and
+ *		what rights are needed for is done by finisher.c's process.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/loop.h"
+#include "base/units.h"
+#include "client/client.h"
+#include "config/config.h"
+#include "control/control.h"
+#include "control/predecessor.h"
+#include "control/server.h"
+#include "pool/pool.h"
+#include "privilege/privilege.h"
+#include "proto/proto.h"
+#include "run/run.h"
+
+#define LAST_LOOK	100	/* ms from its connection's end to that of its
+				   pipe, if it has died */
+
+static struct predecessor *old;
+static const struct plan *plan;
+static struct loop_watch *watch;	/* of the connection */
+static int life = -1;			/* of the pool */
+static bool died;			/* before it was done */
+static bool done;
+static struct pool_notice ready;
+
+/* The listen socket of the answer is known; what came with it is not. */
+static void
+take_passed(const struct proto_record *r)
+{
+	double usec;
+	int manager = predecessor_passed(r, "manager");
+
+	control_borrow();
+	rundir_take(predecessor_passed(r, "control"),
+	    predecessor_passed(r, "status"), predecessor_passed(r, "lock"));
+	life = predecessor_passed(r, "life");
+	pidfile_take(predecessor_passed(r, "pidfile"));
+	if (!proto_get_number(r, "watchdog", &usec) || usec < 0)
+		usec = 0;
+	if (manager != -1)
+		sdnotify_take(manager, (uint64_t)usec);
+}
+
+int
+successor_take(const char *name, struct err *e)
+{
+	struct proto_record r;
+	int fds[2], more;
+
+	old = predecessor_get();
+	old->conn.npassed = 0;
+	if (conn_send(&old->conn, "takeover 1", -1, e) == -1)
+		return predecessor_blame(name, e);
+	while ((more = conn_next(&old->conn, false, &r, e)) == 1) {
+		if (strcmp(r.kind, "passed") == 0)
+			take_passed(&r);
+	}
+	old->conn.npassed = -1;
+	/* No directory outside is to be open in the jail. */
+	close(old->conn.at);
+	old->conn.at = -1;
+	if (more == -1)
+		return predecessor_blame(name, e);
+	rundir_sockets(fds);
+	if (life == -1 || fds[0] == -1 || fds[1] == -1)
+		return err_set(e, EX_PROTOCOL, "--replace: the pool has not "
+		    "passed all that is to be taken over");
+	return 0;
+}
+
+/* The connection has ended, with that error: is it because it has died? */
+static bool
+is_dead(const struct err *e)
+{
+	struct pollfd p = { .fd = life, .events = POLLIN };
+
+	/* One that stops, or refuses, says so before. */
+	if (e->status != EX_UNAVAILABLE)
+		return false;
+	return died || (life != -1 && poll(&p, 1, LAST_LOOK) == 1 &&
+	    (p.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0);
+}
+
+static void
+close_connection(void)
+{
+	if (watch != NULL)
+		loop_unwatch(watch);
+	watch = NULL;
+	conn_close(&old->conn);
+	old->conn.fd = -1;
+}
+
+static void
+give_up(int status, const char *why)
+{
+	char text[ERR_SIZE];
+
+	close_connection();
+	snprintf(text, sizeof(text), "--replace: %s: %s", plan->name, why);
+	lifecycle_fail(status, text);
+}
+
+/* Its connection has ended. If it lives it does not want us. */
+static void
+on_closed(void *arg)
+{
+	struct proto_record r;
+	struct err e;
+
+	(void)arg;
+	loop_pause(watch);
+	while (conn_next(&old->conn, false, &r, &e) != -1)
+		continue;
+	if (!is_dead(&e) && !actor_stops())
+		give_up(e.status, e.text);
+}
+
+static void
+on_gone(void)
+{
+	life = -1;
+	if (done)
+		log_info("take-over: pid %d, which served before, has ended",
+		    (int)old->pid);
+	else
+		log_warn("take-over: pid %d, which served before, has died: "
+		    "its pool is ours all the same", (int)old->pid);
+	died = true;
+	lifecycle_alone();
+}
+
+/*
+ * O_NONBLOCK is one flag for both pools, and is left as those before need it.
+ */
+#define POLLS	" (the pool that runs polls its listen socket, which is " \
+    "non-blocking for that: a program that waits in accept(2) cannot start " \
+    "beside it; stop the pool and start it)"
+
+int
+successor_start(const struct plan *p, struct err *e)
+{
+	if (old->polls)
+		lifecycle_explain(POLLS);
+	plan = p;
+	if (neighbour_watch(life, on_gone, e) == -1)
+		return -1;
+	watch = loop_watch(old->conn.fd, on_closed, NULL);
+	return watch == NULL ? err_set(e, EX_OSERR, "loop: out of memory") :
+	    0;
+}
+
+static int
+ask_other(const char *command, struct err *e)
+{
+	struct proto_record r;
+	int more;
+
+	if (old->conn.fd == -1)
+		return err_set(e, EX_UNAVAILABLE, "the pool has ended");
+	if (conn_send(&old->conn, command, -1, e) == -1)
+		return -1;
+	while ((more = conn_next(&old->conn, false, &r, e)) == 1)
+		continue;
+	return more;
+}
+
+/* All is ours. */
+static void
+complete(void)
+{
+	done = true;
+	close_connection();
+	sdnotify_is_main(true);
+	finisher_finish();
+	listen_settle(plan);
+	lifecycle_await_other();
+	lifecycle_notice(&ready);
+}
+
+static void
+on_ready(void)
+{
+	char command[40];
+	struct err e;
+
+	if (actor_stops())
+		return;
+	if (watch != NULL)
+		loop_pause(watch);
+	snprintf(command, sizeof(command), "commit %d", (int)getpid());
+	if (ask_other(command, &e) == -1 && !is_dead(&e)) {
+		give_up(e.status, e.text);
+		return;
+	}
+	pidfile_name();
+	if (control_adopt(&e) == -1 ||
+	    (ask_other("done", &e) == -1 && !is_dead(&e))) {
+		control_disown();
+		give_up(e.status, e.text);
+		return;
+	}
+	complete();
+}
+
+bool
+successor_is_done(void)
+{
+	return done;
+}
+
+void
+successor_ready(const struct pool_notice *n)
+{
+	ready = *n;
+	loop_timer(TIMER_TAKEOVER, loop_now(), on_ready);
+}

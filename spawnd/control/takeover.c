@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Another spawnd takes over from us: our side. Its own is in successor.c. It
+ * is a client of root or of whoever started us, and asks on one connection:
+ *
+ *	plan		what we are, and why we would refuse; gets the listen
+ *			socket, to look at it
+ *	takeover 1	gets all else that is handed over: the control sockets,
+ *			the locks of the directory and of the pidfile, the
+ *			manager's socket, and the end of a pipe that closes with
+ *			our life. Both pools serve from here on.
+ *	commit PID	its pool is ready: we accept no client any more, and the
+ *			manager is told its pid
+ *	done		the name is its own: we end our workers at their
+ *			requests' end, and go, without touching the socket
+ *
+ * If its connection closes before "done" we take everything back, and go on as
+ * if nothing had been. If we die before it, it has all it needs without us.
+ */
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/loop.h"
+#include "config/config.h"
+#include "control/control.h"
+#include "control/server.h"
+#include "observe/end.h"
+#include "observe/observe.h"
+#include "pool/pool.h"
+#include "privilege/privilege.h"
+#include "proto/proto.h"
+#include "run/run.h"
+
+#define STOPPING	"error 75 the pool is stopping\n"
+
+static const struct plan *plan;
+static struct facts facts;
+static char *cgroup;
+static enum takeover stage;
+static pid_t taker;		/* the client, for the log */
+static int life[2] = { -1, -1 };
+
+void
+takeover_init(const struct plan *p)
+{
+	plan = p;
+	cgroup = self_cgroup();
+	if (plan_describe(p, &facts) == -1)
+		log_warn("plan: out of memory: it cannot be compared with "
+		    "another");
+}
+
+/* Our parent, if it is a service manager that watches us by our pid. */
+static bool
+parent_follows(char name[END_NAME])
+{
+	end_name(getppid(), name);
+	/* What /proc hides from us is another user's, as systemd is. */
+	return sdnotify_socket() != -1 && (name[0] == '\0' ||
+	    strcmp(name, "systemd") == 0);
+}
+
+/* Why nobody can take over from us, or NULL. */
+static const char *
+find_refusal(void)
+{
+	static char why[ERR_SIZE / 2];
+	char name[END_NAME];
+
+	if (getpid() == 1)
+		return "it is process 1, and the container ends with it "
+		    "(replace the container)";
+	if (parent_follows(name) || (!plan->conf->foreground &&
+	    sdnotify_socket() == -1))
+		return NULL;
+	snprintf(why, sizeof(why), "it is watched by pid %d (%s), which would "
+	    "take the end of this process for the end of the pool (restart it "
+	    "there, with a listen socket that is passed in)", (int)getppid(),
+	    name[0] != '\0' ? name : "unknown");
+	return why;
+}
+
+static void
+give(struct client *c, const char *key, int fd)
+{
+	if (fd == -1)
+		return;
+	proto_number(&c->answer, key, (uint64_t)c->npass);
+	c->pass[c->npass++] = fd;
+}
+
+void
+takeover_plan(struct client *c, const char *word)
+{
+	struct proto_output *o = &c->answer;
+	const char *why = find_refusal();
+	size_t i;
+
+	(void)word;
+	proto_begin(o, "self");
+	proto_number(o, "takeover", TAKEOVER_VERSION);
+	proto_text(o, "name", plan->name);
+	proto_number(o, "pid", (uint64_t)getpid());
+	proto_text(o, "version", SPAWND_VERSION);
+	proto_truth(o, "inherited", plan->inherited != -1);
+	proto_truth(o, "polls", !listen_is_blocking());
+	proto_truth(o, "managed", sdnotify_socket() != -1);
+	if (cgroup != NULL)
+		proto_text(o, "cgroup", cgroup);
+	if (why != NULL)
+		proto_text(o, "refuses", why);
+	give(c, "listener", STDIN_FILENO);
+	proto_end(o);
+	for (i = 0; i < facts.n; i++) {
+		proto_begin(o, "fact");
+		proto_text(o, "key", facts.list[i].key);
+		proto_text(o, "value", facts.list[i].value);
+		proto_truth(o, "hidden", facts.list[i].hidden);
+		proto_end(o);
+	}
+	proto_done(o);
+}
+
+/* Returns why it cannot begin now, or NULL. */
+static const char *
+find_hindrance(void)
+{
+	static char why[ERR_SIZE / 2];
+
+	if (takeover_step() != TAKEOVER_NONE) {
+		snprintf(why, sizeof(why), "pid %d is about to take over",
+		    (int)taker);
+		return why;
+	}
+	if (actor_stops())
+		return "the pool is stopping";
+	return pool_phase(actor_pool()) == PHASE_START ?
+	    "the pool is starting" : NULL;
+}
+
+/* The pipe that closes with our life; nobody else has its other end. */
+static int
+begin_life(void)
+{
+	return life[0] != -1 ? 0 : pipe2(life, O_CLOEXEC);
+}
+
+void
+takeover_begin(struct client *c, const char *word)
+{
+	struct proto_output *o = &c->answer;
+	const char *why;
+	int fds[2];
+
+	if (strcmp(word, "1") != 0)
+		proto_error(o, EX_USAGE, "takeover: only version 1 is known");
+	else if ((why = find_refusal()) != NULL)
+		proto_error(o, EX_UNAVAILABLE, why);
+	else if ((why = find_hindrance()) != NULL)
+		proto_error(o, EX_TEMPFAIL, why);
+	else if (begin_life() == -1)
+		proto_error(o, EX_OSERR, strerror(errno));
+	else {
+		rundir_sockets(fds);
+		stage = TAKEOVER_GIVEN;
+		taker = c->pid;
+		c->takes = true;
+		neighbour_follows(true);
+		proto_begin(o, "passed");
+		give(c, "control", fds[0]);
+		give(c, "status", fds[1]);
+		give(c, "lock", rundir_lock());
+		give(c, "life", life[0]);
+		give(c, "pidfile", pidfile_descriptor());
+		if (sdnotify_socket() != -1) {
+			give(c, "manager", sdnotify_socket());
+			proto_number(o, "watchdog", sdnotify_watchdog());
+		}
+		proto_end(o);
+		proto_done(o);
+		log_info("take-over: begun by uid %u, pid %d", c->uid,
+		    (int)c->pid);
+	}
+}
+
+void
+takeover_commit(struct client *c, const char *word)
+{
+	const char *why = NULL;
+	long long pid = strtonum(word, 1, INT32_MAX, &why);
+
+	if (!c->takes || stage != TAKEOVER_GIVEN || why != NULL) {
+		proto_error(&c->answer, EX_USAGE, "commit: follows takeover, "
+		    "with a pid");
+		return;
+	}
+	if (actor_stops()) {
+		proto_error(&c->answer, EX_TEMPFAIL, "the pool is stopping");
+		return;
+	}
+	stage = TAKEOVER_HELD;
+	taker = (pid_t)pid;
+	c->commits = true;
+	sdnotify_send("MAINPID=%d", (int)pid);
+	sdnotify_is_main(false);
+	proto_done(&c->answer);
+}
+
+/* Our pid is in the files, whoever was there meanwhile. */
+static void
+name_ours(void)
+{
+	rundir_name();
+	pidfile_name();
+}
+
+void
+takeover_end(struct client *c, const char *word)
+{
+	(void)word;
+	if (!c->takes || stage != TAKEOVER_HELD) {
+		proto_error(&c->answer, EX_USAGE, "done: follows commit");
+		/* It may have thought so, and written its pid. */
+		if (stage == TAKEOVER_NONE)
+			name_ours();
+		return;
+	}
+	stage = TAKEOVER_GONE;
+	c->takes = c->commits = false;
+	log_info("take-over: pid %d serves from now on: our workers end at "
+	    "their requests' end", (int)taker);
+	proto_done(&c->answer);
+	lifecycle_leave();
+}
+
+static bool
+is_connected(void)
+{
+	struct client *c;
+
+	TAILQ_FOREACH(c, clients_list(), entry) {
+		if (c->takes)
+			return true;
+	}
+	return false;
+}
+
+/* The other has gone: all is ours again. */
+static void
+take_back(void)
+{
+	if (stage == TAKEOVER_HELD) {
+		sdnotify_is_main(true);
+		sdnotify_send("MAINPID=%d", (int)getpid());
+		name_ours();
+	}
+	stage = TAKEOVER_NONE;
+	neighbour_follows(false);
+	if (!actor_stops())
+		log_warn("take-over: pid %d has given up: the pool goes on as "
+		    "before", (int)taker);
+}
+
+/* We stop: nobody takes over any more, nor takes our end for a death. */
+static void
+hang_up(void)
+{
+	struct client *c;
+
+	TAILQ_FOREACH(c, clients_list(), entry) {
+		if (!c->takes)
+			continue;
+		send(c->fd, STOPPING, sizeof(STOPPING) - 1, MSG_NOSIGNAL |
+		    MSG_DONTWAIT);
+		shutdown(c->fd, SHUT_RDWR);
+	}
+}
+
+bool
+takeover_is_done(void)
+{
+	return stage == TAKEOVER_GONE;
+}
+
+enum takeover
+takeover_step(void)
+{
+	if (stage == TAKEOVER_GIVEN && actor_stops())
+		hang_up();
+	if ((stage == TAKEOVER_GIVEN || stage == TAKEOVER_HELD) &&
+	    !is_connected())
+		take_back();
+	return stage;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * "restart" and "diff": what a pool's service file says now is known to a
+ * script, which is installed in a directory beside ours.
+ */
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "client/client.h"
+#include "ctl/ctl.h"
+
+static const char *const places[] = {
+	"../libexec/spawnd/service", "../lib/spawnd/service"
+};
+
+/* The script, by the directory of our own file. Returns 0, or -1. */
+static int
+find_script(char path[PATH_MAX])
+{
+	char own[PATH_MAX];
+	char *slash;
+	ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
+	size_t i;
+	int len;
+
+	own[n > 0 ? n : 0] = '\0';
+	if ((slash = strrchr(own, '/')) == NULL)
+		return -1;
+	*slash = '\0';
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		len = snprintf(path, PATH_MAX, "%s/%s", own, places[i]);
+		if (len < PATH_MAX && access(path, X_OK) == 0)
+			return 0;
+	}
+	return -1;
+}
+
+static int
+run_script(const char *how, const char *pool, struct err *e)
+{
+	char path[PATH_MAX];
+	int status;
+	pid_t pid;
+
+	if (find_script(path) == -1)
+		return err_set(e, EX_UNAVAILABLE, "%s: its script is not "
+		    "there: %s from the directory of spawnctl", how,
+		    places[0]);
+	if (fflush(stdout) == EOF)
+		return err_set(e, EX_IOERR, "cannot write");
+	if ((pid = fork()) == -1)
+		return err_set(e, EX_OSERR, "fork: %s", strerror(errno));
+	if (pid == 0) {
+		execl(path, path, how, pool, (char *)NULL);
+		fprintf(stderr, "spawnctl: %s: %s\n", path, strerror(errno));
+		_exit(EX_UNAVAILABLE);
+	}
+	while (waitpid(pid, &status, 0) == -1) {
+		if (errno != EINTR)
+			return err_set(e, EX_OSERR, "wait: %s",
+			    strerror(errno));
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	err_set(e, WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE,
+	    "%s: %s: has failed", how, pool);
+	return -1;
+}
+
+/* The name of a pool that was found by a path. */
+static const char *
+base_name(const char *name)
+{
+	const char *slash = strrchr(name, '/');
+
+	return slash != NULL ? slash + 1 : name;
+}
+
+/* For one after another; the first that fails is the last. */
+static int
+run_all(const char *how, const struct pools *p, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		if (run_script(how, base_name(p->list[i].name), e) == 0)
+			continue;
+		if (i + 1 < p->n)
+			fprintf(stderr, "spawnctl: %s: %zu pool%s after %s "
+			    "left as %s\n", how, p->n - i - 1,
+			    i + 2 < p->n ? "s" : "", p->list[i].name,
+			    i + 2 < p->n ? "they are" : "it is");
+		return -1;
+	}
+	return 0;
+}
+
+int
+service_command(const char *how, const char *pool, bool all, struct err *e)
+{
+	struct pools p;
+	int r;
+
+	if (pools_find(pool, &p, e) == -1)
+		return -1;
+	if (p.n == 0)
+		r = err_set(e, EX_UNAVAILABLE, "no pool runs here (-p names "
+		    "one in another place)");
+	else if (p.n > 1 && !all)
+		r = err_set(e, EX_USAGE, "-p: required: several pools run here "
+		    "(or --all)");
+	else
+		r = run_all(how, &p, e);
+	pools_free(&p);
+	return r;
+}

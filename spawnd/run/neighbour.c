@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Another pool that serves the same listen socket: while it takes over from us,
+ * or ends because we have taken over from it. What is done to the socket is
+ * done to both. So its O_NONBLOCK is left as it is, and a stop of ours does not
+ * end before the other has: a service manager would kill it then.
+ */
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "base/loop.h"
+#include "run/supervise.h"
+
+static bool follows;		/* one that takes over from us */
+static bool precedes;		/* one that we have taken over from */
+static int life = -1;
+static struct loop_watch *watch;
+static void (*on_gone)(void);
+
+void
+neighbour_follows(bool there)
+{
+	follows = there;
+}
+
+bool
+neighbour_is_there(void)
+{
+	return follows || precedes;
+}
+
+bool
+neighbour_precedes(void)
+{
+	return precedes;
+}
+
+static void
+on_end(void *arg)
+{
+	(void)arg;
+	loop_unwatch(watch);
+	close(life);
+	watch = NULL;
+	life = -1;
+	precedes = false;
+	on_gone();
+}
+
+int
+neighbour_watch(int fd, void (*handler)(void), struct err *e)
+{
+	precedes = true;
+	life = fd;
+	on_gone = handler;
+	if ((watch = loop_watch(fd, on_end, NULL)) == NULL)
+		return err_set(e, EX_OSERR, "loop: out of memory");
+	return 0;
+}
