@@ -85,7 +85,7 @@ FOREIGN_posix =	linux
 # The client, which shares nothing with the daemon but its language.
 CLIENT =	pools.c writer_fpm.c writer_json.c writer_openmetrics.c \
 		writer_table.c writer_trace.c
-CTL =		service.c top.c top_draw.c
+CTL =		choose.c service.c top.c top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
 
 PKGS_linux =	libbsd-overlay libcap-ng libevent_core

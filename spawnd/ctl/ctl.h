@@ -1,10 +1,24 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of spawnctl(1) share: "spawnctl top", the live view. */
+/* What the files of spawnctl(1) share. */
 #ifndef CTL_CTL_H
 #define CTL_CTL_H
 
 #include "base/base.h"
 #include "client/client.h"
+
+/* choose.c */
+/*
+ * Connects to the pool that -p names, or to the only one (pool is NULL); read:
+ * the socket for reading will do. Returns 0, or -1 with *e set (64, 69, 75, 77,
+ * and what conn_open() sets).
+ */
+int	 choose_open(struct conn *t, const char *pool, bool read,
+	    struct err *e);
+/*
+ * Prints a line for each pool, or the one that -p names. Returns 0, or -1 with
+ * *e set (69, 74, 77).
+ */
+int	 choose_list(const char *pool, struct err *e);
 
 /* top_draw.c: one picture of it, without any system call */
 struct frame {

@@ -237,98 +237,6 @@ ctl_log_reopen(struct conn *t, struct err *e)
 	return r;
 }
 
-/* Refuses to choose among several pools. */
-static int
-say_pools(const struct pools *p, struct err *e)
-{
-	char list[ERR_SIZE / 2] = "";
-	size_t i;
-
-	for (i = 0; i < p->n; i++) {
-		if (strlcat(list, i > 0 ? ", " : "", sizeof(list)) >=
-		    sizeof(list) || strlcat(list, p->list[i].name,
-		    sizeof(list)) >= sizeof(list))
-			break;
-	}
-	return err_set(e, EX_USAGE, "-p: required: several pools run here: %s",
-	    list);
-}
-
-static int
-say_denied(struct err *e)
-{
-	return err_set(e, EX_NOPERM, "no pool here that you may query (run it "
-	    "as the user who runs the pool, or as root)");
-}
-
-/* Connects to the pool of -p, or the only one. */
-static int
-open_pool(struct conn *t, bool read, struct err *e)
-{
-	struct pools p;
-	int r;
-
-	if (pools_find(opt.pool, &p, e) == -1)
-		return -1;
-	if (p.n == 0 && p.denied > 0)
-		r = say_denied(e);
-	else if (p.n == 0)
-		r = err_set(e, EX_UNAVAILABLE, "no pool runs here (-p names "
-		    "one in another place)");
-	else if (p.n > 1)
-		r = say_pools(&p, e);
-	else
-		r = conn_open(t, p.list[0].dir, read, e);
-	pools_free(&p);
-	return r;
-}
-
-static void
-list_one(const struct found *p)
-{
-	struct reply a = { NULL, 0 };
-	char name[SHOW_SIZE], state[20], listen[SHOW_SIZE];
-	const struct proto_record *r;
-	struct conn t;
-	struct err e;
-
-	text_escape(name, sizeof(name), p->name, strlen(p->name), true);
-	if (conn_open(&t, p->dir, true, &e) == -1 ||
-	    conn_ask(&t, "status", &a, &e) == -1) {
-		printf("%-20s %-10s %9s  %s\n", name, "?", "-", e.text);
-	} else {
-		r = reply_find(&a, "pool");
-		printf("%-20s %-10s %4.0f/%-4.0f  %s\n", name,
-		    reply_cut(r, "state", state, sizeof(state)),
-		    reply_value(&a, "workers", "ready", 0),
-		    reply_value(&a, "pool", "target", 0),
-		    reply_show(r, "listen", listen));
-	}
-	conn_close(&t);
-	reply_free(&a);
-}
-
-static int
-ctl_list(struct err *e)
-{
-	struct pools p;
-	size_t i;
-	int r = 0;
-
-	if (pools_find(opt.pool, &p, e) == -1)
-		return -1;
-	if (p.n == 0 && p.denied > 0)
-		r = say_denied(e);
-	if (p.n > 0)
-		printf("%-20s %-10s %9s  %s\n", "NAME", "STATE", "READY",
-		    "LISTENS");
-	for (i = 0; i < p.n; i++)
-		list_one(&p.list[i]);
-	pools_free(&p);
-	return fflush(stdout) == EOF ? err_set(e, EX_IOERR, "cannot write") :
-	    r;
-}
-
 /* Waits until the pool is there and serves, or the time is over. */
 static int
 ctl_wait_ready(struct err *e)
@@ -347,7 +255,7 @@ ctl_wait_ready(struct err *e)
 	until = conn_clock() + seconds * 1000;
 	for (;;) {
 		cut_off = false;
-		r = open_pool(&t, true, e);
+		r = choose_open(&t, opt.pool, true, e);
 		if (r == 0)
 			r = ask_ping(&t, &cut_off, e);
 		conn_close(&t);
@@ -531,12 +439,12 @@ run_words(struct err *e)
 	if (check_words(c, e) == -1)
 		return -1;
 	if (strcmp(c->name, "list") == 0)
-		return ctl_list(e);
+		return choose_list(opt.pool, e);
 	if (is_service(c))
 		return service_command(c->name, opt.pool, opt.all, e);
 	if (strcmp(c->name, "wait-ready") == 0)
 		return ctl_wait_ready(e);
-	if ((r = open_pool(&t, c->read, e)) == 0)
+	if ((r = choose_open(&t, opt.pool, c->read, e)) == 0)
 		r = c->run(&t, e);
 	conn_close(&t);
 	return r;
