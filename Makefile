@@ -5,7 +5,8 @@
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
-#   make check-servers [SUITE=sid] | check-releases [SUITES="trixie sid"]
+#   make check-musl | check-servers [SUITE=sid]
+#   make check-releases [SUITES="trixie sid"]
 #   make graph | dot -Tsvg >slot.svg
 #   make bench | bench-quick
 #   make lint | clean
@@ -200,6 +201,10 @@ SUITES ?=	trixie sid
 check-releases:
 	@sh scripts/releases.sh ${SUITES}
 
+# With musl: see scripts/musl.sh.
+check-musl:
+	@sh scripts/musl.sh
+
 # Before a release: check-releases, then tests/system/test_soak.py, with so many
 # reloads of each program and as much of the rest. With these the reloads take
 # about an hour; every program in every way, some hours: for these alone
@@ -276,9 +281,9 @@ install-compat: install
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-releases check-servers \
-	check-system clean fuzz graph install install-compat lint mutate \
-	sim sims soak sub-apps sub-sims sub-units units
+.PHONY: all apps bench bench-quick check check-musl check-releases \
+	check-servers check-system clean fuzz graph install install-compat \
+	lint mutate sim sims soak sub-apps sub-sims sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit
 # tests link with everything but main(). Applications are built once and
@@ -304,7 +309,8 @@ LIBS_probe.app = -pthread
 LIBS_threaded.app = -pthread
 LIBS_reach.app = -static
 LIBS_static.app = -static
-LIBS_test_worker.unit = -Wl,--wrap=raw_limit
+LIBS_test_worker.unit = -Wl,--wrap=raw_limit -Wl,--wrap=getrlimit \
+		-Wl,--wrap=setrlimit
 LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .SUFFIXES:
