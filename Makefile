@@ -86,11 +86,13 @@ CLIENT =	conn.c pools.c reply.c writer_fpm.c writer_json.c \
 CTL =		top.c top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
 
-PKGS_linux =	libbsd-overlay libcap-ng libevent_core
-PKGS_posix =	libbsd-overlay libevent_core
+# What libbsd has, the BSDs have in their libc.
+LIBBSD !=	case `uname -s` in *BSD|DragonFly) ;; *) echo libbsd-overlay;; esac
+PKGS_linux =	${LIBBSD} libcap-ng libevent_core
+PKGS_posix =	${LIBBSD} libevent_core
 PKG_CFLAGS !=	${PKG_CONFIG} --cflags ${PKGS_${OS}}
 PKG_LIBS !=	${PKG_CONFIG} --libs ${PKGS_${OS}}
-CTL_LIBS !=	${PKG_CONFIG} --libs libbsd-overlay jansson
+CTL_LIBS !=	${PKG_CONFIG} --libs ${LIBBSD} jansson
 
 # What is not the ordinary build has a directory of its own below build/,
 # so that the objects of two variants never mix.
@@ -123,7 +125,7 @@ LINK_ =		${HARDENING:-fPIE=-pie -Wl,-z,relro -Wl,-z,now}
 LINK_1 =	${MODE_1}
 
 # The map of prefixes keeps the directory of a build out of its result.
-COMPILE =	${CC} -std=c11 -D_GNU_SOURCE -O2 -g \
+COMPILE =	${CC} -std=c11 -D_GNU_SOURCE -D_OPENBSD_SOURCE -O2 -g \
 		-ffile-prefix-map="$$PWD"=. ${WARNINGS} ${WERROR_${WERROR}}
 DEPEND =	-MMD -MP -MF ${@}.d -MT ${@}
 MODE =		${MODE_${SANITIZE}}
