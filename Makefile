@@ -87,7 +87,8 @@ CTL =		top.c top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
 
 # What libbsd has, the BSDs have in their libc.
-LIBBSD !=	case `uname -s` in *BSD|DragonFly) ;; *) echo libbsd-overlay;; esac
+LIBBSD !=	case `uname -s` in *BSD|DragonFly) ;; \
+		*) echo libbsd-overlay;; esac
 PKGS_linux =	${LIBBSD} libcap-ng libevent_core
 PKGS_posix =	${LIBBSD} libevent_core
 PKG_CFLAGS !=	${PKG_CONFIG} --cflags ${PKGS_${OS}}

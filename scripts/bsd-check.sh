@@ -39,7 +39,8 @@ for target in openbsd7.8 freebsd14.3 netbsd10.1; do
 	system=${target%%[0-9]*}
 	for file in $(find spawnd -name '*.c' ! -name '*_linux.c' | sort); do
 		if clang -target "x86_64-unknown-$target" -std=c11 \
-		    -D_GNU_SOURCE -D_OPENBSD_SOURCE -fsyntax-only -nostdinc -Ispawnd \
+		    -D_GNU_SOURCE -D_OPENBSD_SOURCE -fsyntax-only \
+		    -nostdinc -Ispawnd \
 		    -isystem "$(clang -print-resource-dir)/include" \
 		    -isystem "$include/x86_64-$system-none" \
 		    -isystem "$include/generic-$system" -isystem "$dir" \

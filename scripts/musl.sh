@@ -83,7 +83,8 @@ libraries()
 	src=$(unpack jansson)	# has only what makes a configure
 	(cd "$src/src" && cp ../android/jansson_config.h . &&
 	    echo "#define INITIAL_HASHTABLE_ORDER 3" \
-	    >jansson_private_config.h && $CC $CFLAGS -I. -DHAVE_STDINT_H -c ./*.c &&
+	    >jansson_private_config.h &&
+	    $CC $CFLAGS -I. -DHAVE_STDINT_H -c ./*.c &&
 	    ar rcs "$prefix/lib/libjansson.a" ./*.o &&
 	    cp jansson.h jansson_config.h "$prefix/include/")
 	describe jansson
