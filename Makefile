@@ -5,7 +5,8 @@
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
-#   make check-servers [SUITE=sid] | check-releases [SUITES="trixie sid"]
+#   make check-musl | check-servers [SUITE=sid]
+#   make check-releases [SUITES="trixie sid"]
 #   make graph | dot -Tsvg >slot.svg
 #   make bench | bench-quick
 #   make lint | clean
@@ -88,11 +89,14 @@ CLIENT =	pools.c writer_fpm.c writer_json.c writer_openmetrics.c \
 CTL =		choose.c service.c top.c top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
 
-PKGS_linux =	libbsd-overlay libcap-ng libevent_core
-PKGS_posix =	libbsd-overlay libevent_core
+# What libbsd has, the BSDs have in their libc.
+LIBBSD !=	case `uname -s` in *BSD|DragonFly) ;; \
+		*) echo libbsd-overlay;; esac
+PKGS_linux =	${LIBBSD} libcap-ng libevent_core
+PKGS_posix =	${LIBBSD} libevent_core
 PKG_CFLAGS !=	${PKG_CONFIG} --cflags ${PKGS_${OS}}
 PKG_LIBS !=	${PKG_CONFIG} --libs ${PKGS_${OS}}
-CTL_LIBS !=	${PKG_CONFIG} --libs libbsd-overlay jansson
+CTL_LIBS !=	${PKG_CONFIG} --libs ${LIBBSD} jansson
 
 # What is not the ordinary build has a directory of its own below build/,
 # so that the objects of two variants never mix.
@@ -125,7 +129,7 @@ LINK_ =		${HARDENING:-fPIE=-pie -Wl,-z,relro -Wl,-z,now}
 LINK_1 =	${MODE_1}
 
 # The map of prefixes keeps the directory of a build out of its result.
-COMPILE =	${CC} -std=c11 -D_GNU_SOURCE -O2 -g \
+COMPILE =	${CC} -std=c11 -D_GNU_SOURCE -D_OPENBSD_SOURCE -O2 -g \
 		-ffile-prefix-map="$$PWD"=. ${WARNINGS} ${WERROR_${WERROR}}
 DEPEND =	-MMD -MP -MF ${@}.d -MT ${@}
 MODE =		${MODE_${SANITIZE}}
@@ -202,6 +206,10 @@ check-servers: all apps
 SUITES ?=	trixie sid
 check-releases:
 	@sh scripts/releases.sh ${SUITES}
+
+# With musl: see scripts/musl.sh.
+check-musl:
+	@sh scripts/musl.sh
 
 # Before a release: check-releases, then tests/system/test_soak.py, with so many
 # reloads of each program and as much of the rest. With these the reloads take
@@ -281,9 +289,9 @@ install-compat: install
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-releases check-servers \
-	check-system clean fuzz graph install install-compat lint mutate \
-	sim sims soak sub-apps sub-sims sub-units units
+.PHONY: all apps bench bench-quick check check-musl check-releases \
+	check-servers check-system clean fuzz graph install install-compat \
+	lint mutate sim sims soak sub-apps sub-sims sub-units units
 
 # From here on: what make does when it runs in a directory of objects. Unit
 # tests link with everything but main(). Applications are built once and
@@ -311,7 +319,8 @@ LIBS_reach.app = -static
 LIBS_static.app = -static
 LIBS_test_entry.unit = -Wl,--wrap=actor_stops,--wrap=listener_deaf \
 		-Wl,--wrap=socketfile_look
-LIBS_test_worker.unit = -Wl,--wrap=raw_limit
+LIBS_test_worker.unit = -Wl,--wrap=raw_limit -Wl,--wrap=getrlimit \
+		-Wl,--wrap=setrlimit
 LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .SUFFIXES:

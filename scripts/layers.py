@@ -107,7 +107,7 @@ RULES = [
      r"main\.c", "\tfatal(e);"),
     ("conditional compilation",
      r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif)\b",
-     r"compat/.*|\w+_(linux|posix|none|freebsd|openbsd|netbsd)\.c",
+     r"compat\.h|\w+_(linux|posix|none|freebsd|openbsd|netbsd)\.c",
      "#ifdef __linux__"),
     ("typedef of a structure",
      r"\btypedef\s+(struct|union|enum)\b", r"(?!)", "typedef struct x y;"),

@@ -23,6 +23,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/compat.h"
+
 #define SPAWND_VERSION		"0.1"
 #define NAME_SIZE		33	/* of a pool, with the NUL */
 #define WORKERS_MAX		65535

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/compat.h"
 #include "base/program.h"
 
 #define PHDR_MAX	64	/* program headers */

@@ -58,7 +58,7 @@ is_journal(void)
 	struct stat st;
 
 	return s != NULL && sscanf(s, "%llu:%llu", &dev, &ino) == 2 &&
-	    fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev &&
+	    fstat(STDERR_FILENO, &st) == 0 && (dev_t)dev == st.st_dev &&
 	    st.st_ino == ino;
 }
 

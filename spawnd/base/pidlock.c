@@ -2,12 +2,13 @@
 /*
  * A file that holds our pid and is locked for as long as we live. libbsd's
  * pidfile_open() follows links, and truncates a file before it is known to be
- * a pidfile; its flopenat() does neither.
+ * a pidfile; not all systems have its flopenat().
  */
+#include <sys/file.h>
 #include <sys/stat.h>
 
+#include <errno.h>
 #include <fcntl.h>
-#include <libutil.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,11 +18,36 @@
 #define FLAGS	(O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | \
 		    O_NOCTTY)
 
+/* Opens and locks the file that has the name then. */
+static int
+open_locked(int dir, const char *name)
+{
+	struct stat opened, named;
+	int fd, error;
+
+	for (;;) {
+		if ((fd = openat(dir, name, FLAGS, 0600)) == -1)
+			return -1;
+		if (flock(fd, LOCK_EX | LOCK_NB) == -1 ||
+		    fstat(fd, &opened) == -1) {
+			error = errno;
+			close(fd);
+			errno = error;
+			return -1;
+		}
+		if (fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    opened.st_dev == named.st_dev &&
+		    opened.st_ino == named.st_ino)
+			return fd;
+		close(fd);	/* it was removed or replaced meanwhile */
+	}
+}
+
 int
 pidlock_open(int dir, const char *name, bool locked)
 {
 	/* A user who can read it can lock it, and so prevent a start. */
-	return locked ? flopenat(dir, name, FLAGS, 0600) :
+	return locked ? open_locked(dir, name) :
 	    openat(dir, name, FLAGS, 0644);
 }
 

@@ -90,19 +90,36 @@ connect_here(int dir, const char *name)
 
 /* Is it a socket, and nothing that leads to another's? Sets errno if not. */
 static bool
-is_socket(int fd)
+is_socket(const struct stat *st)
 {
-	struct stat st;
-
-	if (fstat(fd, &st) == -1)
-		return false;
-	if (S_ISLNK(st.st_mode) || st.st_nlink != 1)
-		errno = S_ISLNK(st.st_mode) ? ELOOP : EMLINK;
-	else if (!S_ISSOCK(st.st_mode))
+	if (S_ISLNK(st->st_mode) || st->st_nlink != 1)
+		errno = S_ISLNK(st->st_mode) ? ELOOP : EMLINK;
+	else if (!S_ISSOCK(st->st_mode))
 		errno = ECONNREFUSED;
 	else
 		return true;
 	return false;
+}
+
+/*
+ * Where a socket cannot be opened, its name has to be trusted: nobody else may
+ * be able to give it to another file.
+ */
+static int
+connect_trusted(int dir, const char *name)
+{
+	struct stat st;
+
+	if (fstat(dir, &st) == -1)
+		return -1;
+	if (!path_is_ours(&st)) {
+		errno = EPERM;
+		return -1;
+	}
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == -1 ||
+	    !is_socket(&st))
+		return -1;
+	return connect_here(dir, name);
 }
 
 /* Connects to that very file, whatever takes its name meanwhile. */
@@ -110,13 +127,15 @@ static int
 connect_at(int dir, const char *name)
 {
 	char path[32];
+	struct stat st;
 	int file = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	int fd = -1, saved;
 
 	if (file == -1)
-		return -1;
+		return errno == ENXIO || errno == EOPNOTSUPP ?
+		    connect_trusted(dir, name) : -1;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
-	if (is_socket(file))
+	if (fstat(file, &st) == 0 && is_socket(&st))
 		fd = access(path, F_OK) == 0 ? connect_to(path) :
 		    connect_here(dir, name);
 	saved = errno;

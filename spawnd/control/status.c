@@ -4,6 +4,7 @@
  * does what is more urgent.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -270,9 +271,9 @@ recall(const struct pool_worker *w)
 	struct memory *m;
 
 	if (w->slot >= remembered) {
-		if ((m = recallocarray(memory, remembered, n,
-		    sizeof(*m))) == NULL)
+		if ((m = reallocarray(memory, n, sizeof(*m))) == NULL)
 			return NULL;
+		memset(m + remembered, 0, (n - remembered) * sizeof(*m));
 		memory = m;
 		remembered = n;
 	}

@@ -14,7 +14,7 @@
 
 /* A number in a file of a control group; -1: there is none ("max"). */
 static long long
-read_group(const char *group, const char *file)
+read_pids(const char *group, const char *file)
 {
 	char path[PATH_MAX], buf[32], *end;
 	long long value;
@@ -34,18 +34,15 @@ read_group(const char *group, const char *file)
 	return end != buf ? value : -1;
 }
 
-/*
- * Looks for a full control group, from this one up to `top`. Says so in why if
- * there is one.
- */
+/* Names the control group that is full, or one above it, up to `top`. */
 static bool
-find_full(char *group, size_t top, char *why, size_t size)
+name_group(char *group, size_t top, char *why, size_t size)
 {
 	long long max;
 
 	for (;;) {
-		max = read_group(group, "pids.max");
-		if (max != -1 && read_group(group, "pids.current") >= max) {
+		max = read_pids(group, "pids.max");
+		if (max != -1 && read_pids(group, "pids.current") >= max) {
 			snprintf(why, size, ": pids.max of the control group "
 			    "%s allows %lld processes", group, max);
 			return true;
@@ -58,7 +55,7 @@ find_full(char *group, size_t top, char *why, size_t size)
 
 /* Our own group of version 2, or that of version 1 for processes. */
 static bool
-find_full_group(char *why, size_t size)
+name_own_group(char *why, size_t size)
 {
 	static const char two[] = "/sys/fs/cgroup";
 	static const char one[] = "/sys/fs/cgroup/pids";
@@ -71,11 +68,11 @@ find_full_group(char *why, size_t size)
 			continue;
 		if (strncmp(line, "0::", 3) == 0) {
 			snprintf(group, sizeof(group), "%s%s", two, path);
-			if (find_full(group, sizeof(two) - 1, why, size))
+			if (name_group(group, sizeof(two) - 1, why, size))
 				return true;
 		} else if (strstr(line, ":pids:") != NULL) {
 			snprintf(group, sizeof(group), "%s%s", one, path);
-			if (find_full(group, sizeof(one) - 1, why, size))
+			if (name_group(group, sizeof(one) - 1, why, size))
 				return true;
 		}
 	}
@@ -88,7 +85,7 @@ usage_forks(char *why, size_t size)
 	struct rlimit limit;
 
 	why[0] = '\0';
-	if (!find_full_group(why, size) &&
+	if (!name_own_group(why, size) &&
 	    getrlimit(RLIMIT_NPROC, &limit) == 0 &&
 	    limit.rlim_cur != RLIM_INFINITY)
 		snprintf(why, size, ": the user may have %llu processes and "

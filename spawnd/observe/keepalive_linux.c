@@ -7,6 +7,7 @@
  */
 #include <sys/epoll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -46,13 +47,31 @@ is_whole(const struct pipes *p)
 	return true;
 }
 
+/*
+ * Is it a fifo, as far as can be known without asking a server? The kernel's
+ * own struct statx: musl has none before 1.2.5.
+ */
+static bool
+is_fifo(int dir, const char *name)
+{
+	struct {
+		uint32_t	 before[7];
+		uint16_t	 mode;
+		uint8_t		 behind[226];
+	} sx;
+	const unsigned int type = 1;
+
+	_Static_assert(sizeof(sx) == 256, "what the kernel fills");
+	return syscall(SYS_statx, dir, name, AT_STATX_DONT_SYNC, type, &sx) ==
+	    -1 || S_ISFIFO(sx.mode);
+}
+
 /* Can that descriptor, which is none of its connections, wake the process? */
 static bool
 take_descriptor(int dir, const char *name, const uint64_t *inodes, int n,
     struct pipes *p)
 {
 	char link[64];
-	struct statx sx;
 	struct stat st;
 	uint64_t inode;
 	ssize_t len = readlinkat(dir, name, link, sizeof(link) - 1);
@@ -75,8 +94,7 @@ take_descriptor(int dir, const char *name, const uint64_t *inodes, int n,
 		return false;
 	}
 	if (link[0] == '/')	/* a regular file is always ready */
-		return statx(dir, name, AT_STATX_DONT_SYNC, STATX_TYPE, &sx) ==
-		    -1 || S_ISFIFO(sx.stx_mode);
+		return is_fifo(dir, name);
 	return strcmp(link, "anon_inode:[eventpoll]") != 0 &&
 	    strcmp(link, "anon_inode:[eventfd]") != 0 &&
 	    strcmp(link, "anon_inode:[signalfd]") != 0;

@@ -22,12 +22,13 @@ jail_drop(const struct plan *p, struct err *e)
 
 	if (!id->change)
 		return 0;
-	if (setresgid(id->gid, id->gid, id->gid) == -1)
+	/* As root these set all three. */
+	if (setgid(id->gid) == -1)
 		return err_set(e, err_status(errno, EX_OSERR),
-		    "setresgid: %u: %s", id->gid, strerror(errno));
-	if (setresuid(id->uid, id->uid, id->uid) == -1)
+		    "setgid: %u: %s", id->gid, strerror(errno));
+	if (setuid(id->uid) == -1)
 		return err_set(e, err_status(errno, EX_OSERR),
-		    "setresuid: %u: %s", id->uid, strerror(errno));
+		    "setuid: %u: %s", id->uid, strerror(errno));
 	return 0;
 }
 

@@ -109,6 +109,7 @@ fi
 unset SPAWND_INSIDE
 mount -t tmpfs -o mode=755,size=512m tmpfs /run
 mount -t tmpfs -o mode=755,size=256m tmpfs /var/www
+mount -t tmpfs -o mode=1777,size=64m tmpfs /dev/shm
 ip link set lo up
 
 # The host's users, and those the tests are written for.

@@ -41,7 +41,7 @@ def test_both_know_the_place(spawnd, place, which):
     assert os.listdir(base) == ["echo"]
     assert ctl("ping", user="www").status == 0
     assert ctl("list", user="www").stdout.count("\n") == 2
-    assert ctl("ping", user="web").status == 69
+    assert ctl("ping", user="web").status in (69, 77)
     assert s.stop() == 0
 
 
@@ -56,7 +56,7 @@ def test_anothers_directory_is_not_taken(spawnd, place):
     s = pool(spawnd, place)
     s.wait_log("no control sockets: ")
     assert os.listdir(PLACES[2]) == []
-    assert ctl("ping", user="www").status == 69
+    assert ctl("ping", user="www").status in (69, 77)
     assert s.stop() == 0
 
 

@@ -44,7 +44,7 @@ exits_and_signals(void **arg)
 	assert_string_equal(status(SIGSEGV), "was killed by SIGSEGV");
 	assert_string_equal(status(SIGABRT | 0x80),
 	    "was killed by SIGABRT (core dumped)");
-	assert_string_equal(status(SIGRTMIN), "was killed by signal 34");
+	assert_string_equal(status(34), "was killed by signal 34");
 	assert_string_equal(status(STATUS_UNKNOWN),
 	    "ended, its status is unknown");
 }
@@ -270,14 +270,14 @@ static void
 a_spawn_that_failed_in_the_log(void **arg)
 {
 	struct pool_notice n = { .what = NOTICE_NOFORK, .failed = "fork",
-	    .error = ENOMEM, .delay = 100000 };
+	    .error = EPERM, .delay = 100000 };
 
 	(void)arg;
-	assert_has(logged(&n, NULL), "fork: Cannot allocate memory "
+	assert_has(logged(&n, NULL), " warning: fork: Operation not permitted "
 	    "(next try in 0.10 s)\n");
 	n.failed = "pipe";
-	n.error = EMFILE;
-	assert_has(logged(&n, NULL), " pipe: Too many open files (next try");
+	n.error = ENOSYS;
+	assert_has(logged(&n, NULL), " pipe: Function not implemented (next ");
 }
 
 static void

@@ -30,24 +30,22 @@ struct limits {
 
 static struct limits *limits;
 
+/* NOLINTBEGIN(*reserved-identifier,cert-dcl*): the linker's name */
+int	 __wrap_getrlimit(int resource, struct rlimit *r);
+int	 __wrap_setrlimit(int resource, const struct rlimit *r);
+
 int
-getrlimit(__rlimit_resource_t resource, struct rlimit *r)
+__wrap_getrlimit(int resource, struct rlimit *r)
 {
-	/* A sanitizer asks before main() does. */
-	if (limits == NULL)
-		return (int)syscall(SYS_prlimit64, 0, resource, NULL, r);
 	*r = limits->of[resource];
 	return 0;
 }
 
 int
-setrlimit(__rlimit_resource_t resource, const struct rlimit *r)
+__wrap_setrlimit(int resource, const struct rlimit *r)
 {
-	struct rlimit *now;
+	struct rlimit *now = &limits->of[resource];
 
-	if (limits == NULL)
-		return (int)syscall(SYS_prlimit64, 0, resource, r, NULL);
-	now = &limits->of[resource];
 	errno = r->rlim_cur > r->rlim_max ? EINVAL : EPERM;
 	if (r->rlim_cur > r->rlim_max ||
 	    (r->rlim_max > now->rlim_max && !limits->root))
@@ -56,7 +54,6 @@ setrlimit(__rlimit_resource_t resource, const struct rlimit *r)
 	return 0;
 }
 
-/* NOLINTBEGIN(*reserved-identifier,cert-dcl*): the linker's name */
 /* As a child does it that is not its program yet. */
 int __wrap_raw_limit(int resource, const struct rlimit *set,
     struct rlimit *get);

@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: ISC
+#
+# usage: bsd-check.sh DIR
+#
+# Compiles everything that is not Linux's alone for OpenBSD, FreeBSD and NetBSD,
+# against their own headers, without linking or running it. Those are in DIR,
+# as compilers that cross-compile bring them: DIR/lib/libc/include with
+# x86_64-openbsd-none and generic-openbsd, and so on. libevent's and jansson's
+# headers are the host's. Needs clang.
+
+set -eu
+
+[ $# -eq 1 ] || {
+	echo "usage: bsd-check.sh DIR" >&2
+	exit 64
+}
+include=$(cd "$1/lib/libc/include" && pwd)
+cd "$(dirname "$0")/.."
+log=$(mktemp)
+dir=$(mktemp -d)
+trap 'rm -rf "$log" "$dir"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# The two libraries' headers, and none of the host's libc.
+# Debian keeps some of them in a directory of the architecture.
+copy()
+{
+	mkdir -p "$dir/$1"
+	find "/usr/include/$1" "/usr/include/$(gcc -print-multiarch)/$1" \
+	    -maxdepth 1 -name "$2" -exec cp {} "$dir/$1" \; 2>/dev/null || :
+}
+copy event2 '*.h'
+copy . 'jansson*.h'
+
+passed=0
+failed=0
+for target in openbsd7.8 freebsd14.3 netbsd10.1; do
+	system=${target%%[0-9]*}
+	for file in $(find spawnd -name '*.c' ! -name '*_linux.c' | sort); do
+		if clang -target "x86_64-unknown-$target" -std=c11 \
+		    -D_GNU_SOURCE -D_OPENBSD_SOURCE -fsyntax-only \
+		    -nostdinc -Ispawnd \
+		    -isystem "$(clang -print-resource-dir)/include" \
+		    -isystem "$include/x86_64-$system-none" \
+		    -isystem "$include/generic-$system" -isystem "$dir" \
+		    -Wall -Wextra -Werror "$file" >"$log" 2>&1; then
+			passed=$((passed + 1))
+		else
+			echo "FAIL $target: $file"
+			sed 's/^/     /' "$log"
+			failed=$((failed + 1))
+		fi
+	done
+done
+echo "$passed passed, $failed failed, 0 skipped"
+[ "$failed" -eq 0 ]

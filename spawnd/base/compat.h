@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What one of the BSDs does not have. Compiled for them (scripts/bsd-check.sh),
+ * and not yet run there.
+ */
+#ifndef BASE_COMPAT_H
+#define BASE_COMPAT_H
+
+#include <sys/types.h>
+#include <sys/resource.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+/* OpenBSD, NetBSD: directories are read; a socket cannot be opened at all. */
+#ifndef O_PATH
+#define O_PATH		O_RDONLY
+#endif
+
+/* OpenBSD, where the limit of data counts what is mapped, too. */
+#ifndef RLIMIT_AS
+#define RLIMIT_AS	RLIMIT_DATA
+#endif
+
+#ifndef EM_S390
+#define EM_S390		22
+#endif
+
+/* The saved IDs cannot be read: trying to get them back has to show it. */
+#ifdef __NetBSD__
+static inline int
+getresuid(uid_t *real, uid_t *effective, uid_t *saved)
+{
+	*real = getuid();
+	*effective = *saved = geteuid();
+	return 0;
+}
+
+static inline int
+getresgid(gid_t *real, gid_t *effective, gid_t *saved)
+{
+	*real = getgid();
+	*effective = *saved = getegid();
+	return 0;
+}
+#endif
+
+#endif
