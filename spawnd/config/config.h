@@ -344,10 +344,12 @@ struct facts {
 void	 describe_begin(void);
 /*
  * Fills *f with all that a command line can change. Of a value that may be a
- * secret, or is too long for a record, it has a digest. Returns 0, or -1
- * without memory. facts_free() frees them.
+ * secret, or is too long for a record, it has a digest. shown is what
+ * env_shown() has returned. Returns 0, or -1 without memory. facts_free() frees
+ * them.
  */
-int	 plan_describe(const struct plan *p, struct facts *f);
+int	 plan_describe(const struct plan *p, const bool *shown,
+	    struct facts *f);
 void	 facts_free(struct facts *f);
 
 /* plan_control.c */

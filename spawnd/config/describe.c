@@ -146,9 +146,9 @@ describe_allow(const struct plan *p, struct facts *f)
 }
 
 static int
-describe_environment(const struct plan *p, struct facts *f)
+describe_environment(const struct plan *p, const bool *shown,
+    struct facts *f)
 {
-	bool *shown = env_shown(p);
 	int r = shown == NULL ? -1 : 0;
 	char *key;
 	size_t i, len;
@@ -164,7 +164,6 @@ describe_environment(const struct plan *p, struct facts *f)
 		    (p->envp[i][len] == '=')), !shown[i]);
 		free(key);
 	}
-	free(shown);
 	return r;
 }
 
@@ -261,7 +260,7 @@ describe_begin(void)
 }
 
 int
-plan_describe(const struct plan *p, struct facts *f)
+plan_describe(const struct plan *p, const bool *shown, struct facts *f)
 {
 	const struct conf *c = p->conf;
 
@@ -278,7 +277,8 @@ plan_describe(const struct plan *p, struct facts *f)
 	    fact_number(f, "workers", p->workers) == 0 &&
 	    fact_number(f, "most workers", p->max_workers) == 0 &&
 	    fact_number(f, "idle timeout", c->idle_timeout) == 0 &&
-	    describe_environment(p, f) == 0 && describe_limits(c, f) == 0 &&
+	    describe_environment(p, shown, f) == 0 &&
+	    describe_limits(c, f) == 0 &&
 	    describe_times(c, f) == 0 && describe_log(p, f) == 0 &&
 	    describe_rest(p, f) == 0)
 		return 0;

@@ -304,10 +304,12 @@ compare_facts(const struct facts *a, const struct facts *b, bool forward,
 bool
 predecessor_differs(const struct plan *p, bool print)
 {
+	bool *shown = env_shown(p), differs;
 	struct facts own;
-	bool differs;
+	int r = plan_describe(p, shown, &own);
 
-	if (plan_describe(p, &own) == -1)
+	free(shown);
+	if (r == -1)
 		return true;
 	differs = compare_facts(&old.facts, &own, true, print);
 	differs = compare_facts(&own, &old.facts, false, print) || differs;

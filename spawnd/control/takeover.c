@@ -42,7 +42,7 @@
 #define STOPPING	"error 75 the pool is stopping\n"
 
 static const struct plan *plan;
-static struct facts facts;
+static bool *shown;		/* see env_shown() */
 static char *cgroup;
 static enum takeover stage;
 static pid_t taker;		/* the client, for the log */
@@ -53,9 +53,8 @@ takeover_init(const struct plan *p)
 {
 	plan = p;
 	cgroup = self_cgroup();
-	if (plan_describe(p, &facts) == -1)
-		log_warn("plan: out of memory: it cannot be compared with "
-		    "another");
+	/* Our environment is scrubbed; the rest can wait until it is asked. */
+	shown = env_shown(p);
 }
 
 /* Our parent, if it is a service manager that watches us by our pid. */
@@ -102,6 +101,7 @@ takeover_plan(struct client *c, const char *word)
 {
 	struct proto_output *o = &c->answer;
 	const char *why = find_refusal();
+	struct facts facts;
 	size_t i;
 
 	(void)word;
@@ -119,6 +119,10 @@ takeover_plan(struct client *c, const char *word)
 		proto_text(o, "refuses", why);
 	give(c, "listener", STDIN_FILENO);
 	proto_end(o);
+	if (plan_describe(plan, shown, &facts) == -1) {
+		proto_error(o, EX_OSERR, "out of memory");
+		return;
+	}
 	for (i = 0; i < facts.n; i++) {
 		proto_begin(o, "fact");
 		proto_text(o, "key", facts.list[i].key);
@@ -126,6 +130,7 @@ takeover_plan(struct client *c, const char *word)
 		proto_truth(o, "hidden", facts.list[i].hidden);
 		proto_end(o);
 	}
+	facts_free(&facts);
 	proto_done(o);
 }
 

@@ -94,7 +94,8 @@ class Job:
 
 
 def spawnd(pool, job):
-    argv = [SPAWND, "-n", "-s", pool.sock, "-F", str(job.workers),
+    mode = [] if job.options.get("daemon") else ["-n"]
+    argv = [SPAWND, *mode, "-s", pool.sock, "-F", str(job.workers),
             "--log", f"{pool.place}/log", *job.options.get("argv", [])]
     if job.most:
         if "--max-workers" not in spawnd_help():
@@ -306,8 +307,26 @@ class Pool:
         words = run.stdout.split()
         self.times = dict(zip(words[::2], map(int, words[1::2])))
         self.pid = self.times.pop("pid")
+        if job.options.get("daemon"):
+            self.pid = self.owner()
         if self.manager == "spawn-fcgi":
             self.pid = None             # it has gone; so has all supervision
+
+    def owner(self):
+        """The supervisor of spawnd as a daemon, by its control directory."""
+        with open(f"{self.place}/control/pid", encoding="utf-8") as f:
+            return int(f.read())
+
+    def take_over(self):
+        """Another spawnd takes over, with one variable more; how long until
+        it says so. The workers are its own from then on."""
+        argv = spawnd(self, self.job)
+        began = time.monotonic()
+        subprocess.run([argv[0], "--replace", "-e", "CHANGED=1", *argv[1:]],
+                       check=True, stdout=subprocess.DEVNULL, timeout=60,
+                       env={**os.environ, **self.job.env(self)})
+        self.pid = self.owner()
+        return time.monotonic() - began
 
     def logs(self):
         text = ""

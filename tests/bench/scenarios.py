@@ -321,6 +321,33 @@ def reload(case, quick):
     return result
 
 
+def take_over(case, quick):
+    """Options change: by another spawnd, or by php-fpm's USR2."""
+    seconds = 1.2 if quick else case[2].options.get("seconds", 3)
+    longest = seconds - 0.4
+    with Pool(case[1], case[2]) as pool:
+        settle(pool, 0.05, 2)
+        old = set(pool.workers())
+        popen = pool.load(CLIENTS, seconds, background=True)
+        wait_for_load(popen)
+        began = time.monotonic()
+        if case[1] == "spawnd":
+            pool.take_over()
+        else:
+            tell_reload(pool)
+        while time.monotonic() - began < longest and \
+                any(os.path.exists(f"/proc/{p}") for p in old):
+            time.sleep(0.002)
+        took = time.monotonic() - began
+        stayed = sum(os.path.exists(f"/proc/{p}") for p in old)
+        r = Pool.result(popen, seconds)
+    result = {"failed": r["failed"], "gap_us": r["gap_us"],
+              "p99_us": r["p99_us"], "stayed": stayed}
+    if stayed == 0:
+        result["ms"] = took * 1e3
+    return result
+
+
 def grow(pool, want, longest):
     """From the first of 64 connections at a time to that many processes."""
     popen = pool.load(64, longest, ms=50, background=True)
@@ -570,6 +597,19 @@ SCENARIOS = [
                  "supervisord", "uwsgi", "spawnd -C 4",
                  "php-fpm, timeout 10", "php-fpm, timeout 0")
              } | {"spawnd -F 4, PHP": 3},
+             quick=["spawnd", "php-fpm, timeout 10"]),
+    Scenario("take-over", "A take-over under load",
+             f"{CLIENTS} clients; 4 workers with other options, until those "
+             "of before have gone: spawnd --replace, php-fpm's USR2. The gap "
+             "is the longest time without any answer.", take_over,
+             [("spawnd", "spawnd", Job(options={"daemon": True})),
+              ("spawnd -C 4", "spawnd", Job(
+                  php=True, workers=1, children=4,
+                  options={"daemon": True})),
+              ("php-fpm, timeout 10", "php-fpm static", Job(php=True)),
+              ("php-fpm, timeout 0", "php-fpm static",
+               Job(php=True, options={"timeout": 0}))], 9,
+             {**RELOAD, "p99_us": ("us", "lower")},
              quick=["spawnd", "php-fpm, timeout 10"]),
     Scenario("door-reload", "Reload of a saturated pool",
              "Twice as many clients as requests can be served at a time, 20 "

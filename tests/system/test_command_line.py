@@ -117,7 +117,6 @@ def test_malformed_value_in_the_same_word(site, args):
     # Long names are not abbreviated.
     "--sock", "--socket-mod", "--foregroun", "--versio", "--env-fil",
     # Not built yet.
-    "--replace",
     "--when-full=queue", "--max-memory=1"])
 def test_unknown_option(site, option):
     name = option.partition("=")[0]

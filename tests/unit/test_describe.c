@@ -27,10 +27,12 @@ find(const char *key)
 static const char *
 value(const char *key)
 {
+	bool *shown = env_shown(&p);
 	const struct fact *f;
 
 	facts_free(&facts);
-	assert_int_equal(plan_describe(&p, &facts), 0);
+	assert_int_equal(plan_describe(&p, shown, &facts), 0);
+	free(shown);
 	f = find(key);
 	return f != NULL ? f->value : "";
 }
