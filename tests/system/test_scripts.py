@@ -579,7 +579,7 @@ def test_the_jails_drop_in_exposes_a_little_more(unit_files):
 
 # logrotate and tmpfiles
 
-def installed(name, place):
+def installed_text(name, place):
     with open(f"{SCRIPTS}/{name}") as f:
         return units.fill(f.read(), RUNDIR=f"{place}/run", APPUSER="_app")
 
@@ -589,8 +589,8 @@ def test_logrotate_loses_no_line(place, spawnd, how):
     os.mkdir(f"{place}/run")
     os.mkdir(f"{place}/log")
     log, path = f"{place}/log/pool.log", f"{place}/s"
-    text = installed("logrotate/spawnd", place).replace("/var/log/spawnd",
-                                                   f"{place}/log")
+    text = installed_text("logrotate/spawnd", place).replace(
+        "/var/log/spawnd", f"{place}/log")
     assert "create 0640 _app adm" in text
     if how == "copytruncate":
         text = text.replace("create 0640 _app adm", "copytruncate")
@@ -625,7 +625,7 @@ def test_logrotate_signals_nobody_else(place, spawnd):
     s = spawnd("--log", f"{place}/log/pool.log", "-P", pidfile, "-s",
                f"{place}/s", "-u", "_app", "--", harness.app("echo"),
                daemon=True)
-    put(f"{place}/conf", installed("logrotate/spawnd", place).replace(
+    put(f"{place}/conf", installed_text("logrotate/spawnd", place).replace(
         "/var/log/spawnd", f"{place}/log"))
     with impostor(place, s.pid) as other:
         put(pidfile, f"{other.pid}\n")

@@ -29,7 +29,7 @@ def scripts(place):
 def listen(kind, place):
     """spawnd's options for a socket, and the same for a web server."""
     if kind == "tcp":
-        port = h.free_port()
+        port = harness.free_port()
         return ["-p", port], "tcp:127.0.0.1:%d" % port
     path = place + "/socket"
     return ["-s", path, "-U", "web"], "unix:" + path
