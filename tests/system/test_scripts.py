@@ -157,7 +157,7 @@ def listens_on(port):
 @both_starters
 def test_the_allowed_addresses_are_not_where_it_listens(installed, ends,
                                                         which):
-    port = h.free_port()
+    port = harness.free_port()
     r = spawn_php(installed, which, ends, FCGIPORT=str(port),
                   FCGI_WEB_SERVER_ADDRS="127.0.0.1,192.168.0.1")
     serving(r, ("127.0.0.1", port))
@@ -166,7 +166,7 @@ def test_the_allowed_addresses_are_not_where_it_listens(installed, ends,
 
 @both_starters
 def test_the_address_can_be_set(installed, ends, which):
-    port = h.free_port()
+    port = harness.free_port()
     r = spawn_php(installed, which, ends, FCGIPORT=str(port),
                   FCGIADDR="127.0.0.2")
     serving(r, ("127.0.0.2", port))
@@ -645,7 +645,7 @@ def read(path):
 
 
 def test_tmpfiles_makes_the_directories(place):
-    text = installed("tmpfiles/spawnd.conf", place).replace("/var/log", place)
+    text = installed_text("tmpfiles/spawnd.conf", place).replace("/var/log", place)
     with open(f"{place}/t.conf", "w") as f:
         f.write(text)
     os.mkdir(f"{place}/run")
