@@ -211,13 +211,14 @@ check-releases:
 check-musl:
 	@sh scripts/musl.sh
 
-# Before a release: check-releases, then tests/system/test_soak.py, with so many
+# Before a release: check-musl, check-releases, then tests/system/test_soak.py, with so many
 # reloads of each program and as much of the rest. With these the reloads take
 # about an hour; every program in every way, some hours: for these alone
 # SOAK="-k nothing_is_lost". What became of each is kept in ${OUT}/matrix.
 ROUNDS ?=	1000
 soak: all apps
-	@test -n "${SOAK}" || sh scripts/releases.sh ${SUITES}
+	@test -n "${SOAK}" || { sh scripts/musl.sh && \
+	    sh scripts/releases.sh ${SUITES}; }
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py ${SOAK}
 

@@ -113,7 +113,6 @@ more()
 	    CC=clang CFLAGS=-Wno-sign-conversion all units
 	part build-identical sh scripts/identical.sh "$tmp/a" \
 	    "$tmp/a-longer-name"
-	part check-musl make check-musl
 	part check-posix make -j2 check OS=posix WERROR=1
 	part mutate make mutate
 	part fuzz make fuzz

@@ -645,7 +645,8 @@ def read(path):
 
 
 def test_tmpfiles_makes_the_directories(place):
-    text = installed_text("tmpfiles/spawnd.conf", place).replace("/var/log", place)
+    text = installed_text("tmpfiles/spawnd.conf", place).replace(
+        "/var/log", place)
     with open(f"{place}/t.conf", "w") as f:
         f.write(text)
     os.mkdir(f"{place}/run")
