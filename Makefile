@@ -211,7 +211,7 @@ check-releases:
 check-musl:
 	@sh scripts/musl.sh
 
-# Before a release: check-musl, check-releases, then tests/system/test_soak.py, with so many
+# Before a release: check-musl, check-releases, then test_soak.py, with so many
 # reloads of each program and as much of the rest. With these the reloads take
 # about an hour; every program in every way, some hours: for these alone
 # SOAK="-k nothing_is_lost". What became of each is kept in ${OUT}/matrix.
