@@ -158,7 +158,7 @@ held_by(pid_t pid, uint64_t now, const struct probe_state *s,
 		fault_met(FAULT_PROC, pid, now);
 	/* No table has a TCP connection that was reset. */
 	kept = s->connection != 0 && proc_is_among(s->connection, inodes, n);
-	n = look_accepted(inodes, n, what, now);
+	n = look_accepted(pid, inodes, n, what, now);
 	/* A job in the background keeps what its starter had open. */
 	if (n > 0 && !*listens && !what->alive)
 		n = 0;
@@ -354,7 +354,7 @@ note_underway(pid_t pid, uint64_t now, struct probe_state *s)
 		return now - s->underway < UNDERWAY;
 	n = usage_connections(&inodes, &left);
 	n = take_out_others(pid, inodes, n);
-	held = n == 0 || (n > 0 && diag_accepted(inodes, n, &what) == 0);
+	held = n == 0 || (n > 0 && diag_accepted(0, inodes, n, &what) == 0);
 	free(inodes);
 	if (held)
 		s->underway = 0;

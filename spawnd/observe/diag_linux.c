@@ -349,6 +349,7 @@ diag_bound(const struct stat *file)
 }
 
 struct search {
+	pid_t		 pid;		/* that has them; 0: several */
 	uint64_t	*inodes;	/* those found are moved to the front */
 	int		 n;
 	int		 found;
@@ -390,24 +391,27 @@ static int
 accepted_unix(struct search *s)
 {
 	struct unix_view v;
+	bool accepted;
 	int i;
 
 	for (i = 0; i < s->n; i++) {
-		if (view_unix(s->inodes[i], &v) == -1) {
-			if (errno == ENOENT)
-				continue;	/* not a unix socket */
+		if (view_unix(s->inodes[i], &v) == 0)
+			accepted = s->inodes[i] != listener && is_ours_unix(&v);
+		else if (errno != ENOENT)
 			return -1;
-		}
-		if (s->inodes[i] != listener && is_ours_unix(&v))
+		else	/* not a unix socket, or one that we are not shown */
+			accepted = foreign_accepted(s->pid, s->inodes[i],
+			    &v.unread, &v.alive);
+		if (accepted)
 			found(s, i, v.unread, 0, v.alive);
 	}
 	return 0;
 }
 
 int
-diag_accepted(uint64_t *inodes, int n, struct accepted *what)
+diag_accepted(pid_t pid, uint64_t *inodes, int n, struct accepted *what)
 {
-	struct search s = { .inodes = inodes, .n = n };
+	struct search s = { .pid = pid, .inodes = inodes, .n = n };
 
 	*what = s.what;
 	/* From another network namespace not even our own socket is seen. */

@@ -289,7 +289,8 @@ look_at_link(struct link *l, uint64_t now)
 
 	if (now < l->due)
 		return true;
-	if (is_alive(&l->holder) || diag_accepted(&inode, 1, &what) != 1)
+	if (is_alive(&l->holder) || diag_accepted(l->holder.pid, &inode, 1,
+	    &what) != 1)
 		return false;
 	find_more(l, now);
 	l->due = try_later(&l->tries, now);

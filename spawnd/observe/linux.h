@@ -231,8 +231,8 @@ void	 fault_gone(enum fault f, uint64_t now);
 /* It is met from the start on, which is told otherwise. Returns why. */
 const char *fault_begin(enum fault f);
 /* As diag_accepted(), of inodes without the listen socket's. */
-int	 look_accepted(uint64_t *inodes, int n, struct accepted *what,
-	    uint64_t now);
+int	 look_accepted(pid_t pid, uint64_t *inodes, int n,
+	    struct accepted *what, uint64_t now);
 /*
  * The accepted connections that a process or tree is seen to hold. Returns how
  * many; what is hidden is not among them.
@@ -317,15 +317,28 @@ void	 netlink_parse(struct netlink_answer *a, const void *buf, size_t len);
 int	 netlink_ask(const void *body, size_t size, bool dump,
 	    netlink_taker *take, void *arg);
 
+/* foreign_linux.c */
+/*
+ * Is that socket of the process or its descendants a unix connection of the
+ * listen socket, although sock_diag(7) does not show it? How much of it nobody
+ * has read, and whether its client is there, is set then. False if that is
+ * unknown: before Linux 5.6, or where we may not trace the process.
+ */
+bool	 foreign_accepted(pid_t pid, uint64_t inode, uint32_t *unread,
+	    bool *alive);
+
 /* diag_linux.c: what NETLINK_SOCK_DIAG knows of the listen socket */
 /* Opens it for the listen socket fd, before the jail. Returns 0 or -1. */
 int	 diag_open(int fd);
 /*
- * Which of these socket inodes are accepted connections of the listen
- * socket? They are moved to the front. Returns how many, or -1 with errno
- * set: unknown (ENOENT: our own listen socket is not seen).
+ * Which of these socket inodes, which that process or its descendants have, are
+ * accepted connections of the listen socket? They are moved to the front. With
+ * pid 0 those of clients in another network namespace are not found. Returns
+ * how many, or -1 with errno set: unknown (ENOENT: our own listen socket is not
+ * seen).
  */
-int	 diag_accepted(uint64_t *inodes, int n, struct accepted *what);
+int	 diag_accepted(pid_t pid, uint64_t *inodes, int n,
+	    struct accepted *what);
 /*
  * All accepted connections, in malloc'd memory (NULL for none). Returns how
  * many, or -1: unknown.

@@ -65,12 +65,13 @@ fault_gone(enum fault f, uint64_t now)
 
 /* diag_accepted() is not asked about a process that has no such socket. */
 int
-look_accepted(uint64_t *inodes, int n, struct accepted *what, uint64_t now)
+look_accepted(pid_t pid, uint64_t *inodes, int n, struct accepted *what,
+    uint64_t now)
 {
 	*what = (struct accepted){ .unread = false };
 	if (n == 0)
 		return 0;
-	n = diag_accepted(inodes, n, what);
+	n = diag_accepted(pid, inodes, n, what);
 	if (n == -1)
 		fault_met(FAULT_SOCKETS, 0, now);
 	else
@@ -84,7 +85,7 @@ look_connections(pid_t pid, bool tree, uint64_t *inodes, struct accepted *what)
 	int n;
 
 	(void)proc_sockets(pid, tree, inodes, &n, SOCKETS_MAX);
-	n = n > 0 ? diag_accepted(inodes, n, what) : 0;
+	n = n > 0 ? diag_accepted(pid, inodes, n, what) : 0;
 	return n > 0 ? n : 0;
 }
 

@@ -45,7 +45,7 @@ observe_init(struct guarantees *g)
 	g->proc = proc_open(&g->proc_detached) == 0;
 	g->proc_foreign = !g->proc && errno == ESRCH;
 	g->queue = diag_open(STDIN_FILENO) == 0 &&
-	    diag_accepted(NULL, 0, &what) == 0;
+	    diag_accepted(0, NULL, 0, &what) == 0;
 	g->ends = end_init() == 0;
 	if (!g->ends)
 		g->no_ends = strerror(errno);
@@ -86,7 +86,7 @@ holds_connection(pid_t pid, uint64_t now)
 	int n;
 
 	whole = look_sockets(pid, true, inodes, &n, &listens) == 0;
-	n = look_accepted(inodes, n, &what, now);
+	n = look_accepted(pid, inodes, n, &what, now);
 	if (n > 0)
 		return READY_YES;
 	return n == 0 && whole ? READY_NO : READY_UNKNOWN;

@@ -44,11 +44,11 @@ add_seen(struct tally *t, const struct seen *s)
 
 /* Has a unix connection lost its client? Of TCP that is not known. */
 static bool
-has_no_client(uint64_t inode)
+has_no_client(pid_t pid, uint64_t inode)
 {
 	struct accepted what;
 
-	return diag_is_unix() && diag_accepted(&inode, 1, &what) == 1 &&
+	return diag_is_unix() && diag_accepted(pid, &inode, 1, &what) == 1 &&
 	    !what.alive;
 }
 
@@ -75,7 +75,7 @@ add_process(pid_t pid, uint64_t keep_idle, uint64_t now, struct tally *t)
 		t->known = false;
 	if (n == 0)
 		return;
-	if ((n = diag_accepted(inodes, n, &what)) == -1) {
+	if ((n = diag_accepted(pid, inodes, n, &what)) == -1) {
 		t->known = false;
 		return;
 	}
@@ -85,7 +85,7 @@ add_process(pid_t pid, uint64_t keep_idle, uint64_t now, struct tally *t)
 	}
 	all = n > 0 && keepalive_is_quiet(pid, &v, inodes, n);
 	for (i = 0; i < n; i++) {
-		if (has_no_client(inodes[i]))
+		if (has_no_client(pid, inodes[i]))
 			continue;
 		waits = all || keepalive_is_read(&v, inodes[i]);
 		slow_look(inodes[i], &v, what.unread, waits, now, &times);

@@ -147,11 +147,12 @@ is_rest(pid_t pid, uint64_t buffer, int64_t n)
 }
 
 static bool
-is_connection(uint64_t inode)
+is_connection(const struct task *t, uint64_t inode)
 {
 	struct accepted what;
 
-	return inode != 0 && diag_accepted(&inode, 1, &what) == 1;
+	return inode != 0 && diag_accepted(t->door->pid, &inode, 1,
+	    &what) == 1;
 }
 
 /* Whatever is read after that is thrown away: libfcgi waits for the end. */
@@ -161,7 +162,7 @@ note_shutdown(struct task *t, int how)
 	uint64_t inode = proc_socket(t->tid, (int)t->argument);
 	struct talk *talk = find_talk(t->door, inode);
 
-	if (talk == NULL && t->door->told && is_connection(inode))
+	if (talk == NULL && t->door->told && is_connection(t, inode))
 		talk = add_talk(t->door, inode);
 	if (talk != NULL && how != SHUT_RD)
 		talk->shut = true;
@@ -229,7 +230,7 @@ served_reads(const struct task *t)
 
 	if (inode == 0 || t->transfer.writes)
 		return false;
-	return talk != NULL ? !talk->shut : is_connection(inode);
+	return talk != NULL ? !talk->shut : is_connection(t, inode);
 }
 
 bool
@@ -238,15 +239,16 @@ served_is_empty(const struct task *t)
 	uint64_t inode = t->transfer.inode;
 	struct accepted what;
 
-	return diag_accepted(&inode, 1, &what) == 1 && !what.unread;
+	return diag_accepted(t->door->pid, &inode, 1, &what) == 1 &&
+	    !what.unread;
 }
 
 /* One that was reset is in no table any more. */
 static bool
-is_received(uint64_t inode)
+is_received(const struct task *t, uint64_t inode)
 {
 	struct accepted what;
-	int n = diag_accepted(&inode, 1, &what);
+	int n = diag_accepted(t->door->pid, &inode, 1, &what);
 
 	return n == 0 || (n == 1 && !what.unread && !what.unsent);
 }
@@ -257,9 +259,9 @@ served_is_received(const struct task *t)
 	const struct talk *talk;
 
 	if (parse_is_read(t->call))
-		return is_received(t->transfer.inode);
+		return is_received(t, t->transfer.inode);
 	TAILQ_FOREACH(talk, &t->door->talks, of_door) {
-		if (!is_received(talk->inode))
+		if (!is_received(t, talk->inode))
 			return false;
 	}
 	return true;

@@ -173,7 +173,7 @@ is_foreign(pid_t tid, int fd)
 	uint64_t inode = proc_socket(tid, fd);
 	struct accepted what;
 
-	return inode != 0 && diag_accepted(&inode, 1, &what) != 1;
+	return inode != 0 && diag_accepted(tid, &inode, 1, &what) != 1;
 }
 
 /*

@@ -133,7 +133,7 @@ check_pair(const struct pair *p)
 		fail_msg("%s beside %s: %d connections", p->ours, p->theirs,
 		    i);
 	free(all);
-	assert_int_equal(diag_accepted(inodes, OURS + THEIRS, &what), OURS);
+	assert_int_equal(diag_accepted(0, inodes, OURS + THEIRS, &what), OURS);
 	for (i = 0; i < OURS; i++)
 		assert_true(proc_is_among(inode_of(accepted[i]), inodes,
 		    OURS));
@@ -171,7 +171,7 @@ another_listener_is_no_connection(void **arg)
 	inodes[0] = inode_of(theirs);
 	inodes[1] = inode_of(ours);
 	assert_int_equal(diag_connections(&all), 0);
-	assert_int_equal(diag_accepted(inodes, 2, &what), 0);
+	assert_int_equal(diag_accepted(0, inodes, 2, &what), 0);
 	free(all);
 	close(ours);
 	close(theirs);
@@ -195,7 +195,7 @@ of_a_shared_address_nothing_is_counted(void **arg)
 	free(all);
 	theirs = listen_on("127.0.0.1", true);
 	assert_int_equal(diag_connections(&all), -1);
-	assert_int_equal(diag_accepted(&inode, 1, &what), 1);
+	assert_int_equal(diag_accepted(0, &inode, 1, &what), 1);
 	close(theirs);
 	close(accepted);
 	close(client);
