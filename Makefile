@@ -66,9 +66,9 @@ SPAWN_1 =	posix
 SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		door_ask_linux.c door_linux.c end_linux.c filter_linux.c \
 		foreign_linux.c forks_linux.c holder_linux.c jail_linux.c \
-		keepalive_linux.c kin_linux.c leftover_linux.c listener_linux.c \
-		listens_linux.c load_linux.c look_linux.c looker_linux.c \
-		netlink_linux.c observe_linux.c \
+		keepalive_linux.c kin_linux.c leftover_linux.c \
+		listener_linux.c listens_linux.c load_linux.c look_linux.c \
+		looker_linux.c netlink_linux.c observe_linux.c \
 		parse_linux.c path_linux.c peer_linux.c proc_linux.c \
 		queue_linux.c \
 		raw_linux.c raw_${ARCH}_linux.c refuse_linux.c \
