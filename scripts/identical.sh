@@ -21,6 +21,7 @@ diff "$1/build/list" - <<END
 ./usr/lib/systemd/system/spawnd@.service
 ./usr/lib/systemd/system/spawnd@.socket
 ./usr/libexec/spawnd/readconf.sh
+./usr/libexec/spawnd/service
 ./usr/sbin/spawnd
 ./usr/share/bash-completion/completions/spawnctl
 ./usr/share/examples/spawnd/Caddyfile

@@ -160,6 +160,7 @@ struct pool_event {
 	bool		 no_traffic;	/* no request will come to it soon */
 	int		 status;	/* of wait(2), or STATUS_UNKNOWN */
 	bool		 exec_failed;	/* it never became its program */
+	bool		 cancelled;	/* nor was it to: it had to go */
 	enum moved	 moved;		/* asked for by pool_wants_queue() */
 	enum start_cause cause;		/* asked for by pool_wants_cause() */
 	uint64_t	 size;		/* bytes; 0: unknown */

@@ -50,7 +50,7 @@ static const struct form events[] = {
 	[EV_EXIT] = { .ends = true, .choice = "moved",
 	    .choices = { [MOVED_NO] = "no", [MOVED_YES] = "yes",
 	    [MOVED_UNKNOWN] = "unknown" },
-	    .flags = { "exec_failed", "cgi", "left" } },
+	    .flags = { "exec_failed", "cgi", "left", "cancelled" } },
 	[EV_CANARY] = { .a = "connection", .flags = { "no_traffic" } },
 	[EV_MEASURED] = { .a = "size" },
 	[EV_SLOW_REQUEST] = { .b = "age_ms", .flags = { "slow" } },
@@ -208,7 +208,7 @@ take_event(struct trace_entry *t, const struct pool_event *ev)
 		t->b = (uint32_t)ev->status;
 		t->choice = ev->moved & 7;
 		t->flags = (ev->exec_failed | (ev->cause == CAUSE_CGI) << 1 |
-		    (ev->cause == CAUSE_LEFT) << 2) & 255;
+		    (ev->cause == CAUSE_LEFT) << 2 | ev->cancelled << 3) & 255;
 		break;
 	case EV_CANARY:
 		t->a = ev->activity.connection;

@@ -99,7 +99,8 @@ act_spawn(unsigned int slot)
 static bool
 answer_unbegun(const struct pool_action *a, struct pool_event *ev)
 {
-	if (!spawner_shares(a->slot) && worker_failure(a->slot) == NULL)
+	if (!spawner_shares(a->slot) && worker_failure(a->slot) == NULL &&
+	    !worker_is_cancelled(a->slot))
 		return false;
 	switch (a->what) {
 	case POOL_CHECK_READY:

@@ -33,7 +33,8 @@ reap_ended(unsigned int slot, int status)
 {
 	const struct pool *pool = actor_pool();
 	struct pool_event ev = { .what = EV_EXIT, .slot = slot,
-	    .status = status, .exec_failed = worker_failure(slot) != NULL };
+	    .status = status, .exec_failed = worker_failure(slot) != NULL,
+	    .cancelled = worker_is_cancelled(slot) };
 
 	suspects_remove(slot);
 	actor_ended(slot);

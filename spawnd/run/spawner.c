@@ -81,11 +81,15 @@ spawner_shares(unsigned int slot)
 	return !spawner_is_free() && sharing == (int)slot;
 }
 
+/* late: that is why; else it is to go. */
 static void
-kill_it(uint64_t now)
+kill_it(bool late, uint64_t now)
 {
 	killed = true;
-	worker_expire((unsigned int)sharing);
+	if (late)
+		worker_expire((unsigned int)sharing);
+	else
+		worker_cancel((unsigned int)sharing);
 	late_at = now + LEAVE_KILLED;
 }
 
@@ -95,7 +99,7 @@ end_late(uint64_t now)
 	if (killed && spawn_give_up())
 		sharing = -1;
 	else
-		kill_it(now);
+		kill_it(true, now);
 }
 
 static void
@@ -137,7 +141,7 @@ spawner_end(unsigned int slot)
 		worker_signal(slot, SIGCONT, false);
 		return;
 	}
-	kill_it(loop_now());
+	kill_it(false, loop_now());
 	look_pause = LOOK_FIRST;
 	spawner_again();
 }

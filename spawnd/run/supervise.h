@@ -42,6 +42,9 @@ pid_t	 worker_spawn(unsigned int slot, int output, bool door);
 bool	 worker_asks_for_door(unsigned int slot);
 /* Kills a slot's process, which has not become its program, as too late. */
 void	 worker_expire(unsigned int slot);
+/* The same of one that is to go. Was that done? */
+void	 worker_cancel(unsigned int slot);
+bool	 worker_is_cancelled(unsigned int slot);
 /*
  * Sends a signal to a slot's first process, or with `whole` to its process
  * group (and to the first process, should that have left the group). Does

@@ -33,6 +33,7 @@ struct worker {
 	uint64_t	 since;		/* it is here; loop_now() */
 	int		 end;		/* of end_watch(); 0: not yet, or -1 */
 	bool		 asks_for_door;
+	bool		 cancelled;
 	struct probe_state probe;
 	RB_ENTRY(worker) entry;
 };
@@ -235,6 +236,19 @@ worker_signal(unsigned int slot, int signo, bool whole)
 		kill(-w->pid, signo);
 	if (!whole || getpgid(w->pid) != w->pid)
 		kill(w->pid, signo);
+}
+
+void
+worker_cancel(unsigned int slot)
+{
+	workers[slot].cancelled = true;
+	worker_signal(slot, SIGKILL, false);
+}
+
+bool
+worker_is_cancelled(unsigned int slot)
+{
+	return workers[slot].cancelled;
 }
 
 void

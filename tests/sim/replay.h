@@ -365,6 +365,7 @@ replay_exit(struct replay *r, const struct proto_record *rec,
 
 	ev->moved = (enum moved)word;
 	ev->exec_failed = replay_flag(rec, "exec_failed");
+	ev->cancelled = replay_flag(rec, "cancelled");
 	ev->cause = replay_flag(rec, "cgi") ? CAUSE_CGI :
 	    replay_flag(rec, "left") ? CAUSE_LEFT : CAUSE_UNKNOWN;
 	return word == -1 ? -1 : replay_status(r, rec, &ev->status);

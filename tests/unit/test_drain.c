@@ -464,6 +464,29 @@ one_that_cannot_be_executed_is_one_failure(void **arg)
 	bed_free(b);
 }
 
+/* The stop may be over before one that was started in it is its program. */
+static void
+one_that_was_cancelled_is_no_failure(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.drains = c.door = true;
+	b = bed_raw(&c);
+	b->queue = (struct queue){ .known = true, .depth = 5 };
+	bed_act(b);
+	bed_look(b, 0, READY_YES);
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	assert_has(bed_did(b), "spawn0");
+	bed_event(b, (struct pool_event){ .what = EV_EXIT,
+	    .status = SIGKILL, .cancelled = true, .moved = MOVED_UNKNOWN });
+	assert_has_not(bed_did(b), "[exit");
+	bed_free(b);
+}
+
 /* One came for each that was served: as many wait, and nobody is given up. */
 static void
 goes_on_while_each_serves_one(void **arg)
@@ -694,6 +717,7 @@ main(void)
 		    gives_up_after_three_that_crashed_in_a_long_queue),
 		cmocka_unit_test(one_that_found_nothing_is_no_news),
 		cmocka_unit_test(one_that_cannot_be_executed_is_one_failure),
+		cmocka_unit_test(one_that_was_cancelled_is_no_failure),
 		cmocka_unit_test(goes_on_while_each_serves_one),
 		cmocka_unit_test(those_of_before_the_stop_do_not_count),
 		cmocka_unit_test(starts_nobody_after_the_deadline),
