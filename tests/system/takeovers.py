@@ -72,7 +72,14 @@ class Pool:
         r = self.take_over(*args, **kw)
         assert r.status == status and text in r.stderr, (r, self.log())
         assert self.pid == before and h.alive(before)
+        h.wait_for(self.is_settled, 10, self.log)
         return r
+
+    def is_settled(self):
+        """Has each one that has begun come to its end?"""
+        log = self.log()
+        return log.count("take-over: begun") == log.count("has given up") + \
+            log.count("serves from now on")
 
     @property
     def pid(self):
