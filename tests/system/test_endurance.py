@@ -209,12 +209,13 @@ def test_supervisor_killed_at_any_step_of_a_retirement(spawnd, place):
 
 def test_busy_worker_is_not_disturbed_by_looks(spawnd, place):
     """All workers are to go, and none may before its request is answered."""
-    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 5, "--",
-               h.app("hostile"))
+    # Beside other load the tracer makes each stop of a worker a long one.
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 5, "--stop-timeout",
+               120, "--", h.app("hostile"))
     workers = s.workers()
-    busy = [h.Connection(f"{place}/sock") for _ in workers]
+    busy = [h.Connection(f"{place}/sock", deadline=120) for _ in workers]
     for one in busy:
-        one.send("wait=3200")
+        one.send("wait=2000")
     h.wait_for(lambda: all(len(h.fds(pid)) > 4 for pid in workers), 5, s.log)
     trace = f"{place}/trace"
     tracer = subprocess.Popen([STRACE, "-q", "-o", trace, "-e",
@@ -227,7 +228,7 @@ def test_busy_worker_is_not_disturbed_by_looks(spawnd, place):
     assert [a.fact("wait") for a in answers] == ["0"] * 5
     with open(trace) as f:
         looks = len(re.findall(r'"\d+/fd"', f.read()))
-    assert looks >= 100, looks
+    assert looks >= 60, looks
 
 
 def test_job_of_php_in_the_background_survives_recycling(spawnd, place):
