@@ -442,10 +442,14 @@ def test_a_pool_of_one_size_has_a_history_nobody_asked_for(echo):
         client.close()
     took = time.monotonic() - began
     assert h.has_a_timer(echo.pid)
+
+    def read():
+        return [{k: int(v) for k, v in p.items()} for _, p in
+                c.records(c.ask(pool("p") + "/status", "history"))]
     # At rest nothing is going to wake it up.
-    h.wait_for(lambda: not h.has_a_timer(echo.pid), 5)
-    points = [{k: int(v) for k, v in p.items()} for _, p in
-              c.records(c.ask(pool("p") + "/status", "history"))]
+    h.wait_for(lambda: not h.has_a_timer(echo.pid) and
+               not read()[-1]["busy"], 5)
+    points = read()
     assert {p["workers"] for p in points} == {2}
     # A second may have seen the end of what was before.
     busy = [p for p in points if p["busy"] or p["queue"]]
