@@ -12,7 +12,7 @@ import web
 
 PHP = "/usr/bin/php-cgi"
 WORKERS = 4
-REQUESTS = 500 if harness.brief() else 2000
+REQUESTS = 500 if harness.brief() else 1000
 THREADS = 8
 # Each takes 2 ms, so that THREADS of them keep all workers busy.
 PATH = "/token.php?us=2000&token=%s"
@@ -33,7 +33,7 @@ def pool(place, spawnd):
 
     def start(limit):
         path = place + "/socket"
-        # Without php.ini: 2,000 starts are to fit into a test.
+        # Without php.ini: so many starts are to fit into a test.
         s = spawnd("-s", path, "-U", "web", "-u", "_app", "-F", WORKERS,
                    "-e", "PHP_FCGI_MAX_REQUESTS=%d" % limit,
                    "--", PHP, "-n")

@@ -17,6 +17,7 @@ import machine
 import units
 
 LONG = True             # its root has to be made first
+PLAIN_ONLY = True       # what it shows is nothing that sanitizers see
 
 SAMPLES = os.path.join(harness._top, "tests", "scripts")
 WWW_DATA = 33

@@ -14,6 +14,7 @@ from procfs import libc
 from test_systemd import Pool, ask
 
 LONG = True             # its root has to be made first
+PLAIN_ONLY = True       # what it shows is nothing that sanitizers see
 
 
 @pytest.fixture(scope="module")
