@@ -53,7 +53,8 @@ WALLS = {
     "ctl": {"base", "client", "proto"},
 }
 PUBLIC = {"base/loop.h", "base/program.h", "base/raw.h", "base/units.h",
-          "observe/end.h", "observe/listener.h", "pool/scale.h",
+          "config/describe.h", "observe/end.h", "observe/listener.h",
+          "observe/usage.h", "pool/scale.h",
           "pool/trace.h"}
 EVERYWHERE = {"base/units.h"}       # all its code is inline
 

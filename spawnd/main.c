@@ -16,6 +16,7 @@
 #include "base/base.h"
 #include "base/loop.h"
 #include "config/config.h"
+#include "config/describe.h"
 #include "control/control.h"
 #include "observe/observe.h"
 #include "pool/pool.h"

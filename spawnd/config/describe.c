@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "config/config.h"
+#include "config/describe.h"
 
 #define VALUE_MAX	300	/* bytes, escaped; of a longer one there is a
 				   digest */

@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "client/client.h"
 #include "config/config.h"
+#include "config/describe.h"
 #include "control/control.h"
 #include "control/predecessor.h"
 #include "privilege/privilege.h"

@@ -5,6 +5,7 @@
 
 #include "client/client.h"
 #include "config/config.h"
+#include "config/describe.h"
 
 /* As it has answered; the descriptors are ours. */
 struct predecessor {

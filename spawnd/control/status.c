@@ -15,6 +15,7 @@
 #include "control/control.h"
 #include "control/server.h"
 #include "observe/observe.h"
+#include "observe/usage.h"
 #include "pool/pool.h"
 #include "pool/scale.h"
 #include "proto/proto.h"

@@ -30,6 +30,7 @@
 #include "base/base.h"
 #include "base/loop.h"
 #include "config/config.h"
+#include "config/describe.h"
 #include "control/control.h"
 #include "control/server.h"
 #include "observe/end.h"

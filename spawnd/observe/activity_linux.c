@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/usage.h"
 #include "pool/pool.h"
 
 #define EXAM_SHARE	10	/* looks take 1/10 of the time at most */

@@ -11,6 +11,7 @@
 
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/usage.h"
 
 /* A number in a file of a control group; -1: there is none ("max"). */
 static long long

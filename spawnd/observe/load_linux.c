@@ -15,6 +15,7 @@
 
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/usage.h"
 
 #define KEPT		64	/* waiting connections remembered */
 #define TCP_ACCEPTED	(0xfffU & ~(1U << TCP_SYN_RECV | \

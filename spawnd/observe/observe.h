@@ -108,18 +108,6 @@ struct probe_state {
 	unsigned int	 looks;			/* since it became suspect */
 };
 
-/* What the processes of one worker use. */
-struct usage {
-	uint64_t	 cpu;		/* usec, as far as they still live */
-	uint64_t	 rss;		/* bytes */
-	uint64_t	 pss;		/* bytes; 0: not asked for, unknown */
-	unsigned int	 processes;
-	unsigned int	 connections;	/* of the listen socket */
-	uint64_t	 connection;	/* the inode of one of them */
-	bool		 counted;	/* connections could be counted */
-	bool		 over;		/* its first process has ended */
-};
-
 /* observe_linux.c, observe_none.c: the same names on every system */
 /*
  * Opens what the looks need; to be called before the jail. It never fails: what
@@ -325,33 +313,5 @@ bool	 door_is_over(pid_t pid, const uint64_t *inodes, int n);
 bool	 door_take_read(pid_t pid);
 /* Does a task of the worker wait at the door, and does no other run? */
 bool	 door_is_held(pid_t pid);
-
-/* forks_linux.c, usage_none.c: the same name on every system */
-/*
- * Says why the system has refused a process, with EAGAIN: ": ..." of the limit
- * that seems to be reached, or nothing if that is not known.
- */
-void	 usage_forks(char *why, size_t size);
-
-/* usage_linux.c, usage_none.c: the same names on every system */
-/*
- * Sets *inodes to the accepted connections of the listen socket, sorted, in
- * malloc'd memory that the caller frees. Those whose request --request-timeout
- * has ended are left out; *left is their number. Returns how many *inodes has,
- * or -1: unknown.
- */
-int	 usage_connections(uint64_t **inodes, unsigned int *left);
-/*
- * Returns the cpu time of a worker's processes in ns; 0: it is unknown for one
- * of them.
- */
-uint64_t usage_cpu(pid_t pid);
-/*
- * Fills *u with the sum over a worker's tree. inodes are the n accepted
- * connections; with n -1 they are unknown. With `pss`, which is expensive, it
- * asks for that, too. Returns 0, or -1 if the process cannot be seen.
- */
-int	 usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
-	    struct usage *u);
 
 #endif

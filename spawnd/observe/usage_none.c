@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Where nothing can be seen, nothing is told. */
 #include "observe/observe.h"
+#include "observe/usage.h"
 
 int
 usage_connections(uint64_t **inodes, unsigned int *left)

@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "observe/end.h"
 #include "observe/observe.h"
+#include "observe/usage.h"
 #include "pool/pool.h"
 #include "run/supervise.h"
 

@@ -24,6 +24,7 @@
 #include "base/units.h"
 #include "config/config.h"
 #include "observe/observe.h"
+#include "observe/usage.h"
 #include "pool/pool.h"
 #include "run/supervise.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The plan as lines that are compared with those of another. */
+#include "config/describe.h"
 #include "planned.h"
 
 static struct facts facts;

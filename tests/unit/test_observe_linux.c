@@ -22,6 +22,7 @@
 #include "base/units.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/usage.h"
 #include "pool/pool.h"
 #include "tmp.h"
 
