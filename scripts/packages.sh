@@ -17,7 +17,7 @@ packages_core='binutils libcmocka-dev python3 python3-pytest nginx-light
 # For scripts/check.sh.
 packages_test='bmake systemd systemd-container mmdebstrap logrotate spawn-fcgi
     psmisc sysvinit-utils multiwatch fcgiwrap libc-bin clang libclang-rt-dev
-    musl-tools clang-format clang-tidy cppcheck shellcheck universal-ctags
+    clang-format clang-tidy cppcheck shellcheck universal-ctags
     php-fpm supervisor uwsgi-core socat prometheus libxml2-utils tmux zsh bash'
 
 # The web servers and applications that the system tests put around a pool.
