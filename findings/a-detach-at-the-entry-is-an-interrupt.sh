@@ -8,8 +8,9 @@
 # PTRACE_DETACH that the task is restarted as by PTRACE_CONT.
 # Seen: the call is interrupted, although no signal comes. epoll_wait, and recv
 # on a socket with a time limit, fail at once with EINTR; poll goes on as
-# restart_syscall(2), a call that no filter of the task may know; read begins
-# again, which nobody sees. By PTRACE_CONT at the same place all four wait.
+# restart_syscall(2), a call that no filter of the task may know; only of a read
+# nobody sees anything. By PTRACE_CONT at the same place all four wait. So it is
+# with Linux 6.18.
 #
 # Whoever stops following a program that does not expect EINTR lets it go on to
 # the exit of that call first, and detaches there.
@@ -49,7 +50,6 @@ SEIZE, INTERRUPT, SYSCALL, INFO, DETACH, CONT = 0x4206, 0x4207, 24, \
     0x420e, 17, 7
 SYSGOOD = 1
 ENTRY, EXIT = 1, 2
-NUMBERS = {}
 RESTART = 219
 FAILED = []
 LIBC = ctypes.CDLL(None, use_errno=True)

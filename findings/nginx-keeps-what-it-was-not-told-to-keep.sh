@@ -9,15 +9,15 @@
 # FCGI_END_REQUEST.
 # Seen: so it is in nginx 1.26. nginx 1.30 keeps the connection, in a place of
 # each location's own: a visitor of the same location is served over it, and one
-# of the other location opens a second connection and waits, 60 seconds until
-# 504 unless set otherwise, for a worker that does nothing. "keepalive 0" gives
-# the old behavior back, and "keepalive 4" shares between the locations.
+# of the other location opens a second connection and waits for a worker that
+# does nothing; it still does after 5 seconds. "keepalive 0" gives the old
+# behavior back, and "keepalive 4" shares between the locations.
 # fastcgi_pass with the socket's address instead of an upstream block keeps
 # nothing in either.
 #
 # An upgrade of nginx alone ties idle workers to locations; a pool with fewer
-# workers than nginx has locations and processes answers 504 at hardly any load.
-# Every worker of it is idle and none is in accept.
+# workers than nginx has locations and processes may keep visitors waiting at
+# hardly any load, with each worker idle and none in accept.
 #
 # Needs root, mmdebstrap and a Debian mirror ($MIRROR).
 

@@ -157,9 +157,8 @@ predecessor_ask(const struct conf *c, struct err *e)
 
 	plan_name(c, name);
 	if ((place = plan_control_place(c, &own)) == NULL)
-		return err_set(e, EX_USAGE, "--replace: %s: where its control "
-		    "socket is is not known: XDG_RUNTIME_DIR is not set "
-		    "(--control names the place)", name);
+		return err_set(e, EX_USAGE, "--replace: %s: no place for its "
+		    "control socket was found (--control names it)", name);
 	if (own)
 		dir = strdup(place);
 	else if (asprintf(&dir, "%s/%s", place, name) == -1)

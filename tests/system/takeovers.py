@@ -94,6 +94,7 @@ class Pool:
         """Until those before have ended."""
         h.wait_for(lambda: [p for p in self.pids if h.alive(p)] == [self.pid],
                    deadline, self.log)
+        self.pids = [self.pid]
 
     def check(self):
         pid = self.pid
@@ -114,8 +115,10 @@ class Pool:
             for sig in (signal.SIGTERM, signal.SIGKILL):
                 if not h.alive(pid):
                     break
-                h.kill(pid, sig) if sig == signal.SIGKILL else \
+                try:
                     os.kill(pid, sig)
+                except ProcessLookupError:
+                    break
                 try:
                     h.wait_for(lambda: not h.alive(pid), 5, "its end")
                 except h.Late:

@@ -23,14 +23,24 @@ print(c.receive().text, flush=True)
 """
 
 
-def client(where, query):
-    """In a namespace of its own; it has sent its request, and waits."""
-    p = subprocess.Popen(
-        ["unshare", "-n", sys.executable, "-c", CLIENT,
-         os.path.dirname(os.path.abspath(__file__)), where, query],
-        stdout=subprocess.PIPE, text=True)
-    assert p.stdout.readline() == "sent\n"
-    return p
+@pytest.fixture
+def clients():
+    """Some in namespaces of their own, which have sent their request."""
+    started = []
+
+    def start(n, where, query):
+        for _ in range(n):
+            started.append(subprocess.Popen(
+                ["unshare", "-n", sys.executable, "-c", CLIENT,
+                 os.path.dirname(os.path.abspath(__file__)), where, query],
+                stdout=subprocess.PIPE, text=True))
+        for p in started:
+            assert p.stdout.readline() == "sent\n"
+        return started
+    yield start
+    for p in started:
+        p.kill()
+        p.wait()
 
 
 def accepted(s):
@@ -40,19 +50,20 @@ def accepted(s):
 
 @pytest.mark.parametrize("how", ["reload", "scale", "stop"])
 @pytest.mark.parametrize("program", ["hostile", "threaded"])
-def test_who_serves_another_namespace_is_busy(spawnd, place, program, how):
+def test_who_serves_another_namespace_is_busy(
+        spawnd, place, clients, program, how):
     argv = [h.app("hostile")] + ["threaded"] * (program == "threaded")
     s = spawnd("-s", f"{place}/sock", "-M", "0666", "-u", "www", "-F", 2,
                "--name", "p", "--", *argv)
     before = s.workers()
-    clients = [client(f"{place}/sock", "wait=1500") for _ in range(2)]
+    both = clients(2, f"{place}/sock", "wait=4000")
     h.wait_for(lambda: accepted(s), 5, s.log)
     if how == "scale":
         assert ctl("scale", "1").status == 0
     else:
         s.signal(signal.SIGHUP if how == "reload" else signal.SIGTERM)
-    for p in clients:
-        out, _ = p.communicate(timeout=30)
+    for p in both:
+        out, _ = p.communicate(timeout=30 * h.PATIENCE)
         assert p.returncode == 0 and "wait 0" in out, (out, s.log())
     if how == "stop":
         assert s.wait() == 0
@@ -63,11 +74,12 @@ def test_who_serves_another_namespace_is_busy(spawnd, place, program, how):
     assert "lost" not in s.log()
 
 
-def test_it_may_be_idle(spawnd, place):
+def test_it_may_be_idle(spawnd, place, clients):
     """Its connection is over: the worker goes at once."""
     s = spawnd("-s", f"{place}/sock", "-M", "0666", "-u", "www", "-F", 1,
                "--name", "p", "--", h.app("hostile"))
     before = s.workers()
-    client(f"{place}/sock", "facts").communicate(timeout=30)
+    one, = clients(1, f"{place}/sock", "facts")
+    one.communicate(timeout=30 * h.PATIENCE)
     s.signal(signal.SIGHUP)
     s.wait_workers(1, other_than=before)

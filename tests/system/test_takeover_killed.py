@@ -152,7 +152,7 @@ def test_two_at_once(pool):
                     "is about to take over|the pool is st|no pool|the pool "
                     "ended before", text), ends
             pool.pids = [x for x in pool.pids if h.alive(x)]
-    del load
+    assert load.sent == load.answered > 0, load.failed
     pool.wait_alone()
     pool.check()
     assert NAME in pool.log()
