@@ -2,7 +2,7 @@
 /*
  * A worker that is to find its door closed has to stop before its program's
  * first instruction. Nobody but the child itself can see to that: as long as it
- * is in our memory we may not trace it, and after its exec we may be late. So
+ * is in our memory we may not trace it, and after its exec we may be too late. So
  * it asks to be traced, by PTRACE_TRACEME, and stops after its exec. To be
  * followed as others are it needs another kind of tracing; it is let go into an
  * ordinary stop, and seized there.
@@ -41,6 +41,7 @@ ask_stopped(struct door *d, int status)
 	ptrace(PTRACE_DETACH, d->pid, NULL, (void *)(intptr_t)SIGSTOP);
 	if (task_seize(d, d->pid) == -1 || TAILQ_EMPTY(&d->tasks)) {
 		d->broken = true;
+		d->halted = false;
 		kill(d->pid, SIGCONT);
 	}
 }

@@ -245,7 +245,7 @@ check_process(struct door *d)
 	struct task *t;
 
 	if (d->asked)
-		return DOOR_CLOSING;
+		return DOOR_UNBEGUN;
 	if (n == -1)
 		return proc_is_gone() ? DOOR_CLOSING : DOOR_REFUSED;
 	/* One that is told, or is in a stop, is not left alone any more. */
@@ -396,6 +396,7 @@ door_close(pid_t pid, bool drains, bool polls, bool asks)
 
 	if (d == NULL)
 		return DOOR_REFUSED;
+	d->root = pid;
 	d->polls = polls;
 	d->asked = d->asked || (asks && !known);
 	return check_tree(d, drains);

@@ -83,6 +83,9 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
 		if (!s->term_sent || now - s->told >= POOL_HEED)
 			slot_push(p, s, POOL_CHECK_TREE);
 		break;
+	case DOOR_UNBEGUN:
+		s->closed = now;	/* nobody waits for it yet */
+		break;
 	case DOOR_CLOSING:
 		break;
 	}

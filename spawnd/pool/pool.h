@@ -116,7 +116,8 @@ enum door_state {
 	DOOR_PAUSED,	/* and no request is read, either */
 	DOOR_TIRED,	/* that slows it down too much: open it for a while;
 			   not of one that drains, or was told */
-	DOOR_REFUSED	/* it cannot be */
+	DOOR_REFUSED,	/* it cannot be */
+	DOOR_UNBEGUN	/* it will be when its program begins */
 };
 
 enum pool_event_kind {

@@ -58,7 +58,8 @@ static const struct form events[] = {
 	[EV_DOOR] = { .choice = "door", .choices = {
 	    [DOOR_CLOSING] = "closing", [DOOR_CLOSED] = "closed",
 	    [DOOR_PAUSED] = "paused",
-	    [DOOR_TIRED] = "tired", [DOOR_REFUSED] = "refused" } },
+	    [DOOR_TIRED] = "tired", [DOOR_REFUSED] = "refused",
+	    [DOOR_UNBEGUN] = "unbegun" } },
 	[EV_ORPHAN] = { .whole = true },
 	[EV_TARGET] = { .whole = true, .b = "workers" },
 	[EV_QUEUE] = { .whole = true, .b = "depth",

@@ -187,10 +187,11 @@ close_door(const struct pool_action *a)
 {
 	bool asks = worker_asks_for_door(a->slot);
 
-	/* Nobody but itself can have that one traced. */
+	/* Until its exec only a child itself can ask to be traced. */
 	if (spawner_shares(a->slot) && !asks)
 		return DOOR_CLOSING;
-	return door_close(worker_pid(a->slot), a->drains, polls, asks);
+	return door_close(worker_pid(a->slot), a->drains, polls, asks &&
+	    worker_takes_door(a->slot));
 }
 
 static void

@@ -81,7 +81,7 @@ spawner_shares(unsigned int slot)
 	return !spawner_is_free() && sharing == (int)slot;
 }
 
-/* late: that is why; else it is to go. */
+/* late: it took too long; else it is no longer wanted. */
 static void
 kill_it(bool late, uint64_t now)
 {

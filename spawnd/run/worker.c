@@ -32,7 +32,7 @@ struct worker {
 	pid_t		 pid;		/* 0: no process */
 	uint64_t	 since;		/* it is here; loop_now() */
 	int		 end;		/* of end_watch(); 0: not yet, or -1 */
-	bool		 asks_for_door;
+	bool		 asks_for_door, takes_door;
 	bool		 cancelled;
 	struct probe_state probe;
 	RB_ENTRY(worker) entry;
@@ -204,7 +204,7 @@ worker_spawn(unsigned int slot, int output, bool door)
 	pid_t pid;
 
 	memset(w, 0, sizeof(*w));
-	w->asks_for_door = door;
+	w->asks_for_door = w->takes_door = door;
 	child_prepare(output, door, &failures[slot]);
 	/* It may have children, and end, before we have a turn again. */
 	if ((pid = spawn_make()) == -1)
@@ -219,6 +219,15 @@ bool
 worker_asks_for_door(unsigned int slot)
 {
 	return workers[slot].asks_for_door;
+}
+
+bool
+worker_takes_door(unsigned int slot)
+{
+	bool first = workers[slot].takes_door;
+
+	workers[slot].takes_door = false;
+	return first;
 }
 
 /*

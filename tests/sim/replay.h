@@ -383,7 +383,7 @@ replay_of_slot(struct replay *r, const struct proto_record *rec,
 	static const char *const doors[] = { [DOOR_CLOSING] = "closing",
 	    [DOOR_CLOSED] = "closed", [DOOR_PAUSED] = "paused",
 	    [DOOR_TIRED] = "tired",
-	    [DOOR_REFUSED] = "refused" };
+	    [DOOR_REFUSED] = "refused", [DOOR_UNBEGUN] = "unbegun" };
 	uint64_t n = 0;
 	int word = 0, failed = 0;
 

@@ -265,7 +265,7 @@ a_program_that_asks_begins_behind_its_door(void **arg)
 	while (!is_in_state('t') && loop_now() < end)
 		usleep(100);
 	assert_false(client_is_answered(fd, 0));
-	assert_int_equal(door_close(child, false, false, true), DOOR_CLOSING);
+	assert_int_equal(door_close(child, false, false, true), DOOR_UNBEGUN);
 	while (door_came() != child && child_ended == -1 && loop_now() < end)
 		child_reap(200);
 	assert_int_equal(door_check(child), DOOR_CLOSED);
@@ -288,7 +288,7 @@ a_program_that_asks_may_be_let_in(void **arg)
 
 	(void)arg;
 	child_begin(asks_for_its_door);
-	assert_int_equal(door_close(child, false, false, true), DOOR_CLOSING);
+	assert_int_equal(door_close(child, false, false, true), DOOR_UNBEGUN);
 	door_open(child);
 	while (!client_is_answered(fd, 0) && loop_now() < end)
 		child_reap(200);
@@ -313,7 +313,7 @@ one_that_asks_and_ends_is_forgotten(void **arg)
 
 	(void)arg;
 	child_begin(fails);
-	assert_int_equal(door_close(child, false, false, true), DOOR_CLOSING);
+	assert_int_equal(door_close(child, false, false, true), DOOR_UNBEGUN);
 	while (child_ended == -1 && loop_now() < end)
 		child_reap(200);
 	assert_int_equal(child_ended, 3);

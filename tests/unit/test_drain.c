@@ -464,6 +464,34 @@ one_that_cannot_be_executed_is_one_failure(void **arg)
 	bed_free(b);
 }
 
+/* However long that takes: it is to serve, and is not looked at as one to go. */
+static void
+one_that_has_not_begun_is_waited_for(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+	unsigned int i;
+
+	(void)arg;
+	c.drains = c.door = true;
+	b = bed_raw(&c);
+	b->queue = (struct queue){ .known = true, .depth = 5 };
+	bed_act(b);
+	bed_look(b, 0, READY_YES);
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	assert_has(bed_did(b), "spawn0");
+	for (i = 0; i < 400; i++) {
+		bed_event(b, (struct pool_event){ .what = EV_DOOR,
+		    .door = DOOR_UNBEGUN });
+		bed_pass(b, USEC / 100);
+		assert_state(b, 0, SLOT_DOOR);
+	}
+	assert_has_not(bed_did(b), "activity");
+	bed_free(b);
+}
+
 /* The stop may be over before one that was started in it is its program. */
 static void
 one_that_was_cancelled_is_no_failure(void **arg)
@@ -718,6 +746,7 @@ main(void)
 		cmocka_unit_test(one_that_found_nothing_is_no_news),
 		cmocka_unit_test(one_that_cannot_be_executed_is_one_failure),
 		cmocka_unit_test(one_that_was_cancelled_is_no_failure),
+		cmocka_unit_test(one_that_has_not_begun_is_waited_for),
 		cmocka_unit_test(goes_on_while_each_serves_one),
 		cmocka_unit_test(those_of_before_the_stop_do_not_count),
 		cmocka_unit_test(starts_nobody_after_the_deadline),
