@@ -316,6 +316,7 @@ LIBS_load.app =	-pthread
 LIBS_post.app =	-pthread
 LIBS_probe.app = -pthread
 LIBS_threaded.app = -pthread
+LIBS_bare.app = -static
 LIBS_reach.app = -static
 LIBS_static.app = -static
 LIBS_test_entry.unit = -Wl,--wrap=actor_stops,--wrap=listener_deaf \
