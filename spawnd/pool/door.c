@@ -46,7 +46,7 @@ door_begin(struct pool *p, struct slot *s, uint64_t now)
 		return false;
 	s->closed = now;
 	s->is_closed = s->paused = false;
-	s->unknown = s->pausing = 0;
+	s->unknown = s->pausing = s->quiet_since = 0;
 	push_close(p, s);
 	slot_enter(p, s, SLOT_DOOR, NEVER);
 	door_look_later(p, s, now);
@@ -92,15 +92,31 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
 }
 
 /*
- * In a stop: not as long as something waits that it could serve. It could not
- * if each of its tasks waits on a connection that is kept open.
+ * Each of its tasks waits on a connection. Its client is about to close it,
+ * after the answer, or else it keeps it open, however much it is used.
  */
 static bool
-allow_tell(struct pool *p, const struct slot *s, const struct activity *x)
+waits_for_kept(struct slot *s, const struct activity *x, uint64_t now)
 {
+	if (x->holds != HOLDS_QUIET || x->sleeping || x->is_event_loop)
+		return false;
+	if (s->quiet_since == 0 || s->quiet != x->connection) {
+		s->quiet = x->connection;
+		s->quiet_since = now;
+	}
+	return now - s->quiet_since >= POOL_DRAIN_KEPT;
+}
+
+/* In a stop: not as long as something waits that it could serve. */
+static bool
+allow_tell(struct pool *p, struct slot *s, const struct activity *x,
+    uint64_t now)
+{
+	if (!drain_allows(p))
+		return waits_for_kept(s, x, now);
 	if (x->holds == HOLDS_QUIET && !x->sleeping && !x->is_event_loop)
 		return true;
-	return drain_allows(p) && !drain_shuts(p, s);
+	return !drain_shuts(p, s);
 }
 
 static void
@@ -132,7 +148,7 @@ static void
 door_tell_it(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
-	if (!allow_tell(p, s, x)) {
+	if (!allow_tell(p, s, x, now)) {
 		door_wait_on(p, s);
 		return;
 	}

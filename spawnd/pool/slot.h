@@ -76,6 +76,8 @@ struct slot {
 	bool		 paused;	/* and nobody waits for a request */
 	uint64_t	 closing;	/* so long its door may take to close */
 	uint64_t	 pausing;	/* since then it is to be so; or 0 */
+	uint64_t	 quiet;		/* a connection that it waited on */
+	uint64_t	 quiet_since;	/* when it was first seen so; or 0 */
 	RB_ENTRY(slot)	 by_time;
 	TAILQ_ENTRY(slot) by_state;
 };

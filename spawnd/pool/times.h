@@ -48,6 +48,7 @@
 #define POOL_DRAIN_FIRST	UINT64_C(1000)	/* looks at what still waits */
 #define POOL_DRAIN_LAST		UINT64_C(10000)
 #define POOL_DRAIN_FAILURES	3		/* in a row: give up */
+#define POOL_DRAIN_KEPT		(USEC / 10)	/* then a client keeps it */
 #define POOL_DRAIN_IDLE_LOOKS	2		/* then it serves nobody */
 
 #endif

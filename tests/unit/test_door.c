@@ -275,7 +275,37 @@ in_a_stop_what_waits_is_let_in(void **arg)
 	bed_free(b);
 }
 
-/* Whoever keeps its one connection open serves nobody else. */
+/* It has just answered, and its client is about to close: it serves more. */
+static void
+in_a_stop_one_that_has_answered_serves_on(void **arg)
+{
+	struct bed *b = bed_at_door();
+	uint64_t i;
+
+	(void)arg;
+	b->queue = (struct queue){ .known = true, .depth = 9 };
+	pool_event(b->p, &(struct pool_event){ .what = EV_STOP }, b->now);
+	bed_take(b);
+	bed_did(b);
+	for (i = 1; i < 9; i++) {
+		find(b, (struct activity){ .holds = HOLDS_BUSY,
+		    .connection = i });
+		b->now += POOL_DRAIN_KEPT - MSEC;
+		find(b, (struct activity){ .holds = HOLDS_QUIET,
+		    .connection = i });
+		b->now += POOL_DRAIN_KEPT - MSEC;
+		find(b, (struct activity){ .holds = HOLDS_QUIET,
+		    .connection = i });
+		assert_has_not(bed_did(b), "pause0");
+		assert_state(b, 0, SLOT_DOOR);
+	}
+	bed_free(b);
+}
+
+/*
+ * Whoever keeps its one connection open serves nobody else. That it is in use
+ * now and then makes no difference.
+ */
 static void
 in_a_stop_kept_connections_are_not_waited_for(void **arg)
 {
@@ -288,13 +318,14 @@ in_a_stop_kept_connections_are_not_waited_for(void **arg)
 	find(b, (struct activity){ .holds = HOLDS_QUIET, .sleeping = true });
 	bed_did(b);
 	assert_state(b, 0, SLOT_DOOR);
-	find(b, (struct activity){ .holds = HOLDS_QUIET });
-	assert_has(bed_did(b), "pause0");
+	find(b, (struct activity){ .holds = HOLDS_QUIET, .connection = 1 });
+	assert_has_not(bed_did(b), "pause0");
+	b->now += POOL_DRAIN_KEPT;
 	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 1 });
-	find(b, (struct activity){ .holds = HOLDS_QUIET });
+	find(b, (struct activity){ .holds = HOLDS_QUIET, .connection = 1 });
 	assert_has(bed_did(b), "pause0");
 	answer(b, DOOR_PAUSED);
-	find(b, (struct activity){ .holds = HOLDS_QUIET });
+	find(b, (struct activity){ .holds = HOLDS_QUIET, .connection = 1 });
 	assert_has(bed_did(b), "tell0");
 	bed_free(b);
 }
@@ -337,6 +368,7 @@ main(void)
 		cmocka_unit_test(idle_ones_that_need_it_go_by_the_door),
 		cmocka_unit_test(idle_threads_and_event_loops_go_by_the_door),
 		cmocka_unit_test(in_a_stop_what_waits_is_let_in),
+		cmocka_unit_test(in_a_stop_one_that_has_answered_serves_on),
 		cmocka_unit_test(in_a_stop_kept_connections_are_not_waited_for),
 		cmocka_unit_test(at_the_deadline_it_is_killed_and_lost),
 	};
