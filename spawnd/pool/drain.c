@@ -15,7 +15,7 @@
  *	last	the queue is known: the worker is sent its signal, or only
  *		continued; or it has ended	-> shut
  *	alone	the queue is known		-> asked
- *	asked	something waits: one more is started, which serves
+ *	asked	something waits: more are started, which serve
  *		nothing waits: the end
  *	alone, asked	somebody serves		-> shut
  */
@@ -69,8 +69,9 @@ drain_shut(struct pool *p)
 }
 
 void
-drain_begin(struct pool *p, uint64_t now)
+drain_begin(struct pool *p, unsigned int width, uint64_t now)
 {
+	p->drain_width = width > 0 ? width : 1;
 	p->drain = DRAIN_REFUSED;
 	p->drain_failures = 0;	/* what failed before is of no account */
 	/* Until that is known something may wait, and no signal is sent. */
@@ -247,18 +248,24 @@ drain_gone(struct pool *p, const struct slot *s, enum moved moved)
 		p->drain_failures = 0;
 }
 
-/* Nobody is left to serve what waits: one more, if there is hope. */
+/*
+ * Nobody is left to serve what waits: as many as it may need, but no more than
+ * the pool had, if there is hope.
+ */
 static bool
-start_helper(struct pool *p, uint64_t now)
+start_helpers(struct pool *p, uint64_t now)
 {
+	unsigned int n = p->waiting.depth;
 	struct slot *s;
 
-	if (p->drain_failures < POOL_DRAIN_FAILURES && now < p->stop_by &&
-	    pool_has_room(p) && (s = pool_empty(p)) != NULL) {
+	if (n > p->drain_width)
+		n = p->drain_width;
+	if (p->drain_failures >= POOL_DRAIN_FAILURES || now >= p->stop_by)
+		n = 0;
+	while (n-- > 0 && pool_has_room(p) && (s = pool_empty(p)) != NULL) {
 		p->drain = DRAIN_SHUT;
 		slot_spawn(p, s);
 		s->drain_helper = true;
-		return false;
 	}
 	if (pool_active(p) > 0)
 		return false;
@@ -287,7 +294,7 @@ drain_step(struct pool *p, uint64_t now)
 	if (!something_waits(p))
 		return pool_active(p) == 0;
 	if (p->drain == DRAIN_ASKED)
-		return start_helper(p, now);
+		return start_helpers(p, now);
 	drain_ask(p);
 	return false;
 }

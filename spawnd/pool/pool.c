@@ -71,6 +71,7 @@ static void
 stop_all(struct pool *p, bool fast, uint64_t now)
 {
 	bool was_up = p->phase == PHASE_UP;
+	unsigned int width = p->target;
 
 	p->fast = fast;
 	if (p->phase != PHASE_STOP)
@@ -80,7 +81,7 @@ stop_all(struct pool *p, bool fast, uint64_t now)
 	p->target = 0;
 	end_all(p, now);
 	if (was_up && !fast && p->conf.drains && !p->conf.shared)
-		drain_begin(p, now);
+		drain_begin(p, width, now);
 }
 
 static void

@@ -145,6 +145,7 @@ struct pool {
 	struct queue	 waiting;	/* when last asked */
 	uint64_t	 drain_at;	/* when it is asked again; NEVER */
 	uint64_t	 drain_pause;
+	unsigned int	 drain_width;	/* workers it had before */
 	unsigned int	 drain_failures; /* in a row; or served nobody */
 	struct trace	 trace;
 	struct pool_action *actions;	/* a ring */
@@ -208,7 +209,7 @@ void	 replace_step(struct pool *p, uint64_t now);
 uint64_t replace_deadline(const struct pool *p);
 
 /* drain.c: what still waits when the pool is to stop */
-void	 drain_begin(struct pool *p, uint64_t now);
+void	 drain_begin(struct pool *p, unsigned int width, uint64_t now);
 void	 drain_queue(struct pool *p, const struct queue *q, uint64_t now);
 void	 drain_tick(struct pool *p, uint64_t now);
 /* What follows from any event; returns true when nothing is left to do. */

@@ -74,6 +74,7 @@ const struct snapshot_field snapshot_pool[] = {
 	FIELD(pool, shut_by, TIME),
 	FIELD(pool, drain_at, TIME),
 	FIELD(pool, drain_pause, NUMBER),
+	FIELD(pool, drain_width, NUMBER),
 	FIELD(pool, drain_failures, NUMBER),
 	{ "waiting_known", offsetof(struct pool, waiting.known),
 	    sizeof(bool), FIELD_NUMBER },
@@ -139,6 +140,8 @@ const struct snapshot_field snapshot_slot[] = {
 	FIELD(slot, paused, NUMBER),
 	FIELD(slot, closing, NUMBER),
 	FIELD(slot, pausing, TIME),
+	FIELD(slot, quiet, NUMBER),
+	FIELD(slot, quiet_since, TIME),
 	{ NULL, 0, 0, FIELD_NUMBER },
 };
 

@@ -223,7 +223,7 @@ the_last_one_is_continued_when_something_came(void **arg)
 
 /* A worker that recycles is replaced, but only then. */
 static void
-one_more_when_nobody_is_left_to_serve(void **arg)
+as_many_when_nobody_is_left_to_serve(void **arg)
 {
 	struct bed *b = one_with(2, 5);
 
@@ -234,15 +234,19 @@ one_more_when_nobody_is_left_to_serve(void **arg)
 	bed_pass(b, 20 * MSEC);
 	assert_did(b, "");
 	bed_exit(b, 1, 0);
-	assert_did(b, "spawn0");
-	b->queue.depth = 4;
+	assert_did(b, "spawn0 spawn1");
+	b->queue.depth = 1;
 	bed_look(b, 0, READY_YES);
+	bed_look(b, 1, READY_YES);
 	bed_pass(b, 20 * MSEC);
 	assert_did(b, "");
 	bed_exit(b, 0, 0);
-	assert_did(b, "spawn1");
+	bed_pass(b, 20 * MSEC);
+	assert_did(b, "");
+	bed_exit(b, 1, 0);
+	assert_did(b, "spawn0");
 	b->queue.depth = 0;
-	bed_exit_moved(b, 1, MOVED_YES);
+	bed_exit_moved(b, 0, MOVED_YES);
 	assert_did(b, "[done]");
 	bed_free(b);
 }
@@ -733,7 +737,7 @@ main(void)
 		    the_last_one_goes_when_the_queue_is_seen_empty),
 		cmocka_unit_test(
 		    the_last_one_is_continued_when_something_came),
-		cmocka_unit_test(one_more_when_nobody_is_left_to_serve),
+		cmocka_unit_test(as_many_when_nobody_is_left_to_serve),
 		cmocka_unit_test(one_that_starts_in_the_stop_goes_at_its_end),
 		cmocka_unit_test(one_that_starts_in_the_stop_goes_by_its_door),
 		cmocka_unit_test(a_pool_without_workers_serves_what_waits),
