@@ -9,6 +9,12 @@
 #define PHDR_AT		sizeof(Elf64_Ehdr)
 #define LOADER_AT	(PHDR_AT + 2 * sizeof(Elf64_Phdr))
 
+#ifdef __aarch64__
+#define MACHINE		EM_AARCH64
+#else
+#define MACHINE		EM_X86_64
+#endif
+
 static char said[512];
 
 static const char *
@@ -31,7 +37,7 @@ make_elf(unsigned char *buf, size_t size, const char *loader)
 {
 	const int one = 1;
 	size_t length = strlen(loader) + 1;
-	Elf64_Ehdr h = { .e_type = ET_EXEC, .e_machine = EM_X86_64,
+	Elf64_Ehdr h = { .e_type = ET_EXEC, .e_machine = MACHINE,
 	    .e_phoff = PHDR_AT, .e_phentsize = sizeof(Elf64_Phdr),
 	    .e_phnum = 2 };
 	Elf64_Phdr ph[2] = { { .p_type = PT_LOAD }, { .p_type = PT_INTERP,
