@@ -7,6 +7,7 @@
  */
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 
@@ -23,11 +24,16 @@
 /* Sockets that are known to be none, each at the place of its inode. */
 static uint64_t others[OTHERS];
 
-/* Copies the process's descriptor of that name. Returns -1 if it cannot. */
+/*
+ * Copies the process's descriptor of that name, if it is that socket: since it
+ * was seen to be, the process may have closed it and opened another thing.
+ * Returns -1 if it cannot.
+ */
 static int
-copy_descriptor(pid_t pid, const char *name)
+copy_descriptor(pid_t pid, const char *name, uint64_t inode)
 {
 	int pidfd = proc_pidfd(pid), fd = -1;
+	struct stat st;
 
 #ifdef SYS_pidfd_getfd
 	if (pidfd != -1)
@@ -35,6 +41,11 @@ copy_descriptor(pid_t pid, const char *name)
 #endif
 	if (pidfd != -1)
 		close(pidfd);
+	if (fd != -1 && (fstat(fd, &st) == -1 || !S_ISSOCK(st.st_mode) ||
+	    st.st_ino != inode)) {
+		close(fd);
+		fd = -1;
+	}
 	return fd;
 }
 
@@ -55,7 +66,7 @@ copy_socket(pid_t pid, uint64_t inode)
 		if (de->d_name[0] >= '0' && de->d_name[0] <= '9' &&
 		    proc_socket_at(dirfd(d), de->d_name, &found) == 0 &&
 		    found == inode)
-			fd = copy_descriptor(pid, de->d_name);
+			fd = copy_descriptor(pid, de->d_name, inode);
 	}
 	closedir(d);
 	return fd;
