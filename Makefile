@@ -321,7 +321,8 @@ LIBS_reach.app = -static
 LIBS_static.app = -static
 LIBS_test_entry.unit = -Wl,--wrap=actor_stops,--wrap=listener_deaf \
 		-Wl,--wrap=socketfile_look
-LIBS_test_foreign_linux.unit = -Wl,--wrap=proc_socket_at
+LIBS_test_foreign_linux.unit = -Wl,--wrap=proc_socket_at \
+		-Wl,--wrap=proc_tree -Wl,--wrap=syscall
 LIBS_test_worker.unit = -Wl,--wrap=raw_limit -Wl,--wrap=getrlimit \
 		-Wl,--wrap=setrlimit
 LIBS_pool_sim.sim = -Wl,--wrap=table_event

@@ -5,8 +5,10 @@
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -15,6 +17,10 @@
 
 static int client, served;	/* the two ends of a connection */
 static uint64_t taken_for;	/* what `served` is seen as; 0: what it is */
+
+static int trees, copies;	/* how often they were asked for */
+static int refusal;		/* errno of each copy; 0: none */
+static bool filtered;		/* whatever it is of */
 
 int	 __real_proc_socket_at(int dir, const char *name, uint64_t *inode);
 int	 __wrap_proc_socket_at(int dir, const char *name, uint64_t *inode);
@@ -27,6 +33,31 @@ __wrap_proc_socket_at(int dir, const char *name, uint64_t *inode)
 	if (taken_for != 0)
 		*inode = atoi(name) == served ? taken_for : 0;
 	return result;
+}
+
+int	 __real_proc_tree(pid_t pid, pid_t *list, int max);
+int	 __wrap_proc_tree(pid_t pid, pid_t *list, int max);
+
+int
+__wrap_proc_tree(pid_t pid, pid_t *list, int max)
+{
+	trees++;
+	return __real_proc_tree(pid, list, max);
+}
+
+long	 __real_syscall(long nr, long a, long b, long c, long d, long e);
+long	 __wrap_syscall(long nr, long a, long b, long c, long d, long e);
+
+long
+__wrap_syscall(long nr, long a, long b, long c, long d, long e)
+{
+	if (nr != SYS_pidfd_getfd)
+		return __real_syscall(nr, a, b, c, d, e);
+	copies += (int)a >= 0;
+	if (refusal == 0 || ((int)a < 0 && !filtered))
+		return __real_syscall(nr, a, b, c, d, e);
+	errno = refusal;
+	return -1;
 }
 
 static uint64_t
@@ -58,6 +89,8 @@ connect_both(void **arg)
 		return -1;
 	served = accept4(STDIN_FILENO, NULL, NULL, SOCK_CLOEXEC);
 	taken_for = 0;
+	trees = copies = refusal = 0;
+	filtered = false;
 	return served != -1 && proc_open(&detached) == 0 ? 0 : -1;
 }
 
@@ -73,10 +106,11 @@ close_both(void **arg)
 static bool
 is_accepted(uint64_t inode)
 {
+	struct foreign f = { .pid = getpid() };
 	uint32_t unread;
 	bool alive;
 
-	return foreign_accepted(getpid(), inode, &unread, &alive);
+	return foreign_accepted(&f, inode, &unread, &alive);
 }
 
 static void
@@ -98,6 +132,44 @@ a_descriptor_used_again_is_another_socket(void **arg)
 	assert_true(is_accepted(inode_of(served)));
 }
 
+static void
+a_look_finds_the_descendants_once(void **arg)
+{
+	struct foreign f = { .pid = getpid() };
+	uint32_t unread;
+	bool alive;
+
+	(void)arg;
+	assert_false(foreign_accepted(&f, 1, &unread, &alive));
+	assert_false(foreign_accepted(&f, 2, &unread, &alive));
+	assert_int_equal(trees, 1);
+}
+
+static void
+a_process_that_refuses_is_not_asked_again(void **arg)
+{
+	(void)arg;
+	refusal = EPERM;
+	assert_false(is_accepted(inode_of(served)));
+	assert_false(is_accepted(inode_of(served)));
+	assert_int_equal(copies, 1);
+	refusal = 0;	/* of another socket */
+	assert_false(is_accepted(inode_of(client)));
+	assert_int_equal(copies, 2);
+}
+
+/* The last one: it is remembered for good. */
+static void
+a_filter_is_not_asked_again(void **arg)
+{
+	(void)arg;
+	refusal = EPERM;
+	filtered = true;
+	assert_false(is_accepted(inode_of(served)));
+	assert_false(is_accepted(inode_of(client)));
+	assert_int_equal(copies, 1);
+}
+
 int
 main(void)
 {
@@ -107,6 +179,14 @@ main(void)
 		cmocka_unit_test_setup_teardown(
 		    a_descriptor_used_again_is_another_socket, connect_both,
 		    close_both),
+		cmocka_unit_test_setup_teardown(
+		    a_look_finds_the_descendants_once, connect_both,
+		    close_both),
+		cmocka_unit_test_setup_teardown(
+		    a_process_that_refuses_is_not_asked_again, connect_both,
+		    close_both),
+		cmocka_unit_test_setup_teardown(a_filter_is_not_asked_again,
+		    connect_both, close_both),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
