@@ -168,12 +168,12 @@ task_is_signalled(const struct task *t)
 
 /* Is it a socket, and no accepted connection of the listen socket? */
 static bool
-is_foreign(pid_t tid, int fd)
+is_foreign(pid_t pid, pid_t tid, int fd)
 {
 	uint64_t inode = proc_socket(tid, fd);
 	struct accepted what;
 
-	return inode != 0 && diag_accepted(tid, &inode, 1, &what) != 1;
+	return inode != 0 && diag_accepted(pid, &inode, 1, &what) != 1;
 }
 
 /*
@@ -195,7 +195,7 @@ may_interrupt(pid_t pid, pid_t tid)
 	case CALL_WAIT:
 		return true;
 	case CALL_READ:
-		return skip_restarts() || !is_foreign(tid, c.fd);
+		return skip_restarts() || !is_foreign(pid, tid, c.fd);
 	case CALL_POLL:
 	case CALL_SLEEP:
 	case CALL_FUTEX:
