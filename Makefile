@@ -54,7 +54,7 @@ PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
 # Of the client's, what a spawnd needs that takes over from another.
-ASKS =		conn.c reply.c
+ASKS =		conn.c find.c reply.c
 SRCS =		${BASE} ${CONFIG} ${OBSERVE} ${PRIVILEGE} ${POOL} ${RUN} \
 		${CONTROL} ${PREFLIGHT} ${PROTO} ${ASKS}
 # How a system call is made or skipped depends on the registers.

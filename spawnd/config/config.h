@@ -144,6 +144,7 @@ struct conf {
 	int		 request_timeout;	/* seconds; 0: none */
 	const char	*pidfile;
 	const char	*control;		/* NULL: not given */
+	const char	*found;			/* another's place, for ours */
 	const char	*status_group;
 	const char	*log;			/* NULL: not given */
 	const char	*facility;		/* of syslog, by name */
@@ -330,14 +331,7 @@ bool	 plan_watches(const struct plan *p);
  */
 bool	*env_shown(const struct plan *p);
 
-/* plan_control.c */
-/*
- * The directory of control sockets that a command line means: *own if it is
- * the pool's alone, else the one that contains it. Malloc'd; NULL without
- * memory, or if there is to be none.
- */
-char	*plan_control_place(const struct conf *c, bool *own);
-/* The names of all files that may be in a pool's control directory. */
+/* plan_control.c: all files that may be in a pool's control directory */
 #define PLAN_CONTROL_FILES	4
 extern const char *const plan_control_files[PLAN_CONTROL_FILES];
 

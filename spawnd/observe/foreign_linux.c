@@ -37,7 +37,7 @@ get_descriptor(int pidfd, int fd)
 #endif
 }
 
-/* May we not copy from that one process, or from any? A filter may say EPERM. */
+/* Is it that one process, or a filter (which may say EPERM) for all of them? */
 static void
 note_refusal(int error)
 {
