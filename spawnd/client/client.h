@@ -62,7 +62,7 @@ struct pools {
 /*
  * find.c: the directories that pools' are in; own is XDG_RUNTIME_DIR, or NULL.
  */
-/* Lists those that are there, our own and root's, malloc'd; returns how many. */
+/* Lists, malloc'd, our own and root's that are there. Returns how many. */
 int	 find_places(const char *own, char *list[FIND_PLACES]);
 /*
  * The one of them with a pool of that name, the first where one runs. Returns

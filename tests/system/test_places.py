@@ -4,6 +4,7 @@ and client agree without a variable, a name for the user, or a writable /run."""
 
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -67,6 +68,19 @@ def test_one_directory_is_not_two_pools(spawnd, place):
     for env in ({}, {"XDG_RUNTIME_DIR": "/run"}):
         assert ctl("ping", user="many", env=env).status == 0
     assert s.stop() == 0
+
+
+def test_a_place_that_is_removed_only_hides_the_pool(spawnd, place):
+    """As by RemoveIPC= of logind, when the user has logged out."""
+    s = pool(spawnd, place)
+    before = s.workers()
+    shutil.rmtree(PLACES[2])
+    assert ctl("ping", user="www").status in (69, 77)
+    s.signal(signal.SIGHUP)
+    s.wait_workers(4, other_than=before)
+    assert h.request(f"{place}/own/s", "pid").status == 200
+    assert s.stop() == 0
+    assert not os.path.exists(PLACES[2])
 
 
 @pytest.fixture
