@@ -13,7 +13,10 @@
 #include "observe/observe.h"
 #include "observe/usage.h"
 
-/* A number in a file of a control group; -1: there is none ("max"). */
+/*
+ * A number in a file of a control group; -1: there is none ("max"). In a jail
+ * that path may lead anywhere.
+ */
 static long long
 read_pids(const char *group, const char *file)
 {
@@ -24,7 +27,8 @@ read_pids(const char *group, const char *file)
 
 	if (snprintf(path, sizeof(path), "%s/%s", group, file) >=
 	    (int)sizeof(path) ||
-	    (fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+	    (fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK |
+	    O_NOCTTY)) == -1)
 		return -1;
 	n = read(fd, buf, sizeof(buf) - 1);
 	close(fd);
