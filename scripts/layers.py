@@ -97,7 +97,7 @@ RULES = [
      r"environ\.c|sdnotify\.c", "char *const *e = environ;"),
     # log.c asks for TZ, which the C library takes from there too.
     ("getenv", r"\b((secure_)?getenv|setenv|unsetenv)\s*\(",
-     r"environ\.c|sdnotify\.c|log\.c|pools\.c", "x = getenv(name);"),
+     r"(environ|sdnotify|log|pools|service)\.c", "x = getenv(name);"),
     ("libevent",
      r"\bstruct event\b|\b(event|evtimer|evsignal|evutil|evbuffer)_\w+|"
      r"#\s*include\s*<(event2?/|event\.h|ev\w+\.h)",

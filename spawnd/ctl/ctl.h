@@ -41,10 +41,11 @@ int	 top_run(struct conn *t, struct err *e);
 /* service.c */
 /*
  * Has the script of the service files do that ("restart" or "diff") for a pool,
- * the only one (pool is NULL), or one after another until one fails. Returns 0,
- * or -1 with *e set (64, 69, 71, 74, or the script's own status).
+ * the only one (pool is NULL), or one after another until one fails. self is
+ * argv[0]. Returns 0, or -1 with *e set (64, 69, 71, 74, or the script's own
+ * status).
  */
-int	 service_command(const char *how, const char *pool, bool all,
-	    struct err *e);
+int	 service_command(const char *self, const char *how, const char *pool,
+	    bool all, struct err *e);
 
 #endif
