@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* Which limit refuses another process. */
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 
+#include <linux/capability.h>
+
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -12,6 +16,8 @@
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "observe/usage.h"
+
+#define LOOKS_MAX	4096	/* processes that are looked at */
 
 /*
  * A number in a file of a control group; -1: there is none ("max"). In a jail
@@ -84,6 +90,58 @@ name_own_group(char *why, size_t size)
 	return false;
 }
 
+/* Who has one of these, or is root, has no limit. */
+static bool
+is_exempt(void)
+{
+	const uint64_t caps = UINT64_C(1) << CAP_SYS_RESOURCE |
+	    UINT64_C(1) << CAP_SYS_ADMIN;
+	char buf[4096];
+
+	return getuid() == 0 || proc_read("self/status", buf,
+	    sizeof(buf)) <= 0 || (parse_mask(buf, "CapEff") & caps) != 0;
+}
+
+/* The tasks of a process, if it is the user's. */
+static long
+count_tasks(const char *pid, uid_t uid)
+{
+	char path[64], buf[4096];
+	const char *ids;
+
+	snprintf(path, sizeof(path), "%.16s/status", pid);
+	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	    (ids = strstr(buf, "\nUid:")) == NULL ||
+	    strtoul(ids + 5, NULL, 10) != uid)
+		return 0;
+	return parse_field(buf, "Threads");
+}
+
+/* Has the user so many tasks that can be seen? */
+static bool
+has_tasks(uid_t uid, rlim_t wanted)
+{
+	struct sysinfo all;
+	struct dirent *de;
+	rlim_t n = 0;
+	int looks = 0;
+	DIR *d;
+
+	/* What is counted here is all that there are, up to 16 bits. */
+	if (sysinfo(&all) == 0 && all.procs < wanted && all.procs < UINT16_MAX)
+		return false;
+	if ((d = proc_opendir(".")) == NULL)
+		return false;
+	while (n < wanted && looks < LOOKS_MAX && (de = readdir(d)) != NULL) {
+		if (de->d_name[0] < '0' || de->d_name[0] > '9')
+			continue;
+		looks++;
+		n += (rlim_t)count_tasks(de->d_name, uid);
+	}
+	closedir(d);
+	return n >= wanted;
+}
+
 void
 usage_forks(char *why, size_t size)
 {
@@ -92,7 +150,8 @@ usage_forks(char *why, size_t size)
 	why[0] = '\0';
 	if (!name_own_group(why, size) &&
 	    getrlimit(RLIMIT_NPROC, &limit) == 0 &&
-	    limit.rlim_cur != RLIM_INFINITY)
+	    limit.rlim_cur != RLIM_INFINITY && !is_exempt() &&
+	    has_tasks(getuid(), limit.rlim_cur))
 		snprintf(why, size, ": the user may have %llu processes and "
 		    "threads (RLIMIT_NPROC)",
 		    (unsigned long long)limit.rlim_cur);
