@@ -198,7 +198,7 @@ init_run(struct err *e)
 	orphans_init();
 	selfcheck_init();
 	if (loop_init(e) == -1 ||
-	    actor_init(&plan, guarantees.door, &hooks, e) == -1 ||
+	    actor_init(&plan, &guarantees, &hooks, e) == -1 ||
 	    entry_init(&plan, e) == -1 || signals_init(&conf, e) == -1 ||
 	    traced_init(e) == -1 ||
 	    autoscale_init(&plan, guarantees.queue, e) == -1 ||

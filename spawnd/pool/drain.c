@@ -205,8 +205,8 @@ drain_last(struct pool *p, struct slot *s)
 bool
 drain_wants_door(const struct pool *p, const struct slot *s)
 {
-	return s->drain_helper && p->conf.door && !p->fast &&
-	    !s->retiring_for_good;
+	return s->drain_helper && p->conf.door && !p->conf.set_id &&
+	    !p->fast && !s->retiring_for_good;
 }
 
 bool

@@ -273,6 +273,8 @@ struct pool_conf {
 	bool		 shared;	/* no: another pool does, by the same
 					   socket, which is left as it is */
 	bool		 door;		/* workers can be kept at it */
+	bool		 set_id;	/* not so their exec: it may gain
+					   rights, unless it is traced */
 	uint64_t	 canary;	/* of a reload: POOL_CANARY, or 0 */
 	uint64_t	 max_age;	/* 0: none */
 	uint64_t	 max_rss;	/* bytes; 0: none */
