@@ -27,7 +27,7 @@ self_executed(void)
 char *
 self_cgroup(void)
 {
-	char buf[1024], *line = buf, *next;
+	char buf[4096], *line = buf, *next;
 	ssize_t n;
 	int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
 
