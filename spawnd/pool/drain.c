@@ -230,7 +230,8 @@ drain_failed(const struct slot *s, const struct pool_event *ev)
 		return false;
 	if (ev->exec_failed)
 		return true;
-	if (by_us || ev->cancelled || ev->moved == MOVED_YES)
+	if (by_us || ev->cancelled || ev->moved == MOVED_YES ||
+	    ev->status == STATUS_UNKNOWN)
 		return false;
 	if (!WIFEXITED(ev->status))
 		return true;

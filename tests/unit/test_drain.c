@@ -537,6 +537,30 @@ one_that_was_cancelled_is_no_failure(void **arg)
 	bed_free(b);
 }
 
+/* Nor is one of which nobody knows how it ended, as its tracer has it. */
+static void
+one_whose_end_is_unknown_is_no_failure(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.drains = c.door = true;
+	b = bed_raw(&c);
+	b->queue = (struct queue){ .known = true, .depth = 5 };
+	bed_act(b);
+	bed_look(b, 0, READY_YES);
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	assert_has(bed_did(b), "spawn0");
+	bed_event(b, (struct pool_event){ .what = EV_EXIT,
+	    .status = STATUS_UNKNOWN, .moved = MOVED_NO });
+	assert_has_not(bed_did(b), "[exit");
+	assert_int_equal(pool_counts(b->p)->failed, 0);
+	bed_free(b);
+}
+
 /* One came for each that was served: as many wait, and nobody is given up. */
 static void
 goes_on_while_each_serves_one(void **arg)
@@ -768,6 +792,7 @@ main(void)
 		cmocka_unit_test(one_that_found_nothing_is_no_news),
 		cmocka_unit_test(one_that_cannot_be_executed_is_one_failure),
 		cmocka_unit_test(one_that_was_cancelled_is_no_failure),
+		cmocka_unit_test(one_whose_end_is_unknown_is_no_failure),
 		cmocka_unit_test(one_that_may_gain_rights_begins_as_any_other),
 		cmocka_unit_test(one_that_has_not_begun_is_waited_for),
 		cmocka_unit_test(goes_on_while_each_serves_one),
