@@ -324,6 +324,11 @@ void	 self_name(const char *path, size_t len, const char *more);
 
 /* Returns the control group that we are in, malloc'd; NULL: it is unknown. */
 char	*self_cgroup(void);
+/*
+ * The one of a controller, "" for version 2, in the text of a /proc/PID/cgroup.
+ * Linux only; as self_cgroup().
+ */
+char	*self_cgroup_in(const char *text, const char *controller);
 
 /* signame.c */
 /* Returns a signal's number, by name (with or without SIG) or digits; or -1. */

@@ -8,6 +8,13 @@
 
 /* choose.c */
 /*
+ * Finds the pool that -p names, or the only one (pool is NULL), or `all`, as
+ * the commands for a service can be told. Returns 0, or -1 with *e set (64, 69,
+ * 71, 77); pools_free() frees *p in either case.
+ */
+int	 choose_find(struct pools *p, const char *pool, bool service,
+	    bool all, struct err *e);
+/*
  * Connects to the pool that -p names, or to the only one (pool is NULL); read:
  * the socket for reading will do. Returns 0, or -1 with *e set (64, 69, 75, 77,
  * and what conn_open() sets).

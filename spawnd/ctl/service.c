@@ -141,15 +141,7 @@ service_command(const char *self, const char *how, const char *pool, bool all,
 	struct pools p;
 	int r;
 
-	if (pools_find(pool, &p, e) == -1)
-		return -1;
-	if (p.n == 0)
-		r = err_set(e, EX_UNAVAILABLE, "no pool runs here (-p names "
-		    "one in another place)");
-	else if (p.n > 1 && !all)
-		r = err_set(e, EX_USAGE, "-p: required: several pools run here "
-		    "(or --all)");
-	else
+	if ((r = choose_find(&p, pool, true, all, e)) == 0)
 		r = run_all(self, how, &p, e);
 	pools_free(&p);
 	return r;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "observe/usage.h"
@@ -68,26 +69,26 @@ name_group(char *group, size_t top, char *why, size_t size)
 static bool
 name_own_group(char *why, size_t size)
 {
-	static const char two[] = "/sys/fs/cgroup";
-	static const char one[] = "/sys/fs/cgroup/pids";
-	char buf[PATH_MAX], group[2 * PATH_MAX], *line, *rest = buf, *path;
+	static const struct {
+		const char	*controller, *top;
+	} versions[] = {
+		{ "", "/sys/fs/cgroup" }, { "pids", "/sys/fs/cgroup/pids" },
+	};
+	char buf[PATH_MAX], group[2 * PATH_MAX], *path;
+	bool named = false;
+	size_t i;
 
 	if (proc_read("self/cgroup", buf, sizeof(buf)) == -1)
-		buf[0] = '\0';
-	while ((line = strsep(&rest, "\n")) != NULL) {
-		if ((path = strchr(line, '/')) == NULL)
+		return false;
+	for (i = 0; i < 2 && !named; i++) {
+		path = self_cgroup_in(buf, versions[i].controller);
+		if (path == NULL)
 			continue;
-		if (strncmp(line, "0::", 3) == 0) {
-			snprintf(group, sizeof(group), "%s%s", two, path);
-			if (name_group(group, sizeof(two) - 1, why, size))
-				return true;
-		} else if (strstr(line, ":pids:") != NULL) {
-			snprintf(group, sizeof(group), "%s%s", one, path);
-			if (name_group(group, sizeof(one) - 1, why, size))
-				return true;
-		}
+		snprintf(group, sizeof(group), "%s%s", versions[i].top, path);
+		free(path);
+		named = name_group(group, strlen(versions[i].top), why, size);
 	}
-	return false;
+	return named;
 }
 
 /* Who has one of these, or is root, has no limit. */
