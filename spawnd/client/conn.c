@@ -193,6 +193,9 @@ find_reason(int error)
 	if (error == EXDEV)
 		return "a symbolic link on the way is not owned by root or "
 		    "you";
+	if (error == EPERM)
+		return "it belongs to another user than the pool, or others "
+		    "may write there";
 	return path_append_reason(error);
 }
 
@@ -231,7 +234,8 @@ conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 		return err_set(e, EX_TEMPFAIL, "%s: the pool takes no "
 		    "connections: too many wait already (is its supervisor "
 		    "stopped?)", dir);
-	if (errno == EXDEV || errno == ELOOP || errno == EMLINK)
+	if (errno == EXDEV || errno == ELOOP || errno == EMLINK ||
+	    errno == EPERM)
 		return err_set(e, EX_NOPERM, "%s: cannot connect: %s", dir,
 		    find_reason(errno));
 	return err_set(e, err_status(errno, EX_UNAVAILABLE), "%s: cannot "

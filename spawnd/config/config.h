@@ -227,6 +227,7 @@ struct plan {
 	char		*pidfile;		/* NULL: none */
 	char		*control;		/* NULL: none; a directory */
 	bool		 control_own;		/* of this pool alone */
+	char		*control_lost;		/* a place not ours; NULL */
 	gid_t		 status_gid;		/* (gid_t)-1: none */
 	char		*log;			/* NULL: not a file */
 	int		 backlog;

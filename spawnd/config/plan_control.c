@@ -82,17 +82,21 @@ check_control_path(const struct plan *p, const char *opt, const char *path,
 	return r;
 }
 
-/* Is the directory there and ours, or can we make it? */
+/* Is the directory ours, or can we make it? Notes one of somebody else. */
 static bool
-may_place(const char *path)
+try_place(struct plan *p, const char *path)
 {
 	char above[PATH_MAX];
 	char *slash;
 	struct stat st;
 
-	if (lstat(path, &st) == 0)
-		return S_ISDIR(st.st_mode) && path_is_ours(&st) &&
-		    access(path, W_OK | X_OK) == 0;
+	if (lstat(path, &st) == 0) {
+		if (S_ISDIR(st.st_mode) && path_is_ours(&st))
+			return access(path, W_OK | X_OK) == 0;
+		if (p->control_lost == NULL)
+			p->control_lost = strdup(path);
+		return false;
+	}
 	if (strlcpy(above, path, sizeof(above)) >= sizeof(above) ||
 	    (slash = strrchr(above, '/')) == NULL)
 		return false;
@@ -117,14 +121,14 @@ asked_place(const char *control)
  * there is none, or (*failed) no memory.
  */
 static char *
-usable_place(bool *failed)
+usable_place(struct plan *p, bool *failed)
 {
 	const char *own = environ_get(environ_own(), "XDG_RUNTIME_DIR");
 	char *path;
 	unsigned int i;
 
 	for (i = 0; (path = path_place(i, geteuid(), own)) != NULL; i++) {
-		if (may_place(path))
+		if (try_place(p, path))
 			return path;
 		free(path);
 	}
@@ -139,13 +143,14 @@ usable_place(bool *failed)
 
 /* The directory that contains the pool's or, with --control, is it. */
 static char *
-control_place(const struct conf *c, bool *failed)
+control_place(struct plan *p, bool *failed)
 {
+	const struct conf *c = p->conf;
 	char *place;
 
 	*failed = false;
 	if (c->control == NULL && c->found == NULL)
-		return usable_place(failed);
+		return usable_place(p, failed);
 	if (c->control != NULL && strcmp(c->control, "none") == 0)
 		return NULL;
 	place = c->control != NULL ? asked_place(c->control) :
@@ -175,7 +180,7 @@ plan_control(struct plan *p, struct err *e)
 	if (plan_status_group(p, e) == -1)
 		return -1;
 	p->control_own = p->conf->control != NULL;
-	p->control = control_place(p->conf, &failed);
+	p->control = control_place(p, &failed);
 	if (p->control == NULL)
 		return failed ? err_set(e, EX_OSERR, "out of memory") : 0;
 	return p->control_own ? plan_control_dir(p, e) : 0;

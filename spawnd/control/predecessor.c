@@ -130,7 +130,7 @@ ask_plan(struct err *e)
 static int
 check_owner(struct err *e)
 {
-	uid_t uid;
+	uid_t uid = (uid_t)-1;
 	gid_t gid;
 
 	if (getpeereid(old.conn.fd, &uid, &gid) == -1 || uid != geteuid())

@@ -56,7 +56,7 @@ def test_a_variable_that_is_no_use_is_passed_over(spawnd, place):
 def test_anothers_directory_is_not_taken(spawnd, place):
     h.own_directory(PLACES[2], "web")
     s = pool(spawnd, place)
-    s.wait_log("no control sockets: ")
+    s.wait_log(f"no control sockets: {PLACES[2]} belongs to another user")
     assert os.listdir(PLACES[2]) == []
     assert ctl("ping", user="www").status in (69, 77)
     assert s.stop() == 0
