@@ -33,7 +33,7 @@ PURE_HEADERS = {
     "stddef.h", "stdint.h", "stdlib.h", "string.h", "sys/queue.h",
     "sys/tree.h", "sys/types.h", "sys/wait.h", "base/units.h", "pool.h",
     "slot.h", "scale.h", "pool/pool.h", "pool/slot.h", "pool/scale.h",
-    "pool/snapshot.h", "pool/times.h", "pool/trace.h"}
+    "pool/seen.h", "pool/snapshot.h", "pool/times.h", "pool/trace.h"}
 
 # Which folders of spawnd/ a folder may include from and call; main.c is above
 # all of the daemon's. A folder has one public header of its own name, and
@@ -53,9 +53,9 @@ WALLS = {
     "ctl": {"base", "client", "proto"},
 }
 PUBLIC = {"base/loop.h", "base/program.h", "base/raw.h", "base/units.h",
-          "config/describe.h", "observe/end.h", "observe/listener.h",
-          "observe/usage.h", "pool/scale.h",
-          "pool/trace.h"}
+          "config/alias.h", "config/describe.h", "observe/end.h",
+          "observe/listener.h", "observe/usage.h", "pool/scale.h",
+          "pool/seen.h", "pool/trace.h"}
 EVERYWHERE = {"base/units.h"}       # all its code is inline
 
 # Files of one folder that call each other in a circle, and why they do.

@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 #include "base/loop.h"
+#include "config/alias.h"
 #include "config/config.h"
 #include "config/describe.h"
 #include "control/control.h"

@@ -260,33 +260,6 @@ bool	 option_is_typed(const struct conf *c, size_t member);
 	(option_exists((c), offsetof(struct conf, member)) ? (hint) : "")
 #define OPT(c, member)	option_called((c), offsetof(struct conf, member))
 
-/*
- * compat.c: the command line, by the name that the program was started with.
- * It is spawnd, or a program that spawnd stands in for, as spawn-fcgi.
- */
-/*
- * Returns that name: the last component of the path that was executed (NULL:
- * not known). If that is none of our names, as after fexecve(3), that of argv0;
- * else the first of our names that the links of the path lead to; else spawnd.
- */
-const char *compat_name(const char *executed, const char *argv0);
-/*
- * Chooses the name. Must be called before anything keeps a pointer into argv:
- * for a name that shows another process title the arguments are moved.
- */
-void	 compat_begin(int argc, char *argv[]);
-/*
- * Parses a command line into *c by the options of the name; what was not given
- * has its default. *c keeps pointers into argv. Messages begin with that name
- * from now on. Returns 0, or -1 with *e set (64, 71).
- */
-int	 compat_parse(struct conf *c, int argc, char *argv[], struct err *e);
-/* Print the options or the version. Return 0, or -1 on a write error. */
-int	 compat_help(void);
-int	 compat_version(void);
-/* The exit status of that name in place of one of sysexits.h. */
-int	 compat_exitcode(const struct conf *c, int status);
-
 /* ident.c: to be called before the jail, which may lack passwd(5) */
 /* Return the name of an id, or its digits, malloc'd; NULL without memory. */
 char	*ident_user_name(uid_t uid);

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "observe/observe.h"
-#include "pool/pool.h"
+#include "pool/seen.h"
 
 /*
  * Every look at a worker has these limits: a worker that has more is unknown,
