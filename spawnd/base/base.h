@@ -194,6 +194,8 @@ struct exposure {
  * (O_PATH), or -1 with errno set (EXDEV: another user's link).
  */
 int	 path_open_dir(int root, const char *path);
+/* Closes fd, and leaves errno as it was. Returns result. */
+int	 path_close(int fd, int result);
 /*
  * Opens the directory that contains the last component of path, and points
  * *name at that component of path. Returns as path_open_dir().
