@@ -22,6 +22,7 @@ static int trees, copies;	/* how often they were asked for */
 static int refusal;		/* errno of each copy; 0: none */
 static bool filtered;		/* whatever it is of */
 
+/* NOLINTBEGIN(*reserved-identifier,cert-dcl*): the linker's names */
 int	 __real_proc_socket_at(int dir, const char *name, uint64_t *inode);
 int	 __wrap_proc_socket_at(int dir, const char *name, uint64_t *inode);
 
@@ -59,6 +60,7 @@ __wrap_syscall(long nr, long a, long b, long c, long d, long e)
 	errno = refusal;
 	return -1;
 }
+/* NOLINTEND(*reserved-identifier,cert-dcl*) */
 
 static uint64_t
 inode_of(int fd)
