@@ -54,7 +54,7 @@ PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
 # Of the client's, what a spawnd needs that takes over from another.
-ASKS =		conn.c reply.c
+ASKS =		conn.c find.c reply.c
 SRCS =		${BASE} ${CONFIG} ${OBSERVE} ${PRIVILEGE} ${POOL} ${RUN} \
 		${CONTROL} ${PREFLIGHT} ${PROTO} ${ASKS}
 # How a system call is made or skipped depends on the registers.
@@ -321,6 +321,8 @@ LIBS_reach.app = -static
 LIBS_static.app = -static
 LIBS_test_entry.unit = -Wl,--wrap=actor_stops,--wrap=listener_deaf \
 		-Wl,--wrap=socketfile_look
+LIBS_test_foreign_linux.unit = -Wl,--wrap=proc_socket_at \
+		-Wl,--wrap=proc_tree -Wl,--wrap=syscall
 LIBS_test_worker.unit = -Wl,--wrap=raw_limit -Wl,--wrap=getrlimit \
 		-Wl,--wrap=setrlimit
 LIBS_pool_sim.sim = -Wl,--wrap=table_event

@@ -159,6 +159,8 @@ def at_entry(wait, what):
     return pid
 
 
+if platform.machine() != "x86_64":
+    sys.exit("the number of restart_syscall is that of x86-64")
 for wait in CALLS:
     check(wait.__name__ + ", PTRACE_CONT", "exit 0", stop(at_entry(wait, CONT)))
 check("epoll_wait, PTRACE_DETACH: EINTR", "exit 4",

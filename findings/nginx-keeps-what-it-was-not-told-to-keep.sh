@@ -19,7 +19,8 @@
 # workers than nginx has locations and processes may keep visitors waiting at
 # hardly any load, with each worker idle and none in accept.
 #
-# Needs root, mmdebstrap and a Debian mirror ($MIRROR).
+# Needs root, mmdebstrap, a Debian mirror ($MIRROR) and, as sid does not keep
+# what it had, its archive of that day ($SNAPSHOT).
 
 set -eu
 
@@ -29,6 +30,8 @@ old='nginx=1.26.3-3+deb13u10
 new='nginx=1.30.6-2
     php8.4-cgi=8.4.27-1
     python3=3.14.8-1'
+
+snapshot=http://snapshot.debian.org/archive/debian/20261030T120000Z
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -168,15 +171,15 @@ if FAILED:
     sys.exit("changed: " + ", ".join(FAILED))
 EOF
 
-# try NAME RELEASE PACKAGES: the same in a root of that release. The archive's
-# date is not looked at: sid's list is valid for some days only.
+# try NAME RELEASE PACKAGES MIRROR: the same in a root of that release. The
+# archive's date is not looked at: sid's list is valid for some days only.
 try() {
 	# shellcheck disable=SC2086	# one word a package
 	mmdebstrap --quiet --variant=extract \
 	    --aptopt='Acquire::Check-Valid-Until "false"' \
 	    --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
 	    --include="$(printf '%s,' $3)" \
-	    "$2" "$tmp/$1" "${MIRROR:-http://deb.debian.org/debian}"
+	    "$2" "$tmp/$1" "$4"
 	cd "$tmp/$1"
 	cp ../try.py .
 	mkdir -p proc tmp run
@@ -192,5 +195,5 @@ try() {
 	    chroot . /usr/bin/python3 /try.py "$1"
 }
 
-try old trixie "$old"
-try new sid "$new"
+try old trixie "$old" "${MIRROR:-http://deb.debian.org/debian}"
+try new sid "$new" "${SNAPSHOT:-$snapshot}"

@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 #include "base/loop.h"
+#include "config/alias.h"
 #include "config/config.h"
 #include "config/describe.h"
 #include "control/control.h"
@@ -51,6 +52,18 @@ log_confinement(void)
 		    limits);
 }
 
+static void
+log_no_control(void)
+{
+	if (plan.control_lost != NULL)
+		log_warn("no control sockets: %s belongs to another user, or "
+		    "others may write there", plan.control_lost);
+	else
+		log_info("no control sockets: XDG_RUNTIME_DIR is not set, and "
+		    "/run and /dev/shm cannot be written%s",
+		    OPT_HINT(&conf, control, " (--control names a place)"));
+}
+
 /* Logs once what does not hold on this system. */
 static void
 log_guarantees(void)
@@ -60,9 +73,7 @@ log_guarantees(void)
 	if (plan.stays_root)
 		log_warn("no user was named: supervisor and workers stay root");
 	if (plan.control == NULL && conf.control == NULL)
-		log_info("no control sockets: XDG_RUNTIME_DIR is not set, and "
-		    "/run and /dev/shm cannot be written%s",
-		    OPT_HINT(&conf, control, " (--control names a place)"));
+		log_no_control();
 	if (g->proc_foreign)
 		log_info("/proc is of another PID namespace: workers are taken "
 		    "as ready after 0.2 s");
@@ -198,7 +209,7 @@ init_run(struct err *e)
 	orphans_init();
 	selfcheck_init();
 	if (loop_init(e) == -1 ||
-	    actor_init(&plan, guarantees.door, &hooks, e) == -1 ||
+	    actor_init(&plan, &guarantees, &hooks, e) == -1 ||
 	    entry_init(&plan, e) == -1 || signals_init(&conf, e) == -1 ||
 	    traced_init(e) == -1 ||
 	    autoscale_init(&plan, guarantees.queue, e) == -1 ||

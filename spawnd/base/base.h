@@ -194,6 +194,8 @@ struct exposure {
  * (O_PATH), or -1 with errno set (EXDEV: another user's link).
  */
 int	 path_open_dir(int root, const char *path);
+/* Closes fd, and leaves errno as it was. Returns result. */
+int	 path_close(int fd, int result);
 /*
  * Opens the directory that contains the last component of path, and points
  * *name at that component of path. Returns as path_open_dir().
@@ -324,6 +326,11 @@ void	 self_name(const char *path, size_t len, const char *more);
 
 /* Returns the control group that we are in, malloc'd; NULL: it is unknown. */
 char	*self_cgroup(void);
+/*
+ * The one of a controller, "" for version 2, in the text of a /proc/PID/cgroup.
+ * Linux only; as self_cgroup().
+ */
+char	*self_cgroup_in(const char *text, const char *controller);
 
 /* signame.c */
 /* Returns a signal's number, by name (with or without SIG) or digits; or -1. */

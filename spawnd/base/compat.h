@@ -12,9 +12,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* OpenBSD, NetBSD: directories are read; a socket cannot be opened at all. */
+/*
+ * OpenBSD, NetBSD: directories are read; a socket cannot be opened at all, and
+ * a FIFO that has taken its place must not keep us waiting.
+ */
 #ifndef O_PATH
-#define O_PATH		O_RDONLY
+#define O_PATH		(O_RDONLY | O_NONBLOCK)
 #endif
 
 /* OpenBSD, where the limit of data counts what is mapped, too. */

@@ -291,6 +291,16 @@ walk(struct walk *w, int root, const char *path)
 }
 
 int
+path_close(int fd, int result)
+{
+	int saved = errno;
+
+	close(fd);
+	errno = saved;
+	return result;
+}
+
+int
 path_open_dir(int root, const char *path)
 {
 	struct walk w = { .exposure = NULL };

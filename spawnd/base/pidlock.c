@@ -23,18 +23,14 @@ static int
 open_locked(int dir, const char *name)
 {
 	struct stat opened, named;
-	int fd, error;
+	int fd;
 
 	for (;;) {
 		if ((fd = openat(dir, name, FLAGS, 0600)) == -1)
 			return -1;
 		if (flock(fd, LOCK_EX | LOCK_NB) == -1 ||
-		    fstat(fd, &opened) == -1) {
-			error = errno;
-			close(fd);
-			errno = error;
-			return -1;
-		}
+		    fstat(fd, &opened) == -1)
+			return path_close(fd, -1);
 		if (fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    opened.st_dev == named.st_dev &&
 		    opened.st_ino == named.st_ino)

@@ -24,10 +24,41 @@ self_executed(void)
 	return (const char *)getauxval(AT_EXECFN);
 }
 
+/* Is "one,two" a list, up to a colon, with that word? Or empty, as that? */
+static bool
+has_word(const char *list, const char *word)
+{
+	size_t n, len = strlen(word);
+
+	for (;; list += n + 1) {
+		n = strcspn(list, ",:");
+		if (n == len && strncmp(list, word, n) == 0)
+			return true;
+		if (list[n] != ',')
+			return false;
+	}
+}
+
+char *
+self_cgroup_in(const char *text, const char *controller)
+{
+	const char *list, *path;
+
+	for (; *text != '\0'; text += strspn(text, "\n")) {
+		list = strchr(text, ':');
+		path = list != NULL ? strstr(list + 1, ":/") : NULL;
+		text += strcspn(text, "\n");
+		if (path != NULL && path < text &&
+		    has_word(list + 1, controller))
+			return strndup(path + 1, (size_t)(text - path - 1));
+	}
+	return NULL;
+}
+
 char *
 self_cgroup(void)
 {
-	char buf[1024], *line = buf, *next;
+	char buf[4096], *path;
 	ssize_t n;
 	int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
 
@@ -37,16 +68,9 @@ self_cgroup(void)
 	if (n <= 0)
 		return NULL;
 	buf[n] = '\0';
-	/* The only hierarchy, or the one that systemd has for itself. */
-	for (; line != NULL && *line != '\0'; line = next) {
-		if ((next = strchr(line, '\n')) != NULL)
-			*next++ = '\0';
-		if (strncmp(line, "0::/", 4) == 0)
-			return strdup(line + 3);
-		if (strstr(line, ":name=systemd:/") != NULL)
-			return strdup(strrchr(line, ':') + 1);
-	}
-	return NULL;
+	/* The hierarchy that systemd has for itself, or the only one. */
+	path = self_cgroup_in(buf, "name=systemd");
+	return path != NULL ? path : self_cgroup_in(buf, "");
 }
 
 /* Copies the arguments of one process, which stand one behind the other. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What every client of the control sockets needs: to find pools (pools.c), to
- * ask one (conn.c), to read its answer (reply.c) and to write that down
- * (writer_*.c). The daemon is never trusted: it may belong to another user, so
- * sizes and times are limited, and text is escaped before it is shown.
+ * What every client of the control sockets needs: to find pools (find.c,
+ * pools.c), to ask one (conn.c), to read its answer (reply.c) and to write that
+ * down (writer_*.c). The daemon is never trusted: it may belong to another
+ * user, so sizes and times are limited, and text is escaped before it is shown.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
@@ -19,6 +19,7 @@
 #define CONN_PASSED	8		/* descriptors with one answer */
 #define READY_TIMEOUT	60		/* s, of wait-ready */
 #define POOLS_MAX	1000
+#define FIND_PLACES	6		/* four of a user, and two of root */
 #define STATE_SIZE	20		/* of a state as it is shown */
 #define CELL_SIZE	41		/* of a cell of a table */
 #define SHOW_SIZE	(4 * PROTO_LINE) /* of a value as it is shown */
@@ -57,6 +58,21 @@ struct pools {
 	size_t		 n;
 	size_t		 denied;	/* so many more refuse us */
 };
+
+/*
+ * find.c: the directories that pools' are in; own is XDG_RUNTIME_DIR, or NULL.
+ */
+/* Lists, malloc'd, our own and root's that are there. Returns how many. */
+int	 find_places(const char *own, char *list[FIND_PLACES]);
+/*
+ * The one of them with a pool of that name, the first where one runs. Returns
+ * malloc'd memory, or NULL with *e set (69).
+ */
+char	*find_place(const char *name, const char *own, struct err *e);
+/* Is it a directory that only root and we can change? */
+bool	 find_is_trusted(const char *path);
+/* A pool's may be of any user, who answers for it. */
+bool	 find_is_directory(const char *path);
 
 /* pools.c: how pools are found */
 /*

@@ -39,7 +39,7 @@ connect_to(const char *path)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	long long until = conn_clock() + CONN_TIMEOUT;
-	int fd, saved;
+	int fd;
 
 	/* A name that is cut could be another's. */
 	if (strlcpy(un.sun_path, path, sizeof(un.sun_path)) >=
@@ -55,10 +55,7 @@ connect_to(const char *path)
 			poll(NULL, 0, RETRY);
 			continue;
 		}
-		saved = errno;
-		close(fd);
-		errno = saved;
-		return -1;
+		return path_close(fd, -1);
 	}
 	return fd;
 }
@@ -78,14 +75,11 @@ connect_here(int dir, const char *name)
 	if (fchdir(dir) == 0)
 		fd = connect_to(name);
 	saved = errno;
-	if (fchdir(here) == -1 && fd != -1) {
-		saved = errno;
-		close(fd);
-		fd = -1;
-	}
-	close(here);
-	errno = saved;
-	return fd;
+	if (fchdir(here) == -1 && fd != -1)
+		fd = path_close(fd, -1);
+	else
+		errno = saved;
+	return path_close(here, fd);
 }
 
 /* Is it a socket, and nothing that leads to another's? Sets errno if not. */
@@ -129,7 +123,7 @@ connect_at(int dir, const char *name)
 	char path[32];
 	struct stat st;
 	int file = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	int fd = -1, saved;
+	int fd = -1;
 
 	if (file == -1)
 		return errno == ENXIO || errno == EOPNOTSUPP ?
@@ -138,10 +132,7 @@ connect_at(int dir, const char *name)
 	if (fstat(file, &st) == 0 && is_socket(&st))
 		fd = access(path, F_OK) == 0 ? connect_to(path) :
 		    connect_here(dir, name);
-	saved = errno;
-	close(file);
-	errno = saved;
-	return fd;
+	return path_close(file, fd);
 }
 
 /*
@@ -193,6 +184,9 @@ find_reason(int error)
 	if (error == EXDEV)
 		return "a symbolic link on the way is not owned by root or "
 		    "you";
+	if (error == EPERM)
+		return "it belongs to another user than the pool, or others "
+		    "may write there";
 	return path_append_reason(error);
 }
 
@@ -231,7 +225,8 @@ conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 		return err_set(e, EX_TEMPFAIL, "%s: the pool takes no "
 		    "connections: too many wait already (is its supervisor "
 		    "stopped?)", dir);
-	if (errno == EXDEV || errno == ELOOP || errno == EMLINK)
+	if (errno == EXDEV || errno == ELOOP || errno == EMLINK ||
+	    errno == EPERM)
 		return err_set(e, EX_NOPERM, "%s: cannot connect: %s", dir,
 		    find_reason(errno));
 	return err_set(e, err_status(errno, EX_UNAVAILABLE), "%s: cannot "

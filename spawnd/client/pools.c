@@ -15,67 +15,6 @@
 #include "base/base.h"
 #include "client/client.h"
 
-#define BASES	6	/* four of a user, and two of root */
-
-/* Is it a directory that only root and we can change? */
-static bool
-is_trusted(const char *path)
-{
-	struct stat st;
-
-	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
-	    path_is_ours(&st);
-}
-
-/* A pool's directory belongs to any user, who answers for it. */
-static bool
-is_directory(const char *path)
-{
-	struct stat st;
-
-	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* Adds path to the n of the list, unless that directory is there already. */
-static int
-add_base(char *list[BASES], int n, char *path)
-{
-	struct stat new, old;
-	int i;
-
-	if (stat(path, &new) == -1) {
-		free(path);
-		return n;
-	}
-	for (i = 0; i < n; i++) {
-		if (stat(list[i], &old) == 0 && old.st_dev == new.st_dev &&
-		    old.st_ino == new.st_ino) {
-			free(path);
-			return n;
-		}
-	}
-	list[n] = path;
-	return n + 1;
-}
-
-/* The directories that contain pools': our own, and root's. */
-static int
-find_bases(char *list[BASES])
-{
-	const char *own = getenv("XDG_RUNTIME_DIR");
-	uid_t uid = geteuid();
-	char *path;
-	unsigned int i;
-	int n = 0;
-
-	for (i = 0; n < BASES && (path = path_place(i, uid, own)) != NULL; i++)
-		n = add_base(list, n, path);
-	for (i = 0; uid != 0 && n < BASES && (path = path_place(i, 0, own)) !=
-	    NULL; i++)
-		n = add_base(list, n, path);
-	return n;
-}
-
 static int
 add_pool(struct pools *p, const char *base, const char *name, struct err *e)
 {
@@ -129,7 +68,7 @@ scan_base(struct pools *p, const char *base, struct err *e)
 	int r = 0;
 	DIR *d;
 
-	if (!is_trusted(base) || (d = opendir(base)) == NULL)
+	if (!find_is_trusted(base) || (d = opendir(base)) == NULL)
 		return 0;
 	while (r == 0 && p->n < POOLS_MAX && (de = readdir(d)) != NULL) {
 		if (strcmp(de->d_name, ".") == 0 ||
@@ -137,7 +76,7 @@ scan_base(struct pools *p, const char *base, struct err *e)
 			continue;
 		if (asprintf(&path, "%s/%s", base, de->d_name) == -1)
 			continue;
-		if (is_directory(path) && ask_alive(p, path))
+		if (find_is_directory(path) && ask_alive(p, path))
 			r = add_pool(p, base, de->d_name, e);
 		free(path);
 	}
@@ -145,33 +84,24 @@ scan_base(struct pools *p, const char *base, struct err *e)
 	return r;
 }
 
-/* Finds a pool by its name, in the first directory that has it. */
 static int
 find_named(const char *name, struct pools *p, struct err *e)
 {
-	char *list[BASES], *path;
-	int i, n, r = 0;
+	char *base = find_place(name, getenv("XDG_RUNTIME_DIR"), e);
+	int r;
 
-	n = find_bases(list);
-	for (i = 0; i < n && r == 0 && p->n == 0; i++) {
-		if (asprintf(&path, "%s/%s", list[i], name) == -1)
-			continue;
-		if (is_trusted(list[i]) && is_directory(path))
-			r = add_pool(p, list[i], name, e);
-		free(path);
-	}
-	for (i = 0; i < n; i++)
-		free(list[i]);
-	if (r == 0 && p->n == 0)
+	if (base == NULL && e->status == EX_UNAVAILABLE)
 		return err_set(e, EX_UNAVAILABLE, "-p: %s: no pool has this "
 		    "name (spawnctl list shows them)", name);
+	r = base != NULL ? add_pool(p, base, name, e) : -1;
+	free(base);
 	return r;
 }
 
 int
 pools_find(const char *which, struct pools *p, struct err *e)
 {
-	char *list[BASES];
+	char *list[FIND_PLACES];
 	int i, n, r = 0;
 
 	*p = (struct pools){ NULL, 0, 0 };
@@ -179,7 +109,7 @@ pools_find(const char *which, struct pools *p, struct err *e)
 		return add_pool(p, "", which, e);
 	if (which != NULL)
 		return find_named(which, p, e);
-	n = find_bases(list);
+	n = find_places(getenv("XDG_RUNTIME_DIR"), list);
 	for (i = 0; i < n; i++) {
 		if (r == 0)
 			r = scan_base(p, list[i], e);

@@ -100,7 +100,7 @@ takes_ipv4(int fd)
 static int
 would_take_ipv4(bool ask)
 {
-	int fd, off = 0, r, saved;
+	int fd, off = 0;
 
 	if ((fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)) == -1)
 		return -1;
@@ -108,11 +108,7 @@ would_take_ipv4(bool ask)
 	if (ask)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off,
 		    sizeof(off));
-	r = takes_ipv4(fd);
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return r;
+	return path_close(fd, takes_ipv4(fd));
 }
 
 int

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "config/alias.h"
 #include "config/config.h"
 #include "config/option.h"
 

@@ -144,6 +144,7 @@ struct conf {
 	int		 request_timeout;	/* seconds; 0: none */
 	const char	*pidfile;
 	const char	*control;		/* NULL: not given */
+	const char	*found;			/* another's place, for ours */
 	const char	*status_group;
 	const char	*log;			/* NULL: not given */
 	const char	*facility;		/* of syslog, by name */
@@ -226,6 +227,7 @@ struct plan {
 	char		*pidfile;		/* NULL: none */
 	char		*control;		/* NULL: none; a directory */
 	bool		 control_own;		/* of this pool alone */
+	char		*control_lost;		/* a place not ours; NULL */
 	gid_t		 status_gid;		/* (gid_t)-1: none */
 	char		*log;			/* NULL: not a file */
 	int		 backlog;
@@ -257,33 +259,6 @@ bool	 option_is_typed(const struct conf *c, size_t member);
 #define OPT_HINT(c, member, hint) \
 	(option_exists((c), offsetof(struct conf, member)) ? (hint) : "")
 #define OPT(c, member)	option_called((c), offsetof(struct conf, member))
-
-/*
- * compat.c: the command line, by the name that the program was started with.
- * It is spawnd, or a program that spawnd stands in for, as spawn-fcgi.
- */
-/*
- * Returns that name: the last component of the path that was executed (NULL:
- * not known). If that is none of our names, as after fexecve(3), that of argv0;
- * else the first of our names that the links of the path lead to; else spawnd.
- */
-const char *compat_name(const char *executed, const char *argv0);
-/*
- * Chooses the name. Must be called before anything keeps a pointer into argv:
- * for a name that shows another process title the arguments are moved.
- */
-void	 compat_begin(int argc, char *argv[]);
-/*
- * Parses a command line into *c by the options of the name; what was not given
- * has its default. *c keeps pointers into argv. Messages begin with that name
- * from now on. Returns 0, or -1 with *e set (64, 71).
- */
-int	 compat_parse(struct conf *c, int argc, char *argv[], struct err *e);
-/* Print the options or the version. Return 0, or -1 on a write error. */
-int	 compat_help(void);
-int	 compat_version(void);
-/* The exit status of that name in place of one of sysexits.h. */
-int	 compat_exitcode(const struct conf *c, int status);
 
 /* ident.c: to be called before the jail, which may lack passwd(5) */
 /* Return the name of an id, or its digits, malloc'd; NULL without memory. */
@@ -330,14 +305,7 @@ bool	 plan_watches(const struct plan *p);
  */
 bool	*env_shown(const struct plan *p);
 
-/* plan_control.c */
-/*
- * The directory of control sockets that a command line means: *own if it is
- * the pool's alone, else the one that contains it. Malloc'd; NULL without
- * memory, or if there is to be none.
- */
-char	*plan_control_place(const struct conf *c, bool *own);
-/* The names of all files that may be in a pool's control directory. */
+/* plan_control.c: all files that may be in a pool's control directory */
 #define PLAN_CONTROL_FILES	4
 extern const char *const plan_control_files[PLAN_CONTROL_FILES];
 

@@ -188,8 +188,8 @@ describe_limits(const struct conf *c, struct facts *f)
 	return r;
 }
 
-static int
-describe_log(const struct plan *p, struct facts *f)
+const char *
+plan_log(const struct plan *p, const char **facility, const char **form)
 {
 	static const char *const forms[] = {
 		[WORKER_LOG_PREFIX] = "prefix", [WORKER_LOG_RAW] = "raw",
@@ -199,11 +199,21 @@ describe_log(const struct plan *p, struct facts *f)
 	const char *to = p->log != NULL ? p->log : c->log != NULL ? c->log :
 	    c->foreground ? "stderr" : "syslog";
 
+	*facility = strcmp(to, "syslog") == 0 ? c->facility : NULL;
+	*form = forms[c->worker_log];
+	return to;
+}
+
+static int
+describe_log(const struct plan *p, struct facts *f)
+{
+	const char *form, *facility, *to = plan_log(p, &facility, &form);
+
 	if (fact_text(f, "log", to) == -1 ||
-	    fact_text(f, "worker log", forms[c->worker_log]) == -1)
+	    fact_text(f, "worker log", form) == -1)
 		return -1;
-	return strcmp(to, "syslog") != 0 ? 0 :
-	    fact_text(f, "syslog facility", c->facility);
+	return facility == NULL ? 0 :
+	    fact_text(f, "syslog facility", facility);
 }
 
 static int

@@ -28,5 +28,11 @@ void	 describe_begin(void);
 int	 plan_describe(const struct plan *p, const bool *shown,
 	    struct facts *f);
 void	 facts_free(struct facts *f);
+/*
+ * Where the log goes: a path, "stderr" or "syslog"; *facility is NULL but for
+ * that. *form: of the workers' output in it.
+ */
+const char *plan_log(const struct plan *p, const char **facility,
+	    const char **form);
 
 #endif

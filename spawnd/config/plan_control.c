@@ -2,7 +2,6 @@
 /* The plan's part about the control sockets: their place and their users. */
 #include <sys/stat.h>
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,17 +82,21 @@ check_control_path(const struct plan *p, const char *opt, const char *path,
 	return r;
 }
 
-/* Is the directory there and ours, or can we make it? */
+/* Is the directory ours, or can we make it? Notes one of somebody else. */
 static bool
-may_place(const char *path)
+try_place(struct plan *p, const char *path)
 {
 	char above[PATH_MAX];
 	char *slash;
 	struct stat st;
 
-	if (lstat(path, &st) == 0)
-		return S_ISDIR(st.st_mode) && path_is_ours(&st) &&
-		    access(path, W_OK | X_OK) == 0;
+	if (lstat(path, &st) == 0) {
+		if (S_ISDIR(st.st_mode) && path_is_ours(&st))
+			return access(path, W_OK | X_OK) == 0;
+		if (p->control_lost == NULL)
+			p->control_lost = strdup(path);
+		return false;
+	}
 	if (strlcpy(above, path, sizeof(above)) >= sizeof(above) ||
 	    (slash = strrchr(above, '/')) == NULL)
 		return false;
@@ -113,35 +116,47 @@ asked_place(const char *control)
 	return place;
 }
 
-/* The first place that can be used, else the first, which says why not. */
+/*
+ * The first place that can be used, else the first, which says why not. NULL:
+ * there is none, or (*failed) no memory.
+ */
 static char *
-usable_place(void)
+usable_place(struct plan *p, bool *failed)
 {
 	const char *own = environ_get(environ_own(), "XDG_RUNTIME_DIR");
 	char *path;
 	unsigned int i;
 
 	for (i = 0; (path = path_place(i, geteuid(), own)) != NULL; i++) {
-		if (may_place(path))
+		if (try_place(p, path))
 			return path;
 		free(path);
 	}
-	if ((path = path_place(0, geteuid(), own)) == NULL ||
-	    path[0] != '\0')
-		return path;
-	free(path);
-	errno = 0;
-	return NULL;
+	path = path_place(0, geteuid(), own);
+	*failed = path == NULL;
+	if (path != NULL && path[0] == '\0') {
+		free(path);
+		path = NULL;
+	}
+	return path;
 }
 
-char *
-plan_control_place(const struct conf *c, bool *own)
+/* The directory that contains the pool's or, with --control, is it. */
+static char *
+control_place(struct plan *p, bool *failed)
 {
-	*own = c->control != NULL;
-	if (!*own)
-		return usable_place();
-	errno = 0;
-	return strcmp(c->control, "none") == 0 ? NULL : asked_place(c->control);
+	const struct conf *c = p->conf;
+	char *place;
+
+	*failed = false;
+	if (c->control == NULL && c->found == NULL)
+		return usable_place(p, failed);
+	if (c->control != NULL && strcmp(c->control, "none") == 0)
+		return NULL;
+	place = c->control != NULL ? asked_place(c->control) :
+	    strdup(c->found);
+	*failed = place == NULL;
+	return place;
 }
 
 /* In the pool's own directory no other file may have a name that we use. */
@@ -160,12 +175,13 @@ plan_control_dir(struct plan *p, struct err *e)
 int
 plan_control(struct plan *p, struct err *e)
 {
+	bool failed;
+
 	if (plan_status_group(p, e) == -1)
 		return -1;
-	errno = 0;
-	p->control = plan_control_place(p->conf, &p->control_own);
+	p->control_own = p->conf->control != NULL;
+	p->control = control_place(p, &failed);
 	if (p->control == NULL)
-		return errno == ENOMEM ? err_set(e, EX_OSERR, "out of memory") :
-		    0;
+		return failed ? err_set(e, EX_OSERR, "out of memory") : 0;
 	return p->control_own ? plan_control_dir(p, e) : 0;
 }

@@ -46,9 +46,9 @@ void	 rundir_done(const struct plan *p);
 /* predecessor.c: the pool that we are to take over from */
 /*
  * Connects to the running pool that a command line means, and asks what it is.
- * Returns 0, or -1 with *e set (69, 71, 75, 76, 77).
+ * Sets found of *c. Returns 0, or -1 with *e set (64, 69, 71, 75, 76, 77).
  */
-int	 predecessor_ask(const struct conf *c, struct err *e);
+int	 predecessor_ask(struct conf *c, struct err *e);
 /* Its listen socket, if that was passed in and the command line names none. */
 int	 predecessor_inherited(const struct conf *c);
 /*

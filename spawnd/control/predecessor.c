@@ -130,7 +130,7 @@ ask_plan(struct err *e)
 static int
 check_owner(struct err *e)
 {
-	uid_t uid;
+	uid_t uid = (uid_t)-1;
 	gid_t gid;
 
 	if (getpeereid(old.conn.fd, &uid, &gid) == -1 || uid != geteuid())
@@ -148,31 +148,45 @@ predecessor_blame(const char *name, struct err *e)
 	return err_set(e, e->status, "--replace: %s: %s", name, why);
 }
 
-int
-predecessor_ask(const struct conf *c, struct err *e)
+/* The pool's directory, wherever its start has found a place for it. */
+static char *
+find_dir(struct conf *c, const char *name, struct err *e)
 {
-	char name[NAME_SIZE], *place, *dir = NULL;
-	bool own;
+	char *dir;
+
+	if (c->control != NULL && strcmp(c->control, "none") == 0) {
+		err_set(e, EX_USAGE, "--replace: %s: with --control none there "
+		    "is no socket to ask it by", name);
+		return NULL;
+	}
+	e->status = EX_OSERR;
+	if (c->control != NULL)
+		dir = path_absolute(c->control, false);
+	else if ((c->found = find_place(name, environ_get(environ_own(),
+	    "XDG_RUNTIME_DIR"), e)) == NULL ||
+	    asprintf(&dir, "%s/%s", c->found, name) == -1)
+		dir = NULL;
+	if (dir == NULL && e->status == EX_OSERR)
+		err_set(e, EX_OSERR, "out of memory");
+	return dir;
+}
+
+int
+predecessor_ask(struct conf *c, struct err *e)
+{
+	char name[NAME_SIZE], *dir;
 	int r;
 
 	plan_name(c, name);
-	if ((place = plan_control_place(c, &own)) == NULL)
-		return err_set(e, EX_USAGE, "--replace: %s: no place for its "
-		    "control socket was found (--control names it)", name);
-	if (own)
-		dir = strdup(place);
-	else if (asprintf(&dir, "%s/%s", place, name) == -1)
-		dir = NULL;
-	free(place);
-	if (dir == NULL)
-		return err_set(e, EX_OSERR, "out of memory");
-	r = conn_open(&old.conn, dir, false, e);
+	dir = find_dir(c, name, e);
+	r = dir != NULL ? conn_open(&old.conn, dir, false, e) : -1;
 	free(dir);
 	if (r == -1 && e->status == EX_UNAVAILABLE)
 		return err_set(e, EX_UNAVAILABLE, "--replace: %s: no pool of "
 		    "this name runs (start it without --replace)", name);
 	if (r == -1)
-		return predecessor_blame(name, e);
+		return e->status == EX_USAGE ? -1 :
+		    predecessor_blame(name, e);
 	if (check_owner(e) == -1 || ask_plan(e) == -1)
 		return predecessor_blame(name, e);
 	if (old.listener == -1)

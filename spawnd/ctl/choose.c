@@ -9,9 +9,9 @@
 #include "ctl/ctl.h"
 #include "proto/proto.h"
 
-/* Refuses to choose among several pools. */
+/* Refuses to choose among several pools. all: "--all" would do. */
 static int
-say_pools(const struct pools *p, struct err *e)
+say_pools(const struct pools *p, bool all, struct err *e)
 {
 	char list[ERR_SIZE / 2] = "";
 	size_t i;
@@ -22,8 +22,8 @@ say_pools(const struct pools *p, struct err *e)
 		    sizeof(list)) >= sizeof(list))
 			break;
 	}
-	return err_set(e, EX_USAGE, "-p: required: several pools run here: %s",
-	    list);
+	return err_set(e, EX_USAGE, "-p: required: several pools run here: "
+	    "%s%s", list, all ? " (or --all)" : "");
 }
 
 static int
@@ -34,21 +34,26 @@ say_denied(struct err *e)
 }
 
 int
+choose_find(struct pools *p, const char *pool, bool service, bool all,
+    struct err *e)
+{
+	if (pools_find(pool, p, e) == -1)
+		return -1;
+	if (p->n == 0 && p->denied > 0)
+		return say_denied(e);
+	if (p->n == 0)
+		return err_set(e, EX_UNAVAILABLE, "no pool runs here (-p names "
+		    "one in another place)");
+	return p->n > 1 && !all ? say_pools(p, service, e) : 0;
+}
+
+int
 choose_open(struct conn *t, const char *pool, bool read, struct err *e)
 {
 	struct pools p;
 	int r;
 
-	if (pools_find(pool, &p, e) == -1)
-		return -1;
-	if (p.n == 0 && p.denied > 0)
-		r = say_denied(e);
-	else if (p.n == 0)
-		r = err_set(e, EX_UNAVAILABLE, "no pool runs here (-p names "
-		    "one in another place)");
-	else if (p.n > 1)
-		r = say_pools(&p, e);
-	else
+	if ((r = choose_find(&p, pool, false, false, e)) == 0)
 		r = conn_open(t, p.list[0].dir, read, e);
 	pools_free(&p);
 	return r;

@@ -8,6 +8,13 @@
 
 /* choose.c */
 /*
+ * Finds the pool that -p names, or the only one (pool is NULL), or `all`, as
+ * the commands for a service can be told. Returns 0, or -1 with *e set (64, 69,
+ * 71, 77); pools_free() frees *p in either case.
+ */
+int	 choose_find(struct pools *p, const char *pool, bool service,
+	    bool all, struct err *e);
+/*
  * Connects to the pool that -p names, or to the only one (pool is NULL); read:
  * the socket for reading will do. Returns 0, or -1 with *e set (64, 69, 75, 77,
  * and what conn_open() sets).
@@ -41,10 +48,11 @@ int	 top_run(struct conn *t, struct err *e);
 /* service.c */
 /*
  * Has the script of the service files do that ("restart" or "diff") for a pool,
- * the only one (pool is NULL), or one after another until one fails. Returns 0,
- * or -1 with *e set (64, 69, 71, 74, or the script's own status).
+ * the only one (pool is NULL), or one after another until one fails. self is
+ * argv[0]. Returns 0, or -1 with *e set (64, 69, 71, 74, or the script's own
+ * status).
  */
-int	 service_command(const char *how, const char *pool, bool all,
-	    struct err *e);
+int	 service_command(const char *self, const char *how, const char *pool,
+	    bool all, struct err *e);
 
 #endif

@@ -21,18 +21,46 @@ static const char *const places[] = {
 	"../libexec/spawnd/service", "../lib/spawnd/service"
 };
 
+/* Finds our file as a shell has, in the directories of PATH. */
+static bool
+find_in_path(const char *name, char own[PATH_MAX])
+{
+	const char *dir = getenv("PATH");
+	char path[PATH_MAX];
+	size_t n;
+
+	for (; dir != NULL; dir = dir[n] == ':' ? dir + n + 1 : NULL) {
+		n = strcspn(dir, ":");
+		if (snprintf(path, sizeof(path), "%.*s%s%s", (int)n, dir,
+		    n > 0 ? "/" : "", name) < PATH_MAX &&
+		    access(path, X_OK) == 0 && realpath(path, own) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* The path of our own file; self is argv[0], for where /proc has none. */
+static bool
+find_self(const char *self, char own[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", own, PATH_MAX - 1);
+
+	if (n > 0)
+		own[n] = '\0';
+	return n > 0 || (strchr(self, '/') != NULL ?
+	    realpath(self, own) != NULL : find_in_path(self, own));
+}
+
 /* The script, by the directory of our own file. Returns 0, or -1. */
 static int
-find_script(char path[PATH_MAX])
+find_script(const char *self, char path[PATH_MAX])
 {
 	char own[PATH_MAX];
 	char *slash;
-	ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
 	size_t i;
 	int len;
 
-	own[n > 0 ? n : 0] = '\0';
-	if ((slash = strrchr(own, '/')) == NULL)
+	if (!find_self(self, own) || (slash = strrchr(own, '/')) == NULL)
 		return -1;
 	*slash = '\0';
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
@@ -44,16 +72,12 @@ find_script(char path[PATH_MAX])
 }
 
 static int
-run_script(const char *how, const char *pool, struct err *e)
+run_script(const char *path, const char *how, const char *pool,
+    struct err *e)
 {
-	char path[PATH_MAX];
 	int status;
 	pid_t pid;
 
-	if (find_script(path) == -1)
-		return err_set(e, EX_UNAVAILABLE, "%s: its script is not "
-		    "there: %s from the directory of spawnctl", how,
-		    places[0]);
 	if (fflush(stdout) == EOF)
 		return err_set(e, EX_IOERR, "cannot write");
 	if ((pid = fork()) == -1)
@@ -86,12 +110,19 @@ base_name(const char *name)
 
 /* For one after another; the first that fails is the last. */
 static int
-run_all(const char *how, const struct pools *p, struct err *e)
+run_all(const char *self, const char *how, const struct pools *p,
+    struct err *e)
 {
+	char path[PATH_MAX];
 	size_t i;
 
+	if (find_script(self, path) == -1)
+		return err_set(e, EX_UNAVAILABLE, "%s: its script is not "
+		    "there: %s from the directory of spawnctl", how,
+		    places[0]);
 	for (i = 0; i < p->n; i++) {
-		if (run_script(how, base_name(p->list[i].name), e) == 0)
+		if (run_script(path, how, base_name(p->list[i].name),
+		    e) == 0)
 			continue;
 		if (i + 1 < p->n)
 			fprintf(stderr, "spawnctl: %s: %zu pool%s after %s "
@@ -104,21 +135,14 @@ run_all(const char *how, const struct pools *p, struct err *e)
 }
 
 int
-service_command(const char *how, const char *pool, bool all, struct err *e)
+service_command(const char *self, const char *how, const char *pool, bool all,
+    struct err *e)
 {
 	struct pools p;
 	int r;
 
-	if (pools_find(pool, &p, e) == -1)
-		return -1;
-	if (p.n == 0)
-		r = err_set(e, EX_UNAVAILABLE, "no pool runs here (-p names "
-		    "one in another place)");
-	else if (p.n > 1 && !all)
-		r = err_set(e, EX_USAGE, "-p: required: several pools run here "
-		    "(or --all)");
-	else
-		r = run_all(how, &p, e);
+	if ((r = choose_find(&p, pool, true, all, e)) == 0)
+		r = run_all(self, how, &p, e);
 	pools_free(&p);
 	return r;
 }

@@ -20,6 +20,7 @@ enum status_form { TABLE, JSON, OPENMETRICS, FPM };
 
 /* What the command line asks for. */
 static struct {
+	const char	*self;		/* as we were called */
 	const char	*pool;
 	enum status_form form;
 	const char	*fpm;
@@ -354,6 +355,7 @@ parse_words(int argc, char *argv[], struct err *e)
 	const char *word;
 	int i;
 
+	opt.self = argc > 0 ? argv[0] : "";
 	opt.words = calloc((size_t)argc + 1, sizeof(*opt.words));
 	if (opt.words == NULL)
 		return err_set(e, EX_OSERR, "out of memory");
@@ -441,7 +443,8 @@ run_words(struct err *e)
 	if (strcmp(c->name, "list") == 0)
 		return choose_list(opt.pool, e);
 	if (is_service(c))
-		return service_command(c->name, opt.pool, opt.all, e);
+		return service_command(opt.self, c->name, opt.pool, opt.all,
+		    e);
 	if (strcmp(c->name, "wait-ready") == 0)
 		return ctl_wait_ready(e);
 	if ((r = choose_open(&t, opt.pool, c->read, e)) == 0)

@@ -9,7 +9,7 @@
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "observe/usage.h"
-#include "pool/pool.h"
+#include "pool/seen.h"
 
 #define EXAM_SHARE	10	/* looks take 1/10 of the time at most */
 #define EXAM_CREDIT	UINT64_C(20000)

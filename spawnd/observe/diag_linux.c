@@ -390,6 +390,7 @@ take_accepted(const struct nlmsghdr *h, void *arg)
 static int
 accepted_unix(struct search *s)
 {
+	struct foreign f = { .pid = s->pid };
 	struct unix_view v;
 	bool accepted;
 	int i;
@@ -400,7 +401,7 @@ accepted_unix(struct search *s)
 		else if (errno != ENOENT)
 			return -1;
 		else	/* not a unix socket, or one that we are not shown */
-			accepted = foreign_accepted(s->pid, s->inodes[i],
+			accepted = foreign_accepted(&f, s->inodes[i],
 			    &v.unread, &v.alive);
 		if (accepted)
 			found(s, i, v.unread, 0, v.alive);

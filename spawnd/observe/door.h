@@ -92,11 +92,6 @@ struct task *task_add(struct door *d, pid_t tid);
 void	 task_drop(struct task *t);
 /* Lets a stopped task go on to its next stop, with that signal. */
 void	 task_go_on(struct task *t, int signo);
-/*
- * The same for good, but not at the entry of a call: PTRACE_DETACH leaves it
- * as with a signal pending, so that a call that would wait fails with EINTR.
- */
-void	 task_let_go(struct task *t, int signo);
 /* The call of a held or paused one begins anew. */
 void	 task_begin_anew(struct task *t);
 /* PTRACE_SEIZE, with door_key(). */

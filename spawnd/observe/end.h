@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 
+#include "base/units.h"
+
 #define END_EVENTS	64	/* ends that are taken at a time */
 #define END_TRACERS	8	/* of one process that are named */
 #define END_NAME	32	/* bytes of a name, with the NUL */

@@ -7,10 +7,12 @@
  */
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,27 +22,60 @@
 
 #define OTHERS	1024
 
-/* Sockets that are known to be none, each at the place of its inode. */
+/* Sockets that are none, or cannot be copied, each at its inode's place. */
 static uint64_t others[OTHERS];
+static bool refused;		/* every copy is: by the kernel, or a filter */
 
-/* Copies the process's descriptor of that name. Returns -1 if it cannot. */
 static int
-copy_descriptor(pid_t pid, const char *name)
+get_descriptor(int pidfd, int fd)
 {
-	int pidfd = proc_pidfd(pid), fd = -1;
-
 #ifdef SYS_pidfd_getfd
-	if (pidfd != -1)
-		fd = (int)syscall(SYS_pidfd_getfd, pidfd, atoi(name), 0);
+	return (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+#else
+	errno = ENOSYS;
+	return -1;
 #endif
-	if (pidfd != -1)
-		close(pidfd);
+}
+
+/* Is it that one process, or a filter (which may say EPERM) for all of them? */
+static void
+note_refusal(int error)
+{
+	if (error == ENOSYS || (error == EPERM &&
+	    get_descriptor(-1, -1) == -1 && errno != EBADF))
+		refused = true;
+}
+
+/*
+ * Copies the process's descriptor of that name, if it is that socket: since it
+ * was seen to be, the process may have closed it and opened another thing.
+ * Returns -1 if it cannot; *denied: nor could it later.
+ */
+static int
+copy_descriptor(pid_t pid, const char *name, uint64_t inode, bool *denied)
+{
+	int pidfd = proc_pidfd(pid), fd, error;
+	struct stat st;
+
+	if (pidfd == -1)
+		return -1;
+	fd = get_descriptor(pidfd, atoi(name));
+	error = errno;
+	close(pidfd);
+	if (fd == -1) {
+		*denied = error == ENOSYS || error == EPERM;
+		note_refusal(error);
+	} else if (fstat(fd, &st) == -1 || !S_ISSOCK(st.st_mode) ||
+	    st.st_ino != inode) {
+		close(fd);
+		fd = -1;
+	}
 	return fd;
 }
 
 /* Copies the descriptor by which the process has that socket. */
 static int
-copy_socket(pid_t pid, uint64_t inode)
+copy_socket(pid_t pid, uint64_t inode, bool *denied)
 {
 	struct dirent *de;
 	uint64_t found;
@@ -51,13 +86,33 @@ copy_socket(pid_t pid, uint64_t inode)
 	snprintf(path, sizeof(path), "%d/fd", (int)pid);
 	if ((d = proc_opendir(path)) == NULL)
 		return -1;
-	while (fd == -1 && (de = readdir(d)) != NULL) {
+	while (fd == -1 && !*denied && (de = readdir(d)) != NULL) {
 		if (de->d_name[0] >= '0' && de->d_name[0] <= '9' &&
 		    proc_socket_at(dirfd(d), de->d_name, &found) == 0 &&
 		    found == inode)
-			fd = copy_descriptor(pid, de->d_name);
+			fd = copy_descriptor(pid, de->d_name, inode, denied);
 	}
 	closedir(d);
+	return fd;
+}
+
+/* The same of the first of them that has it, and lets us. */
+static int
+copy_of_any(struct foreign *f, uint64_t inode, bool *denied)
+{
+	bool mine = false;
+	int i, fd = copy_socket(f->pid, inode, &mine);
+
+	*denied = mine;
+	if (fd != -1)
+		return fd;
+	if (f->n == 0)
+		f->n = proc_tree(f->pid, f->tree, TREE_MAX);
+	for (i = 1; i < f->n && fd == -1; i++) {
+		mine = false;
+		fd = copy_socket(f->tree[i], inode, &mine);
+		*denied |= mine;
+	}
 	return fd;
 }
 
@@ -75,26 +130,24 @@ is_ours(int fd)
 }
 
 bool
-foreign_accepted(pid_t pid, uint64_t inode, uint32_t *unread, bool *alive)
+foreign_accepted(struct foreign *f, uint64_t inode, uint32_t *unread,
+    bool *alive)
 {
-	pid_t tree[TREE_MAX];
 	struct pollfd p = { .events = POLLIN };
-	int i, n, bytes = 0;
-	bool ours;
+	bool denied, ours = false;
+	int bytes = 0;
 
-	if (pid <= 0 || others[inode % OTHERS] == inode)
+	if (f->pid <= 0 || refused || others[inode % OTHERS] == inode)
 		return false;
-	p.fd = copy_socket(pid, inode);
-	n = p.fd == -1 ? proc_tree(pid, tree, TREE_MAX) : 0;
-	for (i = 1; i < n && p.fd == -1; i++)
-		p.fd = copy_socket(tree[i], inode);
-	if (p.fd == -1)
+	p.fd = copy_of_any(f, inode, &denied);
+	if (p.fd == -1 && !denied)
 		return false;
-	if ((ours = is_ours(p.fd))) {
+	if (p.fd != -1 && (ours = is_ours(p.fd))) {
 		*unread = ioctl(p.fd, FIONREAD, &bytes) == 0 && bytes > 0;
 		*alive = poll(&p, 1, 0) != -1 && (p.revents & POLLHUP) == 0;
 	} else
 		others[inode % OTHERS] = inode;
-	close(p.fd);
+	if (p.fd != -1)
+		close(p.fd);
 	return ours;
 }

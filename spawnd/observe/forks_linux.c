@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* Which limit refuses another process. */
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 
+#include <linux/capability.h>
+
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,11 +13,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "observe/usage.h"
 
-/* A number in a file of a control group; -1: there is none ("max"). */
+#define LOOKS_MAX	4096	/* processes that are looked at */
+
+/*
+ * A number in a file of a control group; -1: there is none ("max"). In a jail
+ * that path may lead anywhere.
+ */
 static long long
 read_pids(const char *group, const char *file)
 {
@@ -24,7 +34,8 @@ read_pids(const char *group, const char *file)
 
 	if (snprintf(path, sizeof(path), "%s/%s", group, file) >=
 	    (int)sizeof(path) ||
-	    (fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+	    (fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK |
+	    O_NOCTTY)) == -1)
 		return -1;
 	n = read(fd, buf, sizeof(buf) - 1);
 	close(fd);
@@ -58,26 +69,78 @@ name_group(char *group, size_t top, char *why, size_t size)
 static bool
 name_own_group(char *why, size_t size)
 {
-	static const char two[] = "/sys/fs/cgroup";
-	static const char one[] = "/sys/fs/cgroup/pids";
-	char buf[PATH_MAX], group[2 * PATH_MAX], *line, *rest = buf, *path;
+	static const struct {
+		const char	*controller, *top;
+	} versions[] = {
+		{ "", "/sys/fs/cgroup" }, { "pids", "/sys/fs/cgroup/pids" },
+	};
+	char buf[PATH_MAX], group[2 * PATH_MAX], *path;
+	bool named = false;
+	size_t i;
 
 	if (proc_read("self/cgroup", buf, sizeof(buf)) == -1)
-		buf[0] = '\0';
-	while ((line = strsep(&rest, "\n")) != NULL) {
-		if ((path = strchr(line, '/')) == NULL)
+		return false;
+	for (i = 0; i < 2 && !named; i++) {
+		path = self_cgroup_in(buf, versions[i].controller);
+		if (path == NULL)
 			continue;
-		if (strncmp(line, "0::", 3) == 0) {
-			snprintf(group, sizeof(group), "%s%s", two, path);
-			if (name_group(group, sizeof(two) - 1, why, size))
-				return true;
-		} else if (strstr(line, ":pids:") != NULL) {
-			snprintf(group, sizeof(group), "%s%s", one, path);
-			if (name_group(group, sizeof(one) - 1, why, size))
-				return true;
-		}
+		snprintf(group, sizeof(group), "%s%s", versions[i].top, path);
+		free(path);
+		named = name_group(group, strlen(versions[i].top), why, size);
 	}
-	return false;
+	return named;
+}
+
+/* Who has one of these, or is root, has no limit. */
+static bool
+is_exempt(void)
+{
+	const uint64_t caps = UINT64_C(1) << CAP_SYS_RESOURCE |
+	    UINT64_C(1) << CAP_SYS_ADMIN;
+	char buf[4096];
+
+	return getuid() == 0 || proc_read("self/status", buf,
+	    sizeof(buf)) <= 0 || (parse_mask(buf, "CapEff") & caps) != 0;
+}
+
+/* The tasks of a process, if it is the user's. */
+static long
+count_tasks(const char *pid, uid_t uid)
+{
+	char path[64], buf[4096];
+	const char *ids;
+
+	snprintf(path, sizeof(path), "%.16s/status", pid);
+	if (proc_read(path, buf, sizeof(buf)) <= 0 ||
+	    (ids = strstr(buf, "\nUid:")) == NULL ||
+	    strtoul(ids + 5, NULL, 10) != uid)
+		return 0;
+	return parse_field(buf, "Threads");
+}
+
+/* Has the user so many tasks that can be seen? */
+static bool
+has_tasks(uid_t uid, rlim_t wanted)
+{
+	struct sysinfo all;
+	struct dirent *de;
+	rlim_t n = 0;
+	int looks = 0;
+	DIR *d;
+
+	/* What is counted here is all that there are, up to 16 bits. */
+	if (sysinfo(&all) == 0 && all.procs < wanted && all.procs < UINT16_MAX)
+		return false;
+	if ((d = proc_opendir(".")) == NULL)
+		return false;
+	while (n < wanted && looks < LOOKS_MAX && (de = readdir(d)) != NULL) {
+		if (de->d_name[0] < '0' || de->d_name[0] > '9')
+			continue;
+		looks++;
+		n += (rlim_t)count_tasks(de->d_name, uid);
+	}
+	closedir(d);
+	return n >= wanted;
 }
 
 void
@@ -88,7 +151,8 @@ usage_forks(char *why, size_t size)
 	why[0] = '\0';
 	if (!name_own_group(why, size) &&
 	    getrlimit(RLIMIT_NPROC, &limit) == 0 &&
-	    limit.rlim_cur != RLIM_INFINITY)
+	    limit.rlim_cur != RLIM_INFINITY && !is_exempt() &&
+	    has_tasks(getuid(), limit.rlim_cur))
 		snprintf(why, size, ": the user may have %llu processes and "
 		    "threads (RLIMIT_NPROC)",
 		    (unsigned long long)limit.rlim_cur);

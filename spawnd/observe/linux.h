@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "observe/observe.h"
-#include "pool/pool.h"
+#include "pool/seen.h"
 
 /*
  * Every look at a worker has these limits: a worker that has more is unknown,
@@ -318,13 +318,19 @@ int	 netlink_ask(const void *body, size_t size, bool dump,
 	    netlink_taker *take, void *arg);
 
 /* foreign_linux.c */
+/* A process, and in one look its descendants; n is 0 until they are found. */
+struct foreign {
+	pid_t		 pid;
+	pid_t		 tree[TREE_MAX];
+	int		 n;
+};
 /*
  * Is that socket of the process or its descendants a unix connection of the
  * listen socket, although sock_diag(7) does not show it? How much of it nobody
  * has read, and whether its client is there, is set then. False if that is
  * unknown: before Linux 5.6, or where we may not trace the process.
  */
-bool	 foreign_accepted(pid_t pid, uint64_t inode, uint32_t *unread,
+bool	 foreign_accepted(struct foreign *f, uint64_t inode, uint32_t *unread,
 	    bool *alive);
 
 /* diag_linux.c: what NETLINK_SOCK_DIAG knows of the listen socket */

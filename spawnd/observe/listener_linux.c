@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "observe/linux.h"
 #include "observe/listener.h"
 #include "observe/observe.h"
@@ -148,16 +149,13 @@ listener_deaf(void)
 int
 listener_watch_file(const char *name)
 {
-	int saved, fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 
 	/* The file alone: its directory may be one where much happens. */
 	if (fd == -1 || inotify_add_watch(fd, name, IN_ATTRIB | IN_MOVE_SELF |
 	    IN_DELETE_SELF | IN_DONT_FOLLOW) != -1)
 		return fd;
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return -1;
+	return path_close(fd, -1);
 }
 
 void

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pool/pool.h"
+#include "pool/seen.h"
 
 /* Which of the manual's promises hold on this system. */
 struct guarantees {

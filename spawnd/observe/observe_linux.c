@@ -17,7 +17,7 @@
 #include "observe/linux.h"
 #include "observe/looker.h"
 #include "observe/observe.h"
-#include "pool/pool.h"
+#include "pool/seen.h"
 
 #define POLL_AGE	UINT64_C(200000)	/* usec a poller must live */
 #define POLL_STILL	UINT64_C(50000)		/* and use no cpu */

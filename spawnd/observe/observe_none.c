@@ -2,7 +2,7 @@
 /* Systems where nothing can be observed: readiness goes by time. */
 #include "observe/end.h"
 #include "observe/observe.h"
-#include "pool/pool.h"
+#include "pool/seen.h"
 
 #define READY_AGE	UINT64_C(200000)	/* usec */
 

@@ -106,7 +106,11 @@ is_still(int pidfd, pid_t pid, uid_t uid)
 	if (proc_read_of(pid, "status", buf, sizeof(buf)) > 0)
 		same = parse_has_uid(buf, uid);
 	else
-		same = kill(pid, 0) == 0;	/* it is hidden from us */
+		/*
+		 * It is hidden from us. Only peers of our own user are asked
+		 * about: EPERM is not "alive", but that it is another's now.
+		 */
+		same = kill(pid, 0) == 0;
 	return same && poll(&p, 1, 0) == 0;
 }
 

@@ -58,17 +58,11 @@ check_self(void)
 int
 proc_open(bool *detached)
 {
-	int error;
-
 	if (procfd != -1)
 		close(procfd);
 	procfd = path_detach(path_open_dir(-1, "/proc"), detached);
-	if (procfd != -1 && check_self() == -1) {
-		error = errno;
-		close(procfd);
-		procfd = -1;
-		errno = error;
-	}
+	if (procfd != -1 && check_self() == -1)
+		procfd = path_close(procfd, -1);
 	return procfd == -1 ? -1 : 0;
 }
 
@@ -93,15 +87,13 @@ ssize_t
 proc_read(const char *path, char *buf, size_t size)
 {
 	ssize_t n;
-	int fd, saved;
+	int fd;
 
 	fd = proc_at(path, O_RDONLY);
 	if (fd == -1)
 		return -1;
 	n = read(fd, buf, size - 1);
-	saved = errno;
-	close(fd);
-	errno = saved;
+	path_close(fd, 0);
 	if (n >= 0)
 		buf[n] = '\0';
 	return n;
@@ -117,16 +109,13 @@ int
 proc_write(const char *path, const char *text)
 {
 	ssize_t n;
-	int fd, saved;
+	int fd;
 
 	fd = proc_at(path, O_WRONLY);
 	if (fd == -1)
 		return -1;
 	n = write(fd, text, strlen(text));
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return n == (ssize_t)strlen(text) ? 0 : -1;
+	return path_close(fd, n == (ssize_t)strlen(text) ? 0 : -1);
 }
 
 DIR *

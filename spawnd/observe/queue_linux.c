@@ -18,7 +18,7 @@
 #include "base/loop.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
-#include "pool/pool.h"
+#include "pool/seen.h"
 
 #define FRESH		UINT64_C(1000)	/* usec */
 #define KEPT		64		/* of those that wait */

@@ -10,7 +10,7 @@
 #include "observe/end.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
-#include "pool/pool.h"
+#include "pool/seen.h"
 
 /* Several processes may hold the same one; one that waits for it is enough. */
 struct seen {

@@ -15,7 +15,7 @@
 #include "base/units.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
-#include "pool/pool.h"
+#include "pool/seen.h"
 
 #define FORGET		(10 * USEC)	/* connections not seen again */
 #define HELD_MAX	65536		/* that are remembered */

@@ -114,8 +114,12 @@ task_go_on(struct task *t, int signo)
 	ptrace(PTRACE_SYSCALL, t->tid, NULL, (void *)(intptr_t)signo);
 }
 
-void
-task_let_go(struct task *t, int signo)
+/*
+ * task_go_on() for good, but not at the entry of a call: PTRACE_DETACH leaves
+ * it as with a signal pending, so that a call that would wait fails with EINTR.
+ */
+static void
+let_go(struct task *t, int signo)
 {
 	ptrace(PTRACE_DETACH, t->tid, NULL, (void *)(intptr_t)signo);
 	task_drop(t);
@@ -168,12 +172,12 @@ task_is_signalled(const struct task *t)
 
 /* Is it a socket, and no accepted connection of the listen socket? */
 static bool
-is_foreign(pid_t tid, int fd)
+is_foreign(pid_t pid, pid_t tid, int fd)
 {
 	uint64_t inode = proc_socket(tid, fd);
 	struct accepted what;
 
-	return inode != 0 && diag_accepted(tid, &inode, 1, &what) != 1;
+	return inode != 0 && diag_accepted(pid, &inode, 1, &what) != 1;
 }
 
 /*
@@ -195,7 +199,7 @@ may_interrupt(pid_t pid, pid_t tid)
 	case CALL_WAIT:
 		return true;
 	case CALL_READ:
-		return skip_restarts() || !is_foreign(tid, c.fd);
+		return skip_restarts() || !is_foreign(pid, tid, c.fd);
 	case CALL_POLL:
 	case CALL_SLEEP:
 	case CALL_FUTEX:
@@ -395,7 +399,7 @@ take_exit(struct task *t, const struct ptrace_syscall_info *i)
 	}
 	/* One that begins anew has still to look for signals. */
 	if (t->door->open && !SKIP_IS_RESTART(t->error))
-		task_let_go(t, 0);
+		let_go(t, 0);
 	else
 		task_go_on(t, 0);
 }
@@ -416,7 +420,7 @@ take_call(struct task *t)
 	    (i.op == PTRACE_SYSCALL_INFO_EXIT && known))
 		take_exit(t, &i);
 	else if (i.op == PTRACE_SYSCALL_INFO_EXIT && t->door->open)
-		task_let_go(t, 0);
+		let_go(t, 0);
 	else if (i.op == PTRACE_SYSCALL_INFO_ENTRY && known && !t->door->open)
 		take_entry(t, &i);
 	else
@@ -457,7 +461,7 @@ task_stopped(struct task *t, int status)
 	    !is_stop_signal(signo))) && skip_restarts())
 		skip_restart(t->tid);
 	if (t->door->open)
-		task_let_go(t, event == 0 ? signo : 0);
+		let_go(t, event == 0 ? signo : 0);
 	else if (event == PTRACE_EVENT_STOP && is_stop_signal(signo)) {
 		t->following = TASK_SEIZED;
 		ptrace(PTRACE_LISTEN, t->tid, NULL, NULL);

@@ -47,7 +47,7 @@ int	 usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 /* forks_linux.c, usage_none.c: the same name on every system */
 /*
  * Says why the system has refused a process, with EAGAIN: ": ..." of the limit
- * that seems to be reached, or nothing if that is not known.
+ * that is seen to be reached, or nothing if none is.
  */
 void	 usage_forks(char *why, size_t size);
 

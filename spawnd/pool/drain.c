@@ -206,8 +206,8 @@ drain_last(struct pool *p, struct slot *s)
 bool
 drain_wants_door(const struct pool *p, const struct slot *s)
 {
-	return s->drain_helper && p->conf.door && !p->fast &&
-	    !s->retiring_for_good;
+	return s->drain_helper && p->conf.door && !p->conf.set_id &&
+	    !p->fast && !s->retiring_for_good;
 }
 
 bool
@@ -231,7 +231,8 @@ drain_failed(const struct slot *s, const struct pool_event *ev)
 		return false;
 	if (ev->exec_failed)
 		return true;
-	if (by_us || ev->cancelled || ev->moved == MOVED_YES)
+	if (by_us || ev->cancelled || ev->moved == MOVED_YES ||
+	    ev->status == STATUS_UNKNOWN)
 		return false;
 	if (!WIFEXITED(ev->status))
 		return true;

@@ -366,21 +366,12 @@ void
 replace_failed(struct pool *p, const struct slot *s,
     const struct pool_event *ev, uint64_t now)
 {
-	struct pool_notice *n;
-
 	if (!replace_is_new(p, s))
 		return;
 	p->reload = RELOAD_OFF;
 	release_surge(p);
 	p->counts.reloads_failed++;
-	n = slot_notice(p, NOTICE_RELOAD_FAILED, s);
-	n->failed = ev->failed;
-	n->error = ev->error;
-	n->status = ev->status;
-	n->cause = s->elsewhere ? CAUSE_ELSEWHERE : ev->cause;
-	n->exec_failed = ev->exec_failed;
-	n->was_ready = s->ready != 0;
-	n->age = now - s->spawned;
+	start_note(slot_notice(p, NOTICE_RELOAD_FAILED, s), s, ev, now);
 }
 
 /* That it was ready may have been a guess: then it has failed to start. */

@@ -173,6 +173,9 @@ slot_handler start_readiness, start_timer;
 slot_handler start_exit, start_backoff_timer, start_backoff_end;
 /* Its start has failed, whatever the event; sets the next one. */
 slot_handler start_failed;
+/* Notes in *n how the slot's worker has ended, as the event says. */
+void	 start_note(struct pool_notice *n, const struct slot *s,
+	    const struct pool_event *ev, uint64_t now);
 
 /* replace.c: a worker that is ready, and how it is replaced */
 slot_handler replace_timer, replace_canary, replace_measured;

@@ -27,6 +27,7 @@ const struct snapshot_field snapshot_conf[] = {
 	FIELD(pool_conf, drains, NUMBER),
 	FIELD(pool_conf, shared, NUMBER),
 	FIELD(pool_conf, door, NUMBER),
+	FIELD(pool_conf, set_id, NUMBER),
 	FIELD(pool_conf, canary, NUMBER),
 	FIELD(pool_conf, max_age, NUMBER),
 	FIELD(pool_conf, max_rss, NUMBER),

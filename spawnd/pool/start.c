@@ -49,6 +49,19 @@ came_up(struct pool *p, struct slot *s, uint64_t now)
 	s->ready_generation = s->generation;
 }
 
+void
+start_note(struct pool_notice *n, const struct slot *s,
+    const struct pool_event *ev, uint64_t now)
+{
+	n->failed = ev->failed;
+	n->error = ev->error;
+	n->status = ev->status;
+	n->cause = s->elsewhere ? CAUSE_ELSEWHERE : ev->cause;
+	n->exec_failed = ev->exec_failed;
+	n->was_ready = s->ready > 0;	/* a stop's last helpers may be */
+	n->age = now - s->spawned;
+}
+
 /* The slot's worker did not start: what now, and when again. */
 void
 start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
@@ -65,13 +78,7 @@ start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
 	    POOL_FAIL_LAST));
 	n = slot_notice(p, ev->what == EV_NOFORK ? NOTICE_NOFORK : NOTICE_EXIT,
 	    s);
-	n->failed = ev->failed;
-	n->error = ev->error;
-	n->status = ev->status;
-	n->cause = s->elsewhere ? CAUSE_ELSEWHERE : ev->cause;
-	n->exec_failed = ev->exec_failed;
-	n->was_ready = s->ready > 0;	/* a stop's last helpers may be */
-	n->age = now - s->spawned;
+	start_note(n, s, ev, now);
 	replace_failed(p, s, ev, now);
 	if (slot_vacate(p, s))
 		return;

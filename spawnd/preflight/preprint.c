@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "config/config.h"
+#include "config/describe.h"
 #include "preflight/inspect.h"
 
 static void
@@ -133,19 +134,11 @@ print_stop(const struct conf *c)
 static void
 print_log(const struct plan *p)
 {
-	static const char *const modes[] = {
-		[WORKER_LOG_PREFIX] = "prefix", [WORKER_LOG_RAW] = "raw",
-		[WORKER_LOG_NONE] = "none",
-		[WORKER_LOG_INHERIT] = "inherit",
-	};
-	const struct conf *c = p->conf;
-	const char *to = p->log != NULL ? p->log : c->log != NULL ? c->log :
-	    c->foreground ? "stderr" : "syslog";
+	const char *facility, *form;
 
-	print_value("log", to);
-	if (strcmp(to, "syslog") == 0)
-		print_value("syslog facility", c->facility);
-	printf("worker log: %s\n", modes[c->worker_log]);
+	print_value("log", plan_log(p, &facility, &form));
+	print_value("syslog facility", facility);
+	print_value("worker log", form);
 }
 
 static void

@@ -16,6 +16,7 @@
 #include "base/base.h"
 #include "base/loop.h"
 #include "base/units.h"
+#include "config/alias.h"
 #include "config/config.h"
 #include "observe/end.h"
 #include "observe/observe.h"

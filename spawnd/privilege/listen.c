@@ -37,7 +37,7 @@ set_option(int fd, int level, int name, int value)
 int
 listen_bind_tcp(const struct plan *p)
 {
-	int fd, saved;
+	int fd;
 
 	fd = socket(p->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd == -1)
@@ -50,10 +50,7 @@ listen_bind_tcp(const struct plan *p)
 	    IPV6_V6ONLY, !p->both_families) == 0) &&
 	    bind(fd, (const struct sockaddr *)&p->addr, p->addrlen) == 0)
 		return fd;
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return -1;
+	return path_close(fd, -1);
 }
 
 static int
@@ -231,17 +228,14 @@ make_unix(const struct plan *p, int dir, struct err *e)
 static int
 open_directory(const struct plan *p)
 {
-	int way, dir, saved;
+	int way, dir;
 
 	way = path_open_dir(p->socket_in_jail ? p->jail_fd : -1,
 	    p->socket_dir);
 	if (way == -1)
 		return -1;
 	dir = openat(way, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	saved = errno;
-	close(way);
-	errno = saved;
-	return dir;
+	return path_close(way, dir);
 }
 
 static int

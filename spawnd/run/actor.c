@@ -366,8 +366,8 @@ actor_stops(void)
 }
 
 int
-actor_init(const struct plan *p, bool door, const struct actor_hooks *h,
-    struct err *e)
+actor_init(const struct plan *p, const struct guarantees *g,
+    const struct actor_hooks *h, struct err *e)
 {
 	struct pool_conf pc = {
 		.workers = (unsigned int)p->workers,
@@ -377,7 +377,8 @@ actor_init(const struct plan *p, bool door, const struct actor_hooks *h,
 		.stop_signal = p->conf->stop_signal,
 		.drains = p->inherited == -1,
 		.shared = p->taken != -1,
-		.door = door,
+		.door = g->door,
+		.set_id = !g->no_new_privs,
 		.canary = POOL_CANARY,
 		.max_age = (uint64_t)p->conf->max_age * USEC,
 		.max_rss = p->conf->max_rss,

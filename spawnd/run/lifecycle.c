@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/loop.h"
 #include "base/units.h"
+#include "config/alias.h"
 #include "config/config.h"
 #include "observe/observe.h"
 #include "pool/pool.h"

@@ -124,11 +124,10 @@ struct actor_hooks {
 	bool		(*has_no_traffic)(unsigned int slot);
 };
 /*
- * Makes the pool of the plan. door: busy workers can be kept from new
- * connections. To be called after loop_init(). Returns 0, or -1 with *e set
- * (71).
+ * Makes the pool of the plan, on a system that guarantees *g. To be called
+ * after loop_init(). Returns 0, or -1 with *e set (71).
  */
-int	 actor_init(const struct plan *p, bool door,
+int	 actor_init(const struct plan *p, const struct guarantees *g,
 	    const struct actor_hooks *h, struct err *e);
 /* The pool, to be read. */
 struct pool *actor_pool(void);

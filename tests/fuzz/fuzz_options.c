@@ -2,6 +2,7 @@
 /* A command line, a word a line; the first is the name it is started by. */
 #include "fuzz.h"
 #include "base/base.h"
+#include "config/alias.h"
 #include "config/option.h"
 
 #define WORDS	64

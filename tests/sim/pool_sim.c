@@ -405,6 +405,7 @@ setup(struct sim *s)
 	    .surge = (unsigned int)sim_between(s, 0, 4),
 	    .processes = chance(3) ? 9 : 0,
 	    .drains = sim_random(s) % 2, .door = s->random >> 7 & 1,
+	    .set_id = (s->random >> 8 & 7) == 0,
 	    .canary = sim_random(s) % 2 ? POOL_CANARY : 0,
 	    .max_age = chance(3) ? 10 * USEC : 0,
 	    .max_rss = chance(3) ? 1000 : 0,

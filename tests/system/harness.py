@@ -100,16 +100,16 @@ from fastcgi import (Answer, Connection, FcgiError, Load, all_answer, fill,
 from procfs import (LOOKER, alive, all_stats, caps, children, cpu,
                     descendants, environ, fds, forbid_call, groups, ids, kill,
                     libc, limits, link, lookers, pidfd_getfd, read, rests,
-                    share, signals, stat, status, straced, switches, wait_fds,
-                    waits, zombies)
+                    serves, share, signals, stat, status, straced, switches,
+                    wait_fds, waits, zombies)
 
 # What the tests take from here, too.
 __all__ = ["Answer", "Connection", "FcgiError", "LOOKER", "Load", "all_answer",
            "caps", "cpu", "descendants", "environ", "fill", "forbid_call",
            "free_port", "groups", "ids", "limits", "link", "lookers",
            "pass_time", "pidfd_getfd", "request", "request_bytes", "rests",
-           "share", "signals", "status", "straced", "switches", "wait_fds",
-           "waits", "zombies"]
+           "serves", "share", "signals", "status", "straced", "switches",
+           "wait_fds", "waits", "zombies"]
 
 _top = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))

@@ -209,6 +209,15 @@ class Machine:
             f"{unit}: {what}={self.show(unit, what)} instead of {value}\n"
             f"{self.journal(unit)}"), pause=0.05)
 
+    def fed(self, unit, seconds, deadline=20):
+        """Waits until the watchdog of a unit has heard for so long of its
+        main process."""
+        def last():
+            return int(self.show(unit, "WatchdogTimestampMonotonic"))
+        until = last() + seconds * 1e6
+        harness.wait_for(lambda: last() >= until, deadline, lambda: (
+            f"{unit}: fed up to {last()}\n{self.journal(unit)}"), pause=0.1)
+
     def configure(self, pool, options, program, drop_in=None):
         self.write(f"/etc/spawnd/{pool}.conf",
                    f"SPAWND_OPTS={options}\nSPAWND_APP={program}\n")

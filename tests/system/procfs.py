@@ -95,6 +95,13 @@ def wait_fds(pid, expected, deadline=5):
              lambda: f"descriptors of {pid}: {fds(pid)}")
 
 
+def serves(pid):
+    """Has it a connection: a socket of its own besides the listen socket?"""
+    open_now = fds(pid)
+    return any(n > 2 and link.startswith("socket:") and
+               link != open_now.get(0) for n, link in open_now.items())
+
+
 def link(pid, what):
     """The target of exe, cwd or root."""
     return os.readlink(f"/proc/{pid}/{what}")

@@ -153,4 +153,4 @@ class Watch:
 
     def __exit__(self, *exc):
         self.over.set()
-        self.thread.join(20)
+        self.thread.join(20 * h.PATIENCE)

@@ -437,7 +437,7 @@ def test_one_size_becomes_two_bounds(spawnd, place):
 
     def scale(what):
         with socket.socket(socket.AF_UNIX) as c:
-            c.settimeout(20)
+            c.settimeout(20 * h.PATIENCE)
             c.connect("/run/spawnd/bare/control")
             c.sendall(f"scale {what}\n".encode())
             return c.recv(4096).decode()

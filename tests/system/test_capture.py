@@ -312,8 +312,8 @@ def test_all_who_are_left_behind_can_still_write(spawnd, place):
     clients = [h.Connection(f"{place}/sock") for _ in range(trees)]
     for c in clients:
         c.send("x")
-    h.wait_for(lambda: sum(len(h.fds(pid)) > 3 for pid in h.descendants(
-        s.pid)) >= trees, 10, s.log)
+    h.wait_for(lambda: sum(map(h.serves, h.descendants(s.pid))) >= trees, 10,
+               s.log)
     s.signal(signal.SIGHUP)
     assert [c.receive().text for c in clients] == ["ok\n"] * trees
     h.wait_for(lambda: len(set(re.findall(r"served (\d+)", s.log()))) ==
@@ -500,7 +500,7 @@ def test_workers_are_replaced_while_nobody_reads(fifo):
     for _ in range(3):
         h.kill(pids[0])
         pids = f.s.wait_workers(2, other_than=pids[:1], deadline=1)
-    t.join(30)
+    t.join(30 * h.PATIENCE)
 
 
 def test_supervisor_stops_with_a_log_nobody_reads(fifo):

@@ -375,7 +375,7 @@ def test_help_names_every_option(option):
 def test_help_that_cannot_be_written_is_an_error():
     with open("/dev/full", "w", encoding="ascii") as full:
         p = subprocess.run([h.SPAWND, "-h"], stdout=full,
-                           stderr=subprocess.PIPE, timeout=10,
+                           stderr=subprocess.PIPE, timeout=10 * h.PATIENCE,
                            env={**h.BASE_ENV, **h.sanitizer_env()})
     assert p.returncode != 0
 

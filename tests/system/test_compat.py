@@ -413,7 +413,8 @@ def test_nobody_can_hold_up_a_start_by_the_pidfile(supervised, place):
     # And a second start, which fails, does not touch it.
     r = subprocess.run([f"{peers.links()}/spawn-fcgi", "-s", f"{place}/s",
                         "-u", "www", "-P", f"{place}/pid", "--", ECHO],
-                       stderr=subprocess.PIPE, timeout=20, check=False,
+                       stderr=subprocess.PIPE,
+                       timeout=20 * h.PATIENCE, check=False,
                        env=dict(h.BASE_ENV, **h.sanitizer_env()))
     assert r.returncode == 255 and b"in use by pid" in r.stderr
     with open(f"{place}/pid", encoding="ascii") as f:
@@ -444,7 +445,8 @@ def test_a_socket_that_is_passed_in_is_not_wanted(place, how):
         out = subprocess.run(
             [*wrap, f"{peers.links()}/spawn-fcgi", "-s", f"{place}/s", "--",
              ECHO], stdin=passed, check=True, stdout=subprocess.PIPE,
-            timeout=20, env=dict(h.BASE_ENV, **h.sanitizer_env())).stdout
+            timeout=20 * h.PATIENCE,
+            env=dict(h.BASE_ENV, **h.sanitizer_env())).stdout
         pid = int(out.split()[-1])
         inode = os.fstat(passed.fileno()).st_ino
         holders = [p for p in (pid, *h.children(pid))
@@ -458,7 +460,8 @@ def test_a_socket_that_is_passed_in_is_not_wanted(place, how):
 def test_bounds_that_were_given_are_not_said_not_to_be():
     r = subprocess.run([f"{peers.links()}/kfcgi", "-U", "www", "-r", "-n", "8",
                         "-N", "5", "--", "/app"], check=False,
-                       stderr=subprocess.PIPE, encoding="ascii", timeout=20,
+                       stderr=subprocess.PIPE, encoding="ascii",
+                       timeout=20 * h.PATIENCE,
                        env=dict(h.BASE_ENV, **h.sanitizer_env()))
     assert r.returncode == 1 and "below" in r.stderr, r
     assert "not given" not in r.stderr
@@ -473,7 +476,8 @@ def test_nothing_stays_in_a_jail_of_root_but_rights(supervised, place):
 # kfcgi
 
 def kfcgi(*args):
-    return subprocess.run([f"{peers.links()}/kfcgi", *args], timeout=20,
+    return subprocess.run([f"{peers.links()}/kfcgi", *args],
+                          timeout=20 * h.PATIENCE,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, encoding="utf-8",
                           check=False, env=dict(ENV, **h.sanitizer_env()))
@@ -553,7 +557,8 @@ def test_kfcgi_refuses(args, status, text):
 def test_kfcgi_without_root(args, text):
     """It names itself, and of its options those that were given."""
     r = subprocess.run([f"{peers.links()}/kfcgi", *args, "--", "/app"],
-                       timeout=20, check=False, capture_output=True,
+                       timeout=20 * h.PATIENCE, check=False,
+                       capture_output=True,
                        text=True, preexec_fn=h.become_user("many"))
     assert (r.returncode, r.stderr) == (1, f"kfcgi: {text}\n")
 

@@ -436,5 +436,5 @@ def test_tools_go_on(spawnd, place):
 def test_what_the_manual_calls_broken_is(spawnd, place, command):
     script = f"if {command}; then echo works; else echo broken; fi"
     assert "broken\n" in run_as_worker(spawnd, place, script)
-    assert subprocess.run(["/bin/sh", "-c", command], timeout=20,
+    assert subprocess.run(["/bin/sh", "-c", command], timeout=20 * h.PATIENCE,
                           stdout=subprocess.DEVNULL).returncode == 0

@@ -44,7 +44,8 @@ def test_directory_and_sockets_are_roots(echo):
 
 def test_a_person_can_type_it(echo):
     out = subprocess.run(["socat", "-", f"UNIX:{echo.read}"], input=b"ping",
-                         stdout=subprocess.PIPE, check=True, timeout=10)
+                         stdout=subprocess.PIPE, check=True,
+                         timeout=10 * h.PATIENCE)
     assert out.stdout == b"spawnd 1\nping state=up\nend\n"
 
 

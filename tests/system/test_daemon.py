@@ -131,7 +131,7 @@ def test_daemon_has_a_session_of_its_own_and_no_terminal(place, spawnd):
             ["cat"], stdin=subprocess.PIPE, start_new_session=True,
             preexec_fn=on_terminal)
         assert tty(shell.pid) != 0
-        shell.communicate(timeout=5)
+        shell.communicate(timeout=5 * h.PATIENCE)
         assert tty(s.pid) == 0
         d = h.stat(s.pid)
         assert d.session == d.pgrp == s.pid

@@ -51,7 +51,7 @@ class Crowd:
     def end(self):
         self.over.set()
         for t in self.threads:
-            t.join(30)
+            t.join(30 * h.PATIENCE)
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_worker_that_serves_by_io_uring_serves_to_the_end(pool):  # noqa: F811
     busy = [h.Connection(p.addr) for _ in range(WORKERS)]
     for c in busy:
         c.send("sleep=700")
-    h.wait_for(lambda: all(len(h.fds(pid)) > 4 for pid in told), 5, p.s.log)
+    h.wait_for(lambda: all(map(h.serves, told)), 5, p.s.log)
     p.s.signal(signal.SIGHUP)
     assert {int(c.receive().headers["x-pid"]) for c in busy} == told
     p.s.wait_log("all workers are new")

@@ -27,8 +27,7 @@ class Dying:
             [h.app("load"), f"{place}/sock", str(2 * WORKERS), "300", "20"],
             stdout=subprocess.DEVNULL)
         self.workers = self.s.workers()
-        h.wait_for(lambda: all(len(h.fds(pid)) > 3 for pid in self.workers),
-                   5, self.s.log)
+        h.wait_for(lambda: all(map(h.serves, self.workers)), 5, self.s.log)
         self.tracer = Attached(self.s.popen)
         self.s.signal(signal.SIGHUP)
 

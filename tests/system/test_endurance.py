@@ -216,7 +216,7 @@ def test_busy_worker_is_not_disturbed_by_looks(spawnd, place):
     busy = [h.Connection(f"{place}/sock", deadline=120) for _ in workers]
     for one in busy:
         one.send("wait=4000")
-    h.wait_for(lambda: all(len(h.fds(pid)) > 4 for pid in workers), 5, s.log)
+    h.wait_for(lambda: all(map(h.serves, workers)), 5, s.log)
     trace = f"{place}/trace"
     tracer = subprocess.Popen([STRACE, "-q", "-o", trace, "-e",
                                "trace=openat", "-p", str(s.pid)])

@@ -20,7 +20,7 @@ REQUESTS = 1500
 
 
 def ip(*words):
-    subprocess.run(["ip", *words], check=True, timeout=10)
+    subprocess.run(["ip", *words], check=True, timeout=10 * h.PATIENCE)
 
 
 @pytest.fixture(scope="module")

@@ -237,7 +237,7 @@ def test_socket_lives_on_after_a_stop(place, spawnd):
             assert s.stop(signal.SIGTERM) == 0
         # Nobody accepts, and yet a connection is taken.
         client = socket.socket(socket.AF_UNIX)
-        client.settimeout(5)
+        client.settimeout(5 * h.PATIENCE)
         client.connect(path)
         client.close()
 

@@ -316,7 +316,7 @@ def test_workers_that_stay_root_are_warned_of_at_the_start(site, place):
                             f"{place}/s{owner}", "--", f"{place}/app"],
                            check=False, stdout=subprocess.DEVNULL,
                            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-                           timeout=10, encoding="utf-8",
+                           timeout=10 * h.PATIENCE, encoding="utf-8",
                            env={**h.BASE_ENV, **h.sanitizer_env()})
         return r.stderr
     h.install("/bin/true", f"{place}/app")

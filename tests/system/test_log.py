@@ -269,7 +269,7 @@ def rotate(place, *lines):
                            "}", ""]))
     os.chmod(conf, 0o644)
     subprocess.run(["logrotate", "-f", "-s", f"{place}/rotate.state", conf],
-                   check=True, timeout=20, stdout=subprocess.PIPE,
+                   check=True, timeout=20 * h.PATIENCE, stdout=subprocess.PIPE,
                    stderr=subprocess.STDOUT)
 
 

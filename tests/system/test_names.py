@@ -37,7 +37,8 @@ def said(*argv, **kw):
     """What the program says that it is."""
     return subprocess.run([*argv, "-v"], check=True, stdout=subprocess.PIPE,
                           stdin=subprocess.DEVNULL, encoding="ascii",
-                          env={**h.BASE_ENV, **h.sanitizer_env()}, timeout=20,
+                          env={**h.BASE_ENV, **h.sanitizer_env()},
+                          timeout=20 * h.PATIENCE,
                           **kw).stdout.partition(" of spawnd")[0]
 
 
@@ -88,7 +89,8 @@ def test_the_interpreter_of_a_script(place):
 
 def test_messages_have_the_name_that_counts(place):
     r = subprocess.run(["php-cgi", "-s", f"{place}/s"], check=False,
-                       executable=f"{peers.links()}/spawn-fcgi", timeout=20,
+                       executable=f"{peers.links()}/spawn-fcgi",
+                       timeout=20 * h.PATIENCE,
                        env={**h.BASE_ENV, **h.sanitizer_env()},
                        stderr=subprocess.PIPE, encoding="ascii")
     assert (r.returncode, r.stderr.count("\n")) == (255, 1)

@@ -142,8 +142,7 @@ def test_stop_is_told_before_the_workers_have_ended(manager, service):
     _, _, ready = manager.wait_for("READY")
     with h.Connection(s.sock) as c:
         c.send("sleep=3000")
-        h.wait_for(lambda: any(len(h.fds(pid)) > 3 for pid in s.workers()), 5,
-                   s.log)
+        h.wait_for(lambda: any(map(h.serves, s.workers())), 5, s.log)
         s.signal(signal.SIGTERM)
         manager.wait_for("STOPPING", after=ready + 1)
         assert s.workers()
@@ -238,7 +237,7 @@ def test_what_a_full_queue_has_kept_waiting_is_whole(place, spawnd):
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         deaf.bind(f"{place}/notify")
         os.chmod(f"{place}/notify", 0o666)
-        deaf.settimeout(10)
+        deaf.settimeout(10 * h.PATIENCE)
         other.setblocking(False)
         with pytest.raises(BlockingIOError):
             while True:

@@ -283,7 +283,7 @@ def test_url_that_crashes_its_worker_does_not_hurt_other_requests(pool):
     other.start()
     load.start().join()
     stop.set()
-    other.join(10)
+    other.join(10 * h.PATIENCE)
     assert load.sent == 500 and load.answered == 500, str(load)
     assert len(crashed) >= 40
     assert set(crashed) <= {"closed", "reset"}, crashed

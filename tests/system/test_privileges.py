@@ -213,7 +213,8 @@ def test_supervisor_holds_no_plain_directory(jailed):
 def as_user(name, code):
     """Runs Python code as a user; returns what it prints."""
     p = subprocess.run([sys.executable, "-c", code], capture_output=True,
-                       text=True, timeout=20, preexec_fn=h.become_user(name))
+                       text=True,
+                       timeout=20 * h.PATIENCE, preexec_fn=h.become_user(name))
     assert p.returncode == 0, p.stderr
     return p.stdout.strip()
 

@@ -321,7 +321,7 @@ def test_kfcgi_names_no_option_that_it_has_not(www):
                         "-s", f"{www}/run/sock", "-u", "web", "-U", "www",
                         "--", f"{www}/app"], stdin=subprocess.DEVNULL,
                        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                       encoding="utf-8", timeout=20, check=False,
+                       encoding="utf-8", timeout=20 * h.PATIENCE, check=False,
                        env={**h.BASE_ENV, **h.sanitizer_env()})
     assert r.returncode == 1, r
     assert "it answered as a CGI program" in r.stderr, r
@@ -355,6 +355,6 @@ def test_one_request_each_and_still_a_reload(spawnd, place):
                 s.log)
     finally:
         stop.set()
-        t.join(20)
+        t.join(20 * h.PATIENCE)
     assert "reload: failed" not in s.log()
     assert not failed

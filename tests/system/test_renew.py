@@ -84,8 +84,7 @@ def test_reload_of_a_pool_without_traffic_waits_for_no_request(
     before = set(s.workers())
     with h.Connection(f"{place}/sock") as c:
         c.send(f"sleep={2000 * CANARY}")
-        h.wait_for(lambda: any(len(h.fds(pid)) > 3 for pid in s.workers()), 5,
-                   s.log)
+        h.wait_for(lambda: any(map(h.serves, s.workers())), 5, s.log)
         s.signal(signal.SIGHUP)
         h.pass_time(CANARY / 2)     # another request may come
         assert before <= set(s.workers())

@@ -191,7 +191,7 @@ def test_long_request_is_waited_for(spawnd, place):
 
 def busy(s):
     """Are the clients' connections accepted by all the workers?"""
-    return all(len(h.fds(pid)) > 3 for pid in s.workers())
+    return all(map(h.serves, s.workers()))
 
 
 def test_stop_waits_for_the_requests_that_are_served(spawnd, place):

@@ -682,8 +682,14 @@ def client(installed):
         os.path.join(os.path.dirname(harness.SPAWND), "spawnctl"),
         f"{installed}/bin/spawnctl")
 
-    def call(*args):
-        return run(path, *args)
+    def call(*args, as_on_bsd=None):
+        """as_on_bsd: started by that word, and without a /proc."""
+        if as_on_bsd is None:
+            return run(path, *args)
+        return run("unshare", "--mount", "/bin/sh", "-c",
+                   "mount -t tmpfs tmpfs /proc; exec \"$@\"", "sh",
+                   as_on_bsd, *args, env={
+                       "PATH": f"/nowhere:{installed}/bin:/usr/bin:/bin"})
     return call
 
 
@@ -755,4 +761,7 @@ def test_restart_without_a_service_file(spawnd, installed, client):
                harness.app("echo"))
     r = client("-p", "alone", "restart")
     assert r.status == 78 and "no service file" in r.stderr, r
+    for word in ("spawnctl", f"{installed}/bin/../bin/spawnctl"):
+        r = client("-p", "alone", "restart", as_on_bsd=word)
+        assert r.status == 78 and "no service file" in r.stderr, r
     assert s.running()

@@ -81,7 +81,8 @@ def test_a_wrong_command_line_is_64(args):
     ["-v"]], ids=" ".join)
 def test_what_cannot_be_written_is_74(echo, args):
     with open("/dev/full", "w") as full:
-        r = subprocess.run([c.SPAWNCTL, *args], stdout=full, timeout=10,
+        r = subprocess.run([c.SPAWNCTL, *args], stdout=full,
+                           timeout=10 * h.PATIENCE,
                            stderr=subprocess.PIPE, check=False)
     assert r.returncode == 74, r
 
@@ -496,7 +497,7 @@ def test_the_forms(echo):
                       + " ", r.stdout, flags=re.M)
         p = subprocess.run(["promtool", "check", "metrics"], input=text,
                            text=True, stdout=subprocess.PIPE,
-                           stderr=subprocess.STDOUT, timeout=20)
+                           stderr=subprocess.STDOUT, timeout=20 * h.PATIENCE)
         assert (p.returncode, p.stdout) == (0, "")
 
 

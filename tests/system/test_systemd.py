@@ -220,7 +220,7 @@ def test_watchdog(booted):
     p = Pool(booted, "dog", drop_in="[Service]\nWatchdogSec=1s\n").start()
     first, main = booted.main_pid(p.unit), p.main()
     # While spawnd runs the watchdog does not bark.
-    booted.run("sleep", "2.5")
+    booted.fed(p.unit, 2.5)
     assert booted.main_pid(p.unit) == first
     os.kill(main, signal.SIGSTOP)
     booted.until(p.unit, "NRestarts", "1", 30)

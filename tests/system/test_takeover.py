@@ -218,8 +218,8 @@ def test_a_signal_to_the_one_that_goes_loses_nothing(pools, place):
     old = p.pid
     with h.Connection(f"{place}/s") as c:
         c.send("sleep=1000")
-        h.wait_for(lambda: any(len(h.fds(pid)) > 3 for pid in
-                               h.children(old)), 5, "a request")
+        h.wait_for(lambda: any(map(h.serves, h.children(old))), 5,
+                   "a request")
         p.changed("-F", 2, h.app("echo"))
         os.kill(old, signal.SIGTERM)
         assert c.receive().status == 200

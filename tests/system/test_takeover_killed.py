@@ -47,7 +47,7 @@ def serves(p):
     h.wait_for(lambda: subprocess.run(
         [h.app("load"), f"{p.place}/s", "2", "0", "0"],
         capture_output=True, text=True,
-        timeout=30).stdout.split()[5:6] == ["0"], 20, p.log)
+        timeout=30 * h.PATIENCE).stdout.split()[5:6] == ["0"], 20, p.log)
 
 
 def count_steps(p):
@@ -143,7 +143,8 @@ def test_two_at_once(pool):
                                      stderr=subprocess.PIPE, cwd="/",
                                      env={**h.BASE_ENV, **h.sanitizer_env()})
                     for _ in range(3)]
-            ends = [(b.communicate(timeout=60)[1].decode(), b.returncode)
+            ends = [(b.communicate(timeout=60 * h.PATIENCE)[1].decode(),
+                     b.returncode)
                     for b in both]
             pool.pids.append(pool.pid)
             assert 0 in [status for _, status in ends], ends

@@ -129,7 +129,7 @@ def test_watchdog_after_a_take_over(booted):
     edit(p, "-F 3")
     booted.systemctl("reload", p.unit)
     main = booted.main_pid(p.unit)
-    booted.run("sleep", "2.5")
+    booted.fed(p.unit, 2.5)
     assert booted.main_pid(p.unit) == main
     os.kill(p.main(), 19)
     booted.until(p.unit, "NRestarts", "1", 30)

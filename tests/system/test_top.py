@@ -26,7 +26,7 @@ class Terminal:
     def run(self, *args):
         return subprocess.run([*self.tmux, *map(str, args)], env=ENV,
                               check=True, stdout=subprocess.PIPE, text=True,
-                              timeout=10).stdout
+                              timeout=10 * h.PATIENCE).stdout
 
     def screen(self):
         return self.run("capture-pane", "-p").splitlines()

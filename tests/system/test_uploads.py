@@ -103,8 +103,8 @@ def site(request):
 
 def ask(port, path):
     """The whole answer to a path that is sent as it stands."""
-    with socket.create_connection(("127.0.0.1", port), 10) as s:
-        s.settimeout(10)
+    with socket.create_connection(("127.0.0.1", port),
+                                  10 * harness.PATIENCE) as s:
         s.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
                   "Connection: close\r\n\r\n".encode("ascii"))
         answer = b""

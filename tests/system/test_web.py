@@ -56,7 +56,8 @@ def test_php_page(spawnd, place, scripts, server, kind):
                env=dict(harness.BASE_ENV, LEAKED="secret", TZ="UTC"))
     workers = s.wait_workers(2)
     version = subprocess.run([PHP, "-v"], capture_output=True, text=True,
-                             check=True, timeout=10).stdout.split()[1]
+                             check=True,
+                             timeout=10 * harness.PATIENCE).stdout.split()[1]
     with php_server(server, backend, scripts) as w:
         a = w.fetch("/env.php?name=a%20b&n=1", headers={"X-Token": "t0k3n"})
     assert a.status == 200, (a, w.log())
@@ -135,7 +136,7 @@ def test_authorizer_refuses(guarded):
 def needed(path):
     """The shared libraries and the loader of a program or module."""
     out = subprocess.run(["ldd", path], capture_output=True, text=True,
-                         check=True, timeout=10).stdout
+                         check=True, timeout=10 * harness.PATIENCE).stdout
     return re.findall(r"(/\S+) \(0x", out)
 
 
@@ -154,7 +155,8 @@ def perl_files():
     out = subprocess.run(
         [PERL, "-e", "use strict; use warnings; use FCGI; use DynaLoader;"
          "print join qq(\\n), values %INC, @DynaLoader::dl_shared_objects"],
-        capture_output=True, text=True, check=True, timeout=10).stdout
+        capture_output=True, text=True, check=True,
+        timeout=10 * harness.PATIENCE).stdout
     return out.split("\n")
 
 

@@ -112,7 +112,7 @@ def test_answer_of_1_mb(site, app):
 def several(server, path, count=6):
     """Requests over one kept connection of HTTP; the pids that answered."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port,
-                                            timeout=10)
+                                            timeout=10 * harness.PATIENCE)
     with contextlib.closing(connection):
         connection.connect()
         sock, pids = connection.sock, set()

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Which of our names a start means. */
 #include "base/base.h"
+#include "config/alias.h"
 #include "config/config.h"
 #include "tmp.h"
 

@@ -468,7 +468,29 @@ one_that_cannot_be_executed_is_one_failure(void **arg)
 	bed_free(b);
 }
 
-/* However long that takes: it is to serve, and is not looked at as one to go. */
+/* Traced by its exec a set-user-ID program would not become its user's. */
+static void
+one_that_may_gain_rights_begins_as_any_other(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.drains = c.door = c.set_id = true;
+	b = bed_raw(&c);
+	b->queue = (struct queue){ .known = true, .depth = 5 };
+	bed_act(b);
+	bed_look(b, 0, READY_YES);
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	assert_false(pool_wants_door(b->p, 0));
+	assert_has(bed_did(b), "spawn0");
+	assert_state(b, 0, SLOT_STARTING);
+	bed_free(b);
+}
+
+/* However long that takes: it is to serve, and not looked at as one to go. */
 static void
 one_that_has_not_begun_is_waited_for(void **arg)
 {
@@ -516,6 +538,30 @@ one_that_was_cancelled_is_no_failure(void **arg)
 	bed_event(b, (struct pool_event){ .what = EV_EXIT,
 	    .status = SIGKILL, .cancelled = true, .moved = MOVED_UNKNOWN });
 	assert_has_not(bed_did(b), "[exit");
+	bed_free(b);
+}
+
+/* Nor is one of which nobody knows how it ended, as its tracer has it. */
+static void
+one_whose_end_is_unknown_is_no_failure(void **arg)
+{
+	struct pool_conf c = bed_conf(1);
+	struct bed *b;
+
+	(void)arg;
+	c.drains = c.door = true;
+	b = bed_raw(&c);
+	b->queue = (struct queue){ .known = true, .depth = 5 };
+	bed_act(b);
+	bed_look(b, 0, READY_YES);
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	bed_exit(b, 0, 0);
+	assert_has(bed_did(b), "spawn0");
+	bed_event(b, (struct pool_event){ .what = EV_EXIT,
+	    .status = STATUS_UNKNOWN, .moved = MOVED_NO });
+	assert_has_not(bed_did(b), "[exit");
+	assert_int_equal(pool_counts(b->p)->failed, 0);
 	bed_free(b);
 }
 
@@ -750,6 +796,8 @@ main(void)
 		cmocka_unit_test(one_that_found_nothing_is_no_news),
 		cmocka_unit_test(one_that_cannot_be_executed_is_one_failure),
 		cmocka_unit_test(one_that_was_cancelled_is_no_failure),
+		cmocka_unit_test(one_whose_end_is_unknown_is_no_failure),
+		cmocka_unit_test(one_that_may_gain_rights_begins_as_any_other),
 		cmocka_unit_test(one_that_has_not_begun_is_waited_for),
 		cmocka_unit_test(goes_on_while_each_serves_one),
 		cmocka_unit_test(those_of_before_the_stop_do_not_count),

@@ -134,10 +134,11 @@ main(void)
 	};
 	const struct actor_hooks hooks = { ignore_notice, ignore_change,
 	    has_traffic };
+	const struct guarantees none = { 0 };
 	struct err e;
 
 	alarm(30);
-	if (loop_init(&e) == -1 || actor_init(&plan, false, &hooks, &e) == -1 ||
+	if (loop_init(&e) == -1 || actor_init(&plan, &none, &hooks, &e) == -1 ||
 	    worker_init(&plan, pool_slots(actor_pool()), &e) == -1)
 		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);

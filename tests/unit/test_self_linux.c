@@ -108,6 +108,37 @@ what_was_executed_is_known(void **arg)
 	assert_has(self_executed(), "test_self_linux.unit");
 }
 
+static void
+the_control_group_of_a_controller_is_found(void **arg)
+{
+	static const char text[] = "12:cpu,pids:/a:/b\n"
+	    "3:devices:/\n"
+	    "1:name=systemd:/user.slice\n"
+	    "0::/two\n";
+	static const struct {
+		const char	*controller, *path;
+	} cases[] = {
+		{ "pids", "/a:/b" }, { "cpu", "/a:/b" }, { "devices", "/" },
+		{ "name=systemd", "/user.slice" }, { "", "/two" },
+		{ "pid", NULL }, { "systemd", NULL },
+	};
+	char *path;
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < NITEMS(cases); i++) {
+		path = self_cgroup_in(text, cases[i].controller);
+		if (cases[i].path == NULL)
+			assert_null(path);
+		else
+			assert_string_equal(path, cases[i].path);
+		free(path);
+	}
+	assert_null(self_cgroup_in("", ""));
+	assert_null(self_cgroup_in("0::/cut", "pids"));
+	assert_null(self_cgroup_in("junk\n:\n0:", "pids"));
+}
+
 #define TEST(f)	cmocka_unit_test_teardown(f, free_words)
 
 int
@@ -118,6 +149,7 @@ main(void)
 		TEST(a_title_too_long_is_cut),
 		cmocka_unit_test(the_name_is_cut_as_the_kernel_does_it),
 		cmocka_unit_test(what_was_executed_is_known),
+		cmocka_unit_test(the_control_group_of_a_controller_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #define WORDS_H
 
 #include "base/base.h"
+#include "config/alias.h"
 #include "config/option.h"
 #include "unit.h"
 
