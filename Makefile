@@ -48,8 +48,9 @@ RUN =		actor.c autoscale.c child.c entry.c exec_error.c history.c \
 		report_trace.c \
 		sdnotify.c selfcheck.c signals.c spawner.c suspects.c \
 		traced.c traffic.c worker.c
-CONTROL =	budget.c clients.c command.c control.c rundir.c status.c \
-		predecessor.c successor.c takeover.c trace_records.c
+CONTROL =	admission.c budget.c clients.c command.c control.c \
+		predecessor.c rundir.c status.c successor.c takeover.c \
+		trace_records.c
 PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c

@@ -37,17 +37,17 @@ refuse_change(struct client *c, const struct command *cmd)
 {
 	static uint64_t again;
 
-	if (c->why_reads == NULL) {
+	if (c->limit.why == NULL) {
 		cmd_fail(c, EX_NOPERM, "this socket is for reading (the other "
 		    "is called control)");
 		return;
 	}
-	cmd_fail(c, EX_NOPERM, c->why_reads);
+	cmd_fail(c, c->limit.status, c->limit.why);
 	if (loop_now() < again)
 		return;
 	again = loop_now() + REFUSALS;
 	log_warn("control: %s: refused to pid %d: %s", cmd->name, (int)c->pid,
-	    c->why_reads);
+	    c->limit.why);
 }
 
 /* Who asked for a change. */

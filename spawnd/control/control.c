@@ -38,7 +38,6 @@ static struct listener {
 
 #define NLISTENERS	(sizeof(listeners) / sizeof(listeners[0]))
 
-static uid_t owner;		/* of the pool: who started us */
 static bool borrowed;		/* the sockets are another spawnd's yet */
 static bool running;		/* a command is being carried out */
 
@@ -297,63 +296,29 @@ on_output(void *arg)
 	set_timer();
 }
 
-/*
- * Workers have the user of whoever started the pool, unless that is root. They
- * may read, but not change what they belong to. Returns why; or NULL.
- */
-static const char *
-find_limit(int fd, uid_t uid, enum right right)
-{
-	if (right != CONTROLS || uid == 0)
-		return NULL;
-	switch (observe_peer_kin(fd, orphans_were_before)) {
-	case KIN_NONE:
-	case KIN_EXCEPTED:
-		return NULL;
-	case KIN_OURS:
-		return "a process of the pool may only read";
-	case KIN_UNKNOWN:
-		break;
-	}
-	return "whether this process is of the pool cannot be seen: it may "
-	    "only read";
-}
-
-/* Tells whoever is not wanted why, as far as that can be sent at once. */
-static void
-refuse_peer(int fd)
-{
-	struct proto_output o = { 0 };
-
-	proto_hello(&o);
-	proto_error(&o, EX_TEMPFAIL, "too many clients, or not you");
-	if (!o.failed)
-		send(fd, o.buf, o.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	proto_free(&o);
-	close(fd);
-}
-
 /* Takes a connection in, or refuses it. Returns whose budget pays for it. */
 static enum right
 admit(int fd, enum right right)
 {
-	const char *why;
 	struct client *c;
+	struct restriction l;
 	uid_t uid;
-	gid_t gid;
 
-	if (getpeereid(fd, &uid, &gid) == -1 ||
-	    (right == CONTROLS && uid != 0 && uid != owner)) {
-		refuse_peer(fd);
+	switch (admission_decide(fd, right, &uid, &l)) {
+	case ADMITTED_NO:
+		admission_refuse(fd);
 		return READS_ONLY;
-	}
-	if ((why = find_limit(fd, uid, right)) != NULL)
+	case ADMITTED_READS:
 		right = READS_ONLY;
+		break;
+	case ADMITTED_WHOLE:
+		break;
+	}
 	if ((c = clients_add(fd, uid, right)) == NULL) {
-		refuse_peer(fd);
+		admission_refuse(fd);
 		return right;
 	}
-	c->why_reads = why;
+	c->limit = l;
 	c->in = loop_watch(fd, on_input, c);
 	c->out = loop_watch_write(fd, on_output, c);
 	if (c->in == NULL || c->out == NULL)
@@ -401,7 +366,7 @@ control_open(struct plan *p, struct err *e)
 	mode_t mode = p->status_gid != (gid_t)-1 ? 0660 : 0600;
 	int fds[2];
 
-	owner = getuid();
+	admission_init();
 	if (borrowed && rundir_open(p, e) == 0) {
 		rundir_sockets(fds);
 		listeners[CONTROLS].fd = fds[0];

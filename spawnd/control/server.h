@@ -30,6 +30,12 @@
 /* Which socket a client connected to, and so what it may do. */
 enum right { CONTROLS, READS_ONLY };
 
+/* Why a client of the control socket may only read. */
+struct restriction {
+	int		 status;	/* of sysexits.h */
+	const char	*why;		/* NULL: it may do more */
+};
+
 struct client {
 	int		 fd;
 	int		 passed;	/* a descriptor it sent; -1: none */
@@ -40,7 +46,7 @@ struct client {
 	uid_t		 uid;
 	pid_t		 pid;
 	enum right	 right;
-	const char	*why_reads;	/* on the other socket; or NULL */
+	struct restriction limit;
 	struct loop_watch *in, *out;
 	char		 line[PROTO_COMMAND];
 	struct proto_input input;
@@ -79,6 +85,19 @@ void	 clients_answer(struct client *c);
 ssize_t	 clients_send(struct client *c);
 /* An answer that waited has become longer. */
 void	 clients_more(struct client *c);
+
+/* admission.c: who may connect, and what a connection may do */
+/* Notes whose the pool is: who started us. */
+void	 admission_init(void);
+/*
+ * What may the peer do that has connected to a socket of that right? Sets *uid
+ * and, if that is less than the socket allows, *l.
+ */
+enum admitted { ADMITTED_NO, ADMITTED_READS, ADMITTED_WHOLE };
+enum admitted admission_decide(int fd, enum right right, uid_t *uid,
+	    struct restriction *l);
+/* Closes fd; tells why before, as far as that can be sent at once. */
+void	 admission_refuse(int fd);
 
 /* budget.c: cpu time for clients that only read */
 /* When some is left, now or later. */

@@ -87,7 +87,7 @@ successor_take(const char *name, struct err *e)
 	if (more == -1)
 		return predecessor_blame(name, e);
 	rundir_sockets(fds);
-	if (life == -1 || fds[0] == -1 || fds[1] == -1)
+	if (old->pid <= 0 || life == -1 || fds[0] == -1 || fds[1] == -1)
 		return err_set(e, EX_PROTOCOL, "--replace: the pool has not "
 		    "passed all that is to be taken over");
 	return 0;
@@ -168,7 +168,7 @@ successor_start(const struct plan *p, struct err *e)
 	if (old->polls)
 		lifecycle_explain(POLLS);
 	plan = p;
-	if (neighbour_watch(life, on_gone, e) == -1)
+	if (neighbour_watch(old->pid, life, on_gone, e) == -1)
 		return -1;
 	watch = loop_watch(old->conn.fd, on_closed, NULL);
 	return watch == NULL ? err_set(e, EX_OSERR, "loop: out of memory") :

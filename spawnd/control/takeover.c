@@ -148,6 +148,13 @@ find_hindrance(void)
 	}
 	if (actor_stops())
 		return "the pool is stopping";
+	/* A third one could not tell the workers of that from its own user. */
+	if (neighbour_precedes() && !plan->root) {
+		snprintf(why, sizeof(why), "pid %d, from which this pool was "
+		    "taken over, still ends its requests",
+		    (int)neighbour_before());
+		return why;
+	}
 	return pool_phase(actor_pool()) == PHASE_START ?
 	    "the pool is starting" : NULL;
 }

@@ -232,7 +232,7 @@ end_kill_tracer(pid_t tracer, pid_t pid, bool (*excepted)(pid_t))
 {
 	int fd = proc_pidfd(tracer);
 	bool ours = still_traces(tracer, pid) &&
-	    kin_of(tracer, excepted) == KIN_OURS;
+	    kin_of(tracer, getpid(), excepted) == KIN_OURS;
 	bool killed = proc_pidfd_signal(fd, ours ? SIGKILL : 0) == 0;
 
 	if (!ours)

@@ -13,7 +13,7 @@
 #include "run/supervise.h"
 
 static bool follows;		/* one that takes over from us */
-static bool precedes;		/* one that we have taken over from */
+static pid_t before;		/* one that we have taken over from, or 0 */
 static int life = -1;
 static struct loop_watch *watch;
 static void (*on_gone)(void);
@@ -25,15 +25,27 @@ neighbour_follows(bool there)
 }
 
 bool
+neighbour_is_next(void)
+{
+	return follows;
+}
+
+bool
 neighbour_is_there(void)
 {
-	return follows || precedes;
+	return follows || before != 0;
+}
+
+pid_t
+neighbour_before(void)
+{
+	return before;
 }
 
 bool
 neighbour_precedes(void)
 {
-	return precedes;
+	return before != 0;
 }
 
 static void
@@ -44,14 +56,14 @@ on_end(void *arg)
 	close(life);
 	watch = NULL;
 	life = -1;
-	precedes = false;
+	before = 0;
 	on_gone();
 }
 
 int
-neighbour_watch(int fd, void (*handler)(void), struct err *e)
+neighbour_watch(pid_t pid, int fd, void (*handler)(void), struct err *e)
 {
-	precedes = true;
+	before = pid;
 	life = fd;
 	on_gone = handler;
 	if ((watch = loop_watch(fd, on_end, NULL)) == NULL)

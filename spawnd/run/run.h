@@ -229,13 +229,17 @@ const struct history_point *history_at(unsigned int i);
 /* neighbour.c: another pool that serves the same listen socket meanwhile */
 /* One that takes over from us is there from now on, or not any more. */
 void	 neighbour_follows(bool there);
+bool	 neighbour_is_next(void);
 /*
- * One that we take over from is there, for as long as the other end of fd,
- * which it has, is open: then handler is called. To be called after
- * loop_init(). Returns 0, or -1 with *e set (71).
+ * One that we take over from is there, the process pid, for as long as the
+ * other end of fd, which it has, is open: then handler is called. To be called
+ * after loop_init(). Returns 0, or -1 with *e set (71).
  */
-int	 neighbour_watch(int fd, void (*handler)(void), struct err *e);
+int	 neighbour_watch(pid_t pid, int fd, void (*handler)(void),
+	    struct err *e);
 bool	 neighbour_precedes(void);
+/* Its pid; 0: there is none, or not any more. */
+pid_t	 neighbour_before(void);
 /* Is either there? */
 bool	 neighbour_is_there(void);
 

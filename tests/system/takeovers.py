@@ -10,15 +10,18 @@ What the tests of a take-over share.
       p.check()         one pool is there: its name, socket, files and status
                         are one process's
       p.end()           ends what is left, by pid
+    Successor(p)        plays one that takes over: a connection, on which
+                        .to("HELD") goes as far as that step
 """
 
 import os
 import signal
+import socket
 import subprocess
 import time
 
 import harness as h
-from ctl import ask, ctl, figures, pool
+from ctl import Raw, ask, ctl, figures, pool
 
 NAME = "taken"
 LONGEST = 20            # seconds for a take-over
@@ -123,6 +126,52 @@ class Pool:
                     h.wait_for(lambda: not h.alive(pid), 5, "its end")
                 except h.Late:
                     pass
+
+
+class Successor(Raw):
+    """One that takes over: it says so, and has no pool. What it is passed
+    it drops."""
+
+    STEPS = ["GIVEN", "HELD", "GONE"]
+
+    def __init__(self, p, user=None):
+        self.peer = None
+        if user is None:
+            super().__init__(p.dir + "/control")
+        else:
+            super().__init__(p.dir + "/control", connect=self._as(user))
+
+    def _as(self, user):
+        """A process of that user connects, and lives as long as we do."""
+        def connect(path):
+            ours, its = socket.socketpair()
+            if (pid := os.fork()) == 0:
+                try:
+                    ours.close()
+                    h.become_user(user)()
+                    with socket.socket(socket.AF_UNIX) as c:
+                        c.connect(path)
+                        socket.send_fds(its, [b"x"], [c.fileno()])
+                    its.recv(1)
+                finally:
+                    os._exit(0)
+            its.close()
+            self.peer = ours, pid
+            return socket.socket(fileno=socket.recv_fds(ours, 1, 1)[1][0])
+        return connect
+
+    def close(self):
+        super().close()
+        if self.peer:
+            self.peer[0].close()
+            os.waitpid(self.peer[1], 0)
+
+    def to(self, step, pid=None):
+        for command in ["takeover 1", f"commit {pid or os.getpid()}",
+                        "done"][:self.STEPS.index(step) + 1]:
+            answer = self.ask(command)
+            assert answer[-1] == "end", (command, answer)
+        return self
 
 
 class Watch:

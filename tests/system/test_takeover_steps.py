@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: ISC
+"""What a pool does at each step of a take-over, by the connection on which it
+is asked for: the other side is the test's, and has no pool."""
+
+import os
+
+import pytest
+
+import harness as h
+from ctl import SPAWNCTL, ask
+from takeovers import Pool, Successor
+
+
+@pytest.fixture
+def root_pool(place):
+    """Of root's, with workers of another user."""
+    p = Pool(place, ["-s", f"{place}/s"], "-u", "_app")
+    yield p
+    p.end()
+
+
+@pytest.fixture
+def own_pool(place):
+    """Of a user's, whose workers are the same user."""
+    h.own_directory(place, "www")
+    run = h.own_directory(f"{place}/run", "www")
+    p = Pool(place, ["-s", f"{place}/s"], control=f"{run}/c", user="www")
+    yield p
+    p.end()
+
+
+# Who may command it
+
+CHANGES = ["scale 3", "stop", "stop now", "log-reopen", "plan", "takeover 1"]
+
+
+def test_no_user_commands_a_pool_that_is_taken_over(own_pool):
+    """It could be a worker of the other pool, which is the same user."""
+    p = own_pool
+    p.begin("-F", 1, h.app("echo"))
+    with Successor(p, "www") as taker, Successor(p, "www") as before:
+        taker.to("GIVEN")
+        with Successor(p, "www") as c:
+            assert c.ask("status")[-1] == "end"
+            for change in CHANGES:
+                assert c.ask(change)[-1].startswith(
+                    "error 75 another spawnd is about"), change
+        # Root is no worker, and who was there before is none of the new.
+        assert ask(p.dir + "/control", "scale 2")[-1] == "end"
+        assert before.ask("scale 1")[-1] == "end"
+    h.wait_for(lambda: "has given up" in p.log(), 10, p.log)
+    with Successor(p, "www") as c:
+        assert c.ask("scale 2")[-1] == "end"
+
+
+def test_no_worker_commands_the_pool_that_has_taken_over(own_pool):
+    """Its pool is not that one any more, but the user is the same."""
+    p = own_pool
+    place = p.place
+    # Beside the worker, which is busy, runs a process that waits for "go".
+    beside = (f"(until [ -e {place}/go ]; do sleep 0.05; done; "
+              f"{SPAWNCTL} -p {p.dir} scale 4 >{place}/said 2>&1; "
+              f"echo $? >>{place}/said) & exec {h.app('echo')}")
+    p.begin("--confine", "no", "-F", 1, "--", "/bin/sh", "-c", beside)
+    old = p.pid
+    with h.Connection(f"{place}/s") as busy:
+        busy.send("sleep=6000")
+        h.wait_for(lambda: any(len(h.fds(pid)) > 3 for pid in
+                               h.children(old)), 5, "a request")
+        p.changed("-F", 2, h.app("echo"))
+        with open(f"{place}/go", "w"):
+            pass
+        h.wait_for(lambda: os.path.exists(f"{place}/said") and
+                   h.read(f"{place}/said").endswith(b"\n77\n"), 20,
+                   lambda: h.read(f"{place}/said"))
+        assert h.alive(old)
+        assert b"a process of the pool may only read" in \
+            h.read(f"{place}/said")
+        assert len(h.children(p.pid)) == 2
+        # The user itself may, and only not begin a third pool beside both.
+        with Successor(p, "www") as c:
+            assert c.ask("scale 3")[-1] == "end"
+            assert c.ask("takeover 1")[-1].startswith(
+                f"error 75 pid {old}, from which this pool was taken")
+        assert busy.receive().status == 200
+    p.wait_alone()
+    p.changed("-F", 1, h.app("echo"))
+    p.wait_alone()
+    assert len(h.children(p.pid)) == 1
