@@ -161,7 +161,7 @@ open_all(struct err *e)
 	}
 	socketfile_keep(&plan);
 	environ_scrub();
-	if (takes && finisher_start(settle, e) == -1)
+	if (takes && finisher_start(settle, successor_connection(), e) == -1)
 		return -1;
 	rundir_done(&plan);
 	return 0;

@@ -103,6 +103,17 @@ clients_send(struct client *c)
 	return n;
 }
 
+bool
+clients_send_all(struct client *c)
+{
+	ssize_t n = c->answer.failed ? -1 : clients_send(c);
+
+	if (n == -1)
+		return false;
+	c->sent += (size_t)n;
+	return c->sent == c->answer.len;
+}
+
 void
 clients_more(struct client *c)
 {
@@ -112,9 +123,8 @@ clients_more(struct client *c)
 	loop_resume(c->out);
 }
 
-/* Has it closed its end, with what it asked for still to come? */
-static bool
-has_left(const struct client *c)
+bool
+clients_has_left(const struct client *c)
 {
 	struct pollfd pfd = { .fd = c->fd };
 
@@ -144,7 +154,7 @@ make_place(uid_t uid, enum right right)
 	struct client *c, *victim = NULL;
 
 	TAILQ_FOREACH(c, &clients, entry) {
-		if (c->right == right && has_left(c)) {
+		if (c->right == right && clients_has_left(c)) {
 			clients_drop(c);
 			return true;
 		}

@@ -66,6 +66,11 @@ int	 predecessor_reload(struct err *e);
  * before it is opened. Returns 0, or -1 with *e set (69, 71, 75, 76).
  */
 int	 successor_take(const char *name, struct err *e);
+/*
+ * The connection to the other pool. While it is open that takes us to be there,
+ * so no other process may have it.
+ */
+int	 successor_connection(void);
 /* To be called after loop_init(). Returns 0, or -1 with *e set (71). */
 int	 successor_start(const struct plan *p, struct err *e);
 /* The pool is ready, as that notice says: completes the take-over. */

@@ -83,6 +83,10 @@ uint64_t clients_deadline(const struct client *c);
 void	 clients_answer(struct client *c);
 /* Sends what is left of it, with the descriptors first. As send(2). */
 ssize_t	 clients_send(struct client *c);
+/* Sends it at once. Returns false if that was not possible, or not whole. */
+bool	 clients_send_all(struct client *c);
+/* Has it closed its end, with what it asked for still to come? */
+bool	 clients_has_left(const struct client *c);
 /* An answer that waited has become longer. */
 void	 clients_more(struct client *c);
 

@@ -16,6 +16,8 @@
  *	done	It ends its workers at their requests' end. All is ours, and
  *		what rights are needed for is done by finisher.c's process.
  */
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -112,6 +114,9 @@ close_connection(void)
 	if (watch != NULL)
 		loop_unwatch(watch);
 	watch = NULL;
+	/* Whatever process has a copy of it, for however short a time. */
+	if (old->conn.fd != -1)
+		shutdown(old->conn.fd, SHUT_RDWR);
 	conn_close(&old->conn);
 	old->conn.fd = -1;
 }
@@ -119,7 +124,7 @@ close_connection(void)
 static void
 give_up(int status, const char *why)
 {
-	char text[ERR_SIZE];
+	char text[ERR_SIZE + NAME_SIZE];
 
 	close_connection();
 	snprintf(text, sizeof(text), "--replace: %s: %s", plan->name, why);
@@ -190,6 +195,27 @@ ask_other(const char *command, struct err *e)
 	return more;
 }
 
+/*
+ * Is it ours? If it has not answered in time it may still do so, until it
+ * cannot any more: then it is decided whose the pool is, for both.
+ */
+static bool
+ask_for_all(struct err *e)
+{
+	struct proto_record r;
+	struct err none;
+	int more;
+
+	if (ask_other("done", e) == 0 || is_dead(e))
+		return true;
+	if (old->conn.fd == -1)
+		return false;
+	shutdown(old->conn.fd, SHUT_RDWR);
+	while ((more = conn_next(&old->conn, false, &r, &none)) == 1)
+		continue;
+	return more == 0;
+}
+
 /* All is ours. */
 static void
 complete(void)
@@ -219,13 +245,18 @@ on_ready(void)
 		return;
 	}
 	pidfile_name();
-	if (control_adopt(&e) == -1 ||
-	    (ask_other("done", &e) == -1 && !is_dead(&e))) {
+	if (control_adopt(&e) == -1 || !ask_for_all(&e)) {
 		control_disown();
 		give_up(e.status, e.text);
 		return;
 	}
 	complete();
+}
+
+int
+successor_connection(void)
+{
+	return old->conn.fd;
 }
 
 bool

@@ -241,16 +241,18 @@ takeover_end(struct client *c, const char *word)
 	(void)word;
 	if (!c->takes || stage != TAKEOVER_HELD) {
 		proto_error(&c->answer, EX_USAGE, "done: follows commit");
-		/* It may have thought so, and written its pid. */
-		if (stage == TAKEOVER_NONE)
-			name_ours();
+		return;
+	}
+	/* One that has died or given up meanwhile leaves the pool to us. */
+	proto_done(&c->answer);
+	if (clients_has_left(c) || !clients_send_all(c)) {
+		shutdown(c->fd, SHUT_RDWR);
 		return;
 	}
 	stage = TAKEOVER_GONE;
 	c->takes = c->commits = false;
 	log_info("take-over: pid %d serves from now on: our workers end at "
 	    "their requests' end", (int)taker);
-	proto_done(&c->answer);
 	lifecycle_leave();
 }
 

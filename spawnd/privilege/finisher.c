@@ -33,7 +33,7 @@ await_byte(int fd, pid_t parent, void (*settle)(void))
 }
 
 int
-finisher_start(void (*settle)(void), struct err *e)
+finisher_start(void (*settle)(void), int without, struct err *e)
 {
 	pid_t pid, parent = getpid();
 	int fds[2];
@@ -44,6 +44,7 @@ finisher_start(void (*settle)(void), struct err *e)
 		return err_set(e, EX_OSERR, "fork: %s", strerror(errno));
 	if (pid == 0) {
 		close(fds[0]);
+		close(without);
 		await_byte(fds[1], parent, settle);
 	}
 	close(fds[1]);

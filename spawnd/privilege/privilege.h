@@ -78,9 +78,10 @@ void	 pidfile_clear(const struct plan *p);
 /*
  * Forks a process that keeps the rights of the start, and nothing else to do
  * than to call settle() when finisher_finish() says so. It ends then, or with
- * us. Returns 0, or -1 with *e set (71).
+ * us. Of our descriptors it has all but `without`. Returns 0, or -1 with *e set
+ * (71).
  */
-int	 finisher_start(void (*settle)(void), struct err *e);
+int	 finisher_start(void (*settle)(void), int without, struct err *e);
 /* Waits until it has done so, for two seconds at the most. */
 void	 finisher_finish(void);
 

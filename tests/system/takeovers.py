@@ -12,6 +12,7 @@ What the tests of a take-over share.
       p.end()           ends what is left, by pid
     Successor(p)        plays one that takes over: a connection, on which
                         .to("HELD") goes as far as that step
+    Taker(p, ...)       a real one, from one system call to the next
 """
 
 import os
@@ -172,6 +173,21 @@ class Successor(Raw):
             answer = self.ask(command)
             assert answer[-1] == "end", (command, answer)
         return self
+
+
+class Taker(h.Stepped):
+    """A spawnd that takes over, from one system call to the next."""
+
+    def __init__(self, p, *args):
+        super().__init__([h.SPAWND, "-n", *p.where, *p.common, "--replace",
+                          *map(str, args)])
+
+    def run_to(self, step):
+        """False if it ends before that."""
+        while self.steps < step:
+            if not self.step():
+                return False
+        return True
 
 
 class Watch:

@@ -3,12 +3,16 @@
 is asked for: the other side is the test's, and has no pool."""
 
 import os
+import signal
 
 import pytest
 
 import harness as h
 from ctl import SPAWNCTL, ask
-from takeovers import Pool, Successor
+from takeovers import Pool, Successor, Taker
+
+
+LATE = 10               # seconds, after which no answer is waited for
 
 
 @pytest.fixture
@@ -87,3 +91,51 @@ def test_no_worker_commands_the_pool_that_has_taken_over(own_pool):
     p.changed("-F", 1, h.app("echo"))
     p.wait_alone()
     assert len(h.children(p.pid)) == 1
+
+
+# Whose it is in the end
+
+def stop(pid):
+    os.kill(pid, signal.SIGSTOP)
+    h.wait_for(lambda: h.status(pid)["State"].startswith("T"), 10, "a stop")
+
+
+def goes_on(p, pid):
+    """As before, with its name."""
+    h.wait_for(lambda: "has given up" in p.log(), 20, p.log)
+    assert "serves from now on" not in p.log() and h.alive(pid)
+    assert p.pid == pid
+    assert h.request(f"{p.place}/s", "pid").status == 200
+    p.check()
+    p.changed("-F", 2, h.app("echo"))
+    p.wait_alone()
+
+
+def test_one_that_has_gone_when_it_is_done_gets_nothing(root_pool):
+    p = root_pool
+    p.begin(h.app("echo"))
+    old = p.pid
+    with Successor(p) as c:
+        c.to("HELD")
+        stop(old)
+        c.send(b"done\n")
+    os.kill(old, signal.SIGCONT)
+    goes_on(p, old)
+
+
+def test_one_that_got_no_answer_in_time_gets_nothing(root_pool):
+    """Neither has the pool alone: it is the one that can still answer."""
+    p = root_pool
+    p.begin("-F", 1, h.app("echo"))
+    old = p.pid
+    t = Taker(p, "-F", 2, h.app("echo"))
+    try:
+        while p.pid == old:
+            assert t.step(), p.log()
+        stop(old)
+        new = t.release()
+        assert new.wait((LATE + 20) * h.PATIENCE) == 75
+    finally:
+        t.kill()
+        os.kill(old, signal.SIGCONT)
+    goes_on(p, old)
