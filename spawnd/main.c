@@ -184,6 +184,8 @@ static void
 on_change(void)
 {
 	lifecycle_changed();
+	if (conf.takeover != REPLACE_NO)
+		successor_changed();
 	control_changed();
 	entry_changed();
 }

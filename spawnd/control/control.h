@@ -73,6 +73,8 @@ int	 successor_take(const char *name, struct err *e);
 int	 successor_connection(void);
 /* To be called after loop_init(). Returns 0, or -1 with *e set (71). */
 int	 successor_start(const struct plan *p, struct err *e);
+/* The pool may have changed: one that stops takes nothing over. */
+void	 successor_changed(void);
 /* The pool is ready, as that notice says: completes the take-over. */
 void	 successor_ready(const struct pool_notice *n);
 /* Is all ours, the listen socket's file, too? */

@@ -122,13 +122,11 @@ close_connection(void)
 }
 
 static void
-give_up(int status, const char *why)
+give_up(struct err *e)
 {
-	char text[ERR_SIZE + NAME_SIZE];
-
 	close_connection();
-	snprintf(text, sizeof(text), "--replace: %s: %s", plan->name, why);
-	lifecycle_fail(status, text);
+	predecessor_blame(plan->name, e);
+	lifecycle_fail(e->status, e->text);
 }
 
 /* Its connection has ended. If it lives it does not want us. */
@@ -143,7 +141,7 @@ on_closed(void *arg)
 	while (conn_next(&old->conn, false, &r, &e) != -1)
 		continue;
 	if (!is_dead(&e) && !actor_stops())
-		give_up(e.status, e.text);
+		give_up(&e);
 }
 
 static void
@@ -241,16 +239,23 @@ on_ready(void)
 		loop_pause(watch);
 	snprintf(command, sizeof(command), "commit %d", (int)getpid());
 	if (ask_other(command, &e) == -1 && !is_dead(&e)) {
-		give_up(e.status, e.text);
+		give_up(&e);
 		return;
 	}
 	pidfile_name();
 	if (control_adopt(&e) == -1 || !ask_for_all(&e)) {
 		control_disown();
-		give_up(e.status, e.text);
+		give_up(&e);
 		return;
 	}
 	complete();
+}
+
+void
+successor_changed(void)
+{
+	if (watch != NULL && !done && actor_stops())
+		close_connection();
 }
 
 int

@@ -139,3 +139,25 @@ def test_one_that_got_no_answer_in_time_gets_nothing(root_pool):
         t.kill()
         os.kill(old, signal.SIGCONT)
     goes_on(p, old)
+
+
+def test_one_that_stops_gives_up_at_once(root_pool):
+    """Although its own pool still has a request."""
+    p = root_pool
+    p.begin("-F", 1, h.app("echo"))
+    old = p.pid
+    t = Taker(p, "-F", 2, "--", "/bin/sh", "-c",
+              f"exec {h.app('echo')} delay=20000")
+    new = t.release()
+    try:
+        h.wait_for(lambda: "take-over: begun" in p.log(), 20, p.log)
+        h.wait_for(lambda: len(h.children(t.pid)) > 2, 10, p.log)
+        children = h.children(t.pid)
+        for pid in children:        # they stay when their supervisor stops
+            os.kill(pid, signal.SIGSTOP)
+        new.send_signal(signal.SIGTERM)
+        h.wait_for(lambda: "has given up" in p.log(), 5, p.log)
+        assert new.poll() is None
+    finally:
+        t.kill()
+    goes_on(p, old)
