@@ -40,7 +40,7 @@
 #include "proto/proto.h"
 #include "run/run.h"
 
-#define STOPPING	"error 75 the pool is stopping\n"
+#define STOPPING	"the pool is stopping"
 
 static const struct plan *plan;
 static bool *shown;		/* see env_shown() */
@@ -147,7 +147,7 @@ find_hindrance(void)
 		return why;
 	}
 	if (actor_stops())
-		return "the pool is stopping";
+		return STOPPING;
 	/* A third one could not tell the workers of that from its own user. */
 	if (neighbour_precedes() && !plan->root) {
 		snprintf(why, sizeof(why), "pid %d, from which this pool was "
@@ -216,7 +216,7 @@ takeover_commit(struct client *c, const char *word)
 		return;
 	}
 	if (actor_stops()) {
-		proto_error(&c->answer, EX_TEMPFAIL, "the pool is stopping");
+		proto_error(&c->answer, EX_TEMPFAIL, STOPPING);
 		return;
 	}
 	stage = TAKEOVER_HELD;
@@ -241,6 +241,10 @@ takeover_end(struct client *c, const char *word)
 	(void)word;
 	if (!c->takes || stage != TAKEOVER_HELD) {
 		proto_error(&c->answer, EX_USAGE, "done: follows commit");
+		return;
+	}
+	if (actor_stops()) {
+		proto_error(&c->answer, EX_TEMPFAIL, STOPPING);
 		return;
 	}
 	/* One that has died or given up meanwhile leaves the pool to us. */
@@ -274,7 +278,8 @@ take_back(void)
 {
 	if (stage == TAKEOVER_HELD) {
 		sdnotify_is_main(true);
-		sdnotify_send("MAINPID=%d", (int)getpid());
+		sdnotify_send("MAINPID=%d%s", (int)getpid(), actor_stops() ?
+		    "\nSTOPPING=1\nSTATUS=stopping" : "");
 		name_ours();
 	}
 	stage = TAKEOVER_NONE;
@@ -284,17 +289,23 @@ take_back(void)
 		    "before", (int)taker);
 }
 
-/* We stop: nobody takes over any more, nor takes our end for a death. */
+/*
+ * We stop: nobody takes over any more, nor takes our end for a death. That is
+ * the next answer, behind one that is still being sent.
+ */
 static void
 hang_up(void)
 {
 	struct client *c;
 
 	TAILQ_FOREACH(c, clients_list(), entry) {
-		if (!c->takes)
+		if (!c->takes || clients_has_left(c))
 			continue;
-		send(c->fd, STOPPING, sizeof(STOPPING) - 1, MSG_NOSIGNAL |
-		    MSG_DONTWAIT);
+		if (c->status == NULL) {
+			proto_hello(&c->answer);
+			proto_error(&c->answer, EX_TEMPFAIL, STOPPING);
+			clients_send_all(c);
+		}
 		shutdown(c->fd, SHUT_RDWR);
 	}
 }
@@ -308,7 +319,8 @@ takeover_is_done(void)
 enum takeover
 takeover_step(void)
 {
-	if (stage == TAKEOVER_GIVEN && actor_stops())
+	if ((stage == TAKEOVER_GIVEN || stage == TAKEOVER_HELD) &&
+	    actor_stops())
 		hang_up();
 	if ((stage == TAKEOVER_GIVEN || stage == TAKEOVER_HELD) &&
 	    !is_connected())

@@ -3,6 +3,7 @@
 is asked for: the other side is the test's, and has no pool."""
 
 import os
+import select
 import signal
 
 import pytest
@@ -161,3 +162,48 @@ def test_one_that_stops_gives_up_at_once(root_pool):
     finally:
         t.kill()
     goes_on(p, old)
+
+
+@pytest.mark.parametrize("step", ["GIVEN", "HELD"])
+def test_a_pool_that_stops_says_so_at_each_step(root_pool, step):
+    p = root_pool
+    p.begin(h.app("echo"))
+    old = p.pid
+    with Successor(p) as c:
+        c.to(step)
+        os.kill(old, signal.SIGTERM)
+        h.wait_for(lambda: "SIGTERM received" in p.log(), 10, p.log)
+        try:
+            c.send(b"commit 7\n" if step == "GIVEN" else b"done\n")
+        except BrokenPipeError:
+            pass
+        assert c.answer() == ["spawnd 1", "error 75 the pool is stopping"]
+        assert c.closed()
+    h.wait_for(lambda: not h.alive(old), 20, p.log)
+    assert "serves from now on" not in p.log()
+    with pytest.raises(h.FcgiError):
+        h.request(f"{p.place}/s", "pid")
+
+
+def test_a_pool_that_stops_mixes_no_answers(root_pool):
+    """One of which a part was sent is either gone on with, or is cut."""
+    p = root_pool
+    for n in range(1500):
+        p.common += ["-e", f"V{n}=" + "v" * 250]
+    p.begin(h.app("echo"))
+    old = p.pid
+    with Successor(p) as c:
+        whole = "".join(x + "\n" for x in c.ask("plan")).encode()
+        assert len(whole) > 300000
+        c.to("GIVEN")
+        c.send(b"plan\n")
+        h.wait_for(lambda: select.select([c.sock], [], [], 0)[0], 10, p.log)
+        # While there is room for more of it the signal comes.
+        stop(old)
+        got = c.sock.recv(len(whole) // 2)
+        os.kill(old, signal.SIGTERM)
+        os.kill(old, signal.SIGCONT)
+        h.wait_for(lambda: not h.alive(old), 20, p.log)
+        got += b"".join(iter(lambda: c.sock.recv(65536), b""))
+    after = b"spawnd 1\nerror 75 the pool is stopping\n"
+    assert (whole + after).startswith(got), got[-200:]
