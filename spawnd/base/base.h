@@ -278,10 +278,12 @@ int	 pidlock_open(int dir, const char *name, bool locked);
 /* Is it a regular file with one hard link that is empty or holds a pid? */
 bool	 pidlock_is_pid(int fd);
 /*
- * Writes our pid into a file that was another process's, so that a reader finds
- * one or the other. Returns 0, or -1 with errno set.
+ * Writes a pid into a file that has another one, so that a reader finds one or
+ * the other. Returns 0, or -1 with errno set.
  */
-int	 pidlock_rewrite(int fd);
+int	 pidlock_rewrite(int fd, pid_t pid);
+/* Does the file hold that pid? */
+bool	 pidlock_holds(int fd, pid_t pid);
 /* Writes our pid and sets the mode. Returns 0, or -1 with errno set. */
 int	 pidlock_fill(int fd, mode_t mode);
 /* Writes to who, and returns, who has the lock: "pid 12", "another process". */

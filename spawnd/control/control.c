@@ -425,12 +425,14 @@ control_adopt(struct err *e)
 }
 
 void
-control_disown(void)
+control_disown(pid_t pid)
 {
 	size_t i;
 
 	borrowed = true;
+	rundir_give_back(pid);
 	for (i = 0; i < NLISTENERS; i++) {
+		listeners[i].pause = NEVER;
 		if (listeners[i].watch != NULL)
 			loop_pause(listeners[i].watch);
 	}

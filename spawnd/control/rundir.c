@@ -317,7 +317,14 @@ rundir_settle(const struct plan *p)
 void
 rundir_name(void)
 {
-	if (pidlock_rewrite(lock) == -1)
+	if (pidlock_rewrite(lock, getpid()) == -1)
+		log_warn("take-over: %s: pid: %s", where, strerror(errno));
+}
+
+void
+rundir_give_back(pid_t pid)
+{
+	if (pidlock_holds(lock, getpid()) && pidlock_rewrite(lock, pid) == -1)
 		log_warn("take-over: %s: pid: %s", where, strerror(errno));
 }
 

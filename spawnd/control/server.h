@@ -158,8 +158,8 @@ enum takeover takeover_step(void);
  */
 void	 control_borrow(void);
 int	 control_adopt(struct err *e);
-/* They are that one's again. */
-void	 control_disown(void);
+/* They are that one's again, whose pid that is. */
+void	 control_disown(pid_t pid);
 
 /* trace_records.c */
 /* Writes the last events and actions (pool/trace.h) as records. */
@@ -186,6 +186,8 @@ void	 rundir_sockets(int fds[2]);
 void	 rundir_take(int control, int status, int fd);
 /* Then, once the directory is ours: writes our pid into it. */
 void	 rundir_name(void);
+/* It was not: has the pid of that spawnd in it again. */
+void	 rundir_give_back(pid_t pid);
 /* Closes what is another spawnd's by now, and removes nothing. */
 void	 rundir_leave(void);
 /* Removes what was made, as far as we still may. */

@@ -244,7 +244,8 @@ on_ready(void)
 	}
 	pidfile_name();
 	if (control_adopt(&e) == -1 || !ask_for_all(&e)) {
-		control_disown();
+		pidfile_give_back(old->pid);
+		control_disown(old->pid);
 		give_up(&e);
 		return;
 	}

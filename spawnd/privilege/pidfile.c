@@ -126,8 +126,18 @@ pidfile_name(void)
 	if (file == -1)
 		return;
 	filled = true;
-	if (pidlock_rewrite(file) == -1)
+	if (pidlock_rewrite(file, getpid()) == -1)
 		log_warn("pidfile: %s", strerror(errno));
+}
+
+void
+pidfile_give_back(pid_t pid)
+{
+	if (file == -1 || file != taken)
+		return;
+	if (pidlock_holds(file, getpid()) && pidlock_rewrite(file, pid) == -1)
+		log_warn("pidfile: %s", strerror(errno));
+	filled = false;
 }
 
 int
@@ -145,12 +155,10 @@ pidfile_publish(const struct plan *p, struct err *e)
 static bool
 is_own_pid(void)
 {
-	char own[16], buf[16];
-	int len = filled ? snprintf(own, sizeof(own), "%d\n",
-	    (int)getpid()) : 0;
+	struct stat st;
 
-	return pread(file, buf, sizeof(buf), 0) == len &&
-	    memcmp(buf, own, (size_t)len) == 0;
+	return filled ? pidlock_holds(file, getpid()) :
+	    fstat(file, &st) == 0 && st.st_size == 0;
 }
 
 void

@@ -71,6 +71,8 @@ int	 pidfile_descriptor(void);
 void	 pidfile_take(int fd);
 /* Writes our pid into the pidfile, if there is one. A failure is logged. */
 void	 pidfile_name(void);
+/* Not so: it is that process's again. */
+void	 pidfile_give_back(pid_t pid);
 /* Empties the pidfile and, where our rights still suffice, removes it. */
 void	 pidfile_clear(const struct plan *p);
 

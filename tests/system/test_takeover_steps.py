@@ -136,6 +136,9 @@ def test_one_that_got_no_answer_in_time_gets_nothing(root_pool):
         stop(old)
         new = t.release()
         assert new.wait((LATE + 20) * h.PATIENCE) == 75
+        # The files have its pid again, whoever has to write that.
+        assert p.pid == old
+        assert h.read(f"{p.place}/pid") == b"%d\n" % old
     finally:
         t.kill()
         os.kill(old, signal.SIGCONT)
