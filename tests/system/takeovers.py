@@ -38,13 +38,21 @@ class Pool:
                                          else []), *map(str, common)]
         self.pids = []
 
-    def _run(self, args, binary=None, deadline=LONGEST):
+    def _become(self, first):
+        def become():
+            if first:
+                first()
+            if self.user:
+                h.become_user(self.user)()
+        return become
+
+    def _run(self, args, binary=None, deadline=LONGEST, become=None):
         argv = [binary or h.SPAWND, *self.where, *self.common, *map(str, args)]
         with open(f"{self.place}/err", "w+b") as f:
             p = subprocess.run(
                 argv, stdin=subprocess.DEVNULL, stdout=f, stderr=f, cwd="/",
                 env={**h.BASE_ENV, **h.sanitizer_env()},
-                preexec_fn=h.become_user(self.user) if self.user else None,
+                preexec_fn=self._become(become),
                 timeout=deadline * h.PATIENCE, start_new_session=True)
             f.seek(0)
             text = f.read().decode(errors="replace")

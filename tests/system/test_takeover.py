@@ -15,6 +15,8 @@ import pytest
 import harness as h
 from ctl import figures
 from takeovers import NAME, Pool, Watch
+from test_allow import VARIABLE
+from test_allow_rights import no_right
 from test_retire import LONGEST, Load, enough
 
 TIMES = 4 if h.brief() else 20
@@ -352,6 +354,18 @@ def test_allowed_web_servers_are_locked(pools, place):
     p.refused(78, "the filter of the socket is locked", h.app("echo"))
     p.changed("--allow", "127.0.0.1", "-F", 2, h.app("echo"))
     p.check()
+    assert h.request(("127.0.0.1", PORT), "pid").status == 200
+
+
+def test_a_list_that_the_kernel_does_not_hold_is_no_hindrance(pools, place):
+    """That of the variable, where a user may set no filter."""
+    own = h.own_directory(f"{place}/own", "www")
+    q = pools(own, ["-p", PORT], control=f"{own}/c", user="www")
+    for n, addresses in enumerate(["127.0.0.1", "127.0.0.1,192.0.2.1"]):
+        (q.changed if n else q.begin)(
+            "-e", f"{VARIABLE}={addresses}", h.app("echo"), become=no_right)
+        q.wait_alone()
+    q.changed("-F", 2, h.app("echo"))
     assert h.request(("127.0.0.1", PORT), "pid").status == 200
 
 
