@@ -2,7 +2,8 @@
 /*
  * The last step of a take-over needs the rights of the start, and is done when
  * they have been given up: so a process forks off before that, which waits for
- * a byte, and does it. Nobody can reach it but the supervisor, by that byte.
+ * a byte, and does it. Nobody can reach it but the supervisor, by that byte: its
+ * user may be that of workers.
  */
 #include <sys/socket.h>
 
@@ -24,7 +25,7 @@ await_byte(int fd, pid_t parent, void (*settle)(void))
 {
 	char c;
 
-	if (jail_tie(parent) == 0 && read(fd, &c, 1) == 1) {
+	if (jail_tie(parent) == 0 && jail_hide() == 0 && read(fd, &c, 1) == 1) {
 		settle();
 		if (write(fd, &c, 1) != 1)
 			_exit(EX_OSERR);

@@ -65,8 +65,8 @@ is_taken(const char *name)
 	return false;
 }
 
-int
-pidfile_lock(const struct plan *p, struct err *e)
+static int
+lock_pidfile(const struct plan *p, struct err *e)
 {
 	const char *path = p->pidfile, *name;
 	const char *opt = OPT(p->conf, pidfile);
@@ -97,7 +97,8 @@ pidfile_lock(const struct plan *p, struct err *e)
 		    strerror(errno));
 	if (check_pidfile(opt, path, e) == -1 ||
 	    (!public && file != taken && fill_pidfile(p, 0600, e) == -1)) {
-		close(file);
+		if (file != taken)
+			close(file);
 		file = -1;
 		return -1;
 	}
@@ -106,6 +107,19 @@ pidfile_lock(const struct plan *p, struct err *e)
 		dir = -1;
 	}
 	return 0;
+}
+
+int
+pidfile_lock(const struct plan *p, struct err *e)
+{
+	int r = lock_pidfile(p, e);
+
+	/* Of no use where the plan has another file, or none. */
+	if (taken != -1 && file != taken) {
+		close(taken);
+		taken = -1;
+	}
+	return r;
 }
 
 int

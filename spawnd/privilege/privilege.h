@@ -285,6 +285,11 @@ int	 jail_drop(const struct plan *p, struct err *e);
 int	 jail_verify(const struct plan *p, struct guarantees *g,
 	    struct err *e);
 /*
+ * Keeps other processes of our user from inspecting this one, with ptrace(2)
+ * or by /proc. Returns 0, or -1 if that does not hold.
+ */
+int	 jail_hide(void);
+/*
  * Makes this process the subreaper of its descendants, so that it becomes the
  * parent of dead workers' children. On failure init becomes it, as usual.
  */
