@@ -27,8 +27,8 @@ predecessor_get(void)
 	return &old;
 }
 
-static bool
-is_yes(const struct proto_record *r, const char *key)
+bool
+predecessor_says(const struct proto_record *r, const char *key)
 {
 	const char *s = proto_get(r, key);
 
@@ -60,9 +60,9 @@ take_self(const struct proto_record *r)
 
 	old.pid = proto_get_number(r, "pid", &n) ? (pid_t)n : 0;
 	old.listener = predecessor_passed(r, "listener");
-	old.inherited = is_yes(r, "inherited");
-	old.polls = is_yes(r, "polls");
-	old.managed = is_yes(r, "managed");
+	old.inherited = predecessor_says(r, "inherited");
+	old.polls = predecessor_says(r, "polls");
+	old.managed = predecessor_says(r, "managed");
 	old.cgroup = copy(r, "cgroup");
 	old.refuses = copy(r, "refuses");
 }
@@ -79,7 +79,7 @@ take_fact(const struct proto_record *r, struct err *e)
 	old.facts.list = list;
 	list += old.facts.n++;
 	*list = (struct fact){ .key = copy(r, "key"),
-	    .value = copy(r, "value"), .hidden = is_yes(r, "hidden") };
+	    .value = copy(r, "value"), .hidden = predecessor_says(r, "hidden") };
 	if (list->value == NULL)
 		list->value = strdup("");
 	return list->key == NULL || list->value == NULL ? err_set(e,

@@ -28,6 +28,7 @@ static int dir = -1;		/* this pool's */
 static int lock = -1;
 static int sockets[2] = { -1, -1 };	/* control, status */
 static int taken = -1;		/* another spawnd's lock, to be ours */
+static bool taken_made;		/* and it has made the directory */
 static const char *made = "";	/* directory to be removed, below base */
 static const char *where = "";	/* its path, for messages */
 
@@ -155,7 +156,7 @@ open_own(struct plan *p, struct err *e)
 		return -1;
 	if ((dir = open_below(base, name, &created, e)) == -1)
 		return -1;
-	if (created || taken != -1)
+	if (created || taken_made)
 		made = name;
 	if ((r = take_lock(holder, e)) == 0)
 		return err_set(e, EX_CANTCREAT, "--control: %s: in use by %s",
@@ -278,11 +279,18 @@ rundir_sockets(int fds[2])
 }
 
 void
-rundir_take(int control, int status, int fd)
+rundir_take(int control, int status, int fd, bool is_made)
 {
 	sockets[0] = control;
 	sockets[1] = status;
 	taken = fd;
+	taken_made = is_made;
+}
+
+bool
+rundir_is_made(void)
+{
+	return made[0] != '\0';
 }
 
 /* The bits and the group of a socket that is there already. */

@@ -182,8 +182,13 @@ int	 rundir_socket(const char *name, mode_t mode, gid_t gid,
 int	 rundir_lock(void);
 /* The descriptors of the control and the status socket; -1: none. */
 void	 rundir_sockets(int fds[2]);
-/* Those, and the lock for rundir_open(), which a running pool has passed. */
-void	 rundir_take(int control, int status, int fd);
+/* Have we, or a pool before, made the directory that is to go with us? */
+bool	 rundir_is_made(void);
+/*
+ * Those, the lock for rundir_open(), and that answer, which a running pool has
+ * passed.
+ */
+void	 rundir_take(int control, int status, int fd, bool is_made);
 /* Then, once the directory is ours: writes our pid into it. */
 void	 rundir_name(void);
 /* It was not: has the pid of that spawnd in it again. */

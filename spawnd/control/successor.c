@@ -59,7 +59,8 @@ take_passed(const struct proto_record *r)
 
 	control_borrow();
 	rundir_take(predecessor_passed(r, "control"),
-	    predecessor_passed(r, "status"), predecessor_passed(r, "lock"));
+	    predecessor_passed(r, "status"), predecessor_passed(r, "lock"),
+	    predecessor_says(r, "made"));
 	life = predecessor_passed(r, "life");
 	pidfile_take(predecessor_passed(r, "pidfile"));
 	if (!proto_get_number(r, "watchdog", &usec) || usec < 0)

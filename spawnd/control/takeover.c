@@ -191,6 +191,7 @@ takeover_begin(struct client *c, const char *word)
 		give(c, "control", fds[0]);
 		give(c, "status", fds[1]);
 		give(c, "lock", rundir_lock());
+		proto_truth(o, "made", rundir_is_made());
 		give(c, "life", life[0]);
 		give(c, "pidfile", pidfile_descriptor());
 		if (sdnotify_socket() != -1) {

@@ -5,6 +5,7 @@ is asked for: the other side is the test's, and has no pool."""
 import os
 import select
 import signal
+import subprocess
 
 import pytest
 
@@ -210,3 +211,66 @@ def test_a_pool_that_stops_mixes_no_answers(root_pool):
         got += b"".join(iter(lambda: c.sock.recv(65536), b""))
     after = b"spawnd 1\nerror 75 the pool is stopping\n"
     assert (whole + after).startswith(got), got[-200:]
+
+
+# What is passed
+
+def test_a_pidfile_that_is_not_used_is_closed(root_pool):
+    p = root_pool
+    place = p.place
+
+    def opened():       # the way to it is out of sight
+        return {x.split("/")[-1] for x in h.fds(p.pid).values()}
+
+    p.begin("-P", f"{place}/first", h.app("echo"))
+    assert "first" in opened()
+    p.changed("-P", f"{place}/second", h.app("echo"))
+    p.wait_alone()
+    assert "second" in opened()
+    assert not [x for x in opened() if "first" in x], opened()
+
+
+@pytest.mark.parametrize("whose", ["ours", "made by the first"])
+def test_a_directory_that_was_there_stays(place, whose):
+    """The sockets' is removed by the last of those that have it, if the first
+    has made it."""
+    run = f"{h.own_directory(place, 'www')}/run"
+    if whose == "ours":
+        h.own_directory(run, "www")
+    p = Pool(place, ["-s", f"{place}/s"], control=run, user="www")
+    try:
+        p.begin(h.app("echo"))
+        for _ in range(2):
+            p.changed("-F", 2, h.app("echo"))
+            p.wait_alone()
+        os.kill(p.pid, signal.SIGTERM)
+        h.wait_for(lambda: not h.alive(p.pids[-1]), 10, p.log)
+        assert os.path.exists(run) == (whose == "ours")
+        assert whose != "ours" or not os.listdir(run)
+    finally:
+        p.end()
+
+
+def test_the_process_that_keeps_rights_cannot_be_inspected(own_pool):
+    """Nor its connection be used, by workers of the same user."""
+    p = own_pool
+    p.begin("-F", 1, h.app("echo"))
+    new = subprocess.Popen(
+        [h.SPAWND, "-n", *p.where, *p.common, "--replace", h.app("echo"),
+         "never"], preexec_fn=h.become_user("www"), cwd="/",
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, env={**h.BASE_ENV, **h.sanitizer_env()})
+    try:
+        h.wait_for(lambda: "take-over: begun" in p.log(), 20, p.log)
+
+        def finisher():
+            return [c for c in h.children(new.pid) if h.link(c, "exe") ==
+                    h.link(new.pid, "exe") and c not in h.lookers(new.pid)]
+        h.wait_for(lambda: len(finisher()) == 1, 10, "it is there")
+        (pid,) = finisher()
+        assert h.ids(pid, "Uid") == [67] * 4
+        h.wait_for(lambda: os.stat(f"/proc/{pid}/fd").st_uid == 0, 10,
+                   "it is hidden")
+    finally:
+        new.kill()
+        new.wait(10)
