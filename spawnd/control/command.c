@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "base/loop.h"
 #include "base/units.h"
+#include "control/control.h"
 #include "control/server.h"
 #include "pool/pool.h"
 #include "proto/proto.h"
@@ -79,7 +80,7 @@ cmd_ping(struct client *c, const char *word)
 	else if (pool_phase(actor_pool()) == PHASE_UP)
 		cmd_fail(c, EX_UNAVAILABLE, "no worker is ready");
 	else
-		cmd_fail(c, EX_UNAVAILABLE, "the pool is stopping");
+		cmd_fail(c, EX_UNAVAILABLE, takeover_refusal());
 }
 
 static void
@@ -110,10 +111,11 @@ cmd_trace(struct client *c, const char *word)
 static bool
 refuse_stopping(struct client *c)
 {
-	if (!actor_stops())
-		return false;
-	cmd_fail(c, EX_TEMPFAIL, "the pool is stopping");
-	return true;
+	const char *why = takeover_refusal();
+
+	if (why != NULL)
+		cmd_fail(c, EX_TEMPFAIL, why);
+	return why != NULL;
 }
 
 static void
@@ -182,6 +184,11 @@ cmd_stop(struct client *c, const char *word)
 
 	if (now && strcmp(word, "now") != 0) {
 		cmd_fail(c, EX_USAGE, "stop: only now may follow");
+		return;
+	}
+	/* It would not be a stop of the pool that has the name. */
+	if (takeover_is_done()) {
+		refuse_stopping(c);
 		return;
 	}
 	log_asker(c, now ? "stop now" : "stop");
@@ -328,10 +335,8 @@ command_progress(void)
 	TAILQ_FOREACH(c, clients_list(), entry) {
 		if (c->wait == WAIT_NO)
 			continue;
-		if (c->wait == WAIT_RELOAD && actor_stops()) {
+		if (c->wait == WAIT_RELOAD && refuse_stopping(c)) {
 			c->wait = WAIT_NO;
-			cmd_fail(c, EX_TEMPFAIL, "reload: the pool is "
-			    "stopping");
 			clients_more(c);
 		} else if (c->sent == c->answer.len &&
 		    now - c->progress_at >= PROGRESS)

@@ -151,6 +151,8 @@ enum takeover {
 };
 /* Looks whether the other is still there, and returns how things stand. */
 enum takeover takeover_step(void);
+/* Why the pool is not to be changed any more, with status 75; or NULL. */
+const char *takeover_refusal(void);
 /*
  * control.c: the sockets and the lock of control_open() are to be those that
  * rundir_take() was given, and another spawnd's until control_adopt(), which

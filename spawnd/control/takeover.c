@@ -141,13 +141,13 @@ find_hindrance(void)
 {
 	static char why[ERR_SIZE / 2];
 
+	if (takeover_step() == TAKEOVER_GONE || actor_stops())
+		return takeover_refusal();
 	if (takeover_step() != TAKEOVER_NONE) {
 		snprintf(why, sizeof(why), "pid %d is about to take over",
 		    (int)taker);
 		return why;
 	}
-	if (actor_stops())
-		return STOPPING;
 	/* A third one could not tell the workers of that from its own user. */
 	if (neighbour_precedes() && !plan->root) {
 		snprintf(why, sizeof(why), "pid %d, from which this pool was "
@@ -309,6 +309,18 @@ hang_up(void)
 		}
 		shutdown(c->fd, SHUT_RDWR);
 	}
+}
+
+const char *
+takeover_refusal(void)
+{
+	static char why[ERR_SIZE / 4];
+
+	if (takeover_step() != TAKEOVER_GONE)
+		return actor_stops() ? STOPPING : NULL;
+	snprintf(why, sizeof(why), "pid %d has taken over and serves now (ask "
+	    "again)", (int)taker);
+	return why;
 }
 
 bool

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 import harness as h
-from ctl import SPAWNCTL, ask
+from ctl import SPAWNCTL, Raw, ask
 from takeovers import Pool, Successor, Taker
 
 
@@ -274,3 +274,27 @@ def test_the_process_that_keeps_rights_cannot_be_inspected(own_pool):
     finally:
         new.kill()
         new.wait(10)
+
+
+def test_commands_after_the_pool_was_given_away(root_pool):
+    """On a connection that was there before."""
+    p = root_pool
+    p.begin("-F", 2, h.app("echo"))
+    old = p.pid
+    with h.Connection(f"{p.place}/s") as busy, Successor(p) as c, \
+            Raw(p.dir + "/control") as reloads:
+        busy.send("sleep=3000")
+        h.wait_for(lambda: any(len(h.fds(pid)) > 3 for pid in
+                               h.children(old)), 5, "a request")
+        reloads.send(b"reload\n")
+        h.wait_for(lambda: "reload: begun" in p.log(), 10, p.log)
+        with Successor(p) as taker:
+            taker.to("GONE", pid=4711)
+            now = "error 75 pid 4711 has taken over and serves now (ask again)"
+            assert reloads.answer()[-1] == now
+            for command in ("reload", "scale 3", "stop", "stop now",
+                            "takeover 1"):
+                assert c.ask(command)[-1] == now, command
+            assert c.ask("status")[-1] == "end"
+        assert busy.receive().status == 200
+    h.wait_for(lambda: not h.alive(old), 20, p.log)
