@@ -142,7 +142,7 @@ open_all(struct err *e)
 	    (unsigned int)plan.workers;
 
 	if (open_log(e) == -1 ||
-	    (takes && successor_take(plan.name, e) == -1) ||
+	    (takes && successor_take(&plan, e) == -1) ||
 	    pidfile_lock(&plan, e) == -1 ||
 	    worker_init(&plan, slots, e) == -1 ||
 	    output_init(slots, most, conf.worker_log, e) == -1 ||

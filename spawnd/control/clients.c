@@ -51,8 +51,10 @@ clients_deadline(const struct client *c)
 	uint64_t some = c->since + CONTROL_TAKE;
 	uint64_t whole = c->began + CONTROL_WHOLE;
 
-	if (c->throttled || (c->takes && !c->commits && !c->answering))
+	if (c->throttled)
 		return NEVER;
+	if (c->takes && !c->commits && !c->answering)
+		return c->takes_until;
 	if (c->commits && !c->answering)
 		return c->since + CONTROL_TAKE;
 	if (c->answering && c->wait != WAIT_NO && c->sent == c->answer.len)

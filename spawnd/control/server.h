@@ -23,7 +23,8 @@
 #define STATUS_SHARE	10	/* and after that a tenth of the time */
 #define STATUS_STEP	UINT64_C(2000)	/* usec for all, then the loop's turn */
 #define PSS_AGE		(30 * USEC)	/* a younger pss is used again */
-#define TAKEOVER_VERSION 1
+#define TAKEOVER_VERSION "1"	/* of the commands of takeover.c */
+#define TAKEOVER_SECONDS (TIMEOUT_MAX + 60)	/* to be ready, at the most */
 #define PASSED_MAX	7	/* descriptors with one answer */
 #define PSS_WHOLE	USEC	/* asking takes so long for one answer */
 
@@ -42,12 +43,15 @@ struct client {
 	int		 pass[PASSED_MAX];	/* of ours, with the answer */
 	int		 npass;
 	bool		 takes;		/* it takes over, see takeover.c */
+	uint64_t	 takes_until;	/* and has to be ready by then */
 	bool		 commits;	/* and is about to be the pool */
 	uid_t		 uid;
 	pid_t		 pid;
 	enum right	 right;
 	struct restriction limit;
 	struct loop_watch *in, *out;
+	const char	*second;	/* word of its command, while that runs;
+					   NULL: it has none */
 	char		 line[PROTO_COMMAND];
 	struct proto_input input;
 	uint64_t	 since;		/* of its last sign of life */

@@ -70,15 +70,18 @@ take_passed(const struct proto_record *r)
 }
 
 int
-successor_take(const char *name, struct err *e)
+successor_take(const struct plan *p, struct err *e)
 {
 	struct proto_record r;
+	char command[40];
 	int fds[2], more;
 
 	old = predecessor_get();
 	old->conn.npassed = 0;
-	if (conn_send(&old->conn, "takeover 1", -1, e) == -1)
-		return predecessor_blame(name, e);
+	snprintf(command, sizeof(command), "takeover " TAKEOVER_VERSION
+	    " %d", p->conf->start_timeout + START_SPARE);
+	if (conn_send(&old->conn, command, -1, e) == -1)
+		return predecessor_blame(p->name, e);
 	while ((more = conn_next(&old->conn, false, &r, e)) == 1) {
 		if (strcmp(r.kind, "passed") == 0)
 			take_passed(&r);
@@ -88,7 +91,7 @@ successor_take(const char *name, struct err *e)
 	close(old->conn.at);
 	old->conn.at = -1;
 	if (more == -1)
-		return predecessor_blame(name, e);
+		return predecessor_blame(p->name, e);
 	rundir_sockets(fds);
 	if (old->pid <= 0 || life == -1 || fds[0] == -1 || fds[1] == -1)
 		return err_set(e, EX_PROTOCOL, "--replace: the pool has not "

@@ -5,10 +5,11 @@
  *
  *	plan		what we are, and why we would refuse; gets the listen
  *			socket, to look at it
- *	takeover 1	gets all else that is handed over: the control sockets,
+ *	takeover 1 S	gets all else that is handed over: the control sockets,
  *			the locks of the directory and of the pidfile, the
  *			manager's socket, and the end of a pipe that closes with
- *			our life. Both pools serve from here on.
+ *			our life. Both pools serve from here on, for S seconds
+ *			at most.
  *	commit PID	its pool is ready: we accept no client any more, and the
  *			manager is told its pid
  *	done		the name is its own: we end our workers at their
@@ -29,6 +30,7 @@
 
 #include "base/base.h"
 #include "base/loop.h"
+#include "base/units.h"
 #include "config/config.h"
 #include "config/describe.h"
 #include "control/control.h"
@@ -107,7 +109,7 @@ takeover_plan(struct client *c, const char *word)
 
 	(void)word;
 	proto_begin(o, "self");
-	proto_number(o, "takeover", TAKEOVER_VERSION);
+	proto_text(o, "takeover", TAKEOVER_VERSION);
 	proto_text(o, "name", plan->name);
 	proto_number(o, "pid", (uint64_t)getpid());
 	proto_text(o, "version", SPAWND_VERSION);
@@ -170,11 +172,17 @@ void
 takeover_begin(struct client *c, const char *word)
 {
 	struct proto_output *o = &c->answer;
-	const char *why;
+	const char *why = NULL;
+	long long seconds = TAKEOVER_SECONDS;
 	int fds[2];
 
-	if (strcmp(word, "1") != 0)
-		proto_error(o, EX_USAGE, "takeover: only version 1 is known");
+	if (c->second != NULL)
+		seconds = strtonum(c->second, 1, TAKEOVER_SECONDS, &why);
+	if (strcmp(word, TAKEOVER_VERSION) != 0)
+		proto_error(o, EX_USAGE, "takeover: only version "
+		    TAKEOVER_VERSION " is known");
+	else if (why != NULL)
+		proto_error(o, EX_USAGE, "takeover: not a number of seconds");
 	else if ((why = find_refusal()) != NULL)
 		proto_error(o, EX_UNAVAILABLE, why);
 	else if ((why = find_hindrance()) != NULL)
@@ -186,6 +194,7 @@ takeover_begin(struct client *c, const char *word)
 		stage = TAKEOVER_GIVEN;
 		taker = c->pid;
 		c->takes = true;
+		c->takes_until = loop_now() + (uint64_t)seconds * USEC;
 		neighbour_follows(true);
 		proto_begin(o, "passed");
 		give(c, "control", fds[0]);

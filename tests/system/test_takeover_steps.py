@@ -298,3 +298,25 @@ def test_commands_after_the_pool_was_given_away(root_pool):
             assert c.ask("status")[-1] == "end"
         assert busy.receive().status == 200
     h.wait_for(lambda: not h.alive(old), 20, p.log)
+
+
+def test_one_that_is_not_ready_in_time_gives_way(root_pool):
+    """It is stopped, and could hold the place for ever."""
+    p = root_pool
+    p.begin(h.app("echo"))
+    old = p.pid
+    with Successor(p) as c:
+        assert c.ask("takeover 1 0")[-1].startswith("error 64 takeover: not")
+        assert c.ask("takeover 1 1")[-1] == "end"
+        assert c.closed()
+    goes_on(p, old)
+
+
+def test_one_that_is_stopped_gives_way(root_pool):
+    p = root_pool
+    p.begin(h.app("echo"))
+    old = p.pid
+    with Successor(p) as c:
+        c.to("HELD")
+        assert c.closed()
+    goes_on(p, old)
