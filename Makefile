@@ -323,6 +323,9 @@ LIBS_static.app = -static
 LIBS_test_entry.unit = -Wl,--wrap=actor_stops,--wrap=listener_deaf \
 		-Wl,--wrap=socketfile_look
 LIBS_test_pidlock.unit = -Wl,--wrap=ftruncate
+LIBS_test_signals.unit = -Wl,--wrap=actor_stops,--wrap=observe_shutdown \
+		-Wl,--wrap=neighbour_precedes,--wrap=daemonize_starting \
+		-Wl,--wrap=lifecycle_restart
 LIBS_test_worker.unit = -Wl,--wrap=raw_limit -Wl,--wrap=getrlimit \
 		-Wl,--wrap=setrlimit
 LIBS_pool_sim.sim = -Wl,--wrap=table_event

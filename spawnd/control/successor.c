@@ -229,6 +229,7 @@ complete(void)
 	listen_settle(plan);
 	lifecycle_await_other();
 	lifecycle_notice(&ready);
+	signals_watch_again();
 }
 
 static void

@@ -163,6 +163,8 @@ void	 entry_changed(void);
 /* signals.c: signals, the watchdog, a listen socket that is shut down */
 /* Begins to handle them. Returns 0, or -1 with *e set (71). */
 int	 signals_init(const struct conf *c, struct err *e);
+/* The listen socket is ours from now on: has another shut it down meanwhile? */
+void	 signals_watch_again(void);
 
 /* traced.c, suspects.c: workers that have ended while they were traced */
 /* Begins to watch for such ends. Returns 0, or -1 with *e set (71). */
