@@ -278,6 +278,31 @@ end_await(pid_t child, int *status, int ms)
 }
 
 int
+end_open(pid_t pid)
+{
+	return proc_pidfd(pid);
+}
+
+bool
+end_await_other(int fd, pid_t pid, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int r;
+
+	if (fd != -1) {
+		while ((r = poll(&p, 1, ms)) == -1 && errno == EINTR)
+			continue;
+		return r == 1;
+	}
+	for (; kill(pid, 0) == 0 || errno == EPERM; ms -= AWAIT_STEP) {
+		if (ms <= 0)
+			return false;
+		poll(NULL, 0, AWAIT_STEP);
+	}
+	return true;
+}
+
+int
 end_trial(pid_t child, const char *what)
 {
 	int status = STATUS_UNKNOWN;

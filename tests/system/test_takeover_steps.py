@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -319,4 +320,41 @@ def test_one_that_is_stopped_gives_way(root_pool):
     with Successor(p) as c:
         c.to("HELD")
         assert c.closed()
+    goes_on(p, old)
+
+
+@h.long
+def test_a_new_one_that_is_stopped_is_killed(root_pool):
+    """It is no child of the process that waits for it."""
+    p = root_pool
+    p.begin(h.app("echo"))
+    old = p.pid
+    new = subprocess.Popen(
+        [h.SPAWND, *p.where, *p.common, "--start-timeout", "1", "--replace",
+         h.app("echo"), "never"], cwd="/", stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env={**h.BASE_ENV, **h.sanitizer_env()})
+    h.wait_for(lambda: "take-over: begun" in p.log(), 20, p.log)
+    (pid,) = [int(x) for x in os.listdir("/proc") if x.isdigit() and
+              int(x) not in (old, new.pid) and h.alive(int(x)) and
+              h.link(int(x), "exe") == h.SPAWND and
+              h.stat(int(x)).ppid not in (old, new.pid) and
+              "never" in str(h.read(f"/proc/{x}/cmdline")) and
+              h.children(int(x))]
+    # Whoever continues it is as fast as we are.
+    tick = threading.Event()
+
+    def hold():
+        while not tick.wait(0.001) and h.alive(pid):
+            os.kill(pid, signal.SIGSTOP)
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    try:
+        said = new.communicate(timeout=60 * h.PATIENCE)[1]
+    finally:
+        tick.set()
+        thread.join()
+        h.kill(pid)
+    assert new.returncode == 69
+    assert "nor after SIGCONT, and was killed" in said
     goes_on(p, old)
