@@ -142,6 +142,8 @@ on_closed(void *arg)
 
 	(void)arg;
 	loop_pause(watch);
+	/* What it has to say is an answer that nobody has asked for. */
+	old->conn.greeted = false;
 	while (conn_next(&old->conn, false, &r, &e) != -1)
 		continue;
 	if (!is_dead(&e) && !actor_stops())
