@@ -324,8 +324,13 @@ void	 self_make_room(int argc, char *argv[]);
  */
 void	 self_name(const char *path, size_t len, const char *more);
 
-/* Returns the control group that we are in, malloc'd; NULL: it is unknown. */
+/*
+ * Returns the control group that we are in, or that of the service whose part
+ * it is, malloc'd; NULL: it is unknown.
+ */
 char	*self_cgroup(void);
+/* Cuts the path of a control group behind its last service or scope. */
+void	 self_cut_cgroup(char *path);
 
 /* signame.c */
 /* Returns a signal's number, by name (with or without SIG) or digits; or -1. */

@@ -4,11 +4,14 @@
 #include <sys/prctl.h>
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/base.h"
+
+#define NAMED	":name=systemd:/"	/* systemd's own hierarchy */
 
 /*
  * What /proc/PID/cmdline shows is the memory that held our arguments, up to a
@@ -24,10 +27,46 @@ self_executed(void)
 	return (const char *)getauxval(AT_EXECFN);
 }
 
+static bool
+ends_in(const char *s, size_t len, const char *end)
+{
+	size_t n = strlen(end);
+
+	return len > n && memcmp(s + len - n, end, n) == 0;
+}
+
+/* What a service is delegated it divides, and a reload has a part of it. */
+void
+self_cut_cgroup(char *path)
+{
+	char *s = path, *cut = NULL;
+	size_t len;
+
+	while (*s != '\0') {
+		len = strcspn(s, "/");
+		if (ends_in(s, len, ".service") || ends_in(s, len, ".scope"))
+			cut = s + len;
+		s += len + (s[len] == '/');
+	}
+	if (cut != NULL)
+		*cut = '\0';
+}
+
+static char *
+copy_cgroup(const char *path)
+{
+	char *copy = strdup(path);
+
+	if (copy != NULL)
+		self_cut_cgroup(copy);
+	return copy;
+}
+
 char *
 self_cgroup(void)
 {
-	char buf[1024], *line = buf, *next;
+	char buf[4 * PATH_MAX], *line = buf, *next;
+	char *path;
 	ssize_t n;
 	int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC);
 
@@ -42,9 +81,9 @@ self_cgroup(void)
 		if ((next = strchr(line, '\n')) != NULL)
 			*next++ = '\0';
 		if (strncmp(line, "0::/", 4) == 0)
-			return strdup(line + 3);
-		if (strstr(line, ":name=systemd:/") != NULL)
-			return strdup(strrchr(line, ':') + 1);
+			return copy_cgroup(line + 3);
+		if ((path = strstr(line, NAMED)) != NULL)
+			return copy_cgroup(path + sizeof(NAMED) - 2);
 	}
 	return NULL;
 }
