@@ -28,5 +28,12 @@ void	 describe_begin(void);
 int	 plan_describe(const struct plan *p, const bool *shown,
 	    struct facts *f);
 void	 facts_free(struct facts *f);
+/* Returns the one of that key, or NULL. */
+const struct fact *facts_find(const struct facts *f, const char *key);
+/*
+ * Returns a text as a record can have it, malloc'd: one that is too long is
+ * "#" and its digest. NULL without memory.
+ */
+char	*facts_short(const char *text);
 
 #endif

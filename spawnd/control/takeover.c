@@ -54,8 +54,12 @@ static int life[2] = { -1, -1 };
 void
 takeover_init(const struct plan *p)
 {
+	char *path = self_cgroup();
+
 	plan = p;
-	cgroup = self_cgroup();
+	if (path != NULL)
+		cgroup = facts_short(path);
+	free(path);
 	/* Our environment is scrubbed; the rest can wait until it is asked. */
 	shown = env_shown(p);
 }

@@ -358,3 +358,25 @@ def test_a_new_one_that_is_stopped_is_killed(root_pool):
     assert new.returncode == 69
     assert "nor after SIGCONT, and was killed" in said
     goes_on(p, old)
+
+
+def test_what_is_too_long_for_a_record_is_compared(place):
+    """The path of the socket, which is escaped there, and a variable's
+    name."""
+    deep = f"{place}/" + "\u00fc" * 42
+    os.mkdir(deep)
+    p = Pool(place, ["-s", f"{deep}/s"], "-u", "_app")
+    name = "N" * 400
+    try:
+        p.begin("-e", f"{name}A=1", h.app("echo"))
+        assert "nothing would change" in p.take_over(
+            "--test", "-e", f"{name}A=1", h.app("echo")).stdout
+        r = p.take_over("--test", "-e", f"{name}B=1", h.app("echo"))
+        assert r.stdout.count("environment #") == 2, r
+        p.refused(78, "it listens on a longer path, not on", "-s",
+                  f"{deep}/t", h.app("echo"))
+        p.changed("-e", f"{name}B=1", h.app("echo"))
+        p.wait_alone()
+        p.check()
+    finally:
+        p.end()
