@@ -75,15 +75,6 @@ run_script(const char *how, const char *pool, struct err *e)
 	return -1;
 }
 
-/* The name of a pool that was found by a path. */
-static const char *
-base_name(const char *name)
-{
-	const char *slash = strrchr(name, '/');
-
-	return slash != NULL ? slash + 1 : name;
-}
-
 /* For one after another; the first that fails is the last. */
 static int
 run_all(const char *how, const struct pools *p, struct err *e)
@@ -91,7 +82,7 @@ run_all(const char *how, const struct pools *p, struct err *e)
 	size_t i;
 
 	for (i = 0; i < p->n; i++) {
-		if (run_script(how, base_name(p->list[i].name), e) == 0)
+		if (run_script(how, p->list[i].name, e) == 0)
 			continue;
 		if (i + 1 < p->n)
 			fprintf(stderr, "spawnctl: %s: %zu pool%s after %s "
@@ -109,6 +100,12 @@ service_command(const char *how, const char *pool, bool all, struct err *e)
 	struct pools p;
 	int r;
 
+	/* The service that is called as its last name may be another's. */
+	if (pool != NULL && strchr(pool, '/') != NULL)
+		return err_set(e, EX_USAGE, "-p: %s: %s goes by the service "
+		    "file of a name, and a path says none (name the pool, or "
+		    "start spawnd --replace with what it was started with)",
+		    pool, how);
 	if (pools_find(pool, &p, e) == -1)
 		return -1;
 	if (p.n == 0)
