@@ -247,6 +247,25 @@ char	*path_absolute(const char *path, bool in_jail);
  */
 char	*path_outside(const char *jail, const char *path);
 
+/* Are these two the same file? */
+bool	 path_is_same(const struct stat *a, const struct stat *b);
+/* Does a name in a directory, which may be no link, lead to that open file? */
+bool	 path_leads_to(int dir, const char *name, int fd);
+
+/* pass.c: descriptors that are passed over a unix socket */
+#define PASS_MAX	8	/* with one message */
+/*
+ * As send(2) that never waits nor raises SIGPIPE; n descriptors go with the
+ * first byte.
+ */
+ssize_t	 pass_send(int sock, const void *text, size_t len, const int *fds,
+	    size_t n);
+/*
+ * As recv(2). Of the descriptors that come at most *n are taken, into fds,
+ * close-on-exec; *n is set to how many. It is 0 after an error.
+ */
+ssize_t	 pass_receive(int sock, void *text, size_t size, int *fds, size_t *n);
+
 /* places.c */
 /*
  * The directories that may hold those of a user's pools, of their control

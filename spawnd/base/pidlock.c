@@ -24,22 +24,18 @@
 static int
 open_locked(int dir, const char *name)
 {
-	struct stat opened, named;
 	int fd, error;
 
 	for (;;) {
 		if ((fd = openat(dir, name, FLAGS, 0600)) == -1)
 			return -1;
-		if (flock(fd, LOCK_EX | LOCK_NB) == -1 ||
-		    fstat(fd, &opened) == -1) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == -1) {
 			error = errno;
 			close(fd);
 			errno = error;
 			return -1;
 		}
-		if (fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    opened.st_dev == named.st_dev &&
-		    opened.st_ino == named.st_ino)
+		if (path_leads_to(dir, name, fd))
 			return fd;
 		close(fd);	/* it was removed or replaced meanwhile */
 	}
@@ -85,7 +81,7 @@ pidlock_rewrite(int fd, pid_t pid)
 
 	if (fstat(fd, &st) == -1)
 		return -1;
-	/* What is left of a longer one is cut off only then: a second number. */
+	/* What is left of a longer one, a second number, is cut off then. */
 	memset(text, '\n', sizeof(text));
 	n = (size_t)snprintf(text, sizeof(text), "%d\n", (int)pid);
 	text[n] = '\n';

@@ -48,8 +48,7 @@ add_base(char *list[BASES], int n, char *path)
 		return n;
 	}
 	for (i = 0; i < n; i++) {
-		if (stat(list[i], &old) == 0 && old.st_dev == new.st_dev &&
-		    old.st_ino == new.st_ino) {
+		if (stat(list[i], &old) == 0 && path_is_same(&old, &new)) {
 			free(path);
 			return n;
 		}

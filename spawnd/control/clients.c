@@ -3,8 +3,6 @@
  * The clients of the sockets. Each costs its own connection and nothing else:
  * what it sends and leaves unread is bounded, and it has a time for each.
  */
-#include <sys/socket.h>
-
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,26 +78,9 @@ clients_answer(struct client *c)
 ssize_t
 clients_send(struct client *c)
 {
-	union {
-		struct cmsghdr	 h;
-		char		 buf[CMSG_SPACE(PASSED_MAX * sizeof(int))];
-	} u;
-	struct iovec iov = { .iov_base = c->answer.buf + c->sent,
-	    .iov_len = c->answer.len - c->sent };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	size_t len = (size_t)c->npass * sizeof(int);
-	ssize_t n;
+	ssize_t n = pass_send(c->fd, c->answer.buf + c->sent,
+	    c->answer.len - c->sent, c->pass, c->npass);
 
-	if (c->npass > 0) {
-		memset(&u, 0, sizeof(u));
-		m.msg_control = u.buf;
-		m.msg_controllen = CMSG_SPACE(len);
-		u.h.cmsg_level = SOL_SOCKET;
-		u.h.cmsg_type = SCM_RIGHTS;
-		u.h.cmsg_len = CMSG_LEN(len);
-		memcpy(CMSG_DATA(&u.h), c->pass, len);
-	}
-	n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n > 0)
 		c->npass = 0;
 	return n;

@@ -79,7 +79,8 @@ take_fact(const struct proto_record *r, struct err *e)
 	old.facts.list = list;
 	list += old.facts.n++;
 	*list = (struct fact){ .key = copy(r, "key"),
-	    .value = copy(r, "value"), .hidden = predecessor_says(r, "hidden") };
+	    .value = copy(r, "value"),
+	    .hidden = predecessor_says(r, "hidden") };
 	if (list->value == NULL)
 		list->value = strdup("");
 	return list->key == NULL || list->value == NULL ? err_set(e,

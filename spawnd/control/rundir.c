@@ -107,11 +107,7 @@ open_parent(const char *path, const char **name, struct err *e)
 static int
 take_over(struct err *e)
 {
-	struct stat st, there;
-
-	if (fstat(taken, &st) == -1 || fstatat(dir, "pid", &there,
-	    AT_SYMLINK_NOFOLLOW) == -1 || st.st_ino != there.st_ino ||
-	    st.st_dev != there.st_dev || !pidlock_is_pid(taken))
+	if (!path_leads_to(dir, "pid", taken) || !pidlock_is_pid(taken))
 		return err_set(e, EX_NOPERM, "--replace: %s: the pool has "
 		    "passed another lock than that of its directory", where);
 	lock = taken;

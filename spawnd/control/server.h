@@ -25,7 +25,6 @@
 #define PSS_AGE		(30 * USEC)	/* a younger pss is used again */
 #define TAKEOVER_VERSION "1"	/* of the commands of takeover.c */
 #define TAKEOVER_SECONDS (TIMEOUT_MAX + 60)	/* to be ready, at the most */
-#define PASSED_MAX	7	/* descriptors with one answer */
 #define PSS_WHOLE	USEC	/* asking takes so long for one answer */
 
 /* Which socket a client connected to, and so what it may do. */
@@ -40,8 +39,8 @@ struct restriction {
 struct client {
 	int		 fd;
 	int		 passed;	/* a descriptor it sent; -1: none */
-	int		 pass[PASSED_MAX];	/* of ours, with the answer */
-	int		 npass;
+	int		 pass[PASS_MAX];	/* of ours, with the answer */
+	size_t		 npass;
 	bool		 takes;		/* it takes over, see takeover.c */
 	uint64_t	 takes_until;	/* and has to be ready by then */
 	bool		 commits;	/* and is about to be the pool */
@@ -106,6 +105,17 @@ enum admitted admission_decide(int fd, enum right right, uid_t *uid,
 	    struct restriction *l);
 /* Closes fd; tells why before, as far as that can be sent at once. */
 void	 admission_refuse(int fd);
+
+/* dialog.c: what is read and written */
+/*
+ * Reads what has come, carries out a command that is whole, and begins to
+ * answer it. Returns false if the client is to go.
+ */
+bool	 dialog_read(struct client *c);
+/* Goes on with the answer, and with what comes next. Returns as that does. */
+bool	 dialog_write(struct client *c);
+/* Is a command being carried out? */
+bool	 dialog_is_running(void);
 
 /* budget.c: cpu time for clients that only read */
 /* When some is left, now or later. */

@@ -55,11 +55,7 @@ fill_pidfile(const struct plan *p, mode_t mode, struct err *e)
 static bool
 is_taken(const char *name)
 {
-	struct stat st, there;
-
-	if (taken != -1 && fstat(taken, &st) == 0 && fstatat(dir, name, &there,
-	    AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == there.st_ino &&
-	    st.st_dev == there.st_dev)
+	if (taken != -1 && path_leads_to(dir, name, taken))
 		return true;
 	errno = EWOULDBLOCK;
 	return false;
@@ -179,7 +175,6 @@ void
 pidfile_clear(const struct plan *p)
 {
 	const char *name;
-	struct stat st, there;
 
 	if (file == -1)
 		return;
@@ -189,9 +184,7 @@ pidfile_clear(const struct plan *p)
 			log_warn("%s: %s: %s", OPT(p->conf, pidfile),
 			    p->pidfile, strerror(errno));
 		name = strrchr(p->pidfile, '/') + 1;
-		if (dir != -1 && fstat(file, &st) == 0 && fstatat(dir, name,
-		    &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    st.st_ino == there.st_ino && st.st_dev == there.st_dev)
+		if (dir != -1 && path_leads_to(dir, name, file))
 			unlinkat(dir, name, 0);
 	}
 	close(file);

@@ -64,11 +64,12 @@ def kill_the_new(p, step):
     before = len(p.log())
     t = Taker(p, "-F", 2, h.app("bare"))
     t.run_to(step)
-    os.kill(old, signal.SIGSTOP)
-    h.wait_for(lambda: h.status(old)["State"].startswith("T"), 10, p.log)
+    h.kill(old, signal.SIGSTOP)
+    h.wait_for(lambda: not h.alive(old) or h.stat(old).state == "T", 10,
+               p.log)
     said = p.log()[before:]
     t.kill()
-    os.kill(old, signal.SIGCONT)
+    h.kill(old, signal.SIGCONT)
     if "serves from now on" in said:
         h.wait_for(lambda: not h.alive(old), 20, p.log)
         p.pids.clear()
