@@ -380,3 +380,65 @@ def test_what_is_too_long_for_a_record_is_compared(place):
         p.check()
     finally:
         p.end()
+
+
+# One of the two that is stopped, or has lost its helper
+
+def test_a_pool_that_is_stopped_is_not_taken_over(root_pool):
+    p = root_pool
+    p.begin(h.app("echo"))
+    old = p.pid
+    stop(old)
+    try:
+        r = p.take_over(h.app("echo"))
+        assert r.status == 75 and "no answer in time" in r.stderr, r
+    finally:
+        os.kill(old, signal.SIGCONT)
+    assert p.pid == old
+    p.check()
+    p.changed("-F", 2, h.app("echo"))
+    p.wait_alone()
+
+
+@pytest.mark.parametrize("step", ["before it is named", "named"])
+def test_one_that_wakes_up_late_has_nothing(root_pool, step):
+    """The other has taken all back meanwhile."""
+    p = root_pool
+    p.begin("-F", 1, h.app("echo"))
+    old = p.pid
+    t = Taker(p, "-F", 2, h.app("echo"))
+    file = f"{p.place}/pid" if step != "named" else f"{p.dir}/pid"
+    try:
+        while h.read(file) != b"%d\n" % t.pid:
+            assert t.step(), p.log()
+        h.wait_for(lambda: "has given up" in p.log(), LATE + 10, p.log)
+        assert p.pid == old and h.read(f"{p.place}/pid") == b"%d\n" % old
+        assert t.release().wait(20 * h.PATIENCE) in (69, 75)
+    finally:
+        t.kill()
+    assert h.read(f"{p.place}/pid") == b"%d\n" % old
+    goes_on(p, old)
+
+
+def test_without_its_helper_a_take_over_says_what_is_missing(root_pool):
+    p = root_pool
+    p.begin("-M", "0660", h.app("echo"))
+    old = p.pid
+    t = Taker(p, "-F", 2, "-M", "0666", h.app("echo"))
+    try:
+        # Its first child is the one that keeps the rights.
+        while not h.children(t.pid):
+            assert t.step(), p.log()
+        h.kill(h.children(t.pid)[0])
+        new = t.release()
+        h.wait_for(lambda: "serves from now on" in p.log(), 20, p.log)
+        h.wait_for(lambda: not h.alive(old), 20, p.log)
+        h.wait_for(lambda: "the owner and mode of the sockets may still be "
+                   "those of the pool before" in p.log(), 10, p.log)
+        assert p.pid == t.pid and new.poll() is None
+        assert os.stat(f"{p.place}/s").st_mode & 0o777 == 0o660
+        assert h.request(f"{p.place}/s", "pid").status == 200
+        p.check()
+    finally:
+        t.kill()
+        p.pids.clear()
