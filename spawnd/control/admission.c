@@ -55,12 +55,13 @@ belongs(int fd, pid_t root, bool (*excepted)(pid_t), struct restriction *l)
 /*
  * Fills *l if the peer may only read. One that takes over from us keeps the
  * connection that it has; by what comes meanwhile it cannot be told from its
- * workers. One that we have taken over from has told its pid.
+ * workers. One that we have taken over from, and one that has given up, have
+ * told their pids: they still have workers for a while.
  */
 static bool
 find_limit(int fd, uid_t uid, struct restriction *l)
 {
-	pid_t before = neighbour_before();
+	pid_t before = neighbour_before(), late = neighbour_late();
 
 	if (uid == 0)
 		return false;
@@ -71,7 +72,8 @@ find_limit(int fd, uid_t uid, struct restriction *l)
 		return true;
 	}
 	return belongs(fd, getpid(), orphans_were_before, l) ||
-	    (before != 0 && belongs(fd, before, is_excepted, l));
+	    (before != 0 && belongs(fd, before, is_excepted, l)) ||
+	    (late != 0 && belongs(fd, late, is_excepted, l));
 }
 
 enum admitted

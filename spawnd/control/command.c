@@ -21,7 +21,7 @@
 struct command {
 	const char	*name;
 	enum right	 right;		/* that it needs */
-	int		 min, max;	/* words behind the name, 0 to 2 */
+	int		 min, max;	/* words behind the name, 0 to 3 */
 	void		(*run)(struct client *, const char *word);
 	const char	*words;		/* as help shows them */
 };
@@ -235,7 +235,8 @@ static const struct command commands[] = {
 	{ "stop", CONTROLS, 0, 1, cmd_stop, "[now]" },
 	{ "log-reopen", CONTROLS, 0, 0, cmd_log_reopen, "" },
 	{ "plan", CONTROLS, 0, 0, takeover_plan, "" },
-	{ "takeover", CONTROLS, 1, 2, takeover_begin, "VERSION [SECONDS]" },
+	{ "takeover", CONTROLS, 1, 3, takeover_begin,
+	    "VERSION [SECONDS [PID]]" },
 	{ "commit", CONTROLS, 1, 1, takeover_commit, "PID" },
 	{ "done", CONTROLS, 0, 0, takeover_end, "" },
 };
@@ -288,9 +289,10 @@ command_run(struct client *c, char *line)
 		cmd_fail(c, EX_USAGE, "wrong number of words (help lists "
 		    "them)");
 	else {
-		c->second = n > 2 ? words[2] : NULL;
+		c->more = words + 2;
+		c->nmore = n > 2 ? n - 2 : 0;
 		cmd->run(c, n > 1 ? words[1] : NULL);
-		c->second = NULL;
+		c->nmore = 0;
 	}
 	clients_answer(c);
 }

@@ -49,8 +49,9 @@ struct client {
 	enum right	 right;
 	struct restriction limit;
 	struct loop_watch *in, *out;
-	const char	*second;	/* word of its command, while that runs;
-					   NULL: it has none */
+	char		**more;		/* words of its command, behind the
+					   first, while that runs; */
+	int		 nmore;		/* so many */
 	char		 line[PROTO_COMMAND];
 	struct proto_input input;
 	uint64_t	 since;		/* of its last sign of life */

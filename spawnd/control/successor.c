@@ -79,7 +79,7 @@ successor_take(const struct plan *p, struct err *e)
 	old = predecessor_get();
 	old->conn.npassed = 0;
 	snprintf(command, sizeof(command), "takeover " TAKEOVER_VERSION
-	    " %d", p->conf->start_timeout + START_SPARE);
+	    " %d %d", p->conf->start_timeout + START_SPARE, (int)getpid());
 	if (conn_send(&old->conn, command, -1, e) == -1)
 		return predecessor_blame(p->name, e);
 	while ((more = conn_next(&old->conn, false, &r, e)) == 1) {

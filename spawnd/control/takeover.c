@@ -5,11 +5,11 @@
  *
  *	plan		what we are, and why we would refuse; gets the listen
  *			socket, to look at it
- *	takeover 1 S	gets all else that is handed over: the control sockets,
+ *	takeover 1 S P	gets all else that is handed over: the control sockets,
  *			the locks of the directory and of the pidfile, the
  *			manager's socket, and the end of a pipe that closes with
  *			our life. Both pools serve from here on, for S seconds
- *			at most.
+ *			at most. P is its pid.
  *	commit PID	its pool is ready: we accept no client any more, and the
  *			manager is told its pid
  *	done		the name is its own: we end our workers at their
@@ -172,21 +172,35 @@ begin_life(void)
 	return life[0] != -1 ? 0 : pipe2(life, O_CLOEXEC);
 }
 
+/* A number of its words, or `otherwise` if there is none; -1: it is none. */
+static long long
+read_more(const struct client *c, int i, long long most, long long otherwise)
+{
+	const char *why = NULL;
+	long long n;
+
+	if (i >= c->nmore)
+		return otherwise;
+	n = strtonum(c->more[i], 1, most, &why);
+	return why != NULL ? -1 : n;
+}
+
 void
 takeover_begin(struct client *c, const char *word)
 {
 	struct proto_output *o = &c->answer;
-	const char *why = NULL;
-	long long seconds = TAKEOVER_SECONDS;
+	const char *why;
+	long long seconds = read_more(c, 0, TAKEOVER_SECONDS,
+	    TAKEOVER_SECONDS);
+	long long pid = read_more(c, 1, INT32_MAX, 0);
 	int fds[2];
 
-	if (c->second != NULL)
-		seconds = strtonum(c->second, 1, TAKEOVER_SECONDS, &why);
 	if (strcmp(word, TAKEOVER_VERSION) != 0)
 		proto_error(o, EX_USAGE, "takeover: only version "
 		    TAKEOVER_VERSION " is known");
-	else if (why != NULL)
-		proto_error(o, EX_USAGE, "takeover: not a number of seconds");
+	else if (seconds == -1 || pid == -1)
+		proto_error(o, EX_USAGE, "takeover: not a number of seconds, "
+		    "or a pid");
 	else if ((why = find_refusal()) != NULL)
 		proto_error(o, EX_UNAVAILABLE, why);
 	else if ((why = find_hindrance()) != NULL)
@@ -199,7 +213,7 @@ takeover_begin(struct client *c, const char *word)
 		taker = c->pid;
 		c->takes = true;
 		c->takes_until = loop_now() + (uint64_t)seconds * USEC;
-		neighbour_follows(true);
+		neighbour_follows((pid_t)pid);
 		proto_begin(o, "passed");
 		give(c, "control", fds[0]);
 		give(c, "status", fds[1]);
@@ -297,7 +311,7 @@ take_back(void)
 		name_ours();
 	}
 	stage = TAKEOVER_NONE;
-	neighbour_follows(false);
+	neighbour_gave_up();
 	if (!actor_stops())
 		log_warn("take-over: pid %d has given up: the pool goes on as "
 		    "before", (int)taker);

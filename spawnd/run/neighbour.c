@@ -10,18 +10,47 @@
 
 #include "base/base.h"
 #include "base/loop.h"
+#include "observe/end.h"
 #include "run/supervise.h"
 
 static bool follows;		/* one that takes over from us */
+static pid_t late;		/* that one, or the last that has given up */
+static int late_end = -1;	/* see end_open() */
 static pid_t before;		/* one that we have taken over from, or 0 */
 static int life = -1;
 static struct loop_watch *watch;
 static void (*on_gone)(void);
 
-void
-neighbour_follows(bool there)
+static void
+forget_late(void)
 {
-	follows = there;
+	if (late_end != -1)
+		close(late_end);
+	late_end = -1;
+	late = 0;
+}
+
+void
+neighbour_follows(pid_t pid)
+{
+	forget_late();
+	follows = true;
+	if (pid > 0 && (late_end = end_open(pid)) != -1)
+		late = pid;
+}
+
+void
+neighbour_gave_up(void)
+{
+	follows = false;
+}
+
+pid_t
+neighbour_late(void)
+{
+	if (late != 0 && end_await_other(late_end, late, 0))
+		forget_late();
+	return follows ? 0 : late;
 }
 
 bool

@@ -229,9 +229,15 @@ int	 history_peak_queue(void);
 const struct history_point *history_at(unsigned int i);
 
 /* neighbour.c: another pool that serves the same listen socket meanwhile */
-/* One that takes over from us is there from now on, or not any more. */
-void	 neighbour_follows(bool there);
+/*
+ * One that takes over from us is there from now on, the process pid (0: that is
+ * unknown); or it has given up.
+ */
+void	 neighbour_follows(pid_t pid);
+void	 neighbour_gave_up(void);
 bool	 neighbour_is_next(void);
+/* The pid of one that has given up, and still ends its requests; or 0. */
+pid_t	 neighbour_late(void);
 /*
  * One that we take over from is there, the process pid, for as long as the
  * other end of fd, which it has, is open: then handler is called. To be called

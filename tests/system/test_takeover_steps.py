@@ -96,6 +96,42 @@ def test_no_worker_commands_the_pool_that_has_taken_over(own_pool):
     assert len(h.children(p.pid)) == 1
 
 
+def test_no_worker_of_one_that_gave_up_commands_the_pool(own_pool):
+    """It still has workers for a while, which end their requests."""
+    p = own_pool
+    place = p.place
+    p.begin("-F", 1, h.app("echo"))
+    beside = (f"(trap '' TERM; until [ -e {place}/go ]; do sleep 0.05; done; "
+              f"{SPAWNCTL} -p {p.dir} scale 4 >{place}/said 2>&1; "
+              f"echo $? >>{place}/said) & exec {h.app('echo')} delay=60000")
+    new = subprocess.Popen(
+        [h.SPAWND, "-n", *p.where, *p.common, "-F", "1", "--confine", "no",
+         "--replace", "--", "/bin/sh", "-c", beside],
+        preexec_fn=h.become_user("www"), cwd="/", stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**h.BASE_ENV, **h.sanitizer_env()})
+
+    def worker():
+        return [c for c in h.children(new.pid) if
+                h.link(c, "exe") == h.app("echo")]
+    try:
+        h.wait_for(worker, 20, p.log)
+        os.kill(worker()[0], signal.SIGSTOP)
+        new.send_signal(signal.SIGTERM)
+        h.wait_for(lambda: "has given up" in p.log(), 10, p.log)
+        with open(f"{place}/go", "w"):
+            pass
+        h.wait_for(lambda: os.path.exists(f"{place}/said") and
+                   h.read(f"{place}/said").count(b"\n") > 1, 20, p.log)
+        assert h.read(f"{place}/said").endswith(b"may only read\n77\n")
+        assert new.poll() is None
+        with Successor(p, "www") as c:
+            assert c.ask("scale 2")[-1] == "end"
+    finally:
+        new.kill()
+        new.wait(10)
+
+
 # Whose it is in the end
 
 def stop(pid):
@@ -330,7 +366,7 @@ def test_a_new_one_that_is_stopped_is_killed(root_pool):
     p.begin(h.app("echo"))
     old = p.pid
     new = subprocess.Popen(
-        [h.SPAWND, *p.where, *p.common, "--start-timeout", "1", "--replace",
+        [h.SPAWND, *p.where, *p.common, "--start-timeout", "4", "--replace",
          h.app("echo"), "never"], cwd="/", stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         env={**h.BASE_ENV, **h.sanitizer_env()})
