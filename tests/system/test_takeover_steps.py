@@ -371,12 +371,20 @@ def test_a_new_one_that_is_stopped_is_killed(root_pool):
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         env={**h.BASE_ENV, **h.sanitizer_env()})
     h.wait_for(lambda: "take-over: begun" in p.log(), 20, p.log)
-    (pid,) = [int(x) for x in os.listdir("/proc") if x.isdigit() and
-              int(x) not in (old, new.pid) and h.alive(int(x)) and
-              h.link(int(x), "exe") == h.SPAWND and
-              h.stat(int(x)).ppid not in (old, new.pid) and
-              "never" in str(h.read(f"/proc/{x}/cmdline")) and
-              h.children(int(x))]
+
+    def supervisors():
+        found = []
+        for pid in (int(x) for x in os.listdir("/proc") if x.isdigit()):
+            try:
+                if pid not in (old, new.pid) and h.children(pid) and \
+                        h.link(pid, "exe") == h.SPAWND and \
+                        b"never" in h.read(f"/proc/{pid}/cmdline"):
+                    found.append(pid)
+            except OSError:     # it has ended
+                pass
+        return found
+    h.wait_for(lambda: len(supervisors()) == 1, 10, p.log)
+    (pid,) = supervisors()
     # Whoever continues it is as fast as we are.
     tick = threading.Event()
 
