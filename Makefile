@@ -32,8 +32,8 @@ NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
 OS =		${NATIVE}
 
 # By folder; what only one system has comes by the name of the system.
-BASE =		elf.c environ.c err.c findings.c log.c loop.c path.c pidlock.c \
-		places.c script.c signame.c syslog.c text.c
+BASE =		elf.c environ.c err.c findings.c log.c loop.c pass.c path.c \
+		pidlock.c places.c script.c signame.c syslog.c text.c
 CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		compat_spawn_fcgi.c describe.c env.c exposure.c ident.c \
 		limit.c network.c option.c options.c plan.c plan_allow.c \
@@ -48,8 +48,9 @@ RUN =		actor.c autoscale.c child.c entry.c exec_error.c history.c \
 		report_trace.c \
 		sdnotify.c selfcheck.c signals.c spawner.c suspects.c \
 		traced.c traffic.c worker.c
-CONTROL =	budget.c clients.c command.c control.c rundir.c status.c \
-		predecessor.c successor.c takeover.c trace_records.c
+CONTROL =	admission.c budget.c clients.c command.c control.c \
+		dialog.c predecessor.c rundir.c status.c successor.c \
+		takeover.c trace_records.c
 PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
@@ -323,6 +324,10 @@ LIBS_test_entry.unit = -Wl,--wrap=actor_stops,--wrap=listener_deaf \
 		-Wl,--wrap=socketfile_look
 LIBS_test_foreign_linux.unit = -Wl,--wrap=proc_socket_at \
 		-Wl,--wrap=proc_tree -Wl,--wrap=syscall
+LIBS_test_pidlock.unit = -Wl,--wrap=ftruncate
+LIBS_test_signals.unit = -Wl,--wrap=actor_stops,--wrap=observe_shutdown \
+		-Wl,--wrap=neighbour_precedes,--wrap=daemonize_starting \
+		-Wl,--wrap=lifecycle_restart
 LIBS_test_worker.unit = -Wl,--wrap=raw_limit -Wl,--wrap=getrlimit \
 		-Wl,--wrap=setrlimit
 LIBS_pool_sim.sim = -Wl,--wrap=table_event
@@ -351,7 +356,7 @@ LIBS_pool_sim.sim = -Wl,--wrap=table_event
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o path.o places.o text.o proto.o \
+CTL_ALL =	spawnctl.o err.o pass.o path.o places.o text.o proto.o \
 		${ASKS:.c=.o} ${CTL_OBJS} ${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}

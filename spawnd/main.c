@@ -153,7 +153,7 @@ open_all(struct err *e)
 	    (unsigned int)plan.workers;
 
 	if (open_log(e) == -1 ||
-	    (takes && successor_take(plan.name, e) == -1) ||
+	    (takes && successor_take(&plan, e) == -1) ||
 	    pidfile_lock(&plan, e) == -1 ||
 	    worker_init(&plan, slots, e) == -1 ||
 	    output_init(slots, most, conf.worker_log, e) == -1 ||
@@ -172,7 +172,7 @@ open_all(struct err *e)
 	}
 	socketfile_keep(&plan);
 	environ_scrub();
-	if (takes && finisher_start(settle, e) == -1)
+	if (takes && finisher_start(settle, successor_connection(), e) == -1)
 		return -1;
 	rundir_done(&plan);
 	return 0;
@@ -195,6 +195,8 @@ static void
 on_change(void)
 {
 	lifecycle_changed();
+	if (conf.takeover != REPLACE_NO)
+		successor_changed();
 	control_changed();
 	entry_changed();
 }

@@ -249,6 +249,25 @@ char	*path_absolute(const char *path, bool in_jail);
  */
 char	*path_outside(const char *jail, const char *path);
 
+/* Are these two the same file? */
+bool	 path_is_same(const struct stat *a, const struct stat *b);
+/* Does a name in a directory, which may be no link, lead to that open file? */
+bool	 path_leads_to(int dir, const char *name, int fd);
+
+/* pass.c: descriptors that are passed over a unix socket */
+#define PASS_MAX	8	/* with one message */
+/*
+ * As send(2) that never waits nor raises SIGPIPE; n descriptors go with the
+ * first byte.
+ */
+ssize_t	 pass_send(int sock, const void *text, size_t len, const int *fds,
+	    size_t n);
+/*
+ * As recv(2). Of the descriptors that come at most *n are taken, into fds,
+ * close-on-exec; *n is set to how many. It is 0 after an error.
+ */
+ssize_t	 pass_receive(int sock, void *text, size_t size, int *fds, size_t *n);
+
 /* places.c */
 /*
  * The directories that may hold those of a user's pools, of their control
@@ -280,10 +299,12 @@ int	 pidlock_open(int dir, const char *name, bool locked);
 /* Is it a regular file with one hard link that is empty or holds a pid? */
 bool	 pidlock_is_pid(int fd);
 /*
- * Writes our pid into a file that was another process's, so that a reader finds
- * one or the other. Returns 0, or -1 with errno set.
+ * Writes a pid into a file that has another one, so that a reader finds one or
+ * the other. Returns 0, or -1 with errno set.
  */
-int	 pidlock_rewrite(int fd);
+int	 pidlock_rewrite(int fd, pid_t pid);
+/* Does the file hold that pid? */
+bool	 pidlock_holds(int fd, pid_t pid);
 /* Writes our pid and sets the mode. Returns 0, or -1 with errno set. */
 int	 pidlock_fill(int fd, mode_t mode);
 /* Writes to who, and returns, who has the lock: "pid 12", "another process". */
@@ -324,13 +345,18 @@ void	 self_make_room(int argc, char *argv[]);
  */
 void	 self_name(const char *path, size_t len, const char *more);
 
-/* Returns the control group that we are in, malloc'd; NULL: it is unknown. */
+/*
+ * Returns the control group that we are in, or that of the service whose part
+ * it is, malloc'd; NULL: it is unknown.
+ */
 char	*self_cgroup(void);
 /*
  * The one of a controller, "" for version 2, in the text of a /proc/PID/cgroup.
  * Linux only; as self_cgroup().
  */
 char	*self_cgroup_in(const char *text, const char *controller);
+/* Cuts the path of a control group behind its last service or scope. */
+void	 self_cut_cgroup(char *path);
 
 /* signame.c */
 /* Returns a signal's number, by name (with or without SIG) or digits; or -1. */

@@ -176,12 +176,8 @@ is_log(int fd)
 bool
 log_has_name_of(int fd)
 {
-	struct stat st, named;
-
-	return target == LOG_TO_FILE && dir != -1 && fstat(fd, &st) == 0 &&
-	    fstatat(dir, strrchr(path, '/') + 1, &named,
-	    AT_SYMLINK_NOFOLLOW) == 0 && named.st_ino == st.st_ino &&
-	    named.st_dev == st.st_dev;
+	return target == LOG_TO_FILE && dir != -1 &&
+	    path_leads_to(dir, strrchr(path, '/') + 1, fd);
 }
 
 int

@@ -467,6 +467,21 @@ path_is_ours(const struct stat *st)
 	    (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
+bool
+path_is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
+
+bool
+path_leads_to(int dir, const char *name, int fd)
+{
+	struct stat opened, named;
+
+	return fstat(fd, &opened) == 0 && fstatat(dir, name, &named,
+	    AT_SYMLINK_NOFOLLOW) == 0 && path_is_same(&opened, &named);
+}
+
 const char *
 path_reason(int error)
 {

@@ -18,22 +18,20 @@
 #define FLAGS	(O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | \
 		    O_NOCTTY)
 
+#define PID_SIZE	16	/* of what is in it, at the most */
+
 /* Opens and locks the file that has the name then. */
 static int
 open_locked(int dir, const char *name)
 {
-	struct stat opened, named;
 	int fd;
 
 	for (;;) {
 		if ((fd = openat(dir, name, FLAGS, 0600)) == -1)
 			return -1;
-		if (flock(fd, LOCK_EX | LOCK_NB) == -1 ||
-		    fstat(fd, &opened) == -1)
+		if (flock(fd, LOCK_EX | LOCK_NB) == -1)
 			return path_close(fd, -1);
-		if (fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    opened.st_dev == named.st_dev &&
-		    opened.st_ino == named.st_ino)
+		if (path_leads_to(dir, name, fd))
 			return fd;
 		close(fd);	/* it was removed or replaced meanwhile */
 	}
@@ -50,7 +48,7 @@ pidlock_open(int dir, const char *name, bool locked)
 bool
 pidlock_is_pid(int fd)
 {
-	char buf[16];
+	char buf[PID_SIZE];
 	struct stat st;
 	ssize_t n;
 
@@ -71,15 +69,33 @@ pidlock_fill(int fd, mode_t mode)
 }
 
 int
-pidlock_rewrite(int fd)
+pidlock_rewrite(int fd, pid_t pid)
 {
-	char text[16];
-	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	char text[PID_SIZE];
+	struct stat st;
+	size_t len, n;
 
-	/* What is left of a longer one is cut off only then. */
-	if (pwrite(fd, text, (size_t)n, 0) != n)
+	if (fstat(fd, &st) == -1)
 		return -1;
-	return ftruncate(fd, n);
+	/* What is left of a longer one, a second number, is cut off then. */
+	memset(text, '\n', sizeof(text));
+	n = (size_t)snprintf(text, sizeof(text), "%d\n", (int)pid);
+	text[n] = '\n';
+	len = st.st_size > (off_t)n && st.st_size <= (off_t)sizeof(text) ?
+	    (size_t)st.st_size : n;
+	if (pwrite(fd, text, len, 0) != (ssize_t)len)
+		return -1;
+	return len > n ? ftruncate(fd, (off_t)n) : 0;
+}
+
+bool
+pidlock_holds(int fd, pid_t pid)
+{
+	char own[PID_SIZE], buf[PID_SIZE];
+	int len = snprintf(own, sizeof(own), "%d\n", (int)pid);
+
+	return pread(fd, buf, sizeof(buf), 0) == len &&
+	    memcmp(buf, own, (size_t)len) == 0;
 }
 
 const char *

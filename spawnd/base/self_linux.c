@@ -4,11 +4,13 @@
 #include <sys/prctl.h>
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/base.h"
+
 
 /*
  * What /proc/PID/cmdline shows is the memory that held our arguments, up to a
@@ -55,6 +57,31 @@ self_cgroup_in(const char *text, const char *controller)
 	return NULL;
 }
 
+static bool
+ends_in(const char *s, size_t len, const char *end)
+{
+	size_t n = strlen(end);
+
+	return len > n && memcmp(s + len - n, end, n) == 0;
+}
+
+/* What a service is delegated it divides, and a reload has a part of it. */
+void
+self_cut_cgroup(char *path)
+{
+	char *s = path, *cut = NULL;
+	size_t len;
+
+	while (*s != '\0') {
+		len = strcspn(s, "/");
+		if (ends_in(s, len, ".service") || ends_in(s, len, ".scope"))
+			cut = s + len;
+		s += len + (s[len] == '/');
+	}
+	if (cut != NULL)
+		*cut = '\0';
+}
+
 char *
 self_cgroup(void)
 {
@@ -69,8 +96,11 @@ self_cgroup(void)
 		return NULL;
 	buf[n] = '\0';
 	/* The hierarchy that systemd has for itself, or the only one. */
-	path = self_cgroup_in(buf, "name=systemd");
-	return path != NULL ? path : self_cgroup_in(buf, "");
+	if ((path = self_cgroup_in(buf, "name=systemd")) == NULL)
+		path = self_cgroup_in(buf, "");
+	if (path != NULL)
+		self_cut_cgroup(path);
+	return path;
 }
 
 /* Copies the arguments of one process, which stand one behind the other. */

@@ -16,7 +16,6 @@
 #define REPLY_RECORDS	100000		/* of one answer */
 #define CONN_TIMEOUT	10000		/* ms from one record to the next */
 #define CONN_WHOLE	60000		/* ms for a whole answer */
-#define CONN_PASSED	8		/* descriptors with one answer */
 #define READY_TIMEOUT	60		/* s, of wait-ready */
 #define POOLS_MAX	1000
 #define FIND_PLACES	6		/* four of a user, and two of root */
@@ -37,7 +36,7 @@ struct conn {
 	char		*dir;		/* the path that it was opened by */
 	bool		 greeted;	/* "spawnd VERSION" has come */
 	long long	 until;		/* ms of the monotonic clock */
-	int		 passed[CONN_PASSED];	/* descriptors that came */
+	int		 passed[PASS_MAX];	/* descriptors that came */
 	int		 npassed;	/* -1: none is taken */
 	bool		 (*gives_up)(struct conn *); /* in a wait; or NULL */
 	long long	 asked;		/* gives_up()'s own, in ms */

@@ -259,30 +259,6 @@ await_socket(struct conn *t, short events, bool patient, struct err *e)
 	}
 }
 
-/* Sends text, and the descriptor with its first byte. */
-static ssize_t
-send_with(int sock, const char *text, size_t len, int fd)
-{
-	union {
-		struct cmsghdr	 h;
-		char		 buf[CMSG_SPACE(sizeof(int))];
-	} u;
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)text,
-	    .iov_len = len };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	if (fd != -1) {
-		memset(&u, 0, sizeof(u));
-		m.msg_control = u.buf;
-		m.msg_controllen = sizeof(u.buf);
-		u.h.cmsg_level = SOL_SOCKET;
-		u.h.cmsg_type = SCM_RIGHTS;
-		u.h.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&u.h), &fd, sizeof(int));
-	}
-	return sendmsg(sock, &m, MSG_NOSIGNAL);
-}
-
 int
 conn_send(struct conn *t, const char *command, int fd, struct err *e)
 {
@@ -298,7 +274,7 @@ conn_send(struct conn *t, const char *command, int fd, struct err *e)
 	while (done < len) {
 		if (await_socket(t, POLLOUT, false, e) == -1)
 			return -1;
-		n = send_with(t->fd, line + done, len - done, fd);
+		n = pass_send(t->fd, line + done, len - done, &fd, fd != -1);
 		/* A daemon that hung up has sent the reason before. */
 		if (n == -1 && errno == EPIPE)
 			return 0;
@@ -317,37 +293,14 @@ conn_send(struct conn *t, const char *command, int fd, struct err *e)
 static ssize_t
 receive(struct conn *t)
 {
-	union {
-		struct cmsghdr	 h;
-		char		 buf[CMSG_SPACE(CONN_PASSED * sizeof(int))];
-	} u;
-	struct iovec iov = { .iov_base = t->buf + t->input.len,
-	    .iov_len = sizeof(t->buf) - t->input.len };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *h;
+	size_t npassed = t->npassed == -1 ? 0 :
+	    (size_t)(PASS_MAX - t->npassed);
 	ssize_t n;
-	size_t i, len;
-	int fd;
 
-	if (t->npassed != -1) {
-		m.msg_control = u.buf;
-		m.msg_controllen = sizeof(u.buf);
-	}
-	n = recvmsg(t->fd, &m, MSG_CMSG_CLOEXEC);
-	for (h = n == -1 ? NULL : CMSG_FIRSTHDR(&m); h != NULL;
-	    h = CMSG_NXTHDR(&m, h)) {
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-			continue;
-		len = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		for (i = 0; i < len; i++) {
-			memcpy(&fd, CMSG_DATA(h) + i * sizeof(int),
-			    sizeof(int));
-			if (t->npassed < CONN_PASSED)
-				t->passed[t->npassed++] = fd;
-			else
-				close(fd);
-		}
-	}
+	n = pass_receive(t->fd, t->buf + t->input.len,
+	    sizeof(t->buf) - t->input.len, t->passed + (t->npassed == -1 ? 0 :
+	    t->npassed), &npassed);
+	t->npassed += (int)npassed;
 	return n;
 }
 

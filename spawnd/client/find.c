@@ -40,8 +40,7 @@ find_add(char *list[FIND_PLACES], int n, char *path)
 		return n;
 	}
 	for (i = 0; i < n; i++) {
-		if (stat(list[i], &old) == 0 && old.st_dev == new.st_dev &&
-		    old.st_ino == new.st_ino) {
+		if (stat(list[i], &old) == 0 && path_is_same(&old, &new)) {
 			free(path);
 			return n;
 		}

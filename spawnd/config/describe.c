@@ -40,12 +40,43 @@ is_long(const char *s)
 	return n > VALUE_MAX;
 }
 
+static char *
+make_digest(const char *text)
+{
+	uint64_t sum = digest(UINT64_C(0xcbf29ce484222325), text);
+	char *s;
+
+	return asprintf(&s, "#%016" PRIx64, sum) == -1 ? NULL : s;
+}
+
+char *
+facts_short(const char *text)
+{
+	return is_long(text) ? make_digest(text) : strdup(text);
+}
+
+/* A key keeps its first word. */
+static char *
+short_key(const char *key)
+{
+	size_t word = strcspn(key, " ");
+	char *rest, *s;
+
+	if (!is_long(key))
+		return strdup(key);
+	if ((rest = make_digest(key)) == NULL ||
+	    asprintf(&s, "%.*s %s", (int)word, key, rest) == -1)
+		s = NULL;
+	free(rest);
+	return s;
+}
+
 /* Takes value, malloc'd; NULL: there was no memory. */
 static int
 fact_take(struct facts *f, const char *key, char *value, bool hidden)
 {
 	struct fact *list;
-	uint64_t sum;
+	char *whole;
 
 	list = value == NULL ? NULL : reallocarray(f->list, f->n + 1,
 	    sizeof(*list));
@@ -56,13 +87,14 @@ fact_take(struct facts *f, const char *key, char *value, bool hidden)
 	f->list = list;
 	list[f->n] = (struct fact){ .value = value, .hidden = hidden };
 	if (hidden || is_long(value)) {
-		sum = digest(UINT64_C(0xcbf29ce484222325), value);
 		list[f->n].hidden = true;
-		free(value);
-		if (asprintf(&list[f->n].value, "#%016" PRIx64, sum) == -1)
+		whole = value;
+		list[f->n].value = make_digest(whole);
+		free(whole);
+		if (list[f->n].value == NULL)
 			return -1;
 	}
-	if ((list[f->n].key = strdup(key)) == NULL) {
+	if ((list[f->n].key = short_key(key)) == NULL) {
 		free(list[f->n].value);
 		return -1;
 	}
@@ -295,6 +327,18 @@ plan_describe(const struct plan *p, const bool *shown, struct facts *f)
 		return 0;
 	facts_free(f);
 	return -1;
+}
+
+const struct fact *
+facts_find(const struct facts *f, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < f->n; i++) {
+		if (strcmp(f->list[i].key, key) == 0)
+			return &f->list[i];
+	}
+	return NULL;
 }
 
 void

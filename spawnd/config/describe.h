@@ -34,5 +34,12 @@ void	 facts_free(struct facts *f);
  */
 const char *plan_log(const struct plan *p, const char **facility,
 	    const char **form);
+/* Returns the one of that key, or NULL. */
+const struct fact *facts_find(const struct facts *f, const char *key);
+/*
+ * Returns a text as a record can have it, malloc'd: one that is too long is
+ * "#" and its digest. NULL without memory.
+ */
+char	*facts_short(const char *text);
 
 #endif

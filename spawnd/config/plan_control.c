@@ -43,7 +43,7 @@ same_directory(const char *a, const char *b)
 	struct stat x, y;
 
 	return strcmp(a, b) == 0 || (stat(a, &x) == 0 && stat(b, &y) == 0 &&
-	    x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+	    path_is_same(&x, &y));
 }
 
 /* Refuses a file by a name that the control sockets' directory uses. */

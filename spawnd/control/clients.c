@@ -3,8 +3,6 @@
  * The clients of the sockets. Each costs its own connection and nothing else:
  * what it sends and leaves unread is bounded, and it has a time for each.
  */
-#include <sys/socket.h>
-
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,8 +49,10 @@ clients_deadline(const struct client *c)
 	uint64_t some = c->since + CONTROL_TAKE;
 	uint64_t whole = c->began + CONTROL_WHOLE;
 
-	if (c->throttled || (c->takes && !c->commits && !c->answering))
+	if (c->throttled)
 		return NEVER;
+	if (c->takes && !c->commits && !c->answering)
+		return c->takes_until;
 	if (c->commits && !c->answering)
 		return c->since + CONTROL_TAKE;
 	if (c->answering && c->wait != WAIT_NO && c->sent == c->answer.len)
@@ -78,29 +78,23 @@ clients_answer(struct client *c)
 ssize_t
 clients_send(struct client *c)
 {
-	union {
-		struct cmsghdr	 h;
-		char		 buf[CMSG_SPACE(PASSED_MAX * sizeof(int))];
-	} u;
-	struct iovec iov = { .iov_base = c->answer.buf + c->sent,
-	    .iov_len = c->answer.len - c->sent };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	size_t len = (size_t)c->npass * sizeof(int);
-	ssize_t n;
+	ssize_t n = pass_send(c->fd, c->answer.buf + c->sent,
+	    c->answer.len - c->sent, c->pass, c->npass);
 
-	if (c->npass > 0) {
-		memset(&u, 0, sizeof(u));
-		m.msg_control = u.buf;
-		m.msg_controllen = CMSG_SPACE(len);
-		u.h.cmsg_level = SOL_SOCKET;
-		u.h.cmsg_type = SCM_RIGHTS;
-		u.h.cmsg_len = CMSG_LEN(len);
-		memcpy(CMSG_DATA(&u.h), c->pass, len);
-	}
-	n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n > 0)
 		c->npass = 0;
 	return n;
+}
+
+bool
+clients_send_all(struct client *c)
+{
+	ssize_t n = c->answer.failed ? -1 : clients_send(c);
+
+	if (n == -1)
+		return false;
+	c->sent += (size_t)n;
+	return c->sent == c->answer.len;
 }
 
 void
@@ -112,9 +106,8 @@ clients_more(struct client *c)
 	loop_resume(c->out);
 }
 
-/* Has it closed its end, with what it asked for still to come? */
-static bool
-has_left(const struct client *c)
+bool
+clients_has_left(const struct client *c)
 {
 	struct pollfd pfd = { .fd = c->fd };
 
@@ -144,7 +137,7 @@ make_place(uid_t uid, enum right right)
 	struct client *c, *victim = NULL;
 
 	TAILQ_FOREACH(c, &clients, entry) {
-		if (c->right == right && has_left(c)) {
+		if (c->right == right && clients_has_left(c)) {
 			clients_drop(c);
 			return true;
 		}

@@ -9,6 +9,7 @@
 #include "base/base.h"
 #include "base/loop.h"
 #include "base/units.h"
+#include "control/control.h"
 #include "control/server.h"
 #include "pool/pool.h"
 #include "proto/proto.h"
@@ -20,7 +21,7 @@
 struct command {
 	const char	*name;
 	enum right	 right;		/* that it needs */
-	int		 min, max;	/* words behind the name, 0 or 1 */
+	int		 min, max;	/* words behind the name, 0 to 3 */
 	void		(*run)(struct client *, const char *word);
 	const char	*words;		/* as help shows them */
 };
@@ -37,17 +38,17 @@ refuse_change(struct client *c, const struct command *cmd)
 {
 	static uint64_t again;
 
-	if (c->why_reads == NULL) {
+	if (c->limit.why == NULL) {
 		cmd_fail(c, EX_NOPERM, "this socket is for reading (the other "
 		    "is called control)");
 		return;
 	}
-	cmd_fail(c, EX_NOPERM, c->why_reads);
+	cmd_fail(c, c->limit.status, c->limit.why);
 	if (loop_now() < again)
 		return;
 	again = loop_now() + REFUSALS;
 	log_warn("control: %s: refused to pid %d: %s", cmd->name, (int)c->pid,
-	    c->why_reads);
+	    c->limit.why);
 }
 
 /* Who asked for a change. */
@@ -79,7 +80,7 @@ cmd_ping(struct client *c, const char *word)
 	else if (pool_phase(actor_pool()) == PHASE_UP)
 		cmd_fail(c, EX_UNAVAILABLE, "no worker is ready");
 	else
-		cmd_fail(c, EX_UNAVAILABLE, "the pool is stopping");
+		cmd_fail(c, EX_UNAVAILABLE, takeover_refusal());
 }
 
 static void
@@ -110,10 +111,11 @@ cmd_trace(struct client *c, const char *word)
 static bool
 refuse_stopping(struct client *c)
 {
-	if (!actor_stops())
-		return false;
-	cmd_fail(c, EX_TEMPFAIL, "the pool is stopping");
-	return true;
+	const char *why = takeover_refusal();
+
+	if (why != NULL)
+		cmd_fail(c, EX_TEMPFAIL, why);
+	return why != NULL;
 }
 
 static void
@@ -184,6 +186,11 @@ cmd_stop(struct client *c, const char *word)
 		cmd_fail(c, EX_USAGE, "stop: only now may follow");
 		return;
 	}
+	/* It would not be a stop of the pool that has the name. */
+	if (takeover_is_done()) {
+		refuse_stopping(c);
+		return;
+	}
 	log_asker(c, now ? "stop now" : "stop");
 	c->wait = WAIT_STOP;
 	c->progress_of = count_all();
@@ -228,7 +235,8 @@ static const struct command commands[] = {
 	{ "stop", CONTROLS, 0, 1, cmd_stop, "[now]" },
 	{ "log-reopen", CONTROLS, 0, 0, cmd_log_reopen, "" },
 	{ "plan", CONTROLS, 0, 0, takeover_plan, "" },
-	{ "takeover", CONTROLS, 1, 1, takeover_begin, "VERSION" },
+	{ "takeover", CONTROLS, 1, 3, takeover_begin,
+	    "VERSION [SECONDS [PID]]" },
 	{ "commit", CONTROLS, 1, 1, takeover_commit, "PID" },
 	{ "done", CONTROLS, 0, 0, takeover_end, "" },
 };
@@ -280,8 +288,12 @@ command_run(struct client *c, char *line)
 	else if (n - 1 < cmd->min || n - 1 > cmd->max)
 		cmd_fail(c, EX_USAGE, "wrong number of words (help lists "
 		    "them)");
-	else
+	else {
+		c->more = words + 2;
+		c->nmore = n > 2 ? n - 2 : 0;
 		cmd->run(c, n > 1 ? words[1] : NULL);
+		c->nmore = 0;
+	}
 	clients_answer(c);
 }
 
@@ -328,10 +340,8 @@ command_progress(void)
 	TAILQ_FOREACH(c, clients_list(), entry) {
 		if (c->wait == WAIT_NO)
 			continue;
-		if (c->wait == WAIT_RELOAD && actor_stops()) {
+		if (c->wait == WAIT_RELOAD && refuse_stopping(c)) {
 			c->wait = WAIT_NO;
-			cmd_fail(c, EX_TEMPFAIL, "reload: the pool is "
-			    "stopping");
 			clients_more(c);
 		} else if (c->sent == c->answer.len &&
 		    now - c->progress_at >= PROGRESS)

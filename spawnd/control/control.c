@@ -22,7 +22,6 @@
 #include "proto/proto.h"
 #include "run/run.h"
 
-#define AHEAD	16384		/* bytes of an answer, still unsent */
 #define ACCEPTS		16		/* in one turn of the loop */
 #define TURN		20		/* usec of cpu, the loop itself, each */
 
@@ -38,9 +37,7 @@ static struct listener {
 
 #define NLISTENERS	(sizeof(listeners) / sizeof(listeners[0]))
 
-static uid_t owner;		/* of the pool: who started us */
 static bool borrowed;		/* the sockets are another spawnd's yet */
-static bool running;		/* a command is being carried out */
 
 /* Must it wait until there is a budget again? */
 static bool
@@ -125,73 +122,6 @@ on_timer(void)
 	set_timer();
 }
 
-static void
-refuse_input(struct client *c, const char *why)
-{
-	proto_hello(&c->answer);
-	proto_error(&c->answer, EX_USAGE, why);
-	c->closing = true;
-	clients_answer(c);
-}
-
-/* Carries out what has arrived. Returns false if the client is to go. */
-static bool
-run_input(struct client *c)
-{
-	char line[PROTO_COMMAND];
-
-	switch (proto_next(&c->input, line)) {
-	case PROTO_NONE:
-		return !c->input.eof;
-	case PROTO_LONG:
-		refuse_input(c, "a command has at most 255 bytes");
-		break;
-	case PROTO_JUNK:
-		refuse_input(c, "a command is a line of words (help lists "
-		    "them)");
-		break;
-	case PROTO_GOT:
-		running = true;
-		command_run(c, line);
-		running = false;
-		break;
-	}
-	return true;
-}
-
-/* Reads, with a descriptor that may come along. */
-static ssize_t
-read_input(struct client *c)
-{
-	union {
-		struct cmsghdr	 h;
-		char		 buf[CMSG_SPACE(sizeof(int))];
-	} u;
-	struct iovec iov = { .iov_base = c->line + c->input.len,
-	    .iov_len = sizeof(c->line) - c->input.len };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	struct cmsghdr *h;
-	ssize_t n;
-
-	/* Room for one descriptor: CMSG_SPACE() would let two in. */
-	if (c->right == CONTROLS) {
-		m.msg_control = u.buf;
-		m.msg_controllen = CMSG_LEN(sizeof(int));
-	}
-	n = recvmsg(c->fd, &m, MSG_CMSG_CLOEXEC);
-	if (n == -1)
-		return -1;
-	for (h = CMSG_FIRSTHDR(&m); h != NULL; h = CMSG_NXTHDR(&m, h)) {
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type !=
-		    SCM_RIGHTS || h->cmsg_len != CMSG_LEN(sizeof(int)))
-			continue;
-		if (c->passed != -1)
-			close(c->passed);
-		memcpy(&c->passed, CMSG_DATA(h), sizeof(int));
-	}
-	return n;
-}
-
 /* Makes a client wait for the budget. Returns false if it may go on. */
 static bool
 throttle(struct client *c, struct loop_watch *w)
@@ -211,75 +141,13 @@ on_input(void *arg)
 	struct client *c = arg;
 	enum right right = c->right;
 	uint64_t before = loop_cpu();
-	ssize_t n;
 
 	if (throttle(c, c->in))
 		return;
-	n = read_input(c);
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n > 0 && c->input.len == 0)
-		c->line_since = loop_now();
-	if (n > 0) {
-		c->input.len += (size_t)n;
-		c->began = loop_now();
-	}
-	c->input.eof = n == 0;
-	if (n == -1 || !run_input(c))
+	if (!dialog_read(c))
 		clients_drop(c);
 	charge(right, before);
 	set_timer();
-}
-
-/* Goes on with a long answer. */
-static void
-continue_status(struct client *c)
-{
-	if (status_step(c->status, &c->answer))
-		return;
-	proto_done(&c->answer);
-	status_free(c->status);
-	c->status = NULL;
-}
-
-/* All is sent: what comes next. Returns false if the client is to go. */
-static bool
-answered(struct client *c)
-{
-	proto_free(&c->answer);
-	c->sent = 0;
-	loop_pause(c->out);
-	if (c->wait != WAIT_NO)
-		return true;
-	if (c->closing)
-		return false;
-	c->answering = false;
-	c->since = c->line_since = loop_now();
-	loop_resume(c->in);
-	return run_input(c);
-}
-
-static bool
-write_answer(struct client *c)
-{
-	ssize_t n;
-
-	if (c->status != NULL && c->answer.len - c->sent < AHEAD)
-		continue_status(c);
-	if (c->answer.failed)
-		return false;
-	n = clients_send(c);
-	if (n == -1)
-		return errno == EAGAIN || errno == EINTR;
-	c->since = loop_now();
-	c->sent += (size_t)n;
-	if (c->sent < c->answer.len)
-		return true;
-	if (c->status == NULL)
-		return answered(c);
-	c->answer.len = c->sent = 0;
-	c->began = c->since;
-	return true;
 }
 
 static void
@@ -291,69 +159,35 @@ on_output(void *arg)
 
 	if (throttle(c, c->out))
 		return;
-	if (!write_answer(c))
+	if (!dialog_write(c))
 		clients_drop(c);
 	charge(right, before);
 	set_timer();
-}
-
-/*
- * Workers have the user of whoever started the pool, unless that is root. They
- * may read, but not change what they belong to. Returns why; or NULL.
- */
-static const char *
-find_limit(int fd, uid_t uid, enum right right)
-{
-	if (right != CONTROLS || uid == 0)
-		return NULL;
-	switch (observe_peer_kin(fd, orphans_were_before)) {
-	case KIN_NONE:
-	case KIN_EXCEPTED:
-		return NULL;
-	case KIN_OURS:
-		return "a process of the pool may only read";
-	case KIN_UNKNOWN:
-		break;
-	}
-	return "whether this process is of the pool cannot be seen: it may "
-	    "only read";
-}
-
-/* Tells whoever is not wanted why, as far as that can be sent at once. */
-static void
-refuse_peer(int fd)
-{
-	struct proto_output o = { 0 };
-
-	proto_hello(&o);
-	proto_error(&o, EX_TEMPFAIL, "too many clients, or not you");
-	if (!o.failed)
-		send(fd, o.buf, o.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	proto_free(&o);
-	close(fd);
 }
 
 /* Takes a connection in, or refuses it. Returns whose budget pays for it. */
 static enum right
 admit(int fd, enum right right)
 {
-	const char *why;
 	struct client *c;
+	struct restriction l;
 	uid_t uid;
-	gid_t gid;
 
-	if (getpeereid(fd, &uid, &gid) == -1 ||
-	    (right == CONTROLS && uid != 0 && uid != owner)) {
-		refuse_peer(fd);
+	switch (admission_decide(fd, right, &uid, &l)) {
+	case ADMITTED_NO:
+		admission_refuse(fd);
 		return READS_ONLY;
-	}
-	if ((why = find_limit(fd, uid, right)) != NULL)
+	case ADMITTED_READS:
 		right = READS_ONLY;
+		break;
+	case ADMITTED_WHOLE:
+		break;
+	}
 	if ((c = clients_add(fd, uid, right)) == NULL) {
-		refuse_peer(fd);
+		admission_refuse(fd);
 		return right;
 	}
-	c->why_reads = why;
+	c->limit = l;
 	c->in = loop_watch(fd, on_input, c);
 	c->out = loop_watch_write(fd, on_output, c);
 	if (c->in == NULL || c->out == NULL)
@@ -394,31 +228,48 @@ on_connect(void *arg)
 	set_timer();
 }
 
+static int
+make_sockets(const struct plan *p, struct err *e)
+{
+	mode_t mode = p->status_gid != (gid_t)-1 ? 0660 : 0600;
+
+	listeners[CONTROLS].fd = rundir_socket("control", 0600, (gid_t)-1, e);
+	if (listeners[CONTROLS].fd == -1)
+		return -1;
+	listeners[READS_ONLY].fd = rundir_socket("status", mode,
+	    p->status_gid, e);
+	return listeners[READS_ONLY].fd == -1 ? -1 : 0;
+}
+
+/* Those that another spawnd has passed, in its directory. */
+static int
+open_borrowed(struct plan *p, struct err *e)
+{
+	int fds[2];
+
+	if (rundir_open(p, e) == -1) {
+		control_close();
+		return -1;
+	}
+	rundir_sockets(fds);
+	listeners[CONTROLS].fd = fds[0];
+	listeners[READS_ONLY].fd = fds[1];
+	return 0;
+}
+
 int
 control_open(struct plan *p, struct err *e)
 {
 	bool asked = p->control_own;
-	mode_t mode = p->status_gid != (gid_t)-1 ? 0660 : 0600;
-	int fds[2];
 
-	owner = getuid();
-	if (borrowed && rundir_open(p, e) == 0) {
-		rundir_sockets(fds);
-		listeners[CONTROLS].fd = fds[0];
-		listeners[READS_ONLY].fd = fds[1];
-		return 0;
-	}
-	if (!borrowed && rundir_open(p, e) == 0 &&
-	    (listeners[CONTROLS].fd = rundir_socket("control", 0600,
-	    (gid_t)-1, e)) != -1 &&
-	    (listeners[READS_ONLY].fd = rundir_socket("status", mode,
-	    p->status_gid, e)) != -1) {
+	admission_init();
+	if (borrowed)
+		return open_borrowed(p, e);
+	if (rundir_open(p, e) == 0 && make_sockets(p, e) == 0) {
 		rundir_done(p);
 		return 0;
 	}
 	control_close();
-	if (borrowed)
-		return -1;
 	if (e->status == 0)
 		return 0;
 	/* A name that was asked for must not be replaced, either. */
@@ -429,12 +280,12 @@ control_open(struct plan *p, struct err *e)
 	return 0;
 }
 
-int
-control_start(struct err *e)
+static int
+watch_listeners(struct err *e)
 {
 	size_t i;
 
-	for (i = 0; i < NLISTENERS && !borrowed; i++) {
+	for (i = 0; i < NLISTENERS; i++) {
 		struct listener *l = &listeners[i];
 
 		if (l->fd == -1)
@@ -443,6 +294,12 @@ control_start(struct err *e)
 			return err_set(e, EX_OSERR, "loop: out of memory");
 	}
 	return 0;
+}
+
+int
+control_start(struct err *e)
+{
+	return borrowed ? 0 : watch_listeners(e);
 }
 
 void
@@ -456,16 +313,18 @@ control_adopt(struct err *e)
 {
 	borrowed = false;
 	rundir_name();
-	return control_start(e);
+	return watch_listeners(e);
 }
 
 void
-control_disown(void)
+control_disown(pid_t pid)
 {
 	size_t i;
 
 	borrowed = true;
+	rundir_give_back(pid);
 	for (i = 0; i < NLISTENERS; i++) {
+		listeners[i].pause = NEVER;
 		if (listeners[i].watch != NULL)
 			loop_pause(listeners[i].watch);
 	}
@@ -475,7 +334,7 @@ void
 control_changed(void)
 {
 	history_workers(loop_now(), pool_count(actor_pool(), SLOT_READY));
-	if (TAILQ_EMPTY(clients_list()) || running)
+	if (TAILQ_EMPTY(clients_list()) || dialog_is_running())
 		return;
 	command_progress();
 	set_timer();

@@ -65,9 +65,16 @@ int	 predecessor_reload(struct err *e);
  * Begins the take-over: the other passes all that is to be ours. To be called
  * before it is opened. Returns 0, or -1 with *e set (69, 71, 75, 76).
  */
-int	 successor_take(const char *name, struct err *e);
+int	 successor_take(const struct plan *p, struct err *e);
+/*
+ * The connection to the other pool. While it is open that takes us to be there,
+ * so no other process may have it.
+ */
+int	 successor_connection(void);
 /* To be called after loop_init(). Returns 0, or -1 with *e set (71). */
 int	 successor_start(const struct plan *p, struct err *e);
+/* The pool may have changed: one that stops takes nothing over. */
+void	 successor_changed(void);
 /* The pool is ready, as that notice says: completes the take-over. */
 void	 successor_ready(const struct pool_notice *n);
 /* Is all ours, the listen socket's file, too? */

@@ -27,8 +27,8 @@ predecessor_get(void)
 	return &old;
 }
 
-static bool
-is_yes(const struct proto_record *r, const char *key)
+bool
+predecessor_says(const struct proto_record *r, const char *key)
 {
 	const char *s = proto_get(r, key);
 
@@ -60,9 +60,9 @@ take_self(const struct proto_record *r)
 
 	old.pid = proto_get_number(r, "pid", &n) ? (pid_t)n : 0;
 	old.listener = predecessor_passed(r, "listener");
-	old.inherited = is_yes(r, "inherited");
-	old.polls = is_yes(r, "polls");
-	old.managed = is_yes(r, "managed");
+	old.inherited = predecessor_says(r, "inherited");
+	old.polls = predecessor_says(r, "polls");
+	old.managed = predecessor_says(r, "managed");
 	old.cgroup = copy(r, "cgroup");
 	old.refuses = copy(r, "refuses");
 }
@@ -79,7 +79,8 @@ take_fact(const struct proto_record *r, struct err *e)
 	old.facts.list = list;
 	list += old.facts.n++;
 	*list = (struct fact){ .key = copy(r, "key"),
-	    .value = copy(r, "value"), .hidden = is_yes(r, "hidden") };
+	    .value = copy(r, "value"),
+	    .hidden = predecessor_says(r, "hidden") };
 	if (list->value == NULL)
 		list->value = strdup("");
 	return list->key == NULL || list->value == NULL ? err_set(e,
@@ -202,29 +203,19 @@ predecessor_inherited(const struct conf *c)
 	    old.listener : -1;
 }
 
-static const char *
-find_fact(const struct facts *f, const char *key)
-{
-	size_t i;
-
-	for (i = 0; i < f->n; i++) {
-		if (strcmp(f->list[i].key, key) == 0)
-			return f->list[i].value;
-	}
-	return NULL;
-}
-
 /* Is the other one a service of a manager, and are we in it? */
 static int
 check_manager(const struct plan *p, struct err *e)
 {
-	char *own;
+	char *path, *own;
 	bool same;
 
 	/* Who only wants to know may ask from elsewhere. */
 	if (!old.managed || p->conf->test != TEST_NO)
 		return 0;
-	own = self_cgroup();
+	path = self_cgroup();
+	own = path != NULL ? facts_short(path) : NULL;
+	free(path);
 	same = own != NULL && old.cgroup != NULL &&
 	    strcmp(own, old.cgroup) == 0;
 	free(own);
@@ -236,11 +227,29 @@ check_manager(const struct plan *p, struct err *e)
 	    p->name, old.cgroup != NULL ? old.cgroup : "?");
 }
 
+/* Its address is compared as it was told: as a digest, if it is long. */
+static int
+check_socket(const struct plan *p, struct err *e)
+{
+	const struct fact *f = facts_find(&old.facts, "socket");
+	char *own = NULL;
+	bool same;
+
+	if (p->socket_name != NULL)
+		own = facts_short(p->socket_name);
+	same = f != NULL && own != NULL && strcmp(f->value, own) == 0;
+	free(own);
+	if (same)
+		return 0;
+	return err_set(e, EX_CONFIG, "--replace: %s: it listens on %s, not on "
+	    "%s (to change that stop the pool and start it)", p->name,
+	    f == NULL ? "?" : f->hidden ? "a longer path" : f->value,
+	    p->socket_name != NULL ? p->socket_name : "?");
+}
+
 int
 predecessor_check(struct plan *p, struct err *e)
 {
-	const char *socket = find_fact(&old.facts, "socket");
-
 	if (old.refuses != NULL)
 		return err_set(e, EX_UNAVAILABLE, "--replace: %s: the pool "
 		    "refuses: %s", p->name, old.refuses);
@@ -251,12 +260,8 @@ predecessor_check(struct plan *p, struct err *e)
 		    "was passed in to it (leave %s out, or stop the pool and "
 		    "start it)", p->name, p->conf->port != 0 ?
 		    OPT(p->conf, port) : OPT(p->conf, socket));
-	if (socket == NULL || p->socket_name == NULL ||
-	    strcmp(socket, p->socket_name) != 0)
-		return err_set(e, EX_CONFIG, "--replace: %s: it listens on %s, "
-		    "not on %s (to change that stop the pool and start it)",
-		    p->name, socket != NULL ? socket : "?",
-		    p->socket_name != NULL ? p->socket_name : "?");
+	if (check_socket(p, e) == -1)
+		return -1;
 	p->taken = old.listener;
 	return listen_check(p, old.listener, e);
 }
@@ -282,18 +287,6 @@ print_change(const char *key, const struct fact *from, const struct fact *to)
 	putchar('\n');
 }
 
-static const struct fact *
-find_entry(const struct facts *f, const char *key)
-{
-	size_t i;
-
-	for (i = 0; i < f->n; i++) {
-		if (strcmp(f->list[i].key, key) == 0)
-			return &f->list[i];
-	}
-	return NULL;
-}
-
 /* Those of a that b has not, or has otherwise; of both only once. */
 static bool
 compare_facts(const struct facts *a, const struct facts *b, bool forward,
@@ -305,7 +298,7 @@ compare_facts(const struct facts *a, const struct facts *b, bool forward,
 
 	for (i = 0; i < a->n; i++) {
 		x = &a->list[i];
-		y = find_entry(b, x->key);
+		y = facts_find(b, x->key);
 		if (y != NULL && (!forward || strcmp(x->value, y->value) == 0))
 			continue;
 		differs = true;

@@ -21,6 +21,8 @@ struct predecessor {
 };
 
 struct predecessor *predecessor_get(void);
+/* Is the value of that key "yes"? */
+bool	 predecessor_says(const struct proto_record *r, const char *key);
 /* The descriptor that a record says has come with it, or -1. */
 int	 predecessor_passed(const struct proto_record *r, const char *key);
 /* Says of whom an error is, and that it was to be taken over. Returns -1. */

@@ -28,6 +28,7 @@ static int dir = -1;		/* this pool's */
 static int lock = -1;
 static int sockets[2] = { -1, -1 };	/* control, status */
 static int taken = -1;		/* another spawnd's lock, to be ours */
+static bool taken_made;		/* and it has made the directory */
 static const char *made = "";	/* directory to be removed, below base */
 static const char *where = "";	/* its path, for messages */
 
@@ -106,11 +107,7 @@ open_parent(const char *path, const char **name, struct err *e)
 static int
 take_over(struct err *e)
 {
-	struct stat st, there;
-
-	if (fstat(taken, &st) == -1 || fstatat(dir, "pid", &there,
-	    AT_SYMLINK_NOFOLLOW) == -1 || st.st_ino != there.st_ino ||
-	    st.st_dev != there.st_dev || !pidlock_is_pid(taken))
+	if (!path_leads_to(dir, "pid", taken) || !pidlock_is_pid(taken))
 		return err_set(e, EX_NOPERM, "--replace: %s: the pool has "
 		    "passed another lock than that of its directory", where);
 	lock = taken;
@@ -155,7 +152,7 @@ open_own(struct plan *p, struct err *e)
 		return -1;
 	if ((dir = open_below(base, name, &created, e)) == -1)
 		return -1;
-	if (created || taken != -1)
+	if (created || taken_made)
 		made = name;
 	if ((r = take_lock(holder, e)) == 0)
 		return err_set(e, EX_CANTCREAT, "--control: %s: in use by %s",
@@ -278,11 +275,18 @@ rundir_sockets(int fds[2])
 }
 
 void
-rundir_take(int control, int status, int fd)
+rundir_take(int control, int status, int fd, bool is_made)
 {
 	sockets[0] = control;
 	sockets[1] = status;
 	taken = fd;
+	taken_made = is_made;
+}
+
+bool
+rundir_is_made(void)
+{
+	return made[0] != '\0';
 }
 
 /* The bits and the group of a socket that is there already. */
@@ -317,7 +321,14 @@ rundir_settle(const struct plan *p)
 void
 rundir_name(void)
 {
-	if (pidlock_rewrite(lock) == -1)
+	if (pidlock_rewrite(lock, getpid()) == -1)
+		log_warn("take-over: %s: pid: %s", where, strerror(errno));
+}
+
+void
+rundir_give_back(pid_t pid)
+{
+	if (pidlock_holds(lock, getpid()) && pidlock_rewrite(lock, pid) == -1)
 		log_warn("take-over: %s: pid: %s", where, strerror(errno));
 }
 

@@ -23,25 +23,35 @@
 #define STATUS_SHARE	10	/* and after that a tenth of the time */
 #define STATUS_STEP	UINT64_C(2000)	/* usec for all, then the loop's turn */
 #define PSS_AGE		(30 * USEC)	/* a younger pss is used again */
-#define TAKEOVER_VERSION 1
-#define PASSED_MAX	7	/* descriptors with one answer */
+#define TAKEOVER_VERSION "1"	/* of the commands of takeover.c */
+#define TAKEOVER_SECONDS (TIMEOUT_MAX + 60)	/* to be ready, at the most */
 #define PSS_WHOLE	USEC	/* asking takes so long for one answer */
 
 /* Which socket a client connected to, and so what it may do. */
 enum right { CONTROLS, READS_ONLY };
 
+/* Why a client of the control socket may only read. */
+struct restriction {
+	int		 status;	/* of sysexits.h */
+	const char	*why;		/* NULL: it may do more */
+};
+
 struct client {
 	int		 fd;
 	int		 passed;	/* a descriptor it sent; -1: none */
-	int		 pass[PASSED_MAX];	/* of ours, with the answer */
-	int		 npass;
+	int		 pass[PASS_MAX];	/* of ours, with the answer */
+	size_t		 npass;
 	bool		 takes;		/* it takes over, see takeover.c */
+	uint64_t	 takes_until;	/* and has to be ready by then */
 	bool		 commits;	/* and is about to be the pool */
 	uid_t		 uid;
 	pid_t		 pid;
 	enum right	 right;
-	const char	*why_reads;	/* on the other socket; or NULL */
+	struct restriction limit;
 	struct loop_watch *in, *out;
+	char		**more;		/* words of its command, behind the
+					   first, while that runs; */
+	int		 nmore;		/* so many */
 	char		 line[PROTO_COMMAND];
 	struct proto_input input;
 	uint64_t	 since;		/* of its last sign of life */
@@ -77,8 +87,36 @@ uint64_t clients_deadline(const struct client *c);
 void	 clients_answer(struct client *c);
 /* Sends what is left of it, with the descriptors first. As send(2). */
 ssize_t	 clients_send(struct client *c);
+/* Sends it at once. Returns false if that was not possible, or not whole. */
+bool	 clients_send_all(struct client *c);
+/* Has it closed its end, with what it asked for still to come? */
+bool	 clients_has_left(const struct client *c);
 /* An answer that waited has become longer. */
 void	 clients_more(struct client *c);
+
+/* admission.c: who may connect, and what a connection may do */
+/* Notes whose the pool is: who started us. */
+void	 admission_init(void);
+/*
+ * What may the peer do that has connected to a socket of that right? Sets *uid
+ * and, if that is less than the socket allows, *l.
+ */
+enum admitted { ADMITTED_NO, ADMITTED_READS, ADMITTED_WHOLE };
+enum admitted admission_decide(int fd, enum right right, uid_t *uid,
+	    struct restriction *l);
+/* Closes fd; tells why before, as far as that can be sent at once. */
+void	 admission_refuse(int fd);
+
+/* dialog.c: what is read and written */
+/*
+ * Reads what has come, carries out a command that is whole, and begins to
+ * answer it. Returns false if the client is to go.
+ */
+bool	 dialog_read(struct client *c);
+/* Goes on with the answer, and with what comes next. Returns as that does. */
+bool	 dialog_write(struct client *c);
+/* Is a command being carried out? */
+bool	 dialog_is_running(void);
 
 /* budget.c: cpu time for clients that only read */
 /* When some is left, now or later. */
@@ -128,6 +166,8 @@ enum takeover {
 };
 /* Looks whether the other is still there, and returns how things stand. */
 enum takeover takeover_step(void);
+/* Why the pool is not to be changed any more, with status 75; or NULL. */
+const char *takeover_refusal(void);
 /*
  * control.c: the sockets and the lock of control_open() are to be those that
  * rundir_take() was given, and another spawnd's until control_adopt(), which
@@ -135,8 +175,8 @@ enum takeover takeover_step(void);
  */
 void	 control_borrow(void);
 int	 control_adopt(struct err *e);
-/* They are that one's again. */
-void	 control_disown(void);
+/* They are that one's again, whose pid that is. */
+void	 control_disown(pid_t pid);
 
 /* trace_records.c */
 /* Writes the last events and actions (pool/trace.h) as records. */
@@ -159,10 +199,17 @@ int	 rundir_socket(const char *name, mode_t mode, gid_t gid,
 int	 rundir_lock(void);
 /* The descriptors of the control and the status socket; -1: none. */
 void	 rundir_sockets(int fds[2]);
-/* Those, and the lock for rundir_open(), which a running pool has passed. */
-void	 rundir_take(int control, int status, int fd);
+/* Have we, or a pool before, made the directory that is to go with us? */
+bool	 rundir_is_made(void);
+/*
+ * Those, the lock for rundir_open(), and that answer, which a running pool has
+ * passed.
+ */
+void	 rundir_take(int control, int status, int fd, bool is_made);
 /* Then, once the directory is ours: writes our pid into it. */
 void	 rundir_name(void);
+/* It was not: has the pid of that spawnd in it again. */
+void	 rundir_give_back(pid_t pid);
 /* Closes what is another spawnd's by now, and removes nothing. */
 void	 rundir_leave(void);
 /* Removes what was made, as far as we still may. */

@@ -16,6 +16,8 @@
  *	done	It ends its workers at their requests' end. All is ours, and
  *		what rights are needed for is done by finisher.c's process.
  */
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -57,7 +59,8 @@ take_passed(const struct proto_record *r)
 
 	control_borrow();
 	rundir_take(predecessor_passed(r, "control"),
-	    predecessor_passed(r, "status"), predecessor_passed(r, "lock"));
+	    predecessor_passed(r, "status"), predecessor_passed(r, "lock"),
+	    predecessor_says(r, "made"));
 	life = predecessor_passed(r, "life");
 	pidfile_take(predecessor_passed(r, "pidfile"));
 	if (!proto_get_number(r, "watchdog", &usec) || usec < 0)
@@ -67,15 +70,18 @@ take_passed(const struct proto_record *r)
 }
 
 int
-successor_take(const char *name, struct err *e)
+successor_take(const struct plan *p, struct err *e)
 {
 	struct proto_record r;
+	char command[40];
 	int fds[2], more;
 
 	old = predecessor_get();
 	old->conn.npassed = 0;
-	if (conn_send(&old->conn, "takeover 1", -1, e) == -1)
-		return predecessor_blame(name, e);
+	snprintf(command, sizeof(command), "takeover " TAKEOVER_VERSION
+	    " %d %d", p->conf->start_timeout + START_SPARE, (int)getpid());
+	if (conn_send(&old->conn, command, -1, e) == -1)
+		return predecessor_blame(p->name, e);
 	while ((more = conn_next(&old->conn, false, &r, e)) == 1) {
 		if (strcmp(r.kind, "passed") == 0)
 			take_passed(&r);
@@ -85,9 +91,9 @@ successor_take(const char *name, struct err *e)
 	close(old->conn.at);
 	old->conn.at = -1;
 	if (more == -1)
-		return predecessor_blame(name, e);
+		return predecessor_blame(p->name, e);
 	rundir_sockets(fds);
-	if (life == -1 || fds[0] == -1 || fds[1] == -1)
+	if (old->pid <= 0 || life == -1 || fds[0] == -1 || fds[1] == -1)
 		return err_set(e, EX_PROTOCOL, "--replace: the pool has not "
 		    "passed all that is to be taken over");
 	return 0;
@@ -112,18 +118,19 @@ close_connection(void)
 	if (watch != NULL)
 		loop_unwatch(watch);
 	watch = NULL;
+	/* Whatever process has a copy of it, for however short a time. */
+	if (old->conn.fd != -1)
+		shutdown(old->conn.fd, SHUT_RDWR);
 	conn_close(&old->conn);
 	old->conn.fd = -1;
 }
 
 static void
-give_up(int status, const char *why)
+give_up(struct err *e)
 {
-	char text[ERR_SIZE];
-
 	close_connection();
-	snprintf(text, sizeof(text), "--replace: %s: %s", plan->name, why);
-	lifecycle_fail(status, text);
+	predecessor_blame(plan->name, e);
+	lifecycle_fail(e->status, e->text);
 }
 
 /* Its connection has ended. If it lives it does not want us. */
@@ -135,10 +142,12 @@ on_closed(void *arg)
 
 	(void)arg;
 	loop_pause(watch);
+	/* What it has to say is an answer that nobody has asked for. */
+	old->conn.greeted = false;
 	while (conn_next(&old->conn, false, &r, &e) != -1)
 		continue;
 	if (!is_dead(&e) && !actor_stops())
-		give_up(e.status, e.text);
+		give_up(&e);
 }
 
 static void
@@ -168,7 +177,7 @@ successor_start(const struct plan *p, struct err *e)
 	if (old->polls)
 		lifecycle_explain(POLLS);
 	plan = p;
-	if (neighbour_watch(life, on_gone, e) == -1)
+	if (neighbour_watch(old->pid, life, on_gone, e) == -1)
 		return -1;
 	watch = loop_watch(old->conn.fd, on_closed, NULL);
 	return watch == NULL ? err_set(e, EX_OSERR, "loop: out of memory") :
@@ -190,6 +199,27 @@ ask_other(const char *command, struct err *e)
 	return more;
 }
 
+/*
+ * Is it ours? If it has not answered in time it may still do so, until it
+ * cannot any more: then it is decided whose the pool is, for both.
+ */
+static bool
+ask_for_all(struct err *e)
+{
+	struct proto_record r;
+	struct err none;
+	int more;
+
+	if (ask_other("done", e) == 0 || is_dead(e))
+		return true;
+	if (old->conn.fd == -1)
+		return false;
+	shutdown(old->conn.fd, SHUT_RDWR);
+	while ((more = conn_next(&old->conn, false, &r, &none)) == 1)
+		continue;
+	return more == 0;
+}
+
 /* All is ours. */
 static void
 complete(void)
@@ -201,6 +231,7 @@ complete(void)
 	listen_settle(plan);
 	lifecycle_await_other();
 	lifecycle_notice(&ready);
+	signals_watch_again();
 }
 
 static void
@@ -215,17 +246,30 @@ on_ready(void)
 		loop_pause(watch);
 	snprintf(command, sizeof(command), "commit %d", (int)getpid());
 	if (ask_other(command, &e) == -1 && !is_dead(&e)) {
-		give_up(e.status, e.text);
+		give_up(&e);
 		return;
 	}
 	pidfile_name();
-	if (control_adopt(&e) == -1 ||
-	    (ask_other("done", &e) == -1 && !is_dead(&e))) {
-		control_disown();
-		give_up(e.status, e.text);
+	if (control_adopt(&e) == -1 || !ask_for_all(&e)) {
+		pidfile_give_back(old->pid);
+		control_disown(old->pid);
+		give_up(&e);
 		return;
 	}
 	complete();
+}
+
+void
+successor_changed(void)
+{
+	if (watch != NULL && !done && actor_stops())
+		close_connection();
+}
+
+int
+successor_connection(void)
+{
+	return old->conn.fd;
 }
 
 bool

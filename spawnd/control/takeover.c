@@ -5,10 +5,11 @@
  *
  *	plan		what we are, and why we would refuse; gets the listen
  *			socket, to look at it
- *	takeover 1	gets all else that is handed over: the control sockets,
+ *	takeover 1 S P	gets all else that is handed over: the control sockets,
  *			the locks of the directory and of the pidfile, the
  *			manager's socket, and the end of a pipe that closes with
- *			our life. Both pools serve from here on.
+ *			our life. Both pools serve from here on, for S seconds
+ *			at most. P is its pid.
  *	commit PID	its pool is ready: we accept no client any more, and the
  *			manager is told its pid
  *	done		the name is its own: we end our workers at their
@@ -29,6 +30,7 @@
 
 #include "base/base.h"
 #include "base/loop.h"
+#include "base/units.h"
 #include "config/config.h"
 #include "config/describe.h"
 #include "control/control.h"
@@ -40,7 +42,7 @@
 #include "proto/proto.h"
 #include "run/run.h"
 
-#define STOPPING	"error 75 the pool is stopping\n"
+#define STOPPING	"the pool is stopping"
 
 static const struct plan *plan;
 static bool *shown;		/* see env_shown() */
@@ -52,8 +54,12 @@ static int life[2] = { -1, -1 };
 void
 takeover_init(const struct plan *p)
 {
+	char *path = self_cgroup();
+
 	plan = p;
-	cgroup = self_cgroup();
+	if (path != NULL)
+		cgroup = facts_short(path);
+	free(path);
 	/* Our environment is scrubbed; the rest can wait until it is asked. */
 	shown = env_shown(p);
 }
@@ -107,7 +113,7 @@ takeover_plan(struct client *c, const char *word)
 
 	(void)word;
 	proto_begin(o, "self");
-	proto_number(o, "takeover", TAKEOVER_VERSION);
+	proto_text(o, "takeover", TAKEOVER_VERSION);
 	proto_text(o, "name", plan->name);
 	proto_number(o, "pid", (uint64_t)getpid());
 	proto_text(o, "version", SPAWND_VERSION);
@@ -141,13 +147,20 @@ find_hindrance(void)
 {
 	static char why[ERR_SIZE / 2];
 
+	if (takeover_step() == TAKEOVER_GONE || actor_stops())
+		return takeover_refusal();
 	if (takeover_step() != TAKEOVER_NONE) {
 		snprintf(why, sizeof(why), "pid %d is about to take over",
 		    (int)taker);
 		return why;
 	}
-	if (actor_stops())
-		return "the pool is stopping";
+	/* A third one could not tell the workers of that from its own user. */
+	if (neighbour_precedes() && !plan->root) {
+		snprintf(why, sizeof(why), "pid %d, from which this pool was "
+		    "taken over, still ends its requests",
+		    (int)neighbour_before());
+		return why;
+	}
 	return pool_phase(actor_pool()) == PHASE_START ?
 	    "the pool is starting" : NULL;
 }
@@ -159,15 +172,35 @@ begin_life(void)
 	return life[0] != -1 ? 0 : pipe2(life, O_CLOEXEC);
 }
 
+/* A number of its words, or `otherwise` if there is none; -1: it is none. */
+static long long
+read_more(const struct client *c, int i, long long most, long long otherwise)
+{
+	const char *why = NULL;
+	long long n;
+
+	if (i >= c->nmore)
+		return otherwise;
+	n = strtonum(c->more[i], 1, most, &why);
+	return why != NULL ? -1 : n;
+}
+
 void
 takeover_begin(struct client *c, const char *word)
 {
 	struct proto_output *o = &c->answer;
 	const char *why;
+	long long seconds = read_more(c, 0, TAKEOVER_SECONDS,
+	    TAKEOVER_SECONDS);
+	long long pid = read_more(c, 1, INT32_MAX, 0);
 	int fds[2];
 
-	if (strcmp(word, "1") != 0)
-		proto_error(o, EX_USAGE, "takeover: only version 1 is known");
+	if (strcmp(word, TAKEOVER_VERSION) != 0)
+		proto_error(o, EX_USAGE, "takeover: only version "
+		    TAKEOVER_VERSION " is known");
+	else if (seconds == -1 || pid == -1)
+		proto_error(o, EX_USAGE, "takeover: not a number of seconds, "
+		    "or a pid");
 	else if ((why = find_refusal()) != NULL)
 		proto_error(o, EX_UNAVAILABLE, why);
 	else if ((why = find_hindrance()) != NULL)
@@ -179,11 +212,13 @@ takeover_begin(struct client *c, const char *word)
 		stage = TAKEOVER_GIVEN;
 		taker = c->pid;
 		c->takes = true;
-		neighbour_follows(true);
+		c->takes_until = loop_now() + (uint64_t)seconds * USEC;
+		neighbour_follows((pid_t)pid);
 		proto_begin(o, "passed");
 		give(c, "control", fds[0]);
 		give(c, "status", fds[1]);
 		give(c, "lock", rundir_lock());
+		proto_truth(o, "made", rundir_is_made());
 		give(c, "life", life[0]);
 		give(c, "pidfile", pidfile_descriptor());
 		if (sdnotify_socket() != -1) {
@@ -209,7 +244,7 @@ takeover_commit(struct client *c, const char *word)
 		return;
 	}
 	if (actor_stops()) {
-		proto_error(&c->answer, EX_TEMPFAIL, "the pool is stopping");
+		proto_error(&c->answer, EX_TEMPFAIL, STOPPING);
 		return;
 	}
 	stage = TAKEOVER_HELD;
@@ -234,16 +269,22 @@ takeover_end(struct client *c, const char *word)
 	(void)word;
 	if (!c->takes || stage != TAKEOVER_HELD) {
 		proto_error(&c->answer, EX_USAGE, "done: follows commit");
-		/* It may have thought so, and written its pid. */
-		if (stage == TAKEOVER_NONE)
-			name_ours();
+		return;
+	}
+	if (actor_stops()) {
+		proto_error(&c->answer, EX_TEMPFAIL, STOPPING);
+		return;
+	}
+	/* One that has died or given up meanwhile leaves the pool to us. */
+	proto_done(&c->answer);
+	if (clients_has_left(c) || !clients_send_all(c)) {
+		shutdown(c->fd, SHUT_RDWR);
 		return;
 	}
 	stage = TAKEOVER_GONE;
 	c->takes = c->commits = false;
 	log_info("take-over: pid %d serves from now on: our workers end at "
 	    "their requests' end", (int)taker);
-	proto_done(&c->answer);
 	lifecycle_leave();
 }
 
@@ -265,29 +306,48 @@ take_back(void)
 {
 	if (stage == TAKEOVER_HELD) {
 		sdnotify_is_main(true);
-		sdnotify_send("MAINPID=%d", (int)getpid());
+		sdnotify_send("MAINPID=%d%s", (int)getpid(), actor_stops() ?
+		    "\nSTOPPING=1\nSTATUS=stopping" : "");
 		name_ours();
 	}
 	stage = TAKEOVER_NONE;
-	neighbour_follows(false);
+	neighbour_gave_up();
 	if (!actor_stops())
 		log_warn("take-over: pid %d has given up: the pool goes on as "
 		    "before", (int)taker);
 }
 
-/* We stop: nobody takes over any more, nor takes our end for a death. */
+/*
+ * We stop: nobody takes over any more, nor takes our end for a death. That is
+ * the next answer, behind one that is still being sent.
+ */
 static void
 hang_up(void)
 {
 	struct client *c;
 
 	TAILQ_FOREACH(c, clients_list(), entry) {
-		if (!c->takes)
+		if (!c->takes || clients_has_left(c))
 			continue;
-		send(c->fd, STOPPING, sizeof(STOPPING) - 1, MSG_NOSIGNAL |
-		    MSG_DONTWAIT);
+		if (c->status == NULL) {
+			proto_hello(&c->answer);
+			proto_error(&c->answer, EX_TEMPFAIL, STOPPING);
+			clients_send_all(c);
+		}
 		shutdown(c->fd, SHUT_RDWR);
 	}
+}
+
+const char *
+takeover_refusal(void)
+{
+	static char why[ERR_SIZE / 4];
+
+	if (takeover_step() != TAKEOVER_GONE)
+		return actor_stops() ? STOPPING : NULL;
+	snprintf(why, sizeof(why), "pid %d has taken over and serves now (ask "
+	    "again)", (int)taker);
+	return why;
 }
 
 bool
@@ -299,7 +359,8 @@ takeover_is_done(void)
 enum takeover
 takeover_step(void)
 {
-	if (stage == TAKEOVER_GIVEN && actor_stops())
+	if ((stage == TAKEOVER_GIVEN || stage == TAKEOVER_HELD) &&
+	    actor_stops())
 		hang_up();
 	if ((stage == TAKEOVER_GIVEN || stage == TAKEOVER_HELD) &&
 	    !is_connected())

@@ -99,15 +99,6 @@ run_script(const char *path, const char *how, const char *pool,
 	return -1;
 }
 
-/* The name of a pool that was found by a path. */
-static const char *
-base_name(const char *name)
-{
-	const char *slash = strrchr(name, '/');
-
-	return slash != NULL ? slash + 1 : name;
-}
-
 /* For one after another; the first that fails is the last. */
 static int
 run_all(const char *self, const char *how, const struct pools *p,
@@ -121,8 +112,7 @@ run_all(const char *self, const char *how, const struct pools *p,
 		    "there: %s from the directory of spawnctl", how,
 		    places[0]);
 	for (i = 0; i < p->n; i++) {
-		if (run_script(path, how, base_name(p->list[i].name),
-		    e) == 0)
+		if (run_script(path, how, p->list[i].name, e) == 0)
 			continue;
 		if (i + 1 < p->n)
 			fprintf(stderr, "spawnctl: %s: %zu pool%s after %s "
@@ -141,6 +131,12 @@ service_command(const char *self, const char *how, const char *pool, bool all,
 	struct pools p;
 	int r;
 
+	/* The service that is called as its last name may be another's. */
+	if (pool != NULL && strchr(pool, '/') != NULL)
+		return err_set(e, EX_USAGE, "-p: %s: %s goes by the service "
+		    "file of a name, and a path says none (name the pool, or "
+		    "start spawnd --replace with what it was started with)",
+		    pool, how);
 	if ((r = choose_find(&p, pool, true, all, e)) == 0)
 		r = run_all(self, how, &p, e);
 	pools_free(&p);

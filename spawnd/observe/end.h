@@ -68,6 +68,16 @@ void	 end_name(pid_t pid, char name[END_NAME]);
  */
 bool	 end_await(pid_t child, int *status, int ms);
 /*
+ * Returns a close-on-exec descriptor by which end_await_other() knows a process
+ * that need not be our child, whoever has its number later; or -1.
+ */
+int	 end_open(pid_t pid);
+/*
+ * Waits for its end, at most ms milliseconds. Without a descriptor (-1) it goes
+ * by the number. Returns false if it has not ended.
+ */
+bool	 end_await_other(int fd, pid_t pid, int ms);
+/*
  * Waits for a child that tries a call for which a filter may kill it, at most
  * TRIAL_MS, since a process of our user can stop it. Returns its status; or
  * STATUS_UNKNOWN, with a warning logged about `what`, if it did not end by

@@ -232,7 +232,7 @@ end_kill_tracer(pid_t tracer, pid_t pid, bool (*excepted)(pid_t))
 {
 	int fd = proc_pidfd(tracer);
 	bool ours = still_traces(tracer, pid) &&
-	    kin_of(tracer, excepted) == KIN_OURS;
+	    kin_of(tracer, getpid(), excepted) == KIN_OURS;
 	bool killed = proc_pidfd_signal(fd, ours ? SIGKILL : 0) == 0;
 
 	if (!ours)
@@ -275,6 +275,31 @@ end_await(pid_t child, int *status, int ms)
 			return pid == child;
 		poll(NULL, 0, ms < AWAIT_STEP ? ms : AWAIT_STEP);
 	}
+}
+
+int
+end_open(pid_t pid)
+{
+	return proc_pidfd(pid);
+}
+
+bool
+end_await_other(int fd, pid_t pid, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	int r;
+
+	if (fd != -1) {
+		while ((r = poll(&p, 1, ms)) == -1 && errno == EINTR)
+			continue;
+		return r == 1;
+	}
+	for (; kill(pid, 0) == 0 || errno == EPERM; ms -= AWAIT_STEP) {
+		if (ms <= 0)
+			return false;
+		poll(NULL, 0, AWAIT_STEP);
+	}
+	return true;
 }
 
 int

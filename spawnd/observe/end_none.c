@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 
 #include "base/units.h"
 #include "observe/end.h"
@@ -73,6 +74,25 @@ end_name(pid_t pid, char name[END_NAME])
 {
 	(void)pid;
 	name[0] = '\0';
+}
+
+int
+end_open(pid_t pid)
+{
+	(void)pid;
+	return -1;
+}
+
+bool
+end_await_other(int fd, pid_t pid, int ms)
+{
+	(void)fd;
+	for (; kill(pid, 0) == 0 || errno == EPERM; ms -= AWAIT_STEP) {
+		if (ms <= 0)
+			return false;
+		poll(NULL, 0, AWAIT_STEP);
+	}
+	return true;
 }
 
 bool

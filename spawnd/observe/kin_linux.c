@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Whose descendant a process is. No descendant of ours can leave our tree: we
- * are the subreaper of all of them.
+ * Whose descendant a process is. No descendant of a spawnd can leave its tree:
+ * it is the subreaper of all of them.
  */
 #include <sys/prctl.h>
 
@@ -39,11 +39,11 @@ find_parent(pid_t pid)
 }
 
 /*
- * The way from a process up to a child of ours (*ours), or to where it ends.
+ * The way from a process up to a child of root (*ours), or to where it ends.
  * Returns its length, or 0: unknown.
  */
 static int
-find_way(pid_t pid, pid_t way[DEPTH_MAX], bool *ours)
+find_way(pid_t pid, pid_t root, pid_t way[DEPTH_MAX], bool *ours)
 {
 	int n = 0;
 
@@ -53,7 +53,7 @@ find_way(pid_t pid, pid_t way[DEPTH_MAX], bool *ours)
 		way[n++] = pid;
 		if ((pid = find_parent(pid)) == -1)
 			return 0;
-		*ours = pid == getpid();
+		*ours = pid == root;
 		if (*ours || pid <= 1)
 			return n;
 	}
@@ -65,15 +65,15 @@ find_way(pid_t pid, pid_t way[DEPTH_MAX], bool *ours)
  * its number, the process below it would have another parent the second time.
  */
 enum kin
-kin_of(pid_t pid, bool (*excepted)(pid_t))
+kin_of(pid_t pid, pid_t root, bool (*excepted)(pid_t))
 {
 	pid_t way[DEPTH_MAX], again[DEPTH_MAX];
 	bool ours, still;
 	int i, n;
 
 	for (i = 0; i < TRIES; i++) {
-		n = find_way(pid, way, &ours);
-		if (n == 0 || find_way(pid, again, &still) != n ||
+		n = find_way(pid, root, way, &ours);
+		if (n == 0 || find_way(pid, root, again, &still) != n ||
 		    memcmp(way, again, sizeof(way)) != 0 || ours != still)
 			continue;
 		if (!ours)

@@ -162,10 +162,10 @@ int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
 bool	 proc_accepts(pid_t pid, uint64_t inode);
 /* kin_linux.c */
 /*
- * Does a process descend from a child of ours? KIN_EXCEPTED: from one that
- * excepted() is true for.
+ * Does a process descend from a child of `root`, which is the subreaper of its
+ * own? KIN_EXCEPTED: from one that excepted() is true for.
  */
-enum kin kin_of(pid_t pid, bool (*excepted)(pid_t));
+enum kin kin_of(pid_t pid, pid_t root, bool (*excepted)(pid_t));
 
 /* parse_linux.c: the texts of /proc */
 /* Does a call of that number accept a connection? */

@@ -102,56 +102,23 @@ looker_spent(void)
 	return spent;
 }
 
-/* A message with a question, and room for one descriptor. */
-struct letter {
-	struct iovec	 text;
-	_Alignas(struct cmsghdr) char more[CMSG_SPACE(sizeof(int))];
-	struct msghdr	 msg;
-};
-
-static struct msghdr *
-address_letter(struct letter *l, struct looker_question *q)
-{
-	memset(l, 0, sizeof(*l));
-	l->text.iov_base = q;
-	l->text.iov_len = sizeof(*q);
-	l->msg.msg_iov = &l->text;
-	l->msg.msg_iovlen = 1;
-	l->msg.msg_control = l->more;
-	l->msg.msg_controllen = sizeof(l->more);
-	return &l->msg;
-}
-
 static bool
 send_question(struct looker_question *q)
 {
-	struct letter l;
-	struct msghdr *m = address_letter(&l, q);
-	struct cmsghdr *c = CMSG_FIRSTHDR(m);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &q->memory, sizeof(int));
-	if (q->memory == 0)
-		m->msg_controllen = 0;
-	return sendmsg(channel, m, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof(*q);
+	return pass_send(channel, q, sizeof(*q), &q->memory, q->memory != 0) ==
+	    sizeof(*q);
 }
 
 /* The descriptor with it has another number here. */
 static bool
 receive_question(struct looker_question *q)
 {
-	struct letter l;
-	struct msghdr *m = address_letter(&l, q);
-	const struct cmsghdr *c;
+	size_t n = 1;
+	int fd = 0;
 
-	if (recvmsg(STDIN_FILENO, m, MSG_CMSG_CLOEXEC) != sizeof(*q))
+	if (pass_receive(STDIN_FILENO, q, sizeof(*q), &fd, &n) != sizeof(*q))
 		return false;
-	q->memory = 0;
-	c = CMSG_FIRSTHDR(m);
-	if (c != NULL && c->cmsg_type == SCM_RIGHTS)
-		memcpy(&q->memory, CMSG_DATA(c), sizeof(int));
+	q->memory = fd;
 	return true;
 }
 

@@ -212,12 +212,12 @@ int	 observe_queue(unsigned int *depth, unsigned int *limit);
 /* Returns the process at the other end of a connected unix socket, or -1. */
 pid_t	 observe_peer(int fd);
 /*
- * Does that process descend from a child of ours that excepted() is false for,
- * or belong to the session that we lead? Unknown where /proc does not show it,
- * and where it has ended.
+ * Does that process descend from a child of `root`, a spawnd, that excepted()
+ * is false for, or belong to the session that root leads? Unknown where /proc
+ * does not show it, and where it has ended.
  */
 enum kin { KIN_UNKNOWN, KIN_OURS, KIN_EXCEPTED, KIN_NONE };
-enum kin observe_peer_kin(int fd, bool (*excepted)(pid_t));
+enum kin observe_peer_kin(int fd, pid_t root, bool (*excepted)(pid_t));
 /*
  * Returns a process that holds the unix socket that listens at that file: its
  * maker, if that still does, else any other; or -1. Sets *left if it is certain

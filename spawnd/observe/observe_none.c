@@ -193,9 +193,10 @@ observe_peer(int fd)
 }
 
 enum kin
-observe_peer_kin(int fd, bool (*excepted)(pid_t))
+observe_peer_kin(int fd, pid_t root, bool (*excepted)(pid_t))
 {
 	(void)fd;
+	(void)root;
 	(void)excepted;
 	/* Else its own user could not control the pool. */
 	return KIN_NONE;

@@ -16,7 +16,7 @@
 #include "observe/looker.h"
 #include "observe/observe.h"
 
-#define DESCENDANTS_MAX	32768	/* of ours, that are looked at */
+#define DESCENDANTS_MAX	32768	/* that are looked at */
 #define TRIES		8	/* of a look at those that come and go */
 
 #ifndef SO_PEERPIDFD		/* Linux 6.5 */
@@ -24,15 +24,14 @@
 #endif
 
 /*
- * Fills list, of `max`, with all our descendants. Returns how many, or -1 if
+ * Fills list, of `max`, with all descendants of pid. Returns how many, or -1 if
  * one cannot be seen, or has ended meanwhile.
  */
 static int
-find_descendants(pid_t *list, int max)
+find_descendants(pid_t pid, pid_t *list, int max)
 {
 	int tasks[TASKS_MAX];
 	int i, j, n = 0, ntasks;
-	pid_t pid = getpid();
 
 	for (i = -1; i < n; i++) {
 		if (i >= 0)
@@ -59,13 +58,13 @@ has_pid(const pid_t *list, int n, pid_t pid)
 }
 
 /*
- * Is it none of our descendants? /proc may hide it, as that of a user namespace
- * of its own; but who hides among ours has a parent that lists it. If two looks
- * at all of them, each of which can be seen, find the same ones, none has moved
- * meanwhile: one whose parent ends becomes a child of somebody above.
+ * Is it no descendant of root's? /proc may hide it, as that of a user namespace
+ * of its own; but who hides among those has a parent that lists it. If two
+ * looks at all of them, each of which can be seen, find the same ones, none has
+ * moved meanwhile: one whose parent ends becomes a child of somebody above.
  */
 static bool
-is_outside(pid_t pid)
+is_outside(pid_t pid, pid_t root)
 {
 	pid_t *list = calloc(2 * DESCENDANTS_MAX, sizeof(*list));
 	pid_t *again = list + DESCENDANTS_MAX;
@@ -73,10 +72,10 @@ is_outside(pid_t pid)
 	int i, n;
 
 	for (i = 0; list != NULL && i < TRIES && !outside && !found; i++) {
-		n = find_descendants(list, DESCENDANTS_MAX);
+		n = find_descendants(root, list, DESCENDANTS_MAX);
 		found = n > 0 && has_pid(list, n, pid);
 		outside = n != -1 && !found &&
-		    find_descendants(again, DESCENDANTS_MAX) == n &&
+		    find_descendants(root, again, DESCENDANTS_MAX) == n &&
 		    memcmp(list, again, (size_t)n * sizeof(*list)) == 0;
 	}
 	free(list);
@@ -114,15 +113,15 @@ is_still(int pidfd, pid_t pid, uid_t uid)
 	return same && poll(&p, 1, 0) == 0;
 }
 
-/* A session that we lead is one of our descendants, too. */
+/* A session that root leads is one of its descendants, too. */
 static bool
-is_in_our_session(pid_t pid)
+is_in_session(pid_t pid, pid_t root)
 {
-	return getsid(0) == getpid() && getsid(pid) == getpid();
+	return getsid(root) == root && getsid(pid) == root;
 }
 
 enum kin
-observe_peer_kin(int fd, bool (*excepted)(pid_t))
+observe_peer_kin(int fd, pid_t root, bool (*excepted)(pid_t))
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
@@ -135,10 +134,10 @@ observe_peer_kin(int fd, bool (*excepted)(pid_t))
 		return KIN_NONE;
 	if ((pidfd = hold_peer(fd, peer.pid)) == -1)
 		return KIN_UNKNOWN;
-	kin = kin_of(peer.pid, excepted);
-	if (kin == KIN_UNKNOWN && is_outside(peer.pid))
+	kin = kin_of(peer.pid, root, excepted);
+	if (kin == KIN_UNKNOWN && is_outside(peer.pid, root))
 		kin = KIN_NONE;
-	if (kin == KIN_NONE && is_in_our_session(peer.pid))
+	if (kin == KIN_NONE && is_in_session(peer.pid, root))
 		kin = KIN_OURS;
 	if (!is_still(pidfd, peer.pid, peer.uid))
 		kin = KIN_UNKNOWN;

@@ -25,6 +25,13 @@
 #define STOP_SPARE	10	/* s above --stop-timeout */
 #define CONT_SPARE	3	/* s, after SIGCONT, and after SIGKILL */
 
+/* The supervisor, for the first process. */
+struct supervisor {
+	pid_t		 pid;
+	bool		 adopted;	/* it is not our child any more */
+	int		 fd;		/* see end_open(); or -1 */
+};
+
 /* What the supervisor sends to the first process. */
 struct outcome {
 	int		 status;
@@ -148,33 +155,27 @@ read_outcome(int fd, struct outcome *o)
 	    sizeof(o->text));
 }
 
-/* The same as end_await() of a process that is not our child any more. */
-static void
-await_adopted(pid_t pid, int seconds)
+/* Waits so many seconds. Returns false if it has not ended. */
+static bool
+await_seconds(const struct supervisor *s, int seconds)
 {
-	uint64_t until = loop_now() + (uint64_t)seconds * USEC;
+	int status;
 
-	while ((kill(pid, 0) == 0 || errno == EPERM) && loop_now() < until)
-		poll(NULL, 0, 10);
+	return s->adopted ? end_await_other(s->fd, s->pid, seconds * 1000) :
+	    end_await(s->pid, &status, seconds * 1000);
 }
 
 /* When a failed start is reported, its processes have ended. */
 static void
-await_end(pid_t pid, const struct conf *c)
+await_end(const struct supervisor *s, const struct conf *c)
 {
-	int status;
-
-	if (c->takeover != REPLACE_NO) {
-		await_adopted(pid, c->stop_timeout + STOP_SPARE);
+	if (await_seconds(s, c->stop_timeout + STOP_SPARE))
 		return;
-	}
-	if (end_await(pid, &status, (c->stop_timeout + STOP_SPARE) * 1000))
+	kill(s->pid, SIGCONT);
+	if (await_seconds(s, CONT_SPARE))
 		return;
-	kill(pid, SIGCONT);
-	if (end_await(pid, &status, CONT_SPARE * 1000))
-		return;
-	kill(pid, SIGKILL);
-	end_await(pid, &status, CONT_SPARE * 1000);
+	kill(s->pid, SIGKILL);
+	await_seconds(s, CONT_SPARE);
 }
 
 /*
@@ -182,7 +183,7 @@ await_end(pid_t pid, const struct conf *c)
  * command, so nothing that a worker does to the supervisor holds it up.
  */
 static void __attribute__((noreturn))
-await_start(int fd, pid_t pid, const struct conf *c)
+await_start(int fd, const struct supervisor *s, const struct conf *c)
 {
 	static const int forwarded[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM,
 	    SIGUSR1, SIGUSR2 };
@@ -190,19 +191,18 @@ await_start(int fd, pid_t pid, const struct conf *c)
 	struct outcome o = { 0, "" };
 	bool killed;
 	size_t i;
-	int status;
 
-	child = pid;
+	child = s->pid;
 	for (i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
 		sigaction(forwarded[i], &sa, NULL);
 	loop_unblock_signals();
-	if (await_word(fd, pid, c)) {
+	if (await_word(fd, s->pid, c)) {
 		read_outcome(fd, &o);
 		if (o.status != 0)
-			await_end(pid, c);
+			await_end(s, c);
 	} else {
-		kill(pid, SIGKILL);
-		killed = end_await(pid, &status, CONT_SPARE * 1000);
+		kill(s->pid, SIGKILL);
+		killed = await_seconds(s, CONT_SPARE);
 		o.status = compat_exitcode(c, EX_UNAVAILABLE);
 		snprintf(o.text, sizeof(o.text), "the supervisor said nothing "
 		    "for %d s, nor after SIGCONT, and %s (a worker may have "
@@ -252,11 +252,11 @@ leave_parent(struct err *e)
 }
 
 /*
- * The first process: the pid of its child's child; or it ends. What it has of
- * the other pool would outlive the supervisor.
+ * The first process: finds its child's child; or it ends. What it has of the
+ * other pool would outlive the supervisor.
  */
-static pid_t
-await_pid(int *fd, pid_t child_pid)
+static void
+await_pid(int *fd, struct supervisor *s)
 {
 	int status;
 	pid_t pid;
@@ -265,9 +265,11 @@ await_pid(int *fd, pid_t child_pid)
 		closefrom(STDERR_FILENO + 2);
 		*fd = STDERR_FILENO + 1;
 	}
-	if (end_await(child_pid, &status, -1) && status == 0 &&
-	    read(*fd, &pid, sizeof(pid)) == sizeof(pid))
-		return pid;
+	if (end_await(s->pid, &status, START_SPARE * 1000) && status == 0 &&
+	    read(*fd, &pid, sizeof(pid)) == sizeof(pid)) {
+		*s = (struct supervisor){ pid, true, end_open(pid) };
+		return;
+	}
 	fprintf(stderr, "%s: the supervisor ended during the start\n",
 	    getprogname());
 	_exit(EX_OSERR);
@@ -276,19 +278,19 @@ await_pid(int *fd, pid_t child_pid)
 int
 daemonize_start(const struct plan *p, struct err *e)
 {
+	struct supervisor s = { .fd = -1 };
 	int fds[2];
-	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC) == -1)
 		return err_set(e, EX_OSERR, "pipe: %s", strerror(errno));
-	pid = fork();
-	if (pid == -1)
+	s.pid = fork();
+	if (s.pid == -1)
 		return err_set(e, EX_OSERR, "fork: %s", strerror(errno));
-	if (pid != 0) {
+	if (s.pid != 0) {
 		close(fds[1]);
 		if (p->conf->takeover != REPLACE_NO)
-			pid = await_pid(&fds[0], pid);
-		await_start(fds[0], pid, p->conf);
+			await_pid(&fds[0], &s);
+		await_start(fds[0], &s, p->conf);
 	}
 	close(fds[0]);
 	channel = fds[1];

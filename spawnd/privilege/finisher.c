@@ -2,7 +2,8 @@
 /*
  * The last step of a take-over needs the rights of the start, and is done when
  * they have been given up: so a process forks off before that, which waits for
- * a byte, and does it. Nobody can reach it but the supervisor, by that byte.
+ * a byte, and does it. Nobody can reach it but the supervisor, by that byte:
+ * its user may be that of workers.
  */
 #include <sys/socket.h>
 
@@ -24,7 +25,7 @@ await_byte(int fd, pid_t parent, void (*settle)(void))
 {
 	char c;
 
-	if (jail_tie(parent) == 0 && read(fd, &c, 1) == 1) {
+	if (jail_tie(parent) == 0 && jail_hide() == 0 && read(fd, &c, 1) == 1) {
 		settle();
 		if (write(fd, &c, 1) != 1)
 			_exit(EX_OSERR);
@@ -33,7 +34,7 @@ await_byte(int fd, pid_t parent, void (*settle)(void))
 }
 
 int
-finisher_start(void (*settle)(void), struct err *e)
+finisher_start(void (*settle)(void), int without, struct err *e)
 {
 	pid_t pid, parent = getpid();
 	int fds[2];
@@ -44,6 +45,7 @@ finisher_start(void (*settle)(void), struct err *e)
 		return err_set(e, EX_OSERR, "fork: %s", strerror(errno));
 	if (pid == 0) {
 		close(fds[0]);
+		close(without);
 		await_byte(fds[1], parent, settle);
 	}
 	close(fds[1]);

@@ -77,8 +77,7 @@ change_root(struct plan *p, struct err *e)
 			return err_set(e, err_status(errno, EX_OSERR),
 			    "chroot: %s: %s%s", p->jail, strerror(errno),
 			    p->jail_reason);
-		if (stat("/", &have) == -1 || have.st_ino != want.st_ino ||
-		    have.st_dev != want.st_dev)
+		if (stat("/", &have) == -1 || !path_is_same(&have, &want))
 			return err_set(e, EX_OSERR, "chroot: %s: the root "
 			    "directory did not change", p->jail);
 		close(p->jail_fd);

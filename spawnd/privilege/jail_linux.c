@@ -107,6 +107,13 @@ jail_verify(const struct plan *p, struct guarantees *g, struct err *e)
 	return 0;
 }
 
+int
+jail_hide(void)
+{
+	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == -1 ||
+	    prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0 ? -1 : 0;
+}
+
 void
 jail_adopt(void)
 {

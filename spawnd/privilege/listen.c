@@ -193,8 +193,7 @@ remove_stale(const struct plan *p, int dir, struct err *e)
 		return -1;
 	if (fstatat(dir, p->socket_file, &after, AT_SYMLINK_NOFOLLOW) == -1)
 		again = errno != ENOENT;
-	else if (after.st_ino != before.st_ino || after.st_dev !=
-	    before.st_dev || !S_ISSOCK(after.st_mode))
+	else if (!path_is_same(&after, &before) || !S_ISSOCK(after.st_mode))
 		again = 1;
 	else if (unlinkat(dir, p->socket_file, 0) == -1 && errno != ENOENT)
 		return err_set(e, err_status(errno, EX_CANTCREAT),

@@ -55,18 +55,14 @@ fill_pidfile(const struct plan *p, mode_t mode, struct err *e)
 static bool
 is_taken(const char *name)
 {
-	struct stat st, there;
-
-	if (taken != -1 && fstat(taken, &st) == 0 && fstatat(dir, name, &there,
-	    AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == there.st_ino &&
-	    st.st_dev == there.st_dev)
+	if (taken != -1 && path_leads_to(dir, name, taken))
 		return true;
 	errno = EWOULDBLOCK;
 	return false;
 }
 
-int
-pidfile_lock(const struct plan *p, struct err *e)
+static int
+lock_pidfile(const struct plan *p, struct err *e)
 {
 	const char *path = p->pidfile, *name;
 	const char *opt = OPT(p->conf, pidfile);
@@ -97,7 +93,8 @@ pidfile_lock(const struct plan *p, struct err *e)
 		    strerror(errno));
 	if (check_pidfile(opt, path, e) == -1 ||
 	    (!public && file != taken && fill_pidfile(p, 0600, e) == -1)) {
-		close(file);
+		if (file != taken)
+			close(file);
 		file = -1;
 		return -1;
 	}
@@ -106,6 +103,19 @@ pidfile_lock(const struct plan *p, struct err *e)
 		dir = -1;
 	}
 	return 0;
+}
+
+int
+pidfile_lock(const struct plan *p, struct err *e)
+{
+	int r = lock_pidfile(p, e);
+
+	/* Of no use where the plan has another file, or none. */
+	if (taken != -1 && file != taken) {
+		close(taken);
+		taken = -1;
+	}
+	return r;
 }
 
 int
@@ -126,8 +136,18 @@ pidfile_name(void)
 	if (file == -1)
 		return;
 	filled = true;
-	if (pidlock_rewrite(file) == -1)
+	if (pidlock_rewrite(file, getpid()) == -1)
 		log_warn("pidfile: %s", strerror(errno));
+}
+
+void
+pidfile_give_back(pid_t pid)
+{
+	if (file == -1 || file != taken)
+		return;
+	if (pidlock_holds(file, getpid()) && pidlock_rewrite(file, pid) == -1)
+		log_warn("pidfile: %s", strerror(errno));
+	filled = false;
 }
 
 int
@@ -145,19 +165,16 @@ pidfile_publish(const struct plan *p, struct err *e)
 static bool
 is_own_pid(void)
 {
-	char own[16], buf[16];
-	int len = filled ? snprintf(own, sizeof(own), "%d\n",
-	    (int)getpid()) : 0;
+	struct stat st;
 
-	return pread(file, buf, sizeof(buf), 0) == len &&
-	    memcmp(buf, own, (size_t)len) == 0;
+	return filled ? pidlock_holds(file, getpid()) :
+	    fstat(file, &st) == 0 && st.st_size == 0;
 }
 
 void
 pidfile_clear(const struct plan *p)
 {
 	const char *name;
-	struct stat st, there;
 
 	if (file == -1)
 		return;
@@ -167,9 +184,7 @@ pidfile_clear(const struct plan *p)
 			log_warn("%s: %s: %s", OPT(p->conf, pidfile),
 			    p->pidfile, strerror(errno));
 		name = strrchr(p->pidfile, '/') + 1;
-		if (dir != -1 && fstat(file, &st) == 0 && fstatat(dir, name,
-		    &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    st.st_ino == there.st_ino && st.st_dev == there.st_dev)
+		if (dir != -1 && path_leads_to(dir, name, file))
 			unlinkat(dir, name, 0);
 	}
 	close(file);

@@ -71,6 +71,8 @@ int	 pidfile_descriptor(void);
 void	 pidfile_take(int fd);
 /* Writes our pid into the pidfile, if there is one. A failure is logged. */
 void	 pidfile_name(void);
+/* Not so: it is that process's again. */
+void	 pidfile_give_back(pid_t pid);
 /* Empties the pidfile and, where our rights still suffice, removes it. */
 void	 pidfile_clear(const struct plan *p);
 
@@ -78,9 +80,10 @@ void	 pidfile_clear(const struct plan *p);
 /*
  * Forks a process that keeps the rights of the start, and nothing else to do
  * than to call settle() when finisher_finish() says so. It ends then, or with
- * us. Returns 0, or -1 with *e set (71).
+ * us. Of our descriptors it has all but `without`. Returns 0, or -1 with *e set
+ * (71).
  */
-int	 finisher_start(void (*settle)(void), struct err *e);
+int	 finisher_start(void (*settle)(void), int without, struct err *e);
 /* Waits until it has done so, for two seconds at the most. */
 void	 finisher_finish(void);
 
@@ -281,6 +284,11 @@ int	 jail_drop(const struct plan *p, struct err *e);
  */
 int	 jail_verify(const struct plan *p, struct guarantees *g,
 	    struct err *e);
+/*
+ * Keeps other processes of our user from inspecting this one, with ptrace(2)
+ * or by /proc. Returns 0, or -1 if that does not hold.
+ */
+int	 jail_hide(void);
 /*
  * Makes this process the subreaper of its descendants, so that it becomes the
  * parent of dead workers' children. On failure init becomes it, as usual.

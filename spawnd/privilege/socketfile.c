@@ -84,7 +84,7 @@ check_way(char *path)
 			*slash = '/';
 		above = st;
 	}
-	return st.st_ino == here.st_ino && st.st_dev == here.st_dev ? 0 : -1;
+	return path_is_same(&st, &here) ? 0 : -1;
 }
 
 bool
@@ -114,8 +114,7 @@ socketfile_path(const char *file, char path[SOCKET_PATH], char *why,
 static bool
 is_that_socket(const struct stat *a, const struct stat *b)
 {
-	return S_ISSOCK(a->st_mode) && a->st_ino == b->st_ino &&
-	    a->st_dev == b->st_dev;
+	return S_ISSOCK(a->st_mode) && path_is_same(a, b);
 }
 
 /* Removes the socket that we bound, unless another is in its place. */

@@ -10,30 +10,71 @@
 
 #include "base/base.h"
 #include "base/loop.h"
+#include "observe/end.h"
 #include "run/supervise.h"
 
 static bool follows;		/* one that takes over from us */
-static bool precedes;		/* one that we have taken over from */
+static pid_t late;		/* that one, or the last that has given up */
+static int late_end = -1;	/* see end_open() */
+static pid_t before;		/* one that we have taken over from, or 0 */
 static int life = -1;
 static struct loop_watch *watch;
 static void (*on_gone)(void);
 
-void
-neighbour_follows(bool there)
+static void
+forget_late(void)
 {
-	follows = there;
+	if (late_end != -1)
+		close(late_end);
+	late_end = -1;
+	late = 0;
+}
+
+void
+neighbour_follows(pid_t pid)
+{
+	forget_late();
+	follows = true;
+	if (pid > 0 && (late_end = end_open(pid)) != -1)
+		late = pid;
+}
+
+void
+neighbour_gave_up(void)
+{
+	follows = false;
+}
+
+pid_t
+neighbour_late(void)
+{
+	if (late != 0 && end_await_other(late_end, late, 0))
+		forget_late();
+	return follows ? 0 : late;
+}
+
+bool
+neighbour_is_next(void)
+{
+	return follows;
 }
 
 bool
 neighbour_is_there(void)
 {
-	return follows || precedes;
+	return follows || before != 0;
+}
+
+pid_t
+neighbour_before(void)
+{
+	return before;
 }
 
 bool
 neighbour_precedes(void)
 {
-	return precedes;
+	return before != 0;
 }
 
 static void
@@ -44,14 +85,14 @@ on_end(void *arg)
 	close(life);
 	watch = NULL;
 	life = -1;
-	precedes = false;
+	before = 0;
 	on_gone();
 }
 
 int
-neighbour_watch(int fd, void (*handler)(void), struct err *e)
+neighbour_watch(pid_t pid, int fd, void (*handler)(void), struct err *e)
 {
-	precedes = true;
+	before = pid;
 	life = fd;
 	on_gone = handler;
 	if ((watch = loop_watch(fd, on_end, NULL)) == NULL)

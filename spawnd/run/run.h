@@ -162,6 +162,8 @@ void	 entry_changed(void);
 /* signals.c: signals, the watchdog, a listen socket that is shut down */
 /* Begins to handle them. Returns 0, or -1 with *e set (71). */
 int	 signals_init(const struct conf *c, struct err *e);
+/* The listen socket is ours from now on: has another shut it down meanwhile? */
+void	 signals_watch_again(void);
 
 /* traced.c, suspects.c: workers that have ended while they were traced */
 /* Begins to watch for such ends. Returns 0, or -1 with *e set (71). */
@@ -226,15 +228,25 @@ int	 history_peak_queue(void);
 const struct history_point *history_at(unsigned int i);
 
 /* neighbour.c: another pool that serves the same listen socket meanwhile */
-/* One that takes over from us is there from now on, or not any more. */
-void	 neighbour_follows(bool there);
 /*
- * One that we take over from is there, for as long as the other end of fd,
- * which it has, is open: then handler is called. To be called after
- * loop_init(). Returns 0, or -1 with *e set (71).
+ * One that takes over from us is there from now on, the process pid (0: that is
+ * unknown); or it has given up.
  */
-int	 neighbour_watch(int fd, void (*handler)(void), struct err *e);
+void	 neighbour_follows(pid_t pid);
+void	 neighbour_gave_up(void);
+bool	 neighbour_is_next(void);
+/* The pid of one that has given up, and still ends its requests; or 0. */
+pid_t	 neighbour_late(void);
+/*
+ * One that we take over from is there, the process pid, for as long as the
+ * other end of fd, which it has, is open: then handler is called. To be called
+ * after loop_init(). Returns 0, or -1 with *e set (71).
+ */
+int	 neighbour_watch(pid_t pid, int fd, void (*handler)(void),
+	    struct err *e);
 bool	 neighbour_precedes(void);
+/* Its pid; 0: there is none, or not any more. */
+pid_t	 neighbour_before(void);
 /* Is either there? */
 bool	 neighbour_is_there(void);
 

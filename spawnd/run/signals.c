@@ -67,12 +67,22 @@ on_shut_down(void *arg)
 {
 	(void)arg;
 	loop_pause(listener_watch);
-	/* Before a take-over is done it is the other's socket, and stop. */
+	/*
+	 * Before a take-over is done it is the other's socket, and stop: we
+	 * look again when it is.
+	 */
 	if (neighbour_precedes() && daemonize_starting())
 		return;
 	if (!actor_stops())	/* then it was us, or does not matter */
 		lifecycle_restart("listen socket: has been shut down by a "
 		    "worker or another process that holds it");
+}
+
+void
+signals_watch_again(void)
+{
+	if (listener_watch != NULL)
+		loop_resume(listener_watch);
 }
 
 static int

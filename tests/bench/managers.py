@@ -20,6 +20,7 @@ SPAWNCTL = os.environ.get("SPAWNCTL", f"{TOP}/build/spawnctl")
 ROOT = os.geteuid() == 0
 USER = "nobody"                 # who the workers are, when root measures
 PR_SET_CHILD_SUBREAPER = 36
+NGINX_MODULES = os.environ.get("NGINX_MODULES", "/usr/lib/nginx/modules")
 
 
 class Missing(Exception):
@@ -197,12 +198,37 @@ def uwsgi(pool, job):
     return argv + (["--uid", USER] if ROOT else [])
 
 
+def nginx(pool, job):
+    """nginx as a plain proxy before the cheapest server: what its own reload,
+    of its workers, costs the clients."""
+    module = f"{NGINX_MODULES}/ngx_stream_module.so"
+    if not os.path.exists(module):
+        raise Missing("nginx's stream module")
+    behind = f"{pool.place}/behind"
+    with open(f"{pool.place}/nginx.conf", "w", encoding="utf-8") as f:
+        f.write(f"""load_module {module};
+daemon off;
+worker_processes {job.workers};
+{f"user {USER} nogroup;" if ROOT else ""}
+pid {pool.place}/nginx.pid;
+error_log {pool.place}/log;
+events {{ worker_connections 1024; }}
+stream {{ server {{
+    listen unix:{pool.sock};
+    proxy_pass unix:{behind};
+}} }}
+""")
+    script = '"$1" "$2" "$3" & exec "$4" -p "$5" -e "$5/log" -c "$5/nginx.conf"'
+    return ["/bin/sh", "-c", f"umask 0; {script}", "sh", f"{APPS}/null",
+            behind, str(job.workers), find("nginx"), pool.place]
+
+
 # By the name that results are kept under.
 MANAGERS = {
     "limit": limit, "spawnd": spawnd, "spawn-fcgi": spawn_fcgi,
     "multiwatch": multiwatch, "supervisord": supervisord, "uwsgi": uwsgi,
     "php-fpm static": fpm, "php-fpm dynamic": fpm_dynamic,
-    "php-fpm ondemand": fpm_ondemand, "null": null,
+    "php-fpm ondemand": fpm_ondemand, "null": null, "nginx": nginx,
 }
 
 
@@ -225,6 +251,13 @@ def cpu_ns(pid):
         except OSError:
             pass                # it has ended meanwhile
     return total
+
+
+def name_of(pid):
+    try:
+        return proc(pid, "comm").strip()
+    except OSError:
+        return ""               # it has ended meanwhile
 
 
 def wait_for_load(popen, cpu=0.02, longest=5):
@@ -275,7 +308,7 @@ class Pool:
         self.sock = f"{self.place}/sock"
         self.accepts = f"{self.place}/accepts"
         self.script = f"{self.place}/load.php" if job.php else ""
-        self.counted = not job.php and manager != "null" and \
+        self.counted = not job.php and manager not in ("null", "nginx") and \
             "program" not in job.options
         try:
             self._start()
@@ -387,6 +420,8 @@ class Pool:
         if self.pid is None:
             return descendants(os.getpid())
         below = descendants(self.pid)
+        if self.manager == "nginx":     # without the server behind it
+            return [p for p in below if name_of(p) == "nginx"]
         if self.job.children:
             return [p for p in below if p not in children(self.pid)]
         return below

@@ -125,7 +125,8 @@ def bar_no_loss(r):
     lost, seen = [], 0
     for scenario, case in (
             ("reload", "spawnd"), ("reload", "spawnd -C 4"),
-            ("reload", "spawnd -F 4, PHP"), *(
+            ("reload", "spawnd -F 4, PHP"), ("take-over", "spawnd"),
+            ("take-over", "spawnd -C 4"), *(
             (f"recycle-c-{n}", "spawnd") for n in (1, 10, 50)), *(
             (f"recycle-php-{n}", c) for n in (1, 10, 50)
             for c in ("spawnd -C 4", "spawnd -F 4"))):
@@ -174,10 +175,13 @@ BARS = [
      bar_ratio("respawn", "accept_us", "spawnd", "limit", most=1.15)),
     ("throughput of 4 C workers, beside spawn-fcgi",
      "within spawn-fcgi's own spread", bar_throughput),
-    ("failed requests, reload and recycling", "0", bar_no_loss),
+    ("failed requests, reload, take-over and recycling", "0", bar_no_loss),
     ("gap without an answer in a reload, p99 of 20", "under 20 ms",
      bar_at_most("reload", "spawnd", "gap_us", 20000, "us",
                  lambda s: quantile(s, 0.99))),
+    ("gap without an answer in a take-over, the longest of all runs",
+     "at most 40 ms",
+     bar_at_most("take-over", "spawnd", "gap_us", 40000, "us", max)),
     ("burst of 64 connections, from 2 to 32 workers", "under 100 ms",
      bar_at_most("burst", "spawnd -F 2 -N 32", "grown_ms", 100, "ms")),
     ("supervisor's cpu a respawn, 1,000 workers beside 100",

@@ -322,7 +322,7 @@ def reload(case, quick):
 
 
 def take_over(case, quick):
-    """Options change: by another spawnd, or by php-fpm's USR2."""
+    """Options change: by another spawnd, by php-fpm's USR2, or by a HUP."""
     seconds = 1.2 if quick else case[2].options.get("seconds", 3)
     longest = seconds - 0.4
     with Pool(case[1], case[2]) as pool:
@@ -600,15 +600,18 @@ SCENARIOS = [
              quick=["spawnd", "php-fpm, timeout 10"]),
     Scenario("take-over", "A take-over under load",
              f"{CLIENTS} clients; 4 workers with other options, until those "
-             "of before have gone: spawnd --replace, php-fpm's USR2. The gap "
-             "is the longest time without any answer.", take_over,
+             "of before have gone: spawnd --replace, php-fpm's USR2. Beside "
+             "them a reload of nginx, as a proxy before the cheapest server: "
+             "new workers of its own. The gap is the longest time without any "
+             "answer.", take_over,
              [("spawnd", "spawnd", Job(options={"daemon": True})),
               ("spawnd -C 4", "spawnd", Job(
                   php=True, workers=1, children=4,
                   options={"daemon": True})),
               ("php-fpm, timeout 10", "php-fpm static", Job(php=True)),
               ("php-fpm, timeout 0", "php-fpm static",
-               Job(php=True, options={"timeout": 0}))], 9,
+               Job(php=True, options={"timeout": 0})),
+              ("nginx -s reload", "nginx", Job())], 9,
              {**RELOAD, "p99_us": ("us", "lower")},
              quick=["spawnd", "php-fpm, timeout 10"]),
     Scenario("door-reload", "Reload of a saturated pool",

@@ -40,11 +40,12 @@ def pool(name):
 class Raw:
     """A connection of one's own to a socket."""
 
-    def __init__(self, path, deadline=10):
-        self.sock = socket.socket(socket.AF_UNIX)
+    def __init__(self, path, deadline=10, connect=None):
+        self.sock = connect(path) if connect else socket.socket(socket.AF_UNIX)
         self.sock.settimeout(deadline * h.PATIENCE)
         try:
-            self.sock.connect(path)
+            if not connect:
+                self.sock.connect(path)
         except OSError:
             self.sock.close()
             raise

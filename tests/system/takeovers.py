@@ -10,15 +10,19 @@ What the tests of a take-over share.
       p.check()         one pool is there: its name, socket, files and status
                         are one process's
       p.end()           ends what is left, by pid
+    Successor(p)        plays one that takes over: a connection, on which
+                        .to("HELD") goes as far as that step
+    Taker(p, ...)       a real one, from one system call to the next
 """
 
 import os
 import signal
+import socket
 import subprocess
 import time
 
 import harness as h
-from ctl import ask, ctl, figures, pool
+from ctl import Raw, ask, ctl, figures, pool
 
 NAME = "taken"
 LONGEST = 20            # seconds for a take-over
@@ -34,13 +38,21 @@ class Pool:
                                          else []), *map(str, common)]
         self.pids = []
 
-    def _run(self, args, binary=None, deadline=LONGEST):
+    def _become(self, first):
+        def become():
+            if first:
+                first()
+            if self.user:
+                h.become_user(self.user)()
+        return become
+
+    def _run(self, args, binary=None, deadline=LONGEST, become=None):
         argv = [binary or h.SPAWND, *self.where, *self.common, *map(str, args)]
         with open(f"{self.place}/err", "w+b") as f:
             p = subprocess.run(
                 argv, stdin=subprocess.DEVNULL, stdout=f, stderr=f, cwd="/",
                 env={**h.BASE_ENV, **h.sanitizer_env()},
-                preexec_fn=h.become_user(self.user) if self.user else None,
+                preexec_fn=self._become(become),
                 timeout=deadline * h.PATIENCE, start_new_session=True)
             f.seek(0)
             text = f.read().decode(errors="replace")
@@ -123,6 +135,67 @@ class Pool:
                     h.wait_for(lambda: not h.alive(pid), 5, "its end")
                 except h.Late:
                     pass
+
+
+class Successor(Raw):
+    """One that takes over: it says so, and has no pool. What it is passed
+    it drops."""
+
+    STEPS = ["GIVEN", "HELD", "GONE"]
+
+    def __init__(self, p, user=None):
+        self.peer = None
+        if user is None:
+            super().__init__(p.dir + "/control")
+        else:
+            super().__init__(p.dir + "/control", connect=self._as(user))
+
+    def _as(self, user):
+        """A process of that user connects, and lives as long as we do."""
+        def connect(path):
+            ours, its = socket.socketpair()
+            if (pid := os.fork()) == 0:
+                try:
+                    ours.close()
+                    h.become_user(user)()
+                    with socket.socket(socket.AF_UNIX) as c:
+                        c.connect(path)
+                        socket.send_fds(its, [b"x"], [c.fileno()])
+                    its.recv(1)
+                finally:
+                    os._exit(0)
+            its.close()
+            self.peer = ours, pid
+            return socket.socket(fileno=socket.recv_fds(ours, 1, 1)[1][0])
+        return connect
+
+    def close(self):
+        super().close()
+        if self.peer:
+            self.peer[0].close()
+            os.waitpid(self.peer[1], 0)
+
+    def to(self, step, pid=None):
+        for command in ["takeover 1", f"commit {pid or os.getpid()}",
+                        "done"][:self.STEPS.index(step) + 1]:
+            answer = self.ask(command)
+            assert answer[-1] == "end", (command, answer)
+        return self
+
+
+class Taker(h.Stepped):
+    """A spawnd that takes over, from one system call to the next."""
+
+    def __init__(self, p, *args):
+        super().__init__([h.SPAWND, "-n", *p.where, *p.common, "--replace",
+                          *map(str, args)])
+
+    def run_to(self, step):
+        """False if it ends before that."""
+        while self.steps < step:
+            if not self.step():
+                return False
+        return True
 
 
 class Watch:

@@ -756,6 +756,24 @@ def test_restart_of_all_stops_at_the_first_that_fails(installed, client,
         assert script("stop", n).status in (0, 6)
 
 
+def test_restart_of_a_path_is_refused(spawnd, installed, client, ends):
+    """The service of that last name is another pool."""
+    script = Script(installed, "init.d")
+    path = configure(installed)
+    assert script("start").status == 0
+    pid = supervisor(path)
+    ends.append(pid)
+    os.mkdir(f"{installed}/at")
+    other = spawnd("-s", f"{installed}/socket/o", "-u", "_app", "--control",
+                   f"{installed}/at/pool", harness.app("echo"))
+    for command in ("restart", "diff"):
+        r = client("-p", f"{installed}/at/pool", command)
+        assert r.status == 64 and "goes by the service file of a name" in \
+            r.stderr, r
+    assert supervisor(path) == pid and other.running()
+    assert script("stop").status == 0
+
+
 def test_restart_without_a_service_file(spawnd, installed, client):
     s = spawnd("-s", f"{installed}/socket/s", "-u", "_app", "--name", "alone",
                harness.app("echo"))

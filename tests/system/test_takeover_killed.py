@@ -10,24 +10,10 @@ import subprocess
 import pytest
 
 import harness as h
-from takeovers import LONGEST, NAME, Pool
+from takeovers import LONGEST, NAME, Pool, Taker
 
 KILLS = 8 if h.brief() else 25
-
-
-class Taker(h.Stepped):
-    """A spawnd that takes over, from one system call to the next."""
-
-    def __init__(self, p, *args):
-        super().__init__([h.SPAWND, "-n", *p.where, *p.common, "--replace",
-                          *map(str, args)])
-
-    def run_to(self, step):
-        """False if it ends before that."""
-        while self.steps < step:
-            if not self.step():
-                return False
-        return True
+LAST = 20               # steps
 
 
 @pytest.fixture
@@ -64,19 +50,26 @@ def count_steps(p):
 
 
 def steps(p, kills):
+    """Those of all of it, and each of the last, when it changes hands."""
     most = count_steps(p)
-    return [1 + most * n // kills for n in range(kills)]
+    last = range(most - LAST, most + 1)
+    return [1 + most * n // kills for n in range(kills)] + list(last)
 
 
 def kill_the_new(p, step):
-    """True if it was one that takes over, and not yet the pool."""
+    """True if it was one that takes over, and not yet the pool. What the
+    other has not done by then it must not do later."""
     begin(p)
     old = p.pid
     before = len(p.log())
     t = Taker(p, "-F", 2, h.app("bare"))
     t.run_to(step)
-    t.kill()
+    h.kill(old, signal.SIGSTOP)
+    h.wait_for(lambda: not h.alive(old) or h.stat(old).state == "T", 10,
+               p.log)
     said = p.log()[before:]
+    t.kill()
+    h.kill(old, signal.SIGCONT)
     if "serves from now on" in said:
         h.wait_for(lambda: not h.alive(old), 20, p.log)
         p.pids.clear()
@@ -118,9 +111,10 @@ def kill_the_old(p, step):
 @pytest.mark.parametrize("which", ["new", "old"])
 def test_one_is_killed(pool, which, kills=KILLS):
     kill = kill_the_new if which == "new" else kill_the_old
-    met = sum(kill(pool, step) for step in steps(pool, kills))
-    print(f"{which}: {met} of {kills} kills met a take-over")
-    assert met >= kills // 4
+    at = steps(pool, kills)
+    met = sum(kill(pool, step) for step in at)
+    print(f"{which}: {met} of {len(at)} kills met a take-over")
+    assert met >= len(at) // 4
     # A right one works afterwards.
     begin(pool)
     pool.changed("-F", 3, h.app("bare"), deadline=LONGEST)
@@ -136,8 +130,9 @@ def test_one_is_killed_at_many_steps(pool, which):
 
 def test_two_at_once(pool):
     begin(pool)
-    argv = [h.SPAWND, *pool.where, *pool.common, "--replace", h.app("bare")]
-    with h.Load(f"{pool.place}/s", threads=2, query="") as load:
+    pool.changed(h.app("echo"))
+    argv = [h.SPAWND, *pool.where, *pool.common, "--replace", h.app("echo")]
+    with h.Load(f"{pool.place}/s", threads=2) as load:
         for _ in range(KILLS // 4):
             both = [subprocess.Popen(argv, stdout=subprocess.DEVNULL,
                                      stderr=subprocess.PIPE, cwd="/",
@@ -150,8 +145,8 @@ def test_two_at_once(pool):
             assert 0 in [status for _, status in ends], ends
             for text, status in ends:
                 assert status == 0 or re.search(
-                    "is about to take over|the pool is st|no pool|the pool "
-                    "ended before", text), ends
+                    "is about to take over|has taken over|the pool is st|"
+                    "no pool|the pool ended before", text), ends
             pool.pids = [x for x in pool.pids if h.alive(x)]
     assert load.sent == load.answered > 0, load.failed
     pool.wait_alone()

@@ -89,6 +89,21 @@ def test_an_edit_is_applied_by_a_reload(booted):
     assert booted.show(p.unit, "NRestarts") == "0"
 
 
+@pytest.mark.parametrize("more", ["", "DelegateSubgroup=main\n"])
+def test_a_service_that_divides_its_control_group(booted, more):
+    """The process that the manager starts for a reload is in a part of it."""
+    p = Pool(booted, "parts", drop_in="[Service]\nDelegate=yes\n" +
+             more).start()
+    main = p.main()
+    with Load(booted, p.socket):
+        for n in (3, 4):
+            edit(p, f"-F {n}")
+            booted.systemctl("reload", p.unit)
+            booted.until(p.unit, "StatusText", f"{n} of {n} workers ready")
+    assert p.main() != main and len(p.workers()) == 4
+    stopped(p, main)
+
+
 def test_an_edit_that_is_wrong_changes_nothing(booted):
     p = Pool(booted, "wrong").start()
     main, before = p.main(), p.workers()

@@ -68,6 +68,30 @@ the_log_is_where_it_goes(void **arg)
 	assert_string_equal(value("log"), "syslog");
 }
 
+/* Of two that begin alike a record would show no difference. */
+static void
+a_long_name_is_another_than_one_that_begins_alike(void **arg)
+{
+	char option[500], first[400];
+	size_t i;
+
+	(void)arg;
+	snprintf(option, sizeof(option), "-e%0400d=x", 1);
+	for (i = 2; i < 402; i++)
+		option[i] = 'N';
+	planned("-s/run/s", option, "/app");
+	(void)value("socket");
+	for (i = 0; i < facts.n; i++) {
+		assert_true(strlen(facts.list[i].key) <= 300);
+		if (strncmp(facts.list[i].key, "environment #", 13) == 0)
+			snprintf(first, sizeof(first), "%s",
+			    facts.list[i].key);
+	}
+	option[401] = 'M';
+	planned("-s/run/s", option, "/app");
+	assert_string_equal(value(first), "");
+}
+
 static void
 a_secret_is_a_digest(void **arg)
 {
@@ -115,6 +139,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		DESCRIBE(what_is_asked_for_is_there),
 		DESCRIBE(the_log_is_where_it_goes),
+		DESCRIBE(a_long_name_is_another_than_one_that_begins_alike),
 		DESCRIBE(a_secret_is_a_digest),
 		DESCRIBE(what_is_too_long_is_a_digest),
 	};

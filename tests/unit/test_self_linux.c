@@ -141,6 +141,34 @@ the_control_group_of_a_controller_is_found(void **arg)
 
 #define TEST(f)	cmocka_unit_test_teardown(f, free_words)
 
+static void
+a_service_is_one_whatever_it_is_divided_into(void **arg)
+{
+	static const char *const groups[][2] = {
+		{ "/system.slice/app.service", "/system.slice/app.service" },
+		{ "/system.slice/app.service/.control",
+		    "/system.slice/app.service" },
+		{ "/system.slice/app.service/main/x",
+		    "/system.slice/app.service" },
+		{ "/user.slice/user@1.service/app.slice/a.service/.control",
+		    "/user.slice/user@1.service/app.slice/a.service" },
+		{ "/system.slice/docker-1.scope/init", "/system.slice/"
+		    "docker-1.scope" },
+		{ "/a.service.d/x", "/a.service.d/x" },
+		{ "/.service/x", "/.service/x" },
+		{ "/", "/" }, { "", "" },
+	};
+	char path[80];
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < NITEMS(groups); i++) {
+		snprintf(path, sizeof(path), "%s", groups[i][0]);
+		self_cut_cgroup(path);
+		assert_string_equal(path, groups[i][1]);
+	}
+}
+
 int
 main(void)
 {
@@ -148,6 +176,7 @@ main(void)
 		TEST(path_and_rest_are_words),
 		TEST(a_title_too_long_is_cut),
 		cmocka_unit_test(the_name_is_cut_as_the_kernel_does_it),
+		cmocka_unit_test(a_service_is_one_whatever_it_is_divided_into),
 		cmocka_unit_test(what_was_executed_is_known),
 		cmocka_unit_test(the_control_group_of_a_controller_is_found),
 	};
