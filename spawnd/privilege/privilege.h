@@ -299,5 +299,12 @@ int	 jail_tie(pid_t parent);
  */
 int	 jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	    gid_t gid);
+/*
+ * Give the unix socket that fd has opened by O_PATH to uid and gid, and that
+ * mode. They return 0, or -1 with errno set (EBADF: fd is -1, as where a socket
+ * cannot be opened).
+ */
+int	 jail_own_socket(int fd, uid_t uid, gid_t gid);
+int	 jail_chmod_socket(int fd, mode_t mode);
 
 #endif
