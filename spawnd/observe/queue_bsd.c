@@ -51,6 +51,24 @@ queue_close(void)
 	errno = saved;
 }
 
+#ifdef SO_LISTENQLIMIT
+static unsigned int
+queue_limit(void)
+{
+	int limit;
+	socklen_t len = sizeof(limit);
+
+	return getsockopt(STDIN_FILENO, SOL_SOCKET, SO_LISTENQLIMIT, &limit,
+	    &len) == 0 ? (unsigned int)limit : LOAD_UNKNOWN;
+}
+#else
+static unsigned int
+queue_limit(void)
+{
+	return LOAD_UNKNOWN;
+}
+#endif
+
 /* Of a socket that listens, the data is how many connections can be taken. */
 int
 observe_queue(unsigned int *depth, unsigned int *limit)
@@ -59,13 +77,13 @@ observe_queue(unsigned int *depth, unsigned int *limit)
 	struct kevent ev;
 	int n;
 
-	*limit = LOAD_UNKNOWN;
 	if (queue == -1)
 		return -1;
 	n = kevent(queue, NULL, 0, &ev, 1, &at_once);
 	if (n == -1 || (n == 1 && (ev.flags & EV_ERROR) != 0))
 		return -1;
 	*depth = n == 0 ? 0 : (unsigned int)ev.data;
+	*limit = queue_limit();
 	return 0;
 }
 
