@@ -87,9 +87,9 @@ SRCS_posix =	${POSIX} jail_none.c observe_none.c
 SRCS_openbsd =	${POSIX} jail_openbsd.c observe_bsd.c queue_bsd.c \
 		holding_openbsd.c looker_openbsd.c
 SRCS_freebsd =	${POSIX} jail_none.c observe_bsd.c queue_bsd.c \
-		holding_freebsd.c
+		holding_freebsd.c looker_none.c
 SRCS_netbsd =	${POSIX} jail_none.c observe_bsd.c queue_bsd.c \
-		holding_none.c
+		holding_none.c looker_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux
 FOREIGN_openbsd = linux

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a process of a BSD is and holds, as sysctl(2) tells it: the same names
- * on each, of holding_freebsd.c, holding_none.c, or holding_openbsd.c and
- * looker_openbsd.c.
+ * on each, of holding_SYSTEM.c or holding_none.c, and of looker_openbsd.c or
+ * looker_none.c.
  */
 #ifndef OBSERVE_HOLDING_H
 #define OBSERVE_HOLDING_H

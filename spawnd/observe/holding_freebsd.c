@@ -22,6 +22,7 @@
 #include "observe/holding.h"
 
 #define NAME_LEN	4	/* ints that name a table */
+#define RECORD_MAX	sizeof(struct kinfo_file)
 
 static struct sockaddr_storage listener;
 
@@ -33,19 +34,27 @@ holding_init(void)
 	(void)getsockname(STDIN_FILENO, (struct sockaddr *)&listener, &len);
 }
 
-/* Returns a table, malloc'd, or NULL with errno set. */
+/*
+ * Returns a table, malloc'd, or NULL with errno set. A table of files that has
+ * grown too large meanwhile is cut: without room for another record it may be.
+ */
 static char *
 read_procs(int of, int arg, size_t *size)
 {
 	const int name[NAME_LEN] = { CTL_KERN, KERN_PROC, of, arg };
+	size_t room = 0;
 	char *table;
 
-	*size = 0;
-	if (sysctl(name, NAME_LEN, NULL, size, NULL, 0) == -1 ||
-	    (table = malloc(*size)) == NULL)
+	if (sysctl(name, NAME_LEN, NULL, &room, NULL, 0) == -1)
 		return NULL;
-	if (sysctl(name, NAME_LEN, table, size, NULL, 0) == 0)
-		return table;
+	*size = room += room / 2 + 2 * RECORD_MAX;
+	if ((table = malloc(room)) == NULL)
+		return NULL;
+	if (sysctl(name, NAME_LEN, table, size, NULL, 0) == 0) {
+		if (room - *size >= RECORD_MAX)
+			return table;
+		errno = ENOMEM;
+	}
 	free(table);
 	return NULL;
 }
@@ -184,15 +193,4 @@ holding_find(pid_t pid, int signo, struct holding *h)
 		return sum_up(h);
 	return look_at_states(pid, signo, &group, h) == 0 &&
 	    count_group(pid, group, h) == 0 ? look_at_descriptors(pid, h) : -1;
-}
-
-void
-holding_reaped(pid_t pid)
-{
-	(void)pid;
-}
-
-void
-holding_close(void)
-{
 }

@@ -18,14 +18,3 @@ holding_find(pid_t pid, int signo, struct holding *h)
 	*h = (struct holding){ .connections = 0 };
 	return -1;
 }
-
-void
-holding_reaped(pid_t pid)
-{
-	(void)pid;
-}
-
-void
-holding_close(void)
-{
-}
