@@ -2,10 +2,10 @@
 /*
  * A worker that is to find its door closed has to stop before its program's
  * first instruction. Nobody but the child itself can see to that: as long as it
- * is in our memory we may not trace it, and after its exec we may be too late. So
- * it asks to be traced, by PTRACE_TRACEME, and stops after its exec. To be
- * followed as others are it needs another kind of tracing; it is let go into an
- * ordinary stop, and seized there.
+ * is in our memory we may not trace it, and after its exec we may be too late.
+ * So it asks to be traced, by PTRACE_TRACEME, and stops after its exec. To be
+ * followed as others are it needs another kind of tracing; it is let go into
+ * an ordinary stop, and seized there.
  */
 #include <sys/ptrace.h>
 #include <sys/syscall.h>

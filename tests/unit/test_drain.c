@@ -464,7 +464,7 @@ one_that_cannot_be_executed_is_one_failure(void **arg)
 	bed_free(b);
 }
 
-/* However long that takes: it is to serve, and is not looked at as one to go. */
+/* However long that takes: it is to serve, and not looked at as one to go. */
 static void
 one_that_has_not_begun_is_waited_for(void **arg)
 {
