@@ -74,6 +74,16 @@ holding_begin(void)
 	return 0;
 }
 
+static void
+lose_looker(void)
+{
+	if (channel == -1)
+		return;
+	log_warn("looker %d: does not answer (until spawnd is restarted, what "
+	    "workers hold is unknown)", (int)looker);
+	holding_close();
+}
+
 /* A late answer would be taken for one to another question. */
 int
 holding_find(pid_t pid, int signo, struct holding *h)
@@ -88,9 +98,7 @@ holding_find(pid_t pid, int signo, struct holding *h)
 	if (send(channel, &q, sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL) !=
 	    sizeof(q) || poll(&p, 1, LOOKER_MS) != 1 ||
 	    recv(channel, &a, sizeof(a), MSG_DONTWAIT) != sizeof(a)) {
-		log_warn("looker %d: does not answer (until spawnd is "
-		    "restarted, what workers hold is unknown)", (int)looker);
-		holding_close();
+		lose_looker();
 		return -1;
 	}
 	*h = a.holding;
@@ -102,8 +110,8 @@ holding_reaped(pid_t pid)
 {
 	if (pid != looker)
 		return;
+	lose_looker();
 	looker = 0;
-	holding_close();
 }
 
 void
