@@ -135,9 +135,9 @@ def test_one_is_killed_at_many_steps(pool, which):
 
 
 def test_two_at_once(pool):
-    begin(pool)
-    argv = [h.SPAWND, *pool.where, *pool.common, "--replace", h.app("bare")]
-    with h.Load(f"{pool.place}/s", threads=2, query="") as load:
+    pool.begin("-F", 2, h.app("echo"))
+    argv = [h.SPAWND, *pool.where, *pool.common, "--replace", h.app("echo")]
+    with h.Load(f"{pool.place}/s", threads=2) as load:
         for _ in range(KILLS // 4):
             both = [subprocess.Popen(argv, stdout=subprocess.DEVNULL,
                                      stderr=subprocess.PIPE, cwd="/",
