@@ -2,7 +2,7 @@
 #
 # For GNU make and bmake alike:
 #
-#   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
+#   make [WERROR=1] [SANITIZE=1] [OS=linux|posix|...] [HARDENING=]
 #   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
 #   make check-musl | check-servers [SUITE=sid]
@@ -28,7 +28,10 @@ WEBUSER ?=	www-data
 APPUSER ?=	www-data
 
 PKG_CONFIG ?=	pkg-config
-NATIVE !=	case `uname -s` in Linux) echo linux;; *) echo posix;; esac
+# posix: the neutral half, which runs on each of them.
+NATIVE !=	case `uname -s` in Linux) echo linux;; \
+		OpenBSD) echo openbsd;; FreeBSD) echo freebsd;; \
+		NetBSD) echo netbsd;; *) echo posix;; esac
 OS =		${NATIVE}
 
 # By folder; what only one system has comes by the name of the system.
@@ -67,7 +70,7 @@ SPAWN_1 =	posix
 SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		door_ask_linux.c door_linux.c end_linux.c filter_linux.c \
 		foreign_linux.c forks_linux.c holder_linux.c jail_linux.c \
-		keepalive_linux.c kin_linux.c leftover_linux.c \
+		jail_none.c keepalive_linux.c kin_linux.c leftover_linux.c \
 		listener_linux.c listens_linux.c load_linux.c look_linux.c \
 		looker_linux.c netlink_linux.c observe_linux.c \
 		parse_linux.c path_linux.c peer_linux.c proc_linux.c \
@@ -77,12 +80,22 @@ SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		skip_${ARCH}_linux.c slow_linux.c \
 		spawn_${SPAWN_${SANITIZE}}.c task_linux.c \
 		usage_linux.c view_linux.c
-SRCS_posix =	allow_none.c confine_none.c door_none.c end_none.c \
-		jail_posix.c listener_none.c observe_none.c path_posix.c \
-		raw_posix.c refuse_none.c self_posix.c spawn_posix.c \
+POSIX =		allow_none.c confine_none.c door_none.c end_none.c \
+		jail_posix.c listener_none.c path_posix.c raw_posix.c \
+		refuse_none.c self_posix.c spawn_posix.c unseen_posix.c \
 		usage_none.c
+SRCS_posix =	${POSIX} jail_none.c observe_none.c
+SRCS_openbsd =	${POSIX} jail_openbsd.c observe_bsd.c queue_bsd.c \
+		holding_openbsd.c looker_openbsd.c
+SRCS_freebsd =	${POSIX} jail_none.c observe_bsd.c queue_bsd.c \
+		holding_freebsd.c looker_none.c
+SRCS_netbsd =	${POSIX} jail_none.c observe_bsd.c queue_bsd.c \
+		holding_none.c looker_none.c
 FOREIGN_linux =	posix
 FOREIGN_posix =	linux
+FOREIGN_openbsd = linux
+FOREIGN_freebsd = linux
+FOREIGN_netbsd = linux
 
 # The client, which shares nothing with the daemon but its language.
 CLIENT =	pools.c writer_fpm.c writer_json.c writer_openmetrics.c \
@@ -95,6 +108,9 @@ LIBBSD !=	case `uname -s` in *BSD|DragonFly) ;; \
 		*) echo libbsd-overlay;; esac
 PKGS_linux =	${LIBBSD} libcap-ng libevent_core
 PKGS_posix =	${LIBBSD} libevent_core
+PKGS_openbsd =	libevent_core
+PKGS_freebsd =	libevent_core
+PKGS_netbsd =	libevent_core
 PKG_CFLAGS !=	${PKG_CONFIG} --cflags ${PKGS_${OS}}
 PKG_LIBS !=	${PKG_CONFIG} --libs ${PKGS_${OS}}
 CTL_LIBS !=	${PKG_CONFIG} --libs ${LIBBSD} jansson

@@ -4,10 +4,11 @@
 # usage: bsd-check.sh DIR
 #
 # Compiles everything that is not Linux's alone for OpenBSD, FreeBSD and NetBSD,
-# against their own headers, without linking or running it. Those are in DIR,
-# as compilers that cross-compile bring them: DIR/lib/libc/include with
-# x86_64-openbsd-none and generic-openbsd, and so on. libevent's and jansson's
-# headers are the host's. Needs clang.
+# against their own headers, and looks for each function that it needs in what
+# their libc has, without linking or running it. Both are in DIR, as compilers
+# that cross-compile bring them: DIR/lib/libc/include with x86_64-openbsd-none
+# and generic-openbsd, DIR/lib/libc/openbsd/abilists, and so on. libevent's and
+# jansson's headers are the host's. Needs clang.
 
 set -eu
 
@@ -33,13 +34,40 @@ copy()
 copy event2 '*.h'
 copy . 'jansson*.h'
 
+# needs SYSTEM: what the objects of its build need, and neither they nor its
+# libc have. libevent and jansson are taken as they are; the rest comes with the
+# objects that begin a program.
+needs()
+{
+	sources=$(printf 'include Makefile\nlist:\n\t@echo %s\n' \
+	    "main.c \${SRCS} \${SRCS_\${OS}}" | make -s -f - "OS=$1" list)
+	(
+		cd "$dir/$1"
+		# shellcheck disable=SC2046,SC2086
+		set -- $(printf '%s.o ' $sources)
+		nm "$@" | awk '$1 ~ /^[0-9a-f]+$/ { print $3 }' | sort -u \
+		    >../have
+		nm -u "$@" | awk '$1 == "U" { print $2 }' | sort -u
+	) | comm -23 - "$dir/have" |
+	    grep -Ev '^(ev(ent|util)_|json_|environ$|__guard_local$)' |
+	    while read -r name; do
+		strings -n 2 "$include/../$1/abilists" |
+		    grep -qx "_*$name" || echo "$name"
+	done
+}
+
 passed=0
 failed=0
 for target in openbsd7.8 freebsd14.3 netbsd10.1; do
 	system=${target%%[0-9]*}
-	for file in $(find spawnd -name '*.c' ! -name '*_linux.c' | sort); do
+	mkdir "$dir/$system"
+	# The neutral half, and what is this system's or all BSDs'.
+	for file in $(find spawnd -name '*.c' ! -name '*_linux.c' |
+	    sed -e "/_$system\\.c\$/b" -e '/_\(open\|free\|net\)bsd\.c$/d' |
+	    sort); do
 		if clang -target "x86_64-unknown-$target" -std=c11 \
-		    -D_GNU_SOURCE -D_OPENBSD_SOURCE -fsyntax-only \
+		    -D_GNU_SOURCE -D_OPENBSD_SOURCE -c \
+		    -o "$dir/$system/$(basename "$file").o" \
 		    -nostdinc -Ispawnd \
 		    -isystem "$(clang -print-resource-dir)/include" \
 		    -isystem "$include/x86_64-$system-none" \
@@ -52,6 +80,14 @@ for target in openbsd7.8 freebsd14.3 netbsd10.1; do
 			failed=$((failed + 1))
 		fi
 	done
+	needs "$system" >"$log" 2>&1 || :
+	if [ -s "$log" ]; then
+		echo "FAIL $target: nobody has"
+		sed 's/^/     /' "$log"
+		failed=$((failed + 1))
+	else
+		passed=$((passed + 1))
+	fi
 done
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]

@@ -55,8 +55,8 @@ WALLS = {
 }
 PUBLIC = {"base/loop.h", "base/program.h", "base/raw.h", "base/units.h",
           "config/alias.h", "config/describe.h", "observe/end.h",
-          "observe/listener.h", "observe/usage.h", "pool/scale.h",
-          "pool/seen.h", "pool/trace.h"}
+          "observe/holding.h", "observe/listener.h", "observe/usage.h",
+          "pool/scale.h", "pool/seen.h", "pool/trace.h"}
 EVERYWHERE = {"base/units.h"}       # all its code is inline
 
 # Files of one folder that call each other in a circle, and why they do.
@@ -77,13 +77,14 @@ RULES = [
      r"raw_exec|daemon|system|popen)\s*\(|"
      r"\bSYS_(v?fork|clone3?|execve(at)?)\b",
      r"(child|daemonize|finisher|preflight|service|worker)\.c|"
-     r"(confine|door|looker)_linux\.c|"
+     r"(confine|door|looker)_linux\.c|looker_openbsd\.c|"
      r"raw\.h|(raw|spawn)_(linux|posix)\.c",
      "execv(path, argv);"),
     ("exec where only a fork is",
      r"\b(exec[lv]p?e?|execvpe|fexecve|execveat)\s*\(",
      r"(?!daemonize\.c|finisher\.c|preflight\.c|"
-     r"(confine|door|looker|spawn)_linux\.c|spawn_posix\.c).*",
+     r"(confine|door|looker|spawn)_linux\.c|looker_openbsd\.c|"
+     r"spawn_posix\.c).*",
      "execv(path, argv);"),
     ("ids and root directory",
      r"\b(set(e|re|res|fs)?[ug]id|setgroups|initgroups|chroot|pivot_root|"
@@ -109,7 +110,7 @@ RULES = [
      r"main\.c", "\tfatal(e);"),
     ("conditional compilation",
      r"^[ \t]*#[ \t]*(if|ifdef|ifndef|elif)\b",
-     r"compat\.h|\w+_(linux|posix|none|freebsd|openbsd|netbsd)\.c",
+     r"compat\.h|\w+_(linux|posix|none|freebsd|openbsd|netbsd|bsd)\.c",
      "#ifdef __linux__"),
     ("typedef of a structure",
      r"\btypedef\s+(struct|union|enum)\b", r"(?!)", "typedef struct x y;"),

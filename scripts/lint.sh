@@ -20,12 +20,14 @@ py=$(find scripts tests -name '*.py' | sort)
 bsd=$(pkg-config --cflags libbsd-overlay)
 
 # One process a file: two at a time, and none sees the state of another. Not
-# those that name the registers of one architecture.
+# those that name the registers of one architecture, nor those that need the
+# headers of a BSD (scripts/bsd-check.sh).
 # shellcheck disable=SC2016	# the inner shell expands it
 tidy()
 {
 	export checks bsd
-	find spawnd tests -name '*.c' ! -name 'raw_[ax]*_linux.c' -print0 |
+	find spawnd tests -name '*.c' ! -name 'raw_[ax]*_linux.c' \
+	    ! -name '*bsd.c' -print0 |
 	    xargs -0 -P 2 -n 1 sh -c '
 		out=$(clang-tidy --quiet --checks="$checks" "$0" -- -std=c11 \
 		    -D_GNU_SOURCE -Ispawnd $bsd 2>&1) || {

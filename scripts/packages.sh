@@ -18,7 +18,8 @@ packages_core='binutils libcmocka-dev python3 python3-pytest nginx-light
 packages_test='bmake systemd systemd-container mmdebstrap logrotate spawn-fcgi
     psmisc sysvinit-utils multiwatch fcgiwrap libc-bin clang libclang-rt-dev
     clang-format clang-tidy cppcheck shellcheck universal-ctags
-    php-fpm supervisor uwsgi-core socat prometheus libxml2-utils tmux zsh bash'
+    php-fpm supervisor uwsgi-core socat prometheus libxml2-utils tmux zsh bash
+    gdb lsof'
 
 # The web servers and applications that the system tests put around a pool.
 packages_real='apache2-bin caddy haproxy cgi-mapserver fcgiwrap golang-go

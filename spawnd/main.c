@@ -233,7 +233,8 @@ start_pool(struct err *e)
 	if (!conf.foreground && daemonize_start(&plan, e) == -1)
 		return -1;
 	if (open_all(e) == -1 || jail_enter(&plan, &guarantees, e) == -1 ||
-	    confine_enter(&plan, &guarantees, e) == -1 || init_run(e) == -1) {
+	    confine_enter(&plan, &guarantees, e) == -1 ||
+	    init_run(e) == -1 || jail_pledge(&plan, e) == -1) {
 		control_close();
 		if (conf.takeover == REPLACE_NO)
 			socketfile_remove(&plan);

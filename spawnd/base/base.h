@@ -255,7 +255,7 @@ bool	 path_is_same(const struct stat *a, const struct stat *b);
 bool	 path_leads_to(int dir, const char *name, int fd);
 
 /* pass.c: descriptors that are passed over a unix socket */
-#define PASS_MAX	8	/* with one message */
+#define PASSED_MAX	8	/* with one message */
 /*
  * As send(2) that never waits nor raises SIGPIPE; n descriptors go with the
  * first byte.

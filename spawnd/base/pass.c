@@ -10,7 +10,7 @@
 /* Room for them, aligned. */
 union passage {
 	struct cmsghdr	 h;
-	char		 buf[CMSG_SPACE(PASS_MAX * sizeof(int))];
+	char		 buf[CMSG_SPACE(PASSED_MAX * sizeof(int))];
 };
 
 ssize_t

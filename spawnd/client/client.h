@@ -36,7 +36,7 @@ struct conn {
 	char		*dir;		/* the path that it was opened by */
 	bool		 greeted;	/* "spawnd VERSION" has come */
 	long long	 until;		/* ms of the monotonic clock */
-	int		 passed[PASS_MAX];	/* descriptors that came */
+	int		 passed[PASSED_MAX];	/* descriptors that came */
 	int		 npassed;	/* -1: none is taken */
 	bool		 (*gives_up)(struct conn *); /* in a wait; or NULL */
 	long long	 asked;		/* gives_up()'s own, in ms */

@@ -294,7 +294,7 @@ static ssize_t
 receive(struct conn *t)
 {
 	size_t npassed = t->npassed == -1 ? 0 :
-	    (size_t)(PASS_MAX - t->npassed);
+	    (size_t)(PASSED_MAX - t->npassed);
 	ssize_t n;
 
 	n = pass_receive(t->fd, t->buf + t->input.len,

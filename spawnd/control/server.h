@@ -39,7 +39,7 @@ struct restriction {
 struct client {
 	int		 fd;
 	int		 passed;	/* a descriptor it sent; -1: none */
-	int		 pass[PASS_MAX];	/* of ours, with the answer */
+	int		 pass[PASSED_MAX];	/* of ours, with the answer */
 	size_t		 npass;
 	bool		 takes;		/* it takes over, see takeover.c */
 	uint64_t	 takes_until;	/* and has to be ready by then */

@@ -205,7 +205,8 @@ record_load(struct status *s, struct proto_output *o)
 	proto_begin(o, "queue");
 	if (known) {
 		proto_number(o, "now", l.depth);
-		proto_number(o, "limit", limit);
+		if (limit != LOAD_UNKNOWN)
+			proto_number(o, "limit", limit);
 	}
 	if (history_peak_queue() != -1)
 		proto_number(o, "peak", (uint64_t)history_peak_queue());

@@ -108,12 +108,17 @@ struct probe_state {
 	unsigned int	 looks;			/* since it became suspect */
 };
 
-/* observe_linux.c, observe_none.c: the same names on every system */
+/*
+ * observe_linux.c and others; elsewhere unseen_posix.c, with observe_bsd.c or
+ * observe_none.c: the same names on every system
+ */
 /*
  * Opens what the looks need; to be called before the jail. It never fails: what
  * cannot be had is false in *g, and stays unknown.
  */
 void	 observe_init(struct guarantees *g);
+/* Says what was never seen at work on this system, or returns NULL. */
+const char *observe_untried(void);
 /*
  * Is the worker ready: does a task of its tree wait for connections of the
  * listen socket, in accept or a poll, or hold one? pid is its first process,
@@ -206,7 +211,7 @@ uint64_t observe_mark(void);
 enum moved observe_moved(uint64_t mark);
 /*
  * Sets *depth to how many connections wait in the listen queue, and *limit to
- * how many may. Returns 0, or -1: unknown.
+ * how many may, or LOAD_UNKNOWN. Returns 0, or -1: unknown.
  */
 int	 observe_queue(unsigned int *depth, unsigned int *limit);
 /* Returns the process at the other end of a connected unix socket, or -1. */

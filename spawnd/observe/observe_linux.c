@@ -62,6 +62,12 @@ observe_init(struct guarantees *g)
 	}
 }
 
+const char *
+observe_untried(void)
+{
+	return NULL;
+}
+
 /*
  * When memory runs out the kernel should end workers before the supervisor.
  * Until its exec the child is not ours to write to, so a look does this.

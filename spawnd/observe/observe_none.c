@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Systems where nothing can be observed: readiness goes by time. */
+/* Systems where neither the listen queue nor what workers hold is seen. */
 #include "observe/end.h"
 #include "observe/observe.h"
 #include "pool/seen.h"
-
-#define READY_AGE	UINT64_C(200000)	/* usec */
 
 void
 observe_init(struct guarantees *g)
@@ -19,13 +17,10 @@ observe_init(struct guarantees *g)
 	g->no_door = door_refused();
 }
 
-enum readiness
-observe_readiness(pid_t pid, uint64_t age, uint64_t now, struct probe_state *s)
+const char *
+observe_untried(void)
 {
-	(void)pid;
-	(void)now;
-	(void)s;
-	return age >= READY_AGE ? READY_ASSUMED : READY_UNKNOWN;
+	return NULL;
 }
 
 void
@@ -41,39 +36,11 @@ observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	*x = (struct activity){ .holds = HOLDS_UNKNOWN, .catches = true };
 }
 
-void
-observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
-    struct probe_state *s, struct activity *x)
-{
-	(void)pid;
-	(void)keep_idle;
-	(void)now;
-	(void)s;
-	*x = (struct activity){ .holds = HOLDS_UNKNOWN };
-}
-
 uint64_t
 observe_connection(pid_t pid)
 {
 	(void)pid;
 	return 0;
-}
-
-uint64_t
-observe_size(pid_t pid)
-{
-	(void)pid;
-	return 0;
-}
-
-void
-observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
-    struct slow_request *o)
-{
-	(void)pid;
-	(void)limit;
-	(void)now;
-	*o = (struct slow_request){ .slow = false };
 }
 
 void
@@ -86,22 +53,6 @@ observe_held(pid_t pid, bool whole, uint64_t keep_idle, uint64_t now,
 	(void)now;
 	/* One, for all we know. */
 	*h = (struct held_requests){ .count = 1 };
-}
-
-void
-observe_signal_holder(pid_t worker, pid_t holder, int signo, uint64_t now)
-{
-	(void)worker;
-	(void)holder;
-	(void)signo;
-	(void)now;
-}
-
-uint64_t
-observe_leftovers(uint64_t now)
-{
-	(void)now;
-	return NEVER;
 }
 
 void
@@ -118,14 +69,6 @@ observe_load(bool busy, struct load *l)
 	*l = (struct load){ LOAD_UNKNOWN, LOAD_UNKNOWN, LOAD_UNKNOWN };
 }
 
-int
-observe_children(pid_t *list, int n)
-{
-	(void)list;
-	(void)n;
-	return -1;
-}
-
 void
 observe_reaped(pid_t pid)
 {
@@ -135,41 +78,6 @@ observe_reaped(pid_t pid)
 void
 observe_close(void)
 {
-}
-
-bool
-observe_accepts(pid_t pid)
-{
-	(void)pid;
-	return false;
-}
-
-bool
-observe_listens(pid_t pid)
-{
-	(void)pid;
-	return false;
-}
-
-uint64_t
-observe_age(pid_t pid)
-{
-	(void)pid;
-	return NEVER;
-}
-
-bool
-observe_serves(pid_t pid)
-{
-	(void)pid;
-	return false;
-}
-
-bool
-observe_inspected(pid_t pid)
-{
-	(void)pid;
-	return false;
 }
 
 uint64_t
@@ -183,53 +91,6 @@ observe_moved(uint64_t mark)
 {
 	(void)mark;
 	return MOVED_UNKNOWN;
-}
-
-pid_t
-observe_peer(int fd)
-{
-	(void)fd;
-	return -1;
-}
-
-enum kin
-observe_peer_kin(int fd, pid_t root, bool (*excepted)(pid_t))
-{
-	(void)fd;
-	(void)root;
-	(void)excepted;
-	/* Else its own user could not control the pool. */
-	return KIN_NONE;
-}
-
-pid_t
-observe_holder(const struct stat *file, pid_t maker, bool *left)
-{
-	(void)file;
-	(void)maker;
-	*left = false;
-	return -1;
-}
-
-int
-observe_end_left(const struct stat *file, pid_t maker, uid_t uid)
-{
-	(void)file;
-	(void)maker;
-	(void)uid;
-	return -1;
-}
-
-int
-observe_shutdown(void)
-{
-	return -1;
-}
-
-int
-observe_somaxconn(void)
-{
-	return -1;
 }
 
 int

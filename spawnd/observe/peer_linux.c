@@ -67,11 +67,14 @@ static bool
 is_outside(pid_t pid, pid_t root)
 {
 	pid_t *list = calloc(2 * DESCENDANTS_MAX, sizeof(*list));
-	pid_t *again = list + DESCENDANTS_MAX;
+	pid_t *again;
 	bool found = false, outside = false;
 	int i, n;
 
-	for (i = 0; list != NULL && i < TRIES && !outside && !found; i++) {
+	if (list == NULL)
+		return false;
+	again = list + DESCENDANTS_MAX;
+	for (i = 0; i < TRIES && !outside && !found; i++) {
 		n = find_descendants(root, list, DESCENDANTS_MAX);
 		found = n > 0 && has_pid(list, n, pid);
 		outside = n != -1 && !found &&

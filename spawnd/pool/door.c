@@ -96,7 +96,7 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
  * after the answer, or else it keeps it open, however much it is used.
  */
 static bool
-waits_for_kept(struct slot *s, const struct activity *x, uint64_t now)
+holds_kept(struct slot *s, const struct activity *x, uint64_t now)
 {
 	if (x->holds != HOLDS_QUIET || x->sleeping || x->is_event_loop)
 		return false;
@@ -113,7 +113,7 @@ allow_tell(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
 	if (!drain_allows(p))
-		return waits_for_kept(s, x, now);
+		return holds_kept(s, x, now);
 	if (x->holds == HOLDS_QUIET && !x->sleeping && !x->is_event_loop)
 		return true;
 	return !drain_shuts(p, s);

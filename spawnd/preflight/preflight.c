@@ -357,6 +357,9 @@ preflight_run(struct plan *p, struct findings *f, bool strict)
 		    (unsigned long long)p->files_max);
 	if (p->root && p->ident.change && p->ident.user != NULL)
 		note_neighbours(p, f);
+	if (observe_untried() != NULL)
+		findings_add(f, FINDING_NOTE, 0, "this system: %s: compiled "
+		    "for it, and not yet run there", observe_untried());
 	known = check_inside(p, f, &g);
 	g.ends = g.ends && plan_watches(p);
 	preprint_plan(p, listed);

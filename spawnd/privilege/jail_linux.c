@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -156,4 +157,24 @@ jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	close(fd);
 	errno = saved;
 	return r;
+}
+
+int
+jail_own_socket(int fd, uid_t uid, gid_t gid)
+{
+	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH);
+}
+
+/* fchmodat(2) has had that flag since Linux 6.6 alone. */
+int
+jail_chmod_socket(int fd, mode_t mode)
+{
+	char path[32];
+
+	if (fd == -1) {
+		errno = EBADF;
+		return -1;
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return chmod(path, mode);
 }

@@ -86,3 +86,42 @@ jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	}
 	return fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW);
 }
+
+/* FreeBSD has the flag; OpenBSD and NetBSD cannot open a socket at all. */
+#ifdef AT_EMPTY_PATH
+int
+jail_own_socket(int fd, uid_t uid, gid_t gid)
+{
+	return fchownat(fd, "", uid, gid, AT_EMPTY_PATH);
+}
+
+int
+jail_chmod_socket(int fd, mode_t mode)
+{
+	return fchmodat(fd, "", mode, AT_EMPTY_PATH);
+}
+#else
+static int
+refuse_descriptor(void)
+{
+	errno = EBADF;
+	return -1;
+}
+
+int
+jail_own_socket(int fd, uid_t uid, gid_t gid)
+{
+	(void)fd;
+	(void)uid;
+	(void)gid;
+	return refuse_descriptor();
+}
+
+int
+jail_chmod_socket(int fd, mode_t mode)
+{
+	(void)fd;
+	(void)mode;
+	return refuse_descriptor();
+}
+#endif

@@ -112,6 +112,8 @@ int	 terminal_leave(void);
  * terminal_leave().
  */
 int	 terminal_leave_session(void);
+/* Do we have one that is kept for that? */
+bool	 terminal_is_kept(void);
 
 /* listen.c: the listen socket, descriptor 0 of supervisor and workers */
 /*
@@ -307,5 +309,19 @@ int	 jail_tie(pid_t parent);
  */
 int	 jail_chown_socket(int dir, const char *name, mode_t mode, uid_t uid,
 	    gid_t gid);
+/*
+ * Give the unix socket that fd has opened by O_PATH to uid and gid, and that
+ * mode. They return 0, or -1 with errno set (EBADF: fd is -1, as where a socket
+ * cannot be opened).
+ */
+int	 jail_own_socket(int fd, uid_t uid, gid_t gid);
+int	 jail_chmod_socket(int fd, mode_t mode);
+
+/* jail_openbsd.c, jail_none.c: the same name on every system */
+/*
+ * Gives up all calls and files that the supervisor does not need any more; to
+ * be called last, before the first worker. Returns 0, or -1 with *e set (71).
+ */
+int	 jail_pledge(const struct plan *p, struct err *e);
 
 #endif

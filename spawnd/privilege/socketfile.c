@@ -186,6 +186,8 @@ socketfile_bind(const struct plan *p, int dir, int fd, struct err *e)
 		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
 		    strerror(errno));
 	else {
+		bound.st_uid = p->socket_uid;
+		bound.st_gid = p->socket_gid;
 		keep(p, p->socket_file, &bound);
 		return 0;
 	}
@@ -211,17 +213,13 @@ socketfile_take(const struct plan *p, int dir, int fd, struct err *e)
 void
 socketfile_settle(const struct plan *p)
 {
-	char path[32];
-
-	if (p->addr.ss_family != AF_UNIX || p->inherited != -1 || kept == -1)
+	if (p->addr.ss_family != AF_UNIX || p->inherited != -1)
 		return;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", kept);
 	if ((bound.st_uid != p->socket_uid || bound.st_gid != p->socket_gid) &&
-	    fchownat(kept, "", p->socket_uid, p->socket_gid,
-	    AT_EMPTY_PATH) == -1)
+	    jail_own_socket(kept, p->socket_uid, p->socket_gid) == -1)
 		log_warn("chown: %s: %s", p->socket_name, strerror(errno));
 	if ((bound.st_mode & 07777) != p->socket_mode &&
-	    chmod(path, p->socket_mode) == -1)
+	    jail_chmod_socket(kept, p->socket_mode) == -1)
 		log_warn("chmod: %s: %s", p->socket_name, strerror(errno));
 }
 

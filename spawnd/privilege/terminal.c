@@ -95,3 +95,9 @@ terminal_leave_session(void)
 	signal(SIGHUP, old);
 	return r;
 }
+
+bool
+terminal_is_kept(void)
+{
+	return terminal != -1;
+}

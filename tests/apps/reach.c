@@ -175,6 +175,8 @@ schedule(pid_t pid, int how)
 	default:
 		memset(attr, 0, sizeof(attr));
 		attr[0] = SCHED_ATTR_SIZE;
+		/* The nice value that it has: less would need a right. */
+		attr[2] = (unsigned int)getpriority(PRIO_PROCESS, (id_t)pid);
 		return result(syscall(SYS_sched_setattr, pid, attr, 0));
 	}
 }
