@@ -99,6 +99,7 @@ def test_of_others_nothing_is_removed(dest):
                  "usr/share/examples/spawnd/mine"):
         with open(f"{dest}/{path}", "w") as f:
             f.write("the original\n")
+    os.symlink("spawn-fcgi", f"{dest}/usr/bin/multiwatch")
     before = tree(dest)
     make("install", dest)
     make("uninstall", dest)
