@@ -5,7 +5,8 @@
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix] [HARDENING=]
 #   make install | install-compat | uninstall [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
-#   make check-musl | check-servers [SUITE=sid]
+#   make deb [DEBVERSION=VERSION]
+#   make check-deb | check-musl | check-servers [SUITE=sid]
 #   make check-releases [SUITES="trixie sid"]
 #   make graph | dot -Tsvg >slot.svg
 #   make bench | bench-quick
@@ -212,14 +213,14 @@ check-releases:
 check-musl:
 	@sh scripts/musl.sh
 
-# Before a release: check-musl, check-releases, then test_soak.py, with so many
-# reloads of each program and as much of the rest. With these the reloads take
-# about an hour; every program in every way, some hours: for these alone
-# SOAK="-k nothing_is_lost". What became of each is kept in ${OUT}/matrix.
+# Before a release: check-musl, check-releases and check-deb, then test_soak.py,
+# with so many reloads of each program and as much of the rest. With these the
+# reloads take about an hour; every program in every way, some hours: for these
+# alone SOAK="-k nothing_is_lost". What became of each is kept in ${OUT}/matrix.
 ROUNDS ?=	1000
 soak: all apps
 	@test -n "${SOAK}" || { sh scripts/musl.sh && \
-	    sh scripts/releases.sh ${SUITES}; }
+	    sh scripts/releases.sh ${SUITES} && ${MAKE} -s check-deb; }
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py ${SOAK}
 
@@ -257,12 +258,23 @@ install install-compat: all
 uninstall:
 	${PLACES} sh scripts/install.sh uninstall
 
+# The packages of Debian or Ubuntu, in build/deb. DEBVERSION=0.1+site1 is for a
+# build of one's own, DEB_BUILD_OPTIONS=nocheck goes without the tests.
+deb:
+	@sh scripts/deb.sh build/deb ${DEBVERSION}
+
+# What becomes of a system in which they are installed, upgraded and purged.
+check-deb: all apps
+	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
+	    sh scripts/deb-check.sh
+
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-musl check-releases \
-	check-servers check-system clean fuzz graph install install-compat \
-	lint mutate sim sims soak sub-apps sub-sims sub-units uninstall units
+.PHONY: all apps bench bench-quick check check-deb check-musl \
+	check-releases check-servers check-system clean deb fuzz graph \
+	install install-compat lint mutate sim sims soak sub-apps sub-sims \
+	sub-units uninstall units
 
 # From here on: what make does when it runs in a directory of objects. Unit
 # tests link with everything but main(). Applications are built once and

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: ISC
 #
 # usage: identical.sh DIR DIR
-# Builds and installs two copies of the tree, anew, one of them with a umask that
-# leaves nothing to others, and compares the results. The build may not depend
-# on where it is made, and installs what it should, all of which goes again.
+# Builds and installs two copies of the tree, anew, one of them with a umask
+# that leaves nothing to others, and compares the results. The build may not
+# depend on where it is made, and installs what it should; all of it goes again.
 
 set -eu
 
