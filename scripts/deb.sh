@@ -4,9 +4,9 @@
 # usage: deb.sh [DIR [VERSION]]
 #
 # Builds the packages spawnd and spawnd-compat of Debian or Ubuntu, as any user,
-# from a copy of this tree: in DIR (build/deb), in place of those that are there.
-# VERSION is for a build of one's own, such as 0.1+site1. With
-# DEB_BUILD_OPTIONS=nocheck it goes without "make check". Needs debhelper.
+# from a copy of this tree: in DIR (build/deb), in place of those there. VERSION
+# is for a build of one's own, such as 0.1+site1. DEB_BUILD_OPTIONS=nocheck goes
+# without "make check". Needs debhelper.
 
 set -eu
 

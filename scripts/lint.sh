@@ -72,7 +72,7 @@ ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$f"
 # The packages are of this version, and what it takes to build is one list:
 # debian/control names no build-essential, and for the tests no more than those
 # need anyway.
-# shellcheck disable=SC2086	# words
+# shellcheck disable=SC2013,SC2086,SC2116	# words
 check_packages()
 {
 	version=$(sed -n '1s/^spawnd (\(.*\)) .*/\1/p' scripts/deb/changelog)
