@@ -3,9 +3,10 @@
 # For GNU make and bmake alike:
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix|...] [HARDENING=]
-#   make install | install-compat [DESTDIR=DIR] [PREFIX=DIR] ...
+#   make install | install-compat | uninstall [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
-#   make check-musl | check-servers [SUITE=sid]
+#   make deb [DEBVERSION=VERSION]
+#   make check-deb | check-musl | check-servers [SUITE=sid]
 #   make check-releases [SUITES="trixie sid"]
 #   make graph | dot -Tsvg >slot.svg
 #   make bench | bench-quick
@@ -23,6 +24,7 @@ ZSHDIR ?=	${PREFIX}/share/zsh/site-functions
 SYSCONFDIR ?=	/etc
 RUNDIR ?=	/run
 UNITDIR ?=	${PREFIX}/lib/systemd/system
+EXAMPLES ?=	${PREFIX}/share/examples/spawnd
 # Whom the units and the log's rotation name: the web server, the workers.
 WEBUSER ?=	www-data
 APPUSER ?=	www-data
@@ -228,14 +230,14 @@ check-releases:
 check-musl:
 	@sh scripts/musl.sh
 
-# Before a release: check-musl, check-releases, then test_soak.py, with so many
-# reloads of each program and as much of the rest. With these the reloads take
-# about an hour; every program in every way, some hours: for these alone
-# SOAK="-k nothing_is_lost". What became of each is kept in ${OUT}/matrix.
+# Before a release: check-musl, check-releases and check-deb, then test_soak.py,
+# with so many reloads of each program and as much of the rest. With these the
+# reloads take about an hour; every program in every way, some hours: for these
+# alone SOAK="-k nothing_is_lost". What became of each is kept in ${OUT}/matrix.
 ROUNDS ?=	1000
 soak: all apps
 	@test -n "${SOAK}" || { sh scripts/musl.sh && \
-	    sh scripts/releases.sh ${SUITES}; }
+	    sh scripts/releases.sh ${SUITES} && ${MAKE} -s check-deb; }
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py ${SOAK}
 
@@ -256,60 +258,40 @@ lint:
 fuzz:
 	@sh tests/fuzz/run.sh build/fuzz
 
-SHARED =	${LIBEXECDIR}/spawnd
-EXAMPLES =	${PREFIX}/share/examples/spawnd
-FILL =		sed -e 's,@SBINDIR@,${SBINDIR},g' -e 's,@BINDIR@,${BINDIR},g' \
-		-e 's,@LIBEXECDIR@,${LIBEXECDIR},g' \
-		-e 's,@SYSCONFDIR@,${SYSCONFDIR},g' \
-		-e 's,@RUNDIR@,${RUNDIR},g' \
-		-e 's,@WEBUSER@,${WEBUSER},g' -e 's,@APPUSER@,${APPUSER},g'
+PLACES =	OUT="${OUT}" DESTDIR="${DESTDIR}" SBINDIR="${SBINDIR}" \
+		BINDIR="${BINDIR}" LIBEXECDIR="${LIBEXECDIR}" \
+		MANDIR="${MANDIR}" BASHDIR="${BASHDIR}" ZSHDIR="${ZSHDIR}" \
+		SYSCONFDIR="${SYSCONFDIR}" RUNDIR="${RUNDIR}" \
+		UNITDIR="${UNITDIR}" EXAMPLES="${EXAMPLES}" \
+		WEBUSER="${WEBUSER}" APPUSER="${APPUSER}"
 
-# The scripts of other systems are examples: which one is wanted, and where,
-# the installer does not know.
-install: all
-	mkdir -p "${DESTDIR}${SBINDIR}" "${DESTDIR}${MANDIR}/man7" \
-	    "${DESTDIR}${MANDIR}/man8" "${DESTDIR}${SHARED}" \
-	    "${DESTDIR}${UNITDIR}" "${DESTDIR}${EXAMPLES}" \
-	    "${DESTDIR}${BINDIR}" "${DESTDIR}${MANDIR}/man1" \
-	    "${DESTDIR}${BASHDIR}" "${DESTDIR}${ZSHDIR}"
-	install -m 755 ${OUT}/spawnd "${DESTDIR}${SBINDIR}/spawnd"
-	install -m 755 ${OUT}/spawnctl "${DESTDIR}${BINDIR}/spawnctl"
-	install -m 644 man/spawnctl.1 "${DESTDIR}${MANDIR}/man1/"
-	install -m 644 scripts/completion/spawnctl.bash \
-	    "${DESTDIR}${BASHDIR}/spawnctl"
-	install -m 644 scripts/completion/spawnctl.zsh \
-	    "${DESTDIR}${ZSHDIR}/_spawnctl"
-	install -m 644 man/*.7 "${DESTDIR}${MANDIR}/man7/"
-	install -m 644 man/spawnd*.8 "${DESTDIR}${MANDIR}/man8/"
-	${FILL} scripts/readconf.sh >"${DESTDIR}${SHARED}/readconf.sh"
-	${FILL} scripts/service.sh >"${DESTDIR}${SHARED}/service"
-	chmod 755 "${DESTDIR}${SHARED}/service"
-	for f in spawnd@.service spawnd@.socket; do \
-	    ${FILL} "scripts/systemd/$$f" >"${DESTDIR}${UNITDIR}/$$f"; done
-	for f in systemd/jail.conf rc.d/openbsd rc.d/freebsd init.d/spawnd \
-	    openrc/init.d openrc/conf.d logrotate/spawnd \
-	    tmpfiles/spawnd.conf spawn-php.sh spawnd.conf.example; do \
-	    ${FILL} "scripts/$$f" >"${DESTDIR}${EXAMPLES}/$$(echo $$f | \
-	    tr / -)"; done
-	install -m 644 scripts/web/* "${DESTDIR}${EXAMPLES}/"
+# install-compat: also by the names of the programs it stands in for. Whoever
+# has those installed in the same place loses them by this.
+install install-compat: all
+	${PLACES} sh scripts/install.sh ${@}
 
-# The names of the programs it stands in for, and their manuals. Whoever has
-# those programs installed in the same place loses them by this.
-install-compat: install
-	mkdir -p "${DESTDIR}${BINDIR}" "${DESTDIR}${MANDIR}/man1"
-	ln -sf "${SBINDIR}/spawnd" "${DESTDIR}${BINDIR}/spawn-fcgi"
-	ln -sf "${SBINDIR}/spawnd" "${DESTDIR}${BINDIR}/multiwatch"
-	ln -sf spawnd "${DESTDIR}${SBINDIR}/kfcgi"
-	install -m 644 man/spawn-fcgi.1 man/multiwatch.1 \
-	    "${DESTDIR}${MANDIR}/man1/"
-	install -m 644 man/kfcgi.8 "${DESTDIR}${MANDIR}/man8/"
+# With the variables of the installation. It removes no directory that was
+# there before, and keeps what others have put into its own.
+uninstall:
+	${PLACES} sh scripts/install.sh uninstall
+
+# The packages of Debian or Ubuntu, in build/deb. DEBVERSION=0.1+site1 is for a
+# build of one's own, DEB_BUILD_OPTIONS=nocheck goes without the tests.
+deb:
+	@sh scripts/deb.sh build/deb ${DEBVERSION}
+
+# What becomes of a system in which they are installed, upgraded and purged.
+check-deb: all apps
+	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
+	    sh scripts/deb-check.sh
 
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-musl check-releases \
-	check-servers check-system clean fuzz graph install install-compat \
-	lint mutate sim sims soak sub-apps sub-sims sub-units units
+.PHONY: all apps bench bench-quick check check-deb check-musl \
+	check-releases check-servers check-system clean deb fuzz graph \
+	install install-compat lint mutate sim sims soak sub-apps sub-sims \
+	sub-units uninstall units
 
 # From here on: what make does when it runs in a directory of objects. Unit
 # tests link with everything but main(). Applications are built once and

@@ -2,58 +2,75 @@
 # SPDX-License-Identifier: ISC
 #
 # usage: identical.sh DIR DIR
-# Builds and installs two copies of the tree, anew, and compares the results.
-# The build may not depend on where it is made, and installs what it should.
+# Builds and installs two copies of the tree, anew, one of them with a umask
+# that leaves nothing to others, and compares the results. The build may not
+# depend on where it is made, and installs what it should; all of it goes again.
 
 set -eu
 
+# list DIR: the modes and names of its files, and where its links lead.
+list()
+{
+	(cd "$1" && find . -type l -printf 'link %p %l\n' -o -type f \
+	    -printf '%m %p\n' -o ! -perm 755 -printf 'directory %m %p\n' |
+	    LC_ALL=C sort)
+}
+
+umask 077
 for dir; do
 	make -C "$dir" clean
+	mkdir -p "$dir/build"
+	mkdir -m 755 "$dir/build/root" "$dir/build/compat"
 	make -C "$dir" -j2 install DESTDIR="$dir/build/root" PREFIX=/usr
-	(cd "$dir/build/root" && find . -type f | LC_ALL=C sort) \
-	    >"$dir/build/list"
 	make -C "$dir" -s install-compat DESTDIR="$dir/build/compat" \
 	    PREFIX=/usr
+	list "$dir/build/root" >"$dir/build/list"
+	list "$dir/build/compat" >"$dir/build/list-compat"
+	umask 022
 done
+diff "$1/build/list-compat" "$2/build/list-compat"
 diff -r "$1/build/root" "$2/build/root"
 diff "$1/build/list" - <<END
-./usr/bin/spawnctl
-./usr/lib/systemd/system/spawnd@.service
-./usr/lib/systemd/system/spawnd@.socket
-./usr/libexec/spawnd/readconf.sh
-./usr/libexec/spawnd/service
-./usr/sbin/spawnd
-./usr/share/bash-completion/completions/spawnctl
-./usr/share/examples/spawnd/Caddyfile
-./usr/share/examples/spawnd/apache.conf
-./usr/share/examples/spawnd/haproxy.cfg
-./usr/share/examples/spawnd/init.d-spawnd
-./usr/share/examples/spawnd/lighttpd.conf
-./usr/share/examples/spawnd/logrotate-spawnd
-./usr/share/examples/spawnd/nginx.conf
-./usr/share/examples/spawnd/openbsd-httpd.conf
-./usr/share/examples/spawnd/openrc-conf.d
-./usr/share/examples/spawnd/openrc-init.d
-./usr/share/examples/spawnd/rc.d-freebsd
-./usr/share/examples/spawnd/rc.d-openbsd
-./usr/share/examples/spawnd/spawn-php.sh
-./usr/share/examples/spawnd/spawnd.conf.example
-./usr/share/examples/spawnd/systemd-jail.conf
-./usr/share/examples/spawnd/tmpfiles-spawnd.conf
-./usr/share/man/man1/spawnctl.1
-./usr/share/man/man7/spawnd-applications.7
-./usr/share/man/man7/spawnd-diagnostics.7
-./usr/share/man/man7/spawnd-migrating.7
-./usr/share/man/man8/spawnd.8
-./usr/share/zsh/site-functions/_spawnctl
+644 ./usr/lib/systemd/system/spawnd@.service
+644 ./usr/lib/systemd/system/spawnd@.socket
+644 ./usr/libexec/spawnd/readconf.sh
+644 ./usr/share/bash-completion/completions/spawnctl
+644 ./usr/share/examples/spawnd/Caddyfile
+644 ./usr/share/examples/spawnd/apache.conf
+644 ./usr/share/examples/spawnd/haproxy.cfg
+644 ./usr/share/examples/spawnd/init.d-spawnd
+644 ./usr/share/examples/spawnd/lighttpd.conf
+644 ./usr/share/examples/spawnd/logrotate-spawnd
+644 ./usr/share/examples/spawnd/nginx.conf
+644 ./usr/share/examples/spawnd/openbsd-httpd.conf
+644 ./usr/share/examples/spawnd/openrc-conf.d
+644 ./usr/share/examples/spawnd/openrc-init.d
+644 ./usr/share/examples/spawnd/rc.d-freebsd
+644 ./usr/share/examples/spawnd/rc.d-openbsd
+644 ./usr/share/examples/spawnd/spawn-php.sh
+644 ./usr/share/examples/spawnd/spawnd.conf.example
+644 ./usr/share/examples/spawnd/systemd-jail.conf
+644 ./usr/share/examples/spawnd/tmpfiles-spawnd.conf
+644 ./usr/share/man/man1/spawnctl.1
+644 ./usr/share/man/man7/spawnd-applications.7
+644 ./usr/share/man/man7/spawnd-diagnostics.7
+644 ./usr/share/man/man7/spawnd-migrating.7
+644 ./usr/share/man/man8/spawnd.8
+644 ./usr/share/zsh/site-functions/_spawnctl
+755 ./usr/bin/spawnctl
+755 ./usr/libexec/spawnd/service
+755 ./usr/sbin/spawnd
 END
 # Beyond that, the other names: where their links lead, and their manuals.
-(cd "$1/build/compat" && find . -type l -printf '%p %l\n' -o -type f -print |
-    LC_ALL=C sort) | grep -vxFf "$1/build/list" | diff - /dev/fd/3 3<<END
-./usr/bin/multiwatch /usr/sbin/spawnd
-./usr/bin/spawn-fcgi /usr/sbin/spawnd
-./usr/sbin/kfcgi spawnd
-./usr/share/man/man1/multiwatch.1
-./usr/share/man/man1/spawn-fcgi.1
-./usr/share/man/man8/kfcgi.8
+grep -vxFf "$1/build/list" "$1/build/list-compat" | diff - /dev/fd/3 3<<END
+644 ./usr/share/man/man1/multiwatch.1
+644 ./usr/share/man/man1/spawn-fcgi.1
+644 ./usr/share/man/man8/kfcgi.8
+link ./usr/bin/multiwatch ../sbin/spawnd
+link ./usr/bin/spawn-fcgi ../sbin/spawnd
+link ./usr/sbin/kfcgi spawnd
 END
+for root in root compat; do
+	make -C "$1" -s uninstall DESTDIR="$1/build/$root" PREFIX=/usr
+	[ -z "$(ls -A "$1/build/$root")" ]
+done

@@ -11,7 +11,10 @@ set -eu
 checks=
 [ "${1-}" != --short ] || checks='-clang-analyzer-*'
 cd "$(dirname "$0")/.."
+. scripts/packages.sh
 . scripts/tally.sh
+listed=$(mktemp)
+trap 'rm -f "$tally_log" "$listed"' EXIT
 
 c=$(find spawnd tests -name '*.c' -o -name '*.h' | sort)
 sh=$(find scripts tests -name '*.sh' | sort)
@@ -68,6 +71,26 @@ ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$f"
 	done
 }
 
+# The packages are of this version, and what it takes to build is one list:
+# debian/control names no build-essential, and for the tests no more than those
+# need anyway.
+# shellcheck disable=SC2013,SC2086,SC2116	# words
+check_packages()
+{
+	version=$(sed -n '1s/^spawnd (\(.*\)) .*/\1/p' scripts/deb/changelog)
+	grep "SPAWND_VERSION.*\"$version\"" spawnd/base/base.h || return
+	printf '%s\n' $packages_build | grep -vxE 'gcc|make|libc6-dev' |
+	    sort >"$listed"
+	sed -n 's/^ \([^ ]*\),$/\1/p' scripts/deb/control | sort |
+	    diff - "$listed" || return
+	printf '%s\n' $packages_core >"$listed"
+	for package in $(sed -n 's/ <!nocheck>,$//p' scripts/deb/control); do
+		grep -xF "$package" "$listed" || return
+	done
+	tr -s ' \\\n' ' ' <README |
+	    grep -F "apt-get install $(echo $packages_build)"
+}
+
 tally_need "layers, lengths, layout" ctags \
     /usr/bin/python3 scripts/layers.py .
 tally_need "planted violations" ctags \
@@ -78,11 +101,12 @@ tally_need "clang-tidy" clang-tidy tidy
 tally_need "cppcheck" cppcheck check_c
 # shellcheck disable=SC2086
 tally_need "shellcheck" shellcheck shellcheck -x $sh .ci/run \
-    scripts/completion/spawnctl.bash \
+    scripts/completion/spawnctl.bash scripts/deb/spawnd.p* \
     scripts/init.d/spawnd scripts/openrc/init.d tests/scripts/openrc-run \
     scripts/rc.d/freebsd tests/scripts/rc.subr.freebsd
 tally_need "shellcheck of ksh" shellcheck shellcheck -s ksh \
     scripts/rc.d/openbsd tests/scripts/rc.subr.openbsd
+tally_run "packages" check_packages
 tally_run "python syntax" check_python
 tally_need "manual" mandoc mandoc -T lint -W warning man/*.[178]
 tally_end

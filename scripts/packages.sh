@@ -5,8 +5,10 @@
 # nowhere else.
 # shellcheck disable=SC2034	# they are for those who source this
 
-packages_build='gcc make libc6-dev pkg-config libbsd-dev libcap-ng-dev
+packages_build='gcc make libc6-dev pkgconf libbsd-dev libcap-ng-dev
     libevent-dev libjansson-dev'
+# For "make deb", beyond these (and lintian for "make check-deb").
+packages_deb='build-essential debhelper'
 packages_demo='libfcgi-dev lighttpd curl'
 
 # For "make check" and the core of the system tests (scripts/releases.sh).
