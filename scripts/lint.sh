@@ -67,7 +67,7 @@ check_python()
 {
 	for f in $py; do
 		/usr/bin/python3 -c 'import ast, sys
-ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$f"
+ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$f" || return
 	done
 }
 
