@@ -89,7 +89,7 @@ def kill_the_old(p, step):
     t = Taker(p, "-F", 2, h.app("bare"))
     t.run_to(step)
     begun = "begun" in p.log()[before:]
-    os.kill(old, signal.SIGKILL)
+    h.kill(old)         # it may have ended, where all is done
     h.wait_for(lambda: not h.alive(old), 20, p.log)
     t.release()
     try:
