@@ -23,6 +23,9 @@ packages_test='bmake systemd systemd-container mmdebstrap logrotate spawn-fcgi
     php-fpm supervisor uwsgi-core socat prometheus libxml2-utils tmux zsh bash
     gdb lsof'
 
+# For "make bench", beyond these.
+packages_bench='libnginx-mod-stream'
+
 # The web servers and applications that the system tests put around a pool.
 packages_real='apache2-bin caddy haproxy cgi-mapserver fcgiwrap golang-go
     libanyevent-fcgi-perl libev-perl libfcgi-procmanager-perl libplack-perl

@@ -21,6 +21,7 @@
 
 #include "base/base.h"
 #include "base/loop.h"
+#include "base/path.h"
 #include "base/units.h"
 
 #define HEAD_SIZE	128		/* time, pool, pid and level */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/path.h"
 
 #define LINKS_MAX	40	/* as the kernel has it */
 #define DEPTH_MAX	128	/* directories, each of them open */

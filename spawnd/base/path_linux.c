@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/path.h"
 
 int
 path_detach(int dir, bool *detached)

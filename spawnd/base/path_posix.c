@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Directories that outlive the jail, where there are no detached mounts. */
 #include "base/base.h"
+#include "base/path.h"
 
 int
 path_detach(int dir, bool *detached)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/path.h"
 
 char *
 path_place(unsigned int i, uid_t uid, const char *own)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/path.h"
 
 static const struct {
 	const char	*name;

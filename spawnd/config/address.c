@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/path.h"
 #include "config/phases.h"
 
 #define IPV4_ALONE	"0.0.0.0"

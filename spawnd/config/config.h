@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/base.h"
+#include "base/path.h"
 
 #define WORKERS_DEFAULT		4
 #define BACKLOG_DEFAULT		1024

@@ -13,6 +13,7 @@
 #include <sysexits.h>
 
 #include "base/base.h"
+#include "base/path.h"
 #include "config/phases.h"
 
 /* Does the plan start with rights that the workers do not have? */

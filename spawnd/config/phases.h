@@ -6,6 +6,7 @@
 #ifndef CONFIG_PHASES_H
 #define CONFIG_PHASES_H
 
+#include "base/path.h"
 #include "config/config.h"
 
 /* limit.c */

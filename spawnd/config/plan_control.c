@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/path.h"
 #include "config/phases.h"
 
 const char *const plan_control_files[PLAN_CONTROL_FILES] = {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/path.h"
 #include "client/client.h"
 #include "config/config.h"
 #include "config/describe.h"

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/path.h"
 #include "config/config.h"
 #include "control/control.h"
 #include "control/server.h"

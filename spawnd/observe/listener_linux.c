@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/path.h"
 #include "observe/linux.h"
 #include "observe/listener.h"
 #include "observe/observe.h"

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/path.h"
 #include "config/config.h"
 #include "observe/observe.h"
 #include "preflight/inspect.h"

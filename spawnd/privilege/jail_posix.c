@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/path.h"
 #include "base/raw.h"
 #include "config/config.h"
 #include "observe/observe.h"

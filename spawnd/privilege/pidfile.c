@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/path.h"
 #include "config/config.h"
 #include "privilege/privilege.h"
 

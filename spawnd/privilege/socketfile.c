@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/path.h"
 #include "config/config.h"
 #include "observe/listener.h"
 #include "observe/observe.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "base/path.h"
 #include "tmp.h"
 
 static int root = -1;
