@@ -11,7 +11,6 @@
 
 #include "base/base.h"
 
-
 /*
  * What /proc/PID/cmdline shows is the memory that held our arguments, up to a
  * last byte that has to stay zero: otherwise the kernel shows no more than a

@@ -27,6 +27,7 @@ struct held {
 	uint64_t	 quiet;		/* since then, at each look; 0: not */
 	uint64_t	 seen;		/* last */
 	uint64_t	 cpu;		/* of its process then */
+	bool		 idle;		/* and it was not used then */
 	RB_ENTRY(held)	 entry;
 };
 
@@ -111,6 +112,7 @@ slow_look(uint64_t inode, const struct view *v, bool unread, bool waits,
     uint64_t now, struct slow_times *t)
 {
 	struct held *h = find_held(inode, v, now);
+	bool idle;
 
 	*t = (struct slow_times){ 0 };
 	if (h == NULL)
@@ -121,9 +123,12 @@ slow_look(uint64_t inode, const struct view *v, bool unread, bool waits,
 	else if (h->quiet == 0)
 		h->quiet = now;
 	/* An event loop that sleeps and has used no cpu is taken to be idle. */
-	if (waits || (!unread && v->cpu == h->cpu && v->looping &&
-	    !v->accepting))
+	idle = waits || (!unread && v->cpu == h->cpu && v->looping &&
+	    !v->accepting);
+	/* What has begun since the last look may have begun just now. */
+	if (idle || h->idle)
 		h->since = now;
+	h->idle = idle;
 	t->quiet = h->quiet != 0 ? now - h->quiet : 0;
 	t->age = now - h->since;
 	h->cpu = v->cpu;

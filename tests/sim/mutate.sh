@@ -166,8 +166,8 @@ plant retire "told while busy although there is a door" \
     's/ || door_begin(p, s, now) || / || /'
 plant retire "a leader is told while those it leads serve" \
     's/(x->needs_door || s->threads/(s->threads/'
-plant drain "one more is started when nothing waits" \
-    '/^drain_step/,/^}/s/(!something_waits(p))$/(p == NULL)/'
+plant drain "nobody is started for the last one" \
+    's/(n-- > 0 /(n-- > 1 /'
 plant drain "told while something waits" \
     's/^	return p->drain == DRAIN_OFF || .*/	return p != NULL;/'
 plant drain "failures before the stop are counted" \

@@ -190,6 +190,9 @@ def _look(p, place, app, stays, look, stop, apps, files):
             return False
         now = [h.stat(pid) for pid in running(app)]
         right = len(now) == (apps or 1) if stays else True
+        # It tells when it has begun to serve: a stop before is no success.
+        if stays and p.args[0].endswith("/kfcgi"):
+            right = right and " ready on " in _read(files[1])
         return right and all(s and s.state == "S" for s in now)
     h.wait_for(lambda: settled() or (stays and p.poll() is not None),
                RUN_DEADLINE, lambda: f"{p.args}: {_read(files[1])}")

@@ -159,9 +159,10 @@ def test_watchdog(manager, service):
                 if fields(text).get("WATCHDOG") == "1"]
     h.wait_for(lambda: len(fed()) >= 6, 5, "watchdog")
     times = fed()
-    pauses = [b - a for a, b in zip(times, times[1:])]
-    # On a machine with other load one of them may be late.
-    assert WATCHDOG / 2 * 0.8 < sorted(pauses)[len(pauses) // 2] < WATCHDOG
+    # On a machine with other load one of them may be late, but none is more
+    # than is due.
+    pause = (times[-1] - times[0]) / (len(times) - 1)
+    assert WATCHDOG / 2 * 0.8 < pause < WATCHDOG * h.PATIENCE
     s.signal(signal.SIGSTOP)
     h.wait_for(lambda: h.stat(s.pid).state == "T", 5, "stopped")
     h.pass_time(WATCHDOG)       # one message may still be on its way

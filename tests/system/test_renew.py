@@ -250,6 +250,8 @@ def test_more_and_fewer_workers_under_load(spawnd, place):
         assert not h.alive(newest)
         s.signal(signal.SIGTTOU)    # the last one stays
         starts(s)
+        # Of two signals that are there the lower number would come first.
+        assert ctl.ctl("-p", "bare", "ping").status == 0
         s.signal(signal.SIGTTIN)
         h.wait_for(lambda: len(s.workers()) == 2, 5, s.log)
     assert load.running()
@@ -378,6 +380,26 @@ def test_what_an_old_request_leaves_behind_is_killed_and_shown(
     assert [h.stat(pid).comm for pid in h.descendants(s.pid)] == ["leaves"]
     assert s.log().count("left behind by a request") == 1
     assert s.stop() == 0
+
+
+def test_a_request_is_no_older_than_the_last_look(spawnd, place):
+    """A supervisor that had no cpu for a while does not know when it began."""
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1,
+               "--request-timeout", 1, "--", h.app("lib"))
+    (worker,) = s.workers()
+    with h.Connection(f"{place}/sock") as c:
+        assert c.request("a", keep=True).text.startswith("a ")
+        h.pass_time(0.2)    # it is looked at while nothing is asked of it
+        s.signal(signal.SIGSTOP)
+        h.wait_for(lambda: h.stat(s.pid).state == "T", 5, "stopped")
+        h.pass_time(1.5)
+        waits = h.read(f"/proc/{worker}/syscall")
+        c.send("b 500", keep=True)
+        h.wait_for(lambda: h.read(f"/proc/{worker}/syscall") != waits, 5,
+                   "it is served")
+        s.signal(signal.SIGCONT)
+        assert c.receive().text.startswith("b "), s.log()
+    assert s.workers() == [worker]
 
 
 def test_kept_open_connection_is_no_old_request(spawnd, place):

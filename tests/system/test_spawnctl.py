@@ -161,33 +161,39 @@ def test_a_second_stop_waits_along(spawnd, place):
     assert (first.wait(10), s.wait()) == (0, 0)
 
 
-@pytest.mark.parametrize("command,full", [("reload", False), ("stop", False),
-                                          ("reload", True)])
-def test_no_command_waits_for_a_supervisor_that_is_stopped(
-        spawnd, place, command, full):
+def test_no_command_waits_for_a_supervisor_that_is_stopped(spawnd, place):
     """One that answers may take its time."""
-    s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, "--stop-timeout", 99,
-               "--", h.app("echo"))
-    client = h.Connection(f"{place}/s")
-    client.send("sleep=600000&pid")
-    h.wait_for(lambda: figures("echo")["connections"]["now"] == "1", 5)
-    with subprocess.Popen([c.SPAWNCTL, command], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE) as waits:
+    waits = []
+    for n, command in enumerate(("reload", "stop", "reload")):
+        s = spawnd("--name", f"p{n}", "-s", f"{place}/{n}", "-u", "www", "-F",
+                   1, "--stop-timeout", 99, "--", h.app("echo"))
+        client = h.Connection(f"{place}/{n}")
+        client.send("sleep=600000&pid")
+        h.wait_for(lambda: figures(f"p{n}")["connections"]["now"] == "1", 5)
+        asks = subprocess.Popen([c.SPAWNCTL, "-p", f"p{n}", command],
+                                stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL,
+                                stderr=subprocess.PIPE)
+        waits.append((s, client, asks))
         s.wait_log(f"{command}: asked for")
+    crowd = []
+    try:
         h.pass_time(25)
-        assert waits.poll() is None
-        s.signal(signal.SIGSTOP)
-        crowd = h.fill(pool("echo") + "/control") if full else []
-        try:
-            _, err = waits.communicate(timeout=40 * h.PATIENCE)
-        finally:
-            waits.kill()
+        for s, _, asks in waits:
+            assert asks.poll() is None
+            s.signal(signal.SIGSTOP)
+        crowd = h.fill(pool("p2") + "/control")
+        for _, _, asks in waits:
+            _, err = asks.communicate(timeout=40 * h.PATIENCE)
+            assert asks.returncode == 75 and b"no answer in time" in err, err
+    finally:
+        for sock in crowd:
+            sock.close()
+        for s, client, asks in waits:
+            asks.kill()
+            asks.wait()
             s.signal(signal.SIGCONT)
-            for sock in crowd:
-                sock.close()
-    assert waits.returncode == 75 and b"no answer in time" in err, err
-    client.close()
+            client.close()
 
 
 def test_a_pool_that_stops_takes_no_more_commands(echo):

@@ -301,10 +301,12 @@ def test_the_process_that_keeps_rights_cannot_be_inspected(own_pool):
         h.wait_for(lambda: "take-over: begun" in p.log(), 20, p.log)
 
         def finisher():
+            """But for one that is to be a worker, and may be a fork yet."""
             return [c for c in h.children(new.pid) if h.link(c, "exe") ==
                     h.link(new.pid, "exe") and c not in h.lookers(new.pid)]
-        h.wait_for(lambda: len(finisher()) == 1, 10, "it is there")
-        (pid,) = finisher()
+        found = h.wait_for(lambda: len(f := finisher()) == 1 and f, 10,
+                           "it is there alone")
+        (pid,) = found
         assert h.ids(pid, "Uid") == [67] * 4
         h.wait_for(lambda: os.stat(f"/proc/{pid}/fd").st_uid == 0, 10,
                    "it is hidden")
@@ -359,7 +361,7 @@ def test_one_that_is_stopped_gives_way(root_pool):
     goes_on(p, old)
 
 
-@h.long
+@h.soak
 def test_a_new_one_that_is_stopped_is_killed(root_pool):
     """It is no child of the process that waits for it."""
     p = root_pool
@@ -400,7 +402,9 @@ def test_a_new_one_that_is_stopped_is_killed(root_pool):
         thread.join()
         h.kill(pid)
     assert new.returncode == 69
-    assert "nor after SIGCONT, and was killed" in said
+    # In the moments for which it is continued it may come to its own end.
+    assert "nor after SIGCONT, and was killed" in said or \
+        "no worker was ready within 4 s" in said
     goes_on(p, old)
 
 
