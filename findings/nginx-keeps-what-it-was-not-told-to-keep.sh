@@ -19,8 +19,8 @@
 # workers than nginx has locations and processes may keep visitors waiting at
 # hardly any load, with each worker idle and none in accept.
 #
-# Needs root, mmdebstrap, a Debian mirror ($MIRROR) and, as sid does not keep
-# what it had, its archive of that day ($SNAPSHOT).
+# Needs root, mmdebstrap and, as no release keeps what it had, Debian's archive
+# of that day ($SNAPSHOT).
 
 set -eu
 
@@ -195,5 +195,5 @@ try() {
 	    chroot . /usr/bin/python3 /try.py "$1"
 }
 
-try old trixie "$old" "${MIRROR:-http://deb.debian.org/debian}"
+try old trixie "$old" "${SNAPSHOT:-$snapshot}"
 try new sid "$new" "${SNAPSHOT:-$snapshot}"

@@ -5,6 +5,7 @@ network. Nothing of it is left when it has ended, in the file system and in
 the host's control groups.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -57,6 +58,17 @@ def _rmdir(path):
     except OSError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def booted(m, place):
+    """Boots it; it ends with all that is in its place."""
+    try:
+        m.boot()
+        yield m
+    finally:
+        m.end()
+        shutil.rmtree(place, ignore_errors=True)
 
 
 class Machine:
@@ -163,7 +175,7 @@ class Machine:
             ["nsenter", "-t", str(self.leader), "--all", "--", "env", "-i",
              "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *argv],
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=deadline)
+            timeout=deadline * harness.PATIENCE)
         assert not check or r.returncode == 0, \
             f"{argv}: {r.returncode}\n{r.stdout}{r.stderr}\n{self.journal()}"
         return r

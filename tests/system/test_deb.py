@@ -34,12 +34,8 @@ def booted():
         for deb in glob.glob(f"{DEBS}/{version}/*.deb"):
             name = os.path.basename(deb).split("_")[0]
             shutil.copy(deb, m.path(f"/debs/{version}/{name}.deb"))
-    try:
-        m.boot()
+    with machine.booted(m, place):
         yield m
-    finally:
-        m.end()
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def apt(m, *args, **kw):
@@ -119,6 +115,8 @@ def test_an_upgrade_takes_over_and_loses_no_request(booted):
             Load(booted, paths[2]):
         said = install(booted, "newer")
     assert "version before" not in said
+    for pid in before:
+        h.wait_for(lambda: not h.alive(pid), 20, "the end of those before")
     after = [supervisor(booted, path) for path in paths]
     assert not set(before) & set(after)
     assert all(runs(booted, pid) for pid in after)
@@ -148,6 +146,7 @@ def test_an_upgrade_goes_on_after_what_cannot_be_taken_over(booted):
     for name in ("broken", "hand"):
         assert f"pool {name}: still the version before" in said, said
     assert "pool sound" not in said
+    h.wait_for(lambda: not h.alive(before[2]), 20, "its end")
     after = [supervisor(booted, path) for path in paths]
     assert after[:2] == before[:2] and after[2] != before[2]
     assert installed(booted, "spawnd") == "ii"

@@ -21,7 +21,7 @@ def make(target, dest, *variables, program="make", umask=0o077):
         [program, "-s", "-C", harness._top, *known, target, f"OUT={OUT}",
          f"DESTDIR={dest}", "PREFIX=/usr", *variables],
         stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=120, preexec_fn=lambda: os.umask(umask))
+        timeout=120 * harness.PATIENCE, preexec_fn=lambda: os.umask(umask))
     assert r.returncode == 0, r
 
 

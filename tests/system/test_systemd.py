@@ -44,12 +44,8 @@ def booted():
     for path in glob.glob(f"{SAMPLES}/*.conf"):
         os.makedirs(m.path("/etc/spawnd"), exist_ok=True)
         shutil.copy(path, m.path("/etc/spawnd"))
-    try:
-        m.boot()
+    with machine.booted(m, place):
         yield m
-    finally:
-        m.end()
-        shutil.rmtree(place, ignore_errors=True)
 
 
 class Pool:

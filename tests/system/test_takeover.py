@@ -247,15 +247,17 @@ def test_many_requests(pools, place, name, kind):
     p = pools(place, where, "-u", "_app")
     p.begin(*program)
     load = Load(sock, "php/load.php" if "php" in name else None, ms=0,
-                seconds=LONGEST)
+                seconds=LONGEST + 5 * h.SOAK)
     for n in range(max(20, h.SOAK)):
         p.changed("-e", f"N={n}", *program)
-        h.pass_time(1)
+        h.pass_time(3)
         p.pids = [x for x in p.pids if h.alive(x)]
+    assert load.running(), p.log()
     load.end()
     result = load.result()
     print(f"{name}, {kind}: {result}")
     assert result["failed"] == 0, (result, p.log())
+    enough(result, 50000)
     p.wait_alone()
     p.check()
 
@@ -368,10 +370,12 @@ def test_no_more_memory_than_both_pools_have(pools, place):
                                     x.isdigit() and is_spawnd(x)]))
         watch = threading.Thread(target=look, daemon=True)
         watch.start()
-        p.changed("-F", 4, h.app("echo"))
-        p.wait_alone()
-        over.set()
-        watch.join(20)
+        try:
+            p.changed("-F", 4, h.app("echo"))
+            p.wait_alone()
+        finally:
+            over.set()
+            watch.join(20 * h.PATIENCE)
         second = memory([p.pid])
     assert load.sent == load.answered > 0, load.failed
     kb, n = max(x[0] for x in seen), max(x[1] for x in seen)

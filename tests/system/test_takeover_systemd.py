@@ -3,7 +3,6 @@
 a take-over, and the outcome is the status of systemctl."""
 
 import os
-import shutil
 import stat
 
 import pytest
@@ -21,12 +20,8 @@ PLAIN_ONLY = True       # what it shows is nothing that sanitizers see
 def booted():
     place = harness.new_place()
     m = machine.prepare(place)
-    try:
-        m.boot()
+    with machine.booted(m, place):
         yield m
-    finally:
-        m.end()
-        shutil.rmtree(place, ignore_errors=True)
 
 
 class Load(harness.Load):

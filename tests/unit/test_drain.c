@@ -490,15 +490,13 @@ one_that_may_gain_rights_begins_as_any_other(void **arg)
 	bed_free(b);
 }
 
-/* However long that takes: it is to serve, and not looked at as one to go. */
-static void
-one_that_has_not_begun_is_waited_for(void **arg)
+/* A stop whose last worker has gone: another is started, behind its door. */
+static struct bed *
+one_for_what_waits(void)
 {
 	struct pool_conf c = bed_conf(1);
 	struct bed *b;
-	unsigned int i;
 
-	(void)arg;
 	c.drains = c.door = true;
 	b = bed_raw(&c);
 	b->queue = (struct queue){ .known = true, .depth = 5 };
@@ -508,6 +506,17 @@ one_that_has_not_begun_is_waited_for(void **arg)
 	bed_did(b);
 	bed_exit(b, 0, 0);
 	assert_has(bed_did(b), "spawn0");
+	return b;
+}
+
+/* However long that takes: it is to serve, and not looked at as one to go. */
+static void
+one_that_has_not_begun_is_waited_for(void **arg)
+{
+	struct bed *b = one_for_what_waits();
+	unsigned int i;
+
+	(void)arg;
 	for (i = 0; i < 400; i++) {
 		bed_event(b, (struct pool_event){ .what = EV_DOOR,
 		    .door = DOOR_UNBEGUN });
@@ -522,19 +531,9 @@ one_that_has_not_begun_is_waited_for(void **arg)
 static void
 one_that_was_cancelled_is_no_failure(void **arg)
 {
-	struct pool_conf c = bed_conf(1);
-	struct bed *b;
+	struct bed *b = one_for_what_waits();
 
 	(void)arg;
-	c.drains = c.door = true;
-	b = bed_raw(&c);
-	b->queue = (struct queue){ .known = true, .depth = 5 };
-	bed_act(b);
-	bed_look(b, 0, READY_YES);
-	bed_tell(b, EV_STOP);
-	bed_did(b);
-	bed_exit(b, 0, 0);
-	assert_has(bed_did(b), "spawn0");
 	bed_event(b, (struct pool_event){ .what = EV_EXIT,
 	    .status = SIGKILL, .cancelled = true, .moved = MOVED_UNKNOWN });
 	assert_has_not(bed_did(b), "[exit");
@@ -545,19 +544,9 @@ one_that_was_cancelled_is_no_failure(void **arg)
 static void
 one_whose_end_is_unknown_is_no_failure(void **arg)
 {
-	struct pool_conf c = bed_conf(1);
-	struct bed *b;
+	struct bed *b = one_for_what_waits();
 
 	(void)arg;
-	c.drains = c.door = true;
-	b = bed_raw(&c);
-	b->queue = (struct queue){ .known = true, .depth = 5 };
-	bed_act(b);
-	bed_look(b, 0, READY_YES);
-	bed_tell(b, EV_STOP);
-	bed_did(b);
-	bed_exit(b, 0, 0);
-	assert_has(bed_did(b), "spawn0");
 	bed_event(b, (struct pool_event){ .what = EV_EXIT,
 	    .status = STATUS_UNKNOWN, .moved = MOVED_NO });
 	assert_has_not(bed_did(b), "[exit");
