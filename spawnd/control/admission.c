@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Who may connect to the sockets, and what a connection may do. Workers have
- * the user of whoever started the pool, unless that is root: they may read, but
- * not change what they belong to, nor the pool beside which it serves during a
+ * the user of whoever started the pool, unless that is root. They may read, but
+ * change neither their own pool nor the one that serves beside it during a
  * take-over.
  */
 #include <sys/socket.h>
@@ -32,7 +32,7 @@ is_excepted(pid_t pid)
 	return false;
 }
 
-/* Is the peer of a pool, that of the process `root`, or may it be? */
+/* Is the peer, or may it be, of the pool whose supervisor is root? */
 static bool
 belongs(int fd, pid_t root, bool (*excepted)(pid_t), struct restriction *l)
 {

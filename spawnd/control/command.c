@@ -292,6 +292,7 @@ command_run(struct client *c, char *line)
 		c->more = words + 2;
 		c->nmore = n > 2 ? n - 2 : 0;
 		cmd->run(c, n > 1 ? words[1] : NULL);
+		c->more = NULL;
 		c->nmore = 0;
 	}
 	clients_answer(c);

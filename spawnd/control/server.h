@@ -24,7 +24,6 @@
 #define STATUS_STEP	UINT64_C(2000)	/* usec for all, then the loop's turn */
 #define PSS_AGE		(30 * USEC)	/* a younger pss is used again */
 #define TAKEOVER_VERSION "1"	/* of the commands of takeover.c */
-#define TAKEOVER_SECONDS (TIMEOUT_MAX + 60)	/* to be ready, at the most */
 #define PSS_WHOLE	USEC	/* asking takes so long for one answer */
 
 /* Which socket a client connected to, and so what it may do. */
@@ -166,7 +165,7 @@ enum takeover {
 };
 /* Looks whether the other is still there, and returns how things stand. */
 enum takeover takeover_step(void);
-/* Why the pool is not to be changed any more, with status 75; or NULL. */
+/* Why the pool is not to be changed any more, as a message; or NULL. */
 const char *takeover_refusal(void);
 /*
  * control.c: the sockets and the lock of control_open() are to be those that
@@ -202,8 +201,8 @@ void	 rundir_sockets(int fds[2]);
 /* Have we, or a pool before, made the directory that is to go with us? */
 bool	 rundir_is_made(void);
 /*
- * Those, the lock for rundir_open(), and that answer, which a running pool has
- * passed.
+ * Takes those of a running pool: its sockets, its lock for rundir_open(), and
+ * whether it has made the directory.
  */
 void	 rundir_take(int control, int status, int fd, bool is_made);
 /* Then, once the directory is ours: writes our pid into it. */

@@ -43,6 +43,7 @@
 #include "run/run.h"
 
 #define STOPPING	"the pool is stopping"
+#define SECONDS_MAX	(TIMEOUT_MAX + START_SPARE)	/* to be ready */
 
 static const struct plan *plan;
 static bool *shown;		/* see env_shown() */
@@ -146,19 +147,22 @@ static const char *
 find_hindrance(void)
 {
 	static char why[ERR_SIZE / 2];
+	const char *refusal = takeover_refusal();
+	pid_t other = neighbour_before();
 
-	if (takeover_step() == TAKEOVER_GONE || actor_stops())
-		return takeover_refusal();
+	if (refusal != NULL)
+		return refusal;
 	if (takeover_step() != TAKEOVER_NONE) {
 		snprintf(why, sizeof(why), "pid %d is about to take over",
 		    (int)taker);
 		return why;
 	}
+	if (other == 0)
+		other = neighbour_late();
 	/* A third one could not tell the workers of that from its own user. */
-	if (neighbour_precedes() && !plan->root) {
-		snprintf(why, sizeof(why), "pid %d, from which this pool was "
-		    "taken over, still ends its requests",
-		    (int)neighbour_before());
+	if (other != 0 && !plan->root) {
+		snprintf(why, sizeof(why), "pid %d, another spawnd of this "
+		    "pool, still ends its requests", (int)other);
 		return why;
 	}
 	return pool_phase(actor_pool()) == PHASE_START ?
@@ -190,8 +194,8 @@ takeover_begin(struct client *c, const char *word)
 {
 	struct proto_output *o = &c->answer;
 	const char *why;
-	long long seconds = read_more(c, 0, TAKEOVER_SECONDS,
-	    TAKEOVER_SECONDS);
+	long long seconds = read_more(c, 0, SECONDS_MAX,
+	    SECONDS_MAX);
 	long long pid = read_more(c, 1, INT32_MAX, 0);
 	int fds[2];
 
@@ -306,8 +310,9 @@ take_back(void)
 {
 	if (stage == TAKEOVER_HELD) {
 		sdnotify_is_main(true);
-		sdnotify_send("MAINPID=%d%s", (int)getpid(), actor_stops() ?
-		    "\nSTOPPING=1\nSTATUS=stopping" : "");
+		sdnotify_send("MAINPID=%d", (int)getpid());
+		if (actor_stops())
+			lifecycle_tell_stop();
 		name_ours();
 	}
 	stage = TAKEOVER_NONE;

@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 struct holding {
-	unsigned int	 connections;	/* of the listen socket, whose client
-					   is still there */
+	unsigned int	 connections;	/* of the listen socket; unix ones only
+					   while their client is there */
 	uint64_t	 connection;	/* names one; 0: there is none */
 	unsigned int	 others;	/* in its process group */
 	bool		 stopped;	/* all its threads are */

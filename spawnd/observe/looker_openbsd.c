@@ -9,6 +9,7 @@
  */
 #include <sys/socket.h>
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -84,19 +85,29 @@ lose_looker(void)
 	holding_close();
 }
 
+static bool
+await_answer(void)
+{
+	struct pollfd p = { .fd = channel, .events = POLLIN };
+	int r;
+
+	while ((r = poll(&p, 1, LOOKER_MS)) == -1 && errno == EINTR)
+		continue;
+	return r == 1;
+}
+
 /* A late answer would be taken for one to another question. */
 int
 holding_find(pid_t pid, int signo, struct holding *h)
 {
 	const struct question q = { pid, signo };
-	struct pollfd p = { .fd = channel, .events = POLLIN };
 	struct answer a;
 
 	*h = (struct holding){ .connections = 0 };
 	if (channel == -1)
 		return -1;
 	if (send(channel, &q, sizeof(q), MSG_DONTWAIT | MSG_NOSIGNAL) !=
-	    sizeof(q) || poll(&p, 1, LOOKER_MS) != 1 ||
+	    sizeof(q) || !await_answer() ||
 	    recv(channel, &a, sizeof(a), MSG_DONTWAIT) != sizeof(a)) {
 		lose_looker();
 		return -1;

@@ -84,7 +84,8 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
 			slot_push(p, s, POOL_CHECK_TREE);
 		break;
 	case DOOR_UNBEGUN:
-		s->closed = now;	/* nobody waits for it yet */
+		/* Nobody waits for it yet. */
+		s->closing = now - s->closed + POOL_DOOR_CLOSING;
 		break;
 	case DOOR_CLOSING:
 		break;

@@ -240,11 +240,19 @@ drain_failed(const struct slot *s, const struct pool_event *ev)
 	return ev->moved == MOVED_UNKNOWN && WEXITSTATUS(ev->status) != 0;
 }
 
+/* Several that are started together may fail for one reason. */
+void
+drain_count_failure(struct pool *p)
+{
+	p->drain_failures += !p->drain_failed;
+	p->drain_failed = true;
+}
+
 void
 drain_gone(struct pool *p, const struct slot *s, enum moved moved)
 {
 	if (s->drain_helper && moved == MOVED_NO)
-		p->drain_failures++;
+		drain_count_failure(p);
 	else if (s->drain_helper && moved == MOVED_YES)
 		p->drain_failures = 0;
 }
@@ -265,6 +273,7 @@ start_helpers(struct pool *p, uint64_t now)
 		n = 0;
 	while (n-- > 0 && pool_has_room(p) && (s = pool_empty(p)) != NULL) {
 		p->drain = DRAIN_SHUT;
+		p->drain_failed = false;
 		slot_spawn(p, s);
 		s->drain_helper = true;
 	}

@@ -147,6 +147,7 @@ struct pool {
 	uint64_t	 drain_pause;
 	unsigned int	 drain_width;	/* workers it had before */
 	unsigned int	 drain_failures; /* in a row; or served nobody */
+	bool		 drain_failed;	/* one since some were started last */
 	struct trace	 trace;
 	struct pool_action *actions;	/* a ring */
 	unsigned int	 nactions;
@@ -236,6 +237,8 @@ bool	 drain_shuts(struct pool *p, const struct slot *s);
 bool	 drain_failed(const struct slot *s, const struct pool_event *ev);
 /* One that had come up is gone; did it take anything of what waited? */
 void	 drain_gone(struct pool *p, const struct slot *s, enum moved moved);
+/* One that was started for what waits served nobody. */
+void	 drain_count_failure(struct pool *p);
 /* Is its program not to begin before its door is closed? */
 bool	 drain_wants_door(const struct pool *p, const struct slot *s);
 /* Takes over a worker that was started in a stop. Returns false for others. */

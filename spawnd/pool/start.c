@@ -72,7 +72,7 @@ start_failed(struct pool *p, struct slot *s, const struct pool_event *ev,
 
 	tried(p, s);
 	p->counts.failed++;
-	p->drain_failures++;
+	drain_count_failure(p);
 	s->failures++;
 	delay = jitter(p, slot_doubled(POOL_FAIL_FIRST, s->failures,
 	    POOL_FAIL_LAST));
@@ -232,7 +232,7 @@ unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 		n->age = now - s->spawned;
 	}
 	if (moved == MOVED_NO) {
-		p->drain_failures++;
+		drain_count_failure(p);
 		count_unseen(p, s, ev, now);
 	}
 	if (slot_vacate(p, s))

@@ -259,17 +259,26 @@ static void
 await_pid(int *fd, struct supervisor *s)
 {
 	int status;
+	bool ended;
 	pid_t pid;
 
 	if (dup2(*fd, STDERR_FILENO + 1) != -1) {
 		closefrom(STDERR_FILENO + 2);
 		*fd = STDERR_FILENO + 1;
 	}
-	if (end_await(s->pid, &status, START_SPARE * 1000) && status == 0 &&
+	ended = end_await(s->pid, &status, START_SPARE * 1000);
+	if (!ended) {
+		kill(s->pid, SIGCONT);
+		ended = end_await(s->pid, &status, CONT_SPARE * 1000);
+	}
+	if (ended && status == 0 &&
 	    read(*fd, &pid, sizeof(pid)) == sizeof(pid)) {
 		*s = (struct supervisor){ pid, true, end_open(pid) };
 		return;
 	}
+	/* What is reported as failed must not go on later. */
+	if (!ended)
+		kill(s->pid, SIGKILL);
 	fprintf(stderr, "%s: the supervisor ended during the start\n",
 	    getprogname());
 	_exit(EX_OSERR);

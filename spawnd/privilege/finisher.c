@@ -2,8 +2,7 @@
 /*
  * The last step of a take-over needs the rights of the start, and is done when
  * they have been given up: so a process forks off before that, which waits for
- * a byte, and does it. Nobody can reach it but the supervisor, by that byte:
- * its user may be that of workers.
+ * a byte, and does it. It hides itself: its user may be that of workers.
  */
 #include <sys/socket.h>
 

@@ -185,12 +185,10 @@ act_look(const struct pool_action *a)
 static enum door_state
 close_door(const struct pool_action *a)
 {
-	bool asks = worker_asks_for_door(a->slot);
-
 	/* Until its exec only a child itself can ask to be traced. */
-	if (spawner_shares(a->slot) && !asks)
+	if (spawner_shares(a->slot) && !worker_asks_for_door(a->slot))
 		return DOOR_CLOSING;
-	return door_close(worker_pid(a->slot), a->drains, polls, asks &&
+	return door_close(worker_pid(a->slot), a->drains, polls,
 	    worker_takes_door(a->slot));
 }
 

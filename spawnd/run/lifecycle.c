@@ -213,6 +213,14 @@ lifecycle_reload(void)
 }
 
 void
+lifecycle_tell_stop(void)
+{
+	/* The manager's own deadline must not be shorter than ours. */
+	sdnotify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
+	    ((unsigned long long)plan->conf->stop_timeout + 10) * USEC);
+}
+
+void
 lifecycle_stop(bool fast)
 {
 	const struct pool_event ev = { .what = fast ? EV_STOP_FAST : EV_STOP };
@@ -226,9 +234,7 @@ lifecycle_stop(bool fast)
 		exit_status = compat_exitcode(plan->conf, EX_UNAVAILABLE);
 		daemonize_outcome(exit_status, "stopped before it was ready");
 	}
-	/* The manager's own deadline must not be shorter than ours. */
-	sdnotify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
-	    ((unsigned long long)plan->conf->stop_timeout + 10) * USEC);
+	lifecycle_tell_stop();
 	limit_stop(fast);
 	orphans_find_all();
 	actor_event(&ev);

@@ -261,6 +261,8 @@ void	 lifecycle_changed(void);
 void	 lifecycle_reload(void);
 /* Begins a stop: a graceful one, or with `fast` one that loses requests. */
 void	 lifecycle_stop(bool fast);
+/* Tells the manager, if that listens to us, that the pool stops. */
+void	 lifecycle_tell_stop(void);
 /* What is written behind the reason, should the start fail; or NULL. */
 void	 lifecycle_explain(const char *text);
 /*

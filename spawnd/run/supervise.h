@@ -40,11 +40,11 @@ bool	 entry_needs_restart(void);
 pid_t	 worker_spawn(unsigned int slot, int output, bool door);
 /* Does that one call door_ask()? */
 bool	 worker_asks_for_door(unsigned int slot);
-/* Has it not been told of before? True once. */
+/* Is this the first time that its door is asked for? True once for each. */
 bool	 worker_takes_door(unsigned int slot);
 /* Kills a slot's process, which has not become its program, as too late. */
 void	 worker_expire(unsigned int slot);
-/* Kills one that is no longer wanted, and is not its program. Was it so? */
+/* Kills one that is no longer wanted, and is not its program yet. */
 void	 worker_cancel(unsigned int slot);
 bool	 worker_is_cancelled(unsigned int slot);
 /*

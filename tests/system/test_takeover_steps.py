@@ -88,7 +88,7 @@ def test_no_worker_commands_the_pool_that_has_taken_over(own_pool):
         with Successor(p, "www") as c:
             assert c.ask("scale 3")[-1] == "end"
             assert c.ask("takeover 1")[-1].startswith(
-                f"error 75 pid {old}, from which this pool was taken")
+                f"error 75 pid {old}, another spawnd of this pool, still")
         assert busy.receive().status == 200
     p.wait_alone()
     p.changed("-F", 1, h.app("echo"))
@@ -125,8 +125,11 @@ def test_no_worker_of_one_that_gave_up_commands_the_pool(own_pool):
                    h.read(f"{place}/said").count(b"\n") > 1, 20, p.log)
         assert h.read(f"{place}/said").endswith(b"may only read\n77\n")
         assert new.poll() is None
+        # Nor may another take over, which could not know of it.
         with Successor(p, "www") as c:
             assert c.ask("scale 2")[-1] == "end"
+            assert c.ask("takeover 1")[-1].startswith(
+                f"error 75 pid {new.pid}, another spawnd of this pool, still")
     finally:
         new.kill()
         new.wait(10 * h.PATIENCE)

@@ -372,6 +372,27 @@ gives_up_after_three_failures_and_says_what_is_left(void **arg)
 	bed_free(b);
 }
 
+/* Those of one moment have one reason. */
+static void
+several_that_fail_together_are_one_failure(void **arg)
+{
+	struct bed *b = one_with(3, 9);
+	unsigned int i, round;
+
+	(void)arg;
+	bed_tell(b, EV_STOP);
+	bed_did(b);
+	for (i = 0; i < 3; i++)
+		bed_exit(b, i, 0);
+	for (round = 0; round < 3; round++) {
+		assert_has(bed_did(b), "spawn");
+		for (i = 0; i < 3; i++)
+			bed_exit(b, i, 1);
+	}
+	assert_has(bed_did(b), "[left 9] [done]");
+	bed_free(b);
+}
+
 /* They come up, and end before they have taken a connection. */
 static void
 gives_up_after_three_that_served_nobody(void **arg)
@@ -779,6 +800,7 @@ main(void)
 		cmocka_unit_test(there_must_be_room_for_one_more),
 		cmocka_unit_test(
 		    gives_up_after_three_failures_and_says_what_is_left),
+		cmocka_unit_test(several_that_fail_together_are_one_failure),
 		cmocka_unit_test(gives_up_after_three_that_served_nobody),
 		cmocka_unit_test(
 		    gives_up_after_three_that_crashed_in_a_long_queue),
