@@ -51,7 +51,7 @@ begin()
 	name=$1
 	shift
 	date +%s >"$tmp/$name.start"
-	timeout -k 10 7200 "$@" >"$logs/$name.log" 2>&1 </dev/null &
+	timeout -k 10 "${limit:-7200}" "$@" >"$logs/$name.log" 2>&1 </dev/null &
 	echo $! >"$tmp/$name.pid"
 }
 
@@ -101,6 +101,7 @@ begin_system()
 {
 	name=$1
 	shift
+	limit=14400
 	# shellcheck disable=SC2016	# the inner shell expands it
 	begin "$name" flock "$tmp/system" sh -c '
 		date +%s >"$0.start"
@@ -108,6 +109,7 @@ begin_system()
 		"$@" || status=$?
 		date +%s >"$0.end"
 		exit "$status"' "$tmp/$name" "$@"
+	limit=
 }
 
 # copy DIR: the sources alone.

@@ -36,11 +36,12 @@ build_first()
 # was installed on the machine that built it.
 build_again()
 {
-	TZ=UTC sh scripts/deb.sh "$out/a-longer-name"
+	TZ=UTC sh scripts/deb.sh "$out/a-longer-name" || return
 	for file in "$out"/a/*; do
 		case $file in
 		*.buildinfo|*.changes)	;;
-		*)	cmp "$file" "$out/a-longer-name/${file##*/}" ;;
+		*)	cmp "$file" "$out/a-longer-name/${file##*/}" ||
+			    return ;;
 		esac
 	done
 }

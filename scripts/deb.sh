@@ -23,8 +23,11 @@ released=$(dpkg-parsechangelog -l scripts/deb/changelog -S Version)
 date=$(dpkg-parsechangelog -l scripts/deb/changelog -S Date)
 by=$(dpkg-parsechangelog -l scripts/deb/changelog -S Maintainer)
 version=${2:-$released}
-tree=$dir/spawnd-$version
-rm -rf "$dir"/spawnd[-_]*
+work=$dir/spawnd_$version.build
+tree=$work/spawnd-$version
+umask 022
+rm -rf "$work"
+rm -f "$dir"/spawnd_* "$dir"/spawnd-*_*
 mkdir -p "$tree"
 # All of one date and with the modes of a release: so does the result not tell
 # from which checkout it was made.
@@ -41,8 +44,7 @@ if [ "$version" != "$released" ]; then
 
 	END
 fi
-cd "$tree"
-dpkg-buildpackage -us -uc -J
-cd ..
-rm -rf "spawnd-$version"
-ls ./*.deb
+(cd "$tree" && dpkg-buildpackage -us -uc -J)
+find "$work" -maxdepth 1 -type f -exec mv {} "$dir" \;
+rm -rf "$work"
+ls "$dir"/*.deb

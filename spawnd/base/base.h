@@ -174,14 +174,15 @@ int	 syslog_send(int priority, const char *text, size_t len);
 /* pass.c: descriptors that are passed over a unix socket */
 #define PASSED_MAX	8	/* with one message */
 /*
- * As send(2) that never waits nor raises SIGPIPE; n descriptors go with the
- * first byte.
+ * As send(2) that never waits nor raises SIGPIPE; n descriptors, at most
+ * PASSED_MAX, go with the first byte.
  */
 ssize_t	 pass_send(int sock, const void *text, size_t len, const int *fds,
 	    size_t n);
 /*
- * As recv(2). Of the descriptors that come at most *n are taken, into fds,
- * close-on-exec; *n is set to how many. It is 0 after an error.
+ * As recv(2). Of the descriptors that come at most *n, which is not above
+ * PASSED_MAX, are taken into fds, close-on-exec; *n is set to how many. It is 0
+ * after an error.
  */
 ssize_t	 pass_receive(int sock, void *text, size_t size, int *fds, size_t *n);
 
@@ -253,7 +254,10 @@ char	*self_cgroup(void);
  * Linux only; as self_cgroup().
  */
 char	*self_cgroup_in(const char *text, const char *controller);
-/* Cuts the path of a control group behind its last service or scope. */
+/*
+ * Cuts the path of a control group behind its last service or scope. Linux
+ * only.
+ */
 void	 self_cut_cgroup(char *path);
 
 /* signame.c */

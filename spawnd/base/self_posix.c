@@ -39,12 +39,6 @@ self_cgroup(void)
 }
 
 void
-self_cut_cgroup(char *path)
-{
-	(void)path;
-}
-
-void
 self_make_room(int argc, char *argv[])
 {
 	(void)argc;

@@ -65,9 +65,9 @@ struct pools {
 int	 find_places(const char *own, char *list[FIND_PLACES]);
 /*
  * The one of them with a pool of that name, the first where one runs. Returns
- * malloc'd memory, or NULL with *e set (69).
+ * malloc'd memory, or NULL: none has it.
  */
-char	*find_place(const char *name, const char *own, struct err *e);
+char	*find_place(const char *name, const char *own);
 /* Is it a directory that only root and we can change? */
 bool	 find_is_trusted(const char *path);
 /* A pool's may be of any user, who answers for it. */

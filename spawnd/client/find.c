@@ -80,9 +80,12 @@ find_runs(const char *dir)
 	return true;
 }
 
-/* Is that place one with such a directory; *runs: of a pool that runs? */
+/*
+ * Is that place one with such a directory; *runs: of a pool that runs? Of one
+ * place that need not be asked.
+ */
 static bool
-find_at(const char *place, const char *name, bool *runs)
+find_at(const char *place, const char *name, bool only, bool *runs)
 {
 	char *path;
 	bool has;
@@ -92,13 +95,13 @@ find_at(const char *place, const char *name, bool *runs)
 	    asprintf(&path, "%s/%s", place, name) == -1)
 		return false;
 	has = find_is_directory(path);
-	*runs = has && find_runs(path);
+	*runs = has && (only || find_runs(path));
 	free(path);
 	return has;
 }
 
 char *
-find_place(const char *name, const char *own, struct err *e)
+find_place(const char *name, const char *own)
 {
 	char *list[FIND_PLACES], *found = NULL;
 	int i, n = find_places(own, list);
@@ -106,14 +109,12 @@ find_place(const char *name, const char *own, struct err *e)
 
 	for (i = 0; i < n; i++) {
 		/* What a dead one has left is only the second best. */
-		if (!runs && find_at(list[i], name, &runs) &&
+		if (!runs && find_at(list[i], name, n == 1, &runs) &&
 		    (found == NULL || runs)) {
 			free(found);
 			found = list[i];
 		} else
 			free(list[i]);
 	}
-	if (found == NULL)
-		err_set(e, EX_UNAVAILABLE, "no pool has this name");
 	return found;
 }

@@ -88,13 +88,13 @@ scan_base(struct pools *p, const char *base, struct err *e)
 static int
 find_named(const char *name, struct pools *p, struct err *e)
 {
-	char *base = find_place(name, getenv("XDG_RUNTIME_DIR"), e);
+	char *base = find_place(name, getenv("XDG_RUNTIME_DIR"));
 	int r;
 
-	if (base == NULL && e->status == EX_UNAVAILABLE)
+	if (base == NULL)
 		return err_set(e, EX_UNAVAILABLE, "-p: %s: no pool has this "
 		    "name (spawnctl list shows them)", name);
-	r = base != NULL ? add_pool(p, base, name, e) : -1;
+	r = add_pool(p, base, name, e);
 	free(base);
 	return r;
 }

@@ -154,21 +154,22 @@ predecessor_blame(const char *name, struct err *e)
 static char *
 find_dir(struct conf *c, const char *name, struct err *e)
 {
-	char *dir;
+	char *dir = NULL;
 
 	if (c->control != NULL && strcmp(c->control, "none") == 0) {
 		err_set(e, EX_USAGE, "--replace: %s: with --control none there "
 		    "is no socket to ask it by", name);
 		return NULL;
 	}
-	e->status = EX_OSERR;
 	if (c->control != NULL)
 		dir = path_absolute(c->control, false);
 	else if ((c->found = find_place(name, environ_get(environ_own(),
-	    "XDG_RUNTIME_DIR"), e)) == NULL ||
-	    asprintf(&dir, "%s/%s", c->found, name) == -1)
+	    "XDG_RUNTIME_DIR"))) == NULL) {
+		e->status = EX_UNAVAILABLE;	/* the caller says it */
+		return NULL;
+	} else if (asprintf(&dir, "%s/%s", c->found, name) == -1)
 		dir = NULL;
-	if (dir == NULL && e->status == EX_OSERR)
+	if (dir == NULL)
 		err_set(e, EX_OSERR, "out of memory");
 	return dir;
 }

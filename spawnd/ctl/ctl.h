@@ -8,8 +8,9 @@
 
 /* choose.c */
 /*
- * Finds the pool that -p names, or the only one (pool is NULL), or `all`, as
- * the commands for a service can be told. Returns 0, or -1 with *e set (64, 69,
+ * Finds the pool that -p names or, if pool is NULL, the only one; with `all`
+ * there may be several. service: the command has --all, which an error then
+ * names. Returns 0, or -1 with *e set (64, 69,
  * 71, 77); pools_free() frees *p in either case.
  */
 int	 choose_find(struct pools *p, const char *pool, bool service,
@@ -49,8 +50,8 @@ int	 top_run(struct conn *t, struct err *e);
 /*
  * Has the script of the service files do that ("restart" or "diff") for a pool,
  * the only one (pool is NULL), or one after another until one fails. self is
- * argv[0]. Returns 0, or -1 with *e set (64, 69, 71, 74, or the script's own
- * status).
+ * argv[0]. Returns 0, or -1 with *e set (64, 69, 71, 74, 77, or the script's
+ * own status).
  */
 int	 service_command(const char *self, const char *how, const char *pool,
 	    bool all, struct err *e);

@@ -131,11 +131,11 @@ service_command(const char *self, const char *how, const char *pool, bool all,
 	struct pools p;
 	int r;
 
-	/* The service that is called as its last name may be another's. */
+	/* A service of the path's last component may be another pool's. */
 	if (pool != NULL && strchr(pool, '/') != NULL)
-		return err_set(e, EX_USAGE, "-p: %s: %s goes by the service "
-		    "file of a name, and a path says none (name the pool, or "
-		    "start spawnd --replace with what it was started with)",
+		return err_set(e, EX_USAGE, "-p: %s: %s needs the name of "
+		    "the pool, by which it finds the service file (or start "
+		    "spawnd --replace with what it was started with)",
 		    pool, how);
 	if ((r = choose_find(&p, pool, true, all, e)) == 0)
 		r = run_all(self, how, &p, e);

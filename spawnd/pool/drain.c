@@ -73,7 +73,6 @@ drain_begin(struct pool *p, unsigned int width, uint64_t now)
 {
 	p->drain_width = width > 0 ? width : 1;
 	p->drain = DRAIN_REFUSED;
-	p->drain_failures = 0;	/* what failed before is of no account */
 	/* Until that is known something may wait, and no signal is sent. */
 	p->waiting = (struct queue){ .known = true, .depth = 1 };
 	p->shut_by = slot_later(now, p->conf.stop_timeout / 2);
@@ -240,12 +239,17 @@ drain_failed(const struct slot *s, const struct pool_event *ev)
 	return ev->moved == MOVED_UNKNOWN && WEXITSTATUS(ev->status) != 0;
 }
 
-/* Several that are started together may fail for one reason. */
+/*
+ * What fails before a stop is of no account, and several that are started
+ * together may fail for one reason.
+ */
 void
 drain_count_failure(struct pool *p)
 {
-	p->drain_failures += !p->drain_failed;
-	p->drain_failed = true;
+	if (p->drain == DRAIN_OFF || p->drain_noted)
+		return;
+	p->drain_failures++;
+	p->drain_noted = true;
 }
 
 void
@@ -273,7 +277,7 @@ start_helpers(struct pool *p, uint64_t now)
 		n = 0;
 	while (n-- > 0 && pool_has_room(p) && (s = pool_empty(p)) != NULL) {
 		p->drain = DRAIN_SHUT;
-		p->drain_failed = false;
+		p->drain_noted = false;
 		slot_spawn(p, s);
 		s->drain_helper = true;
 	}

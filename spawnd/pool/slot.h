@@ -147,7 +147,7 @@ struct pool {
 	uint64_t	 drain_pause;
 	unsigned int	 drain_width;	/* workers it had before */
 	unsigned int	 drain_failures; /* in a row; or served nobody */
-	bool		 drain_failed;	/* one since some were started last */
+	bool		 drain_noted;	/* one since some were started last */
 	struct trace	 trace;
 	struct pool_action *actions;	/* a ring */
 	unsigned int	 nactions;

@@ -77,7 +77,7 @@ const struct snapshot_field snapshot_pool[] = {
 	FIELD(pool, drain_pause, NUMBER),
 	FIELD(pool, drain_width, NUMBER),
 	FIELD(pool, drain_failures, NUMBER),
-	FIELD(pool, drain_failed, NUMBER),
+	FIELD(pool, drain_noted, NUMBER),
 	{ "waiting_known", offsetof(struct pool, waiting.known),
 	    sizeof(bool), FIELD_NUMBER },
 	{ "waiting_open", offsetof(struct pool, waiting.open),

@@ -170,8 +170,8 @@ plant drain "nobody is started for the last one" \
     's/(n-- > 0 /(n-- > 1 /'
 plant drain "told while something waits" \
     's/^	return p->drain == DRAIN_OFF || .*/	return p != NULL;/'
-plant drain "failures before the stop are counted" \
-    's/^	p->drain_failures = 0;.*//'
+plant drain "every failure is counted, also those before the stop" \
+    's/(p->drain == DRAIN_OFF || p->drain_noted)/(false)/'
 plant pool "the socket of another pool is shut in a stop" \
     's/ && !p->conf.shared)$/)/'
 plant door "a closed door lets in what waits for another pool" \

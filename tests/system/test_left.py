@@ -26,10 +26,12 @@ def with_children(spawnd, place, *options, **kw):
     """Two children of a worker that have outlived it and their supervisor."""
     s = spawnd("-s", f"{place}/sock", "-F", 1, *options, "--", h.app("echo"),
                "children=2", **kw)
-    left = h.children(s.workers()[0])
+    worker = s.workers()[0]
+    h.wait_for(lambda: len(h.children(worker)) == 2, 5, "its children")
+    left = h.children(worker)
     workers, _ = kill_supervisor(s)
     h.wait_for(lambda: not any(map(h.alive, workers)), 5, "the worker's end")
-    assert len(left) == 2 and all(map(h.alive, left))
+    assert all(map(h.alive, left))
     return s, left
 
 

@@ -768,7 +768,7 @@ def test_restart_of_a_path_is_refused(spawnd, installed, client, ends):
                    f"{installed}/at/pool", harness.app("echo"))
     for command in ("restart", "diff"):
         r = client("-p", f"{installed}/at/pool", command)
-        assert r.status == 64 and "goes by the service file of a name" in \
+        assert r.status == 64 and "needs the name of the pool, by which" in \
             r.stderr, r
     assert supervisor(path) == pid and other.running()
     assert script("stop").status == 0
