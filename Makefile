@@ -3,6 +3,7 @@
 # For GNU make and bmake alike:
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix|...] [HARDENING=]
+#	[WITH_STATUS=yes|no]
 #   make install | install-compat | uninstall [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
 #   make deb [DEBVERSION=VERSION]
@@ -100,10 +101,20 @@ FOREIGN_freebsd = linux
 FOREIGN_netbsd = linux
 
 # The client, which shares nothing with the daemon but its language.
-CLIENT =	pools.c writer_fpm.c writer_json.c writer_openmetrics.c \
-		writer_table.c writer_trace.c
+CLIENT =	meaning.c pools.c timeline.c writer_fpm.c writer_json.c \
+		writer_openmetrics.c writer_table.c writer_trace.c
 CTL =		choose.c service.c top.c top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
+
+# spawnd-status, but for responder.c. It needs libfcgi, and is made where that
+# is there; WITH_STATUS=yes, as a package says it, fails where it is not.
+PAGE =		answer.c chart.c events.c gather.c html.c page.c request.c \
+		row.c style.c workers.c
+FCGI !=		${PKG_CONFIG} --exists fcgi && echo yes || echo no
+WITH_STATUS ?=	${FCGI}
+STATUS_yes =	spawnd-status
+FCGI_CFLAGS !=	${PKG_CONFIG} --cflags fcgi 2>/dev/null || :
+FCGI_LIBS !=	${PKG_CONFIG} --libs fcgi 2>/dev/null || echo -lfcgi
 
 # What libbsd has, the BSDs have in their libc.
 LIBBSD !=	case `uname -s` in *BSD|DragonFly) ;; \
@@ -133,7 +144,8 @@ UP =		../..${UP_${OTHER}_${SANITIZE}}
 IN =		${UP}/spawnd
 IN_DAEMON =	${IN}/base:${IN}/config:${IN}/privilege:${IN}/pool:${IN}/observe
 IN_REST =	${IN}/run:${IN}/control:${IN}/preflight:${IN}/proto
-FOLDERS =	${IN}:${IN_DAEMON}:${IN_REST}:${IN}/client:${IN}/ctl
+IN_CLIENTS =	${IN}/client:${IN}/ctl:${IN}/page
+FOLDERS =	${IN}:${IN_DAEMON}:${IN_REST}:${IN_CLIENTS}
 
 WARNINGS =	-Wall -Wextra -Wpedantic -Wshadow -Wconversion
 WERROR_1 =	-Werror
@@ -158,8 +170,9 @@ LINK =		${LINK_${SANITIZE}} ${CFLAGS} ${LDFLAGS}
 all:
 	@mkdir -p ${OUT}/obj
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
-	    VPATH=${FOLDERS}:${UP}/tests spawnd.prog spawnctl.prog)
-	@for prog in spawnd spawnctl; do \
+	    VPATH=${FOLDERS}:${UP}/tests spawnd.prog spawnctl.prog \
+	    ${STATUS_${WITH_STATUS}:=.prog})
+	@for prog in spawnd spawnctl ${STATUS_${WITH_STATUS}}; do \
 	    cmp -s ${OUT}/obj/$$prog.prog ${OUT}/$$prog || \
 	    ln -f ${OUT}/obj/$$prog.prog ${OUT}/$$prog || exit; done
 
@@ -263,7 +276,8 @@ PLACES =	OUT="${OUT}" DESTDIR="${DESTDIR}" SBINDIR="${SBINDIR}" \
 		MANDIR="${MANDIR}" BASHDIR="${BASHDIR}" ZSHDIR="${ZSHDIR}" \
 		SYSCONFDIR="${SYSCONFDIR}" RUNDIR="${RUNDIR}" \
 		UNITDIR="${UNITDIR}" EXAMPLES="${EXAMPLES}" \
-		WEBUSER="${WEBUSER}" APPUSER="${APPUSER}"
+		WEBUSER="${WEBUSER}" APPUSER="${APPUSER}" \
+		WITH_STATUS="${WITH_STATUS}"
 
 # install-compat: also by the names of the programs it stands in for. Whoever
 # has those installed in the same place loses them by this.
@@ -299,6 +313,7 @@ clean:
 TOP =		.
 OBJS =		${SRCS:.c=.o} ${SRCS_${OS}:.c=.o}
 CTL_OBJS =	${CTL_SRCS:.c=.o}
+PAGE_OBJS =	${PAGE:.c=.o}
 MAIN_1 =	sanitize.o
 MAIN =		main.o ${MAIN_${SANITIZE}}
 UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
@@ -339,8 +354,8 @@ LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .c.unit:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
-	    ${LINK} ${LIBS_${@}} -o ${@} $< ${OBJS} ${CTL_OBJS} -lcmocka \
-	    ${PKG_LIBS} \
+	    ${LINK} ${LIBS_${@}} -o ${@} $< ${OBJS} ${CTL_OBJS} \
+	    ${PAGE_OBJS} -lcmocka ${PKG_LIBS} \
 	    ${CTL_LIBS}
 
 .c.sim:
@@ -359,14 +374,25 @@ CTL_ALL =	spawnctl.o err.o pass.o path.o places.o text.o proto.o \
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
 
+STATUS_ALL =	responder.o signame.o ${PAGE_OBJS} err.o pass.o path.o \
+		places.o text.o proto.o ${ASKS:.c=.o} ${CLIENT:.c=.o} \
+		${MAIN_${SANITIZE}}
+responder.o:
+	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} \
+	    ${FCGI_CFLAGS} ${CPPFLAGS} ${CFLAGS} -c -o ${@} \
+	    ${TOP}/spawnd/page/responder.c
+spawnd-status.prog: ${STATUS_ALL}
+	${CC} ${LINK} -o ${@} ${STATUS_ALL} ${CTL_LIBS} ${FCGI_LIBS}
+
 sub-units: ${UNITS} ${SIMS}
 
 sub-sims: ${SIMS}
 
 sub-apps: ${APPS}
 
-MADE =		${MAIN} ${OBJS} spawnctl.o ${CTL_OBJS} ${UNITS} ${SIMS} ${APPS}
+MADE =		${MAIN} ${OBJS} spawnctl.o ${CTL_OBJS} responder.o \
+		${PAGE_OBJS} ${UNITS} ${SIMS} ${APPS}
 ${MADE}: ${TOP}/Makefile
-${UNITS} ${SIMS}: ${OBJS} ${CTL_OBJS}
+${UNITS} ${SIMS}: ${OBJS} ${CTL_OBJS} ${PAGE_OBJS}
 
 -include ${MADE:=.d}

@@ -49,15 +49,23 @@ diff "$1/build/list" - <<END
 644 ./usr/share/examples/spawnd/rc.d-openbsd
 644 ./usr/share/examples/spawnd/spawn-php.sh
 644 ./usr/share/examples/spawnd/spawnd.conf.example
+644 ./usr/share/examples/spawnd/status-Caddyfile
+644 ./usr/share/examples/spawnd/status-apache.conf
+644 ./usr/share/examples/spawnd/status-haproxy.cfg
+644 ./usr/share/examples/spawnd/status-lighttpd.conf
+644 ./usr/share/examples/spawnd/status-nginx.conf
+644 ./usr/share/examples/spawnd/status-openbsd-httpd.conf
 644 ./usr/share/examples/spawnd/systemd-jail.conf
 644 ./usr/share/examples/spawnd/tmpfiles-spawnd.conf
 644 ./usr/share/man/man1/spawnctl.1
 644 ./usr/share/man/man7/spawnd-applications.7
 644 ./usr/share/man/man7/spawnd-diagnostics.7
 644 ./usr/share/man/man7/spawnd-migrating.7
+644 ./usr/share/man/man8/spawnd-status.8
 644 ./usr/share/man/man8/spawnd.8
 644 ./usr/share/zsh/site-functions/_spawnctl
 755 ./usr/bin/spawnctl
+755 ./usr/libexec/spawnd-status
 755 ./usr/libexec/spawnd/service
 755 ./usr/sbin/spawnd
 END

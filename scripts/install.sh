@@ -19,6 +19,8 @@ programs()
 		$OUT/spawnd $SBINDIR/spawnd
 		$OUT/spawnctl $BINDIR/spawnctl
 	END
+	[ "$WITH_STATUS" = no ] ||
+	    echo "$OUT/spawnd-status $LIBEXECDIR/spawnd-status"
 }
 
 files()
@@ -29,6 +31,9 @@ files()
 		man/spawnctl.1 $MANDIR/man1/spawnctl.1
 	END
 	for manual in man/spawnd*.[78]; do
+		case $WITH_STATUS:$manual in
+		no:*/spawnd-status.8)	continue ;;
+		esac
 		echo "$manual $MANDIR/man${manual##*.}/${manual#man/}"
 	done
 	for file in scripts/web/*; do
@@ -157,6 +162,7 @@ install|install-compat)
 	filled | put 644 fill
 	[ "$1" = install ] || names | link_names ;;
 uninstall)
+	WITH_STATUS=yes	# whatever was made at that time
 	names | unlink_names
 	{ programs; filled_programs; files; filled; } |
 	    while read -r from to; do

@@ -54,6 +54,7 @@ WALLS = {
                "privilege", "run"},
     "client": {"base", "proto"},
     "ctl": {"base", "client", "proto"},
+    "page": {"base", "client", "proto"},
 }
 PUBLIC = {"base/loop.h", "base/path.h", "base/program.h", "base/raw.h",
           "base/units.h", "config/alias.h", "config/describe.h",
@@ -397,6 +398,8 @@ def plants():
     yield "walls", "err.c", '#include "config/config.h"\n'
     yield ("walls", "slot.c",
            "int\nf(void)\n{\n\treturn lifecycle_run();\n}\n")
+    yield "walls", "page.c", '#include "ctl/ctl.h"\n'
+    yield "walls", "timeline.c", '#include "page/page.h"\n'
     yield "private headers", "actor.c", '#include "observe/linux.h"\n'
     yield "headers by folder", "err.c", '#include "base.h"\n'
     yield "circles", "path.c", "void\nf(void)\n{\n\tlog_lost(0);\n}\n"

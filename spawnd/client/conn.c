@@ -25,6 +25,14 @@
 #define RETRY	20		/* ms, while the socket's queue is full */
 #define SLICE	100		/* ms between two calls of gives_up() */
 
+static int patience = CONN_TIMEOUT;
+
+void
+conn_patience(int ms)
+{
+	patience = ms;
+}
+
 long long
 conn_clock(void)
 {
@@ -39,7 +47,7 @@ static int
 connect_to(const char *path)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	long long until = conn_clock() + CONN_TIMEOUT;
+	long long until = conn_clock() + patience;
 	int fd;
 
 	/* A name that is cut could be another's. */

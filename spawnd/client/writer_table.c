@@ -130,35 +130,6 @@ table_counts(FILE *f, const struct reply *a)
 	fputc('\n', f);
 }
 
-/* What it means that a guarantee does not hold; nothing for a newer one. */
-static const char *
-find_meaning(const char *key)
-{
-	static const struct {
-		const char	*key;
-		const char	*meaning;
-	} table[] = {
-		{ "bounding_empty", "the bounding set is not empty" },
-		{ "confine_limits", "workers can limit or slow others" },
-		{ "confine_signals", "workers can signal or trace others" },
-		{ "door", "busy workers get new connections until they end" },
-		{ "no_new_privs", "workers can run set-user-ID programs" },
-		{ "only_allowed", "more hosts than --allow can connect" },
-		{ "proc", "processes cannot be looked at" },
-		{ "proc_detached", "processes can be looked at only while "
-		    "/proc is mounted" },
-		{ "queue", "the listen queue cannot be seen" },
-		{ "traced_ends", "ends of traced workers are not seen" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		if (strcmp(table[i].key, key) == 0)
-			return table[i].meaning;
-	}
-	return NULL;
-}
-
 /* The guarantees that do not hold. */
 static void
 table_guarantees(FILE *f, const struct reply *a)
@@ -170,7 +141,7 @@ table_guarantees(FILE *f, const struct reply *a)
 	for (i = 0; i < r->n; i++) {
 		if (strcmp(r->fields[i].value, "no") != 0)
 			continue;
-		meaning = find_meaning(r->fields[i].key);
+		meaning = reply_meaning(r->fields[i].key);
 		fprintf(f, "  not in force %s%s%s\n", r->fields[i].key,
 		    meaning != NULL ? ": " : "", meaning != NULL ? meaning :
 		    "");
