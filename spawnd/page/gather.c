@@ -305,7 +305,7 @@ gather_one(const char *name)
 		v = &stranger;
 		if (!any_named)
 			gather_locate(v);
-		/* What is there is remembered; what is not could be anything. */
+		/* What is there is remembered; the rest could be any. */
 		if (v->dir != NULL && (v = gather_add(name, strlen(name))) !=
 		    NULL) {
 			v->dir = stranger.dir;

@@ -71,8 +71,8 @@ struct view {
 struct answer {
 	int		 status;	/* of HTTP */
 	const char	*type;
-	char		 location[NAME_SIZE + 1];	/* relative; "": none */
-	char		 nonce[NONCE_SIZE];	/* "": neither style nor script */
+	char		 location[NAME_SIZE + 1]; /* relative; "": none */
+	char		 nonce[NONCE_SIZE];	/* "": it has no style */
 	char		*body;
 	size_t		 len;
 };

@@ -118,12 +118,11 @@ read_sort(const char *value, size_t len, struct request *r)
 static void
 read_query(const char *query, struct request *r)
 {
-	const char *word = query, *value;
+	const char *word = query != NULL ? query : "", *value;
 	int form, best = -1;
 	size_t len, all;
 
-	for (; word != NULL && *word != '\0'; word += all + (word[all] ==
-	    '&')) {
+	for (; *word != '\0'; word += all + (word[all] == '&')) {
 		all = strcspn(word, "&");
 		len = strcspn(word, "&=");
 		value = word + len + (word[len] == '=');

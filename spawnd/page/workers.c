@@ -123,18 +123,19 @@ static void
 write_cell(FILE *f, const struct proto_record *r, const struct column *c)
 {
 	char text[CELL_SIZE];
+	bool state = strcmp(c->key, "state") == 0;
+	const char *key = c->key;
 
 	fprintf(f, "<td%s>", c->wide ? " class=\"wide\"" : "");
-	if (strcmp(c->key, "state") == 0) {
-		html_text(f, reply_state(r, text));
-		fputs(proto_get(r, "orphan") != NULL ? " (left behind)" : "",
-		    f);
-	} else if (strcmp(c->key, "age") == 0 && proto_get(r, "start_in") !=
-	    NULL) {
+	/* In backoff it has no age, but a time to wait. */
+	if (strcmp(key, "age") == 0 && proto_get(r, "start_in") != NULL) {
+		key = "start_in";
 		fputs("starts in ", f);
-		html_text(f, reply_cell(r, "start_in", c->format, text));
-	} else
-		html_text(f, reply_cell(r, c->key, c->format, text));
+	}
+	html_text(f, state ? reply_state(r, text) : reply_cell(r, key,
+	    c->format, text));
+	if (state && proto_get(r, "orphan") != NULL)
+		fputs(" (left behind)", f);
 	fputs("</td>", f);
 }
 
