@@ -252,7 +252,8 @@ soak: all apps
 	@test -n "${SOAK}" || { sh scripts/musl.sh && \
 	    sh scripts/releases.sh ${SUITES} && ${MAKE} -s check-deb; }
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
-	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py ${SOAK}
+	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py \
+	    test_status.py ${SOAK}
 
 # In turn, for about twenty minutes; bench-quick shows that it runs.
 bench: all apps

@@ -187,28 +187,35 @@ answer_pools(const struct request *r, const struct view *list, size_t n,
 	}
 }
 
+/* There is such a page, behind a slash. */
+static void
+add_slash(struct answer *a, const char *name)
+{
+	answer_text(a, 301, "it is there, with a slash at the end");
+	snprintf(a->location, sizeof(a->location), "%.*s/", NAME_SIZE - 1,
+	    name);
+}
+
 void
 answer_make(const struct params *p, const char *prefix, struct answer *a)
 {
-	struct request r;
+	const char *why, *slash = strrchr(prefix, '/');
 	const struct view *list;
-	const char *why;
+	struct request r;
 	size_t n, denied;
 	struct err e;
 	int status = request_read(p, prefix, &r, &why);
 
 	if (status != 200) {
 		answer_text(a, status, why);
+	} else if (r.what == PAGE_SLASH && r.pool[0] == '\0') {
+		add_slash(a, slash != NULL ? slash + 1 : prefix);
 	} else if ((list = gather_pools(&r, &n, &denied, &e)) == NULL) {
 		answer_text(a, 500, e.text);
 	} else if (r.what != PAGE_SLASH) {
 		answer_pools(&r, list, n, denied, a);
 	} else if (!list[0].up) {
 		answer_text(a, 404, "no such path, and no pool of this name");
-	} else {
-		answer_text(a, 301, "it is there, with a slash at the end");
-		/* Its name, which needs no escape: of the path's last part. */
-		snprintf(a->location, sizeof(a->location), "%s/",
-		    list[0].name);
-	}
+	} else
+		add_slash(a, list[0].name);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The pools that there are, and those that there were: asked all at once, so
- * that one which does not answer keeps the others waiting no longer than its
- * own two seconds.
+ * The pools that there are, and those that there were. All are asked at once,
+ * and the answers are read as they come: one that stays out costs no other its
+ * place on the page, and the page no more than its two seconds.
  */
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,8 @@
 #include "page/page.h"
 #include "proto/proto.h"
 
-#define PATIENCE	2000		/* ms for all pools together */
+#define PATIENCE	2000		/* ms until all pools have answered */
+#define ANSWER_PATIENCE	500		/* ms for one answer that has begun */
 #define QUEUE_PATIENCE	200		/* ms for a place in one's queue */
 #define MEMORY		3600		/* s, of a pool that has gone */
 
@@ -188,30 +191,26 @@ gather_fail(struct view *v)
 	v->up = false;
 }
 
+/* Sends the next of its commands; without one it has answered all. */
 static void
-gather_send(struct view *v, const char *command, long long until)
+gather_send(struct view *v, const char *const *commands)
 {
-	if (!v->up)
-		return;
-	if (conn_send(&v->conn, command, -1, &v->err) == -1)
+	if (v->up && commands[v->answers] != NULL &&
+	    conn_send(&v->conn, commands[v->answers], -1, &v->err) == -1)
 		gather_fail(v);
-	else
-		v->conn.until = until;
 }
 
 static void
-gather_open(struct view *v, const char *command, long long until)
+gather_open(struct view *v, const char *const *commands)
 {
 	v->up = false;
+	v->answers = 0;
 	if (v->dir == NULL)
 		err_set(&v->err, EX_UNAVAILABLE, "no pool of this name runs "
 		    "here, or none that may be read");
-	else if (conn_clock() >= until)
-		err_set(&v->err, EX_TEMPFAIL, "not asked: others took all of "
-		    "the time");
 	else if (conn_open(&v->conn, v->dir, true, &v->err) == 0) {
 		v->up = true;
-		gather_send(v, command, until);
+		gather_send(v, commands);
 	}
 }
 
@@ -227,25 +226,65 @@ rename_pool(const struct view *v, struct proto_record *r)
 	}
 }
 
-/* Reads an answer, and sends the next command (NULL: there is none). */
+/* Reads an answer that has begun to come, and asks for the next. */
 static void
-gather_read(struct view *v, struct reply *to, const char *next,
-    long long until)
+gather_read(struct view *v, const char *const *commands)
 {
+	struct reply *to = strcmp(commands[v->answers], "trace") == 0 ?
+	    &v->trace : &v->status;
 	struct proto_record r;
 	int more = 1;
 
-	while (v->up && more == 1) {
+	v->conn.until = conn_clock() + ANSWER_PATIENCE;
+	while (more == 1) {
 		more = conn_next(&v->conn, false, &r, &v->err);
-		if (more == 1) {
-			rename_pool(v, &r);
-			more = reply_add(to, &r, &v->err) == -1 ? -1 : 1;
-		}
-		if (more == -1)
-			gather_fail(v);
+		if (more != 1)
+			break;
+		rename_pool(v, &r);
+		if (reply_add(to, &r, &v->err) == -1)
+			more = -1;
 	}
-	if (next != NULL)
-		gather_send(v, next, until);
+	if (more == -1) {
+		gather_fail(v);
+		return;
+	}
+	v->answers++;
+	gather_send(v, commands);
+}
+
+/* Does it still have to answer? A poll() leaves a descriptor of -1 out. */
+static bool
+is_asked(const struct view *v, const char *const *commands)
+{
+	return v->up && commands[v->answers] != NULL;
+}
+
+/*
+ * Waits for whichever of them answers next. Returns false when all have, or
+ * the time is over.
+ */
+static bool
+gather_next(struct view *list, struct pollfd *fds, size_t n,
+    const char *const *commands, long long until)
+{
+	long long left = until - conn_clock();
+	size_t i, asked = 0;
+
+	for (i = 0; i < n; i++) {
+		fds[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+		if (is_asked(&list[i], commands)) {
+			fds[i].fd = list[i].conn.fd;
+			asked++;
+		}
+	}
+	if (asked == 0 || left <= 0 || (poll(fds, (nfds_t)n, (int)left) ==
+	    -1 && errno != EINTR))
+		return false;
+	for (i = 0; i < n; i++) {
+		if (fds[i].fd != -1 && fds[i].revents != 0)
+			gather_read(&list[i], commands);
+	}
+	return true;
 }
 
 /* What is written of a pool that has not answered: that it has not. */
@@ -267,29 +306,50 @@ gather_finish(struct view *v, time_t now)
 		reply_add(&v->status, &r, &e);
 }
 
-static void
-ask_all(struct view *list, size_t n, enum page_what what, bool trace)
+static const char *const *
+choose_commands(enum page_what what, bool trace)
 {
-	const char *history = what == PAGE_PEOPLE || what == PAGE_JSON ?
-	    "history" : NULL;
+	static const char *const ping[] = { "ping", NULL };
+	static const char *const most[] = { "status", "history", "trace",
+	    NULL };
+	static const char *const some[] = { "status", "history", NULL };
+	static const char *const one[] = { "status", NULL };
+
+	if (what == PAGE_PING)
+		return ping;
+	if (trace)
+		return most;
+	return what == PAGE_PEOPLE || what == PAGE_JSON ? some : one;
+}
+
+static int
+ask_all(struct view *list, size_t n, enum page_what what, struct err *e)
+{
+	const char *const *commands = choose_commands(what, what ==
+	    PAGE_PEOPLE && n == 1);
+	struct pollfd *fds = calloc(n + 1, sizeof(*fds));
 	long long until = conn_clock() + PATIENCE;
 	size_t i;
 
+	if (fds == NULL)
+		return err_set(e, EX_OSERR, "out of memory");
 	for (i = 0; i < n; i++) {
 		reply_free(&list[i].status);
 		reply_free(&list[i].trace);
-		gather_open(&list[i], what == PAGE_PING ? "ping" : "status",
-		    until);
+		gather_open(&list[i], commands);
 	}
-	for (i = 0; i < n; i++)
-		gather_read(&list[i], &list[i].status, history, until);
-	for (i = 0; history != NULL && i < n; i++)
-		gather_read(&list[i], &list[i].status, trace ? "trace" : NULL,
-		    until);
-	for (i = 0; trace && i < n; i++)
-		gather_read(&list[i], &list[i].trace, NULL, until);
-	for (i = 0; i < n; i++)
+	while (gather_next(list, fds, n, commands, until))
+		continue;
+	free(fds);
+	for (i = 0; i < n; i++) {
+		if (is_asked(&list[i], commands)) {
+			err_set(&list[i].err, EX_TEMPFAIL, "no answer in "
+			    "time");
+			gather_fail(&list[i]);
+		}
 		gather_finish(&list[i], time(NULL));
+	}
+	return 0;
 }
 
 /* The one of that name; where the command line has names, one of those. */
@@ -343,8 +403,7 @@ gather_pools(const struct request *r, size_t *n, size_t *denied,
 		list = nviews > 0 ? views : &stranger;
 		*n = nviews;
 	}
-	ask_all(list, *n, r->what, r->what == PAGE_PEOPLE && *n == 1);
-	return list;
+	return ask_all(list, *n, r->what, e) == -1 ? NULL : list;
 }
 
 void

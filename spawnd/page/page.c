@@ -79,8 +79,10 @@ page_write(FILE *f, const struct picture *p)
 			    p->request->pool[0] == '\0');
 		fputs("</tbody></table>\n", f);
 	}
-	if (p->denied > 0)
-		fprintf(f, "<p>%zu more may not be read.</p>\n", p->denied);
+	/* One of them is the pool that this responder is a worker of. */
+	if (p->denied > 1)
+		fprintf(f, "<p>%zu more may not be read, among them that of "
+		    "this page.</p>\n", p->denied);
 	if (p->n == 1 && p->list[0].up)
 		page_one(f, &p->list[0], p->request);
 	page_foot(f, p);

@@ -31,7 +31,7 @@ enum page_what {
 	PAGE_OPENMETRICS,
 	PAGE_FPM,			/* php-fpm's status page */
 	PAGE_PING,			/* php-fpm's ping */
-	PAGE_SLASH			/* of a pool, but for the last slash */
+	PAGE_SLASH			/* a page, but for the last slash */
 };
 
 /* A request as the web server passed it on; NULL for what it did not. */
@@ -60,6 +60,7 @@ struct view {
 	bool		 fixed;		/* dir, too */
 	bool		 found;		/* at the last look around */
 	bool		 up;		/* it has answered now */
+	unsigned int	 answers;	/* that it has given */
 	time_t		 seen;		/* when it last did; 0: never */
 	struct err	 err;		/* why it did not */
 	struct conn	 conn;

@@ -170,6 +170,12 @@ request_read(const struct params *p, const char *prefix, struct request *r,
 		*why = "the path or query is too long";
 		return 414;
 	}
+	/* Its links lead on from the directory. */
+	if (path[0] != '\0' && strcmp(path, prefix) == 0 &&
+	    path[strlen(path) - 1] != '/') {
+		r->what = PAGE_SLASH;
+		return 200;
+	}
 	if (read_path(cut_prefix(path, prefix), r) == -1) {
 		*why = "no such path (there are /, /status, /ping, /POOL/, "
 		    "/POOL/status and /POOL/ping)";

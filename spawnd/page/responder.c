@@ -55,9 +55,11 @@ read_words(char *argv[], struct err *e)
 		else if (gather_name(word, e) == -1)
 			return -1;
 	}
-	if (prefix[0] != '/')
+	if (prefix[0] != '/' || (prefix[1] != '\0' &&
+	    !request_is_name(strrchr(prefix, '/') + 1, strlen(strrchr(prefix,
+	    '/') + 1))))
 		return err_set(e, EX_USAGE, "--prefix: %s: must begin with a "
-		    "slash", prefix);
+		    "slash and end with a word (A-Z a-z 0-9 . _ -)", prefix);
 	return 0;
 }
 

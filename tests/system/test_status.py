@@ -137,6 +137,8 @@ def test_what_is_wrong_with_a_request_is_said(shown):
         assert ("allow" in a.headers) == (status == 405)
     a = shown.get("/spawnd/php")
     assert (a.status, a.headers["location"]) == (301, "php/")
+    a = shown.get("/spawnd")
+    assert (a.status, a.headers["location"]) == (301, "spawnd/")
     assert shown.get("/", QUERY_STRING=None).status == 200
     a = shown.get("/", method="POST", CONTENT_LENGTH=10)
     assert a.status == 405
@@ -256,6 +258,7 @@ def test_of_the_pools_that_are_named_none_is_forgotten(shown):
     (["a b"], "a b: not a name"), (["--nix"], "--nix: no such option"),
     (["--prefix"], "--prefix: needs a value"),
     (["--prefix", "x"], "--prefix: x: must begin with a slash"),
+    (["--prefix=/x/"], "--prefix: /x/: must begin with a slash"),
     (["p", "p"], "p: a second pool of this name"),
     (["x=/run/a", "/run/x/"], "/run/x/: a second pool of this name"),
     ([], "standard input is no listen socket")])

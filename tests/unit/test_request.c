@@ -32,7 +32,7 @@ each_path_is_what_it_says(void **arg)
 		{ "/php/ping", PAGE_PING, "php" },
 		{ "/status/", PAGE_PEOPLE, "status" },
 		{ "/status/status", PAGE_FPM, "status" },
-		{ "/spawnd/", PAGE_PEOPLE, "" }, { "/spawnd", PAGE_PEOPLE, "" },
+		{ "/spawnd/", PAGE_PEOPLE, "" }, { "/spawnd", PAGE_SLASH, "" },
 		{ "/spawnd/php/ping", PAGE_PING, "php" },
 		{ "/spawnd/spawnd/ping", PAGE_PING, "spawnd" },
 		{ "/spawndx/ping", PAGE_PING, "spawndx" },
