@@ -243,10 +243,11 @@ check-releases:
 check-musl:
 	@sh scripts/musl.sh
 
-# Before a release: check-musl, check-releases and check-deb, then test_soak.py,
-# with so many reloads of each program and as much of the rest. With these the
-# reloads take about an hour; every program in every way, some hours: for these
-# alone SOAK="-k nothing_is_lost". What became of each is kept in ${OUT}/matrix.
+# Before a release: check-musl, check-releases and check-deb, then the page in a
+# browser (chromium) and test_soak.py, with so many reloads of each program and
+# as much of the rest. With these the reloads take about an hour; every program
+# in every way, some hours: for these alone SOAK="-k nothing_is_lost". What
+# became of each is kept in ${OUT}/matrix.
 ROUNDS ?=	1000
 soak: all apps
 	@test -n "${SOAK}" || { sh scripts/musl.sh && \
