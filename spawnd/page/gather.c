@@ -25,7 +25,8 @@
 static struct view *views;
 static size_t nviews;
 static bool any_named;
-static struct view stranger;	/* a name that no pool has had */
+/* A name that no pool has had. */
+static struct view stranger = { .conn = { .fd = -1 } };
 
 static struct view *
 gather_find(const char *name)
