@@ -13,7 +13,7 @@
 
 /* How a worker has ended, as far as it is known. */
 static void
-event_end(const struct proto_record *r, char *buf, size_t size)
+tell_end(const struct proto_record *r, char *buf, size_t size)
 {
 	const char *name = NULL;
 	double n;
@@ -33,13 +33,13 @@ event_end(const struct proto_record *r, char *buf, size_t size)
 
 /* "worker 12 exited with status 1 before it was ready (next try in 0.10 s)" */
 static void
-event_exit(const struct proto_record *r, const char *who, char *buf,
+tell_exit(const struct proto_record *r, const char *who, char *buf,
     size_t size)
 {
 	char end[64], span[32], next[64] = "";
 	double delay;
 
-	event_end(r, end, sizeof(end));
+	tell_end(r, end, sizeof(end));
 	if (proto_get_number(r, "delay", &delay) && delay > 0)
 		snprintf(next, sizeof(next), " (next try in %s)",
 		    reply_span(delay / 1e6, span));
@@ -129,7 +129,7 @@ events_describe(const struct proto_record *r, char *buf, size_t size)
 	else
 		strlcpy(who, "a worker", sizeof(who));
 	if (notice && strcmp(what, "exit") == 0) {
-		event_exit(r, who, buf, size);
+		tell_exit(r, who, buf, size);
 		return true;
 	}
 	s = notice ? find_sentence(sentences, sizeof(sentences) /

@@ -155,9 +155,11 @@ def test_figures_are_those_of_the_load(shown):
                    shown.json)
         figures = cells(shown.get().text)
         assert figures["Busy"] == f"{WORKERS} of {WORKERS} ready of {WORKERS}"
-        assert re.fullmatch(r"4 of \d+ ?peak 4", figures["Queue"])
-        assert figures["Waiting"].startswith("at most ")
-        assert figures["Saturated"].startswith("for ")
+        assert re.fullmatch(r"4 of \d+ ?peak [4-7]", figures["Queue"])
+        # Of a pool that is so young there may be no history before that.
+        assert re.fullmatch(r"(at most|maybe over) [\d.]+ s",
+                            figures["Waiting"])
+        assert re.fullmatch(r"for (over )?[\d.]+ s", figures["Saturated"])
         fpm = json.loads(shown.get("/status", "json&full").text)
         assert (fpm["active processes"], fpm["idle processes"],
                 fpm["listen queue"]) == (WORKERS, 0, 4)
