@@ -53,7 +53,9 @@ const char style_sheet[] =
     "border:1px solid var(--line);border-width:0 0 1px 1px}\n"
     ".y{display:flex;flex-direction:column;justify-content:space-between;"
     "text-align:right;padding-right:.4rem;line-height:1}\n"
-    ".x{display:flex;justify-content:space-between;margin-left:3rem}\n"
+    /* Each label begins at its line, the last ends at the last one. */
+    ".x{display:grid;grid-template-columns:repeat(4,20%) 10% 10%;"
+    "margin-left:3rem}.x :last-child{text-align:right}\n"
     "path.ready{fill:var(--ready)}path.busy{fill:var(--busy)}"
     "path.queue{fill:var(--queue)}\n"
     "path.grid{fill:none;stroke:var(--line);"
@@ -72,12 +74,9 @@ const char style_sheet[] =
     ".pools,.pools tbody,.pools tr,.pools th,.pools td{display:block}\n"
     ".pools td,.pools th{padding-right:0}\n"
     ".pools td{border:0;padding:.05rem 0}\n"
-    ".pools td[data-title]{display:flex;justify-content:space-between;"
-    "gap:1rem;text-align:right}\n"
-    ".pools td[data-title]::before{content:attr(data-title);"
-    "color:var(--dim);text-align:left;white-space:nowrap}\n"
-    ".pools td[data-title] b,.pools td[data-title] small{"
-    "white-space:nowrap}\n"
+    ".pools td[data-title]{text-align:right}\n"
+    ".pools td[data-title]::before{content:attr(data-title);float:left;"
+    "color:var(--dim)}\n"
     ".beside{display:block}}\n";
 
 const char style_script[] =

@@ -59,9 +59,12 @@ def shown(spawnd, place):
 
 
 def occupy(stack, pool, waiting):
-    """Every worker has a connection, and so many wait."""
+    """Every worker has a connection, and so many wait. The request has only
+    begun: where nothing comes, libfcgi closes a connection after two seconds.
+    """
     for _ in range(WORKERS + waiting):
-        stack.enter_context(h.Connection(pool.sock))
+        connection = stack.enter_context(h.Connection(pool.sock))
+        connection.sock.sendall(h.request_bytes("")[:16])
 
 
 def well_formed(text):
