@@ -61,14 +61,21 @@ def test_no_request_is_lost_to_recycling(pool, limit):
 def test_the_same_run_with_killed_workers_loses_some(pool):
     """The control: these requests do meet a worker that ends too early."""
     s, nginx = pool(5)
-    over = threading.Event()
+    over, answered = threading.Event(), threading.Event()
+
+    def counted(answer, token):
+        answered.set()
+        return check(answer, token)
 
     def killer():
-        # No faster than that: where readiness is only guessed, each counts as
-        # a failed start, and the pool would slow down.
+        # No faster than the pool can answer, or it would come to nothing else
+        # than starts; and where readiness is only guessed, each counts as a
+        # failed start.
         while not over.wait(0.05):
-            for pid in s.workers()[:1]:
-                harness.kill(pid, signal.SIGKILL)
+            if answered.wait(0.05):
+                answered.clear()
+                for pid in s.workers()[:1]:
+                    harness.kill(pid, signal.SIGKILL)
 
     thread = threading.Thread(target=killer, daemon=True)
     with nginx:
@@ -76,7 +83,7 @@ def test_the_same_run_with_killed_workers_loses_some(pool):
         try:
             # Each kill may happen to come between two requests.
             for _ in range(10):
-                tally = web.request_many(nginx.port, PATH, check, REQUESTS,
+                tally = web.request_many(nginx.port, PATH, counted, REQUESTS,
                                          THREADS)
                 assert tally.sent == tally.answered + tally.lost
                 if tally.lost > 0:
