@@ -47,11 +47,11 @@ CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 OBSERVE =	guarantees.c
 PRIVILEGE =	confine.c daemonize.c finisher.c jail.c listen.c pidfile.c \
 		socketfile.c terminal.c
-POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
-		scale.c slot.c snapshot.c start.c table.c trace.c
-RUN =		actor.c autoscale.c child.c entry.c exec_error.c history.c \
-		lifecycle.c neighbour.c orphans.c output.c reap.c report.c \
-		report_trace.c \
+POOL =		announce.c door.c drain.c names.c pool.c replace.c retire.c \
+		sampler.c scale.c slot.c snapshot.c start.c table.c trace.c
+RUN =		actor.c autoscale.c child.c draining.c entry.c exec_error.c \
+		history.c lifecycle.c neighbour.c orphans.c output.c reap.c \
+		report.c report_trace.c \
 		sdnotify.c selfcheck.c signals.c spawner.c suspects.c \
 		traced.c traffic.c worker.c
 CONTROL =	admission.c budget.c clients.c command.c control.c \

@@ -137,6 +137,7 @@ struct conf {
 	bool		 confine_given;
 	int		 start_timeout;		/* seconds */
 	int		 stop_timeout;		/* seconds */
+	int		 drain;			/* seconds, before it */
 	int		 stop_signal;
 	int		 keep_idle;		/* seconds; 0: never */
 	int		 max_age;		/* seconds; 0: none */

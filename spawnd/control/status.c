@@ -68,6 +68,8 @@ status_state(void)
 		return "stopping";
 	if (pool_phase(pool) == PHASE_START)
 		return "starting";
+	if (draining_is_on())
+		return "draining";
 	return pool_reloading(pool) ? "reloading" : "up";
 }
 
@@ -185,6 +187,19 @@ record_listener(struct proto_output *o)
 		proto_truth(o, "reachable", true);
 	if (unseen != NULL)
 		proto_text(o, "unseen", unseen);
+	proto_end(o);
+}
+
+/* Is a stop announced, and when is it due? */
+static void
+record_drain(struct proto_output *o)
+{
+	uint64_t left = draining_left();
+
+	proto_begin(o, "drain");
+	proto_truth(o, "announced", draining_is_on());
+	if (left != NEVER)
+		proto_time(o, "stops_in", left);
 	proto_end(o);
 }
 
@@ -406,6 +421,7 @@ status_step(struct status *s, struct proto_output *o)
 		record_counts(o);
 		record_guarantees(o);
 		record_listener(o);
+		record_drain(o);
 		record_load(s, o);
 	}
 	for (; s->slot < pool_slots(pool) && now < until; s->slot++) {
