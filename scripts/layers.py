@@ -53,8 +53,8 @@ WALLS = {
     "client": {"base", "proto"},
     "ctl": {"base", "client", "proto"},
 }
-PUBLIC = {"base/loop.h", "base/path.h", "base/program.h", "base/raw.h",
-          "base/units.h", "config/alias.h", "config/describe.h",
+PUBLIC = {"base/loop.h", "base/network.h", "base/path.h", "base/program.h",
+          "base/raw.h", "base/units.h", "config/alias.h", "config/describe.h",
           "observe/end.h", "observe/holding.h", "observe/listener.h",
           "observe/usage.h", "pool/scale.h", "pool/seen.h", "pool/trace.h"}
 EVERYWHERE = {"base/units.h"}       # all its code is inline

@@ -7,7 +7,7 @@ _spawnctl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=
 	local commands='list status top trace ping wait-ready reload scale
-	    restart diff log-reopen drain resume stop'
+	    restart diff log-reopen agent drain resume stop'
 	local words=$commands i
 
 	[ "$COMP_CWORD" -lt 1 ] || before=${COMP_WORDS[COMP_CWORD - 1]}
@@ -29,6 +29,9 @@ _spawnctl()
 				;;
 			stop)
 				words='--now --drain'
+				;;
+			agent)
+				words='--listen --allow --each'
 				;;
 			restart | diff)
 				words=--all

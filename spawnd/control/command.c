@@ -92,9 +92,12 @@ cmd_ping(struct client *c, const char *word)
 static void
 cmd_status(struct client *c, const char *word)
 {
-	if (word != NULL && strcmp(word, "full") != 0)
-		cmd_fail(c, EX_USAGE, "status: only full may follow");
-	else if ((c->status = status_begin(word != NULL)) == NULL)
+	enum status_depth depth = word == NULL ? STATUS_WORKERS :
+	    strcmp(word, "full") == 0 ? STATUS_FULL : STATUS_BRIEF;
+
+	if (depth == STATUS_BRIEF && strcmp(word, "brief") != 0)
+		cmd_fail(c, EX_USAGE, "status: only brief or full may follow");
+	else if ((c->status = status_begin(depth)) == NULL)
 		cmd_fail(c, EX_OSERR, "out of memory");
 }
 
@@ -328,7 +331,7 @@ static void cmd_help(struct client *, const char *);
 static const struct command commands[] = {
 	{ "help", READS_ONLY, 0, 0, cmd_help, "" },
 	{ "ping", READS_ONLY, 0, 0, cmd_ping, "" },
-	{ "status", READS_ONLY, 0, 1, cmd_status, "[full]" },
+	{ "status", READS_ONLY, 0, 1, cmd_status, "[brief | full]" },
 	{ "history", READS_ONLY, 0, 0, cmd_history, "" },
 	{ "trace", READS_ONLY, 0, 0, cmd_trace, "" },
 	{ "reload", CONTROLS, 0, 0, cmd_reload, "" },

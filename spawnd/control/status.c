@@ -31,7 +31,7 @@ struct memory {
 };
 
 struct status {
-	bool		 full;
+	enum status_depth depth;
 	unsigned int	 slot;		/* the next one */
 	uint64_t	*inodes;	/* the accepted connections */
 	int		 n;		/* of them; -1: unknown */
@@ -237,14 +237,14 @@ record_load(struct status *s, struct proto_output *o)
 }
 
 struct status *
-status_begin(bool full)
+status_begin(enum status_depth depth)
 {
 	struct status *s;
 
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return NULL;
 	going++;
-	s->full = full;
+	s->depth = depth;
 	s->counted = true;
 	s->n = usage_connections(&s->inodes, &s->left);
 	return s;
@@ -323,7 +323,7 @@ measure_worker(struct status *s, const struct pool_worker *w, uint64_t now,
 {
 	struct memory *m = w->pid > 0 && !spawner_shares(w->slot) ?
 	    recall(w) : NULL;
-	bool pss = s->full && m != NULL && (m->pss_at == 0 ||
+	bool pss = s->depth == STATUS_FULL && m != NULL && (m->pss_at == 0 ||
 	    now - m->pss_at > PSS_AGE) && s->asked < PSS_WHOLE;
 	bool seen;
 
@@ -355,7 +355,7 @@ record_usage(struct status *s, const struct pool_worker *w,
 	proto_number(o, "processes", u->processes);
 	proto_time(o, "cpu", u->cpu);
 	proto_number(o, "rss", u->rss);
-	if (s->full && m->pss_at != 0) {
+	if (s->depth == STATUS_FULL && m->pss_at != 0) {
 		proto_number(o, "pss", m->pss);
 		proto_time(o, "pss_age", now - m->pss_at);
 	}
@@ -424,6 +424,8 @@ status_step(struct status *s, struct proto_output *o)
 		record_drain(o);
 		record_load(s, o);
 	}
+	if (s->depth == STATUS_BRIEF)
+		return false;
 	for (; s->slot < pool_slots(pool) && now < until; s->slot++) {
 		if (!pool_worker(pool, s->slot, &w))
 			continue;

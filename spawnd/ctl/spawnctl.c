@@ -312,6 +312,8 @@ static const struct command table[] = {
 	    "N[-M] set the number of workers" },
 	{ "log-reopen", 0, 1, false, false, ctl_log_reopen,
 	    "[FILE] reopen the log, as FILE" },
+	{ "agent", 0, 0, true, false, NULL,
+	    "tell a balancer how it is, or --listen ADDR:PORT" },
 	{ "drain", 0, 1, false, false, ctl_drain,
 	    "[SEC] announce a stop, and serve on until then" },
 	{ "resume", 0, 0, false, false, ctl_resume, "take that back" },
@@ -348,6 +350,9 @@ print_usage(void)
 	    "  status --full          with pss, and metrics of each worker\n"
 	    "  stop --now             without waiting for requests\n"
 	    "  stop --drain SEC       announced, and SEC later\n"
+	    "  agent --listen ADDR:PORT\n"
+	    "        --allow ADDR[/LEN],...  as a server, for balancers\n"
+	    "        --each N         connections of a worker (1)\n"
 	    "  restart --all          one pool after another\n"
 	    "  -v, --version          print the version\n"
 	    "  -h, --help             print this");
@@ -382,7 +387,7 @@ static int
 parse_words(int argc, char *argv[], struct err *e)
 {
 	const char *word;
-	int i;
+	int i, n;
 
 	opt.self = argc > 0 ? argv[0] : "";
 	opt.words = calloc((size_t)argc + 1, sizeof(*opt.words));
@@ -415,7 +420,11 @@ parse_words(int argc, char *argv[], struct err *e)
 		}
 		else if (word[0] != '-')
 			opt.words[opt.nwords++] = argv[i];
-		else if (take_option(word) == -1)
+		else if ((n = agent_option(word, argv[i + 1], e)) != 0) {
+			if (n == -1)
+				return -1;
+			i += n - 1;
+		} else if (take_option(word) == -1)
 			return err_set(e, EX_USAGE, "%s: no such option (-h "
 			    "lists them)", word);
 	}
@@ -468,6 +477,9 @@ check_words(const struct command *c, struct err *e)
 	if (opt.form == FPM && writer_fpm_form(opt.fpm) == -1)
 		return err_set(e, EX_USAGE, "--fpm: %s: must be text, json, "
 		    "xml or openmetrics", opt.fpm);
+	if (agent_given() != NULL && strcmp(c->name, "agent") != 0)
+		return err_set(e, EX_USAGE, "%s: only agent takes it",
+		    agent_given());
 	if (opt.now && strcmp(c->name, "stop") != 0)
 		return err_set(e, EX_USAGE, "--now: only stop takes it");
 	if (opt.all && (!is_service(c) || opt.pool != NULL))
@@ -509,6 +521,8 @@ run_words(struct err *e)
 		    e);
 	if (strcmp(c->name, "wait-ready") == 0)
 		return ctl_wait_ready(e);
+	if (strcmp(c->name, "agent") == 0)
+		return agent_run(opt.pool, e);
 	if ((r = choose_open(&t, opt.pool, c->read, e)) == 0)
 		r = c->run(&t, e);
 	conn_close(&t);
