@@ -7,7 +7,8 @@
 #   make install | install-compat | uninstall [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
 #   make deb [DEBVERSION=VERSION]
-#   make check-deb | check-musl | check-servers [SUITE=sid]
+#   make check-deb | check-musl | check-container
+#   make check-servers [SUITE=sid]
 #   make check-releases [SUITES="trixie sid"]
 #   make graph | dot -Tsvg >slot.svg
 #   make bench | bench-quick
@@ -38,20 +39,21 @@ NATIVE !=	case `uname -s` in Linux) echo linux;; \
 OS =		${NATIVE}
 
 # By folder; what only one system has comes by the name of the system.
-BASE =		elf.c environ.c err.c findings.c log.c loop.c pass.c path.c \
-		pidlock.c places.c script.c signame.c syslog.c text.c
+BASE =		elf.c environ.c err.c findings.c log.c loop.c network.c \
+		pass.c path.c pidlock.c places.c script.c signame.c syslog.c \
+		text.c
 CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		compat_spawn_fcgi.c describe.c env.c exposure.c ident.c \
-		limit.c network.c option.c options.c plan.c plan_allow.c \
+		limit.c option.c options.c plan.c plan_allow.c \
 		plan_control.c rights.c
 OBSERVE =	guarantees.c
 PRIVILEGE =	confine.c daemonize.c finisher.c jail.c listen.c pidfile.c \
 		socketfile.c terminal.c
-POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
-		scale.c slot.c snapshot.c start.c table.c trace.c
-RUN =		actor.c autoscale.c child.c entry.c exec_error.c history.c \
-		lifecycle.c neighbour.c orphans.c output.c reap.c report.c \
-		report_trace.c \
+POOL =		announce.c door.c drain.c names.c pool.c replace.c retire.c \
+		sampler.c scale.c slot.c snapshot.c start.c table.c trace.c
+RUN =		actor.c autoscale.c child.c draining.c entry.c exec_error.c \
+		history.c lifecycle.c neighbour.c orphans.c output.c reap.c \
+		report.c report_trace.c \
 		sdnotify.c selfcheck.c signals.c spawner.c suspects.c \
 		traced.c traffic.c worker.c
 CONTROL =	admission.c budget.c clients.c command.c control.c \
@@ -103,7 +105,8 @@ FOREIGN_netbsd = linux
 # The client, which shares nothing with the daemon but its language.
 CLIENT =	meaning.c pools.c timeline.c writer_fpm.c writer_json.c \
 		writer_openmetrics.c writer_table.c writer_trace.c
-CTL =		choose.c service.c top.c top_draw.c
+CTL =		agent.c agent_line.c agent_server.c choose.c service.c top.c \
+		top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
 
 # spawnd-status, but for responder.c. It needs libfcgi, and is made where that
@@ -243,15 +246,21 @@ check-releases:
 check-musl:
 	@sh scripts/musl.sh
 
-# Before a release: check-musl, check-releases and check-deb, then the page in a
-# browser (chromium) and test_soak.py, with so many reloads of each program and
-# as much of the rest. With these the reloads take about an hour; every program
-# in every way, some hours: for these alone SOAK="-k nothing_is_lost". What
-# became of each is kept in ${OUT}/matrix.
+# The images of scripts/container, built and run: see the script.
+check-container: all apps
+	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
+	    sh scripts/container-check.sh
+
+# Before a release: check-musl, check-releases, check-deb and check-container,
+# then the page in a browser (chromium) and test_soak.py, with so many reloads of
+# each program and as much of the rest. With these the reloads take about an
+# hour; every program in every way, some hours: for these alone
+# SOAK="-k nothing_is_lost". What became of each is kept in ${OUT}/matrix.
 ROUNDS ?=	1000
 soak: all apps
 	@test -n "${SOAK}" || { sh scripts/musl.sh && \
-	    sh scripts/releases.sh ${SUITES} && ${MAKE} -s check-deb; }
+	    sh scripts/releases.sh ${SUITES} && ${MAKE} -s check-deb && \
+	    ${MAKE} -s check-container; }
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py \
 	    test_status.py ${SOAK}
@@ -304,10 +313,10 @@ check-deb: all apps
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-deb check-musl \
-	check-releases check-servers check-system clean deb fuzz graph \
-	install install-compat lint mutate sim sims soak sub-apps sub-sims \
-	sub-units uninstall units
+.PHONY: all apps bench bench-quick check check-container check-deb \
+	check-musl check-releases check-servers check-system clean deb fuzz \
+	graph install install-compat lint mutate sim sims soak sub-apps \
+	sub-sims sub-units uninstall units
 
 # From here on: what make does when it runs in a directory of objects. Unit
 # tests link with everything but main(). Applications are built once and
@@ -371,7 +380,8 @@ LIBS_pool_sim.sim = -Wl,--wrap=table_event
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o pass.o path.o places.o text.o proto.o \
+CTL_ALL =	spawnctl.o err.o network.o pass.o path.o places.o text.o \
+		proto.o \
 		${ASKS:.c=.o} ${CTL_OBJS} ${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}

@@ -118,13 +118,10 @@ int	 conn_next(struct conn *t, bool patient, struct proto_record *r,
 /* Sends a command and adds the answer to *a. Returns 0, or -1 with *e set. */
 int	 conn_ask(struct conn *t, const char *command, struct reply *a,
 	    struct err *e);
+/* From now on no wait, nor a whole answer, takes longer than that. */
+void	 conn_hurry(long long ms);
 /* Milliseconds of the monotonic clock. */
 long long conn_clock(void);
-/*
- * From now on conn_open() waits so many milliseconds, instead of CONN_TIMEOUT,
- * for a place in the queue of a daemon that does not accept.
- */
-void	 conn_patience(int ms);
 
 /* reply.c: the records of an answer */
 /* Adds a copy of a record. Returns 0, or -1 with *e set (71, 76). */

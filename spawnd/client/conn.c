@@ -25,12 +25,12 @@
 #define RETRY	20		/* ms, while the socket's queue is full */
 #define SLICE	100		/* ms between two calls of gives_up() */
 
-static int patience = CONN_TIMEOUT;
+static long long patience = CONN_TIMEOUT, whole = CONN_WHOLE;
 
 void
-conn_patience(int ms)
+conn_hurry(long long ms)
 {
-	patience = ms;
+	patience = whole = ms;
 }
 
 long long
@@ -248,7 +248,7 @@ static int
 await_socket(struct conn *t, short events, bool patient, struct err *e)
 {
 	struct pollfd pfd = { .fd = t->fd, .events = events };
-	long long until = conn_clock() + CONN_TIMEOUT, left = -1;
+	long long until = conn_clock() + patience, left = -1;
 	int r, slice;
 
 	until = t->until < until ? t->until : until;
@@ -279,7 +279,7 @@ conn_send(struct conn *t, const char *command, int fd, struct err *e)
 	if (len >= sizeof(line))
 		return err_set(e, EX_USAGE, "%s: too long", command);
 	t->greeted = false;
-	t->until = conn_clock() + CONN_WHOLE;
+	t->until = conn_clock() + whole;
 	while (done < len) {
 		if (await_socket(t, POLLOUT, false, e) == -1)
 			return -1;

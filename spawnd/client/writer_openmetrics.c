@@ -26,6 +26,8 @@ static const struct metric metrics[] = {
 	    "Time since the pool was started." },
 	{ "pool", "started", "start_time_seconds", "gauge", "seconds",
 	    "When the pool was started, since the epoch." },
+	{ "drain", "stops_in", "drain_seconds", "gauge", "seconds",
+	    "Time until the announced stop." },
 	{ "pool", "target", "workers_wanted", "gauge", "",
 	    "Workers that there are to be now." },
 	{ "pool", "min", "workers_min", "gauge", "",
@@ -193,9 +195,9 @@ put_up(struct metrics *o, const struct metric *m, const struct reply *a)
 	fprintf(o->f, "} %d\n", reply_find(a, "workers")->n > 0);
 }
 
-/* Can clients connect? Left out if that is not known. */
+/* What holds or does not. Left out if that is not known. */
 static void
-put_reachable(struct metrics *o, const struct metric *m,
+put_truth(struct metrics *o, const struct metric *m,
     const struct reply *a)
 {
 	const char *value = proto_get(reply_find(a, m->kind), m->key);
@@ -277,7 +279,9 @@ static const struct {
 	    "Whether it is in force, 1 or 0." }, put_guarantees },
 	{ { "listener", "reachable", "listener_reachable", "gauge", "",
 	    "Whether clients can connect to the listen socket, 1 or 0." },
-	    put_reachable },
+	    put_truth },
+	{ { "drain", "announced", "draining", "gauge", "",
+	    "Whether a stop of the pool is announced, 1 or 0." }, put_truth },
 };
 
 /* One metric of all pools. */

@@ -18,8 +18,7 @@
 #include "proto/proto.h"
 
 #define PATIENCE	2000		/* ms until all pools have answered */
-#define ANSWER_PATIENCE	500		/* ms for one answer that has begun */
-#define QUEUE_PATIENCE	200		/* ms for a place in one's queue */
+#define ANSWER_PATIENCE	500		/* ms for one that has begun */
 #define MEMORY		3600		/* s, of a pool that has gone */
 
 static struct view *views;
@@ -236,6 +235,7 @@ gather_read(struct view *v, const char *const *commands)
 	struct proto_record r;
 	int more = 1;
 
+	/* It was asked a while ago, which was not its time to answer. */
 	v->conn.until = conn_clock() + ANSWER_PATIENCE;
 	while (more == 1) {
 		more = conn_next(&v->conn, false, &r, &v->err);
@@ -385,7 +385,7 @@ gather_pools(const struct request *r, size_t *n, size_t *denied,
 	struct view *list;
 	size_t i;
 
-	conn_patience(QUEUE_PATIENCE);
+	conn_hurry(ANSWER_PATIENCE);
 	*denied = 0;
 	if (r->pool[0] != '\0') {
 		if ((list = gather_one(r->pool)) == NULL) {
