@@ -42,6 +42,12 @@ all_accept(unsigned int but)
 /* Was the socket non-blocking when a worker was last seen ready? */
 static bool polls;
 
+bool
+actor_polls(unsigned int slot)
+{
+	return (polls || !listen_is_blocking()) && all_accept(slot);
+}
+
 void
 actor_ended(unsigned int slot)
 {
