@@ -36,12 +36,14 @@ APPLICATIONS = {
                  [h.app("cgi")]),
     "mapserv": (["/usr/bin/mapserv"], ["-F", 4],
                 ["/", "mode=browse&token="]),
+    # As kcgi does, it shuts itself in before it accepts.
+    "sandboxed": ([h.app("sandboxed")], ["-F", 4], []),
 }
 PACKAGES = {"lua": "lua-wsapi-fcgi"}
 each = pytest.mark.parametrize("name", APPLICATIONS)
 
 
-def start(spawnd, place, name):
+def start(spawnd, place, name, *more):
     argv, options, _ = APPLICATIONS[name]
     if name == "mapserv":
         shutil.copytree(h.source("mapserv"), f"{place}/map")
@@ -50,7 +52,7 @@ def start(spawnd, place, name):
                     "END\nEND\n")
         options = [*options, "-e", f"MAPSERVER_CONFIG_FILE={place}/conf"]
     s = spawnd("-s", f"{place}/sock", "--name", "p", "-u", "www", *options,
-               "--", *argv)
+               *more, "--", *argv)
     # All of it is shown of workers that are confined.
     holds = figures("p")["guarantees"]
     assert holds["confine_signals"] == holds["confine_limits"] == "yes", holds
@@ -125,3 +127,24 @@ def test_reloads_under_load_lose_nothing(spawnd, place, name):
     everybody = set(h.descendants(s.pid))
     assert s.stop(deadline=STOP_WITHIN) == 0, s.log()
     h.wait_for(lambda: not any(map(h.alive, everybody)), 5, "end of all")
+
+
+@each
+def test_recycling_under_load_loses_nothing(spawnd, place, name):
+    """php-cgi ends its children itself, after so many requests."""
+    php = name == "php-cgi, children"
+    s = start(spawnd, place, name, *(["-e", "PHP_FCGI_MAX_REQUESTS=50"] if php
+                                     else ["--max-age", 1]))
+
+    def serving():
+        return set(h.descendants(s.pid) if php else s.workers())
+    seen = before = serving()
+    load = Load(place, name)
+    while load.running():
+        seen = seen | serving()
+        h.pass_time(0.05)       # between two looks
+    result = load.result()
+    assert result["sent"] == result["answered"] + result["failed"], result
+    assert result["failed"] == 0, (result, s.log())
+    assert len(seen) >= 2 * len(before), (seen, s.log())
+    assert s.stop(deadline=STOP_WITHIN) == 0, s.log()
