@@ -210,12 +210,12 @@ burst(char *argv[])
 
 /* usec of so many calls about its own limit. */
 static uint64_t
-loop_of_calls(unsigned long times)
+loop_of_calls(unsigned long n)
 {
 	struct rlimit r;
 	uint64_t began = now();
 
-	while (times-- > 0)
+	while (n-- > 0)
 		syscall(SYS_prlimit64, 0, RLIMIT_CORE, NULL, &r);
 	return now() - began;
 }
@@ -224,18 +224,18 @@ loop_of_calls(unsigned long times)
 static int
 calls(char *argv[])
 {
-	unsigned long times = strtoul(argv[0], NULL, 10);
+	unsigned long n = strtoul(argv[0], NULL, 10);
 	uint64_t took, least = UINT64_MAX;
 	FILE *f;
 	int i;
 
 	for (i = 0; i < 10; i++) {
-		took = loop_of_calls(times);
+		took = loop_of_calls(n);
 		least = took < least ? took : least;
 	}
-	if (times == 0 || (f = fopen(argv[1], "w")) == NULL)
+	if (n == 0 || (f = fopen(argv[1], "w")) == NULL)
 		return 73;
-	fprintf(f, "%.2f\n", (double)least * 1000 / (double)times);
+	fprintf(f, "%.2f\n", (double)least * 1000 / (double)n);
 	fclose(f);
 	for (;;)
 		pause();
