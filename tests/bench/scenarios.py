@@ -243,7 +243,7 @@ def calls(case, quick):
         pool = SimpleNamespace(place=place, sock=f"{place}/sock", accepts="")
         job = Job(workers=1, options={
             **case[2].options, "program": (
-                "probe", "calls", "10000" if quick else "300000", found)})
+                "probe", "calls", "10000" if quick else "100000", found)})
         popen = subprocess.Popen(
             managers.spawnd(pool, job), stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, env={**os.environ, **job.env(pool)})
