@@ -51,6 +51,9 @@ filled()
 	    spawnd.conf.example; do
 		echo "scripts/$file $EXAMPLES/$(echo "$file" | tr / -)"
 	done
+	for file in scripts/recipes/*/*; do
+		echo "$file $EXAMPLES/${file#scripts/}"
+	done
 }
 
 filled_programs()
