@@ -162,14 +162,13 @@ void	 observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
 void	 observe_held(pid_t pid, bool whole, uint64_t keep_idle, uint64_t now,
 	    struct held_requests *h);
 /*
- * Sends a signal to `holder`, a process of the worker, if it still serves a
- * request, to the processes that share its connections, and to those that any
- * of these have started; and remembers them all. observe_leftovers() kills
- * those that are left when the holder is gone. It returns when it is to be
- * called again, or NEVER.
+ * Kills `holder`, a process of the worker, if it still serves a request, the
+ * processes that share its connections, and those that any of these have
+ * started; and remembers them all. observe_leftovers() kills those that are
+ * left when the holder is gone. It returns when it is to be called again, or
+ * NEVER.
  */
-void	 observe_signal_holder(pid_t worker, pid_t holder, int signo,
-	    uint64_t now);
+void	 observe_kill_holder(pid_t worker, pid_t holder, uint64_t now);
 uint64_t observe_leftovers(uint64_t now);
 /*
  * Fills *q with how many connections wait to be accepted. With half_open, TCP

@@ -83,7 +83,7 @@ static const struct form actions[] = {
 	[POOL_CHECK_CANARY] = { .name = "check_canary" },
 	[POOL_CHECK_REQUEST] = { .name = "check_request" },
 	[POOL_CHECK_HELD] = { .name = "check_held", .flags = { "whole" } },
-	[POOL_SIGNAL_HOLDER] = { .name = "signal_holder", .b = "signal" },
+	[POOL_KILL_HOLDER] = { .name = "kill_holder" },
 	[POOL_REFUSE] = { .name = "refuse", .whole = true },
 	[POOL_SHUT] = { .name = "shut", .whole = true },
 	[POOL_QUEUE] = { .name = "queue", .whole = true },
@@ -355,10 +355,9 @@ trace_action(struct pool *p, const struct pool_action *a)
 	t = add(p, TRACE_ACTION, a->what, &p->slots[a->slot]);
 	if (a->what == POOL_CHECK_READY)
 		t->b = to_ms(a->age);
-	else if (a->what == POOL_SIGNAL || a->what == POOL_SIGNAL_HOLDER ||
-	    a->what == POOL_DOOR_TELL)
+	else if (a->what == POOL_SIGNAL || a->what == POOL_DOOR_TELL)
 		t->b = (uint32_t)a->signo;
-	if (a->what == POOL_ADOPT || a->what == POOL_SIGNAL_HOLDER)
+	if (a->what == POOL_ADOPT || a->what == POOL_KILL_HOLDER)
 		t->pid = a->pid;
 	t->flags = a->whole || a->drains;
 }

@@ -150,6 +150,8 @@ plant replace "that it was ready is a guess, and is trusted" \
     's/(s == p->canary || !s->seen)/(s == p->canary)/'
 plant start "one that may have served ends the reload" \
     's/++p->unseen >= POOL_UNSEEN)/++p->unseen >= 1)/'
+plant replace "an old request is ended when it is seen again" \
+    '/^replace_slow_request/,/^}/s/^	if (!o->slow)$/	if (!again)/'
 plant start "what it has shown is not heeded" \
     's/wrong ? MOVED_NO : /wrong ? ev->moved : /'
 plant start "one that polls elsewhere has no time" \

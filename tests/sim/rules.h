@@ -137,6 +137,17 @@ check_late(unsigned int slot, const char *what, uint64_t limit)
 		    what, w.now - limit);
 }
 
+/* How many processes a worker has. */
+static unsigned int
+family(unsigned int slot)
+{
+	unsigned int i, n = 1;
+
+	for (i = 0; i < PROCS; i++)
+		n += is_child_of(&w.procs[i], w.procs[slot].pid);
+	return n;
+}
+
 /* A request that is too old, by the time that it takes to end it. */
 static void
 check_requests(unsigned int slot, const struct track *t)
@@ -150,8 +161,9 @@ check_requests(unsigned int slot, const struct track *t)
 	    (c = oldest(slot, &pid)) == NULL)
 		return;
 	since = c->began + timeout > t->since ? c->began + timeout : t->since;
-	/* One of a tree is ended after the other. */
-	if (w.now > since + 4 * (POOL_FAST_STOP + timeout / 8 + SLACK))
+	/* One of a tree is ended after the other, each at a look. */
+	if (w.now > since + family(slot) * (timeout / 8 +
+	    POOL_ACTIVITY_LAST + SLACK))
 		sim_fail(w.sim, "slot %u: its request is of age %" PRIu64,
 		    slot, w.now - c->began);
 }
