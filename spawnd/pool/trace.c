@@ -26,7 +26,7 @@ struct form {
 	const char	*a, *b;
 	const char	*choice;
 	const char	*choices[6];
-	const char	*flags[9];
+	const char	*flags[10];
 };
 
 /* What a look found, of a process or of a whole worker. */
@@ -36,7 +36,7 @@ struct form {
 	    [HOLDS_BUSY] = "busy", [HOLDS_UNKNOWN] = "unknown" }, \
 	    .flags = { "frozen", "catches", "threaded", "is_master", \
 	    "is_event_loop", "sleeping", "active_since_last", \
-	    "needs_door", "reads" } }
+	    "needs_door", "reads", "unseen" } }
 
 static const struct form events[] = {
 	[EV_NOFORK] = { .b = "error" },
@@ -184,7 +184,7 @@ take_activity(struct trace_entry *t, const struct activity *x)
 	t->flags = (x->frozen | x->catches << 1 | x->threaded << 2 |
 	    x->is_master << 3 | x->is_event_loop << 4 | x->sleeping << 5 |
 	    x->active_since_last << 6 | x->needs_door << 7 |
-	    x->reads << 8) & 511;
+	    x->reads << 8 | x->unseen << 9) & 1023;
 }
 
 static void

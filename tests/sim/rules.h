@@ -78,10 +78,10 @@ check_signal(unsigned int slot, const struct proc *p, int signo)
 	if (signo == SIGSTOP)
 		sim_fail(w.sim, "slot %u is busy and is stopped", slot);
 	else if (signo != SIGKILL && (!p->catches ||
-	    (p->threads && !p->hidden) || (w.conf.door && !w.stopping &&
-	    !p->untraceable && !p->was_hidden)))
+	    p->threads || (w.conf.door && !w.stopping && !p->untraceable &&
+	    !p->was_hidden)))
 		sim_fail(w.sim, "slot %u is busy and is told", slot);
-	else if (signo != SIGKILL && !p->was_hidden && (reads(p) ||
+	else if (signo != SIGKILL && (reads(p) ||
 	    w.now + POOL_LAST_CHANCE < going_limit(t)))
 		sim_fail(w.sim, "slot %u is busy and is told, after %" PRIu64
 		    " of %" PRIu64, slot, w.now - t->going,
