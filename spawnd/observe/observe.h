@@ -50,12 +50,17 @@ struct guarantee {
 	size_t		 at;		/* the offset of a bool in them */
 	const char	*key;		/* in an answer to "status" */
 	const char	*text;		/* of -t; NULL: told with that before */
+	size_t		 why;		/* the offset of why it does not hold;
+					   0: that is not told */
 };
 /* The entry i, below GUARANTEES, of the table. */
 const struct guarantee *guarantee_at(size_t i);
 /* Read and set what that entry is about. */
 bool	 guarantee_holds(const struct guarantees *g, size_t i);
 void	 guarantee_set(struct guarantees *g, size_t i, bool holds);
+/* The same of why it does not hold; NULL: not known. */
+const char *guarantee_why(const struct guarantees *g, size_t i);
+void	 guarantee_set_why(struct guarantees *g, size_t i, const char *why);
 
 #define LOAD_UNKNOWN		UINT_MAX
 

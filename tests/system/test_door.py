@@ -146,3 +146,9 @@ def test_where_it_cannot_be_it_is_said(start):
 
 def without_ptrace():
     h.forbid_call(PTRACE, errno.EPERM)
+    s.wait_log(r"worker \d+: cannot be kept from new connections: process "
+               r"\d+ \(strace\) traces it \(such a worker ends when")
+    test = h.run_spawnd("-t", "-s", f"{s.sock}.t", "-u", "www", "--",
+                        h.app("bare"), become=without_ptrace)
+    assert "guarantees: busy workers are kept from new connections: no " \
+        "(a system call filter forbids ptrace(2))\n" in test.stdout, test
