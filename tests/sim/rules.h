@@ -158,7 +158,7 @@ check_requests(unsigned int slot, const struct track *t)
 
 	if (timeout == 0 || (t->state != SLOT_READY &&
 	    t->state != SLOT_RETIRING && t->state != SLOT_DOOR) ||
-	    (c = oldest(slot, &pid)) == NULL)
+	    w.procs[slot].told || (c = oldest(slot, &pid)) == NULL)
 		return;
 	since = c->began + timeout > t->since ? c->began + timeout : t->since;
 	/* One of a tree is ended after the other, each at a look. */
