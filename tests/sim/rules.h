@@ -152,18 +152,20 @@ family(unsigned int slot)
 static void
 check_requests(unsigned int slot, const struct track *t)
 {
-	uint64_t timeout = w.conf.request_timeout, since;
+	uint64_t timeout = w.conf.request_timeout, since, pause;
 	const struct conn *c;
 	pid_t pid;
 
 	if (timeout == 0 || (t->state != SLOT_READY &&
 	    t->state != SLOT_RETIRING && t->state != SLOT_DOOR) ||
-	    w.procs[slot].told || (c = oldest(slot, &pid)) == NULL)
+	    (c = oldest(slot, &pid)) == NULL)
 		return;
+	/* One that is let go from its door is left alone for a while. */
+	pause = t->state == SLOT_READY ? timeout / 8 :
+	    4 * (POOL_FAST_STOP + timeout / 8);
 	since = c->began + timeout > t->since ? c->began + timeout : t->since;
 	/* One of a tree is ended after the other, each at a look. */
-	if (w.now > since + family(slot) * (timeout / 8 +
-	    POOL_ACTIVITY_LAST + SLACK))
+	if (w.now > since + family(slot) * (pause + SLACK))
 		sim_fail(w.sim, "slot %u: its request is of age %" PRIu64,
 		    slot, w.now - c->began);
 }
