@@ -38,20 +38,21 @@ NATIVE !=	case `uname -s` in Linux) echo linux;; \
 OS =		${NATIVE}
 
 # By folder; what only one system has comes by the name of the system.
-BASE =		elf.c environ.c err.c findings.c log.c loop.c pass.c path.c \
-		pidlock.c places.c script.c signame.c syslog.c text.c
+BASE =		elf.c environ.c err.c findings.c log.c loop.c network.c \
+		pass.c path.c pidlock.c places.c script.c signame.c syslog.c \
+		text.c
 CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		compat_spawn_fcgi.c describe.c env.c exposure.c ident.c \
-		limit.c network.c option.c options.c plan.c plan_allow.c \
+		limit.c option.c options.c plan.c plan_allow.c \
 		plan_control.c rights.c
 OBSERVE =	guarantees.c
 PRIVILEGE =	confine.c daemonize.c finisher.c jail.c listen.c pidfile.c \
 		socketfile.c terminal.c
-POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
-		scale.c slot.c snapshot.c start.c table.c trace.c
-RUN =		actor.c autoscale.c child.c entry.c exec_error.c history.c \
-		lifecycle.c neighbour.c orphans.c output.c reap.c report.c \
-		report_trace.c \
+POOL =		announce.c door.c drain.c names.c pool.c replace.c retire.c \
+		sampler.c scale.c slot.c snapshot.c start.c table.c trace.c
+RUN =		actor.c autoscale.c child.c draining.c entry.c exec_error.c \
+		history.c lifecycle.c neighbour.c orphans.c output.c reap.c \
+		report.c report_trace.c \
 		sdnotify.c selfcheck.c signals.c spawner.c suspects.c \
 		traced.c traffic.c worker.c
 CONTROL =	admission.c budget.c clients.c command.c control.c \
@@ -103,7 +104,8 @@ FOREIGN_netbsd = linux
 # The client, which shares nothing with the daemon but its language.
 CLIENT =	pools.c writer_fpm.c writer_json.c writer_openmetrics.c \
 		writer_table.c writer_trace.c
-CTL =		choose.c service.c top.c top_draw.c
+CTL =		agent.c agent_line.c agent_server.c choose.c service.c top.c \
+		top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
 
 # What libbsd has, the BSDs have in their libc.
@@ -362,7 +364,8 @@ LIBS_pool_sim.sim = -Wl,--wrap=table_event
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o pass.o path.o places.o text.o proto.o \
+CTL_ALL =	spawnctl.o err.o network.o pass.o path.o places.o text.o \
+		proto.o \
 		${ASKS:.c=.o} ${CTL_OBJS} ${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}

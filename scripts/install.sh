@@ -50,6 +50,9 @@ filled()
 	    spawn-php.sh spawnd.conf.example; do
 		echo "scripts/$file $EXAMPLES/$(echo "$file" | tr / -)"
 	done
+	for file in scripts/recipes/*/*; do
+		echo "$file $EXAMPLES/${file#scripts/}"
+	done
 }
 
 filled_programs()

@@ -117,6 +117,8 @@ int	 conn_next(struct conn *t, bool patient, struct proto_record *r,
 /* Sends a command and adds the answer to *a. Returns 0, or -1 with *e set. */
 int	 conn_ask(struct conn *t, const char *command, struct reply *a,
 	    struct err *e);
+/* From now on no wait, nor a whole answer, takes longer than that. */
+void	 conn_hurry(long long ms);
 /* Milliseconds of the monotonic clock. */
 long long conn_clock(void);
 

@@ -25,6 +25,8 @@ static const struct metric metrics[] = {
 	    "Time since the pool was started." },
 	{ "pool", "started", "start_time_seconds", "gauge", "seconds",
 	    "When the pool was started, since the epoch." },
+	{ "drain", "stops_in", "drain_seconds", "gauge", "seconds",
+	    "Time until the announced stop." },
 	{ "pool", "target", "workers_wanted", "gauge", "",
 	    "Workers that there are to be now." },
 	{ "pool", "min", "workers_min", "gauge", "",
@@ -181,20 +183,30 @@ put_each(FILE *f, const struct reply *a, const struct metric *m,
 	}
 }
 
-/* Can clients connect? Left out if that is not known. */
+/* What holds or does not. Left out if that is not known. */
 static void
-put_reachable(FILE *f, const struct reply *a, const char *pool)
+put_truths(FILE *f, const struct reply *a, const char *pool)
 {
-	static const struct metric m = { "listener", "reachable",
-	    "listener_reachable", "gauge", "",
-	    "Whether clients can connect to the listen socket, 1 or 0." };
-	const char *value = proto_get(reply_find(a, m.kind), m.key);
+	static const struct metric truths[] = {
+		{ "listener", "reachable", "listener_reachable", "gauge", "",
+		    "Whether clients can connect to the listen socket, "
+		    "1 or 0." },
+		{ "drain", "announced", "draining", "gauge", "",
+		    "Whether a stop of the pool is announced, 1 or 0." },
+	};
+	const struct metric *m;
+	const char *value;
+	size_t i;
 
-	if (value == NULL)
-		return;
-	put_metric_head(f, m.name, m.type, m.unit, m.help);
-	put_metric_name(f, &m, pool);
-	fprintf(f, "} %d\n", strcmp(value, "yes") == 0);
+	for (i = 0; i < sizeof(truths) / sizeof(truths[0]); i++) {
+		m = &truths[i];
+		value = proto_get(reply_find(a, m->kind), m->key);
+		if (value == NULL)
+			continue;
+		put_metric_head(f, m->name, m->type, m->unit, m->help);
+		put_metric_name(f, m, pool);
+		fprintf(f, "} %d\n", strcmp(value, "yes") == 0);
+	}
 }
 
 /* How many workers are in each state. */
@@ -269,7 +281,7 @@ writer_openmetrics(FILE *f, const struct reply *a, bool full, struct err *e)
 	put_info(f, a, pool);
 	put_states(f, a, pool);
 	put_guarantees(f, a, pool);
-	put_reachable(f, a, pool);
+	put_truths(f, a, pool);
 	for (i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
 		put_metric(f, a, &metrics[i], pool);
 	for (i = 0; full && i < sizeof(each) / sizeof(each[0]); i++)

@@ -29,7 +29,9 @@ table_pool(FILE *f, const struct reply *a)
 	char text[SHOW_SIZE], span[32];
 
 	fprintf(f, "%s: ", reply_show(p, "name", text));
-	fprintf(f, "%s for ", reply_show(p, "state", text));
+	reply_show(p, "state", text);
+	fprintf(f, "%s for ", strcmp(text, "draining") == 0 ? "draining, up" :
+	    text);
 	fprintf(f, "%s", reply_span(reply_value(a, "pool", "uptime", 0),
 	    span));
 	fprintf(f, ", pid %s", reply_show(p, "pid", text));
@@ -59,6 +61,23 @@ table_listener(FILE *f, const struct reply *a)
 	if (proto_get(r, "unseen") != NULL)
 		fprintf(f, "  not seen     of the listen socket: %s\n",
 		    reply_show(r, "unseen", text));
+}
+
+/* An announced stop. */
+static void
+table_drain(FILE *f, const struct reply *a)
+{
+	const char *on = proto_get(reply_find(a, "drain"), "announced");
+	char span[32];
+	double n;
+
+	if (on == NULL || strcmp(on, "yes") != 0)
+		return;
+	if (reply_number(a, "drain", "stops_in", &n))
+		fprintf(f, "  draining     stops in %s", reply_span(n, span));
+	else
+		fputs("  draining     until resume or stop", f);
+	fputs(" (spawnctl resume takes that back)\n", f);
 }
 
 static void
@@ -221,6 +240,7 @@ writer_table(FILE *f, const struct reply *a, struct err *e)
 
 	table_pool(f, a);
 	table_listener(f, a);
+	table_drain(f, a);
 	table_workers(f, a);
 	table_load(f, a);
 	table_counts(f, a);

@@ -134,8 +134,10 @@ void	 command_reloaded(bool done);
 
 /* status.c: the pool as records */
 struct status;
+/* Without the workers, with them, and with what is costly to read of them. */
+enum status_depth { STATUS_BRIEF, STATUS_WORKERS, STATUS_FULL };
 /* Begins a status. Returns NULL without memory. */
-struct status *status_begin(bool full);
+struct status *status_begin(enum status_depth depth);
 /*
  * Writes at least one worker, and more for its share of STATUS_STEP. Returns
  * true as long as there is more: a client that reads slowly gets each worker

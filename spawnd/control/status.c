@@ -31,7 +31,7 @@ struct memory {
 };
 
 struct status {
-	bool		 full;
+	enum status_depth depth;
 	unsigned int	 slot;		/* the next one */
 	uint64_t	*inodes;	/* the accepted connections */
 	int		 n;		/* of them; -1: unknown */
@@ -68,6 +68,8 @@ status_state(void)
 		return "stopping";
 	if (pool_phase(pool) == PHASE_START)
 		return "starting";
+	if (draining_is_on())
+		return "draining";
 	return pool_reloading(pool) ? "reloading" : "up";
 }
 
@@ -188,6 +190,19 @@ record_listener(struct proto_output *o)
 	proto_end(o);
 }
 
+/* Is a stop announced, and when is it due? */
+static void
+record_drain(struct proto_output *o)
+{
+	uint64_t left = draining_left();
+
+	proto_begin(o, "drain");
+	proto_truth(o, "announced", draining_is_on());
+	if (left != NEVER)
+		proto_time(o, "stops_in", left);
+	proto_end(o);
+}
+
 /* The load at this moment, as far as it is known. */
 static void
 record_load(struct status *s, struct proto_output *o)
@@ -222,14 +237,14 @@ record_load(struct status *s, struct proto_output *o)
 }
 
 struct status *
-status_begin(bool full)
+status_begin(enum status_depth depth)
 {
 	struct status *s;
 
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return NULL;
 	going++;
-	s->full = full;
+	s->depth = depth;
 	s->counted = true;
 	s->n = usage_connections(&s->inodes, &s->left);
 	return s;
@@ -308,7 +323,7 @@ measure_worker(struct status *s, const struct pool_worker *w, uint64_t now,
 {
 	struct memory *m = w->pid > 0 && !spawner_shares(w->slot) ?
 	    recall(w) : NULL;
-	bool pss = s->full && m != NULL && (m->pss_at == 0 ||
+	bool pss = s->depth == STATUS_FULL && m != NULL && (m->pss_at == 0 ||
 	    now - m->pss_at > PSS_AGE) && s->asked < PSS_WHOLE;
 	bool seen;
 
@@ -340,7 +355,7 @@ record_usage(struct status *s, const struct pool_worker *w,
 	proto_number(o, "processes", u->processes);
 	proto_time(o, "cpu", u->cpu);
 	proto_number(o, "rss", u->rss);
-	if (s->full && m->pss_at != 0) {
+	if (s->depth == STATUS_FULL && m->pss_at != 0) {
 		proto_number(o, "pss", m->pss);
 		proto_time(o, "pss_age", now - m->pss_at);
 	}
@@ -406,8 +421,11 @@ status_step(struct status *s, struct proto_output *o)
 		record_counts(o);
 		record_guarantees(o);
 		record_listener(o);
+		record_drain(o);
 		record_load(s, o);
 	}
+	if (s->depth == STATUS_BRIEF)
+		return false;
 	for (; s->slot < pool_slots(pool) && now < until; s->slot++) {
 		if (!pool_worker(pool, s->slot, &w))
 			continue;

@@ -66,6 +66,8 @@ static const struct form events[] = {
 	    .flags = { "known", "open" } },
 	[EV_SHARED] = { .whole = true, .flags = { "shared" } },
 	[EV_RELOAD] = { .whole = true },
+	[EV_ANNOUNCE] = { .whole = true, .a = "delay" },
+	[EV_RESUME] = { .whole = true },
 	[EV_STOP] = { .whole = true },
 	[EV_STOP_FAST] = { .whole = true },
 	[TRACE_TICK] = { .whole = true },
@@ -100,6 +102,7 @@ static const struct form notices[] = {
 	[NOTICE_FAILED] = { .name = "failed", .whole = true, .choice = "why",
 	    .choices = { [FAILED_EXEC] = "exec", [FAILED_TRIES] = "tries",
 	    [FAILED_TIME] = "time" } },
+	[NOTICE_DUE] = { .name = "due", .whole = true },
 	[NOTICE_DONE] = { .name = "done", .whole = true },
 	[NOTICE_EXIT] = { .name = "exit", .ends = true, .a = "delay",
 	    .flags = { "exec_failed", "was_ready" } },
@@ -188,6 +191,15 @@ take_activity(struct trace_entry *t, const struct activity *x)
 }
 
 static void
+take_held(struct trace_entry *t, const struct held_requests *h)
+{
+	t->pid = h->holder;
+	t->a = h->count;
+	t->b = to_ms(h->age);
+	t->flags = h->known;
+}
+
+static void
 take_event(struct trace_entry *t, const struct pool_event *ev)
 {
 	switch (ev->what) {
@@ -224,16 +236,16 @@ take_event(struct trace_entry *t, const struct pool_event *ev)
 		t->flags = ev->request.slow;
 		break;
 	case EV_HELD:
-		t->pid = ev->held.holder;
-		t->a = ev->held.count;
-		t->b = to_ms(ev->held.age);
-		t->flags = ev->held.known;
+		take_held(t, &ev->held);
 		break;
 	case EV_DOOR:
 		t->choice = ev->door & 7;
 		break;
 	case EV_TARGET:
 		t->b = ev->workers;
+		break;
+	case EV_ANNOUNCE:
+		t->a = ev->delay;
 		break;
 	case EV_SHARED:
 		t->flags = ev->shared;

@@ -404,6 +404,7 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		break;
 	case NOTICE_READY:
 	case NOTICE_FAILED:
+	case NOTICE_DUE:
 	case NOTICE_DONE:
 		break;		/* lifecycle.c's own */
 	}

@@ -25,6 +25,17 @@ void	 actor_ended(unsigned int slot);
  * nothing else can repair what has happened.
  */
 void	 lifecycle_restart(const char *why);
+/* Tells the manager in words how many workers are ready, and if we drain. */
+void	 lifecycle_tell_state(void);
+/* Asks it for the time of a stop that begins so much later, in microseconds. */
+void	 lifecycle_ask_time(uint64_t delay);
+
+/* draining.c */
+/*
+ * A signal asks for a stop: announces it for --drain. Returns false if it is to
+ * be at once: without that, or in a drain, or where none can be.
+ */
+bool	 draining_signalled(void);
 
 /* entry.c */
 /* Do clients not get to the listen socket until spawnd is restarted? */

@@ -198,6 +198,10 @@ do_notice(const struct pool_notice *n)
 		if (!w.stopping)
 			w.stopped_at = w.now;
 		w.failed = w.fast = w.stopping = true;
+	} else if (n->what == NOTICE_DUE) {
+		if (!w.announced || w.now < w.due_at)
+			sim_fail(w.sim, "a stop is due too early");
+		w.due = true;
 	} else if (n->what == NOTICE_DONE)
 		w.done = true;
 	else if (n->what == NOTICE_QUEUE_ABANDONED)

@@ -16,8 +16,8 @@ out=$1
 cd "$(dirname "$0")/../.."
 . scripts/tally.sh
 
-core="pool slot table start retire replace door drain names snapshot trace
-    proto"
+core="pool slot table start retire replace door drain announce names snapshot
+    trace proto"
 flags="-std=c11 -D_GNU_SOURCE -O1 -Ispawnd $(pkg-config --cflags \
     libbsd-overlay)"
 libs=$(pkg-config --libs libbsd-overlay)
@@ -180,6 +180,11 @@ plant drain "every failure is counted, also those before the stop" \
     's/(p->drain == DRAIN_OFF || p->drain_noted)/(false)/'
 plant pool "the socket of another pool is shut in a stop" \
     's/ && !p->conf.shared)$/)/'
+plant announce "an announced stop is forgotten" \
+    's/^	p->stop_at = slot_later(now, delay);$/	p->stop_at = NEVER;/'
+plant announce "a stop is due although it was taken back" \
+    '/^announce_end/,/^}/s/^	p->stop_at = NEVER;$//'
+plant snapshot "an announced stop is not kept" '/FIELD(pool, stop_at, /d'
 plant door "a closed door lets in what waits for another pool" \
     's/^	    !p->conf.shared && p->phase/	    p->phase/'
 plant snapshot "a snapshot lacks a field" '/FIELD(slot, freeze_queued, /d'

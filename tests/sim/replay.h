@@ -447,7 +447,10 @@ replay_of_pool(struct replay *r, const struct proto_record *rec,
 		ev->queue = (struct queue){ .known = replay_flag(rec, "known"),
 		    .open = replay_flag(rec, "open"),
 		    .depth = (unsigned int)n };
-	} else if (ev->what == EV_SHARED)
+	} else if (ev->what == EV_ANNOUNCE)
+		failed = replay_number(r, rec, "delay", UINT64_MAX,
+		    &ev->delay);
+	else if (ev->what == EV_SHARED)
 		ev->shared = replay_flag(rec, "shared");
 	return failed;
 }

@@ -246,6 +246,16 @@ check_replacing(void)
 		    p->nsurge);
 }
 
+/* Whoever asks is told so until the stop, which comes at its time. */
+static void
+check_announced(void)
+{
+	if (pool_is_announced(w.p) != w.announced)
+		sim_fail(w.sim, "a stop is announced, or is not");
+	if (w.announced && w.now > w.due_at && !w.due)
+		sim_fail(w.sim, "an announced stop is late");
+}
+
 static void
 check_always(void)
 {
@@ -258,6 +268,7 @@ check_always(void)
 		sim_fail(w.sim, "what cannot be has happened");
 	if (w.done)
 		return;
+	check_announced();
 	check_surplus();
 	check_replacing();
 	for (i = 0; i < w.used; i++)

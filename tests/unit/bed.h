@@ -102,6 +102,8 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 		bed_put(b, "[ready %u]", n->ready);
 	else if (n->what == NOTICE_FAILED)
 		bed_put(b, "[failed %s]", why[n->why]);
+	else if (n->what == NOTICE_DUE)
+		bed_put(b, "[due]");
 	else if (n->what == NOTICE_DONE)
 		bed_put(b, "[done]");
 	else if (n->what == NOTICE_RELOADED)
