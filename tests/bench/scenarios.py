@@ -671,7 +671,8 @@ SCENARIOS = [
              door.kept, door.KEEPING, 3, door.KEPT, quick=["libfcgi"]),
     Scenario("door-stop", "Stop under load",
              "TERM to the end: 4 workers of 8 threads each and 64 clients; 4 "
-             "workers and 4 connections that are kept.", door.stop,
+             "workers and 4 connections that are kept; 6 workers, 2 of these "
+             "and 8 clients.", door.stop,
              door.STOPS, 3, door.STOP, quick=["threads, 4 of 8"]),
     Scenario("burst", "A burst: 64 connections of 50 ms at once, 2 to 32 "
              "workers",
