@@ -80,7 +80,7 @@ SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		looker_linux.c netlink_linux.c observe_linux.c \
 		parse_linux.c path_linux.c peer_linux.c proc_linux.c \
 		queue_linux.c \
-		raw_linux.c raw_${ARCH}_linux.c refuse_linux.c \
+		raw_linux.c raw_${ARCH}_linux.c refusal_linux.c refuse_linux.c \
 		requests_linux.c self_linux.c served_linux.c \
 		skip_${ARCH}_linux.c slow_linux.c \
 		spawn_${SPAWN_${SANITIZE}}.c task_linux.c \

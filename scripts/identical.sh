@@ -56,6 +56,7 @@ diff "$1/build/list" - <<END
 644 ./usr/share/examples/spawnd/status-nginx.conf
 644 ./usr/share/examples/spawnd/status-openbsd-httpd.conf
 644 ./usr/share/examples/spawnd/systemd-jail.conf
+644 ./usr/share/examples/spawnd/systemd-no-ptrace.conf
 644 ./usr/share/examples/spawnd/tmpfiles-spawnd.conf
 644 ./usr/share/man/man1/spawnctl.1
 644 ./usr/share/man/man7/spawnd-applications.7

@@ -50,9 +50,10 @@ filled()
 		scripts/systemd/spawnd@.service $UNITDIR/spawnd@.service
 		scripts/systemd/spawnd@.socket $UNITDIR/spawnd@.socket
 	END
-	for file in systemd/jail.conf rc.d/openbsd rc.d/freebsd init.d/spawnd \
-	    openrc/init.d openrc/conf.d logrotate/spawnd tmpfiles/spawnd.conf \
-	    spawn-php.sh spawnd.conf.example; do
+	for file in systemd/jail.conf systemd/no-ptrace.conf rc.d/openbsd \
+	    rc.d/freebsd init.d/spawnd openrc/init.d openrc/conf.d \
+	    logrotate/spawnd tmpfiles/spawnd.conf spawn-php.sh \
+	    spawnd.conf.example; do
 		echo "scripts/$file $EXAMPLES/$(echo "$file" | tr / -)"
 	done
 	for file in scripts/recipes/*/*; do

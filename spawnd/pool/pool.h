@@ -159,7 +159,7 @@ enum pool_action_kind {
 	POOL_CHECK_CANARY, /* EV_CANARY */
 	POOL_CHECK_REQUEST, /* EV_SLOW_REQUEST */
 	POOL_CHECK_HELD, /* EV_HELD; whole: of whom a POOL_SIGNAL reaches */
-	POOL_SIGNAL_HOLDER, /* slot, pid: of EV_SLOW_REQUEST, signo */
+	POOL_KILL_HOLDER, /* slot, pid: of EV_SLOW_REQUEST */
 	POOL_REFUSE,	/* no new connections, where no harm is done */
 	POOL_SHUT,	/* none at all; those that wait stay */
 	POOL_QUEUE,	/* EV_QUEUE */
@@ -178,7 +178,7 @@ struct pool_action {
 	int		 signo;		/* of POOL_SIGNAL */
 	bool		 whole;		/* its process group, not it alone */
 	bool		 drains;	/* POOL_DOOR_CLOSE: as it says */
-	pid_t		 pid;		/* POOL_ADOPT, POOL_SIGNAL_HOLDER */
+	pid_t		 pid;		/* POOL_ADOPT, POOL_KILL_HOLDER */
 	uint64_t	 age;		/* POOL_CHECK_READY: since the spawn */
 	struct pool_notice notice;
 };

@@ -43,7 +43,7 @@ struct slot {
 	uint64_t	 measure_at;	/* the next POOL_MEASURE_SIZE */
 	uint64_t	 request_at;	/* the next POOL_CHECK_REQUEST */
 	uint64_t	 canary_at;	/* the next look at a canary */
-	pid_t		 slow_pid;	/* was sent a signal for its request */
+	pid_t		 slow_pid;	/* is killed for its request */
 	bool		 request_timed_out; /* it serves that itself */
 	enum expired	 expired;
 	bool		 orphan;

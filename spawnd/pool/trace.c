@@ -26,7 +26,7 @@ struct form {
 	const char	*a, *b;
 	const char	*choice;
 	const char	*choices[6];
-	const char	*flags[9];
+	const char	*flags[10];
 };
 
 /* What a look found, of a process or of a whole worker. */
@@ -36,7 +36,7 @@ struct form {
 	    [HOLDS_BUSY] = "busy", [HOLDS_UNKNOWN] = "unknown" }, \
 	    .flags = { "frozen", "catches", "threaded", "is_master", \
 	    "is_event_loop", "sleeping", "active_since_last", \
-	    "needs_door", "reads" } }
+	    "needs_door", "reads", "unseen" } }
 
 static const struct form events[] = {
 	[EV_NOFORK] = { .b = "error" },
@@ -85,7 +85,7 @@ static const struct form actions[] = {
 	[POOL_CHECK_CANARY] = { .name = "check_canary" },
 	[POOL_CHECK_REQUEST] = { .name = "check_request" },
 	[POOL_CHECK_HELD] = { .name = "check_held", .flags = { "whole" } },
-	[POOL_SIGNAL_HOLDER] = { .name = "signal_holder", .b = "signal" },
+	[POOL_KILL_HOLDER] = { .name = "kill_holder" },
 	[POOL_REFUSE] = { .name = "refuse", .whole = true },
 	[POOL_SHUT] = { .name = "shut", .whole = true },
 	[POOL_QUEUE] = { .name = "queue", .whole = true },
@@ -187,7 +187,7 @@ take_activity(struct trace_entry *t, const struct activity *x)
 	t->flags = (x->frozen | x->catches << 1 | x->threaded << 2 |
 	    x->is_master << 3 | x->is_event_loop << 4 | x->sleeping << 5 |
 	    x->active_since_last << 6 | x->needs_door << 7 |
-	    x->reads << 8) & 511;
+	    x->reads << 8 | x->unseen << 9) & 1023;
 }
 
 static void
@@ -367,10 +367,9 @@ trace_action(struct pool *p, const struct pool_action *a)
 	t = add(p, TRACE_ACTION, a->what, &p->slots[a->slot]);
 	if (a->what == POOL_CHECK_READY)
 		t->b = to_ms(a->age);
-	else if (a->what == POOL_SIGNAL || a->what == POOL_SIGNAL_HOLDER ||
-	    a->what == POOL_DOOR_TELL)
+	else if (a->what == POOL_SIGNAL || a->what == POOL_DOOR_TELL)
 		t->b = (uint32_t)a->signo;
-	if (a->what == POOL_ADOPT || a->what == POOL_SIGNAL_HOLDER)
+	if (a->what == POOL_ADOPT || a->what == POOL_KILL_HOLDER)
 		t->pid = a->pid;
 	t->flags = a->whole || a->drains;
 }

@@ -212,7 +212,7 @@ report_request_timeout(const struct plan *p, const struct pool_notice *n)
 	if (n->holder != n->pid)
 		snprintf(holder, sizeof(holder), "its process %d ",
 		    (int)n->holder);
-	log_warn("worker %d: stopped: %shas served one request for %s, more "
+	log_warn("worker %d: killed: %shas served one request for %s, more "
 	    "than %d s (--request-timeout)", (int)n->pid, holder,
 	    seconds(n->age, age), p->conf->request_timeout);
 }

@@ -16,6 +16,12 @@
 void	 actor_act(void);
 /* Passes an event to the pool, and carries out what follows. */
 void	 actor_event(const struct pool_event *ev);
+/*
+ * Does the pool poll its listen socket, with the slot's worker as the only one
+ * that shows it? When that ends, what it leaves behind may accept until EAGAIN
+ * all the same: it has to have a slot before another worker is started.
+ */
+bool	 actor_polls(unsigned int slot);
 /* The slot's worker has ended: what it did to the listen socket is undone. */
 void	 actor_ended(unsigned int slot);
 

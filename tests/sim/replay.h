@@ -337,6 +337,7 @@ replay_activity(struct replay *r, const struct proto_record *rec,
 	x->active_since_last = replay_flag(rec, "active_since_last");
 	x->needs_door = replay_flag(rec, "needs_door");
 	x->reads = replay_flag(rec, "reads");
+	x->unseen = replay_flag(rec, "unseen");
 	return 0;
 }
 

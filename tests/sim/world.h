@@ -355,6 +355,8 @@ examine(const struct proc *p)
 
 	if (p->hidden) {
 		x.holds = HOLDS_UNKNOWN;
+		x.threaded = p->threads;
+		x.reads = reads(p);
 		return x;
 	}
 	x.threaded = p->threads;

@@ -182,6 +182,10 @@ class Run:
                         "--stop-timeout", STOP_TIMEOUT, *options, "--",
                         *self.argv)
         h.wait_for(self.answers, 20, s.log)
+        # All that follows is shown of workers that are confined.
+        holds = ctl.figures(NAME)["guarantees"]
+        assert holds["confine_signals"] == holds["confine_limits"] == "yes", \
+            holds
         return s
 
     def address(self):

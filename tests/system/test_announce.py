@@ -16,7 +16,7 @@ from ctl import SPAWNCTL, ask, ctl, figures, openmetrics, pool, serves
 from stubs import Datagrams
 from takeovers import Pool, Successor
 
-LONG = 600              # seconds that no test waits for
+LATER = 600              # seconds that no test waits for
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ class Waiting:
 def test_whoever_asks_is_told_and_served(start):
     s = start()
     workers = s.wait_workers(2)
-    assert ctl("drain", LONG).status == 0
+    assert ctl("drain", LATER).status == 0
     r = ctl("ping")
     assert r.status == 75 and "the pool is draining: it stops in" in r.stderr
     assert "resume" in r.stderr
@@ -58,11 +58,11 @@ def test_whoever_asks_is_told_and_served(start):
     shown = json.loads(ctl("status", "--json").stdout)
     assert shown["pool"]["state"] == "draining"
     assert shown["drain"]["announced"] is True
-    assert LONG - 60 < shown["drain"]["stops_in"] <= LONG
+    assert LATER - 60 < shown["drain"]["stops_in"] <= LATER
     samples = {n: v for n, l, v in openmetrics(
         ctl("status", "--openmetrics").stdout) if not set(l) - {"pool"}}
     assert samples["spawnd_draining"] == 1
-    assert LONG - 60 < samples["spawnd_drain_seconds"] <= LONG
+    assert LATER - 60 < samples["spawnd_drain_seconds"] <= LATER
     assert "p: draining, up for" in ctl("status").stdout
     assert " draining " in ctl("list").stdout
     serves(s.sock)
@@ -71,7 +71,7 @@ def test_whoever_asks_is_told_and_served(start):
 
 def test_resume_takes_it_back(start):
     s = start()
-    assert ctl("drain", LONG).status == 0
+    assert ctl("drain", LATER).status == 0
     assert ctl("resume").status == 0
     assert ctl("ping").status == 0 and state() == "up"
     assert figures("p")["drain"] == {"announced": "no"}
@@ -127,16 +127,16 @@ def test_it_stops_when_it_is_due(start):
 
 def test_the_last_word_counts(start):
     s = start()
-    assert ctl("drain", LONG).status == 0
-    assert ctl("drain", 2 * LONG).status == 0
-    assert float(figures("p")["drain"]["stops_in"]) > LONG
+    assert ctl("drain", LATER).status == 0
+    assert ctl("drain", 2 * LATER).status == 0
+    assert float(figures("p")["drain"]["stops_in"]) > LATER
     assert ctl("drain", 0).status == 0
     assert s.wait() == 0
 
 
 def test_who_waits_for_the_stop_is_told_that_it_was_taken_back(start):
     s = start()
-    client = Waiting("stop", "--drain", LONG)
+    client = Waiting("stop", "--drain", LATER)
     h.wait_for(lambda: state() == "draining", 10, s.log)
     assert ctl("resume").status == 0
     r = client.end()
@@ -146,7 +146,7 @@ def test_who_waits_for_the_stop_is_told_that_it_was_taken_back(start):
 
 def test_a_stop_ends_the_drain(start):
     s = start()
-    client = Waiting("stop", "--drain", LONG)
+    client = Waiting("stop", "--drain", LATER)
     h.wait_for(lambda: state() == "draining", 10, s.log)
     assert ctl("stop").status == 0
     assert client.end().status == 0
@@ -154,7 +154,7 @@ def test_a_stop_ends_the_drain(start):
 
 
 def test_term_drains_and_a_second_one_stops(start):
-    s = start("--drain", LONG)
+    s = start("--drain", LATER)
     s.signal(signal.SIGTERM)
     h.wait_for(lambda: state() == "draining", 10, s.log)
     serves(s.sock)
@@ -168,7 +168,7 @@ def test_term_drains_and_a_second_one_stops(start):
 
 
 def test_what_term_has_announced_can_be_taken_back(start):
-    s = start("--drain", LONG)
+    s = start("--drain", LATER)
     s.signal(signal.SIGTERM)
     h.wait_for(lambda: state() == "draining", 10, s.log)
     assert ctl("resume").status == 0 and state() == "up"
@@ -178,12 +178,12 @@ def test_what_term_has_announced_can_be_taken_back(start):
 @pytest.mark.parametrize("signo", [signal.SIGINT, signal.SIGQUIT],
                          ids=["INT", "QUIT"])
 def test_other_signals_do_not_wait(start, signo):
-    s = start("--drain", LONG)
+    s = start("--drain", LATER)
     assert s.stop(signo) == 0
 
 
 def test_term_in_the_start_does_not_wait(start):
-    s = start("--drain", LONG, arguments=["delay=600000"], ready=False)
+    s = start("--drain", LATER, arguments=["delay=600000"], ready=False)
     h.wait_for(lambda: len(s.workers()) == 2, 5, s.log)
     r = ctl("-p", "p", "drain", 1)
     assert r.status == 75 and "the pool is starting" in r.stderr
@@ -191,7 +191,7 @@ def test_term_in_the_start_does_not_wait(start):
 
 
 def test_a_pool_that_stops_announces_nothing(start):
-    s = start("--stop-timeout", LONG)
+    s = start("--stop-timeout", LATER)
     with h.Connection(s.sock) as c:
         c.send("sleep=600000")
         h.wait_for(lambda: any(map(h.serves, s.workers())), 5, s.log)
@@ -209,7 +209,7 @@ def test_the_pool_goes_on_meanwhile(start):
     """A reload and a new size are what they are at other times."""
     s = start()
     before = set(s.wait_workers(2))
-    assert ctl("drain", LONG).status == 0
+    assert ctl("drain", LATER).status == 0
     assert ctl("reload").status == 0
     assert ctl("scale", 3).status == 0
     assert not before & set(s.wait_workers(3))
@@ -254,7 +254,7 @@ def taken(place):
 def test_a_draining_pool_is_not_taken_over(taken):
     """It is to stop: whoever wants it to go on says so first."""
     taken.begin("-F", 1, h.app("echo"))
-    assert ctl("drain", LONG).status == 0
+    assert ctl("drain", LATER).status == 0
     taken.refused(75, "the pool is draining", "-F", 1, h.app("echo"))
     assert ctl("ping").status == 75
     assert ctl("resume").status == 0
@@ -263,7 +263,7 @@ def test_a_draining_pool_is_not_taken_over(taken):
 
 
 def test_nothing_is_announced_in_a_take_over(taken):
-    taken.begin("-F", 1, "--drain", LONG, h.app("echo"))
+    taken.begin("-F", 1, "--drain", LATER, h.app("echo"))
     with Successor(taken) as taker:
         taker.to("GIVEN")
         for words in ("drain 5", "stop drain 5"):
@@ -280,13 +280,13 @@ def test_nothing_is_announced_in_a_take_over(taken):
 def test_the_manager_is_told(spawnd, place):
     with Datagrams(f"{place}/notify") as m:
         s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--name", "p",
-                   "--drain", LONG, "--stop-timeout", 7, "--", h.app("echo"),
+                   "--drain", LATER, "--stop-timeout", 7, "--", h.app("echo"),
                    env=dict(h.BASE_ENV, NOTIFY_SOCKET=m.path))
         m.wait(lambda t: "READY=1" in t)
         s.signal(signal.SIGTERM)
         m.wait(lambda t: "STATUS=draining: 2 of 2 workers ready" in t)
         m.wait(lambda t: "EXTEND_TIMEOUT_USEC=" in t and
-               int(t.partition("=")[2]) >= (LONG + 7) * 1000000)
+               int(t.partition("=")[2]) >= (LATER + 7) * 1000000)
         assert not any("STOPPING" in t for t in m.texts())
         assert ctl("resume").status == 0
         m.wait(lambda t: t.startswith("STATUS=2 of 2 workers ready"))

@@ -144,9 +144,8 @@ bed_put_action(struct bed *b, const struct pool_action *a)
 		bed_put(b, "adopt%u", a->slot);
 	else if (a->what == POOL_SIGNAL)
 		bed_put_signal(b, a);
-	else if (a->what == POOL_SIGNAL_HOLDER)
-		bed_put(b, "%s:%d", a->signo == SIGKILL ? "KILL" : "TERM",
-		    (int)a->pid);
+	else if (a->what == POOL_KILL_HOLDER)
+		bed_put(b, "KILL:%d", (int)a->pid);
 	else if (a->what == POOL_CHECK_HELD && b->show_all)
 		bed_put(b, "held%u", a->slot);
 	else if (a->what == POOL_REFUSE)
