@@ -321,7 +321,7 @@ static const struct option table[] = {
 	{ 0, "stop-timeout", "SEC", option_number, MEMBER(stop_timeout), 0,
 	    TIMEOUT_MAX, "time to stop before SIGKILL (30)" },
 	{ 0, "drain", "SEC", option_number, MEMBER(drain), 0, TIMEOUT_MAX,
-	    "on SIGTERM serve on for it, announcing the stop (0)" },
+	    "time to announce a stop by SIGTERM (0)" },
 	{ 'v', "version", NULL, option_true, MEMBER(version), 0, 0,
 	    "print the version" },
 	{ 'h', "help", NULL, option_true, MEMBER(help), 0, 0,
