@@ -132,7 +132,7 @@ is_public(const struct sockaddr_storage *ss)
 static int
 open_listener(const struct agent_conf *c, struct err *e)
 {
-	struct sockaddr_storage ss;
+	struct sockaddr_storage ss = { .ss_family = AF_UNSPEC };
 	bool any;
 	int fd;
 
@@ -160,21 +160,24 @@ open_listener(const struct agent_conf *c, struct err *e)
 static int
 announce(int fd, struct err *e)
 {
-	struct sockaddr_storage ss = { 0 };
-	socklen_t len = sizeof(ss);
-	const struct sockaddr_in *in = (const void *)&ss;
-	const struct sockaddr_in6 *in6 = (const void *)&ss;
+	union {
+		struct sockaddr		 sa;
+		struct sockaddr_in	 in;
+		struct sockaddr_in6	 in6;
+	} a;
+	socklen_t len = sizeof(a);
 	char addr[INET6_ADDRSTRLEN] = "?";
 	bool six;
 
-	if (getsockname(fd, (struct sockaddr *)&ss, &len) == -1)
+	memset(&a, 0, sizeof(a));
+	if (getsockname(fd, &a.sa, &len) == -1)
 		return err_set(e, EX_OSERR, "getsockname: %s",
 		    strerror(errno));
-	six = ss.ss_family == AF_INET6;
-	inet_ntop(ss.ss_family, six ? (const void *)&in6->sin6_addr :
-	    (const void *)&in->sin_addr, addr, sizeof(addr));
+	six = a.sa.sa_family == AF_INET6;
+	inet_ntop(a.sa.sa_family, six ? (const void *)&a.in6.sin6_addr :
+	    (const void *)&a.in.sin_addr, addr, sizeof(addr));
 	printf("agent: listens on %s%s%s:%d\n", six ? "[" : "", addr,
-	    six ? "]" : "", ntohs(six ? in6->sin6_port : in->sin_port));
+	    six ? "]" : "", ntohs(six ? a.in6.sin6_port : a.in.sin_port));
 	return fflush(stdout) == EOF ? err_set(e, EX_IOERR, "cannot write") :
 	    0;
 }
