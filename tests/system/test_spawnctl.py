@@ -477,7 +477,9 @@ def test_a_pool_of_one_size_has_a_history_nobody_asked_for(echo):
 
 def test_pss_is_for_who_asks_for_it(echo):
     assert "PSS" not in ctl("status").stdout
-    assert re.search(r"PSS +OF-AGO$", ctl("status", "--full").stdout, re.M)
+    # A worker that has just begun may have none yet.
+    h.wait_for(lambda: re.search(r"PSS +OF-AGO$", ctl(
+        "status", "--full").stdout, re.M), 5)
     for args, there in (([], False), (["--full"], True)):
         data = json.loads(ctl("status", "--json", *args).stdout)
         for w in data["worker"]:
