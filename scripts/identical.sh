@@ -47,6 +47,10 @@ diff "$1/build/list" - <<END
 644 ./usr/share/examples/spawnd/openrc-init.d
 644 ./usr/share/examples/spawnd/rc.d-freebsd
 644 ./usr/share/examples/spawnd/rc.d-openbsd
+644 ./usr/share/examples/spawnd/recipes/haproxy/README
+644 ./usr/share/examples/spawnd/recipes/haproxy/haproxy.cfg
+644 ./usr/share/examples/spawnd/recipes/haproxy/spawnd-agent.socket
+644 ./usr/share/examples/spawnd/recipes/haproxy/spawnd-agent@.service
 644 ./usr/share/examples/spawnd/spawn-php.sh
 644 ./usr/share/examples/spawnd/spawnd.conf.example
 644 ./usr/share/examples/spawnd/status-Caddyfile
