@@ -159,9 +159,10 @@ def test_term_drains_and_a_second_one_stops(start):
     h.wait_for(lambda: state() == "draining", 10, s.log)
     serves(s.sock)
     with h.Connection(s.sock) as c:
-        c.send("sleep=300&pid")
+        c.send("hold&pid")
         h.wait_for(lambda: any(map(h.serves, s.workers())), 5, s.log)
         s.signal(signal.SIGTERM)
+        h.let_go(s.workers())
         assert c.receive().status == 200       # gracefully
     assert s.wait() == 0
     assert "lost" not in s.log()

@@ -437,11 +437,12 @@ def test_it_is_logged_after_requests(tcp):
     """Clients can get in no more, so that nothing happens any more."""
     tcp.wait_rest()
     # One that the worker takes at once might not be seen.
-    load = h.Load(tcp.addr, threads=3, count=3, query="sleep=1500")
+    load = h.Load(tcp.addr, threads=3, count=3, query="hold")
     load.start()
     h.wait_for(lambda: figures("p")["queue"]["now"] == "2", 5)
     with holder(tcp) as sock:
         set_ttl(sock)
+    h.wait_for(lambda: h.let_go(tcp.workers(), 0) or load.answered == 3)
     tcp.wait_log(TTL)
     load.join()
 
@@ -470,13 +471,14 @@ def test_a_stop_is_no_fault(spawnd, place, tcp, kind):
                    h.app("echo"))
     else:
         s, addr = tcp, tcp.addr
-    load = h.Load(addr, threads=1, count=1, query="sleep=1000")
+    load = h.Load(addr, threads=1, count=1, query="hold")
     load.start()
     h.wait_for(lambda: figures("p")["connections"].get("now") == "1", 5)
     s.signal(signal.SIGTERM)
     s.wait_log("SIGTERM received")
     assert "the pool is stopping" in ctl("ping").stderr
     assert "reachable" not in listener()
+    h.let_go(s.workers())
     assert s.wait() == 0
     load.join()
     assert load.answered == 1 and "listen socket" not in s.log()

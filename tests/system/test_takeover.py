@@ -227,11 +227,12 @@ def test_a_signal_to_the_one_that_goes_loses_nothing(pools, place):
     p.begin(h.app("echo"))
     old = p.pid
     with h.Connection(f"{place}/s") as c:
-        c.send("sleep=1000")
-        h.wait_for(lambda: any(map(h.serves, h.children(old))), 5,
-                   "a request")
+        c.send("hold")
+        busy = h.children(old)
+        h.wait_for(lambda: any(map(h.serves, busy)), 5, "a request")
         p.changed("-F", 2, h.app("echo"))
         os.kill(old, signal.SIGTERM)
+        h.let_go(busy)
         assert c.receive().status == 200
     p.wait_alone()
     p.check()

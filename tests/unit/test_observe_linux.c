@@ -28,6 +28,7 @@
 
 #define IDLE		(5 * USEC)
 #define PATIENCE	(10 * USEC)
+#define STEP		(USEC / 2)	/* none is too soon after the last */
 
 static struct sockaddr_un address = { .sun_family = AF_UNIX };
 static int clients[2];
@@ -506,7 +507,7 @@ unread_bytes_are_not_quiet(void **arg)
 	start(s.work, s.clients);
 	await_rest(&s);
 	look(now);
-	look(++now);
+	look(now += STEP);
 	kill(worker, SIGSTOP);
 	assert_int_equal(waitpid(worker, NULL, WUNTRACED), worker);
 	assert_true(becomes_frozen(HOLDS_BUSY, &now));
@@ -583,10 +584,10 @@ a_request_that_is_over_is_seen(void **arg)
 	start(s.work, s.clients);
 	await_rest(&s);
 	look(now);
-	assert_false(look(++now).active_since_last);
+	assert_false(look(now += STEP).active_since_last);
 	request(&s);
-	assert_true(look(++now).active_since_last);
-	assert_false(look(++now).active_since_last);
+	assert_true(look(now += STEP).active_since_last);
+	assert_false(look(now += STEP).active_since_last);
 	finish(&s);
 }
 
