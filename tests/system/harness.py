@@ -97,11 +97,11 @@ from deadline import (Late, PATIENCE, START_DEADLINE, STOP_DEADLINE,
                       pass_time, wait_for)
 from fastcgi import (Answer, Connection, FcgiError, Load, all_answer, fill,
                      free_port, request, request_bytes)
-from procfs import (LOOKER, alive, all_stats, caps, children, cpu,
-                    descendants, environ, fds, forbid_call, groups, ids, kill,
-                    let_go, libc, limits, link, lookers, old_calls, pidfd_getfd, read,
-                    rests, serves, share, signals, stat, status, straced,
-                    switches, wait_fds, waits, zombies)
+from procfs import (LOOKER, alive, all_stats, caps, children, cpu, descendants,
+                    environ, fds, forbid_call, groups, ids, kill, let_go, libc,
+                    limits, link, lookers, old_calls, pidfd_getfd, read, rests,
+                    serves, share, signals, stat, status, straced, switches,
+                    wait_fds, waits, zombies)
 
 # What the tests take from here, too.
 __all__ = ["Answer", "Connection", "FcgiError", "LOOKER", "Load", "all_answer",
