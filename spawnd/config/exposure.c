@@ -36,7 +36,7 @@ find_exposure(const struct plan *p, int root, const char *path,
 }
 
 /* What the next start will use: these, and each -e and --env-file. */
-enum { USED_JAIL, USED_CHDIR, USED_PROGRAM, USED_ENV };
+enum used_by { USED_JAIL, USED_CHDIR, USED_PROGRAM, USED_ENV };
 
 struct used {
 	const char	*what;

@@ -35,6 +35,9 @@ struct restriction {
 	const char	*why;		/* NULL: it may do more */
 };
 
+/* What an answer that has begun waits for. */
+enum client_wait { WAIT_NO, WAIT_RELOAD, WAIT_STOP };
+
 struct client {
 	int		 fd;
 	int		 passed;	/* a descriptor it sent; -1: none */
@@ -62,7 +65,7 @@ struct client {
 	struct proto_output answer;
 	size_t		 sent;		/* bytes of the answer */
 	struct status	*status;	/* being written; NULL: none */
-	enum { WAIT_NO, WAIT_RELOAD, WAIT_STOP } wait;
+	enum client_wait wait;
 	unsigned int	 progress;	/* the last that was written */
 	unsigned int	 progress_of;	/* the workers before a stop */
 	uint64_t	 progress_at;

@@ -59,15 +59,17 @@ struct view {
 };
 
 /* What a task sleeps in. */
+enum call_kind {
+	CALL_NONE,		/* it runs */
+	CALL_FOREIGN,		/* it cannot be known */
+	CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_WRITE,
+	CALL_POLL, CALL_EPOLL, CALL_FUTEX,
+	CALL_SLEEP, CALL_WAIT,	/* nanosleep(2), wait(2) */
+	CALL_UNCLEAR		/* for what, is not in the call */
+};
+
 struct call {
-	enum {
-		CALL_NONE,		/* it runs */
-		CALL_FOREIGN,		/* it cannot be known */
-		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_WRITE,
-		CALL_POLL, CALL_EPOLL, CALL_FUTEX,
-		CALL_SLEEP, CALL_WAIT,	/* nanosleep(2), wait(2) */
-		CALL_UNCLEAR		/* for what, is not in the call */
-	}		 kind;
+	enum call_kind	 kind;
 	int		 fd;			/* the first argument; or -1 */
 	bool		 endless;		/* polls, futex: no limit */
 	bool		 bits;			/* select(2) */

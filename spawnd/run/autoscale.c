@@ -99,7 +99,7 @@ view_load(struct scale_view *v)
 }
 
 static void
-log_saturation(int notice)
+log_saturation(enum scale_notice notice)
 {
 	unsigned long long hundredths = scale.full_length / (USEC / 100);
 	char length[32];
