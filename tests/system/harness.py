@@ -390,6 +390,12 @@ class Spawnd:
     def log(self):
         return read(self.log_path).decode(errors="replace")
 
+    def bugs(self):
+        """What it has found to be a bug of its own, whatever was tested."""
+        if not os.path.exists(self.log_path):
+            return []
+        return re.findall(r".*\(a bug: please report it\)", self.log())
+
     def wait_ready(self, deadline=START_DEADLINE):
         def ready():
             if READY.search(self.log()):
