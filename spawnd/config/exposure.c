@@ -206,7 +206,7 @@ exposure_check_files(const struct plan *p, struct findings *f)
 {
 	if (!has_boundary(p))
 		return;
-	/* Where they stay root, the plan has told of the first. */
+	/* Where they stay root, the plan has warned of the first. */
 	check_used(p, p->stays_root ? USED_ENV : USED_JAIL, USED_ENV +
 	    p->conf->nenv, f);
 	check_pidfile_dir(p, f);

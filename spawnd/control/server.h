@@ -106,7 +106,7 @@ void	 admission_init(void);
 enum admitted { ADMITTED_NO, ADMITTED_READS, ADMITTED_WHOLE };
 enum admitted admission_decide(int fd, enum right right, uid_t *uid,
 	    struct restriction *l);
-/* Closes fd; tells why before, as far as that can be sent at once. */
+/* Closes fd; says why before, as far as that can be sent at once. */
 void	 admission_refuse(int fd);
 
 /* dialog.c: what is read and written */
@@ -130,9 +130,9 @@ void	 budget_spend(uint64_t usec);
 /* command.c */
 /* Carries out a command, and begins to answer it. */
 void	 command_run(struct client *c, char *line);
-/* Tells waiting clients how far the reload or stop is. */
+/* Sends waiting clients how far the reload or stop is. */
 void	 command_progress(void);
-/* Tells them how the reload ended. */
+/* Sends them how the reload ended. */
 void	 command_reloaded(bool done);
 
 /* status.c: the pool as records */

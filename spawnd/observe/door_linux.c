@@ -166,7 +166,7 @@ leader_of(pid_t tid)
 	    (pid_t)parse_field(buf, "Tgid");
 }
 
-/* A new thread may stop before its creator has told of it. */
+/* A new thread may stop before its creator has reported it. */
 static struct task *
 find_stopped(pid_t tid)
 {
@@ -220,7 +220,7 @@ door_take(pid_t tid, bool stopped, int *status)
 }
 
 /*
- * The first process was told, and the signal has reached one of its tasks: the
+ * The first process was signalled, and one of its tasks has got that: the
  * others need not wait for somebody whom nobody lets in.
  */
 static void
@@ -248,7 +248,7 @@ check_process(struct door *d)
 		return DOOR_UNBEGUN;
 	if (n == -1)
 		return proc_is_gone() ? DOOR_CLOSING : DOOR_REFUSED;
-	/* One that is told, or is in a stop, is not left alone any more. */
+	/* One that was signalled, or that drains, is not left alone. */
 	if (!d->told && !d->drains && d->stops > STOPS_LEAST &&
 	    d->stops * STOP_COST * STOPS_SHARE > loop_now() - d->closed)
 		return DOOR_TIRED;
@@ -276,7 +276,7 @@ check_process(struct door *d)
 	return d->broken ? DOOR_REFUSED : closed ? DOOR_CLOSED : DOOR_CLOSING;
 }
 
-/* Those that are kept in that way go on; a held one as if it began anew. */
+/* Those that are kept in that way go on; a held one as if its call began. */
 static void
 release(struct door *d, enum following kept, bool anew)
 {

@@ -2,7 +2,7 @@
 /*
  * Is a connection between two requests? A web server that keeps a connection
  * sends its next request at any time, so a pause says little; but the calls of
- * a process tell: it has written the end of an answer, FCGI_END_REQUEST of the
+ * a process show: it has written the end of an answer, FCGI_END_REQUEST of the
  * FastCGI specification, and has read nothing since.
  */
 #include <sys/ptrace.h>

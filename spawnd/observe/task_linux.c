@@ -5,7 +5,7 @@
  * A task is followed from its first stop on. To bring that about it has to be
  * interrupted. Some calls fail with EINTR then, such as epoll_wait(2), and some
  * go on by restart_syscall(2), which a seccomp filter may not allow: where the
- * registers can be set these begin anew instead. Elsewhere a task in such a
+ * registers can be set these restart instead. Elsewhere a task in such a
  * call is left alone until it is seen in another.
  */
 #include <sys/ptrace.h>

@@ -4,7 +4,7 @@
  * so that no new connection gets in, and it serves those that it has to the
  * end, undisturbed. Once nobody of it holds one that is in use, the first
  * process is sent the stop signal, and the door stays closed until that is
- * gone: whoever is told by it has nothing to lose either.
+ * gone: whoever gets it has nothing to lose either.
  *
  * A worker that cannot be kept at its door, or would become slow there, goes on
  * as before, and is looked at again.
@@ -18,7 +18,7 @@
 
 /*
  * When to look again: at once for a short request, more rarely for a long. A
- * closed door tells by itself of nearly all that happens.
+ * closed door reports by itself nearly all that happens.
  */
 static void
 door_look_later(struct pool *p, struct slot *s, uint64_t now)
@@ -129,9 +129,9 @@ door_wait_on(struct pool *p, struct slot *s)
 }
 
 /*
- * It was told that it had nothing to lose, a while ago. If it has come back to
- * its door, or waits for clients that keep their connections, or these have
- * sent what it is not to read any more, it does not heed the signal.
+ * It was signalled when it had nothing to lose, a while ago. If it has come
+ * back to its door, or waits for clients that keep their connections, or these
+ * have sent what it is not to read any more, it ignores the signal.
  */
 static void
 door_told(struct pool *p, struct slot *s, const struct activity *x)
@@ -144,7 +144,7 @@ door_told(struct pool *p, struct slot *s, const struct activity *x)
 	slot_enter(p, s, SLOT_KILLED, NEVER);
 }
 
-/* Nobody of it serves: the first process is told, once that is certain. */
+/* Nobody of it serves: the first process is signalled, once that is certain. */
 static void
 door_tell_it(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)

@@ -249,7 +249,7 @@ void	 pool_free(struct pool *p);
 unsigned int pool_slots(const struct pool *p);
 /* How many a reload of so many workers adds at once; surge: pool_conf's. */
 unsigned int pool_surge(unsigned int surge, unsigned int workers);
-/* Tells the pool what happened. */
+/* Passes in what happened. */
 void	 pool_event(struct pool *p, const struct pool_event *ev, uint64_t now);
 /* Lets every deadline up to `now` fall due. */
 void	 pool_tick(struct pool *p, uint64_t now);

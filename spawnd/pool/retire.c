@@ -341,9 +341,9 @@ found_unknown(struct pool *p, struct slot *s, const struct activity *x,
 }
 
 /*
- * It goes, and has things to do before. But one that was told while it started
- * may have had its handler, and not yet what that is to end, as uwsgi does: it
- * is told again, after pauses that double.
+ * It goes, and has things to do before. But one that was signalled while it
+ * started may have had its handler, and not yet what that is to end, as uwsgi
+ * does: it gets another signal, after pauses that double.
  */
 static void
 tell_again(struct pool *p, struct slot *s, const struct activity *x,
@@ -471,7 +471,7 @@ retire_freeze_activity(struct pool *p, struct slot *s,
 		retire_thaw(p, s, s->pause, now);
 		return;
 	}
-	/* The stop began, or was told what waits, since it was stopped. */
+	/* The stop began, or learnt what waits, since it was stopped. */
 	if (!drain_allows(p)) {
 		retire_thaw(p, s, s->pause, now);
 		return;

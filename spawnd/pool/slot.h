@@ -64,7 +64,7 @@ struct slot {
 	unsigned int	 idle_looks;	/* at an orphan that did nothing */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
-	unsigned int	 owed;		/* requests, when it was told */
+	unsigned int	 owed;		/* requests, when it was signalled */
 	uint64_t	 owed_since;	/* then, less the age of the oldest */
 	uint64_t	 unknown;	/* since then; 0: it was seen last */
 	uint64_t	 retiring;	/* since when */
@@ -256,7 +256,7 @@ void	 announce_tick(struct pool *p, uint64_t now);
 /* retire.c: how a worker goes without a request being lost */
 slot_handler retire_timer, retire_activity, retire_frozen;
 slot_handler retire_freeze_timer, retire_freeze_activity, retire_stop_timer;
-/* What it serves: when it is told, and when it is killed. */
+/* What it serves: when it is signalled, and when it is killed. */
 slot_handler retire_told_held, retire_killed_held;
 /* It is to leave for good, once its process is there or is gone. */
 slot_handler retire_leave;

@@ -234,7 +234,7 @@ take_name(const struct conf *c)
 /*
  * Has whoever adopts orphans become our parent before we go on: a service
  * manager can make only its own child the main process of a service. The first
- * process is told our pid.
+ * process gets our pid.
  */
 static int
 leave_parent(struct err *e)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Between the pool and the world: tells the pool what has happened and carries
+ * Between the pool and the world: passes in what has happened and carries
  * out the actions it asks for. The pool decides which and when.
  */
 #include <errno.h>
@@ -131,7 +131,7 @@ answer_unbegun(const struct pool_action *a, struct pool_event *ev)
 	}
 }
 
-/* Asks the kernel what the pool wants to know, and tells the pool at once. */
+/* Asks the kernel what the pool wants to know, and answers at once. */
 static void
 act_look(const struct pool_action *a)
 {

@@ -147,7 +147,7 @@ adapt(const struct scale_view *v, const struct scale_decision *d)
 
 /*
  * Connections wait for a second although workers are free: some of these may
- * have ended while a tracer holds them, of which nothing else tells.
+ * have ended while a tracer holds them, which nothing else shows.
  */
 static void
 suspect_free(const struct scale_view *v)

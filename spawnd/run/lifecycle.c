@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The pool's start, reload and stop as the outside sees them: what the process
- * that started us, the service manager and the log are told, and the exit
+ * that started us, the service manager and the log get, and the exit
  * status.
  */
 #include <errno.h>
