@@ -314,7 +314,7 @@ take_back(void)
 		sdnotify_is_main(true);
 		sdnotify_send("MAINPID=%d", (int)getpid());
 		if (actor_stops())
-			lifecycle_tell_stop();
+			lifecycle_send_stop();
 		name_ours();
 	}
 	stage = TAKEOVER_NONE;

@@ -77,7 +77,7 @@ struct door {
 	bool		 dry;		/* but there is nothing any more */
 	bool		 pausing;	/* nobody waits for a request, nor is
 					   let in */
-	bool		 told;		/* and no request is read any more */
+	bool		 signalled;	/* and no request is read any more */
 	bool		 answered;	/* since the last look */
 	bool		 has_read;	/* perhaps a request, since then */
 	bool		 heard;		/* it has got that signal */
@@ -93,7 +93,7 @@ void	 task_drop(struct task *t);
 /* Lets a stopped task go on to its next stop, with that signal. */
 void	 task_go_on(struct task *t, int signo);
 /* Restarts the call of a held or paused one. */
-void	 task_begin_anew(struct task *t);
+void	 task_restart(struct task *t);
 /* PTRACE_SEIZE, with door_key(). */
 int	 task_attach(pid_t tid, long options);
 /*
@@ -132,7 +132,7 @@ bool	 task_is_stop(int status);
  */
 void	 ask_stopped(struct door *d, int status);
 /* Is that the stop in which it was seized? It goes on. To be asked once. */
-bool	 ask_halted(struct door *d, int status);
+bool	 ask_seize_stop(struct door *d, int status);
 
 /* refusal_linux.c: that a task could not be traced, and why, once in the log */
 void	 refusal_note(pid_t pid, pid_t tid, int error);

@@ -35,7 +35,7 @@ door_check(pid_t pid)
 }
 
 void
-door_tell(pid_t pid, int signo)
+door_signal(pid_t pid, int signo)
 {
 	(void)pid;
 	(void)signo;

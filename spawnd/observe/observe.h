@@ -286,7 +286,7 @@ enum door_state door_check(pid_t pid);
  * door stays closed, so a signal that the first process sends on to the others
  * meets them in the same way.
  */
-void	 door_tell(pid_t pid, int signo);
+void	 door_signal(pid_t pid, int signo);
 /*
  * A task that has answered a request, and begins to wait for the next one, is
  * held there until the worker was looked at. door_pause() holds every task that

@@ -163,7 +163,7 @@ note_shutdown(struct task *t, int how)
 	uint64_t inode = proc_socket(t->tid, (int)t->argument);
 	struct talk *talk = find_talk(t->door, inode);
 
-	if (talk == NULL && t->door->told && is_connection(t, inode))
+	if (talk == NULL && t->door->signalled && is_connection(t, inode))
 		talk = add_talk(t->door, inode);
 	if (talk != NULL && how != SHUT_RD)
 		talk->shut = true;

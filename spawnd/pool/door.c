@@ -23,7 +23,7 @@
 static void
 door_look_later(struct pool *p, struct slot *s, uint64_t now)
 {
-	uint64_t since = s->term_sent ? s->told : s->closed;
+	uint64_t since = s->term_sent ? s->term_sent_at : s->closed;
 	uint64_t pause = POOL_DOOR_FIRST + (now - since) / 8;
 
 	pause = min64(pause, s->is_closed && !s->term_sent ?
@@ -80,7 +80,7 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
 	case DOOR_PAUSED:
 		s->is_closed = true;
 		s->paused = ev->door == DOOR_PAUSED;
-		if (!s->term_sent || now - s->told >= POOL_HEED)
+		if (!s->term_sent || now - s->term_sent_at >= POOL_HEED)
 			slot_push(p, s, POOL_CHECK_TREE);
 		break;
 	case DOOR_UNBEGUN:
@@ -110,7 +110,7 @@ holds_kept(struct slot *s, const struct activity *x, uint64_t now)
 
 /* In a stop: not as long as something waits that it could serve. */
 static bool
-allow_tell(struct pool *p, struct slot *s, const struct activity *x,
+allow_stop(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
 	if (!drain_allows(p))
@@ -134,7 +134,7 @@ door_wait_on(struct pool *p, struct slot *s)
  * have sent what it is not to read any more, it ignores the signal.
  */
 static void
-door_told(struct pool *p, struct slot *s, const struct activity *x)
+check_ignored(struct pool *p, struct slot *s, const struct activity *x)
 {
 	/* Busy without a connection: somebody's is on its way in the pool. */
 	if (!x->sleeping && (x->holds == HOLDS_NOTHING ||
@@ -146,10 +146,10 @@ door_told(struct pool *p, struct slot *s, const struct activity *x)
 
 /* Nobody of it serves: the first process is signalled, once that is certain. */
 static void
-door_tell_it(struct pool *p, struct slot *s, const struct activity *x,
+door_stop(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
-	if (!allow_tell(p, s, x, now)) {
+	if (!allow_stop(p, s, x, now)) {
 		door_wait_on(p, s);
 		return;
 	}
@@ -164,8 +164,8 @@ door_tell_it(struct pool *p, struct slot *s, const struct activity *x,
 		return;
 	}
 	s->term_sent = true;
-	s->told = now;
-	slot_push(p, s, POOL_DOOR_TELL)->signo = p->conf.stop_signal;
+	s->term_sent_at = now;
+	slot_push(p, s, POOL_DOOR_SIGNAL)->signo = p->conf.stop_signal;
 	door_look_later(p, s, now);
 }
 
@@ -190,7 +190,7 @@ door_tree(struct pool *p, struct slot *s, const struct pool_event *ev,
 	const struct activity *x = &ev->activity;
 
 	if (s->term_sent) {
-		door_told(p, s, x);
+		check_ignored(p, s, x);
 		return;
 	}
 	s->busy = x->holds == HOLDS_BUSY || x->holds == HOLDS_UNKNOWN;
@@ -201,7 +201,7 @@ door_tree(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	s->unknown = 0;
 	if (x->holds != HOLDS_BUSY) {
-		door_tell_it(p, s, x, now);
+		door_stop(p, s, x, now);
 		return;
 	}
 	door_wait_on(p, s);

@@ -167,7 +167,7 @@ enum pool_action_kind {
 	POOL_DOOR_CHECK, /* EV_DOOR */
 	POOL_DOOR_PAUSE, /* EV_DOOR: nobody is to read a request */
 	POOL_DOOR_GO_ON, /* who waits for the look at the tree may */
-	POOL_DOOR_TELL,	/* signo; the door stays closed */
+	POOL_DOOR_SIGNAL,	/* signo; the door stays closed */
 	POOL_DOOR_OPEN,
 	POOL_NOTICE
 };

@@ -56,6 +56,7 @@ struct slot {
 	bool		 elsewhere_yet;	/* which was said while it may change */
 	bool		 seen;		/* to accept, or with a connection */
 	bool		 term_sent;	/* was sent the stop signal */
+	uint64_t	 term_sent_at;	/* then */
 	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last looked at */
 	bool		 no_door;	/* it cannot be kept at its door */
@@ -71,7 +72,6 @@ struct slot {
 	uint64_t	 end_by;	/* when it is killed anyway */
 	uint64_t	 thaw_by;	/* SLOT_FREEZING */
 	uint64_t	 closed;	/* SLOT_DOOR: since when */
-	uint64_t	 told;		/* and its stop signal, term_sent */
 	bool		 is_closed;	/* and nothing new comes in */
 	bool		 paused;	/* and nobody waits for a request */
 	uint64_t	 closing;	/* so long its door may take to close */
@@ -257,7 +257,7 @@ void	 announce_tick(struct pool *p, uint64_t now);
 slot_handler retire_timer, retire_activity, retire_frozen;
 slot_handler retire_freeze_timer, retire_freeze_activity, retire_stop_timer;
 /* What it serves: when it is signalled, and when it is killed. */
-slot_handler retire_told_held, retire_killed_held;
+slot_handler retire_stopped_held, retire_killed_held;
 /* It is to leave for good, once its process is there or is gone. */
 slot_handler retire_leave;
 /* It is to leave: it begins to; or it does so already, and may hurry. */

@@ -295,8 +295,8 @@ carry_out(const struct pool_action *a)
 	case POOL_DOOR_GO_ON:
 		door_go_on(worker_pid(a->slot));
 		break;
-	case POOL_DOOR_TELL:
-		door_tell(worker_pid(a->slot), a->signo);
+	case POOL_DOOR_SIGNAL:
+		door_signal(worker_pid(a->slot), a->signo);
 		break;
 	case POOL_DOOR_OPEN:
 		door_open(worker_pid(a->slot));

@@ -261,7 +261,7 @@ void	 lifecycle_reload(void);
 /* Begins a stop: a graceful one, or with `fast` one that loses requests. */
 void	 lifecycle_stop(bool fast);
 /* Notifies the manager, if that listens to us, that the pool stops. */
-void	 lifecycle_tell_stop(void);
+void	 lifecycle_send_stop(void);
 /* What is written behind the reason, should the start fail; or NULL. */
 void	 lifecycle_explain(const char *text);
 /*

@@ -32,7 +32,7 @@ void	 actor_ended(unsigned int slot);
  */
 void	 lifecycle_restart(const char *why);
 /* Sends the manager in words how many workers are ready, and if we drain. */
-void	 lifecycle_tell_state(void);
+void	 lifecycle_send_state(void);
 /* Asks it for the time of a stop that begins so much later, in microseconds. */
 void	 lifecycle_ask_time(uint64_t delay);
 

@@ -305,7 +305,7 @@ def sanitized():
 
 
 def brief():
-    """Are a few rounds enough: where others do the many, or each is dear?"""
+    """Are a few rounds enough: where others do the many, or each takes long?"""
     return SHORT or sanitized()
 
 
