@@ -18,7 +18,6 @@
  */
 #include <sys/socket.h>
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>

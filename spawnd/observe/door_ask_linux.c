@@ -11,7 +11,6 @@
 #include <sys/syscall.h>
 
 #include <signal.h>
-#include <unistd.h>
 
 #include "base/raw.h"
 #include "observe/door.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Systems where no process can be kept from new connections. */
 #include <errno.h>
-#include <stddef.h>
 
 #include "observe/observe.h"
 

@@ -13,7 +13,6 @@
 #include <linux/ptrace.h>
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "observe/door.h"
 #include "observe/linux.h"

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* What the tasks of a worker do, as /proc shows it at one moment. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>

@@ -10,7 +10,6 @@
  * as before, and is looked at again.
  */
 #include <signal.h>
-#include <stddef.h>
 
 #include "base/units.h"
 #include "pool/pool.h"

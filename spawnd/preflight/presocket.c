@@ -9,7 +9,6 @@
 
 #include <netinet/in.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
