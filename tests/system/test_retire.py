@@ -279,7 +279,7 @@ def test_who_was_there_before_is_left_alone(spawnd, place):
         h.kill(job)
 
 
-def test_strays_go_also_while_workers_end_all_the_time(spawnd, place):
+def test_orphans_go_also_while_workers_end_all_the_time(spawnd, place):
     s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--", "/bin/sh",
                "-c", f"{HELPER} max 1")
     load = Load(f"{place}/sock", ms=5, seconds=LONGEST)
