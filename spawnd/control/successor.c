@@ -27,7 +27,6 @@
 
 #include "base/base.h"
 #include "base/loop.h"
-#include "base/units.h"
 #include "client/client.h"
 #include "config/config.h"
 #include "control/control.h"
