@@ -117,11 +117,14 @@ def command(site, kind):
 def test_filter_of_an_old_container_lets_all_be_found(spawnd, site):
     """It answers EPERM, not ENOSYS, to whatever is newer than Linux 5.0."""
     srv = f"{site.base}/srv"
-    s = spawnd("-c", f"{srv}/jail", "-S", "-s", f"{srv}/a.sock", "-u", "_app",
-               "-F", 1, "-U", "www", "-P", f"{site.base}/pid", "--env-file",
-               f"{srv}/env", "--control", f"{site.base}/ctl", "--",
-               "/fcgi-bin/app",
-               become=lambda: h.forbid_call(424, errno.EPERM, later=True))
+    how = {"become": lambda: h.forbid_call(424, errno.EPERM, later=True)}
+    args = ["-c", f"{srv}/jail", "-S", "-s", f"{srv}/a.sock", "-u", "_app",
+            "-F", 1, "-U", "www", "-P", f"{site.base}/pid", "--env-file",
+            f"{srv}/env", "--control", f"{site.base}/ctl", "--",
+            "/fcgi-bin/app"]
+    tried = h.run_spawnd("-t", *args, **how)
+    assert tried.status == 0 and "error" not in tried.stderr, tried
+    s = spawnd(*args, **how)
     [worker] = s.wait_workers(1)
     assert h.environ(worker)["OWN"] == "1"
     assert h.read(f"{site.base}/pid") == b"%d\n" % s.pid
