@@ -728,7 +728,7 @@ def respawn(s):
 
 def test_a_thousand_workers_are_told_in_between(spawnd, place):
     # With sanitizers an answer takes longer than its clients may.
-    many = 250 if h.sanitized() else 1000
+    many = 100 if h.sanitized() else 1000
     s = spawnd("-s", f"{place}/s", "-u", "www", "-F", many, "--name", "p",
                "--", h.app("hello"), deadline=60)
     with c.Raw(pool("p") + "/control", 30) as client:
