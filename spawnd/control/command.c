@@ -88,7 +88,8 @@ cmd_status(struct client *c, const char *word)
 {
 	if (word != NULL && strcmp(word, "full") != 0)
 		cmd_fail(c, EX_USAGE, "status: only full may follow");
-	else if ((c->status = status_begin(word != NULL)) == NULL)
+	else if ((c->status = status_begin(word != NULL, c->right ==
+	    CONTROLS && c->limit.why == NULL)) == NULL)
 		cmd_fail(c, EX_OSERR, "out of memory");
 }
 
@@ -97,6 +98,15 @@ cmd_history(struct client *c, const char *word)
 {
 	(void)word;
 	status_write_history(loop_now(), &c->answer);
+	proto_done(&c->answer);
+}
+
+static void
+cmd_load(struct client *c, const char *word)
+{
+	(void)word;
+	if (autoscale_ledger() != NULL)
+		ledger_records_write(autoscale_ledger(), &c->answer);
 	proto_done(&c->answer);
 }
 
@@ -229,6 +239,7 @@ static const struct command commands[] = {
 	{ "ping", READS_ONLY, 0, 0, cmd_ping, "" },
 	{ "status", READS_ONLY, 0, 1, cmd_status, "[full]" },
 	{ "history", READS_ONLY, 0, 0, cmd_history, "" },
+	{ "load", READS_ONLY, 0, 0, cmd_load, "" },
 	{ "trace", READS_ONLY, 0, 0, cmd_trace, "" },
 	{ "reload", CONTROLS, 0, 0, cmd_reload, "" },
 	{ "scale", CONTROLS, 1, 1, cmd_scale, "N[-M]" },

@@ -28,6 +28,14 @@ int	 choose_open(struct conn *t, const char *pool, bool read,
  */
 int	 choose_list(const char *pool, struct err *e);
 
+/* advise.c */
+/*
+ * Writes how large the pool should be, in words or as JSON, from the answers to
+ * "status full" and "load". Returns 0, or -1 with *e set (71, 74).
+ */
+int	 advise_write(FILE *f, const struct reply *a, bool json,
+	    struct err *e);
+
 /* top_draw.c: one picture of it, without any system call */
 struct frame {
 	int		 rows, columns;	/* of the terminal */

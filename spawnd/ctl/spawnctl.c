@@ -15,6 +15,7 @@
 #include "proto/proto.h"
 
 #define READY_PAUSE	50		/* ms between two looks of wait-ready */
+#define WRONG		1		/* exit status of explain */
 
 enum status_form { TABLE, JSON, OPENMETRICS, FPM };
 
@@ -77,6 +78,42 @@ ctl_trace(struct conn *t, struct err *e)
 
 	if (r == 0)
 		r = writer_trace(stdout, &a, e);
+	reply_free(&a);
+	return r;
+}
+
+static int
+ctl_explain(struct conn *t, struct err *e)
+{
+	struct reply a = { NULL, 0 };
+	bool wrong = false;
+	int r = conn_ask(t, "status", &a, e);
+
+	if (r == 0)
+		r = conn_ask(t, "history", &a, e);
+	if (r == 0)
+		r = explain_write(stdout, &a, &wrong, e);
+	reply_free(&a);
+	/* What is wrong was said; that is no error of ours. */
+	if (r == 0 && wrong) {
+		*e = (struct err){ .status = WRONG };
+		r = -1;
+	}
+	return r;
+}
+
+static int
+ctl_advise(struct conn *t, struct err *e)
+{
+	struct reply a = { NULL, 0 };
+	int r = conn_ask(t, "status full", &a, e);
+
+	if (r == 0 && (r = conn_ask(t, "load", &a, e)) == -1 &&
+	    e->status == EX_USAGE)
+		err_set(e, EX_PROTOCOL, "the pool's spawnd is too old to tell "
+		    "its load (restart gives it the new one)");
+	if (r == 0)
+		r = advise_write(stdout, &a, opt.form == JSON, e);
 	reply_free(&a);
 	return r;
 }
@@ -274,6 +311,10 @@ ctl_wait_ready(struct err *e)
 static const struct command table[] = {
 	{ "list", 0, 0, true, false, NULL, "list the pools on this machine" },
 	{ "status", 0, 0, true, true, ctl_status, "show a pool and its load" },
+	{ "explain", 0, 0, true, false, ctl_explain, "say what is wrong, and "
+	    "what to do" },
+	{ "advise", 0, 0, true, false, ctl_advise, "[--json] say how large it "
+	    "should be" },
 	{ "top", 0, 0, true, false, top_run, "the same, live" },
 	{ "trace", 0, 0, true, false, ctl_trace, "show what it did last" },
 	{ "ping", 0, 0, true, false, ctl_ping, "check that it can serve" },
@@ -398,8 +439,9 @@ static int
 check_words(const struct command *c, struct err *e)
 {
 	unsigned int from, to;
+	bool json = opt.form == JSON && strcmp(c->name, "advise") == 0;
 
-	if (c->status == false && (opt.form != TABLE || opt.full))
+	if (!c->status && ((opt.form != TABLE && !json) || opt.full))
 		return err_set(e, EX_USAGE, "%s: takes none of the options of "
 		    "status",
 		    c->name);
@@ -460,7 +502,8 @@ main(int argc, char *argv[])
 
 	signal(SIGPIPE, SIG_IGN);
 	if (parse_words(argc, argv, &e) == -1 || run_words(&e) == -1) {
-		fprintf(stderr, "spawnctl: %s\n", e.text);
+		if (e.text[0] != '\0')
+			fprintf(stderr, "spawnctl: %s\n", e.text);
 		return e.status;
 	}
 	return 0;

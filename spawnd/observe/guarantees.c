@@ -1,21 +1,28 @@
 /* SPDX-License-Identifier: ISC */
 /* What there is to tell of the guarantees: one table for all who do. */
+#include <stdint.h>
+#include <string.h>
+
 #include "observe/observe.h"
 
 #define AT(member)	offsetof(struct guarantees, member)
+#define NO_REASON	SIZE_MAX
 
 static const struct guarantee table[] = {
-	{ AT(no_new_privs), "no_new_privs", "no new privileges" },
-	{ AT(bounding_empty), "bounding_empty", "empty bounding set" },
-	{ AT(proc), "proc", "processes can be looked at" },
-	{ AT(proc_detached), "proc_detached", NULL },
-	{ AT(queue), "queue", "listen queue can be seen" },
-	{ AT(ends), "traced_ends", "ends of traced workers are seen" },
-	{ AT(door), "door", "busy workers are kept from new connections" },
+	{ AT(no_new_privs), "no_new_privs", "no new privileges", NO_REASON },
+	{ AT(bounding_empty), "bounding_empty", "empty bounding set",
+	    NO_REASON },
+	{ AT(proc), "proc", "processes can be looked at", NO_REASON },
+	{ AT(proc_detached), "proc_detached", NULL, NO_REASON },
+	{ AT(queue), "queue", "listen queue can be seen", AT(no_queue) },
+	{ AT(ends), "traced_ends", "ends of traced workers are seen",
+	    AT(no_ends) },
+	{ AT(door), "door", "busy workers are kept from new connections",
+	    AT(no_door) },
 	{ AT(confine_signals), "confine_signals",
-	    "workers cannot signal or trace others" },
+	    "workers cannot signal or trace others", AT(no_confine_signals) },
 	{ AT(confine_limits), "confine_limits",
-	    "workers cannot limit or slow others" },
+	    "workers cannot limit or slow others", AT(no_confine_limits) },
 };
 
 _Static_assert(sizeof(table) / sizeof(table[0]) == GUARANTEES,
@@ -31,6 +38,17 @@ bool
 guarantee_holds(const struct guarantees *g, size_t i)
 {
 	return *(const bool *)((const char *)g + table[i].at);
+}
+
+const char *
+guarantee_reason(const struct guarantees *g, size_t i)
+{
+	const char *reason = NULL;
+
+	if (table[i].why != NO_REASON && !guarantee_holds(g, i))
+		memcpy(&reason, (const char *)g + table[i].why,
+		    sizeof(reason));
+	return reason;
 }
 
 void

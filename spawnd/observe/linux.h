@@ -288,6 +288,19 @@ struct slow_times {
 void	 slow_look(uint64_t inode, const struct view *v, bool unread,
 	    bool waits, uint64_t now, struct slow_times *t);
 
+/* sightings_linux.c: since when accepted connections are there */
+struct sighting {
+	uint64_t	 inode;
+	uint64_t	 first;		/* when it was seen first, in usec */
+	uint64_t	 before;	/* and was not there; 0: nobody knows */
+};
+/* These n are there now, and no others; sorted, without the left over. */
+void	 sightings_note(const uint64_t *inodes, int n, uint64_t now);
+/* What is known of one that the last list had; or NULL. */
+const struct sighting *sightings_find(uint64_t inode);
+/* How many were ever seen first. */
+uint64_t sightings_total(void);
+
 /* netlink_linux.c: questions to NETLINK_SOCK_DIAG */
 /* Opens it. Returns 0, or -1 with errno set. */
 int	 netlink_open(void);
@@ -361,6 +374,10 @@ int	 queue_depth(bool half_open, unsigned int *depth, unsigned int *limit);
 /* Is it a TCP connection that waits? If so, *id is set, never to 0. */
 struct inet_diag_msg;
 bool	 queue_has(const struct inet_diag_msg *m, uint64_t *id);
+
+/* usage_linux.c */
+/* Sorts them, and notes them by sightings_note(). */
+void	 usage_note(uint64_t *inodes, int n);
 
 /* leftover_linux.c: what a request leaves that has taken too long */
 /* Is that connection one of them, and its process gone? It is not in use. */

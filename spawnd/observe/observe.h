@@ -50,14 +50,25 @@ struct guarantee {
 	size_t		 at;		/* the offset of a bool in them */
 	const char	*key;		/* in an answer to "status" */
 	const char	*text;		/* of -t; NULL: told with that before */
+	size_t		 why;		/* the offset of its reason */
 };
 /* The entry i, below GUARANTEES, of the table. */
 const struct guarantee *guarantee_at(size_t i);
 /* Read and set what that entry is about. */
 bool	 guarantee_holds(const struct guarantees *g, size_t i);
+/* Why it does not hold, as far as there is a reason; or NULL. */
+const char *guarantee_reason(const struct guarantees *g, size_t i);
 void	 guarantee_set(struct guarantees *g, size_t i, bool holds);
 
 #define LOAD_UNKNOWN		UINT_MAX
+#define LOAD_UNSEEN		{ .depth = LOAD_UNKNOWN, \
+    .waited = LOAD_UNKNOWN, .busy = LOAD_UNKNOWN, .fresh = LOAD_UNKNOWN }
+
+/*
+ * Classes of the time in the queue: up to 10 ms, 100 ms, 1 s, 10 s, longer.
+ * Those that come and go between two looks are in none.
+ */
+#define WAIT_CLASSES		5
 
 /*
  * How long a start may wait for anything but its workers, in milliseconds:
@@ -70,12 +81,19 @@ void	 guarantee_set(struct guarantees *g, size_t i, bool holds);
 #define TRIAL_END_MS		500
 #define TRIALS			3
 
-/* The load of the listen socket; each may be LOAD_UNKNOWN. */
+/* The load of the listen socket; each count may be LOAD_UNKNOWN. */
 struct load {
 	unsigned int	 depth;			/* of the queue */
 	unsigned int	 waited;		/* those that were there at the
 						   last look already */
 	unsigned int	 busy;			/* accepted connections */
+	unsigned int	 fresh;			/* of these, and of those that
+						   have gone again: not seen by
+						   the look that told of them
+						   before this one */
+	uint64_t	 oldest;		/* usec; one that waits has done
+						   so for that long, at least */
+	unsigned int	 left[WAIT_CLASSES];	/* the queue, by time */
 };
 
 /*
