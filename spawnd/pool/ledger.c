@@ -92,17 +92,15 @@ note_newcomers(struct ledger *l, const struct ledger_look *v)
 {
 	uint64_t came = (uint64_t)v->fresh + v->queue;
 	uint32_t among = v->busy + v->queue;
-	uint32_t waits;
 
 	came = came > l->queued ? came - l->queued : 0;
 	l->came += came;
 	l->met[ledger_bin(among)] += came;
 	if (v->busy > v->places)
 		l->over += came;
-	if (among <= v->places)
-		return;
-	waits = among - v->places < v->queue ? among - v->places : v->queue;
-	l->full += came < waits ? came : waits;
+	/* That short waits are seldom seen makes no difference to this. */
+	if (among > v->places && v->queue > 0)
+		l->full += came;
 }
 
 void

@@ -41,8 +41,9 @@ struct ledger {
 	uint64_t	 busy_time;	/* usec, of all connections */
 	uint64_t	 queue_time;	/* and in the queue */
 	uint64_t	 came;		/* connections that were seen */
-	uint64_t	 full;		/* of these found no free place */
-	uint64_t	 over;		/* or met more than there are places */
+	uint64_t	 full;		/* of these were among more than there
+					   were places, and some waited */
+	uint64_t	 over;		/* or more than that were served */
 	uint32_t	 most;		/* at once, with those that wait */
 	uint64_t	 waits[LEDGER_WAITS];
 	uint64_t	 time[LEDGER_BINS]; /* usec with so many busy */
