@@ -16,6 +16,7 @@
 #include "base/loop.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 #include "observe/usage.h"
 
 #define KEPT		64	/* waiting connections remembered */
