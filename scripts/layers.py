@@ -53,10 +53,11 @@ WALLS = {
                "privilege", "run"},
     "client": {"base", "proto"},
     "ctl": {"base", "client", "proto"},
+    "page": {"base", "client", "proto"},
 }
-PUBLIC = {"base/loop.h", "base/path.h", "base/program.h", "base/raw.h",
-          "base/units.h", "client/advice.h",
-          "config/alias.h", "config/describe.h",
+PUBLIC = {"base/loop.h", "base/network.h", "base/path.h", "base/program.h",
+          "base/raw.h", "base/units.h", "client/advice.h", "config/alias.h",
+          "config/describe.h",
           "observe/end.h", "observe/holding.h", "observe/listener.h",
           "observe/usage.h", "pool/ledger.h", "pool/scale.h", "pool/seen.h",
           "pool/trace.h"}
@@ -64,8 +65,8 @@ EVERYWHERE = {"base/units.h"}       # all its code is inline
 
 # Files of one folder that call each other in a circle, and why they do.
 CIRCLES = [
-    ({"pool.c", "slot.c", "table.c", "door.c", "drain.c", "replace.c",
-      "retire.c", "start.c"},
+    ({"pool.c", "slot.c", "table.c", "announce.c", "door.c", "drain.c",
+      "replace.c", "retire.c", "start.c"},
      "a slot's event may change what the pool wants, and the other way round"),
     ({"looker_linux.c", "keepalive_linux.c", "listens_linux.c",
       "usage_linux.c"},
@@ -399,6 +400,8 @@ def plants():
     yield "walls", "err.c", '#include "config/config.h"\n'
     yield ("walls", "slot.c",
            "int\nf(void)\n{\n\treturn lifecycle_run();\n}\n")
+    yield "walls", "page.c", '#include "ctl/ctl.h"\n'
+    yield "walls", "timeline.c", '#include "page/page.h"\n'
     yield "private headers", "actor.c", '#include "observe/linux.h"\n'
     yield "headers by folder", "err.c", '#include "base.h"\n'
     yield "circles", "path.c", "void\nf(void)\n{\n\tlog_lost(0);\n}\n"

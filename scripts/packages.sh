@@ -7,6 +7,8 @@
 
 packages_build='gcc make libc6-dev pkgconf libbsd-dev libcap-ng-dev
     libevent-dev libjansson-dev'
+# For spawnd-status, which is made where it is there.
+packages_status='libfcgi-dev'
 # For "make deb", beyond these (and lintian for "make check-deb").
 packages_deb='build-essential debhelper'
 # For "make check-container", beyond these and those of the system tests.

@@ -183,6 +183,7 @@ on_notice(const struct pool_notice *n)
 {
 	control_notice(n);
 	selfcheck_notice(n);
+	draining_notice(n);
 	if (conf.takeover != REPLACE_NO && n->what == NOTICE_READY)
 		successor_ready(n);
 	else
@@ -210,6 +211,7 @@ init_run(struct err *e)
 
 	orphans_init();
 	selfcheck_init();
+	draining_init(&conf);
 	if (loop_init(e) == -1 ||
 	    actor_init(&plan, &guarantees, &hooks, e) == -1 ||
 	    entry_init(&plan, e) == -1 || signals_init(&conf, e) == -1 ||

@@ -7,7 +7,7 @@ _spawnctl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=
 	local commands='list status explain advise top trace ping wait-ready
-	    reload scale restart diff log-reopen stop'
+	    reload scale restart diff log-reopen agent drain resume stop'
 	local words=$commands i
 
 	[ "$COMP_CWORD" -lt 1 ] || before=${COMP_WORDS[COMP_CWORD - 1]}
@@ -31,7 +31,10 @@ _spawnctl()
 				words=--json
 				;;
 			stop)
-				words=--now
+				words='--now --drain'
+				;;
+			agent)
+				words='--listen --allow --each'
 				;;
 			restart | diff)
 				words=--all

@@ -21,6 +21,9 @@ _spawnctl()
 		'diff:show what that would change'
 		'scale:set the number of workers'
 		'log-reopen:reopen the log'
+		'agent:tell a balancer how it is'
+		'drain:announce a stop'
+		'resume:take that back'
 		'stop:end it after its requests'
 	)
 	_arguments \
@@ -32,6 +35,10 @@ _spawnctl()
 	    '--fpm=-[status as php-fpm has it]::form:(text json xml openmetrics)' \
 	    '--full[status with pss]' \
 	    '--now[stop at once]' \
+	    '--drain[announce the stop]:seconds' \
+	    '--listen[agent as a server]:address and port' \
+	    '--allow[whom it answers]:addresses' \
+	    '--each[connections of a worker]:number' \
 	    '--all[restart each]' \
 	    '1:command:{_describe command words_of}' \
 	    '2:argument:_files'

@@ -7,7 +7,8 @@
 #include "client/explain.h"
 #include "proto/proto.h"
 
-#define MINUTE		60	/* that "recent" tells of */
+#define MINUTE		60	/* that "recent" tells of, */
+#define REMEMBERED	16	/* up to that */
 
 static bool
 says(const struct proto_record *r, const char *key, const char *word)
@@ -87,6 +88,7 @@ explain_crashes(struct explain *x)
 	double due = next_start(x->a), recent = 0;
 	const struct proto_record *r;
 	char next[64] = "", span[32];
+	const char *at_least = "";
 	struct words w;
 
 	r = find_failure(x->a, "worker", backoff > 0 ? 1e9 : MINUTE);
@@ -94,6 +96,7 @@ explain_crashes(struct explain *x)
 		return;
 	if (r != NULL) {
 		proto_get_number(r, "recent", &recent);
+		at_least = recent >= REMEMBERED ? "At least " : "";
 		tell_failure(r, &w);
 	}
 	if (due >= 0)
@@ -106,16 +109,17 @@ explain_crashes(struct explain *x)
 		    next);
 	else if (backoff > 0)
 		explain_fault(x, "Workers do not stay: %.0f wait%s to be "
-		    "started again, %.0f %s ready. %.0f failed within the "
+		    "started again, %.0f %s ready. %s%.0f failed within the "
 		    "last minute. The last one, %s ago: %s.%s%s%s Repair the "
 		    "program or what it needs; spawnd goes on trying.",
 		    backoff, backoff == 1 ? "s" : "", ready,
-		    ready == 1 ? "is" : "are", recent, w.ago, w.what, w.said,
+		    ready == 1 ? "is" : "are", at_least, recent, w.ago,
+		    w.what, w.said,
 		    w.said[strlen(w.said) - 1] == '.' ? "" : ".", next);
 	else
-		explain_fault(x, "%.0f worker%s ended within the last minute "
-		    "without having been asked to, the last one %s ago: %s.%s",
-		    recent, recent == 1 ? "" : "s", w.ago, w.what, w.said);
+		explain_fault(x, "%s%.0f worker%s failed within the last "
+		    "minute, the last one %s ago: %s.%s", at_least, recent,
+		    recent == 1 ? "" : "s", w.ago, w.what, w.said);
 }
 
 static void

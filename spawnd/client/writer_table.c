@@ -29,7 +29,9 @@ table_pool(FILE *f, const struct reply *a)
 	char text[SHOW_SIZE], span[32];
 
 	fprintf(f, "%s: ", reply_show(p, "name", text));
-	fprintf(f, "%s for ", reply_show(p, "state", text));
+	reply_show(p, "state", text);
+	fprintf(f, "%s for ", strcmp(text, "draining") == 0 ? "draining, up" :
+	    text);
 	fprintf(f, "%s", reply_span(reply_value(a, "pool", "uptime", 0),
 	    span));
 	fprintf(f, ", pid %s", reply_show(p, "pid", text));
@@ -59,6 +61,23 @@ table_listener(FILE *f, const struct reply *a)
 	if (proto_get(r, "unseen") != NULL)
 		fprintf(f, "  not seen     of the listen socket: %s\n",
 		    reply_show(r, "unseen", text));
+}
+
+/* An announced stop. */
+static void
+table_drain(FILE *f, const struct reply *a)
+{
+	const char *on = proto_get(reply_find(a, "drain"), "announced");
+	char span[32];
+	double n;
+
+	if (on == NULL || strcmp(on, "yes") != 0)
+		return;
+	if (reply_number(a, "drain", "stops_in", &n))
+		fprintf(f, "  draining     stops in %s", reply_span(n, span));
+	else
+		fputs("  draining     until resume or stop", f);
+	fputs(" (spawnctl resume takes that back)\n", f);
 }
 
 static void
@@ -134,35 +153,6 @@ table_counts(FILE *f, const struct reply *a)
 	fputc('\n', f);
 }
 
-/* What it means that a guarantee does not hold; nothing for a newer one. */
-static const char *
-find_meaning(const char *key)
-{
-	static const struct {
-		const char	*key;
-		const char	*meaning;
-	} table[] = {
-		{ "bounding_empty", "the bounding set is not empty" },
-		{ "confine_limits", "workers can limit or slow others" },
-		{ "confine_signals", "workers can signal or trace others" },
-		{ "door", "busy workers get new connections until they end" },
-		{ "no_new_privs", "workers can run set-user-ID programs" },
-		{ "only_allowed", "more hosts than --allow can connect" },
-		{ "proc", "processes cannot be looked at" },
-		{ "proc_detached", "processes can be looked at only while "
-		    "/proc is mounted" },
-		{ "queue", "the listen queue cannot be seen" },
-		{ "traced_ends", "ends of traced workers are not seen" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		if (strcmp(table[i].key, key) == 0)
-			return table[i].meaning;
-	}
-	return NULL;
-}
-
 /* The guarantees that do not hold. */
 static void
 table_guarantees(FILE *f, const struct reply *a)
@@ -174,7 +164,7 @@ table_guarantees(FILE *f, const struct reply *a)
 	for (i = 0; i < r->n; i++) {
 		if (strcmp(r->fields[i].value, "no") != 0)
 			continue;
-		meaning = find_meaning(r->fields[i].key);
+		meaning = reply_meaning(r->fields[i].key);
 		fprintf(f, "  not in force %s%s%s\n", r->fields[i].key,
 		    meaning != NULL ? ": " : "", meaning != NULL ? meaning :
 		    "");
@@ -225,6 +215,7 @@ writer_table(FILE *f, const struct reply *a, struct err *e)
 
 	table_pool(f, a);
 	table_listener(f, a);
+	table_drain(f, a);
 	table_workers(f, a);
 	table_load(f, a);
 	table_counts(f, a);

@@ -320,6 +320,8 @@ static const struct option table[] = {
 	    "signal that asks a worker to stop (TERM)" },
 	{ 0, "stop-timeout", "SEC", option_number, MEMBER(stop_timeout), 0,
 	    TIMEOUT_MAX, "time to stop before SIGKILL (30)" },
+	{ 0, "drain", "SEC", option_number, MEMBER(drain), 0, TIMEOUT_MAX,
+	    "time to announce a stop by SIGTERM (0)" },
 	{ 'v', "version", NULL, option_true, MEMBER(version), 0, 0,
 	    "print the version" },
 	{ 'h', "help", NULL, option_true, MEMBER(help), 0, 0,

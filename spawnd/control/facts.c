@@ -26,7 +26,7 @@ record_reasons(const struct guarantees *g, struct proto_output *o)
 	size_t i;
 
 	for (i = 0; i < GUARANTEES; i++) {
-		if ((reason = guarantee_reason(g, i)) == NULL)
+		if ((reason = guarantee_why(g, i)) == NULL)
 			continue;
 		if (!some)
 			proto_begin(o, "reasons");

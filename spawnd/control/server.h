@@ -134,11 +134,13 @@ void	 command_reloaded(bool done);
 
 /* status.c: the pool as records */
 struct status;
+/* Without the workers, with them, and with what is costly to read of them. */
+enum status_depth { STATUS_BRIEF, STATUS_WORKERS, STATUS_FULL };
 /*
  * Begins a status; private: of a client that may know what workers wrote.
  * Returns NULL without memory.
  */
-struct status *status_begin(bool full, bool private);
+struct status *status_begin(enum status_depth depth, bool private);
 /*
  * Writes at least one worker, and more for its share of STATUS_STEP. Returns
  * true as long as there is more: a client that reads slowly gets each worker

@@ -29,7 +29,7 @@ struct memory {
 };
 
 struct status {
-	bool		 full;
+	enum status_depth depth;
 	bool		 private;	/* with what workers wrote */
 	unsigned int	 slot;		/* the next one */
 	uint64_t	*inodes;	/* the accepted connections */
@@ -66,6 +66,8 @@ status_state(void)
 		return "stopping";
 	if (pool_phase(pool) == PHASE_START)
 		return "starting";
+	if (draining_is_on())
+		return "draining";
 	return pool_reloading(pool) ? "reloading" : "up";
 }
 
@@ -169,6 +171,19 @@ record_wait(unsigned int depth, struct proto_output *o)
 		proto_time(o, "saturated_for", now - scale->full_since);
 }
 
+/* Is a stop announced, and when is it due? */
+static void
+record_drain(struct proto_output *o)
+{
+	uint64_t left = draining_left();
+
+	proto_begin(o, "drain");
+	proto_truth(o, "announced", draining_is_on());
+	if (left != NEVER)
+		proto_time(o, "stops_in", left);
+	proto_end(o);
+}
+
 /* The load at this moment, as far as it is known. */
 static void
 record_load(struct status *s, struct proto_output *o)
@@ -205,14 +220,14 @@ record_load(struct status *s, struct proto_output *o)
 }
 
 struct status *
-status_begin(bool full, bool private)
+status_begin(enum status_depth depth, bool private)
 {
 	struct status *s;
 
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return NULL;
 	going++;
-	s->full = full;
+	s->depth = depth;
 	s->private = private;
 	s->counted = true;
 	s->n = usage_connections(&s->inodes, &s->left);
@@ -288,7 +303,7 @@ measure_worker(struct status *s, const struct pool_worker *w, uint64_t now,
 {
 	struct memory *m = w->pid > 0 && !spawner_shares(w->slot) ?
 	    recall(w) : NULL;
-	bool pss = s->full && m != NULL && (m->pss_at == 0 ||
+	bool pss = s->depth == STATUS_FULL && m != NULL && (m->pss_at == 0 ||
 	    now - m->pss_at > PSS_AGE) && s->asked < PSS_WHOLE;
 	bool seen;
 
@@ -337,7 +352,7 @@ record_usage(struct status *s, const struct pool_worker *w,
 	proto_number(o, "processes", u->processes);
 	proto_time(o, "cpu", u->cpu);
 	proto_number(o, "rss", u->rss);
-	if (s->full && m->pss_at != 0) {
+	if (s->depth == STATUS_FULL && m->pss_at != 0) {
 		proto_number(o, "pss", m->pss);
 		proto_time(o, "pss_age", now - m->pss_at);
 	}
@@ -402,8 +417,11 @@ status_step(struct status *s, struct proto_output *o)
 		record_pool(o);
 		record_counts(o);
 		facts_write(s->private, now, o);
+		record_drain(o);
 		record_load(s, o);
 	}
+	if (s->depth == STATUS_BRIEF)
+		return false;
 	for (; s->slot < pool_slots(pool) && now < until; s->slot++) {
 		if (!pool_worker(pool, s->slot, &w))
 			continue;

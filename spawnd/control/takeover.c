@@ -152,6 +152,8 @@ find_hindrance(void)
 
 	if (refusal != NULL)
 		return refusal;
+	if (draining_is_on())
+		return draining_text();
 	if (takeover_step() != TAKEOVER_NONE) {
 		snprintf(why, sizeof(why), "pid %d is about to take over",
 		    (int)taker);

@@ -54,6 +54,21 @@ size_t	 top_draw_frame(const struct frame *v, const struct reply *status,
 /* Shows the pool until q is pressed. Returns 0, or -1 with *e set (69, 71). */
 int	 top_run(struct conn *t, struct err *e);
 
+/* agent.c */
+/*
+ * Takes one of its options, with the word behind it if its value is there.
+ * Returns how many words that were, 0: it is none of them, or -1 with *e set
+ * (64, 71).
+ */
+int	 agent_option(const char *word, const char *next, struct err *e);
+/* One of them that was given, or NULL. */
+const char *agent_given(void);
+/*
+ * Tells a balancer how that pool is, or the only one (NULL): once, or with
+ * --listen for ever. Returns 0, or -1 with *e set (64, 69, 71, 74, 77).
+ */
+int	 agent_run(const char *which, struct err *e);
+
 /* service.c */
 /*
  * Has the script of the service files do that ("restart" or "diff") for a pool,

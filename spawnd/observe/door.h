@@ -134,6 +134,9 @@ void	 ask_stopped(struct door *d, int status);
 /* Is that the stop in which it was seized? It goes on. To be asked once. */
 bool	 ask_halted(struct door *d, int status);
 
+/* refusal_linux.c: that a task could not be traced, and why, once in the log */
+void	 refusal_note(pid_t pid, pid_t tid, int error);
+
 /* served_linux.c: which connections are between two requests */
 /* A call of the task has begun, or returned. */
 void	 served_entry(struct task *t, const struct ptrace_syscall_info *i);

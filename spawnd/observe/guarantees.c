@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /* What there is to tell of the guarantees: one table for all who do. */
-#include <stdint.h>
-#include <string.h>
-
 #include "observe/observe.h"
 
 #define AT(member)	offsetof(struct guarantees, member)
-#define NO_REASON	SIZE_MAX
 
 static const struct guarantee table[] = {
-	{ AT(no_new_privs), "no_new_privs", "no new privileges", NO_REASON },
-	{ AT(bounding_empty), "bounding_empty", "empty bounding set",
-	    NO_REASON },
-	{ AT(proc), "proc", "processes can be looked at", NO_REASON },
-	{ AT(proc_detached), "proc_detached", NULL, NO_REASON },
+	{ AT(no_new_privs), "no_new_privs", "no new privileges", 0 },
+	{ AT(bounding_empty), "bounding_empty", "empty bounding set", 0 },
+	{ AT(proc), "proc", "processes can be looked at", 0 },
+	{ AT(proc_detached), "proc_detached", NULL, 0 },
 	{ AT(queue), "queue", "listen queue can be seen", AT(no_queue) },
 	{ AT(ends), "traced_ends", "ends of traced workers are seen",
 	    AT(no_ends) },
@@ -40,19 +35,22 @@ guarantee_holds(const struct guarantees *g, size_t i)
 	return *(const bool *)((const char *)g + table[i].at);
 }
 
-const char *
-guarantee_reason(const struct guarantees *g, size_t i)
-{
-	const char *reason = NULL;
-
-	if (table[i].why != NO_REASON && !guarantee_holds(g, i))
-		memcpy(&reason, (const char *)g + table[i].why,
-		    sizeof(reason));
-	return reason;
-}
-
 void
 guarantee_set(struct guarantees *g, size_t i, bool holds)
 {
 	*(bool *)((char *)g + table[i].at) = holds;
+}
+
+const char *
+guarantee_why(const struct guarantees *g, size_t i)
+{
+	return table[i].why == 0 || guarantee_holds(g, i) ? NULL :
+	    *(const char *const *)((const char *)g + table[i].why);
+}
+
+void
+guarantee_set_why(struct guarantees *g, size_t i, const char *why)
+{
+	if (table[i].why != 0)
+		*(const char **)((char *)g + table[i].why) = why;
 }

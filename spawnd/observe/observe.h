@@ -50,15 +50,17 @@ struct guarantee {
 	size_t		 at;		/* the offset of a bool in them */
 	const char	*key;		/* in an answer to "status" */
 	const char	*text;		/* of -t; NULL: told with that before */
-	size_t		 why;		/* the offset of its reason */
+	size_t		 why;		/* the offset of why it does not hold;
+					   0: that is not told */
 };
 /* The entry i, below GUARANTEES, of the table. */
 const struct guarantee *guarantee_at(size_t i);
 /* Read and set what that entry is about. */
 bool	 guarantee_holds(const struct guarantees *g, size_t i);
-/* Why it does not hold, as far as there is a reason; or NULL. */
-const char *guarantee_reason(const struct guarantees *g, size_t i);
 void	 guarantee_set(struct guarantees *g, size_t i, bool holds);
+/* The same of why it does not hold; NULL: not known. */
+const char *guarantee_why(const struct guarantees *g, size_t i);
+void	 guarantee_set_why(struct guarantees *g, size_t i, const char *why);
 
 #define LOAD_UNKNOWN		UINT_MAX
 #define LOAD_UNSEEN		{ .depth = LOAD_UNKNOWN, \
@@ -180,14 +182,13 @@ void	 observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
 void	 observe_held(pid_t pid, bool whole, uint64_t keep_idle, uint64_t now,
 	    struct held_requests *h);
 /*
- * Sends a signal to `holder`, a process of the worker, if it still serves a
- * request, to the processes that share its connections, and to those that any
- * of these have started; and remembers them all. observe_leftovers() kills
- * those that are left when the holder is gone. It returns when it is to be
- * called again, or NEVER.
+ * Kills `holder`, a process of the worker, if it still serves a request, the
+ * processes that share its connections, and those that any of these have
+ * started; and remembers them all. observe_leftovers() kills those that are
+ * left when the holder is gone. It returns when it is to be called again, or
+ * NEVER.
  */
-void	 observe_signal_holder(pid_t worker, pid_t holder, int signo,
-	    uint64_t now);
+void	 observe_kill_holder(pid_t worker, pid_t holder, uint64_t now);
 uint64_t observe_leftovers(uint64_t now);
 /*
  * Fills *q with how many connections wait to be accepted. With half_open, TCP

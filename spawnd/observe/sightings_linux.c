@@ -34,8 +34,11 @@ sightings_note(const uint64_t *inodes, int n, uint64_t now)
 	int i, at = 0;
 
 	if (n > SIGHTINGS_MAX || (n > 0 &&
-	    (list = reallocarray(NULL, (size_t)n, sizeof(*list))) == NULL))
+	    (list = reallocarray(NULL, (size_t)n, sizeof(*list))) == NULL)) {
+		/* Nobody knows what of the next list was there before. */
 		n = 0;
+		now = 0;
+	}
 	for (i = 0; i < n; i++) {
 		if ((old = advance(&at, inodes[i])) != NULL) {
 			list[i] = *old;

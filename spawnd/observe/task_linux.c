@@ -228,17 +228,20 @@ int
 task_seize(struct door *d, pid_t tid)
 {
 	char buf[4096];
+	int error;
 
 	if (task_attach(tid, OPTIONS) == 0)
 		return task_add(d, tid) != NULL ? 0 : -1;
-	if (errno == ESRCH)
+	if ((error = errno) == ESRCH)
 		return 0;
 	if (proc_read_task(d->pid, tid, "stat", buf, sizeof(buf)) <= 0 ||
 	    strchr("XZ", parse_state(buf)) != NULL)
 		return 0;
-	return proc_read_task(d->pid, tid, "status", buf, sizeof(buf)) > 0 &&
-	    parse_field(buf, "TracerPid") == (long)getpid() &&
-	    task_add(d, tid) != NULL ? 0 : -1;
+	if (proc_read_task(d->pid, tid, "status", buf, sizeof(buf)) > 0 &&
+	    parse_field(buf, "TracerPid") == (long)getpid())
+		return task_add(d, tid) != NULL ? 0 : -1;
+	refusal_note(d->pid, tid, error);
+	return -1;
 }
 
 static void

@@ -264,6 +264,14 @@ has_last_chance(const struct pool *p, const struct slot *s,
 	return !x->reads && slot_later(now, chance) >= s->end_by;
 }
 
+/* It may answer before it ends: whether it had is asked after. */
+static void
+tell_busy(struct pool *p, struct slot *s, uint64_t now)
+{
+	slot_push(p, s, POOL_CHECK_HELD);
+	send_stop_signal(p, s, false, now);
+}
+
 /* It holds a connection. */
 static void
 found_busy(struct pool *p, struct slot *s, const struct activity *x,
@@ -282,10 +290,8 @@ found_busy(struct pool *p, struct slot *s, const struct activity *x,
 		return;
 	if (is_between_requests(s, x, now))
 		send_stop_signal(p, s, false, now);
-	else if (has_last_chance(p, s, x, now)) {
-		slot_push(p, s, POOL_CHECK_HELD);
-		send_stop_signal(p, s, false, now);
-	}
+	else if (has_last_chance(p, s, x, now))
+		tell_busy(p, s, now);
 }
 
 void
@@ -309,7 +315,8 @@ retire_is_idle_orphan(const struct slot *s, const struct activity *x)
 }
 
 /*
- * What cannot be seen, if it catches the signal, gets that. One with threads
+ * What cannot be seen may serve, and goes as a busy one does. Where the system
+ * tells of nobody, what catches the signal gets that at once; one with threads
  * may serve in any of them: only when it is not for a moment.
  */
 static void
@@ -324,9 +331,12 @@ found_unknown(struct pool *p, struct slot *s, const struct activity *x,
 	s->busy = true;		/* for all we know */
 	if (s->unknown == 0)
 		s->unknown = now;
-	if (x->threaded && now - s->unknown < POOL_BUSY_LONG)
+	if (!x->catches || s->term_sent || !drain_allows(p))
 		return;
-	if (x->catches && !s->term_sent && drain_allows(p))
+	if (!x->unseen) {
+		if (!x->threaded && has_last_chance(p, s, x, now))
+			tell_busy(p, s, now);
+	} else if (!x->threaded || now - s->unknown >= POOL_BUSY_LONG)
 		send_stop_signal(p, s, false, now);
 }
 

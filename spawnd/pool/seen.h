@@ -53,6 +53,7 @@ struct activity {
 					   in accept; EV_TREE: one in accept */
 	bool		 active_since_last; /* since the last look */
 	bool		 reads;		/* a request, maybe: a signal cuts it */
+	bool		 unseen;	/* this system does not tell */
 	uint64_t	 connection;	/* names one it holds */
 	uint64_t	 age;		/* of that, as far as it was seen */
 };

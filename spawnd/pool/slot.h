@@ -43,7 +43,7 @@ struct slot {
 	uint64_t	 measure_at;	/* the next POOL_MEASURE_SIZE */
 	uint64_t	 request_at;	/* the next POOL_CHECK_REQUEST */
 	uint64_t	 canary_at;	/* the next look at a canary */
-	pid_t		 slow_pid;	/* was sent a signal for its request */
+	pid_t		 slow_pid;	/* is killed for its request */
 	bool		 request_timed_out; /* it serves that itself */
 	enum expired	 expired;
 	bool		 orphan;
@@ -139,6 +139,8 @@ struct pool {
 	unsigned int	 generation;
 	struct slot	*frozen;	/* the one in SLOT_FREEZING */
 	struct slot	*freeze_next;	/* the next one there */
+	bool		 announced;	/* a stop is; the pool is up */
+	uint64_t	 stop_at;	/* when it is due; NEVER */
 	uint64_t	 stop_by;	/* the stop's own deadline */
 	enum drain_state drain;
 	uint64_t	 shut_by;	/* nothing new comes from then on */
@@ -244,6 +246,12 @@ bool	 drain_wants_door(const struct pool *p, const struct slot *s);
 /* Takes over a worker that was started in a stop. Returns false for others. */
 bool	 drain_spawned(struct pool *p, struct slot *s,
 	    const struct pool_event *ev, uint64_t now);
+
+/* announce.c: a stop that is yet to come */
+void	 announce_begin(struct pool *p, uint64_t delay, uint64_t now);
+/* It has begun, or is taken back. */
+void	 announce_end(struct pool *p);
+void	 announce_tick(struct pool *p, uint64_t now);
 
 /* retire.c: how a worker goes without a request being lost */
 slot_handler retire_timer, retire_activity, retire_frozen;

@@ -70,6 +70,8 @@ const struct snapshot_field snapshot_pool[] = {
 	FIELD(pool, generation, NUMBER),
 	POINTER(pool, frozen),
 	POINTER(pool, freeze_next),
+	FIELD(pool, announced, NUMBER),
+	FIELD(pool, stop_at, TIME),
 	FIELD(pool, stop_by, TIME),
 	FIELD(pool, drain, NUMBER),
 	FIELD(pool, shut_by, TIME),

@@ -42,6 +42,12 @@ all_accept(unsigned int but)
 /* Was the socket non-blocking when a worker was last seen ready? */
 static bool polls;
 
+bool
+actor_polls(unsigned int slot)
+{
+	return (polls || !listen_is_blocking()) && all_accept(slot);
+}
+
 void
 actor_ended(unsigned int slot)
 {
@@ -229,10 +235,9 @@ on_leftovers(void)
 }
 
 static void
-act_signal_holder(const struct pool_action *a)
+act_kill_holder(const struct pool_action *a)
 {
-	observe_signal_holder(worker_pid(a->slot), a->pid, a->signo,
-	    loop_now());
+	observe_kill_holder(worker_pid(a->slot), a->pid, loop_now());
 	on_leftovers();
 }
 
@@ -265,8 +270,8 @@ carry_out(const struct pool_action *a)
 	case POOL_ADOPT:
 		worker_adopt(a->slot, a->pid);
 		break;
-	case POOL_SIGNAL_HOLDER:
-		act_signal_holder(a);
+	case POOL_KILL_HOLDER:
+		act_kill_holder(a);
 		break;
 	case POOL_REFUSE:
 		act_refuse();

@@ -226,7 +226,7 @@ report_request_timeout(const struct plan *p, const struct pool_notice *n)
 	snprintf(what, sizeof(what), "served one request for %s",
 	    seconds(n->age, age));
 	failures_note(FAILURE_TIMEOUT, n->pid, what, "");
-	log_warn("worker %d: stopped: %shas served one request for %s, more "
+	log_warn("worker %d: killed: %shas served one request for %s, more "
 	    "than %d s (--request-timeout)", (int)n->pid, holder,
 	    seconds(n->age, age), p->conf->request_timeout);
 }
@@ -437,6 +437,7 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		break;
 	case NOTICE_READY:
 	case NOTICE_FAILED:
+	case NOTICE_DUE:
 	case NOTICE_DONE:
 		break;		/* lifecycle.c's own */
 	}

@@ -315,6 +315,24 @@ void	 lifecycle_alone(void);
 /* How many processes a stop that is over could not end. */
 unsigned int lifecycle_left(void);
 
+/* draining.c: a stop that is announced */
+void	 draining_init(const struct conf *c);
+/* Looks at a notice of the pool: begins the stop that is due. */
+void	 draining_notice(const struct pool_notice *n);
+/* Why none can be announced now, or NULL. */
+const char *draining_hindrance(void);
+/*
+ * Announces one, so much later, or without a time (NEVER); takes it back. To
+ * be called only if nothing hinders that. The last announcement counts.
+ */
+void	 draining_begin(uint64_t delay);
+void	 draining_resume(void);
+bool	 draining_is_on(void);
+/* The time until the stop is due, or NEVER. */
+uint64_t draining_left(void);
+/* Says so in a line that is valid until the next call. */
+const char *draining_text(void);
+
 /* report.c: notices in words */
 /*
  * The exit status of a start that failed as its last worker did: by not

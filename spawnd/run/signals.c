@@ -27,7 +27,9 @@ static void
 on_stop(int signo)
 {
 	log_info("stop: SIG%s received", signame_name(signo));
-	lifecycle_stop(signo == SIGINT);
+	/* A second TERM, and all others, do not wait. */
+	if (signo != SIGTERM || !draining_signalled())
+		lifecycle_stop(signo == SIGINT);
 }
 
 static void

@@ -16,6 +16,12 @@
 void	 actor_act(void);
 /* Passes an event to the pool, and carries out what follows. */
 void	 actor_event(const struct pool_event *ev);
+/*
+ * Does the pool poll its listen socket, with the slot's worker as the only one
+ * that shows it? When that ends, what it leaves behind may accept until EAGAIN
+ * all the same: it has to have a slot before another worker is started.
+ */
+bool	 actor_polls(unsigned int slot);
 /* The slot's worker has ended: what it did to the listen socket is undone. */
 void	 actor_ended(unsigned int slot);
 
@@ -25,6 +31,17 @@ void	 actor_ended(unsigned int slot);
  * nothing else can repair what has happened.
  */
 void	 lifecycle_restart(const char *why);
+/* Tells the manager in words how many workers are ready, and if we drain. */
+void	 lifecycle_tell_state(void);
+/* Asks it for the time of a stop that begins so much later, in microseconds. */
+void	 lifecycle_ask_time(uint64_t delay);
+
+/* draining.c */
+/*
+ * A signal asks for a stop: announces it for --drain. Returns false if it is to
+ * be at once: without that, or in a drain, or where none can be.
+ */
+bool	 draining_signalled(void);
 
 /* entry.c */
 /* Do clients not get to the listen socket until spawnd is restarted? */

@@ -6,7 +6,8 @@
  * follows from it the next size, until there is no other. Then new connections
  * come by the same law to a pool of that size, and to each smaller one: fewer
  * than one in a hundred may wait, and the size be at most 1.2 times that of the
- * smallest for which this holds.
+ * smallest for which this holds, and so the average of one that adapts, but for
+ * one worker.
  */
 #include "base/base.h"
 #include "base/units.h"
@@ -412,8 +413,10 @@ follow(struct sim *s, const struct law *law, unsigned int min,
 		sim_fail(s, "no end of advice");
 	if (share >= WAITS)
 		sim_fail(s, "%.4f wait for one of %u", share, min);
-	if (min > ceil(best * LARGER) || mean > ceil(best * LARGER))
-		sim_fail(s, "%u workers, %u are enough", min, best);
+	/* One that adapts starts the next worker before it needs it. */
+	if (min > ceil(best * LARGER) || mean > best * LARGER + 1)
+		sim_fail(s, "%u workers, %.2f on average, %u are enough", min,
+		    mean, best);
 }
 
 /* From a pool that adapts, one that is too small, or one too large. */

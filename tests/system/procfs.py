@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import time
-from signal import SIGKILL
+from signal import SIGKILL, SIGUSR2
 
 from deadline import pass_time, wait_for
 
@@ -102,6 +102,27 @@ def serves(pid):
     open_now = fds(pid)
     return any(n > 2 and link.startswith("socket:") and
                link != open_now.get(0) for n, link in open_now.items())
+
+
+def holds_on(pid):
+    """Is it at the command "hold" of a request?"""
+    try:
+        caught = int(status(pid)["SigCgt"], 16)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return bool(caught & 1 << SIGUSR2 - 1)
+
+
+def let_go(pids, count=1):
+    """Ends what so many of these processes hold on to, once they do."""
+    held = []
+
+    def begun():
+        held[:] = filter(holds_on, pids)
+        return len(held) >= count
+    wait_for(begun, what=f"{count} held requests")
+    for pid in held:
+        os.kill(pid, SIGUSR2)
 
 
 def link(pid, what):

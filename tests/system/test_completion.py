@@ -84,12 +84,15 @@ def test_commands_options_and_pools_are_offered(spawnd, place, shell):
     listed = set(re.findall(r"^  ([a-z-]+) ", c.ctl("-h").stdout, re.M))
     assert listed == {"list", "status", "top", "trace", "ping", "wait-ready",
                       "reload", "restart", "diff", "scale", "log-reopen",
+                      "agent", "drain", "resume",
                       "stop"}
     shell.offers("spawnctl ", *listed)
     assert "reload" not in shell.offers("spawnctl st", "status", "stop")
     shell.offers("spawnctl rel", "reload")
     shell.offers("spawnctl status --", "--json", "--openmetrics", "--full")
     shell.offers("spawnctl stop --n", "--now")
+    shell.offers("spawnctl stop --d", "--drain")
+    shell.offers("spawnctl agent --", "--listen", "--allow", "--each")
     shell.offers("spawnctl restart --a", "--all")
     shell.offers("spawnctl -p ", "first", "second")
     shell.offers("spawnctl -p fi", "first")

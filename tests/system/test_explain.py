@@ -101,7 +101,7 @@ def test_workers_that_do_not_stay_and_their_last_words(start, place):
 def test_a_worker_that_crashed(start):
     s = start()
     h.kill(s.workers()[0])
-    said = wait_explained("1 worker ended within the last minute", s.log)
+    said = wait_explained("1 worker failed within the last minute", s.log)
     assert "killed by SIGKILL" in said or "signal" in said, said
 
 

@@ -17,7 +17,7 @@ import web
 CLIENTS = 8
 SECONDS = 6
 REQUESTS = 2 * CLIENTS  # at the least, in a reload: less is no load
-RELOADS = 20
+RELOADS = 10           # test_soak.py has as many as wanted
 if h.brief():           # their work is the same after a few
     SECONDS, RELOADS = 2, 3
 LONGEST = 180           # seconds that the reloads may take

@@ -151,11 +151,14 @@ def test_stop_waits_for_requests_and_stop_now_does_not(spawnd, place):
 def test_a_second_stop_waits_along(spawnd, place):
     s = spawnd("-s", f"{place}/s", "-u", "www", "-F", 1, h.app("echo"))
     client = h.Connection(f"{place}/s")
-    client.send("sleep=1500&pid")
+    client.send("hold&pid")
     h.wait_for(lambda: figures("echo")["connections"]["now"] == "1", 5)
     first = subprocess.Popen([c.SPAWNCTL, "stop"])
     s.wait_log("stop: asked for")
-    assert ctl("stop").status == 0
+    second = subprocess.Popen([c.SPAWNCTL, "stop"])
+    s.wait_log("(?s)stop: asked for.*stop: asked for")
+    h.let_go(s.workers())
+    assert second.wait(10) == 0
     assert client.receive().status == 200
     client.close()
     assert (first.wait(10), s.wait()) == (0, 0)
@@ -198,7 +201,7 @@ def test_no_command_waits_for_a_supervisor_that_is_stopped(spawnd, place):
 
 def test_a_pool_that_stops_takes_no_more_commands(echo):
     client = h.Connection(echo.sock)
-    client.send("sleep=1000&pid")
+    client.send("hold&pid")
     h.wait_for(lambda: figures("p")["connections"]["now"] == "1", 5)
     with c.Raw(pool("p") + "/control") as stopper:
         stopper.send(b"stop\n")
@@ -206,6 +209,7 @@ def test_a_pool_that_stops_takes_no_more_commands(echo):
         assert ctl("scale", 2).status == ctl("reload").status == 75
         assert ctl("ping").status == 69
         assert figures("p")["pool"]["state"] == "stopping"
+        h.let_go(echo.workers())
         assert client.receive().status == 200
         assert stopper.answer()[-1] == "end"
     assert echo.wait() == 0
@@ -214,11 +218,12 @@ def test_a_pool_that_stops_takes_no_more_commands(echo):
 def test_ping_succeeds_while_all_workers_are_busy(echo):
     clients = [h.Connection(echo.sock) for _ in range(6)]
     for client in clients:
-        client.send("sleep=1500&pid")
+        client.send("hold&pid")
     h.wait_for(lambda: figures("p")["queue"]["now"] == "4", 5)
     assert ctl("ping").status == 0
     for client in clients:
         client.close()
+    h.let_go(echo.workers(), 2)
 
 
 def test_ping_fails_while_nothing_can_serve(spawnd, place):
@@ -477,7 +482,9 @@ def test_a_pool_of_one_size_has_a_history_nobody_asked_for(echo):
 
 def test_pss_is_for_who_asks_for_it(echo):
     assert "PSS" not in ctl("status").stdout
-    assert re.search(r"PSS +OF-AGO$", ctl("status", "--full").stdout, re.M)
+    # A worker that has just begun may have none yet.
+    h.wait_for(lambda: re.search(r"PSS +OF-AGO$", ctl(
+        "status", "--full").stdout, re.M), 5)
     for args, there in (([], False), (["--full"], True)):
         data = json.loads(ctl("status", "--json", *args).stdout)
         for w in data["worker"]:

@@ -103,7 +103,8 @@ def test_no_worker_of_one_that_gave_up_commands_the_pool(own_pool):
     p.begin("-F", 1, h.app("echo"))
     beside = (f"(trap '' TERM; until [ -e {place}/go ]; do sleep 0.05; done; "
               f"{SPAWNCTL} -p {p.dir} scale 4 >{place}/said 2>&1; "
-              f"echo $? >>{place}/said) & exec {h.app('echo')} delay=60000")
+              f"echo $? >>{place}/said; until [ -e {place}/over ]; "
+              f"do sleep 0.05; done) & exec {h.app('echo')} delay=60000")
     new = subprocess.Popen(
         [h.SPAWND, "-n", *p.where, *p.common, "-F", "1", "--confine", "no",
          "--replace", "--", "/bin/sh", "-c", beside],
@@ -131,6 +132,8 @@ def test_no_worker_of_one_that_gave_up_commands_the_pool(own_pool):
             assert c.ask("takeover 1")[-1].startswith(
                 f"error 75 pid {new.pid}, another spawnd of this pool, still")
     finally:
+        with open(f"{place}/over", "w"):
+            pass
         new.kill()
         new.wait(10 * h.PATIENCE)
 

@@ -115,7 +115,7 @@ static const struct {
 	{ "workers ready=3 backoff=1\n",
 	    "1 worker ended too soon and waits", "The log" },
 	{ "failure of=worker pid=8 ago=30.000 recent=2 what=gone\n",
-	    "2 workers ended within the last minute", "worker 8 gone." },
+	    "2 workers failed within the last minute", "worker 8 gone." },
 	{ "failure of=reload pid=9 ago=700.000 recent=0 what=gone\n",
 	    "The last reload failed, 11:40 ago, and the old workers "
 	    "stay: worker 9 gone.", "reload again" },
@@ -210,6 +210,20 @@ what_does_not_hold_here_is_told_apart(void **arg)
 }
 
 static void
+an_announced_stop_is_no_fault(void **arg)
+{
+	(void)arg;
+	assert_has(explain("drain announced=yes stops_in=12.300\n" FINE),
+	    "php: nothing is wrong.  A stop is announced, and comes in 12.3 "
+	    "s: ");
+	assert_has(shown, "spawnctl resume");
+	assert_false(wrong);
+	assert_has(explain("drain announced=yes\n" FINE),
+	    "A stop is announced: ");
+	assert_has_not(explain("drain announced=no\n" FINE), "announced");
+}
+
+static void
 lines_break_at_blanks(void **arg)
 {
 	const char *line;
@@ -252,6 +266,7 @@ main(void)
 		TEST(each_fault_is_said_with_what_to_do),
 		TEST(what_is_over_is_not_a_fault),
 		TEST(what_does_not_hold_here_is_told_apart),
+		TEST(an_announced_stop_is_no_fault),
 		TEST(lines_break_at_blanks),
 		TEST(a_hostile_daemon_is_escaped),
 	};

@@ -190,6 +190,7 @@ fpm_tells_how_the_pool_is_managed(void **arg)
 
 /* Name, type, unit, labels behind the pool, value. */
 static const char *const metrics[][5] = {
+	{ "up", "gauge", "", "", "1" },
 	{ "pool_info", "gauge", "",
 	    ",version=\"1.5\",listen=\"unix:/s\",state=\"up\"", "1" },
 	{ "workers", "gauge", "", ",state=\"starting\"", "107" },

@@ -319,7 +319,7 @@ static void
 start_and_end_are_not_logged_twice(void **arg)
 {
 	static const enum notice quiet[] = { NOTICE_READY, NOTICE_FAILED,
-	    NOTICE_DONE };
+	    NOTICE_DUE, NOTICE_DONE };
 	size_t i;
 
 	(void)arg;

@@ -48,12 +48,29 @@ one_that_comes_again_is_another(void **state)
 	assert_true(sightings_total() == 7);
 }
 
+/* What came while they could not be remembered is of any age. */
+static void
+what_is_not_remembered_is_of_unknown_age(void **state)
+{
+	static uint64_t many[65537];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < NITEMS(many); i++)
+		many[i] = i + 1;
+	sightings_note(many, (int)NITEMS(many), 30 * USEC);
+	assert_null(sightings_find(3));
+	NOTE(31 * USEC, 3);
+	assert_seen(3, 31, 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_connection_is_as_old_as_its_first_list),
 		cmocka_unit_test(one_that_comes_again_is_another),
+		cmocka_unit_test(what_is_not_remembered_is_of_unknown_age),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

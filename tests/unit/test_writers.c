@@ -247,6 +247,41 @@ no_form_passes_a_hostile_byte_on(void **arg)
 }
 
 static void
+an_announced_stop_is_shown(void **arg)
+{
+	(void)arg;
+	answers_add(&a, "pool name=php pid=7 version=0.1 state=draining "
+	    "uptime=93784.500\ndrain announced=yes stops_in=12.300\n");
+	show(writer_table(f, &a, &e));
+	assert_has(shown, "php: draining, up for 1 d 2:03, pid 7");
+	assert_has(shown, "  draining     stops in 12.3 s (spawnctl resume "
+	    "takes that back)\n");
+	show(writer_openmetrics(f, &a, true, &e));
+	assert_has(shown, "spawnd_draining{pool=\"php\"} 1\n");
+	assert_has(shown, "spawnd_drain_seconds{pool=\"php\"} 12.300\n");
+	show(writer_json(f, &a, &e));
+	assert_has(shown, "\"announced\": true");
+}
+
+static void
+without_a_time_it_lasts_and_without_it_nothing_is_shown(void **arg)
+{
+	(void)arg;
+	answers_add(&a, "pool name=php state=draining uptime=1\n"
+	    "drain announced=yes\n");
+	show(writer_table(f, &a, &e));
+	assert_has(shown, "  draining     until resume or stop (spawnctl");
+	reply_free(&a);
+	answers_add(&a, "pool name=php state=up uptime=1\n"
+	    "drain announced=no\n");
+	show(writer_table(f, &a, &e));
+	assert_has_not(shown, "drain");
+	show(writer_openmetrics(f, &a, true, &e));
+	assert_has(shown, "spawnd_draining{pool=\"php\"} 0\n");
+	assert_has_not(shown, "drain_seconds");
+}
+
+static void
 the_table_cuts_between_characters(void **arg)
 {
 	const char *c;
@@ -280,6 +315,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_table_has_the_pool_and_its_workers),
 		TEST(the_table_cuts_between_characters),
+		TEST(an_announced_stop_is_shown),
+		TEST(without_a_time_it_lasts_and_without_it_nothing_is_shown),
 		TEST(what_is_not_known_is_not_zero),
 		TEST(the_table_shows_what_is_known_of_a_request),
 		TEST(a_pool_whose_load_is_unknown_says_so),
