@@ -150,13 +150,13 @@ find_doubts(const struct reply *a, struct advice *v)
 	v->doubts[DOUBT_UNSEEN] = reply_find(a, "load")->n == 0;
 	v->doubts[DOUBT_FEW] = v->came < ADVICE_LEAST ||
 	    v->span < ADVICE_MINUTES * 60;
-	v->doubts[DOUBT_SHORT] = v->span < ADVICE_SPAN;
 	if (over > SHARED * v->came)
 		v->doubts[DOUBT_SHARED] = true;
-	v->doubts[DOUBT_CROWDED] = v->waited > CROWDED &&
-	    v->most > (double)v->max * v->serves;
 	v->known = !v->doubts[DOUBT_UNSEEN] && !v->doubts[DOUBT_FEW] &&
 	    !v->doubts[DOUBT_SHARED] && !v->doubts[DOUBT_TREE];
+	v->doubts[DOUBT_CROWDED] = v->known && v->waited > CROWDED &&
+	    v->most > (double)v->max * v->serves;
+	v->doubts[DOUBT_SHORT] = v->known && v->span < ADVICE_SPAN;
 }
 
 /* Is what the pool has good enough? */

@@ -12,7 +12,7 @@
 #define COLUMNS		78	/* of a line of text */
 #define BUSY_EXACT	1.1	/* s; two bounds so near are one figure */
 #define BUSY_ABOUT	1.25	/* and so by this factor */
-#define BUSY_UNSEEN	0.1	/* s; it was first seen just now */
+#define BUSY_UNSEEN	0.05	/* s; it was first seen just now */
 
 /* One block holds the fields and the text that they point to. */
 static int
@@ -146,19 +146,23 @@ const char *
 reply_busy(const struct proto_record *r, char buf[CELL_SIZE])
 {
 	double least, most, n = -1;
+	const char *sign = "";
 	char span[32];
 
 	if (!proto_get_number(r, "busy", &least)) {
 		proto_get_number(r, "connections", &n);
 		return n == 0 || proto_get(r, "pid") == NULL ? "-" : "?";
 	}
-	if (!proto_get_number(r, "busy_most", &most) ||
-	    most - least <= BUSY_EXACT || most <= BUSY_ABOUT * least)
-		strlcpy(buf, reply_span(least, span), CELL_SIZE);
-	else if (least < BUSY_UNSEEN)
+	if (!proto_get_number(r, "busy_most", &most) || most < least)
+		most = least;
+	if (least < BUSY_UNSEEN && most > BUSY_EXACT)
 		return "?";
-	else
-		snprintf(buf, CELL_SIZE, ">%s", reply_span(least, span));
+	if (least < BUSY_UNSEEN && most >= BUSY_UNSEEN) {
+		sign = "<";
+		least = most;
+	} else if (most - least > BUSY_EXACT && most > BUSY_ABOUT * least)
+		sign = ">";
+	snprintf(buf, CELL_SIZE, "%s%s", sign, reply_span(least, span));
 	return buf;
 }
 

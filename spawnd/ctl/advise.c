@@ -83,12 +83,14 @@ write_seen(FILE *f, const struct reply *a, const struct advice *v)
 		    reply_size(v->pss_most, most));
 }
 
-/* "-F 4 -N 16 -w 10 -b 1024", of what is known and needed. */
+/* "-F 4 -C 8 -N 16 -w 10 -b 1024", of what is known and needed. */
 static void
-write_options(FILE *f, unsigned int fewest, unsigned int largest,
-    double stay, double backlog)
+write_options(FILE *f, unsigned int fewest, unsigned int children,
+    unsigned int largest, double stay, double backlog)
 {
 	fprintf(f, "-F %u", fewest);
+	if (children > 1)
+		fprintf(f, " -C %u", children);
 	if (largest > fewest) {
 		fprintf(f, " -N %u", largest);
 		if (stay > 0)
@@ -103,11 +105,12 @@ static void
 write_numbers(FILE *f, const struct advice *v)
 {
 	fputs("  now      ", f);
-	write_options(f, v->min, v->max, v->idle, v->limit);
+	write_options(f, v->min, v->serves, v->max, v->idle, v->limit);
 	if (!v->known)
 		return;
 	fputs("  advice   ", f);
-	write_options(f, v->fewest, v->largest, v->stay, v->backlog);
+	write_options(f, v->fewest, v->serves, v->largest, v->stay,
+	    v->backlog);
 }
 
 static void

@@ -129,6 +129,9 @@ children_of_php_count(void **arg)
 	assert_int_equal(v.serves, 4);
 	assert_int_equal(v.fewest, 3);
 	assert_int_equal(v.largest, 3);
+	show(advise_write(f, &a, false, &e));
+	assert_has(shown, "  now      -F 5 -C 4 -b 1024\n"
+	    "  advice   -F 3 -C 4 -b 1024\n");
 }
 
 static void

@@ -99,6 +99,10 @@ the_table_shows_what_is_known_of_a_request(void **arg)
 		{ "connections=1 busy=60.000 busy_most=70.000",
 		    " 1:00     1 " },
 		{ "connections=1 busy=0.000 busy_most=12.000", " ?     1 " },
+		{ "connections=1 busy=0.001 busy_most=0.800",
+		    " <0.80 s     1 " },
+		{ "connections=1 busy=0.000 busy_most=0.010",
+		    " 0.00 s     1 " },
 		{ "", " ?     - " },
 	};
 	char line[128];
