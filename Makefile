@@ -110,7 +110,7 @@ CLIENT =	advice.c explain.c explain_limits.c explain_load.c \
 		writer_fpm.c writer_json.c writer_openmetrics.c \
 		writer_table.c writer_trace.c
 CTL =		advise.c agent.c agent_line.c agent_server.c choose.c \
-		service.c top.c top_draw.c
+		diagnose.c service.c top.c top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
 
 # spawnd-status, but for responder.c. It needs libfcgi, and is made where that

@@ -155,8 +155,8 @@ const char *reply_cell(const struct proto_record *r, const char *key,
 	    const char *(*format)(double, char[32]), char buf[CELL_SIZE]);
 /*
  * How long a worker has been busy, as a cell: ">5.20 s" if its connection may
- * be much older, and if it was seen for the first time just now "<0.80 s", since
- * a look without it, or "?" if that was long ago.
+ * be much older; if it was seen for the first time just now "<0.80 s", the time
+ * since a look without it, or "?" if that was long ago.
  */
 const char *reply_busy(const struct proto_record *r, char buf[CELL_SIZE]);
 /* Returns a worker's state, with "busy" or "idle" in place of "ready". */

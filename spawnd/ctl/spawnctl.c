@@ -15,7 +15,6 @@
 #include "proto/proto.h"
 
 #define READY_PAUSE	50		/* ms between two looks of wait-ready */
-#define WRONG		1		/* exit status of explain */
 
 enum status_form { TABLE, JSON, OPENMETRICS, FPM };
 
@@ -72,51 +71,9 @@ ctl_status(struct conn *t, struct err *e)
 }
 
 static int
-ctl_trace(struct conn *t, struct err *e)
-{
-	struct reply a = { NULL, 0 };
-	int r = conn_ask(t, "trace", &a, e);
-
-	if (r == 0)
-		r = writer_trace(stdout, &a, e);
-	reply_free(&a);
-	return r;
-}
-
-static int
-ctl_explain(struct conn *t, struct err *e)
-{
-	struct reply a = { NULL, 0 };
-	bool wrong = false;
-	int r = conn_ask(t, "status", &a, e);
-
-	if (r == 0)
-		r = conn_ask(t, "history", &a, e);
-	if (r == 0)
-		r = explain_write(stdout, &a, &wrong, e);
-	reply_free(&a);
-	/* What is wrong was said; that is no error of ours. */
-	if (r == 0 && wrong) {
-		*e = (struct err){ .status = WRONG };
-		r = -1;
-	}
-	return r;
-}
-
-static int
 ctl_advise(struct conn *t, struct err *e)
 {
-	struct reply a = { NULL, 0 };
-	int r = conn_ask(t, "status full", &a, e);
-
-	if (r == 0 && (r = conn_ask(t, "load", &a, e)) == -1 &&
-	    e->status == EX_USAGE)
-		err_set(e, EX_PROTOCOL, "the pool's spawnd is too old to tell "
-		    "its load (restart gives it the new one)");
-	if (r == 0)
-		r = advise_write(stdout, &a, opt.form == JSON, e);
-	reply_free(&a);
-	return r;
+	return diagnose_size(t, opt.form == JSON, e);
 }
 
 /* Sends a command whose answer has nothing to show. */
@@ -336,12 +293,12 @@ ctl_wait_ready(struct err *e)
 static const struct command table[] = {
 	{ "list", 0, 0, true, false, NULL, "list the pools on this machine" },
 	{ "status", 0, 0, true, true, ctl_status, "show a pool and its load" },
-	{ "explain", 0, 0, true, false, ctl_explain, "say what is wrong, and "
+	{ "explain", 0, 0, true, false, diagnose_now, "say what is wrong, and "
 	    "what to do" },
 	{ "advise", 0, 0, true, false, ctl_advise, "[--json] say how large it "
 	    "should be" },
 	{ "top", 0, 0, true, false, top_run, "the same, live" },
-	{ "trace", 0, 0, true, false, ctl_trace, "show what it did last" },
+	{ "trace", 0, 0, true, false, diagnose_trace, "show what it did last" },
 	{ "ping", 0, 0, true, false, ctl_ping, "check that it can serve" },
 	{ "wait-ready", 0, 1, true, false, NULL, "[SEC] wait until it can" },
 	{ "reload", 0, 0, false, false, ctl_reload,
@@ -514,8 +471,7 @@ check_words(const struct command *c, struct err *e)
 
 	if (!c->status && ((opt.form != TABLE && !json) || opt.full))
 		return err_set(e, EX_USAGE, "%s: takes none of the options of "
-		    "status",
-		    c->name);
+		    "status", c->name);
 	if (opt.form == FPM && writer_fpm_form(opt.fpm) == -1)
 		return err_set(e, EX_USAGE, "--fpm: %s: must be text, json, "
 		    "xml or openmetrics", opt.fpm);
