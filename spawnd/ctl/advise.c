@@ -210,8 +210,8 @@ pack_advice(const struct advice *v)
 		return json_null();
 	return json_pack("{s:b, s:i, s:i, s:o, s:o}", "keep", (int)v->keep,
 	    "F", (int)v->fewest, "N", (int)v->largest, "w",
-	    pack_number(v->stay, v->stay > 0), "b", pack_number(v->backlog,
-	    v->backlog > 0));
+	    pack_number(v->stay, v->stay > 0), "b", v->backlog > 0 ?
+	    json_integer(v->backlog) : json_null());
 }
 
 static int

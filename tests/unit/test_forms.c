@@ -317,9 +317,9 @@ the_table_in_full(void **arg)
 	    "guarantees a=yes b=no c=no\nworker slot=0 state=ready\n");
 	show(writer_table(f, &a, &e));
 	assert_has(shown, "  application  /a as u in /j\n");
-	assert_has(shown, "  workers      2 of 3 ready, 1 starting, "
-	    "2 retiring, 3 stopping\n");
-	assert_has(shown, "  so far       started 0\n");
+	assert_has(shown, "  workers      2 of 3 ready: ? busy, ? idle, "
+	    "1 starting, 2 retiring, 3 stopping\n");
+	assert_has(shown, "  so far       started 0 saturated ?\n");
 	assert_has(shown, "  not in force b\n  not in force c\n");
 	assert_has(shown, "CPU    RSS\n     0       - ready ");
 }
