@@ -425,6 +425,12 @@ def plants():
     yield "license", "tests/planted.c", "int x;\n"
 
 
+def is_found(copy, rule, path, known):
+    """check() is lazy: it goes no further than to the part that has it."""
+    return any(r == rule and path in what and (r, what) not in known
+               for r, what in check(copy))
+
+
 def self_test(tree):
     status = 0
     with tempfile.TemporaryDirectory() as tmp:
@@ -439,9 +445,7 @@ def self_test(tree):
             old = read(copy, path) if os.path.exists(full) else None
             with open(full, "a", encoding="utf-8") as f:
                 f.write(text)
-            # check() is lazy: it goes no further than to the part that has it.
-            if not any(r == rule and path in what and (r, what) not in known
-                       for r, what in check(copy)):
+            if not is_found(copy, rule, path, known):
                 print(f"{rule}: not found when planted in {path}")
                 status = 1
             if old is None:
@@ -449,6 +453,10 @@ def self_test(tree):
             else:
                 with open(full, "w", encoding="utf-8") as f:
                     f.write(old)
+        os.unlink(os.path.join(copy, "LICENSE"))
+        if not is_found(copy, "layout", "LICENSE: missing", known):
+            print("layout: not found when LICENSE is missing")
+            status = 1
     return status
 
 

@@ -5,7 +5,6 @@
  * more, and once the pool is ready nothing that a worker or client does ends
  * the loop.
  */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -227,8 +227,8 @@ set_facility(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
 	if (syslog_facility(val) == -1)
-		return err_set(e, EX_USAGE, "%s: %s: no such facility (as "
-		    "daemon, user, local0)", opt, val);
+		return err_set(e, EX_USAGE, "%s: %s: no such facility "
+		    "(such as daemon, user or local0)", opt, val);
 	return option_string(c, o, opt, val, e);
 }
 

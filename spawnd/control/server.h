@@ -35,6 +35,9 @@ struct restriction {
 	const char	*why;		/* NULL: it may do more */
 };
 
+/* What an answer that has begun waits for. */
+enum client_wait { WAIT_NO, WAIT_RELOAD, WAIT_STOP };
+
 struct client {
 	int		 fd;
 	int		 passed;	/* a descriptor it sent; -1: none */
@@ -62,7 +65,7 @@ struct client {
 	struct proto_output answer;
 	size_t		 sent;		/* bytes of the answer */
 	struct status	*status;	/* being written; NULL: none */
-	enum { WAIT_NO, WAIT_RELOAD, WAIT_STOP } wait;
+	enum client_wait wait;
 	unsigned int	 progress;	/* the last that was written */
 	unsigned int	 progress_of;	/* the workers before a stop */
 	uint64_t	 progress_at;
@@ -103,7 +106,7 @@ void	 admission_init(void);
 enum admitted { ADMITTED_NO, ADMITTED_READS, ADMITTED_WHOLE };
 enum admitted admission_decide(int fd, enum right right, uid_t *uid,
 	    struct restriction *l);
-/* Closes fd; tells why before, as far as that can be sent at once. */
+/* Closes fd; says why before, as far as that can be sent at once. */
 void	 admission_refuse(int fd);
 
 /* dialog.c: what is read and written */
@@ -127,9 +130,9 @@ void	 budget_spend(uint64_t usec);
 /* command.c */
 /* Carries out a command, and begins to answer it. */
 void	 command_run(struct client *c, char *line);
-/* Tells waiting clients how far the reload or stop is. */
+/* Sends waiting clients how far the reload or stop is. */
 void	 command_progress(void);
-/* Tells them how the reload ended. */
+/* Sends them how the reload ended. */
 void	 command_reloaded(bool done);
 
 /* status.c: the pool as records */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* "agent": tells a balancer how a pool is, once or whenever it asks. */
+/* "agent": how a pool is, for a balancer, once or whenever it asks. */
 #include <sys/stat.h>
 
 #include <errno.h>

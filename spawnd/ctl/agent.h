@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of the agent share: one line tells a balancer of a pool. */
+/* What the files of the agent share: one line for a balancer. */
 #ifndef CTL_AGENT_H
 #define CTL_AGENT_H
 
@@ -11,7 +11,7 @@
 #define AGENT_WAIT	500	/* ms for a pool's answer */
 #define AGENT_LINGER	1000	/* ms for a client to close its end */
 #define AGENT_CLIENTS	32	/* that have their line, and have not closed */
-#define AGENT_FRESH	100	/* ms that an answer is told again */
+#define AGENT_FRESH	100	/* ms that an answer is used again */
 #define AGENT_LEAST	10	/* percent; HAProxy takes 0 for a drain */
 #define AGENT_EACH_MAX	65535
 
@@ -38,7 +38,7 @@ void	 agent_line_failed(const struct err *e, char line[AGENT_LINE]);
 
 /* agent_server.c */
 /*
- * Listens, says so, and tells each client that may know what `ask` writes, for
+ * Listens, says so, and sends each client that may ask what `ask` writes, for
  * ever. Returns -1 with *e set (64, 69, 71, 77).
  */
 int	 agent_server_run(const struct agent_conf *c,

@@ -212,7 +212,7 @@ visitor_tell(int fd, const char *line)
 	    conn_clock() + AGENT_LINGER };
 }
 
-/* An answer is told to all who come within AGENT_FRESH. */
+/* An answer is sent to all who come within AGENT_FRESH. */
 static const char *
 fresh_line(void (*ask)(char line[AGENT_LINE]))
 {

@@ -75,7 +75,7 @@ int	 agent_option(const char *word, const char *next, struct err *e);
 /* One of them that was given, or NULL. */
 const char *agent_given(void);
 /*
- * Tells a balancer how that pool is, or the only one (NULL): once, or with
+ * Answers a balancer how that pool is, or the only one (NULL): once, or with
  * --listen for ever. Returns 0, or -1 with *e set (64, 69, 71, 74, 77).
  */
 int	 agent_run(const char *which, struct err *e);

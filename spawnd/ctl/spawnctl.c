@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* spawnctl: shows and controls pools through their control sockets. */
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>

@@ -12,8 +12,8 @@
 #include "observe/usage.h"
 #include "pool/seen.h"
 
-#define EXAM_SHARE	10	/* looks take 1/10 of the time at most */
-#define EXAM_CREDIT	UINT64_C(20000)
+#define LOOKS_SHARE	10	/* looks take 1/10 of the time at most */
+#define LOOKS_CREDIT	UINT64_C(20000)
 #define HIDDEN		1	/* stands for a connection's inode */
 #define ANY_CPU		UINT64_MAX	/* a stop and its end use some */
 #define STALLED		(USEC / 10)	/* usec, to be so for good */
@@ -222,7 +222,7 @@ observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	static uint64_t again;
 	uint64_t before = look_spent();
 
-	if (now + EXAM_CREDIT < again && s->examined) {
+	if (now + LOOKS_CREDIT < again && s->examined) {
 		*x = s->activity;
 		return;
 	}
@@ -231,7 +231,7 @@ observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	examine(pid, keep_idle, now, s, x);
 	if (again < now)
 		again = now;
-	again += (look_spent() - before) * EXAM_SHARE;
+	again += (look_spent() - before) * LOOKS_SHARE;
 	s->examined = !x->frozen && (x->holds == HOLDS_BUSY ||
 	    x->holds == HOLDS_UNKNOWN);
 	s->activity = *x;
@@ -364,7 +364,7 @@ note_underway(pid_t pid, uint64_t now, struct probe_state *s)
 		s->underway = 0;
 	else if (s->underway == 0)
 		s->underway = now;
-	again = now + (look_spent() - before) * EXAM_SHARE;
+	again = now + (look_spent() - before) * LOOKS_SHARE;
 	return !held && now - s->underway < UNDERWAY;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What there is to tell of the guarantees: one table for all who do. */
+/* What is reported of the guarantees: one table for all who do. */
 #include "observe/observe.h"
 
 #define AT(member)	offsetof(struct guarantees, member)

@@ -59,15 +59,17 @@ struct view {
 };
 
 /* What a task sleeps in. */
+enum call_kind {
+	CALL_NONE,		/* it runs */
+	CALL_FOREIGN,		/* it cannot be known */
+	CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_WRITE,
+	CALL_POLL, CALL_EPOLL, CALL_FUTEX,
+	CALL_SLEEP, CALL_WAIT,	/* nanosleep(2), wait(2) */
+	CALL_UNCLEAR		/* for what, is not in the call */
+};
+
 struct call {
-	enum {
-		CALL_NONE,		/* it runs */
-		CALL_FOREIGN,		/* it cannot be known */
-		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_WRITE,
-		CALL_POLL, CALL_EPOLL, CALL_FUTEX,
-		CALL_SLEEP, CALL_WAIT,	/* nanosleep(2), wait(2) */
-		CALL_UNCLEAR		/* for what, is not in the call */
-	}		 kind;
+	enum call_kind	 kind;
 	int		 fd;			/* the first argument; or -1 */
 	bool		 endless;		/* polls, futex: no limit */
 	bool		 bits;			/* select(2) */
@@ -210,7 +212,7 @@ bool	 parse_caught(const char *text, int signo);
 bool	 parse_has_uid(const char *text, uid_t uid);
 /* Are all four that one? */
 bool	 parse_is_user(const char *text, uid_t uid);
-/* A line of an epoll's fdinfo; false: it tells of no descriptor. */
+/* A line of an epoll's fdinfo; false: it names no descriptor. */
 bool	 parse_watched(const char *line, int *fd, uint64_t *inode,
 	    uint32_t *events);
 
@@ -228,7 +230,7 @@ enum fault { FAULT_SOCKETS, FAULT_PROC, NFAULTS };
 /* It is met now, with that errno; or it is not any more. */
 void	 fault_met(enum fault f, pid_t pid, uint64_t now);
 void	 fault_gone(enum fault f, uint64_t now);
-/* It is met from the start on, which is told otherwise. Returns why. */
+/* It is met from the start on, which is logged otherwise. Returns why. */
 const char *fault_begin(enum fault f);
 /* As diag_accepted(), of inodes without the listen socket's. */
 int	 look_accepted(pid_t pid, uint64_t *inodes, int n,
@@ -267,7 +269,7 @@ enum readiness listens_elsewhere(pid_t pid, const struct view *v);
 
 /* keepalive_linux.c: is a kept-open connection in use? */
 /*
- * Can it be proven that the process waits for its clients alone, on each of
+ * Is it certain that the process waits for its clients alone, on each of
  * these n connections? v is what proc_view() has found just now.
  */
 bool	 keepalive_is_quiet(pid_t pid, const struct view *v,

@@ -7,7 +7,6 @@
 #include <linux/netlink.h>
 #include <linux/unix_diag.h>
 
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 
 #include <stdlib.h>

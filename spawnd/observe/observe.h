@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the kernel tells about the workers and the listen socket (descriptor
+ * What the kernel shows of the workers and the listen socket (descriptor
  * 0): one contract for all systems. What cannot be known is unknown, never
  * idle. "A look" is one such question; "the looker" is a process of its own
  * that reads what could block the supervisor; a worker's "tree" is its first
@@ -44,14 +44,14 @@ struct guarantees {
 	bool		 only_allowed;		/* no other clients get in */
 };
 
-/* guarantees.c: what is told of them */
+/* guarantees.c: what is reported of them */
 #define GUARANTEES	9
 struct guarantee {
 	size_t		 at;		/* the offset of a bool in them */
 	const char	*key;		/* in an answer to "status" */
-	const char	*text;		/* of -t; NULL: told with that before */
+	const char	*text;		/* of -t; NULL: said with that before */
 	size_t		 why;		/* the offset of why it does not hold;
-					   0: that is not told */
+					   0: that is not said */
 };
 /* The entry i, below GUARANTEES, of the table. */
 const struct guarantee *guarantee_at(size_t i);
@@ -301,7 +301,7 @@ enum door_state door_check(pid_t pid);
  * door stays closed, so a signal that the first process sends on to the others
  * meets them in the same way.
  */
-void	 door_tell(pid_t pid, int signo);
+void	 door_signal(pid_t pid, int signo);
 /*
  * A task that has answered a request, and begins to wait for the next one, is
  * held there until the worker was looked at. door_pause() holds every task that
@@ -315,7 +315,7 @@ void	 door_open(pid_t pid);
 /* Does so for all whose worker is gone, except those closed again since. */
 void	 door_open_orphans(void);
 /*
- * To be told what waitid(2) says of a child or a traced task: it has stopped,
+ * To learn what waitid(2) says of a child or a traced task: it has stopped,
  * with *status as si_status, or it has ended and was reaped. Returns true if
  * that concerns only the door; else *status becomes what it would be without a
  * tracer.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the BSDs tell of workers; see queue_bsd.c for the queue. Compiled for
+ * What the BSDs show of workers; see queue_bsd.c for the queue. Compiled for
  * them (scripts/bsd-check.sh), and not yet run there.
  */
 #include <errno.h>

@@ -88,7 +88,7 @@ observe_queue(unsigned int *depth, unsigned int *limit)
 	return 0;
 }
 
-/* Of TCP, nobody tells of the handshakes. */
+/* Of TCP, nothing shows the handshakes. */
 void
 observe_waiting(bool half_open, struct queue *q)
 {
@@ -120,7 +120,7 @@ observe_load(bool busy, struct load *l)
 		l->busy = h.connections;
 }
 
-/* Nothing tells one connection that waits from another. */
+/* One connection that waits looks like any other. */
 uint64_t
 observe_mark(void)
 {

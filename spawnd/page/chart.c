@@ -7,7 +7,6 @@
  */
 #include <stdio.h>
 
-#include "base/base.h"
 #include "client/client.h"
 #include "page/page.h"
 

@@ -63,7 +63,7 @@ static const struct sentence {
 	{ "elsewhere", "% listens on another socket", NULL },
 	{ "killed_idle", "% was killed: it did not end in time", NULL },
 	{ "killed_busy", "% was killed with # requests", "count" },
-	{ "told_busy", "% was told to end with # requests", "count" },
+	{ "told_busy", "% was asked to stop with # requests", "count" },
 	{ "grown", "% has grown too large", NULL },
 	{ "too_small", "the limit of --max-rss is too small", NULL },
 	{ "request_timeout", "% was ended: its request took too long", NULL },

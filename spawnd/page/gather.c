@@ -406,14 +406,3 @@ gather_pools(const struct request *r, size_t *n, size_t *denied,
 	}
 	return ask_all(list, *n, r->what, e) == -1 ? NULL : list;
 }
-
-void
-gather_free(void)
-{
-	while (nviews > 0)
-		view_free(&views[--nviews]);
-	view_free(&stranger);
-	free(views);
-	views = NULL;
-	any_named = false;
-}

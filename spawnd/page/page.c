@@ -2,8 +2,6 @@
 /* The page for people: all pools, or one with its workers. */
 #include <stdio.h>
 
-#include "base/base.h"
-#include "client/client.h"
 #include "page/page.h"
 
 static void

@@ -114,7 +114,6 @@ int	 gather_name(const char *word, struct err *e);
  */
 struct view *gather_pools(const struct request *r, size_t *n, size_t *denied,
 	    struct err *e);
-void	 gather_free(void);
 
 /* answer.c */
 /* Makes the answer to a request of a web server. *a needs no contents. */

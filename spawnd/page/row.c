@@ -92,7 +92,7 @@ row_queue(FILE *f, const struct view *v)
 }
 
 /*
- * The kernel does not tell how long a connection has waited. None has waited
+ * The kernel does not show how long a connection has waited. None has waited
  * for longer than the queue was not empty.
  */
 static void

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A stop that is announced. Until it is due the pool goes on as ever; all that
- * is new is that it can tell so. When it is due the caller begins the stop.
+ * is new is that it says so. When it is due the caller begins the stop.
  */
 #include <stddef.h>
 

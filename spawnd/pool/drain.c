@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What still waits in the listen queue when the pool is to stop: it is served
- * before the last worker goes. As long as something waits nobody is told to
- * go, and nothing new is let in; the last worker goes only when, with nobody
+ * before the last worker goes. As long as something waits nobody is asked to
+ * stop, and nothing new is let in; the last worker goes only when, with nobody
  * else left and the worker itself stopped, the queue is seen empty.
  *
  *	off	a stop begins			-> refused
@@ -27,7 +27,7 @@
 #include "pool/slot.h"
 
 /*
- * How many could still take a connection. Told ones do not count, nor do those
+ * How many could still take a connection. Signalled ones do not, nor do those
  * a dead worker left behind that never do (a job in the background).
  */
 static unsigned int

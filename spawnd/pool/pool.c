@@ -18,7 +18,6 @@ pool_active(const struct pool *p)
 	return p->nslots - p->count[SLOT_EMPTY];
 }
 
-/* How many slots will still be there when those that leave are gone. */
 unsigned int
 pool_staying(const struct pool *p)
 {

@@ -167,7 +167,7 @@ enum pool_action_kind {
 	POOL_DOOR_CHECK, /* EV_DOOR */
 	POOL_DOOR_PAUSE, /* EV_DOOR: nobody is to read a request */
 	POOL_DOOR_GO_ON, /* who waits for the look at the tree may */
-	POOL_DOOR_TELL,	/* signo; the door stays closed */
+	POOL_DOOR_SIGNAL,	/* signo; the door stays closed */
 	POOL_DOOR_OPEN,
 	POOL_NOTICE
 };
@@ -249,7 +249,7 @@ void	 pool_free(struct pool *p);
 unsigned int pool_slots(const struct pool *p);
 /* How many a reload of so many workers adds at once; surge: pool_conf's. */
 unsigned int pool_surge(unsigned int surge, unsigned int workers);
-/* Tells the pool what happened. */
+/* Passes in what happened. */
 void	 pool_event(struct pool *p, const struct pool_event *ev, uint64_t now);
 /* Lets every deadline up to `now` fall due. */
 void	 pool_tick(struct pool *p, uint64_t now);

@@ -56,6 +56,7 @@ struct slot {
 	bool		 elsewhere_yet;	/* which was said while it may change */
 	bool		 seen;		/* to accept, or with a connection */
 	bool		 term_sent;	/* was sent the stop signal */
+	uint64_t	 term_sent_at;	/* then */
 	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last looked at */
 	bool		 no_door;	/* it cannot be kept at its door */
@@ -64,14 +65,13 @@ struct slot {
 	unsigned int	 idle_looks;	/* at an orphan that did nothing */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
-	unsigned int	 owed;		/* requests, when it was told */
+	unsigned int	 owed;		/* requests, when it was signalled */
 	uint64_t	 owed_since;	/* then, less the age of the oldest */
 	uint64_t	 unknown;	/* since then; 0: it was seen last */
 	uint64_t	 retiring;	/* since when */
 	uint64_t	 end_by;	/* when it is killed anyway */
 	uint64_t	 thaw_by;	/* SLOT_FREEZING */
 	uint64_t	 closed;	/* SLOT_DOOR: since when */
-	uint64_t	 told;		/* and its stop signal, term_sent */
 	bool		 is_closed;	/* and nothing new comes in */
 	bool		 paused;	/* and nobody waits for a request */
 	uint64_t	 closing;	/* so long its door may take to close */
@@ -256,8 +256,8 @@ void	 announce_tick(struct pool *p, uint64_t now);
 /* retire.c: how a worker goes without a request being lost */
 slot_handler retire_timer, retire_activity, retire_frozen;
 slot_handler retire_freeze_timer, retire_freeze_activity, retire_stop_timer;
-/* What it serves: when it is told, and when it is killed. */
-slot_handler retire_told_held, retire_killed_held;
+/* What it serves: when it is signalled, and when it is killed. */
+slot_handler retire_stopped_held, retire_killed_held;
 /* It is to leave for good, once its process is there or is gone. */
 slot_handler retire_leave;
 /* It is to leave: it begins to; or it does so already, and may hurry. */

@@ -139,7 +139,7 @@ const struct snapshot_field snapshot_slot[] = {
 	FIELD(slot, thaw_by, TIME),
 	FIELD(slot, no_door, NUMBER),
 	FIELD(slot, closed, TIME),
-	FIELD(slot, told, TIME),
+	FIELD(slot, term_sent_at, TIME),
 	FIELD(slot, is_closed, NUMBER),
 	FIELD(slot, paused, NUMBER),
 	FIELD(slot, closing, NUMBER),

@@ -93,7 +93,7 @@ static const struct form actions[] = {
 	[POOL_DOOR_CHECK] = { .name = "door_check" },
 	[POOL_DOOR_PAUSE] = { .name = "door_pause" },
 	[POOL_DOOR_GO_ON] = { .name = "door_go_on" },
-	[POOL_DOOR_TELL] = { .name = "door_tell", .b = "signal" },
+	[POOL_DOOR_SIGNAL] = { .name = "door_signal", .b = "signal" },
 	[POOL_DOOR_OPEN] = { .name = "door_open" },
 };
 
@@ -367,7 +367,7 @@ trace_action(struct pool *p, const struct pool_action *a)
 	t = add(p, TRACE_ACTION, a->what, &p->slots[a->slot]);
 	if (a->what == POOL_CHECK_READY)
 		t->b = to_ms(a->age);
-	else if (a->what == POOL_SIGNAL || a->what == POOL_DOOR_TELL)
+	else if (a->what == POOL_SIGNAL || a->what == POOL_DOOR_SIGNAL)
 		t->b = (uint32_t)a->signo;
 	if (a->what == POOL_ADOPT || a->what == POOL_KILL_HOLDER)
 		t->pid = a->pid;

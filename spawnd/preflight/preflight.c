@@ -294,8 +294,8 @@ note_neighbours(const struct plan *p, struct findings *f)
 	if (found > 0)
 		findings_add(f, FINDING_NOTE, 0, "user: %s: other processes "
 		    "run as this user too: %s%s (they can end the workers, "
-		    "and unconfined workers them; give the pool a user of its "
-		    "own)",
+		    "and unconfined workers can end them; give the pool a "
+		    "user of its own)",
 		    p->ident.user, text, found > NEIGHBOURS ? ", ..." : "");
 	free(list);
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* The protocol of the control sockets: lines, and records in them. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -133,7 +133,7 @@ view_load(struct scale_view *v)
 }
 
 static void
-log_saturation(int notice)
+log_saturation(enum scale_notice notice)
 {
 	unsigned long long hundredths = scale.full_length / (USEC / 100);
 	char length[32];
@@ -181,7 +181,7 @@ adapt(const struct scale_view *v, const struct scale_decision *d)
 
 /*
  * Connections wait for a second although workers are free: some of these may
- * have ended while a tracer holds them, of which nothing else tells.
+ * have ended while a tracer holds them, which nothing else shows.
  */
 static void
 suspect_free(const struct scale_view *v)

@@ -7,7 +7,6 @@
  * until spawner.c knows that it has left: the plan, and what is static here.
  */
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>

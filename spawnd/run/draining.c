@@ -89,7 +89,7 @@ draining_begin(uint64_t delay)
 		log_info("drain: begun (the pool stops in %llu s)",
 		    (unsigned long long)(delay / USEC));
 	actor_event(&ev);
-	lifecycle_tell_state();
+	lifecycle_send_state();
 }
 
 void
@@ -102,7 +102,7 @@ draining_resume(void)
 	loop_timer(TIMER_DRAIN, NEVER, on_due);
 	log_info("drain: taken back");
 	actor_event(&ev);
-	lifecycle_tell_state();
+	lifecycle_send_state();
 }
 
 bool

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The pool's start, reload and stop as the outside sees them: what the process
- * that started us, the service manager and the log are told, and the exit
+ * that started us, the service manager and the log get, and the exit
  * status.
  */
 #include <errno.h>
@@ -186,7 +186,7 @@ lifecycle_notice(const struct pool_notice *n)
 }
 
 void
-lifecycle_tell_state(void)
+lifecycle_send_state(void)
 {
 	sdnotify_send("STATUS=%s%u of %u workers ready", state_prefix(),
 	    pool_count(actor_pool(), SLOT_READY), pool_target(actor_pool()));
@@ -209,7 +209,7 @@ lifecycle_changed(void)
 	}
 	said = ready;
 	said_at = now;
-	lifecycle_tell_state();
+	lifecycle_send_state();
 }
 
 void
@@ -233,7 +233,7 @@ stop_time(void)
 }
 
 void
-lifecycle_tell_stop(void)
+lifecycle_send_stop(void)
 {
 	sdnotify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
 	    stop_time());
@@ -259,7 +259,7 @@ lifecycle_stop(bool fast)
 		exit_status = compat_exitcode(plan->conf, EX_UNAVAILABLE);
 		daemonize_outcome(exit_status, "stopped before it was ready");
 	}
-	lifecycle_tell_stop();
+	lifecycle_send_stop();
 	limit_stop(fast);
 	orphans_find_all();
 	actor_event(&ev);

@@ -274,11 +274,11 @@ static void
 report_worker(const struct pool_worker *w, uint64_t now)
 {
 	static const char *const states[SLOT_NSTATES] = {
-		[SLOT_SPAWNING] = "is started", [SLOT_STARTING] = "starting",
+		[SLOT_SPAWNING] = "being started",
+		[SLOT_STARTING] = "starting",
 		[SLOT_READY] = "ready", [SLOT_RETIRING] = "retiring",
-		[SLOT_FREEZING] = "retiring",
-		[SLOT_DOOR] = "retiring", [SLOT_STOPPING] = "stopping",
-		[SLOT_KILLED] = "killed", [SLOT_BACKOFF] = "waits",
+		[SLOT_FREEZING] = "retiring", [SLOT_DOOR] = "retiring",
+		[SLOT_STOPPING] = "stopping", [SLOT_KILLED] = "killed",
 	};
 	bool ended = !spawner_shares(w->slot) && end_reached(w->pid);
 	char age[32];

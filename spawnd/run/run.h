@@ -117,7 +117,7 @@ void	 selfcheck_notice(const struct pool_notice *n);
 
 /* actor.c: between the pool, which decides, and the world */
 struct actor_hooks {
-	/* The pool has something to tell, see pool.h. */
+	/* The pool has something to report, see pool.h. */
 	void		(*on_notice)(const struct pool_notice *n);
 	/* The pool may have changed. */
 	void		(*on_change)(void);
@@ -284,7 +284,7 @@ bool	 neighbour_is_there(void);
 /* lifecycle.c: start, reload and stop, as the outside sees them */
 /* Runs until the pool is done. Returns the exit status. */
 int	 lifecycle_run(const struct plan *p);
-/* Logs a notice of the pool, and tells whoever waits for the start. */
+/* Logs a notice of the pool, and answers whoever waits for the start. */
 void	 lifecycle_notice(const struct pool_notice *n);
 /* Keeps the service manager's status true, once a second at most. */
 void	 lifecycle_changed(void);
@@ -292,23 +292,23 @@ void	 lifecycle_changed(void);
 void	 lifecycle_reload(void);
 /* Begins a stop: a graceful one, or with `fast` one that loses requests. */
 void	 lifecycle_stop(bool fast);
-/* Tells the manager, if that listens to us, that the pool stops. */
-void	 lifecycle_tell_stop(void);
+/* Notifies the manager, if that listens to us, that the pool stops. */
+void	 lifecycle_send_stop(void);
 /* What is written behind the reason, should the start fail; or NULL. */
 void	 lifecycle_explain(const char *text);
 /*
- * Another spawnd serves from now on: ends our workers at their requests' end,
- * leaves the listen socket as it is, and tells the manager nothing.
+ * Another spawnd serves from now on: ends our workers when their requests are
+ * done, leaves the listen socket as it is, and does not notify the manager.
  */
 void	 lifecycle_leave(void);
 /*
- * The start has failed, although workers are ready: they are ended at their
- * requests' end, and the listen socket is left as it is.
+ * The start has failed, although workers are ready: they are ended when their
+ * requests are done, and the listen socket is left as it is.
  */
 void	 lifecycle_fail(int status, const char *why);
 /*
  * We have taken over: from now on a stop waits for the end of the other pool,
- * which lifecycle_alone() tells.
+ * which lifecycle_alone() reports.
  */
 void	 lifecycle_await_other(void);
 void	 lifecycle_alone(void);

@@ -10,7 +10,6 @@
 #include "base/loop.h"
 #include "config/config.h"
 #include "observe/observe.h"
-#include "pool/pool.h"
 #include "privilege/privilege.h"
 #include "run/supervise.h"
 

@@ -27,12 +27,12 @@ void	 actor_ended(unsigned int slot);
 
 /* lifecycle.c */
 /*
- * Stops fast and exits with 71, so that the service manager starts us anew:
+ * Stops fast and exits with 71, so that the service manager restarts us:
  * nothing else can repair what has happened.
  */
 void	 lifecycle_restart(const char *why);
-/* Tells the manager in words how many workers are ready, and if we drain. */
-void	 lifecycle_tell_state(void);
+/* Sends the manager in words how many workers are ready, and if we drain. */
+void	 lifecycle_send_state(void);
 /* Asks it for the time of a stop that begins so much later, in microseconds. */
 void	 lifecycle_ask_time(uint64_t delay);
 
@@ -153,7 +153,7 @@ void	 spawner_again(void);
 /* Takes them, for some milliseconds at most; then the loop calls it again. */
 void	 reap_children(void);
 /*
- * Tells the pool that a slot's process has ended, with that status of wait(2)
+ * Reports that a slot's process has ended, with that status of wait(2)
  * or STATUS_UNKNOWN. worker_forget() must have been called.
  */
 void	 reap_ended(unsigned int slot, int status);

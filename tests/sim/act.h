@@ -463,7 +463,7 @@ act_all(void)
 			do_open(a.slot);
 		else if (a.what == POOL_DOOR_GO_ON)
 			continue;
-		else if (a.what == POOL_DOOR_TELL)
+		else if (a.what == POOL_DOOR_SIGNAL)
 			do_tell(a.slot, a.signo);
 		else if (a.what == POOL_NOTICE)
 			do_notice(&a.notice);

@@ -305,7 +305,7 @@ def sanitized():
 
 
 def brief():
-    """Are a few rounds enough: where others do the many, or each is dear?"""
+    """Are a few rounds enough: where others do the many, or each takes long?"""
     return SHORT or sanitized()
 
 
@@ -389,6 +389,12 @@ class Spawnd:
 
     def log(self):
         return read(self.log_path).decode(errors="replace")
+
+    def bugs(self):
+        """What it has found to be a bug of its own, whatever was tested."""
+        if not os.path.exists(self.log_path):
+            return []
+        return re.findall(r".*\(a bug: please report it\)", self.log())
 
     def wait_ready(self, deadline=START_DEADLINE):
         def ready():

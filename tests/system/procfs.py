@@ -179,16 +179,17 @@ def zombies(pid):
                   if s.ppid == pid and s.state == "Z")
 
 
-def forbid_call(number, error, kills=False, **args):
+def forbid_call(number, error, kills=False, later=False, **args):
     """Our own process, and what it becomes, gets that error from a system
     call from now on, by a filter, or is killed at it; if args are given
-    (a0=1), with these."""
+    (a0=1), with these. later: from those of higher numbers, too."""
     tests = [(0, number), *((16 + 8 * int(n[1:]), v)
                             for n, v in args.items())]
     rules = []
     for i, (offset, value) in enumerate(tests):
         rules += [(0x20, 0, 0, offset),
-                  (0x15, 0, 2 * (len(tests) - i) - 1, value)]
+                  (0x35 if later and i == 0 else 0x15, 0,
+                   2 * (len(tests) - i) - 1, value)]
     rules += [(0x06, 0, 0, 0x80000000 if kills else 0x00050000 | error),
               (0x06, 0, 0, 0x7fff0000)]                 # allowed
     text = b"".join(struct.pack("HBBI", *r) for r in rules)

@@ -70,12 +70,13 @@ def test_another_user_is_refused(echo):
     # Whoever has got at the socket all the same is asked who he is.
     os.chmod(echo.control, 0o666)
     r = ctl("-p", echo.control, "ping", user="web")
-    assert r.status == 75 and "not you" in r.stderr, r
+    assert r.status == 75 and "you may not connect" in r.stderr, r
     os.seteuid(69)
     try:
         with Raw(echo.control) as c:
             assert c.answer() == ["spawnd 1",
-                                  "error 75 too many clients, or not you"]
+                                  "error 75 too many clients, or you may "
+                                  "not connect"]
     finally:
         os.seteuid(0)
     os.chmod(echo.control, 0o600)

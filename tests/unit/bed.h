@@ -164,7 +164,7 @@ bed_put_action(struct bed *b, const struct pool_action *a)
 		bed_put(b, "pause%u", a->slot);
 	else if (a->what == POOL_DOOR_GO_ON && b->show_go)
 		bed_put(b, "go%u", a->slot);
-	else if (a->what == POOL_DOOR_TELL)
+	else if (a->what == POOL_DOOR_SIGNAL)
 		bed_put(b, "tell%u", a->slot);
 	else if (a->what == POOL_DOOR_OPEN)
 		bed_put(b, "open%u", a->slot);

@@ -666,7 +666,7 @@ one_long_request_is_late(void **arg)
 }
 
 static void
-a_dear_worker_hides_no_other(void **arg)
+an_expensive_worker_hides_no_other(void **arg)
 {
 	const struct sleep crowd = { "crowd", sleeps_with_a_crowd, 0, CROWD,
 	    0, false };
@@ -780,7 +780,7 @@ main(void)
 		    short_requests_on_one_connection_are_never_late),
 		cmocka_unit_test(one_long_request_is_late),
 		cmocka_unit_test(a_request_that_is_over_is_seen),
-		cmocka_unit_test(a_dear_worker_hides_no_other),
+		cmocka_unit_test(an_expensive_worker_hides_no_other),
 		cmocka_unit_test(a_young_worker_is_not_known_to_be_unready),
 		cmocka_unit_test(whoever_looks_knows_as_much),
 		cmocka_unit_test(a_connection_of_two_processes_is_one),
