@@ -115,8 +115,11 @@ keep_words(struct stream *s, const char *line, size_t len)
 		return;		/* the one before says more */
 	if (len >= WORDS)
 		len = WORDS - 1;
-	for (i = 0; i < len; i++)
-		s->words[i] = line[i] == '\0' ? '?' : line[i];
+	memcpy(s->words, line, len);
+	for (i = 0; i < len; i++) {
+		if (s->words[i] == '\0')
+			s->words[i] = '?';
+	}
 	s->words[len] = '\0';
 }
 

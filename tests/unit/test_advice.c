@@ -197,8 +197,10 @@ what_cannot_be_known_is_said(void **arg)
 		json_decref(j);
 		show(advise_write(f, &a, false, &e));
 		assert_has_not(shown, "advice   -F");
-		for (c = shown; *c != '\0'; c++)
-			*c = *c == '\n' ? ' ' : *c;
+		for (c = shown; *c != '\0'; c++) {
+			if (*c == '\n')
+				*c = ' ';
+		}
 		assert_has(shown, all[i].text);
 	}
 }
