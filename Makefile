@@ -49,16 +49,17 @@ CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 OBSERVE =	guarantees.c
 PRIVILEGE =	confine.c daemonize.c finisher.c jail.c listen.c pidfile.c \
 		socketfile.c terminal.c
-POOL =		announce.c door.c drain.c names.c pool.c replace.c retire.c \
-		sampler.c scale.c slot.c snapshot.c start.c table.c trace.c
+POOL =		announce.c door.c drain.c ledger.c names.c pool.c replace.c \
+		retire.c sampler.c scale.c slot.c snapshot.c start.c table.c \
+		trace.c
 RUN =		actor.c autoscale.c child.c draining.c entry.c exec_error.c \
-		history.c lifecycle.c neighbour.c orphans.c output.c reap.c \
-		report.c report_trace.c \
-		sdnotify.c selfcheck.c signals.c spawner.c suspects.c \
-		traced.c traffic.c worker.c
+		failures.c history.c lifecycle.c neighbour.c orphans.c \
+		output.c reap.c report.c report_trace.c sdnotify.c \
+		selfcheck.c signals.c spawner.c suspects.c traced.c \
+		traffic.c worker.c
 CONTROL =	admission.c budget.c clients.c command.c control.c \
-		dialog.c predecessor.c rundir.c status.c successor.c \
-		takeover.c trace_records.c
+		dialog.c facts.c ledger_records.c predecessor.c rundir.c \
+		status.c successor.c takeover.c trace_records.c
 PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
@@ -82,6 +83,7 @@ SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		queue_linux.c \
 		raw_linux.c raw_${ARCH}_linux.c refusal_linux.c refuse_linux.c \
 		requests_linux.c self_linux.c served_linux.c \
+		sightings_linux.c \
 		skip_${ARCH}_linux.c slow_linux.c \
 		spawn_${SPAWN_${SANITIZE}}.c task_linux.c \
 		usage_linux.c view_linux.c
@@ -103,10 +105,12 @@ FOREIGN_freebsd = linux
 FOREIGN_netbsd = linux
 
 # The client, which shares nothing with the daemon but its language.
-CLIENT =	meaning.c pools.c timeline.c writer_fpm.c writer_json.c \
-		writer_openmetrics.c writer_table.c writer_trace.c
-CTL =		agent.c agent_line.c agent_server.c choose.c service.c top.c \
-		top_draw.c
+CLIENT =	advice.c explain.c explain_limits.c explain_load.c \
+		explain_text.c explain_workers.c meaning.c pools.c timeline.c \
+		writer_fpm.c writer_json.c writer_openmetrics.c \
+		writer_table.c writer_trace.c
+CTL =		advise.c agent.c agent_line.c agent_server.c choose.c \
+		diagnose.c service.c top.c top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
 
 # spawnd-status, but for responder.c. It needs libfcgi, and is made where that
@@ -354,6 +358,7 @@ LIBS_test_signals.unit = -Wl,--wrap=actor_stops,--wrap=observe_shutdown \
 		-Wl,--wrap=lifecycle_restart
 LIBS_test_worker.unit = -Wl,--wrap=raw_limit -Wl,--wrap=getrlimit \
 		-Wl,--wrap=setrlimit
+LIBS_advice_sim.sim = advice.o
 LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .SUFFIXES:

@@ -33,7 +33,8 @@ PURE_HEADERS = {
     "assert.h", "errno.h", "inttypes.h", "limits.h", "signal.h", "stdbool.h",
     "stddef.h", "stdint.h", "stdlib.h", "string.h", "sys/queue.h",
     "sys/tree.h", "sys/types.h", "sys/wait.h", "base/units.h", "pool.h",
-    "slot.h", "scale.h", "pool/pool.h", "pool/slot.h", "pool/scale.h",
+    "slot.h", "scale.h", "pool/ledger.h",
+    "pool/pool.h", "pool/slot.h", "pool/scale.h",
     "pool/seen.h", "pool/snapshot.h", "pool/times.h", "pool/trace.h"}
 
 # Which folders of spawnd/ a folder may include from and call; main.c is above
@@ -55,9 +56,11 @@ WALLS = {
     "page": {"base", "client", "proto"},
 }
 PUBLIC = {"base/loop.h", "base/network.h", "base/path.h", "base/program.h",
-          "base/raw.h", "base/units.h", "config/alias.h", "config/describe.h",
+          "base/raw.h", "base/units.h", "client/advice.h", "config/alias.h",
+          "config/describe.h",
           "observe/end.h", "observe/holding.h", "observe/listener.h",
-          "observe/usage.h", "pool/scale.h", "pool/seen.h", "pool/trace.h"}
+          "observe/usage.h", "pool/ledger.h", "pool/scale.h", "pool/seen.h",
+          "pool/trace.h"}
 EVERYWHERE = {"base/units.h"}       # all its code is inline
 
 # Files of one folder that call each other in a circle, and why they do.

@@ -10,6 +10,8 @@ _spawnctl()
 	words_of=(
 		'list:list the pools on this machine'
 		'status:show a pool and its load'
+		'explain:say what is wrong'
+		'advise:say how large it should be'
 		'top:the same, live'
 		'trace:show what it did last'
 		'ping:check that it can serve'
@@ -28,7 +30,7 @@ _spawnctl()
 	    '(-p --pool)'{-p,--pool=}'[which pool]:pool:_files -W /run/spawnd' \
 	    '(-h --help)'{-h,--help}'[print the commands]' \
 	    '(-v --version)'{-v,--version}'[print the version]' \
-	    '--json[status as JSON]' \
+	    '--json[status or advice as JSON]' \
 	    '--openmetrics[status for Prometheus]' \
 	    '--fpm=-[status as php-fpm has it]::form:(text json xml openmetrics)' \
 	    '--full[status with pss]' \

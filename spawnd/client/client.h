@@ -153,6 +153,12 @@ const char *reply_cut(const struct proto_record *r, const char *key,
  */
 const char *reply_cell(const struct proto_record *r, const char *key,
 	    const char *(*format)(double, char[32]), char buf[CELL_SIZE]);
+/*
+ * How long a worker has been busy, as a cell: ">5.20 s" if its connection may
+ * be much older; if it was seen for the first time just now "<0.80 s", the time
+ * since a look without it, or "?" if that was long ago.
+ */
+const char *reply_busy(const struct proto_record *r, char buf[CELL_SIZE]);
 /* Returns a worker's state, with "busy" or "idle" in place of "ready". */
 const char *reply_state(const struct proto_record *r, char buf[STATE_SIZE]);
 /* What it means that this guarantee does not hold; NULL for a newer one. */
@@ -160,6 +166,8 @@ const char *reply_meaning(const char *guarantee);
 /* Format seconds as "12.3 s", "4:05" or "3 d 4:05", bytes as "13M". */
 const char *reply_span(double seconds, char buf[32]);
 const char *reply_size(double bytes, char buf[32]);
+/* Writes a paragraph, in lines that break at blanks. */
+void	 reply_wrap(FILE *f, const char *text);
 
 /* timeline.c: the answer to "history" */
 /*
@@ -195,6 +203,14 @@ int	 writer_openmetrics_all(FILE *f, const struct reply *const list[],
 int	 writer_fpm_form(const char *name);
 int	 writer_fpm(FILE *f, const struct reply *a, const char *form,
 	    bool full, struct err *e);
+/*
+ * explain.c: writes what is wrong right now, a paragraph for each fault, from
+ * the answers to "status" and "history"; *wrong: there is one. Then what does
+ * not hold on this system. Returns 0, or -1 with *e set (74).
+ */
+int	 explain_write(FILE *f, const struct reply *a, bool *wrong,
+	    struct err *e);
+
 /* Writes the answer to "trace", for people and for make sim TRACE=FILE. */
 int	 writer_trace(FILE *f, const struct reply *a, struct err *e);
 

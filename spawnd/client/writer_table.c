@@ -95,11 +95,8 @@ table_workers(FILE *f, const struct reply *a)
 	    table_count(a, "pool", "target", y));
 	if (min < max)
 		fprintf(f, " (%.0f to %.0f)", min, max);
-	if (reply_number(a, "sum", "busy", &n))
-		fprintf(f, " ready: %s busy, %s idle", table_count(a, "sum",
-		    "busy", x), table_count(a, "sum", "idle", y));
-	else
-		fputs(" ready", f);
+	fprintf(f, " ready: %s busy, %s idle", table_count(a, "sum", "busy",
+	    x), table_count(a, "sum", "idle", y));
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		n = reply_value(a, "workers", states[i], 0);
 		if (n > 0)
@@ -111,13 +108,18 @@ table_workers(FILE *f, const struct reply *a)
 static void
 table_load(FILE *f, const struct reply *a)
 {
-	double left = reply_value(a, "connections", "left", 0);
+	double left = reply_value(a, "connections", "left", 0), n;
 	char x[32], y[32], z[32];
 
-	fprintf(f, "  queue        %s of %s (peak %s)\n",
+	fprintf(f, "  queue        %s of %s (peak %s)",
 	    table_count(a, "queue", "now", x),
 	    table_count(a, "queue", "limit", y),
 	    table_count(a, "queue", "peak", z));
+	if (reply_number(a, "queue", "oldest", &n))
+		fprintf(f, ", the oldest for %s", reply_span(n, x));
+	if (reply_number(a, "queue", "saturated_for", &n))
+		fprintf(f, ", saturated for %s", reply_span(n, x));
+	fputc('\n', f);
 	fprintf(f, "  connections  %s (peak %s)",
 	    table_count(a, "connections", "now", x),
 	    table_count(a, "connections", "peak", y));
@@ -146,6 +148,8 @@ table_counts(FILE *f, const struct reply *a)
 		else
 			fprintf(f, " %s %.0f", key, n);
 	}
+	if (r->n > 0 && proto_get(r, "saturated") == NULL)
+		fputs(" saturated ?", f);
 	fputc('\n', f);
 }
 
@@ -179,7 +183,7 @@ table_cell(FILE *f, const struct proto_record *r, const char *key, int width,
 static void
 table_worker(FILE *f, const struct proto_record *r, bool full)
 {
-	char state[STATE_SIZE + 1];
+	char state[STATE_SIZE + 1], busy[CELL_SIZE];
 
 	table_cell(f, r, "slot", 5, NULL);
 	table_cell(f, r, "pid", 7, NULL);
@@ -190,7 +194,7 @@ table_worker(FILE *f, const struct proto_record *r, bool full)
 	table_cell(f, r, proto_get(r, "start_in") != NULL ? "start_in" : "age",
 	    10, reply_span);
 	table_cell(f, r, "ready_after", 8, reply_span);
-	table_cell(f, r, "busy", 8, reply_span);
+	fprintf(f, " %9s", reply_busy(r, busy));
 	table_cell(f, r, "connections", 5, NULL);
 	table_cell(f, r, "processes", 5, NULL);
 	table_cell(f, r, "cpu", 8, reply_span);
@@ -220,7 +224,7 @@ writer_table(FILE *f, const struct reply *a, struct err *e)
 		full = full || proto_get(r, "pss") != NULL;
 	i = 0;
 	if ((r = reply_next(a, "worker", &i)) != NULL)
-		fprintf(f, "\n %5s %7s %-9s %10s %8s %8s %5s %5s %8s %6s%s\n",
+		fprintf(f, "\n %5s %7s %-9s %10s %8s %9s %5s %5s %8s %6s%s\n",
 		    "SLOT", "PID", "STATE", "AGE", "READY-IN", "BUSY-FOR",
 		    "CONNS", "PROCS", "CPU", "RSS",
 		    full ? "    PSS   OF-AGO" : "");

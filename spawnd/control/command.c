@@ -92,12 +92,13 @@ cmd_ping(struct client *c, const char *word)
 static void
 cmd_status(struct client *c, const char *word)
 {
+	bool private = c->right == CONTROLS && c->limit.why == NULL;
 	enum status_depth depth = word == NULL ? STATUS_WORKERS :
 	    strcmp(word, "full") == 0 ? STATUS_FULL : STATUS_BRIEF;
 
 	if (depth == STATUS_BRIEF && strcmp(word, "brief") != 0)
 		cmd_fail(c, EX_USAGE, "status: only brief or full may follow");
-	else if ((c->status = status_begin(depth)) == NULL)
+	else if ((c->status = status_begin(depth, private)) == NULL)
 		cmd_fail(c, EX_OSERR, "out of memory");
 }
 
@@ -106,6 +107,15 @@ cmd_history(struct client *c, const char *word)
 {
 	(void)word;
 	status_write_history(loop_now(), &c->answer);
+	proto_done(&c->answer);
+}
+
+static void
+cmd_load(struct client *c, const char *word)
+{
+	(void)word;
+	if (autoscale_ledger() != NULL)
+		ledger_records_write(autoscale_ledger(), &c->answer);
 	proto_done(&c->answer);
 }
 
@@ -333,6 +343,7 @@ static const struct command commands[] = {
 	{ "ping", READS_ONLY, 0, 0, cmd_ping, "" },
 	{ "status", READS_ONLY, 0, 1, cmd_status, "[brief | full]" },
 	{ "history", READS_ONLY, 0, 0, cmd_history, "" },
+	{ "load", READS_ONLY, 0, 0, cmd_load, "" },
 	{ "trace", READS_ONLY, 0, 0, cmd_trace, "" },
 	{ "reload", CONTROLS, 0, 0, cmd_reload, "" },
 	{ "scale", CONTROLS, 1, 1, cmd_scale, "N[-M]" },

@@ -139,8 +139,11 @@ void	 command_reloaded(bool done);
 struct status;
 /* Without the workers, with them, and with what is costly to read of them. */
 enum status_depth { STATUS_BRIEF, STATUS_WORKERS, STATUS_FULL };
-/* Begins a status. Returns NULL without memory. */
-struct status *status_begin(enum status_depth depth);
+/*
+ * Begins a status; private: of a client that may know what workers wrote.
+ * Returns NULL without memory.
+ */
+struct status *status_begin(enum status_depth depth, bool private);
 /*
  * Writes at least one worker, and more for its share of STATUS_STEP. Returns
  * true as long as there is more: a client that reads slowly gets each worker
@@ -154,6 +157,17 @@ void	 status_write_history(uint64_t now, struct proto_output *o);
 const char *status_state(void);
 /* Are requests served, now or as soon as a worker is free? */
 bool	 status_serves(void);
+
+/* facts.c: what holds, and what went wrong, as records */
+struct guarantees;
+void	 facts_init(const struct plan *p, const struct guarantees *g);
+void	 facts_write(bool private, uint64_t now, struct proto_output *o);
+
+/* ledger_records.c */
+struct ledger;
+/* Writes what the pool remembers of its load as records. */
+void	 ledger_records_write(const struct ledger *l,
+	    struct proto_output *o);
 
 /* takeover.c: another spawnd takes over from us */
 /* The commands of that, in their order. */

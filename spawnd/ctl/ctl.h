@@ -28,6 +28,25 @@ int	 choose_open(struct conn *t, const char *pool, bool read,
  */
 int	 choose_list(const char *pool, struct err *e);
 
+/* diagnose.c */
+/* Writes what the pool did last. Returns 0, or -1 with *e set. */
+int	 diagnose_trace(struct conn *t, struct err *e);
+/*
+ * Asks for, and writes, what is wrong with the pool right now, or how large it
+ * should be. Returns 0, or -1 with *e set; its text is empty, and the status 1,
+ * if something is wrong and that was written.
+ */
+int	 diagnose_now(struct conn *t, struct err *e);
+int	 diagnose_size(struct conn *t, bool json, struct err *e);
+
+/* advise.c */
+/*
+ * Writes how large the pool should be, in words or as JSON, from the answers to
+ * "status full" and "load". Returns 0, or -1 with *e set (71, 74).
+ */
+int	 advise_write(FILE *f, const struct reply *a, bool json,
+	    struct err *e);
+
 /* top_draw.c: one picture of it, without any system call */
 struct frame {
 	int		 rows, columns;	/* of the terminal */

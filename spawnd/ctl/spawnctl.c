@@ -70,15 +70,9 @@ ctl_status(struct conn *t, struct err *e)
 }
 
 static int
-ctl_trace(struct conn *t, struct err *e)
+ctl_advise(struct conn *t, struct err *e)
 {
-	struct reply a = { NULL, 0 };
-	int r = conn_ask(t, "trace", &a, e);
-
-	if (r == 0)
-		r = writer_trace(stdout, &a, e);
-	reply_free(&a);
-	return r;
+	return diagnose_size(t, opt.form == JSON, e);
 }
 
 /* Sends a command whose answer has nothing to show. */
@@ -298,8 +292,12 @@ ctl_wait_ready(struct err *e)
 static const struct command table[] = {
 	{ "list", 0, 0, true, false, NULL, "list the pools on this machine" },
 	{ "status", 0, 0, true, true, ctl_status, "show a pool and its load" },
+	{ "explain", 0, 0, true, false, diagnose_now, "say what is wrong, and "
+	    "what to do" },
+	{ "advise", 0, 0, true, false, ctl_advise, "[--json] say how large it "
+	    "should be" },
 	{ "top", 0, 0, true, false, top_run, "the same, live" },
-	{ "trace", 0, 0, true, false, ctl_trace, "show what it did last" },
+	{ "trace", 0, 0, true, false, diagnose_trace, "show what it did last" },
 	{ "ping", 0, 0, true, false, ctl_ping, "check that it can serve" },
 	{ "wait-ready", 0, 1, true, false, NULL, "[SEC] wait until it can" },
 	{ "reload", 0, 0, false, false, ctl_reload,
@@ -468,11 +466,11 @@ static int
 check_words(const struct command *c, struct err *e)
 {
 	unsigned int from, to;
+	bool json = opt.form == JSON && strcmp(c->name, "advise") == 0;
 
-	if (c->status == false && (opt.form != TABLE || opt.full))
+	if (!c->status && ((opt.form != TABLE && !json) || opt.full))
 		return err_set(e, EX_USAGE, "%s: takes none of the options of "
-		    "status",
-		    c->name);
+		    "status", c->name);
 	if (opt.form == FPM && writer_fpm_form(opt.fpm) == -1)
 		return err_set(e, EX_USAGE, "--fpm: %s: must be text, json, "
 		    "xml or openmetrics", opt.fpm);
@@ -535,7 +533,8 @@ main(int argc, char *argv[])
 
 	signal(SIGPIPE, SIG_IGN);
 	if (parse_words(argc, argv, &e) == -1 || run_words(&e) == -1) {
-		fprintf(stderr, "spawnctl: %s\n", e.text);
+		if (e.text[0] != '\0')
+			fprintf(stderr, "spawnctl: %s\n", e.text);
 		return e.status;
 	}
 	return 0;

@@ -220,13 +220,13 @@ draw_cell(struct paper *p, const struct proto_record *r, const char *key,
 static void
 draw_worker(struct paper *p, const struct proto_record *r)
 {
-	char state[STATE_SIZE];
+	char state[STATE_SIZE], busy[CELL_SIZE];
 
 	draw_cell(p, r, "slot", 5, NULL);
 	draw_cell(p, r, "pid", 7, NULL);
 	paper_format(p, " %-9s", reply_state(r, state));
 	draw_cell(p, r, "age", 10, reply_span);
-	draw_cell(p, r, "busy", 9, reply_span);
+	paper_format(p, " %9s", reply_busy(r, busy));
 	draw_cell(p, r, "connections", 5, NULL);
 	draw_cell(p, r, "processes", 5, NULL);
 	draw_cell(p, r, "cpu", 9, reply_span);

@@ -290,6 +290,23 @@ struct slow_times {
 void	 slow_look(uint64_t inode, const struct view *v, bool unread,
 	    bool waits, uint64_t now, struct slow_times *t);
 
+/* sightings_linux.c: since when accepted connections are there */
+struct sighting {
+	uint64_t	 inode;
+	uint64_t	 first;		/* when it was seen first, in usec */
+	uint64_t	 before;	/* and was not there; 0: nobody knows */
+};
+/* These n are there now, and no others; sorted, without the left over. */
+void	 sightings_note(const uint64_t *inodes, int n, uint64_t now);
+/* What is known of one that the last list had; or NULL. */
+const struct sighting *sightings_find(uint64_t inode);
+/* How many were ever seen first. */
+uint64_t sightings_total(void);
+
+/* usage_linux.c */
+/* Sorts them, and notes them by sightings_note(). */
+void	 usage_note(uint64_t *inodes, int n);
+
 /* leftover_linux.c: what a request leaves that has taken too long */
 /* Is that connection one of them, and its process gone? It is not in use. */
 bool	 leftover_has(uint64_t inode);

@@ -63,6 +63,14 @@ const char *guarantee_why(const struct guarantees *g, size_t i);
 void	 guarantee_set_why(struct guarantees *g, size_t i, const char *why);
 
 #define LOAD_UNKNOWN		UINT_MAX
+#define LOAD_UNSEEN		{ .depth = LOAD_UNKNOWN, \
+    .waited = LOAD_UNKNOWN, .busy = LOAD_UNKNOWN, .fresh = LOAD_UNKNOWN }
+
+/*
+ * Classes of the time in the queue: up to 10 ms, 100 ms, 1 s, 10 s, longer.
+ * Those that come and go between two looks are in none.
+ */
+#define WAIT_CLASSES		5
 
 /*
  * How long a start may wait for anything but its workers, in milliseconds:
@@ -75,12 +83,19 @@ void	 guarantee_set_why(struct guarantees *g, size_t i, const char *why);
 #define TRIAL_END_MS		500
 #define TRIALS			3
 
-/* The load of the listen socket; each may be LOAD_UNKNOWN. */
+/* The load of the listen socket; each count may be LOAD_UNKNOWN. */
 struct load {
 	unsigned int	 depth;			/* of the queue */
 	unsigned int	 waited;		/* those that were there at the
 						   last look already */
 	unsigned int	 busy;			/* accepted connections */
+	unsigned int	 fresh;			/* of these, and of those that
+						   have gone again: not seen by
+						   the look that told of them
+						   before this one */
+	uint64_t	 oldest;		/* usec; one that waits has done
+						   so for that long, at least */
+	unsigned int	 left[WAIT_CLASSES];	/* the queue, by time */
 };
 
 /*

@@ -67,7 +67,7 @@ void
 observe_load(bool busy, struct load *l)
 {
 	(void)busy;
-	*l = (struct load){ LOAD_UNKNOWN, LOAD_UNKNOWN, LOAD_UNKNOWN };
+	*l = (struct load)LOAD_UNSEEN;
 }
 
 void

@@ -108,7 +108,7 @@ observe_load(bool busy, struct load *l)
 	unsigned int limit;
 	struct holding h;
 
-	*l = (struct load){ LOAD_UNKNOWN, LOAD_UNKNOWN, LOAD_UNKNOWN };
+	*l = (struct load)LOAD_UNSEEN;
 	if (observe_queue(&l->depth, &limit) == -1)
 		return;
 	if (l->depth == 0)

@@ -197,6 +197,24 @@ row_gone(FILE *f, const struct view *v, time_t now)
 	fputs("</small></td>\n", f);
 }
 
+/* The pool serves on, and that may be why nothing comes. */
+static void
+row_drain(FILE *f, const struct view *v)
+{
+	const struct proto_record *r = reply_find(&v->status, "drain");
+	const char *on = proto_get(r, "announced");
+	char span[32];
+	double n;
+
+	if (on == NULL || strcmp(on, "yes") != 0)
+		return;
+	fputs("<tr><td colspan=\"6\" class=\"warn\">a stop is announced",
+	    f);
+	if (proto_get_number(r, "stops_in", &n))
+		fprintf(f, " and comes in %s", reply_span(n, span));
+	fputs("</td></tr>\n", f);
+}
+
 void
 row_pool(FILE *f, const struct view *v, time_t now, bool link)
 {
@@ -221,6 +239,7 @@ row_pool(FILE *f, const struct view *v, time_t now, bool link)
 		html_value(f, r, "why");
 		fputs("</td></tr>\n", f);
 	}
+	row_drain(f, v);
 	fputs("<tr class=\"drawn\"><td colspan=\"6\">", f);
 	chart_write(f, &v->status, v->name);
 	fputs("</td></tr>\n", f);

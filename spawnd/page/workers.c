@@ -124,6 +124,7 @@ write_cell(FILE *f, const struct proto_record *r, const struct column *c)
 {
 	char text[CELL_SIZE];
 	bool state = strcmp(c->key, "state") == 0;
+	bool busy = strcmp(c->key, "busy") == 0;
 	const char *key = c->key;
 
 	fprintf(f, "<td%s>", c->wide ? " class=\"wide\"" : "");
@@ -132,8 +133,8 @@ write_cell(FILE *f, const struct proto_record *r, const struct column *c)
 		key = "start_in";
 		fputs("starts in ", f);
 	}
-	html_text(f, state ? reply_state(r, text) : reply_cell(r, key,
-	    c->format, text));
+	html_text(f, state ? reply_state(r, text) : busy ?
+	    reply_busy(r, text) : reply_cell(r, key, c->format, text));
 	if (state && proto_get(r, "orphan") != NULL)
 		fputs(" (left behind)", f);
 	fputs("</td>", f);

@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "config/config.h"
 #include "observe/observe.h"
+#include "pool/ledger.h"
 #include "pool/pool.h"
 #include "pool/scale.h"
 
@@ -191,8 +192,17 @@ void	 autoscale_start(void);
 int	 autoscale_bounds(unsigned int min, unsigned int max, struct err *e);
 /* The bounds that are in force; a pool of one size has it as both. */
 void	 autoscale_range(unsigned int *min, unsigned int *max);
-/* The bounds and the saturation; NULL if the load is not looked at. */
+/* The bounds and the saturation; NULL if the load cannot be looked at. */
 const struct scale *autoscale_state(void);
+/* Surplus workers go after so many microseconds; 0: the size is one. */
+uint64_t autoscale_idle(void);
+/* What is remembered of the load; NULL if it cannot be looked at. */
+const struct ledger *autoscale_ledger(void);
+/*
+ * If connections wait: so many microseconds, as far as one was seen. 0: no
+ * look has seen one wait.
+ */
+uint64_t autoscale_oldest(uint64_t now);
 
 /* traffic.c: will a new worker be sent a request? */
 /*
@@ -226,6 +236,28 @@ int	 history_peak_busy(void);
 int	 history_peak_queue(void);
 /* Point number i, 0 being the oldest; NULL behind the last. */
 const struct history_point *history_at(unsigned int i);
+
+/* failures.c: what went wrong last */
+#define FAILURE_TEXT	320	/* bytes of it, and of what a worker wrote */
+enum failure_kind {
+	FAILURE_WORKER,		/* one ended, or could not be started */
+	FAILURE_RELOAD,		/* the last reload; not if one was well since */
+	FAILURE_LOST,		/* a request, with a worker that had to go */
+	FAILURE_TIMEOUT,	/* --request-timeout has ended one */
+	FAILURE_SIZE,		/* --max-rss is too small for any worker */
+	FAILURES
+};
+struct failure {
+	uint64_t	 at;
+	pid_t		 pid;		/* whose; 0: nobody's */
+	char		 what[FAILURE_TEXT];
+	char		 said[FAILURE_TEXT];	/* its last line of output */
+};
+/* The last of a kind, or NULL. */
+const struct failure *failures_last(enum failure_kind kind);
+/* How many there were in the last minute, as far as they are remembered. */
+unsigned int failures_recent(enum failure_kind kind);
+const char *failures_name(enum failure_kind kind);
 
 /* neighbour.c: another pool that serves the same listen socket meanwhile */
 /*

@@ -180,6 +180,8 @@ void	 output_start(unsigned int slot, int output, pid_t pid);
  * read for as long as processes that it left behind hold it open.
  */
 void	 output_end(unsigned int slot);
+/* What that worker, which may have ended just now, wrote last; "": nothing. */
+const char *output_words(unsigned int slot, pid_t pid);
 /* Did the output of the slot's last worker begin with the header of CGI? */
 bool	 output_is_cgi(unsigned int slot);
 /* The last lines that were read during the start; "" if there are none. */
@@ -224,6 +226,13 @@ void	 selfcheck_stopped(unsigned int slot, int signo);
 /* sdnotify.c */
 /* Is there a manager to send to? */
 bool	 sdnotify_wanted(void);
+
+/* failures.c */
+/* Notes one; said: what the worker wrote last, or "". */
+void	 failures_note(enum failure_kind kind, pid_t pid, const char *what,
+	    const char *said);
+/* It is repaired. */
+void	 failures_over(enum failure_kind kind);
 
 /* report.c */
 /* Writes how a worker ended, without its age: "exited with status 0: why". */

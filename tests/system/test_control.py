@@ -53,7 +53,7 @@ def test_the_socket_for_reading_only_reads(echo):
     for command in ("reload", "scale 3", "stop", "stop now", "log-reopen"):
         assert ask(echo.read, command)[-1].startswith("error 77 "), command
     listed = {f["name"] for _, f in records(ask(echo.read, "help"))}
-    assert listed == {"help", "ping", "status", "history", "trace"}
+    assert listed == {"help", "ping", "status", "history", "load", "trace"}
     listed = {f["name"] for _, f in records(ask(echo.control, "help"))}
     assert listed > {"reload", "scale", "stop", "log-reopen"}
     assert len(echo.workers()) == 2

@@ -520,16 +520,15 @@ unread_bytes_are_not_quiet(void **arg)
 
 /* What the status counts of it; -1: that is not known. */
 static int
-count_connections(void)
+count_connections(struct usage *u)
 {
 	uint64_t *inodes = NULL;
 	unsigned int left;
-	struct usage u;
 	int n = usage_connections(&inodes, &left);
 
-	assert_int_equal(usage_worker(worker, inodes, n, false, &u), 0);
+	assert_int_equal(usage_worker(worker, inodes, n, false, u), 0);
 	free(inodes);
-	return u.counted ? (int)u.connections : -1;
+	return u->counted ? (int)u->connections : -1;
 }
 
 static void
@@ -539,6 +538,7 @@ whoever_looks_knows_as_much(void **arg)
 	    1, 1, true };
 	static const struct sleep many = { "too many sockets",
 	    has_too_many_sockets, 1, 1, 1, false };
+	struct usage u;
 	uint64_t i;
 	int holds;
 
@@ -549,7 +549,7 @@ whoever_looks_knows_as_much(void **arg)
 	assert_int_equal(look(7001 * USEC).holds, HOLDS_BUSY);
 	assert_int_equal(look(7010 * USEC).holds, HOLDS_QUIET);
 	assert_int_not_equal(observe_connection(worker), 0);
-	assert_int_equal(count_connections(), 1);
+	assert_int_equal(count_connections(&u), 1);
 	finish(&few);
 	start(many.work, many.clients);
 	await_rest(&many);
@@ -558,8 +558,33 @@ whoever_looks_knows_as_much(void **arg)
 		assert_int_not_equal(holds, HOLDS_NOTHING);
 		assert_int_not_equal(holds, HOLDS_QUIET);
 	}
-	assert_int_equal(count_connections(), -1);
+	assert_int_equal(count_connections(&u), -1);
 	finish(&many);
+}
+
+/* What a fork has inherited is held once, and whoever reads waits. */
+static void
+a_connection_of_two_processes_is_one(void **arg)
+{
+	static const struct sleep two = { "polls its child", polls_its_child,
+	    1, 1, 0, true };
+	static const struct sleep one = { "reads", reads, 1, 1, 1, true };
+	struct usage u;
+
+	(void)arg;
+	start(two.work, two.clients);
+	await_rest(&two);
+	assert_int_equal(count_connections(&u), 1);
+	assert_int_equal(u.processes, 2);
+	assert_int_equal(u.awaited, 0);
+	finish(&two);
+	start(one.work, one.clients);
+	await_rest(&one);
+	assert_int_equal(count_connections(&u), 1);
+	assert_int_equal(u.awaited, 1);
+	/* This was the first look at it. */
+	assert_true(u.first > 0 && u.before < u.first);
+	finish(&one);
 }
 
 /* A short request, from its first byte until the worker waits again. */
@@ -758,6 +783,7 @@ main(void)
 		cmocka_unit_test(an_expensive_worker_hides_no_other),
 		cmocka_unit_test(a_young_worker_is_not_known_to_be_unready),
 		cmocka_unit_test(whoever_looks_knows_as_much),
+		cmocka_unit_test(a_connection_of_two_processes_is_one),
 		cmocka_unit_test(a_long_queue_is_seen_to_move),
 	};
 

@@ -220,6 +220,22 @@ more_workers_than_a_page_has_are_counted(void **arg)
 	assert_has(shown, "The first 500 of 507.");
 }
 
+/* The pool serves on, but that is why nothing new comes. */
+static void
+an_announced_stop_is_on_the_page(void **arg)
+{
+	(void)arg;
+	r.what = PAGE_PEOPLE;
+	answers_add(&v[0].status, "drain announced=yes stops_in=12.300\n"
+	    POOL LOAD WORKERS);
+	ask(1);
+	assert_has(shown, "a stop is announced and comes in 12.3 s<");
+	reply_free(&v[0].status);
+	answers_add(&v[0].status, "drain announced=no\n" POOL LOAD WORKERS);
+	ask(1);
+	assert_has_not(shown, "announced");
+}
+
 static void
 a_chart_has_steps_and_gaps(void **arg)
 {
@@ -469,6 +485,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_page_has_the_figures),
+		TEST(an_announced_stop_is_on_the_page),
 		TEST(events_are_in_words_and_the_latest_is_first),
 		TEST(workers_are_in_the_order_asked_for),
 		TEST(more_workers_than_a_page_has_are_counted),

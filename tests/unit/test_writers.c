@@ -60,7 +60,7 @@ the_table_has_the_pool_and_its_workers(void **arg)
 	    "saturated for 1.50 s\n");
 	assert_has(shown, "not in force proc_detached: processes "
 	    "can be looked at only while /proc is mounted\n");
-	assert_has(shown, " 0      11 busy          5.25 s   0.01 s   0.75 s"
+	assert_has(shown, " 0      11 busy          5.25 s   0.01 s    0.75 s"
 	    "     1     2   0.12 s    14M      -        -\n");
 	assert_has(shown, "    1:05 ");
 	assert_has(shown, "backoff       3.20 s");
@@ -74,7 +74,7 @@ what_is_not_known_is_not_zero(void **arg)
 	    "worker slot=0 state=ready pid=3 age=1.000\n");
 	show(writer_table(f, &a, &e));
 	assert_has(shown, "queue        ? of ?");
-	assert_has(shown, "2 of 2 (2 to 4) ready, ");
+	assert_has(shown, "2 of 2 (2 to 4) ready: ? busy, ? idle, 1 backoff");
 	show(writer_openmetrics(f, &a, true, &e));
 	assert_has_not(shown, "spawnd_queue");
 	assert_has_not(shown, "busy");
@@ -82,6 +82,56 @@ what_is_not_known_is_not_zero(void **arg)
 	assert_has_not(shown, "listen queue");
 	assert_has_not(shown, "active");
 	assert_has_not(shown, "state");
+}
+
+/* How long a worker has been busy is between two bounds. */
+static void
+the_table_shows_what_is_known_of_a_request(void **arg)
+{
+	static const char *const all[][2] = {
+		{ "connections=0", " -     0 " },
+		{ "connections=1", " ?     1 " },
+		{ "connections=1 busy=12.000", " 12.0 s     1 " },
+		{ "connections=1 busy=5.200 busy_most=6.000",
+		    " 5.20 s     1 " },
+		{ "connections=1 busy=5.200 busy_most=12.000",
+		    " >5.20 s     1 " },
+		{ "connections=1 busy=60.000 busy_most=70.000",
+		    " 1:00     1 " },
+		{ "connections=1 busy=0.000 busy_most=12.000", " ?     1 " },
+		{ "connections=1 busy=0.001 busy_most=0.800",
+		    " <0.80 s     1 " },
+		{ "connections=1 busy=0.000 busy_most=0.010",
+		    " 0.00 s     1 " },
+		{ "", " ?     - " },
+	};
+	char line[128];
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < NITEMS(all); i++) {
+		reply_free(&a);
+		snprintf(line, sizeof(line), "worker slot=0 state=ready "
+		    "pid=3 %s", all[i][0]);
+		answers_add(&a, line);
+		show(writer_table(f, &a, &e));
+		assert_has(shown, all[i][1]);
+	}
+}
+
+/* No count of it is 0 because nobody looks. */
+static void
+a_pool_whose_load_is_unknown_says_so(void **arg)
+{
+	(void)arg;
+	answers_add(&a, "pool name=x\ncount started=2 lost=0\n");
+	show(writer_table(f, &a, &e));
+	assert_has(shown, "so far       started 2 saturated ?\n");
+	reply_free(&a);
+	answers_add(&a, "queue now=4 limit=8 oldest=2.000 saturated_for=70\n");
+	show(writer_table(f, &a, &e));
+	assert_has(shown, "queue        4 of 8 (peak ?), the oldest for "
+	    "2.00 s, saturated for 1:10\n");
 }
 
 static void
@@ -272,6 +322,8 @@ main(void)
 		TEST(an_announced_stop_is_shown),
 		TEST(without_a_time_it_lasts_and_without_it_nothing_is_shown),
 		TEST(what_is_not_known_is_not_zero),
+		TEST(the_table_shows_what_is_known_of_a_request),
+		TEST(a_pool_whose_load_is_unknown_says_so),
 		TEST(json_is_valid_and_typed),
 		TEST(openmetrics_has_each_metric_once),
 		TEST(fpm_has_its_keys_in_its_order),
