@@ -52,7 +52,9 @@ diff "$1/build/list" - <<END
 644 ./usr/share/examples/spawnd/recipes/haproxy/spawnd-agent.socket
 644 ./usr/share/examples/spawnd/recipes/haproxy/spawnd-agent@.service
 644 ./usr/share/examples/spawnd/spawn-php.sh
+644 ./usr/share/examples/spawnd/spawnd-dashboard.json
 644 ./usr/share/examples/spawnd/spawnd.conf.example
+644 ./usr/share/examples/spawnd/spawnd.rules.yml
 644 ./usr/share/examples/spawnd/status-Caddyfile
 644 ./usr/share/examples/spawnd/status-apache.conf
 644 ./usr/share/examples/spawnd/status-haproxy.cfg

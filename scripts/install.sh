@@ -36,7 +36,7 @@ files()
 		esac
 		echo "$manual $MANDIR/man${manual##*.}/${manual#man/}"
 	done
-	for file in scripts/web/*; do
+	for file in scripts/web/* scripts/prometheus/*; do
 		echo "$file $EXAMPLES/${file##*/}"
 	done
 }
