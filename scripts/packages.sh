@@ -25,7 +25,7 @@ packages_test='bmake bsdutils systemd systemd-container mmdebstrap logrotate
     spawn-fcgi psmisc sysvinit-utils multiwatch fcgiwrap libc-bin clang
     libclang-rt-dev clang-format clang-tidy cppcheck shellcheck universal-ctags
     php-fpm supervisor uwsgi-core socat prometheus libxml2-utils tmux zsh bash
-    gdb lsof'
+    gdb lsof collectd-core libcurl3-gnutls libyajl2'
 
 # For "make bench", beyond these.
 packages_bench='libnginx-mod-stream'

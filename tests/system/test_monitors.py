@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
-"""The alerts for Prometheus and the dashboard for Grafana: each by series that
-are made up, and by pools with which just that is wrong."""
+"""Monitors: the alerts for Prometheus and the dashboard for Grafana, by series
+that are made up and by pools with which just that is wrong; and one that reads
+php-fpm's page."""
 
 import contextlib
+import errno
 import http.server
 import json
 import os
@@ -24,6 +26,7 @@ RULES = os.path.join(TOP, "scripts", "prometheus", "spawnd.rules.yml")
 DASHBOARD = os.path.join(TOP, "scripts", "prometheus", "spawnd-dashboard.json")
 SERIES = os.path.join(TOP, "tests", "scripts", "alerts.yml")
 MANUAL = os.path.join(TOP, "man", "spawnctl.1")
+COLLECTD = "/usr/sbin/collectd"
 STATUS = os.path.join(os.path.dirname(h.SPAWND), "spawnd-status")
 
 
@@ -150,10 +153,11 @@ class Prometheus:
                     f"http://127.0.0.1:{self.port}/api/v1/{what}?" +
                     urllib.parse.urlencode(query), timeout=10) as f:
                 return json.load(f)["data"]
-        except urllib.error.HTTPError:
-            raise
+        except urllib.error.HTTPError as e:
+            assert e.code == 503, e.read()      # it only begins
         except OSError:
-            return None
+            pass
+        return None
 
     def ask(self, expression):
         """[(labels, value)]"""
@@ -173,38 +177,45 @@ class Prometheus:
 
 
 @pytest.fixture
-def pools(spawnd, place):
-    """One for each fault, and what shows them."""
-    started = {}
-
-    def start(name, *args, program=h.app("echo")):
+def start(spawnd, place):
+    def run(name, *args, program=h.app("echo"), **kw):
         s = spawnd("-s", f"{place}/{name}.sock", "-u", "www", "--name", name,
-                   "--status-group", "alpha", *args, "--", program)
+                   "--status-group", "alpha", *args, "--", program, **kw)
         s.sock = f"{place}/{name}.sock"
-        started[name] = s
-    start("fine", "-F", 2)
-    start("full", "-F", 2)
-    start("lost", "-F", 1, "--stop-timeout", 1)
-    start("renamed", "-F", 1)
-    start("stopped", "-F", 1)
-    start("loop", "-F", 2, program=h.install(h.app("echo"), f"{place}/app"))
-    # many is in the group alpha.
-    spawnd("-s", f"{place}/status.sock", "-U", "www", "-u", "many", "-F", 1,
-           "--name", "status", "--", STATUS)
-    return started
+        return s
+    return run
 
 
 @pytest.fixture
-def prometheus(pools, place):
+def port(spawnd, place):
+    """Where pools are shown. many is in the group alpha."""
+    spawnd("-s", f"{place}/status.sock", "-U", "www", "-u", "many", "-F", 1,
+           "--name", "status", "--", STATUS)
     relay = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Relay)
     relay.sock = f"{place}/status.sock"
     threading.Thread(target=relay.serve_forever, daemon=True).start()
-    p = Prometheus(place, relay.server_port)
-    try:
-        yield p
-    finally:
-        p.end()
-        relay.shutdown()
+    yield relay.server_port
+    relay.shutdown()
+    relay.server_close()
+
+
+@pytest.fixture
+def pools(start, place):
+    """One for each fault."""
+    program = h.install(h.app("echo"), f"{place}/app")
+    return {
+        "fine": start("fine", "-F", 2), "full": start("full", "-F", 2),
+        "lost": start("lost", "-F", 1, "--stop-timeout", 1),
+        "renamed": start("renamed", "-F", 1),
+        "stopped": start("stopped", "-F", 1),
+        "loop": start("loop", "-F", 2, program=program)}
+
+
+@pytest.fixture
+def prometheus(pools, port, place):
+    p = Prometheus(place, port)
+    yield p
+    p.end()
 
 
 def break_pools(pools, place, stack):
@@ -258,3 +269,96 @@ def test_what_is_wrong_with_a_pool_is_an_alert(pools, prometheus, place):
         # And the dashboard has something to show, in each panel.
         for e in expressions():
             assert p.ask(e), e
+
+
+CONFIG = """\
+Hostname "here"
+FQDNLookup false
+Interval 0.5
+BaseDir "{place}"
+PIDFile "{place}/pid"
+LoadPlugin logfile
+LoadPlugin csv
+LoadPlugin curl_json
+<Plugin logfile>
+    LogLevel warning
+    File stderr
+</Plugin>
+<Plugin csv>
+    DataDir stdout
+</Plugin>
+<Plugin curl_json>
+{urls}</Plugin>
+"""
+CONFIG_URL = """\
+    <URL "http://127.0.0.1:{port}/{pool}/status?json">
+        Instance "{pool}"
+{keys}    </URL>
+"""
+FIGURES = ["accepted conn", "listen queue", "max listen queue",
+           "listen queue len", "idle processes", "active processes",
+           "total processes", "max active processes", "max children reached",
+           "slow requests"]
+SOCKET, AF_NETLINK = 41, 16     # of x86_64
+
+
+def collectd_config(place, port, pools):
+    keys = "".join(f'        <Key "{k}">\n            Type "gauge"\n'
+                   f'            Instance "{k}"\n        </Key>\n'
+                   for k in FIGURES)
+    return CONFIG.format(place=place, urls="".join(
+        CONFIG_URL.format(port=port, pool=p, keys=keys) for p in pools))
+
+
+def without_netlink():
+    """A pool that cannot see its connections and queue."""
+    h.forbid_call(SOCKET, errno.EPERM, a0=AF_NETLINK)
+
+
+# What each pool has, and nothing else: unknown is missing, and not 0. How long
+# the queue can be, and was before, is not known in advance.
+READ = {
+    ("busy", "listen queue"): 2, ("busy", "idle processes"): 0,
+    ("busy", "active processes"): 3, ("busy", "total processes"): 3,
+    ("busy", "max active processes"): 3, ("busy", "max children reached"): 1,
+    ("php", "listen queue"): 0, ("php", "max listen queue"): 0,
+    ("php", "idle processes"): 4, ("php", "active processes"): 0,
+    ("php", "total processes"): 4, ("php", "max active processes"): 0,
+    ("php", "max children reached"): 0,
+    ("blind", "total processes"): 2}
+ROUGHLY = [("busy", "listen queue len"), ("busy", "max listen queue"),
+           ("php", "listen queue len")]
+
+
+@h.needs(COLLECTD)
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="its number")
+def test_collectd_reads_it_as_it_reads_php_fpm(start, port, place):
+    """Tried with 5.12.0."""
+    busy = start("busy", "-F", 3)
+    start("php", "-F", 2, "-C", 2, program="/usr/bin/php-cgi")
+    start("blind", "-F", 2, become=without_netlink)
+    with open(f"{place}/collectd.conf", "w", encoding="ascii") as f:
+        f.write(collectd_config(place, port, ("busy", "php", "blind")))
+    found = {}
+
+    def read():
+        # Whatever was ever said counts, and the last value of it.
+        for pool, key, value in re.findall(
+                r'(?m)^PUTVAL "here/curl_json-(\w+)/gauge-([^"]+)" \S+ '
+                r"[\d.]+:(\S+)$", h.read(f"{place}/out").decode()):
+            found[pool, key.replace("_", " ")] = float(value)
+        return {k: v for k, v in found.items() if k not in ROUGHLY}
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(h.Connection(busy.sock)).send(
+                "sleep=600000&pid")
+        with open(f"{place}/out", "wb") as out:
+            p = subprocess.Popen(
+                [COLLECTD, "-f", "-C", f"{place}/collectd.conf"],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        stack.callback(p.wait)
+        stack.callback(p.kill)
+        h.wait_for(lambda: read() == READ, 10,
+                   lambda: h.read(f"{place}/out").decode())
+    length, most, other = (found[k] for k in ROUGHLY)
+    assert length == other > 0 and 2 <= most <= 5
