@@ -25,7 +25,6 @@ TOP = os.path.dirname(os.path.dirname(h.SOURCES))
 RULES = os.path.join(TOP, "scripts", "prometheus", "spawnd.rules.yml")
 DASHBOARD = os.path.join(TOP, "scripts", "prometheus", "spawnd-dashboard.json")
 SERIES = os.path.join(TOP, "tests", "scripts", "alerts.yml")
-MANUAL = os.path.join(TOP, "man", "spawnctl.1")
 COLLECTD = "/usr/sbin/collectd"
 STATUS = os.path.join(os.path.dirname(h.SPAWND), "spawnd-status")
 
@@ -33,6 +32,14 @@ STATUS = os.path.join(os.path.dirname(h.SPAWND), "spawnd-status")
 def text_of(path):
     with open(path, encoding="ascii") as f:
         return f.read()
+
+
+def example(manual, begins):
+    """What a manual shows that begins so."""
+    found = re.findall(r"(?ms)^\.Bd -literal[^\n]*\n(.*?)^\.Ed$",
+                       text_of(os.path.join(TOP, "man", manual)))
+    text, = (t for t in found if t.startswith(begins))
+    return text.replace(r"\(dq", '"')
 
 
 def promtool(*args):
@@ -127,8 +134,7 @@ class Prometheus:
         self.port = h.free_port()
         with open(f"{place}/rules.yml", "w", encoding="ascii") as f:
             f.write(re.sub(r"\b(\d+)m\b", r"\1s", text_of(RULES)))
-        config = re.search(r"(?ms)^\.Bd [^\n]*\n(rule_files: .*?)^\.Ed$",
-                           text_of(MANUAL)).group(1).replace(r"\(dq", '"')
+        config = example("spawnctl.1", "rule_files: ")
         for old, new in (("/usr/local/share/examples/spawnd/spawnd.rules.yml",
                           f"{place}/rules.yml"),
                          ("127.0.0.1:8090", f"127.0.0.1:{port}")):
@@ -287,13 +293,6 @@ LoadPlugin curl_json
 <Plugin csv>
     DataDir stdout
 </Plugin>
-<Plugin curl_json>
-{urls}</Plugin>
-"""
-CONFIG_URL = """\
-    <URL "http://127.0.0.1:{port}/{pool}/status?json">
-        Instance "{pool}"
-{keys}    </URL>
 """
 FIGURES = ["accepted conn", "listen queue", "max listen queue",
            "listen queue len", "idle processes", "active processes",
@@ -303,11 +302,14 @@ SOCKET, AF_NETLINK = 41, 16     # of x86_64
 
 
 def collectd_config(place, port, pools):
-    keys = "".join(f'        <Key "{k}">\n            Type "gauge"\n'
-                   f'            Instance "{k}"\n        </Key>\n'
-                   for k in FIGURES)
-    return CONFIG.format(place=place, urls="".join(
-        CONFIG_URL.format(port=port, pool=p, keys=keys) for p in pools))
+    """With what the manual shows of a pool, for each, and more figures."""
+    text = example("spawnd-status.8", "<Plugin curl_json>")
+    key = re.search(r"(?s) *<Key .*?</Key>\n", text)[0]
+    keys = "".join(key.replace("active processes", k) for k in FIGURES)
+    text = re.sub(r"(?s) *<Key .*</Key>\n", keys, text)
+    return CONFIG.format(place=place) + "".join(
+        text.replace("127.0.0.1:8090/php", f"127.0.0.1:{port}/{pool}")
+        .replace('Instance "php"', f'Instance "{pool}"') for pool in pools)
 
 
 def without_netlink():
