@@ -381,11 +381,11 @@ def test_the_log_is_of_the_pool_that_was_asked(spawnd, place):
     assert s.running()
 
 
-def busy_load(echo_sock, n, milliseconds=3000):
+def busy_load(echo_sock, n, query):
     clients = []
     for _ in range(n):
         client = h.Connection(echo_sock)
-        client.send(f"sleep={milliseconds}&pid")
+        client.send(query)
         clients.append(client)
     return clients
 
@@ -397,10 +397,14 @@ def test_the_figures_are_those_of_the_load(spawnd, place, kind):
     s = spawnd(*(["-s", addr] if kind == "unix" else ["-p", 9123]), "-u",
                "www", "-F", 4, "--name", "p", "--", h.app("echo"))
     began = time.monotonic()
-    clients = busy_load(addr, 10)
-    f = h.wait_for(lambda: (lambda f: f["queue"].get("now") == "6" and
-                            f["connections"]["now"] == "4" and f)
-                   (figures("p", "status full")), 2, s.log)
+    clients = busy_load(addr, 10, "hold")
+
+    def all_known():
+        f = figures("p", "status full")
+        return f["queue"].get("now") == "6" and \
+            f["connections"]["now"] == "4" and \
+            all("pss" in w for w in f["worker"]) and f
+    f = h.wait_for(all_known, 5, s.log)
     assert f["connections"] == {"now": "4", "peak": "4", "left": "0"}
     assert (f["sum"]["busy"], f["sum"]["idle"]) == ("4", "0")
     assert f["queue"]["limit"] == "1024"
@@ -415,6 +419,7 @@ def test_the_figures_are_those_of_the_load(spawnd, place, kind):
         assert 0 <= float(w["busy"]) <= time.monotonic() - began
     for client in clients:
         client.close()
+    h.let_go(s.workers(), 4)
     h.wait_for(lambda: figures("p")["queue"]["now"] == "0", 12)
     f = figures("p")
     # Who looks while they come may see some that are served at once.
@@ -448,7 +453,7 @@ def test_the_figures_follow_the_load(spawnd, place, kind):
 def test_a_pool_of_one_size_has_a_history_nobody_asked_for(echo):
     """2 workers, 5 clients of 1.5 s each: it is over after 4.5 s."""
     began = time.monotonic()
-    clients = busy_load(echo.sock, 5, 1500)
+    clients = busy_load(echo.sock, 5, "sleep=1500&pid")
     for client in clients:
         assert client.receive().status == 200
         client.close()
@@ -736,7 +741,7 @@ def test_a_thousand_workers_are_told_in_between(spawnd, place):
         assert sum(w.startswith("worker ") for w in lines) == many
     # One that dies meanwhile is replaced long before all is told: after one
     # step of one answer, not after one of each.
-    clients = [c.Raw(pool("p") + "/control", 30) for _ in range(8)]
+    clients = [c.Raw(pool("p") + "/control", 30) for _ in range(4)]
     alone, beside, told = [], [], []
     for _ in range(5):
         alone.append(respawn(s))
