@@ -148,20 +148,24 @@ done
 rm -rf "$logs"
 mkdir -p "$logs"
 
-# The system tests mostly wait: what computes goes on beside them.
+# The system tests mostly wait: what computes goes on beside them. All of them
+# saturate pools, too, and are fewer at a time.
 part build make -j2 WERROR=1 all units apps
 if $all; then
 	short=
+	jobs=3
 else
 	short=--short
+	jobs=4
 fi
-begin_system check-system make check-system TESTS="-j 4 $short"
+begin_system check-system make check-system TESTS="-j $jobs $short"
 part check make check
 part check-sanitize make -j2 check SANITIZE=1 WERROR=1
 # shellcheck disable=SC2086	# no argument rather than an empty one
 part lint sh scripts/lint.sh $short
 if $all; then
-	begin_system check-system-sanitize make check-system SANITIZE=1
+	begin_system check-system-sanitize make check-system SANITIZE=1 \
+	    TESTS="-j $jobs"
 	more
 fi
 finish check-system

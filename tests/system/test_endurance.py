@@ -192,7 +192,7 @@ def die_at(spawnd, place, step):
     s.signal(signal.SIGTTOU)
     for _ in range(step + 1):
         assert tracer.step()
-    states = {h.stat(pid).state for pid in workers if h.stat(pid)}
+    states = {x.state for x in map(h.stat, workers) if x}
     tracer.kill()
     h.wait_for(lambda: not s.processes(), 3, lambda: str(
         (step, states, [h.stat(pid) for pid in s.processes()])))
