@@ -159,10 +159,14 @@ const char *reply_cell(const struct proto_record *r, const char *key,
  * since a look without it, or "?" if that was long ago.
  */
 const char *reply_busy(const struct proto_record *r, char buf[CELL_SIZE]);
+/* Is a stop announced? *due: the seconds until it comes; -1: nobody knows. */
+bool	 reply_drains(const struct reply *a, double *due);
 /* Returns a worker's state, with "busy" or "idle" in place of "ready". */
 const char *reply_state(const struct proto_record *r, char buf[STATE_SIZE]);
 /* What it means that this guarantee does not hold; NULL for a newer one. */
 const char *reply_meaning(const char *guarantee);
+/* What follows from that, as a sentence; NULL: nothing that need be known. */
+const char *reply_follows(const char *guarantee);
 /* Format seconds as "12.3 s", "4:05" or "3 d 4:05", bytes as "13M". */
 const char *reply_span(double seconds, char buf[32]);
 const char *reply_size(double bytes, char buf[32]);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* What is wrong with a pool, in paragraphs. */
-#include <string.h>
 #include <sysexits.h>
 
 #include "base/base.h"
@@ -12,14 +11,12 @@
 static void
 explain_drain(struct explain *x)
 {
-	const struct proto_record *r = reply_find(x->a, "drain");
-	const char *on = proto_get(r, "announced");
 	char due[64] = "", span[32];
 	double n;
 
-	if (on == NULL || strcmp(on, "yes") != 0)
+	if (!reply_drains(x->a, &n))
 		return;
-	if (proto_get_number(r, "stops_in", &n))
+	if (n >= 0)
 		snprintf(due, sizeof(due), ", and comes in %s",
 		    reply_span(n, span));
 	explain_note(x, "A stop is announced%s: the pool serves on, but load "

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* Does a pool get the connections, and is it large enough for them? */
-#include <string.h>
-
 #include "base/base.h"
 #include "client/client.h"
 #include "client/explain.h"
@@ -19,14 +17,6 @@ struct crowd {
 	double		 span;		/* so long */
 };
 
-static bool
-is_worker(const struct proto_record *r, const char *state)
-{
-	const char *s = proto_get(r, "state");
-
-	return s != NULL && strcmp(s, state) == 0;
-}
-
 static void
 add_to_crowd(struct crowd *c, const struct proto_record *r)
 {
@@ -36,7 +26,8 @@ add_to_crowd(struct crowd *c, const struct proto_record *r)
 		return;
 	proto_get_number(r, "awaited", &awaited);
 	proto_get_number(r, "busy", &span);
-	if (is_worker(r, "ready") && awaited >= n && span >= EXPLAIN_KEPT)
+	if (proto_is(r, "state", "ready") && awaited >= n &&
+	    span >= EXPLAIN_KEPT)
 		c->kept++;
 	if (c->longest == NULL || span > c->span) {
 		c->longest = r;
@@ -72,15 +63,13 @@ explain_entry(struct explain *x)
 static void
 explain_state(struct explain *x)
 {
-	const char *state = proto_get(reply_find(x->a, "pool"), "state");
+	const struct proto_record *p = reply_find(x->a, "pool");
 	double total = reply_value(x->a, "workers", "total", 0);
 
-	if (state == NULL)
-		return;
-	if (strcmp(state, "starting") == 0)
+	if (proto_is(p, "state", "starting"))
 		explain_fault(x, "The pool is starting: no worker has been "
 		    "ready yet, and connections wait until one is.");
-	else if (strcmp(state, "stopping") == 0)
+	else if (proto_is(p, "state", "stopping"))
 		explain_fault(x, "The pool is stopping: %.0f of its workers "
 		    "%s left. Each ends with its request; \"spawnctl stop "
 		    "--now\" does not wait for that.", total,

@@ -10,14 +10,6 @@
 #define MINUTE		60	/* that "recent" tells of, */
 #define REMEMBERED	16	/* up to that */
 
-static bool
-says(const struct proto_record *r, const char *key, const char *word)
-{
-	const char *s = proto_get(r, key);
-
-	return s != NULL && strcmp(s, word) == 0;
-}
-
 /* The last failure of a kind, unless it is older than that; or NULL. */
 static const struct proto_record *
 find_failure(const struct reply *a, const char *kind, double age)
@@ -27,7 +19,7 @@ find_failure(const struct reply *a, const char *kind, double age)
 	size_t i = 0;
 
 	while ((r = reply_next(a, "failure", &i)) != NULL) {
-		if (says(r, "of", kind))
+		if (proto_is(r, "of", kind))
 			return proto_get_number(r, "ago", &ago) &&
 			    ago <= age ? r : NULL;
 	}
@@ -168,11 +160,11 @@ explain_worker(struct explain *x, const struct proto_record *r)
 	proto_get_number(r, "age", &age);
 	proto_get_number(r, "busy", &busy);
 	reply_show(r, "pid", pid);
-	if (says(r, "state", "starting") && age > EXPLAIN_SLOW)
+	if (proto_is(r, "state", "starting") && age > EXPLAIN_SLOW)
 		explain_fault(x, "Worker %s has been starting for %s: it does "
 		    "not wait for connections of its listen socket "
 		    "(descriptor 0) yet.", pid, reply_span(age, span));
-	else if ((says(r, "state", "retiring") || says(r, "state",
+	else if ((proto_is(r, "state", "retiring") || proto_is(r, "state",
 	    "stopping")) && busy > EXPLAIN_HELD)
 		explain_fault(x, "Worker %s is to go, but has held a "
 		    "connection for %s. A reload, a stop or the next size of "

@@ -142,6 +142,16 @@ reply_cell(const struct proto_record *r, const char *key,
 	return buf[0] != '\0' ? buf : "-";
 }
 
+bool
+reply_drains(const struct reply *a, double *due)
+{
+	const struct proto_record *r = reply_find(a, "drain");
+
+	*due = -1;
+	proto_get_number(r, "stops_in", due);
+	return proto_is(r, "announced", "yes");
+}
+
 const char *
 reply_busy(const struct proto_record *r, char buf[CELL_SIZE])
 {

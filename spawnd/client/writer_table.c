@@ -67,13 +67,12 @@ table_listener(FILE *f, const struct reply *a)
 static void
 table_drain(FILE *f, const struct reply *a)
 {
-	const char *on = proto_get(reply_find(a, "drain"), "announced");
 	char span[32];
 	double n;
 
-	if (on == NULL || strcmp(on, "yes") != 0)
+	if (!reply_drains(a, &n))
 		return;
-	if (reply_number(a, "drain", "stops_in", &n))
+	if (n >= 0)
 		fprintf(f, "  draining     stops in %s", reply_span(n, span));
 	else
 		fputs("  draining     until resume or stop", f);

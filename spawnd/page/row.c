@@ -180,11 +180,11 @@ row_counts(FILE *f, const struct view *v)
 static void
 row_gone(FILE *f, const struct view *v, time_t now)
 {
-	const char *state = proto_get(reply_find(&v->status, "pool"), "state");
+	const struct proto_record *r = reply_find(&v->status, "pool");
 	char span[32];
 
 	fprintf(f, "<td colspan=\"5\" class=\"bad gone\"><b>%s</b>",
-	    state != NULL && strcmp(state, "gone") == 0 ? "gone" :
+	    proto_is(r, "state", "gone") ? "gone" :
 	    "does not answer");
 	if (v->seen != 0) {
 		fputs(", last seen ", f);
@@ -201,16 +201,14 @@ row_gone(FILE *f, const struct view *v, time_t now)
 static void
 row_drain(FILE *f, const struct view *v)
 {
-	const struct proto_record *r = reply_find(&v->status, "drain");
-	const char *on = proto_get(r, "announced");
 	char span[32];
 	double n;
 
-	if (on == NULL || strcmp(on, "yes") != 0)
+	if (!reply_drains(&v->status, &n))
 		return;
 	fputs("<tr><td colspan=\"6\" class=\"warn\">a stop is announced",
 	    f);
-	if (proto_get_number(r, "stops_in", &n))
+	if (n >= 0)
 		fprintf(f, " and comes in %s", reply_span(n, span));
 	fputs("</td></tr>\n", f);
 }

@@ -313,6 +313,14 @@ proto_get(const struct proto_record *r, const char *key)
 }
 
 bool
+proto_is(const struct proto_record *r, const char *key, const char *value)
+{
+	const char *s = proto_get(r, key);
+
+	return s != NULL && strcmp(s, value) == 0;
+}
+
+bool
 proto_get_number(const struct proto_record *r, const char *key, double *value)
 {
 	const char *s = proto_get(r, key);

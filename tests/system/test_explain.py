@@ -165,8 +165,8 @@ def test_tracing_that_is_refused_is_no_fault(start):
     start(become=without_ptrace)
     said, status = explain()
     assert status == 0 and "nothing is wrong" in said
-    assert re.search(r"Not in force: door. Tracing is refused here \(.+\), "
-                     "so a busy worker", said), said
+    assert re.search(r"Not in force: door: busy workers get .+ \(.+\)\. "
+                     "A reload", said), said
 
 
 @pytest.mark.parametrize("workers", [("-F", 1), ("-F", 1, "-N", 4)],

@@ -4,7 +4,7 @@
 
 #include "client/advice.h"
 #include "ctl/ctl.h"
-#include "replies.h"
+#include "one_reply.h"
 
 #define FIXED "pool name=php state=up min=4 max=4 target=4 children=0\n"
 #define ADAPTS "pool name=php state=up min=2 max=16 target=4 children=0 " \
@@ -26,26 +26,7 @@
 	"demand n=10 time=0.000 met=30\n"				\
 	"demand n=12 time=0.000 met=10\n"
 
-static struct reply a;
 static struct advice v;
-
-static int
-begin(void **arg)
-{
-	(void)arg;
-	a = (struct reply){ NULL, 0 };
-	return 0;
-}
-
-static int
-end(void **arg)
-{
-	(void)arg;
-	reply_free(&a);
-	free(shown);
-	shown = NULL;
-	return 0;
-}
 
 static void
 add_load(const char *full, const char *most)
@@ -276,8 +257,6 @@ a_hostile_daemon_gets_numbers_that_are_some(void **arg)
 	show(advise_write(f, &a, true, &e));
 	assert_has_not(shown, "\x1b");
 }
-
-#define TEST(name)	cmocka_unit_test_setup_teardown(name, begin, end)
 
 int
 main(void)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* "spawnctl explain": a paragraph for each fault, and none without one. */
-#include "replies.h"
+#include "one_reply.h"
 
 /* A pool of four workers with which nothing is wrong. */
 #define FINE								\
@@ -16,26 +16,7 @@
 	"awaited=0 busy=0.500 busy_most=0.600 processes=1\n"		\
 	"sum busy=1 idle=3 processes=4\n"
 
-static struct reply a;
 static bool wrong;
-
-static int
-begin(void **arg)
-{
-	(void)arg;
-	a = (struct reply){ NULL, 0 };
-	return 0;
-}
-
-static int
-end(void **arg)
-{
-	(void)arg;
-	reply_free(&a);
-	free(shown);
-	shown = NULL;
-	return 0;
-}
 
 /* What is said of these records, as one line. */
 static const char *
@@ -198,15 +179,19 @@ what_does_not_hold_here_is_told_apart(void **arg)
 	(void)arg;
 	assert_has(explain("guarantees door=no queue=no proc=yes\n"
 	    "reasons door=Operation\\x20not\\x20permitted\n" FINE),
-	    "php: nothing is wrong.  Not in force: door. Tracing is refused "
-	    "here (Operation not permitted), so a busy worker");
-	assert_has(shown, "Not in force: queue. The listen queue cannot be "
-	    "seen here, so nobody knows whether connections wait");
+	    "php: nothing is wrong.  Not in force: door: busy workers get new "
+	    "connections until they end (Operation not permitted). A reload");
+	assert_has(shown, "Not in force: queue: the listen queue cannot be "
+	    "seen. Nobody knows whether connections wait");
+	assert_null(strstr(shown, "proc"));
 	assert_false(wrong);
 	assert_has(explain("listener unseen=its\\x20file\n" FINE),
 	    "Of the listen socket cannot be seen: its file.");
 	assert_has(explain("guarantees only_allowed=no\n" FINE),
-	    "Any host that reaches the address can connect");
+	    "Not in force: only_allowed: more hosts");
+	assert_has(explain("guarantees no_new_privs=no newer=no\n" FINE),
+	    "nothing is wrong. ");
+	assert_null(strstr(shown, "Not in force"));
 }
 
 static void
@@ -255,8 +240,6 @@ a_hostile_daemon_is_escaped(void **arg)
 		assert_true(*c == '\n' || ((unsigned char)*c >= 0x20 &&
 		    (unsigned char)*c < 0x7f));
 }
-
-#define TEST(name)	cmocka_unit_test_setup_teardown(name, begin, end)
 
 int
 main(void)

@@ -2,27 +2,7 @@
 /* Each form in full: no key, no figure and no escape may be another. */
 #include <jansson.h>
 
-#include "replies.h"
-
-static struct reply a;
-
-static int
-begin(void **arg)
-{
-	(void)arg;
-	a = (struct reply){ NULL, 0 };
-	return setenv("TZ", "UTC", 1);
-}
-
-static int
-end(void **arg)
-{
-	(void)arg;
-	reply_free(&a);
-	free(shown);
-	shown = NULL;
-	return 0;
-}
+#include "one_reply.h"
 
 #define BAD	"pool name=<a&b>\\x22\\x5c state=up\n"
 
@@ -323,8 +303,6 @@ the_table_in_full(void **arg)
 	assert_has(shown, "  not in force b\n  not in force c\n");
 	assert_has(shown, "CPU    RSS\n     0       - ready ");
 }
-
-#define TEST(name)	cmocka_unit_test_setup_teardown(name, begin, end)
 
 int
 main(void)

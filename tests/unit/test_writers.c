@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <sys/wait.h>
 
-#include "replies.h"
+#include "one_reply.h"
 
 #define HOSTILE								\
 	"pool name=\\x1b]0;x\\x07\"\\x5c<&>\\x0a listen=\\xff\\x9b2J "	\
@@ -14,26 +14,6 @@
 
 #define FOUR "\303\251\303\251\303\251\303\251"
 #define LONG FOUR FOUR FOUR FOUR FOUR FOUR FOUR
-
-static struct reply a;
-
-static int
-begin(void **arg)
-{
-	(void)arg;
-	a = (struct reply){ NULL, 0 };
-	return 0;
-}
-
-static int
-end(void **arg)
-{
-	(void)arg;
-	reply_free(&a);
-	free(shown);
-	shown = NULL;
-	return 0;
-}
 
 static void
 assert_harmless(const char *text)
@@ -310,8 +290,6 @@ an_empty_answer_is_shown_too(void **arg)
 	show(writer_openmetrics(f, &a, true, &e));
 	show(writer_fpm(f, &a, "text", true, &e));
 }
-
-#define TEST(name)	cmocka_unit_test_setup_teardown(name, begin, end)
 
 int
 main(void)
