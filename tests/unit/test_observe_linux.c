@@ -6,6 +6,7 @@
  */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -350,6 +351,7 @@ start(void (*work)(void), int nclients)
 	assert_int_not_equal(worker, -1);
 	if (worker == 0) {
 		setpgid(0, 0);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);	/* of a failed test */
 		closefrom(STDERR_FILENO + 1);
 		loop = epoll_create1(0);
 		work();
