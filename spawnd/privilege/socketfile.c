@@ -220,11 +220,14 @@ bind_file(const struct plan *p, int fd, const char *file)
 	return r;
 }
 
-/* What has the name by now is left alone. */
+/*
+ * Gives the bound file its own name; what has that by now is left alone. It is
+ * still ours: of others' files only some may make links.
+ */
 static int
-give_name(int dir, const char *file, const char *name)
+give_name(const struct plan *p, int dir, const char *file)
 {
-	if (linkat(dir, file, dir, name, 0) == -1)
+	if (linkat(dir, file, dir, p->socket_file, 0) == -1)
 		return -1;
 	return unlinkat(dir, file, 0);
 }
@@ -234,34 +237,37 @@ socketfile_bind(const struct plan *p, int dir, int fd, struct err *e)
 {
 	char name[SOCKET_PATH];
 	const char *file = socketfile_bound_as(p, name);
+	bool other = file != p->socket_file;
 
-	if (file != p->socket_file)
+	if (other)
 		remove_other_name(dir, file);
 	if (bind_file(p, fd, file) == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "bind: %s%s: %s", p->socket_name, file == p->socket_file ?
-		    "" : OTHER_NAME, strerror(errno));
+		    "bind: %s%s: %s", p->socket_name, other ? OTHER_NAME : "",
+		    strerror(errno));
 	if (fstatat(dir, file, &bound, AT_SYMLINK_NOFOLLOW) == -1)
 		memset(&bound, 0, sizeof(bound));
-	if (jail_chown_socket(dir, file, p->socket_mode, p->socket_uid,
-	    p->socket_gid) == -1)
+	if (other && give_name(p, dir, file) == -1) {
+		err_set(e, err_status(errno, EX_CANTCREAT), "link: %s: %s",
+		    p->socket_name, strerror(errno));
+		unbind(file, dir);
+		return -1;
+	}
+	if (jail_chown_socket(dir, p->socket_file, p->socket_mode,
+	    p->socket_uid, p->socket_gid) == -1)
 		err_set(e, err_status(errno, EX_CANTCREAT), "chown: %s: %s",
 		    p->socket_name, errno == ENOTSOCK ?
 		    "another process has replaced it" : strerror(errno));
 	else if (listen(fd, p->backlog) == -1)
 		err_set(e, EX_CANTCREAT, "listen: %s: %s", p->socket_name,
 		    strerror(errno));
-	else if (file != p->socket_file &&
-	    give_name(dir, file, p->socket_file) == -1)
-		err_set(e, err_status(errno, EX_CANTCREAT), "link: %s: %s",
-		    p->socket_name, strerror(errno));
 	else {
 		bound.st_uid = p->socket_uid;
 		bound.st_gid = p->socket_gid;
 		keep(p, p->socket_file, &bound);
 		return 0;
 	}
-	unbind(file, dir);
+	unbind(p->socket_file, dir);
 	return -1;
 }
 
