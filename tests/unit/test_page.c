@@ -127,7 +127,7 @@ the_page_has_the_figures(void **arg)
 	assert_has(shown, answer.nonce);
 	assert_has(shown, "<b>1</b> of 2 ready of 4<");
 	assert_has(shown, "<b>3</b> of 1024 <small>peak 17</small>");
-	assert_has(shown, "at most 12.0 s");
+	assert_has(shown, ">just now <small>at most 12.0 s</small>");
 	assert_has(shown, "for 12.0 s <small>1.50 s in all</small>");
 	assert_has(shown, "started 12</span>, <span>recycled 3</span>, "
 	    "<span class=\"bad\">crashed 1</span>");
@@ -136,6 +136,20 @@ the_page_has_the_figures(void **arg)
 	assert_has(shown, "<td>busy</td><td>5.25 s</td>");
 	assert_has(shown, "starts in 3.20 s");
 	assert_has(shown, "<dd>_app</dd>");
+}
+
+/* Looks at the queue say more than the history, which has whole seconds. */
+static void
+what_the_looks_have_seen_is_said(void **arg)
+{
+	(void)arg;
+	answers_add(&v[0].status, "queue now=3 oldest=8.250 "
+	    "saturated_for=7.500\n" POOL LOAD WORKERS
+	    "point ago=200 queue=0 busy=0 workers=4\n"
+	    "point ago=12 queue=3 busy=2 workers=4\n");
+	ask(1);
+	assert_has(shown, ">at least 8.25 s <small>at most 12.0 s</small>");
+	assert_has(shown, ">for 7.50 s <small>");
 }
 
 static void
@@ -277,6 +291,7 @@ what_is_not_known_is_no_figure(void **arg)
 	assert_has(shown, "<b>?</b> of ? <small>peak ?</small>");
 	assert_has_not(shown, "<b>0</b>");
 	assert_has_not(shown, "at most");
+	assert_has_not(shown, "just now");
 	assert_has(shown, "<path class=\"busy\" d=\"\"/>");
 }
 
@@ -488,6 +503,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_page_has_the_figures),
 		TEST(an_announced_stop_is_on_the_page),
+		TEST(what_the_looks_have_seen_is_said),
 		TEST(events_are_in_words_and_the_latest_is_first),
 		TEST(workers_are_in_the_order_asked_for),
 		TEST(more_workers_than_a_page_has_are_counted),
