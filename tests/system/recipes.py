@@ -36,7 +36,8 @@ def start(spawnd, name):
     address = HOSTS[name]
     return spawnd("-a", address, "-p", 9000, "-u", "www", "-F", WORKERS,
                   "--allow", several.our_address(address), "--stop-timeout", 5,
-                  "--name", name, "--", h.app("echo"), wrap=several.inside(name))
+                  "--name", name, "--", h.app("echo"),
+                  wrap=several.inside(name))
 
 
 def substitute(text, count, pattern, by):
