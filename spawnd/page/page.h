@@ -122,7 +122,7 @@ void	 answer_make(const struct params *p, const char *prefix,
 /* Makes the answer from what gather_pools() returned. */
 void	 answer_pools(const struct request *r, const struct view *list,
 	    size_t n, size_t denied, struct answer *a);
-/* Makes an answer of one line of text. */
+/* Makes an answer of a text: of 200 it is all, else below the status's name. */
 void	 answer_text(struct answer *a, int status, const char *text);
 /* The name of a status of HTTP. */
 const char *answer_reason(int status);

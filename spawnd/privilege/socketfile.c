@@ -29,7 +29,7 @@
 #include "observe/observe.h"
 #include "privilege/privilege.h"
 
-#define OTHER_NAME	".spawnd"	/* follows the file's in the other one */
+#define OTHER_NAME	".spawnd"	/* follows the file's in that one */
 
 static struct stat bound;	/* the unix socket we made */
 

@@ -112,8 +112,8 @@ def tidy_pools(place):
     os.chown(group, 0, pwd.getpwnam("www").pw_gid)
     return {"a user": (f"{own}/sock", [], "www"),
             "root": (f"{own}/sock", ["-u", "www"], None),
-            "root, group": (f"{group}/sock", ["-u", "www", "-g", "www", "-U", "web"],
-                            None)}
+            "root, group": (f"{group}/sock",
+                            ["-u", "www", "-g", "www", "-U", "web"], None)}
 
 
 @pytest.mark.parametrize("who", ["a user", "root", "root, group"])

@@ -135,8 +135,9 @@ def test_what_is_wrong_with_a_request_is_said(shown):
             (400, None, "", {})):
         a = shown.get(path, query, **how)
         assert a.status == status, (path, query, a.text)
-        assert a.text.count("\n") == 1 and \
-            a.headers["content-type"].startswith("text/plain")
+        assert a.headers["content-type"].startswith("text/plain")
+        # Nothing that could be the first line of php-fpm's page.
+        assert re.match(r"[A-Z][A-Za-z ]+\n.+\n\Z", a.text), a.text
         assert ("allow" in a.headers) == (status == 405)
     a = shown.get("/spawnd/php")
     assert (a.status, a.headers["location"]) == (301, "php/")
@@ -224,6 +225,9 @@ def test_a_pool_that_has_gone_is_503_and_said_when(shown):
                         ("/php/status", "json"), ("/php/", "openmetrics")):
         a = shown.get(path, query)
         assert a.status == 503, (path, a.text)
+        if path == "/php/status":
+            assert a.text.startswith(
+                "Service Unavailable\n/run/spawnd/php: "), a.text
     a = shown.get()
     assert a.status == 200
     rows = [words(r) for r in well_formed(a.text).iter("tr")]
@@ -414,12 +418,20 @@ def test_the_page_in_a_browser(shown, place):
         occupy(stack, pool, 4)
         h.wait_for(lambda: json.loads(w.fetch("/php/?json").text)["queue"]
                    ["now"] == 4, 10)
+        assert c.ctl("-p", "api", "drain", 3600).status == 0
         url = f"http://127.0.0.1:{w.page}"
         for path, name in (("/", "pools"), ("/php/", "pool")):
             r = browse(url + path, place, "--dump-dom",
                        "--virtual-time-budget=5000")
             assert f"<b>{WORKERS}</b> of {WORKERS} ready" in r.stdout, r
             assert "<b>4</b> of" in r.stdout, r
+            assert re.search('data-title="Waiting" class="warn">(at most|maybe '
+                             r"over) [\d.]+ s<", r.stdout), r
+            assert re.search('data-title="Saturated" class="bad">for ',
+                             r.stdout), r
+            assert bool(re.search(
+                r"a stop is announced and comes in (59:\d\d|1:00:00)<",
+                r.stdout)) == (path == "/"), r
             # Its script has run, and got answers.
             assert re.search('<p id="lost"[^>]* hidden=""', r.stdout), r
             assert "Refused" not in r.stderr, r.stderr

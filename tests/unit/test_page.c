@@ -302,6 +302,8 @@ a_pool_that_has_gone_is_a_row_and_no_200(void **arg)
 		assert_int_equal(answer.status, 503);
 	}
 	assert_has(shown, "no pool is running there\n");
+	/* A reason with a colon could be a line of php-fpm's page. */
+	assert_int_equal(strncmp(shown, "Service Unavailable\n", 20), 0);
 }
 
 static void
