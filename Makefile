@@ -359,6 +359,7 @@ LIBS_test_signals.unit = -Wl,--wrap=actor_stops,--wrap=observe_shutdown \
 LIBS_test_worker.unit = -Wl,--wrap=raw_limit -Wl,--wrap=getrlimit \
 		-Wl,--wrap=setrlimit
 LIBS_advice_sim.sim = advice.o
+LIBS_balancer_sim.sim = agent_line.o
 LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .SUFFIXES:
