@@ -126,8 +126,11 @@ def let_go(pids, count=1):
 
 
 def link(pid, what):
-    """The target of exe, cwd or root."""
-    return os.readlink(f"/proc/{pid}/{what}")
+    """The target of exe, cwd or root; of a process that has gone ""."""
+    try:
+        return os.readlink(f"/proc/{pid}/{what}")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def limits(pid):
