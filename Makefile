@@ -256,10 +256,11 @@ check-container: all apps
 	    sh scripts/container-check.sh
 
 # Before a release: check-musl, check-releases, check-deb and check-container,
-# then the page in a browser (chromium) and test_soak.py, with so many reloads
-# of each program and as much of the rest. With these the reloads take about an
-# hour; every program in every way, some hours: for these alone
-# SOAK="-k nothing_is_lost". What became of each is kept in ${OUT}/matrix.
+# then the page in a browser (chromium), a host behind each web server that is
+# silent, and test_soak.py, with so many reloads of each program and as much of
+# the rest. With these the reloads take about an hour; every program in every
+# way, some hours: for these alone SOAK="-k nothing_is_lost". What became of
+# each is kept in ${OUT}/matrix.
 ROUNDS ?=	1000
 soak: all apps
 	@test -n "${SOAK}" || { sh scripts/musl.sh && \
@@ -267,7 +268,7 @@ soak: all apps
 	    ${MAKE} -s check-container; }
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py \
-	    test_status.py ${SOAK}
+	    test_status.py test_recipes.py ${SOAK}
 
 # In turn, for about twenty minutes; bench-quick shows that it runs.
 bench: all apps

@@ -26,7 +26,7 @@ STOP = {"apache2": POST_ONLY, "caddy": POST_ONLY}
 KILL = {"lighttpd": ALL}
 # With a host that is silent: who repeats GET after a time-out, too.
 SILENT = {"haproxy": ALL, "lighttpd": ALL, "apache2": ALL}
-LONGEST = 3     # seconds that an answer may take, where a host is silent
+LONGEST = 10    # seconds that an answer may take, where a host is silent
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -148,6 +148,7 @@ def test_what_a_stop_and_a_kill_cost(kind, spawnd):
             site.assert_lost_by(change, KILL.get(program, POST_ONLY))
 
 
+@h.soak
 @each
 def test_what_a_host_that_is_silent_costs(kind, spawnd):
     """What it was at work on; and it serves again when it is back."""
