@@ -187,6 +187,12 @@ int	 socketfile_bind(const struct plan *p, int dir, int fd, struct err *e);
  * with *e set (77).
  */
 int	 socketfile_take(const struct plan *p, int dir, int fd, struct err *e);
+/*
+ * A socket that keeps the path of one that was bound by another name, for those
+ * that look for it; -1: there is none. _take_named() takes another pool's.
+ */
+int	 socketfile_named(void);
+void	 socketfile_take_named(int fd);
 /* With the rights of the start: gives that file the plan's owner and mode. */
 void	 socketfile_settle(const struct plan *p);
 /*
