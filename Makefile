@@ -357,6 +357,7 @@ LIBS_test_pidlock.unit = -Wl,--wrap=ftruncate
 LIBS_test_signals.unit = -Wl,--wrap=actor_stops,--wrap=observe_shutdown \
 		-Wl,--wrap=neighbour_before,--wrap=daemonize_starting \
 		-Wl,--wrap=lifecycle_restart
+LIBS_test_spawn_linux.unit = -Wl,--wrap=getpgid
 LIBS_test_worker.unit = -Wl,--wrap=raw_limit -Wl,--wrap=getrlimit \
 		-Wl,--wrap=setrlimit
 LIBS_advice_sim.sim = advice.o

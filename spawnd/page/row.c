@@ -101,7 +101,7 @@ row_waiting(FILE *f, const struct view *v)
 {
 	double n, since, oldest;
 	char span[32];
-	bool whole;
+	bool whole, looked;
 
 	if (!reply_number(&v->status, "queue", "now", &n)) {
 		row_cell(f, 3, NULL);
@@ -115,11 +115,12 @@ row_waiting(FILE *f, const struct view *v)
 		return;
 	}
 	row_cell(f, 3, "warn");
-	if (reply_number(&v->status, "queue", "oldest", &oldest))
+	looked = reply_number(&v->status, "queue", "oldest", &oldest);
+	if (looked)
 		fprintf(f, "at least %s", reply_span(oldest, span));
 	else
 		fputs("just now", f);
-	if (since >= 0)
+	if (since >= 0 && !(whole && looked))
 		fprintf(f, " <small>%s %s</small>", whole ? "maybe over" :
 		    "at most", reply_span(since, span));
 	fputs("</td>\n", f);

@@ -241,9 +241,9 @@ worker_signal(unsigned int slot, int signo, bool whole)
 
 	if (w->pid == 0)
 		return;
-	if (whole)
-		kill(-w->pid, signo);
-	if (!whole || getpgid(w->pid) != w->pid)
+	/* An orphan may have no group of its own, and make itself one now. */
+	if (!whole || kill(-w->pid, signo) == -1 ||
+	    getpgid(w->pid) != w->pid)
 		kill(w->pid, signo);
 }
 

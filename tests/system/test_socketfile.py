@@ -138,11 +138,10 @@ def test_workers_that_tidy_up_leave_the_way_in(spawnd, place, who):
 def test_what_a_start_left_is_removed(spawnd, place, program):
     """It was killed between the two names."""
     own = h.own_directory(f"{place}/own", "many", 0o700)
-    left = socket.socket(socket.AF_UNIX)
-    left.bind(f"{own}/sock.spawnd")
-    os.chown(f"{own}/sock.spawnd", pwd.getpwnam("many").pw_uid, -1)
-    left.close()
-    os.link(f"{own}/sock.spawnd", f"{own}/sock")
+    for name in ("sock", "sock.spawnd"):
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(f"{own}/{name}")
+        os.chown(f"{own}/{name}", pwd.getpwnam("many").pw_uid, -1)
     started(spawnd, f"{own}/sock", program, user="many")
     assert os.listdir(own) == ["sock"]
     assert h.request(f"{own}/sock", "pid").status == 200

@@ -33,6 +33,20 @@ static const struct conf conf = { .umask = UMASK_KEEP,
 static struct plan plan = { .conf = &conf, .cwd_fd = STDIN_FILENO,
     .argv = argv, .envp = envp };
 
+/* NOLINTBEGIN(*reserved-identifier,cert-dcl*): the linker's name */
+static bool makes_group;	/* one does, before its group is asked for */
+pid_t	 __real_getpgid(pid_t pid);
+pid_t	 __wrap_getpgid(pid_t pid);
+
+pid_t
+__wrap_getpgid(pid_t pid)
+{
+	if (makes_group)
+		setpgid(pid, pid);
+	return __real_getpgid(pid);
+}
+/* NOLINTEND(*reserved-identifier,cert-dcl*) */
+
 /* Makes one and returns its pid; errno must have survived that. */
 static pid_t
 make(char *program)
@@ -151,6 +165,25 @@ one_that_is_kept_from_it_holds_nobody_up(void **arg)
 	assert_null(worker_failure(0));
 }
 
+static void
+one_that_makes_a_group_meanwhile_is_signalled(void **arg)
+{
+	pid_t pid = fork();
+
+	(void)arg;
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		alarm(PATIENCE / 100);
+		for (;;)
+			pause();
+	}
+	worker_adopt(0, pid);
+	makes_group = true;
+	worker_signal(0, SIGKILL, true);
+	makes_group = false;
+	assert_int_equal(end(pid), SIGKILL);
+}
+
 static int
 set_up(void **arg)
 {
@@ -181,6 +214,7 @@ main(void)
 		cmocka_unit_test(one_becomes_its_program),
 		cmocka_unit_test(one_that_cannot_says_why),
 		cmocka_unit_test(one_that_is_kept_from_it_holds_nobody_up),
+		cmocka_unit_test(one_that_makes_a_group_meanwhile_is_signalled),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
