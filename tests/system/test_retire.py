@@ -301,6 +301,8 @@ def test_job_in_the_background_survives_its_worker(spawnd, place):
     worker = s.workers()[0]
     with open(f"{place}/job") as f:
         job = int(f.read())
+    # Until its shell has come that far, the job holds the listen socket.
+    h.wait_for(lambda: h.stat(job).comm == "sleep", 10, "the job")
     h.kill(worker)
     # It is a child of spawnd's now, beside the new worker.
     h.wait_for(lambda: h.stat(job).ppid == s.pid and
