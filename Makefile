@@ -14,8 +14,11 @@
 #   make bench | bench-quick
 #   make lint | clean
 #
-# CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come last and win.
+# CPPFLAGS, CFLAGS and LDFLAGS are the caller's: they come last and win. What
+# compiles runs without the system's rules (-r): those of bmake search below
+# DESTDIR for headers.
 
+CC ?=		cc
 PREFIX ?=	/usr/local
 SBINDIR ?=	${PREFIX}/sbin
 BINDIR ?=	${PREFIX}/bin
@@ -176,7 +179,7 @@ LINK =		${LINK_${SANITIZE}} ${CFLAGS} ${LDFLAGS}
 # In parentheses: bmake -j runs the lines of a target in one shell.
 all:
 	@mkdir -p ${OUT}/obj
-	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
+	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile -r TOP=${UP} \
 	    VPATH=${FOLDERS}:${UP}/tests spawnd.prog spawnctl.prog \
 	    ${STATUS_${WITH_STATUS}:=.prog})
 	@for prog in spawnd spawnctl ${STATUS_${WITH_STATUS}}; do \
@@ -184,16 +187,16 @@ all:
 	    ln -f ${OUT}/obj/$$prog.prog ${OUT}/$$prog || exit; done
 
 units: all
-	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
+	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile -r TOP=${UP} \
 	    VPATH=${FOLDERS}:${UP}/tests/unit:${UP}/tests/sim sub-units)
 
 sims: all
-	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
+	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile -r TOP=${UP} \
 	    VPATH=${FOLDERS}:${UP}/tests/unit:${UP}/tests/sim sub-sims)
 
 apps:
 	@mkdir -p build/apps/obj
-	@(cd build/apps/obj && ${MAKE} -f ../../../Makefile TOP=../../.. \
+	@(cd build/apps/obj && ${MAKE} -f ../../../Makefile -r TOP=../../.. \
 	    VPATH=../../../tests/apps:../../../tests/bench sub-apps)
 	@for app in build/apps/obj/*.app; do \
 	    to=build/apps/`basename $$app .app`; \
@@ -263,7 +266,8 @@ check-container: all apps
 # each is kept in ${OUT}/matrix.
 ROUNDS ?=	1000
 soak: all apps
-	@test -n "${SOAK}" || { sh scripts/musl.sh && \
+	@test -n "${SOAK}" || { sh scripts/lint.sh && \
+	    ${MAKE} -s check-system SANITIZE=1 && sh scripts/musl.sh && \
 	    sh scripts/releases.sh ${SUITES} && ${MAKE} -s check-deb && \
 	    ${MAKE} -s check-container; }
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
