@@ -32,8 +32,9 @@ def pytest_configure(config):
 
 
 # Which tests are run. A file with LONG = True, or a test that @h.long marks,
-# is left out by --short, with which h.brief() is true besides; those that
-# @h.soak marks are run by --soak N alone, and have N as h.SOAK.
+# is left out by --short, with which h.brief() is true besides; of a build with
+# sanitizers it runs the files with UNTRUSTED = True alone. Those that @h.soak
+# marks are run by --soak N alone, and have N as h.SOAK.
 
 def pytest_addoption(parser):
     parser.addoption("--short", action="store_true",
@@ -50,7 +51,8 @@ def pytest_collection_modifyitems(config, items):
     def wanted(item):
         long = getattr(item.module, "LONG", False) or \
             getattr(item.function, "long", False)
-        plain = getattr(item.module, "PLAIN_ONLY", False)
+        plain = getattr(item.module, "PLAIN_ONLY", False) or \
+            harness.SHORT and not getattr(item.module, "UNTRUSTED", False)
         return getattr(item.function, "soak", False) == bool(soak) and \
             not (long and harness.SHORT) and \
             not (plain and harness.sanitized())

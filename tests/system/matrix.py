@@ -34,7 +34,7 @@ CLIENTS = 2 * WORKERS
 KEPT = 2
 PAUSE = 300             # ms between two requests over a kept connection
 MS = 20                 # ms of a request in the worker
-RELOADS = 20 if h.SOAK else 10
+RELOADS, SCALES = (20, 5) if h.SOAK else (4, 3)
 STOP_TIMEOUT = 20       # longer than any request, on a machine with other load
 PORT = 9077
 NAME = "matrix"
@@ -247,7 +247,7 @@ class Run:
         s = self.start()
         all_of_them = len(s.workers())
         with self.load(self.requests) as load:
-            while self.goes_on(load, 5):
+            while self.goes_on(load, SCALES):
                 for n in (1, all_of_them):
                     said = ctl.ask(ctl.pool(NAME) + "/control", f"scale {n}")
                     assert said[-1] == "end", (said, self.said(s))
@@ -256,7 +256,7 @@ class Run:
                     h.pass_time(0.1)    # in which all of them serve
                 self.times += 1
             self.end_of(load)
-        assert self.times >= 5, self.said(s)
+        assert self.times >= SCALES, self.said(s)
         self.finish(s)
 
     def age(self):

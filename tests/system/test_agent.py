@@ -16,6 +16,8 @@ import ctl as c
 import harness as h
 from ctl import ctl
 
+UNTRUSTED = True
+
 
 @pytest.fixture
 def start(spawnd, place):

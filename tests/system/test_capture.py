@@ -16,6 +16,8 @@ import ctl
 import harness as h
 from stubs import Disk
 
+UNTRUSTED = True
+
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
 DROPPED = r"warning: worker (\d+): (\d+) lines of its output dropped"
 LOST = r"warning: log: (\d+) lines were lost"

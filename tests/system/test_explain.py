@@ -15,6 +15,8 @@ import ctl as c
 import harness as h
 from ctl import ctl, figures, pool
 
+UNTRUSTED = True
+
 PTRACE = 101            # of x86_64
 
 
