@@ -37,6 +37,7 @@ struct conn {
 	char		*dir;		/* the path that it was opened by */
 	bool		 greeted;	/* "spawnd VERSION" has come */
 	long long	 until;		/* ms of the monotonic clock */
+	bool		 late;		/* it came, and nothing else did */
 	int		 passed[PASSED_MAX];	/* descriptors that came */
 	int		 npassed;	/* -1: none is taken */
 	bool		 (*gives_up)(struct conn *); /* in a wait; or NULL */
@@ -120,6 +121,13 @@ int	 conn_ask(struct conn *t, const char *command, struct reply *a,
 	    struct err *e);
 /* From now on no wait, nor a whole answer, takes longer than that. */
 void	 conn_hurry(long long ms);
+/* And none is for a pool whose queue of connections is full: EX_TEMPFAIL. */
+void	 conn_queue_never(void);
+/*
+ * Has as much been read as had come, the rest to be waited for by poll(2)?
+ * After a conn_next() that has returned -1, for whoever set until to 0.
+ */
+bool	 conn_lacks_more(const struct conn *t);
 /* Milliseconds of the monotonic clock. */
 long long conn_clock(void);
 
@@ -153,6 +161,13 @@ const char *reply_cut(const struct proto_record *r, const char *key,
  */
 const char *reply_cell(const struct proto_record *r, const char *key,
 	    const char *(*format)(double, char[32]), char buf[CELL_SIZE]);
+/*
+ * How many seconds a worker has been busy at least and at most. Returns false
+ * if nobody knows: it was seen for the first time just now, long after the
+ * look before.
+ */
+bool	 reply_busy_span(const struct proto_record *r, double *least,
+	    double *most);
 /*
  * How long a worker has been busy, as a cell: ">5.20 s" if its connection may
  * be much older; if it was seen for the first time just now "<0.80 s", the time

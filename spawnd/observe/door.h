@@ -113,7 +113,7 @@ bool	 task_hears(struct task *t);
  * Does it wait for its client to close a connection that is over, and has done
  * so for a while? If it is interrupted it goes on as if the client had.
  */
-bool	 task_has_lingered(struct task *t);
+bool	 task_stops_lingering(struct task *t);
 /* Has a held or paused task a signal to deal with? */
 bool	 task_is_signalled(const struct task *t);
 /*

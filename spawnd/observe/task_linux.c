@@ -279,7 +279,7 @@ task_hears(struct task *t)
  * it would be reset.
  */
 bool
-task_has_lingered(struct task *t)
+task_stops_lingering(struct task *t)
 {
 	if (t->lingered || t->following != TASK_FOLLOWED || !t->waits ||
 	    !t->door->signalled || loop_now() - t->since < LINGER ||

@@ -120,7 +120,7 @@ row_waiting(FILE *f, const struct view *v)
 		fprintf(f, "at least %s", reply_span(oldest, span));
 	else
 		fputs("just now", f);
-	if (since >= 0 && !(whole && looked))
+	if (since >= 0 && !(whole && looked) && !(looked && since < oldest))
 		fprintf(f, " <small>%s %s</small>", whole ? "maybe over" :
 		    "at most", reply_span(since, span));
 	fputs("</td>\n", f);

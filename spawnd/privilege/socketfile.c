@@ -145,8 +145,8 @@ watch(const struct plan *p, const char *name)
 {
 	changes = listener_watch_file(name);
 	if (changes == -1 && errno != ENOTSUP)
-		log_info("socket: %s: watching its file: %s (what becomes of "
-		    "it is seen only when somebody asks, or shortly after the "
+		log_info("socket: %s: watching its file: %s (spawnd notices a "
+		    "change only when somebody asks, or shortly after the "
 		    "pool has had something to do)", p->socket_name,
 		    strerror(errno));
 }

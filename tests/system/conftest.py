@@ -31,7 +31,7 @@ def pytest_configure(config):
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-# Which tests are run. A file with LONG = True, or a test that @h.long marks,
+# Which tests are run. A file with LONG = True, but for what @h.always marks,
 # is left out by --short, with which h.brief() is true besides; of a build with
 # sanitizers it runs the files with UNTRUSTED = True alone. Those that @h.soak
 # marks are run by --soak N alone, and have N as h.SOAK.
@@ -49,8 +49,8 @@ def pytest_collection_modifyitems(config, items):
     soak = harness.SOAK
 
     def wanted(item):
-        long = getattr(item.module, "LONG", False) or \
-            getattr(item.function, "long", False)
+        long = getattr(item.module, "LONG", False) and \
+            not getattr(item.function, "always", False)
         plain = getattr(item.module, "PLAIN_ONLY", False) or \
             harness.SHORT and not getattr(item.module, "UNTRUSTED", False)
         return getattr(item.function, "soak", False) == bool(soak) and \

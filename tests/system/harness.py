@@ -131,9 +131,10 @@ class Ended(AssertionError):
     """A spawnd has ended instead of becoming ready."""
 
 
-def long(test):
-    """Marks a test that --short leaves out (see conftest.py)."""
-    test.long = True
+def always(test):
+    """Marks a test that --short runs though its file takes long (conftest.py).
+    """
+    test.always = True
     return test
 
 

@@ -7,7 +7,9 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
+import threading
 import xml.etree.ElementTree
 
 import pytest
@@ -298,6 +300,90 @@ def test_a_pool_that_is_silent_keeps_the_others_waiting_no_longer(shown):
     finally:
         stopped.signal(signal.SIGCONT)
     assert shown.get("/app/ping").status == 200
+
+
+def test_pools_that_take_no_connections_keep_nobody_waiting(shown):
+    """Their supervisors are stopped, and the queues of their sockets full."""
+    shown.pool("php")
+    stuck = {f"app{n}": shown.pool(f"app{n}", "-F", 1) for n in range(4)}
+    shown.show()
+    assert shown.get().status == 200
+    crowd = []
+    try:
+        for name, s in stuck.items():
+            s.signal(signal.SIGSTOP)
+            crowd += h.fill(f"{c.pool(name)}/status")
+        text = words(well_formed(shown.get().text))
+        assert text.count("does not answer, last seen") == len(stuck), text
+        assert f"of {WORKERS} ready" in text, text
+    finally:
+        for sock in crowd:
+            sock.close()
+        for s in stuck.values():
+            s.signal(signal.SIGCONT)
+
+
+def test_pools_that_drip_keep_nobody_waiting(shown, place):
+    """Their answers come byte by byte, and have no end."""
+    shown.pool("php")
+    over = threading.Event()
+
+    def drip(server):
+        sock, _ = server.accept()
+        with server, sock, contextlib.suppress(OSError):
+            while not over.wait(0.02):
+                sock.sendall(b"s")
+    for n in range(5):
+        os.mkdir(f"{place}/d{n}", 0o755)
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(f"{place}/d{n}/status")
+        os.chmod(f"{place}/d{n}/status", 0o777)
+        server.listen()
+        threading.Thread(target=drip, args=[server], daemon=True).start()
+    shown.show(*(f"d{n}={place}/d{n}" for n in range(5)), "php")
+    try:
+        text = shown.get().text
+    finally:
+        over.set()
+    assert text.count("<b>does not answer</b>") == 5, text
+    assert f"</b> of {WORKERS} ready" in text, text
+
+
+BROWSER = """
+const answers = JSON.parse(process.argv[2]);
+const lost = { hidden: true };
+let main = 'first';
+const known = { lost, main: { replaceWith(next) { main = String(next); } } };
+globalThis.document = { getElementById: (id) => known[id] };
+globalThis.DOMParser = class {
+    parseFromString(text) {
+        return { getElementById: () => text.startsWith('page') ? text : null };
+    }
+};
+globalThis.getSelection = () => '';
+globalThis.location = {};
+globalThis.fetch = async () => ({ text: async () => answers.shift() });
+globalThis.setTimeout = (look) => {
+    console.log(main, lost.hidden);
+    if (answers.length) { look(); }
+};
+"""
+
+
+@h.needs("/usr/bin/node")
+def test_an_answer_that_is_not_the_page_does_not_take_its_place(shown, place):
+    """A web server's own, while the responder begins anew."""
+    shown.pool("php")
+    shown.show()
+    script = re.search(r"(?s)<script[^>]*>(.*)</script>",
+                       shown.get().text)[1]
+    with open(f"{place}/page.js", "w", encoding="ascii") as f:
+        f.write(BROWSER + script)
+    r = subprocess.run(["/usr/bin/node", f"{place}/page.js", json.dumps(
+        ["page 1", "502 Bad Gateway", "page 2"])], capture_output=True,
+        text=True, timeout=30 * h.PATIENCE, check=True)
+    assert r.stdout.splitlines() == ["first true", "page 1 true",
+                                     "page 1 false", "page 2 true"], r
 
 
 def test_a_pool_that_may_not_be_read_is_only_counted(shown):

@@ -186,7 +186,7 @@ what_does_not_hold_here_is_told_apart(void **arg)
 	assert_null(strstr(shown, "proc"));
 	assert_false(wrong);
 	assert_has(explain("listener unseen=its\\x20file\n" FINE),
-	    "Of the listen socket cannot be seen: its file.");
+	    "What cannot be seen of the listen socket: its file.");
 	assert_has(explain("guarantees only_allowed=no\n" FINE),
 	    "Not in force: only_allowed: more hosts");
 	assert_has(explain("guarantees no_new_privs=no newer=no\n" FINE),
