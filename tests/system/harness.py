@@ -439,9 +439,14 @@ class Spawnd:
 
     def wait_rest(self, deadline=10):
         """Until the supervisor of an idle pool does nothing more by itself."""
+        def rests_now():
+            # It may set a timer, and sleep again, after the first look; one
+            # that has expired is none, but then it does not sleep.
+            before = switches(self.pid)
+            return not has_a_timer(self.pid) and \
+                stat(self.pid).state == "S" and switches(self.pid) == before
         self.wait_watched()
-        wait_for(lambda: not has_a_timer(self.pid) and
-                 stat(self.pid).state == "S", deadline, "rest")
+        wait_for(rests_now, deadline, "rest")
 
     def processes(self):
         return sorted(s.pid for s in all_stats()
