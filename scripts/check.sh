@@ -133,7 +133,7 @@ more()
 	    "$tmp/a-longer-name"
 	part check-posix make -j2 check OS=posix WERROR=1
 	part mutate nice -n 10 make mutate
-	part fuzz nice -n 10 env FUZZ_SECONDS=20 make fuzz
+	part fuzz nice -n 10 env FUZZ_SECONDS=10 make fuzz
 	part demo sh scripts/demo.sh --once
 	part bench-quick make bench-quick
 }

@@ -3,9 +3,9 @@
 #
 # usage: identical.sh DIR DIR
 # Builds and installs two copies of the tree, anew, one of them with a umask
-# that leaves nothing to others, the other with bmake and its unit tests, and
-# compares the results. The build may not depend on where it is made or by
-# which make, and installs what it should; all of it goes again.
+# that leaves nothing to others, the other with bmake, and compares the results.
+# The build may not depend on where it is made or by which make, and installs
+# what it should; all of it goes again.
 
 set -eu
 
@@ -19,20 +19,18 @@ list()
 
 umask 077
 tool="make"
-units=
 for dir; do
 	$tool -C "$dir" clean
 	mkdir -p "$dir/build"
 	mkdir -m 755 "$dir/build/root" "$dir/build/compat"
-	$tool -C "$dir" -j2 install $units WERROR=1 \
-	    DESTDIR="$dir/build/root" PREFIX=/usr
+	$tool -C "$dir" -j2 install WERROR=1 DESTDIR="$dir/build/root" \
+	    PREFIX=/usr
 	$tool -C "$dir" -s install-compat DESTDIR="$dir/build/compat" \
 	    PREFIX=/usr
 	list "$dir/build/root" >"$dir/build/list"
 	list "$dir/build/compat" >"$dir/build/list-compat"
 	umask 022
 	tool="bmake"
-	units=units
 done
 diff "$1/build/list-compat" "$2/build/list-compat"
 diff -r "$1/build/root" "$2/build/root"
