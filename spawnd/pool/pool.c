@@ -293,6 +293,9 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 	case EV_RESUME:
 		announce_end(p);
 		break;
+	case EV_SATURATED:
+	case EV_RELIEVED:
+		break;
 	case EV_TARGET:
 		set_target(p, ev->workers);
 		break;

@@ -65,6 +65,9 @@ enum pool_event_kind {
 	EV_ANNOUNCE,	/* delay: then a stop is due; till then all goes on.
 			   No effect but on a pool that is up */
 	EV_RESUME,	/* none is */
+	EV_SATURATED,	/* connections wait, and all workers are busy: for
+			   the trace alone */
+	EV_RELIEVED,	/* that is over */
 	EV_STOP,	/* a second one is EV_STOP_FAST */
 	EV_STOP_FAST
 };

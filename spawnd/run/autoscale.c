@@ -19,6 +19,8 @@
 #include "pool/scale.h"
 #include "run/supervise.h"
 
+#define SATURATED	USEC	/* what lasts as long is in the trace */
+
 static struct scale scale;
 static struct sampler sampler;
 static struct loop_watch *watch;	/* NULL: nothing is looked at */
@@ -151,6 +153,21 @@ log_saturation(enum scale_notice notice)
 		said_full = notice == SCALE_FULL;
 }
 
+/* What lasts is told to the trace, and its end. */
+static void
+trace_saturation(void)
+{
+	static bool traced;
+	bool lasts = scale.full_since != 0 &&
+	    scale.full_last - scale.full_since >= SATURATED;
+	struct pool_event ev = { .what = lasts ? EV_SATURATED : EV_RELIEVED };
+
+	if (lasts == traced || (traced && scale.full_since != 0))
+		return;
+	traced = lasts;
+	actor_event(&ev);
+}
+
 static void
 set_next(struct sampler_next n)
 {
@@ -211,6 +228,7 @@ on_look(void)
 	const struct pool *pool = actor_pool();
 	struct scale_view v = { .now = loop_now(), .fired = came };
 	struct scale_decision d;
+	struct sampler_next n;
 
 	came = false;
 	entry_changed();
@@ -222,10 +240,15 @@ on_look(void)
 	if (adapts && v.queue > 0)
 		v.start = measure_start(pool);
 	d = scale_decide(&scale, &v);
-	if (adapts)
+	trace_saturation();
+	if (adapts) {
 		adapt(&v, &d);
-	else
-		set_next(sampler_next_fixed(&sampler, &v));
+		return;
+	}
+	n = sampler_next_fixed(&sampler, &v);
+	if (d.until < n.look)
+		n.look = d.until;	/* a saturation may be over */
+	set_next(n);
 }
 
 static void

@@ -179,9 +179,14 @@ def test_figures_are_those_of_the_load(shown):
         # The most of each second is drawn: all workers, up to 5.
         assert re.search(r'class="busy" d="[^"]*V40\.0', shown.get().text)
         assert shown.get("/ping").text == "pong"
+        h.wait_for(lambda: "saturated: all workers are busy, and connections "
+                   "wait<" in shown.get().text, 10)
     h.wait_for(lambda: shown.json()["queue"]["now"] == 0, 10)
+    # It is over when nobody has waited for ten seconds.
+    h.wait_for(lambda: "not saturated any more<" in shown.get().text, 20)
     figures = cells(shown.get().text)
-    assert (figures["Waiting"], figures["Saturated"]) == ("none", "no")
+    assert figures["Waiting"] == "none"
+    assert re.fullmatch(r"no [\d.]+ s in all", figures["Saturated"])
     assert figures["Queue"].startswith("0 of ")
     assert figures["Since the start"] == f"started {WORKERS}"
 

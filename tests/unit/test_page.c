@@ -37,6 +37,7 @@
 	"event time=5000000 what=reload\n"				\
 	"notice time=6000000 what=reloaded\n"				\
 	"notice time=7000000 what=killed_busy slot=1 pid=14 count=2\n"	\
+	"event time=8000000 what=saturated\n"				\
 	"event time=97000000 what=target workers=6\n"			\
 	"notice time=98000000 what=<script>\n"
 
@@ -157,6 +158,7 @@ events_are_in_words_and_the_latest_is_first(void **arg)
 {
 	static const char *const words[] = {
 		"3.00 s ago</span> the pool is to have 6 workers<",
+		"saturated: all workers are busy, and connections wait<",
 		"1:33 ago</span> worker 14 was killed with 2 requests<",
 		"reload: all workers are new<", "reload: begun<",
 		"worker 13 could not be started<",
