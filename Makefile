@@ -258,10 +258,10 @@ check-container: all apps
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh scripts/container-check.sh
 
-# Before a release: check-musl, check-releases, check-deb and check-container,
-# then the page in a browser (chromium), a host behind each web server that is
-# silent, and test_soak.py, with so many reloads of each program and as much of
-# the rest. With these the reloads take about an hour; every program in every
+# Before a release: lint, all system tests with sanitizers, check-musl,
+# check-releases, check-deb and check-container, then the page in a browser
+# (chromium), a host behind each web server that is silent, and test_soak.py,
+# with so many reloads of each program and as much of the rest. With these the reloads take about an hour; every program in every
 # way, some hours: for these alone SOAK="-k nothing_is_lost". What became of
 # each is kept in ${OUT}/matrix.
 ROUNDS ?=	1000
