@@ -261,9 +261,9 @@ check-container: all apps
 # Before a release: lint, all system tests with sanitizers, check-musl,
 # check-releases, check-deb and check-container, then the page in a browser
 # (chromium), a host behind each web server that is silent, and test_soak.py,
-# with so many reloads of each program and as much of the rest. With these the reloads take about an hour; every program in every
-# way, some hours: for these alone SOAK="-k nothing_is_lost". What became of
-# each is kept in ${OUT}/matrix.
+# with so many reloads of each program and as much of the rest. With these the
+# reloads take about an hour; every program in every way, some hours: for these
+# alone SOAK="-k nothing_is_lost". What became of each is kept in ${OUT}/matrix.
 ROUNDS ?=	1000
 soak: all apps
 	@test -n "${SOAK}" || { sh scripts/lint.sh && \
