@@ -15,8 +15,8 @@ static const struct meaning {
 	{ "confine_signals", "workers can signal or trace others",
 	    "One that was broken into can end the rest" },
 	{ "door", "busy workers get new connections until they end",
-	    "A reload or stop under load may lose a request. To prevent that, let "
-	    "spawnd use ptrace(2): see RETIRING in spawnd(8)" },
+	    "A reload or stop under load may lose a request. To prevent that, "
+	    "let spawnd use ptrace(2): see RETIRING in spawnd(8)" },
 	{ "no_new_privs", "workers can run set-user-ID programs", NULL },
 	{ "only_allowed", "more hosts than --allow can connect",
 	    "A packet filter, or --allow, keeps the others away" },

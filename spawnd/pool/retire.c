@@ -402,8 +402,7 @@ retire_forget(struct pool *p, const struct slot *s)
 	if (p->frozen != s)
 		return;
 	p->frozen = NULL;
-	if (p->drain == DRAIN_LAST)
-		p->drain = DRAIN_SHUT;
+	drain_thawed(p);
 	TAILQ_FOREACH(next, &p->lists[SLOT_RETIRING], by_state) {
 		if (next->freeze_queued) {
 			p->freeze_next = next;

@@ -22,7 +22,8 @@ enum replace_state {
 	REPLACE_NOT,
 	REPLACE_SURGE,		/* one more, which is to become ready */
 	REPLACE_CANARY,		/* it is, and is to serve a request */
-	REPLACE_OUTGOING	/* an old one goes */
+	REPLACE_OUTGOING,	/* an old one goes */
+	REPLACE_NSTATES
 };
 
 struct slot {
@@ -98,7 +99,8 @@ enum drain_state {
 	DRAIN_SHUT,		/* nothing new comes */
 	DRAIN_LAST,		/* the last who serves is frozen: what waits? */
 	DRAIN_ALONE,		/* nobody serves: what waits? */
-	DRAIN_ASKED		/* that is known */
+	DRAIN_ASKED,		/* that is known */
+	DRAIN_NSTATES
 };
 
 struct pool {
@@ -227,6 +229,8 @@ bool	 drain_allows(const struct pool *p);
  * asked for, and drain_queue() decides.
  */
 bool	 drain_last(struct pool *p, struct slot *s);
+/* The frozen one is that no more. */
+void	 drain_thawed(struct pool *p);
 /*
  * Is that worker at its door the last who could serve what waits, and more may
  * come? Then nothing more does from now on, and what waits is asked for.
