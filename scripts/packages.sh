@@ -40,7 +40,11 @@ packages_real='apache2-bin caddy haproxy cgi-mapserver fcgiwrap golang-go
 # RELEASE:PACKAGE, what a release does not have. Tests of it are named there,
 # and count as neither passed nor failed.
 packages_gone='bookworm:prometheus-phpfpm-exporter trixie:lua-wsapi-fcgi
-    forky:lua-wsapi-fcgi'
+    forky:lua-wsapi-fcgi
+    jammy:libclang-rt-dev jammy:collectd-core jammy:zabbix-agent2
+    jammy:prometheus-phpfpm-exporter jammy:caddy
+    noble:zabbix-agent2 noble:prometheus-phpfpm-exporter
+    questing:lua-wsapi-fcgi resolute:lua-wsapi-fcgi'
 
 # packages_absent: those that this release does not have.
 packages_absent()
