@@ -325,7 +325,7 @@ check_php(struct program *x)
 	if (strncmp(base, "php-cgi", strlen("php-cgi")) != 0)
 		return;
 	for (arg = x->p->argv; *arg != NULL; arg++) {
-		if (strstr(*arg, "cgi.fix_pathinfo=") != NULL)
+		if (strstr(*arg, "cgi.fix_pathinfo=0") != NULL)
 			return;
 	}
 	add_finding(x, FINDING_NOTE, "unless php.ini turns cgi.fix_pathinfo "
