@@ -160,8 +160,14 @@ FOLDERS =	${IN}:${IN_DAEMON}:${IN_REST}:${IN_CLIENTS}
 WARNINGS =	-Wall -Wextra -Wpedantic -Wshadow -Wconversion
 WERROR_1 =	-Werror
 
+# OpenBSD's clang does not know it.
+CLASH_linux =	-fstack-clash-protection
+CLASH_posix =	${CLASH_linux}
+CLASH_freebsd =	${CLASH_linux}
+CLASH_netbsd =	${CLASH_linux}
+
 # The linker's part of the hardening comes and goes with -fPIE.
-HARDENING ?=	-fPIE -fstack-protector-strong -fstack-clash-protection \
+HARDENING ?=	-fPIE -fstack-protector-strong ${CLASH_${OS}} \
 		-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 MODE_ =		${HARDENING}
 MODE_1 =	-fsanitize=address,undefined -fno-sanitize-recover=all \
