@@ -18,7 +18,7 @@ static const struct meaning {
 	    "A reload or stop under load may lose a request. To prevent that, "
 	    "let spawnd use ptrace(2): see RETIRING in spawnd(8)" },
 	{ "no_new_privs", "workers can run set-user-ID programs", NULL },
-	{ "only_allowed", "more hosts than --allow can connect",
+	{ "only_allowed", "hosts that --allow does not name can connect",
 	    "A packet filter, or --allow, keeps the others away" },
 	{ "proc", "processes cannot be looked at",
 	    "A busy worker cannot be told from an idle one" },
