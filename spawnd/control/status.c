@@ -19,6 +19,7 @@
 #include "pool/pool.h"
 #include "pool/scale.h"
 #include "proto/proto.h"
+#include "run/history.h"
 #include "run/run.h"
 
 /* What is remembered of a worker from one status to the next. */

@@ -17,6 +17,7 @@
 #include "pool/ledger.h"
 #include "pool/pool.h"
 #include "pool/scale.h"
+#include "run/history.h"
 #include "run/supervise.h"
 
 #define SATURATED	USEC	/* what lasts as long is in the trace */
