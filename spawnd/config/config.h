@@ -74,9 +74,9 @@ enum test_mode {
 };
 
 /* Whether a pool that runs is to be taken over, see control/successor.c. */
-enum replace_mode {
-	REPLACE_NO, REPLACE_YES,
-	REPLACE_CHANGED	/* where nothing changes, a reload will do */
+enum take_over {
+	TAKE_OVER_NO, TAKE_OVER_YES,
+	TAKE_OVER_CHANGED	/* where nothing changes, a reload will do */
 };
 
 struct limit {
@@ -145,7 +145,7 @@ struct conf {
 	const char	*facility;		/* of syslog, by name */
 	enum worker_log	 worker_log;
 	enum test_mode	 test;
-	enum replace_mode takeover;
+	enum take_over	 takeover;
 	bool		 help;
 	bool		 version;
 	char		**argv;			/* the operands, then NULL */
@@ -162,7 +162,7 @@ struct conf {
 	bool		 system_families;	/* "::" as it is set */
 	bool		 root_stays;		/* root may do without -u */
 	bool		 cwd_stays;		/* without a jail */
-	bool		 replace;		/* become the application */
+	bool		 becomes_app;		/* no pool: exec it at once */
 	bool		 pidfile_public;	/* readable, so not locked */
 	bool		 titled;		/* ps shows the application */
 	bool		 stop_by_any;		/* HUP and USR1 stop too */

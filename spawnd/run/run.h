@@ -88,7 +88,7 @@ int	 worker_init(const struct plan *p, unsigned int n, struct err *e);
  * Becomes the application, with our descriptors 1 and 2: no fork, no
  * supervisor. Returns only if it fails, with *f set.
  */
-void	 worker_replace(const struct plan *p, struct exec_failure *f);
+void	 worker_become(const struct plan *p, struct exec_failure *f);
 /*
  * Are there descriptors enough to watch the end of each worker, so that it
  * shows at once although another process traces the worker?
