@@ -57,7 +57,7 @@ struct scale_view {
 	uint64_t	 start;		/* usec until a worker is ready; 0 */
 	unsigned int	 ready;
 	unsigned int	 starting;	/* ready soon */
-	unsigned int	 going;		/* retire or stop; may still serve */
+	unsigned int	 leaving;	/* retire or stop; may still serve */
 	unsigned int	 failing;	/* their start failed, they wait */
 	uint32_t	 queue;		/* or SCALE_UNKNOWN, as all below */
 	uint32_t	 waited;	/* of these, since the last look */
