@@ -17,6 +17,7 @@
 #include "pool/ledger.h"
 #include "pool/pool.h"
 #include "pool/scale.h"
+#include "run/history.h"
 #include "run/supervise.h"
 
 #define SATURATED	USEC	/* what lasts as long is in the trace */
@@ -80,7 +81,7 @@ count_workers(const struct pool *pool, struct scale_view *v)
 	v->ready = pool_count(pool, SLOT_READY);
 	v->starting = pool_count(pool, SLOT_SPAWNING) +
 	    pool_count(pool, SLOT_STARTING);
-	v->going = pool_count(pool, SLOT_RETIRING) +
+	v->leaving = pool_count(pool, SLOT_RETIRING) +
 	    pool_count(pool, SLOT_FREEZING) + pool_count(pool, SLOT_DOOR) +
 	    pool_count(pool, SLOT_STOPPING) +
 	    pool_count(pool, SLOT_KILLED);
@@ -106,7 +107,7 @@ keep_ledger(const struct scale_view *v, const struct load *l)
 {
 	struct ledger_look look = { .now = v->now, .queue = l->depth,
 	    .busy = l->busy, .fresh = l->fresh,
-	    .places = (v->ready + v->going) * scale.conf.serves,
+	    .places = (v->ready + v->leaving) * scale.conf.serves,
 	    .left = l->left };
 
 	/* A pool of one size was not looked at since the watch was set. */

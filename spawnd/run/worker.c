@@ -175,7 +175,7 @@ occupy(struct worker *w, pid_t pid, uint64_t since)
 }
 
 void
-worker_replace(const struct plan *p, struct exec_failure *f)
+worker_become(const struct plan *p, struct exec_failure *f)
 {
 	int n;
 
