@@ -34,7 +34,7 @@ PURE_HEADERS = {
     "stddef.h", "stdint.h", "stdlib.h", "string.h", "sys/queue.h",
     "sys/tree.h", "sys/types.h", "sys/wait.h", "base/units.h", "pool.h",
     "slot.h", "scale.h", "pool/ledger.h",
-    "pool/pool.h", "pool/slot.h", "pool/scale.h",
+    "pool/pool.h", "pool/slot.h", "pool/drain.h", "pool/scale.h",
     "pool/seen.h", "pool/snapshot.h", "pool/times.h", "pool/trace.h"}
 
 # Which folders of spawnd/ a folder may include from and call; main.c is above

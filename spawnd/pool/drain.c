@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+#include "pool/drain.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
 
