@@ -97,8 +97,8 @@ void	 pools_free(struct pools *p);
 /*
  * Returns the path of a pool's log, malloc'd. A start by our own user has
  * recorded it in the pool's directory, which is open as `at`; dir is the
- * directory's path, for the error. Returns NULL with *e set (78) where there is
- * no record that can be trusted.
+ * directory's path, for the error. Returns NULL with *e set (71; 78: there is
+ * no record that can be trusted).
  */
 char	*pools_log(int at, const char *dir, struct err *e);
 /*
