@@ -84,6 +84,7 @@ struct door {
 	bool		 answered;	/* since the last look */
 	bool		 has_read;	/* perhaps a request, since then */
 	bool		 heard;		/* it has got that signal */
+	unsigned int	 repeats;	/* so often all were told again */
 	bool		 asked;		/* door_ask(): it comes to its exec */
 	bool		 seize_stop;	/* from there until it is followed */
 	RB_ENTRY(door)	 by_pid;

@@ -109,6 +109,7 @@ make_door(pid_t pid)
 		d->open = d->broken = d->answered = d->has_read = false;
 		d->drains = d->dry = d->pausing = false;
 		d->signalled = d->heard = false;
+		d->repeats = 0;
 		d->stops = 0;
 		d->closed = loop_now();
 	}
