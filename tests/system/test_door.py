@@ -157,8 +157,7 @@ def tracer(pid):
 def test_somebody_elses_tracer_is_left_alone(start):
     s = start("libfcgi")
     with h.straced(s.workers()[0]):
-        # So long that it is at one when the reload begins.
-        popen = load(s.sock, 200, None)
+        popen = load(s.sock, 20, None)
         h.wait_for(lambda: int(ctl.figures("door")["connections"]["now"]) >=
                    WORKERS, 5, "the load has begun")
         reload(s, 1)
