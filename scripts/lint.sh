@@ -102,7 +102,8 @@ tally_need "cppcheck" cppcheck check_c
 # shellcheck disable=SC2086
 tally_need "shellcheck" shellcheck shellcheck -x $sh .ci/run \
     scripts/completion/spawnctl.bash scripts/deb/spawnd.p* \
-    scripts/init.d/spawnd scripts/openrc/init.d tests/scripts/openrc-run \
+    scripts/init.d/spawnd scripts/openrc/init.d \
+    scripts/recipes/pacemaker/pool tests/scripts/openrc-run \
     scripts/rc.d/freebsd tests/scripts/rc.subr.freebsd
 tally_need "shellcheck of ksh" shellcheck shellcheck -s ksh \
     scripts/rc.d/openbsd tests/scripts/rc.subr.openbsd

@@ -72,8 +72,8 @@ def booted(m, place):
 
 
 class Machine:
-    def __init__(self, place):
-        assert os.path.isdir(ROOT), f"{ROOT}: missing (root.sh makes it)"
+    def __init__(self, place, lower=ROOT):
+        assert os.path.isdir(lower), f"{lower}: missing (root.sh makes it)"
         self.root = f"{place}/root"
         self.console = f"{place}/console"
         self.groups = []
@@ -83,7 +83,7 @@ class Machine:
             os.mkdir(f"{place}/{name}")
         subprocess.run(
             ["mount", "-t", "overlay", "overlay", "-o",
-             f"lowerdir={ROOT},upperdir={place}/upper,workdir={place}/work",
+             f"lowerdir={lower},upperdir={place}/upper,workdir={place}/work",
              self.root], check=True)
 
     # Before the boot

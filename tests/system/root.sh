@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 #
-# usage: root.sh DIR
+# usage: root.sh DIR [PACKAGE,...]
 # Makes DIR, unless it is there: a minimal system of the host's own release
-# with systemd and PHP, for test_systemd.py. Needs root, mmdebstrap and the
-# package archive; the tests themselves have no network.
+# with these packages, or with systemd and PHP, for test_systemd.py. Needs root,
+# mmdebstrap and the package archive; the tests themselves have no network.
 
 set -eu
 
@@ -12,4 +12,5 @@ set -eu
 . /etc/os-release
 # shellcheck source=tests/system/minimal.sh
 . "$(dirname "$0")/minimal.sh"
-minimal_root "$VERSION_CODENAME" "$1" systemd,systemd-sysv,procps,php-cgi
+minimal_root "$VERSION_CODENAME" "$1" \
+    "${2:-systemd,systemd-sysv,procps,php-cgi}"
