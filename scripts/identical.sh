@@ -67,6 +67,8 @@ diff "$1/build/list" - <<END
 644 ./usr/share/examples/spawnd/recipes/nginx/nginx.conf
 644 ./usr/share/examples/spawnd/recipes/pacemaker/README
 644 ./usr/share/examples/spawnd/recipes/pacemaker/pool
+644 ./usr/share/examples/spawnd/recipes/swarm/README
+644 ./usr/share/examples/spawnd/recipes/swarm/stack.yml
 644 ./usr/share/examples/spawnd/spawn-php.sh
 644 ./usr/share/examples/spawnd/spawnd-dashboard.json
 644 ./usr/share/examples/spawnd/spawnd.conf.example

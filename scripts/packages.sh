@@ -26,7 +26,7 @@ packages_test='bmake bsdutils systemd systemd-container mmdebstrap logrotate
     spawn-fcgi psmisc sysvinit-utils multiwatch fcgiwrap libc-bin clang
     libclang-rt-dev clang-format clang-tidy cppcheck shellcheck universal-ctags
     php-fpm supervisor uwsgi-core socat prometheus libxml2-utils tmux zsh bash
-    gdb lsof collectd-core libyajl2 monit zabbix-agent2
+    gdb lsof collectd-core libyajl2 monit zabbix-agent2 python3-yaml
     prometheus-phpfpm-exporter'
 
 # For "make bench", beyond these.

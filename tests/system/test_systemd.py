@@ -160,6 +160,34 @@ def test_socket_activation(booted):
     booted.systemctl("stop", "spawnd@act.socket", "spawnd@act.service")
 
 
+def test_an_agent_answers_each_look_by_a_socket(booted):
+    """The units of recipes/haproxy, asked from this host."""
+    for name in ("spawnd-agent.socket", "spawnd-agent@.service"):
+        with open(os.path.join(harness._top, "scripts/recipes/haproxy", name),
+                  encoding="ascii") as f:
+            text = units.fill(f.read())
+        booted.write(f"/etc/systemd/system/{name}", text.replace(
+            "IPAddressAllow=192.0.2.1", "IPAddressAllow=127.0.0.1 192.0.2.1"))
+    p = Pool(booted, "asked").start()
+    booted.systemctl("start", "spawnd-agent.socket")
+
+    def look(times=1):
+        return booted.run(
+            "bash", "-c", f"for i in {{1..{times}}}; do "
+            "exec 3<>/dev/tcp/127.0.0.1/9707; cat <&3; done").stdout
+    # More than may be connected at once.
+    assert look(40) == 40 * "ready up 100% maxconn:2\n"
+    booted.run("spawnctl", "-p", "asked", "drain")
+    assert look() == "drain\n"
+    booted.systemctl("stop", p.unit)
+    assert look().startswith("down #")
+    # Nothing is left of them.
+    harness.wait_for(lambda: not booted.systemctl(
+        "list-units", "--all", "--plain", "--no-legend",
+        "spawnd-agent@*").stdout, 10, booted.journal)
+    booted.systemctl("stop", "spawnd-agent.socket")
+
+
 # What spawnd says at its start when it cannot see, or do, something.
 BLIND = re.compile(r"no /proc|cannot be|could not be|each other|not confined")
 
