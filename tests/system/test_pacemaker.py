@@ -5,6 +5,7 @@ test_cluster.py."""
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import xml.etree.ElementTree
@@ -22,13 +23,21 @@ REASON = "ocf-exit-reason:"
 ACTIONS = {"start", "stop", "monitor", "validate-all", "meta-data"}
 
 
+@pytest.fixture(scope="module")
+def installed():
+    """A directory as an installation."""
+    place = h.new_place()
+    run("sh", f"{SAMPLES}/install.sh", place, h.SPAWND)
+    h.install(h.app("echo"), f"{place}/echo")
+    os.mkdir(f"{place}/socket")
+    yield place
+    shutil.rmtree(place)
+
+
 class Agent:
-    """Of the pool `pool`, with a directory as an installation."""
+    """Of the pool `pool`."""
 
     def __init__(self, place):
-        run("sh", f"{SAMPLES}/install.sh", place, h.SPAWND)
-        h.install(h.app("echo"), f"{place}/echo")
-        os.mkdir(f"{place}/socket")
         self.place, self.path = place, f"{place}/ocf/pool"
         self.socket = f"{place}/socket/s"
         self.pidfile = f"{place}/run/spawnd-pool.pid"
@@ -56,9 +65,16 @@ class Agent:
         assert len(said) == (status in (GENERIC, ARGS, INSTALLED, CONFIGURED))
         return said[0][len(REASON):] if said else ""
 
-    def popen(self, action, **how):
-        return subprocess.Popen([self.path, action],
-                                env=h.BASE_ENV | self.environment(**how))
+    @contextlib.contextmanager
+    def meanwhile(self, action, **how):
+        """It runs; and has succeeded at the end."""
+        with subprocess.Popen([self.path, action], start_new_session=True,
+                              env=h.BASE_ENV | self.environment(**how)) as p:
+            try:
+                yield
+                assert p.wait(20 * h.PATIENCE) == SUCCESS
+            finally:
+                h.end_session(p.pid)
 
     def pid(self):
         with open(self.pidfile, encoding="ascii") as f:
@@ -77,8 +93,8 @@ class Agent:
 
 
 @pytest.fixture
-def agent(place):
-    a = Agent(place)
+def agent(installed):
+    a = Agent(installed)
     yield a
     a.end()
 
@@ -103,13 +119,12 @@ def test_start_monitor_stop(agent):
 def test_a_stop_drains_first(agent):
     agent.configure("--drain 1000")
     agent.does("start", SUCCESS)
-    with agent.popen("stop", timeout=2000) as stop:
+    with agent.meanwhile("stop", timeout=2000):
         h.wait_for(lambda: ctl("-p", "pool", "agent").stdout == "drain\n", 10,
                    "the announcement")
         assert agent.answers()
         agent.does("monitor", SUCCESS)
         os.kill(agent.pid(), signal.SIGTERM)
-        assert stop.wait(20 * h.PATIENCE) == SUCCESS
     agent.does("monitor", NOT_RUNNING)
 
 
@@ -127,7 +142,8 @@ def test_a_pool_without_a_way_in_fails_and_is_stopped_at_once(agent):
     agent.does("start", SUCCESS)
     os.unlink(agent.socket)
     assert "its file was removed" in agent.does("monitor", GENERIC)
-    agent.does("stop", SUCCESS)
+    r = agent("stop")
+    assert (r.status, r.stderr) == (SUCCESS, ""), r
     agent.does("start", SUCCESS)
     assert agent.answers()
 
@@ -144,10 +160,9 @@ def test_a_worker_that_is_replaced_is_waited_for(agent):
     worker, = h.children(agent.pid())
     h.kill(worker)
     h.wait_for(lambda: "fail" in ctl("-p", "pool", "agent").stdout, 10)
-    with agent.popen("monitor") as monitor:
-        with open(f"{agent.place}/wait", "w", encoding="ascii") as f:
-            f.write("\n")
-        assert monitor.wait(20 * h.PATIENCE) == SUCCESS
+    with agent.meanwhile("monitor"), \
+            open(f"{agent.place}/wait", "w", encoding="ascii") as f:
+        f.write("\n")
 
 
 def test_a_supervisor_that_was_killed_does_not_run(agent):
@@ -219,10 +234,16 @@ def test_an_application_that_fails_may_be_tried_again(agent):
 
 
 def test_without_its_programs_it_is_not_installed(agent):
-    os.unlink(f"{agent.place}/libexec/spawnd/readconf.sh")
-    assert "readconf.sh" in agent.does("start", INSTALLED)
-    agent.does("monitor", NOT_RUNNING)
-    agent.does("stop", SUCCESS)
+    directory = f"{agent.place}/libexec/spawnd"
+    os.rename(directory, directory + ".gone")
+    try:
+        assert "readconf.sh" in agent.does("start", INSTALLED)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(agent.pidfile)
+        agent.does("monitor", NOT_RUNNING)
+        agent.does("stop", SUCCESS)
+    finally:
+        os.rename(directory + ".gone", directory)
 
 
 def test_its_description_has_the_actions_that_it_knows(agent):

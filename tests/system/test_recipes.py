@@ -107,19 +107,24 @@ def all_dead(pids):
 
 
 @each
-def test_hosts_are_taken_out_one_after_another(kind, spawnd):
-    """And lose nothing, although no other host is asked where the server can
-    be told so."""
+def test_hosts_are_taken_out_and_put_back(kind, spawnd):
+    """One by itself, then two at once, so that three become one and three
+    again; and lose nothing, although no other host is asked where the server
+    can be told so."""
     with asked(kind.once or kind, spawnd) as site:
-        for name in site.pools:
-            site.server.take_out(name)
-            assert ctl("-p", name, "drain").status == 0
-            site.wait_unused(name)
-            assert ctl("-p", name, "stop").status == 0
-            assert site.pools[name].wait() == 0
-            site.start(name)
-            site.server.put_back(name)
-            site.crew.seen([site.pools[name]])
+        one, *others = site.pools
+        for names in [one], others:
+            for name in names:
+                site.server.take_out(name)
+                assert ctl("-p", name, "drain").status == 0
+            for name in names:
+                site.wait_unused(name)
+                assert ctl("-p", name, "stop").status == 0
+                assert site.pools[name].wait() == 0
+            for name in names:
+                site.start(name)
+                site.server.put_back(name)
+            site.crew.seen([site.pools[name] for name in names])
         assert site.crew.lost() == NONE, site.why()
 
 
