@@ -53,13 +53,58 @@ send_stop_signal(struct pool *p, struct slot *s, bool whole, uint64_t now)
 	    min64(slot_later(now, POOL_HEED), s->end_by));
 }
 
-/* One at a time is stopped. It hears when it is the next: retire_forget(). */
+static bool
+has_next(const struct pool *p)
+{
+	const struct slot *next = p->freeze_next;
+
+	return next != NULL && next->freeze_queued &&
+	    next->state == SLOT_RETIRING;
+}
+
+/*
+ * One at a time is stopped. It hears when it is the next: retire_wake_next().
+ * Its timer is for the case that it does not, and slow in a crowd.
+ */
 static void
 queue_freeze(struct pool *p, struct slot *s, uint64_t now)
 {
+	uint64_t pause = min64(POOL_ACTIVITY_LAST * (1 +
+	    p->count[SLOT_RETIRING] / POOL_ACTIVITY_CHECKS),
+	    POOL_QUEUED_LAST);
+
 	s->freeze_queued = true;
+	if (p->frozen == NULL && !has_next(p)) {
+		p->freeze_next = s;
+		pause = POOL_ACTIVITY_FIRST;
+	}
 	slot_enter(p, s, SLOT_RETIRING,
-	    min64(slot_later(now, POOL_ACTIVITY_LAST), s->end_by));
+	    min64(slot_later(now, pause), s->end_by));
+}
+
+/* If nobody is stopped, who waits for that is looked at now; one is not. */
+static void
+wake_next(struct pool *p, const struct slot *but)
+{
+	struct slot *s;
+
+	if (p->frozen != NULL)
+		return;
+	if (!has_next(p)) {
+		TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state) {
+			if (s->freeze_queued && s != but)
+				break;
+		}
+		p->freeze_next = s;
+	}
+	if (p->freeze_next != NULL)
+		slot_deadline(p, p->freeze_next, 0);
+}
+
+void
+retire_wake_next(struct pool *p)
+{
+	wake_next(p, NULL);
 }
 
 /*
@@ -200,15 +245,6 @@ retire_killed_held(struct pool *p, struct slot *s, const struct pool_event *ev,
 	p->counts.lost += h->count;
 }
 
-static bool
-is_other_next(const struct pool *p, const struct slot *s)
-{
-	const struct slot *next = p->freeze_next;
-
-	return next != NULL && next != s && next->freeze_queued &&
-	    next->state == SLOT_RETIRING;
-}
-
 void
 retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -218,8 +254,11 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		end_now(p, s);
 		return;
 	}
-	replace_check_request(p, s, now);
-	if (s->freeze_queued && (p->frozen != NULL || is_other_next(p, s))) {
+	/* One that is only asked for its age has time until its turn. */
+	if (!s->freeze_queued || p->conf.request_timeout != 0)
+		replace_check_request(p, s, now);
+	if (s->freeze_queued && (p->frozen != NULL ||
+	    (has_next(p) && p->freeze_next != s))) {
 		queue_freeze(p, s, now);
 		return;
 	}
@@ -344,12 +383,10 @@ tell_again(struct pool *p, struct slot *s, const struct activity *x,
 		send_stop_signal(p, s, false, now);
 }
 
-void
-retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
+static void
+activity_found(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
-	const struct activity *x = &ev->activity;
-
 	s->threads = x->threaded && !x->is_event_loop;
 	s->idle_looks = retire_is_idle_orphan(s, x) ? s->idle_looks + 1 : 0;
 	s->freeze_queued = false;
@@ -381,25 +418,32 @@ retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
 		queue_freeze(p, s, now);
 }
 
+/* One whose turn it was, and who is not stopped now, passes it on. */
+void
+retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
+{
+	bool was_next = p->freeze_next == s;
+
+	activity_found(p, s, &ev->activity, now);
+	if (was_next && drain_allows(p))
+		retire_wake_next(p);
+}
+
 void
 retire_forget(struct pool *p, const struct slot *s)
 {
-	struct slot *next;
+	bool was_next = p->freeze_next == s;
 
-	if (p->freeze_next == s)
+	if (was_next)
 		p->freeze_next = NULL;
-	if (p->frozen != s)
+	if (p->frozen == s) {
+		p->frozen = NULL;
+		if (p->drain == DRAIN_LAST)
+			p->drain = DRAIN_SHUT;
+	} else if (!was_next)
 		return;
-	p->frozen = NULL;
-	if (p->drain == DRAIN_LAST)
-		p->drain = DRAIN_SHUT;
-	TAILQ_FOREACH(next, &p->lists[SLOT_RETIRING], by_state) {
-		if (next->freeze_queued) {
-			p->freeze_next = next;
-			slot_deadline(p, next, 0);
-			break;
-		}
-	}
+	wake_next(p, s);
 }
 
 bool
@@ -408,9 +452,10 @@ retire_undo(struct pool *p, struct slot *s, uint64_t now)
 	if (!s->retiring_for_good || s->term_sent || s->orphan ||
 	    replace_is_outgoing(s))
 		return false;
-	s->retiring_for_good = false;
+	s->retiring_for_good = s->freeze_queued = false;
 	p->nretiring--;
 	replace_ready(p, s, now);
+	retire_forget(p, s);
 	return true;
 }
 

@@ -267,6 +267,8 @@ void	 retire_thaw(struct pool *p, struct slot *s, uint64_t pause,
 	    uint64_t now);
 /* Takes it back into the pool, unless it was sent its stop signal. */
 bool	 retire_undo(struct pool *p, struct slot *s, uint64_t now);
+/* If nobody is stopped, whoever waits for that is looked at now. */
+void	 retire_wake_next(struct pool *p);
 /* Forgets that the slot's process is stopped: it is gone, or continued. */
 void	 retire_forget(struct pool *p, const struct slot *s);
 
