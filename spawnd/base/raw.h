@@ -22,7 +22,19 @@ int	 raw_nice(int nice);
 void	 raw_umask(mode_t mask);
 int	 raw_dup2(int fd, int to);
 int	 raw_chdir(const char *path);
-/* Gives all signals their default action, and unblocks them. */
+/*
+ * The descriptors below `end` become the caller's own, which had them in common
+ * with others until now, and it has no more than these.
+ */
+int	 raw_own_files(int end);
+/* Can that be? To be asked by its parent. */
+bool	 raw_has_own_files(void);
+/*
+ * Gives all signals their default action, and unblocks them. In its parent,
+ * raw_note_signals() has noted before which have another one: from then on no
+ * more of them may get one.
+ */
+void	 raw_note_signals(void);
 void	 raw_reset_signals(void);
 int	 raw_exec(const char *path, char *const *argv, char *const *envp);
 void	 raw_exit(int status) __attribute__((noreturn));

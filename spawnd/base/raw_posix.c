@@ -71,6 +71,25 @@ raw_chdir(const char *path)
 	return result(chdir(path));
 }
 
+int
+raw_own_files(int end)
+{
+	(void)end;
+	return -ENOSYS;
+}
+
+bool
+raw_has_own_files(void)
+{
+	return false;
+}
+
+void
+raw_note_signals(void)
+{
+	/* All are reset. */
+}
+
 void
 raw_reset_signals(void)
 {

@@ -37,8 +37,9 @@ int	 end_events(void);
 /*
  * Watches for the end of a child that has not been reaped yet. Returns a
  * close-on-exec descriptor for end_unwatch(), never 0; or -1 if it cannot.
+ * aside() may move it, and returns where it is.
  */
-int	 end_watch(pid_t pid);
+int	 end_watch(pid_t pid, int (*aside)(int));
 void	 end_unwatch(int fd);
 /*
  * Takes at most max of the watched processes that have ended, each only once.
