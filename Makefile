@@ -324,7 +324,7 @@ LIBS_test_foreign_linux.unit = -Wl,--wrap=proc_socket_at \
 		-Wl,--wrap=proc_tree -Wl,--wrap=syscall
 LIBS_test_pidlock.unit = -Wl,--wrap=ftruncate
 LIBS_test_signals.unit = -Wl,--wrap=actor_stops,--wrap=observe_shutdown \
-		-Wl,--wrap=neighbour_precedes,--wrap=daemonize_starting \
+		-Wl,--wrap=neighbour_before,--wrap=daemonize_starting \
 		-Wl,--wrap=lifecycle_restart
 LIBS_test_worker.unit = -Wl,--wrap=raw_limit -Wl,--wrap=getrlimit \
 		-Wl,--wrap=setrlimit

@@ -54,7 +54,7 @@ first_worker(void)
 static void
 end_at_last(void)
 {
-	if (waits && neighbour_precedes() && loop_now() < last)
+	if (waits && neighbour_before() != 0 && loop_now() < last)
 		return;
 	observe_close();	/* else there is a child that does not end */
 	left = orphans_kill();

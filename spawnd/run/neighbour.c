@@ -71,12 +71,6 @@ neighbour_before(void)
 	return before;
 }
 
-bool
-neighbour_precedes(void)
-{
-	return before != 0;
-}
-
 static void
 on_end(void *arg)
 {

@@ -244,7 +244,6 @@ pid_t	 neighbour_late(void);
  */
 int	 neighbour_watch(pid_t pid, int fd, void (*handler)(void),
 	    struct err *e);
-bool	 neighbour_precedes(void);
 /* Its pid; 0: there is none, or not any more. */
 pid_t	 neighbour_before(void);
 /* Is either there? */

@@ -71,7 +71,7 @@ on_shut_down(void *arg)
 	 * Before a take-over is done it is the other's socket, and stop: we
 	 * look again when it is.
 	 */
-	if (neighbour_precedes() && daemonize_starting())
+	if (neighbour_before() != 0 && daemonize_starting())
 		return;
 	if (!actor_stops())	/* then it was us, or does not matter */
 		lifecycle_restart("listen socket: has been shut down by a "

@@ -14,7 +14,7 @@
 /* NOLINTBEGIN(*reserved-identifier,cert-dcl*): the linker's names */
 bool __wrap_actor_stops(void);
 int __wrap_observe_shutdown(void);
-bool __wrap_neighbour_precedes(void);
+pid_t __wrap_neighbour_before(void);
 bool __wrap_daemonize_starting(void);
 void __wrap_lifecycle_restart(const char *);
 
@@ -34,10 +34,10 @@ __wrap_observe_shutdown(void)
 	return shut[0];
 }
 
-bool
-__wrap_neighbour_precedes(void)
+pid_t
+__wrap_neighbour_before(void)
 {
-	return takes_over;
+	return takes_over ? 1 : 0;
 }
 
 bool
