@@ -42,11 +42,12 @@ make(char *program)
 	argv[0] = program;
 	loop_block_signals();
 	errno = MARK;
-	pid = worker_spawn(0, STDOUT_FILENO, false);
+	pid = worker_spawn(0, 0, STDOUT_FILENO, false);
 	loop_unblock_signals();
 	assert_int_equal(errno, MARK);
 	assert_int_not_equal(pid, -1);
 	assert_int_equal(worker_pid(0), pid);
+	spawn_await(0);
 	return pid;
 }
 
