@@ -6,7 +6,8 @@
 #   make install | install-compat | uninstall [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
 #   make deb [DEBVERSION=VERSION]
-#   make check-deb | check-musl | check-servers [SUITE=sid]
+#   make check-deb | check-musl | check-container
+#   make check-servers [SUITE=sid]
 #   make check-releases [SUITES="trixie sid"]
 #   make graph | dot -Tsvg >slot.svg
 #   make bench | bench-quick
@@ -230,14 +231,21 @@ check-releases:
 check-musl:
 	@sh scripts/musl.sh
 
-# Before a release: check-musl, check-releases and check-deb, then test_soak.py,
-# with so many reloads of each program and as much of the rest. With these the
-# reloads take about an hour; every program in every way, some hours: for these
-# alone SOAK="-k nothing_is_lost". What became of each is kept in ${OUT}/matrix.
+# The images of scripts/container, built and run: see the script.
+check-container: all apps
+	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
+	    sh scripts/container-check.sh
+
+# Before a release: check-musl, check-releases, check-deb and check-container,
+# then test_soak.py, with so many reloads of each program and as much of the
+# rest. With these the reloads take about an hour; every program in every way,
+# some hours: for these alone SOAK="-k nothing_is_lost". What became of each is
+# kept in ${OUT}/matrix.
 ROUNDS ?=	1000
 soak: all apps
 	@test -n "${SOAK}" || { sh scripts/musl.sh && \
-	    sh scripts/releases.sh ${SUITES} && ${MAKE} -s check-deb; }
+	    sh scripts/releases.sh ${SUITES} && ${MAKE} -s check-deb && \
+	    ${MAKE} -s check-container; }
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py ${SOAK}
 
@@ -288,10 +296,10 @@ check-deb: all apps
 clean:
 	rm -rf build
 
-.PHONY: all apps bench bench-quick check check-deb check-musl \
-	check-releases check-servers check-system clean deb fuzz graph \
-	install install-compat lint mutate sim sims soak sub-apps sub-sims \
-	sub-units uninstall units
+.PHONY: all apps bench bench-quick check check-container check-deb \
+	check-musl check-releases check-servers check-system clean deb fuzz \
+	graph install install-compat lint mutate sim sims soak sub-apps \
+	sub-sims sub-units uninstall units
 
 # From here on: what make does when it runs in a directory of objects. Unit
 # tests link with everything but main(). Applications are built once and

@@ -9,6 +9,8 @@ packages_build='gcc make libc6-dev pkgconf libbsd-dev libcap-ng-dev
     libevent-dev libjansson-dev'
 # For "make deb", beyond these (and lintian for "make check-deb").
 packages_deb='build-essential debhelper'
+# For "make check-container", beyond these and those of the system tests.
+packages_container='podman runc mmdebstrap'
 packages_demo='libfcgi-dev lighttpd curl'
 
 # For "make check" and the core of the system tests (scripts/releases.sh).
@@ -17,9 +19,9 @@ packages_core='binutils libcmocka-dev python3 python3-pytest nginx-light
     mksh mandoc strace tzdata'
 
 # For scripts/check.sh.
-packages_test='bmake systemd systemd-container mmdebstrap logrotate spawn-fcgi
-    psmisc sysvinit-utils multiwatch fcgiwrap libc-bin clang libclang-rt-dev
-    clang-format clang-tidy cppcheck shellcheck universal-ctags
+packages_test='bmake bsdutils systemd systemd-container mmdebstrap logrotate
+    spawn-fcgi psmisc sysvinit-utils multiwatch fcgiwrap libc-bin clang
+    libclang-rt-dev clang-format clang-tidy cppcheck shellcheck universal-ctags
     php-fpm supervisor uwsgi-core socat prometheus libxml2-utils tmux zsh bash
     gdb lsof'
 

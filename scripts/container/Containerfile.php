@@ -14,7 +14,7 @@ FROM debian:stable-slim AS build
 COPY . /src
 RUN . /src/scripts/packages.sh && apt-get update && apt-get install -y \
     --no-install-recommends $packages_build
-RUN make -C /src install DESTDIR=/out PREFIX=/usr
+RUN make -j "$(nproc)" -C /src install DESTDIR=/out PREFIX=/usr
 
 FROM debian:stable-slim
 RUN apt-get update && apt-get install -y --no-install-recommends php-cgi \

@@ -8,6 +8,7 @@
 #include "base/units.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 #include "observe/usage.h"
 #include "pool/seen.h"
 

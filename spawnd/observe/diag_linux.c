@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "observe/linux.h"
+#include "observe/sockets_linux.h"
 
 #define ALL_BUT		(0xfffU & ~(1U << TCP_SYN_RECV | \
 			    1U << TCP_TIME_WAIT | 1U << TCP_LISTEN))

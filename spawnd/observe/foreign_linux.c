@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "observe/linux.h"
+#include "observe/sockets_linux.h"
 
 #define OTHERS	1024
 

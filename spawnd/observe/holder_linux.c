@@ -17,6 +17,7 @@
 #include "base/units.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 
 #define LEFT_MAX	64		/* processes that are ended */
 #define LEFT_WHOLE	(LEFT_MS * UINT64_C(1000))	/* usec, for all */

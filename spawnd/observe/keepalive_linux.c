@@ -19,6 +19,7 @@
 
 #include "observe/linux.h"
 #include "observe/looker.h"
+#include "observe/sockets_linux.h"
 
 #define PIPES_MAX	32	/* ends of pipes that are looked at */
 #define WATCHED_MAX	4096	/* descriptors of an event loop */

@@ -13,6 +13,7 @@
 #include "observe/end.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 #include "pool/pool.h"
 
 #define MEMBERS_MAX	512	/* processes that are remembered */

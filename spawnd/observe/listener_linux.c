@@ -24,6 +24,7 @@
 #include "observe/linux.h"
 #include "observe/listener.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 
 #ifndef SO_NETNS_COOKIE		/* Linux 5.14 */
 #define SO_NETNS_COOKIE	71

@@ -28,6 +28,7 @@
 
 #include "observe/linux.h"
 #include "observe/looker.h"
+#include "observe/sockets_linux.h"
 
 #define NESTED_MAX	4	/* epolls that are watched by another */
 #define LONG_BITS	(8 * sizeof(unsigned long))

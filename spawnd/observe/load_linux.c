@@ -15,6 +15,7 @@
 
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 #include "observe/usage.h"
 
 #define KEPT		64	/* waiting connections remembered */

@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 
 #define FAULT_PAUSE	USEC	/* without one: it is over */
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "observe/linux.h"
+#include "observe/sockets_linux.h"
 
 #define REPLY_SIZE	32768	/* one message of the kernel's, at least */
 #define TRIES		3	/* at a receive that was interrupted */

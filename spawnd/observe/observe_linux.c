@@ -17,6 +17,7 @@
 #include "observe/linux.h"
 #include "observe/looker.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 #include "pool/seen.h"
 
 #define POLL_AGE	UINT64_C(200000)	/* usec a poller must live */

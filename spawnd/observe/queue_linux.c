@@ -18,6 +18,7 @@
 #include "base/loop.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 #include "pool/seen.h"
 
 #define FRESH		UINT64_C(1000)	/* usec */

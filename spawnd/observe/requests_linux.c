@@ -10,6 +10,7 @@
 #include "observe/end.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 #include "pool/seen.h"
 
 /* Several processes may hold the same one; one that waits for it is enough. */

@@ -17,6 +17,7 @@
 
 #include "observe/door.h"
 #include "observe/linux.h"
+#include "observe/sockets_linux.h"
 
 #define RECORD		16	/* bytes of FCGI_END_REQUEST */
 #define HEADER		8

@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 #include "pool/seen.h"
 
 #define FORGET		(10 * USEC)	/* connections not seen again */

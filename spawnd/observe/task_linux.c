@@ -29,6 +29,7 @@
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "observe/skip.h"
+#include "observe/sockets_linux.h"
 
 #define OPTIONS		(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE)
 #define SYSCALL_STOP	(SIGTRAP | 0x80)

@@ -12,6 +12,7 @@
 #include "observe/linux.h"
 #include "observe/looker.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 #include "observe/usage.h"
 
 #define PSS_TIME	UINT64_C(100000)	/* usec for a whole tree */

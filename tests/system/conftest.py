@@ -73,9 +73,11 @@ def lacks(item):
     for value, package in getattr(item.module, "PACKAGES", {}).items():
         if params and value in params.params.values() and package in absent:
             return package
-    path = getattr(item.function, "needs", None)
-    if path and not os.path.exists(path):
-        return path
+    what = getattr(item.function, "needs", "/")
+    if callable(what) and not what():
+        return what.__doc__
+    if not callable(what) and not os.path.exists(what):
+        return what
     program, version = getattr(item.function, "broken", (None, None))
     if program and version in subprocess.run(
             [program, "-v"], stdout=subprocess.PIPE, check=True).stdout:

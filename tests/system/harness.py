@@ -99,17 +99,17 @@ from fastcgi import (Answer, Connection, FcgiError, Load, all_answer, fill,
                      free_port, request, request_bytes)
 from procfs import (LOOKER, alive, all_stats, caps, children, cpu,
                     descendants, environ, fds, forbid_call, groups, ids, kill,
-                    libc, limits, link, lookers, pidfd_getfd, read, rests,
-                    serves, share, signals, stat, status, straced, switches,
-                    wait_fds, waits, zombies)
+                    libc, limits, link, lookers, old_calls, pidfd_getfd, read,
+                    rests, serves, share, signals, stat, status, straced,
+                    switches, wait_fds, waits, zombies)
 
 # What the tests take from here, too.
 __all__ = ["Answer", "Connection", "FcgiError", "LOOKER", "Load", "all_answer",
            "caps", "cpu", "descendants", "environ", "fill", "forbid_call",
            "free_port", "groups", "ids", "limits", "link", "lookers",
-           "pass_time", "pidfd_getfd", "request", "request_bytes", "rests",
-           "serves", "share", "signals", "status", "straced", "switches",
-           "wait_fds", "waits", "zombies"]
+           "old_calls", "pass_time", "pidfd_getfd", "request",
+           "request_bytes", "rests", "serves", "share", "signals", "status",
+           "straced", "switches", "wait_fds", "waits", "zombies"]
 
 _top = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -137,11 +137,12 @@ def long(test):
     return test
 
 
-def needs(path):
-    """Marks a test that cannot be without this file; where that is not there
-    the test is named, and neither passes nor fails (see conftest.py)."""
+def needs(what):
+    """Marks a test that cannot be without this file, or without what this
+    function finds and its docstring names; where that is not there the test is
+    named, and neither passes nor fails (see conftest.py)."""
     def mark(test):
-        test.needs = path
+        test.needs = what
         return test
     return mark
 

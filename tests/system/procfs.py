@@ -4,10 +4,12 @@
 import collections
 import contextlib
 import ctypes
+import functools
 import os
 import re
 import struct
 import subprocess
+import sys
 import time
 from signal import SIGKILL
 
@@ -174,6 +176,23 @@ def forbid_call(number, error, kills=False, **args):
     set_seccomp, with_filter = 22, 2
     if ctypes.CDLL(None).prctl(set_seccomp, with_filter, prog, 0, 0) != 0:
         raise OSError("no filter")
+
+
+# getpid(2) by int $0x80.
+OLD_CALL = """
+import ctypes, mmap
+code = mmap.mmap(-1, 4096, prot=7)
+code.write(bytes.fromhex("b814000000cd80c3"))
+at = ctypes.addressof(ctypes.c_char.from_buffer(code))
+ctypes.CFUNCTYPE(ctypes.c_int)(at)()
+"""
+
+
+@functools.lru_cache(None)
+def old_calls():
+    """a kernel with the calls of 32 bits"""
+    return os.uname().machine == "x86_64" and subprocess.run(
+        [sys.executable, "-c", OLD_CALL], check=False).returncode == 0
 
 
 def kill(pid, signo=SIGKILL):

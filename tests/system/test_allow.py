@@ -235,7 +235,7 @@ def test_a_stop_serves_those_that_wait(spawnd, address):
     port = h.free_port()
     s = spawnd("-a", address, "-p", port, "-u", "www", "-F", 2, "--allow",
                "127.0.0.0/30", "--", h.app("bare"))
-    load = crowd(("127.0.0.1", port), None, 100, clients=60)
+    load = crowd(("127.0.0.1", port), None, 100, clients=120)
     where = (address, port)
     h.wait_for(lambda: waiting(where) > 30, 5, s.log)
     s.signal(signal.SIGTERM)

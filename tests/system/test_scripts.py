@@ -19,7 +19,6 @@ import pytest
 
 import harness
 import units
-import web
 
 SCRIPTS = os.path.join(harness._top, "scripts")
 SAMPLES = os.path.join(harness._top, "tests", "scripts")

@@ -2,7 +2,6 @@
 """A take-over in which either spawnd is killed, at each of its steps: one pool
 is left, it serves, and has its name."""
 
-import os
 import re
 import signal
 import subprocess

@@ -9,7 +9,6 @@ anywhere, in scripts/web and in README, has to refuse that.
 
 import contextlib
 import os
-import shutil
 import socket
 
 import pytest

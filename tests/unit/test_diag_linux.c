@@ -13,6 +13,7 @@
 
 #include "observe/linux.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 #include "pool/pool.h"
 #include "unit.h"
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "observe/linux.h"
+#include "observe/sockets_linux.h"
 #include "unit.h"
 
 static int client, served;	/* the two ends of a connection */

@@ -25,6 +25,7 @@
 #include "observe/linux.h"
 #include "observe/looker.h"
 #include "observe/observe.h"
+#include "observe/sockets_linux.h"
 #include "pool/pool.h"
 #include "tmp.h"
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "observe/linux.h"
+#include "observe/sockets_linux.h"
 #include "unit.h"
 
 static struct call
