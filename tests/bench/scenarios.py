@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import door
 import managers
-from managers import Job, Later, Pool, children, cpu_ns, wait_for_load
+from managers import Job, Later, Pool, children, wait_for_load
 
 CLIENTS = 8
 C = ["limit", "spawnd", "spawn-fcgi", "multiwatch", "supervisord", "uwsgi"]
