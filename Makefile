@@ -3,6 +3,7 @@
 # For GNU make and bmake alike:
 #
 #   make [WERROR=1] [SANITIZE=1] [OS=linux|posix|...] [HARDENING=]
+#	[WITH_STATUS=yes|no]
 #   make install | install-compat | uninstall [DESTDIR=DIR] [PREFIX=DIR] ...
 #   make check | sim [TRACE=FILE] | mutate | check-system | soak | fuzz
 #   make deb [DEBVERSION=VERSION]
@@ -38,25 +39,27 @@ NATIVE !=	case `uname -s` in Linux) echo linux;; \
 OS =		${NATIVE}
 
 # By folder; what only one system has comes by the name of the system.
-BASE =		elf.c environ.c err.c findings.c log.c loop.c pass.c path.c \
-		pidlock.c places.c script.c signame.c syslog.c text.c
+BASE =		elf.c environ.c err.c findings.c log.c loop.c network.c \
+		pass.c path.c pidlock.c places.c script.c signame.c syslog.c \
+		text.c
 CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 		compat_spawn_fcgi.c describe.c env.c exposure.c ident.c \
-		limit.c network.c option.c options.c plan.c plan_allow.c \
+		limit.c option.c options.c plan.c plan_allow.c \
 		plan_control.c rights.c
 OBSERVE =	guarantees.c
 PRIVILEGE =	confine.c daemonize.c finisher.c jail.c listen.c pidfile.c \
 		socketfile.c terminal.c
-POOL =		door.c drain.c names.c pool.c replace.c retire.c sampler.c \
-		scale.c slot.c snapshot.c start.c table.c trace.c
-RUN =		actor.c autoscale.c child.c entry.c exec_error.c history.c \
-		lifecycle.c neighbour.c orphans.c output.c reap.c report.c \
-		report_trace.c \
-		sdnotify.c selfcheck.c signals.c spawner.c suspects.c \
-		traced.c traffic.c worker.c
+POOL =		announce.c door.c drain.c ledger.c names.c pool.c replace.c \
+		retire.c sampler.c scale.c slot.c snapshot.c start.c table.c \
+		trace.c
+RUN =		actor.c autoscale.c child.c draining.c entry.c exec_error.c \
+		failures.c history.c lifecycle.c neighbour.c orphans.c \
+		output.c reap.c report.c report_trace.c sdnotify.c \
+		selfcheck.c signals.c spawner.c suspects.c traced.c \
+		traffic.c worker.c
 CONTROL =	admission.c budget.c clients.c command.c control.c \
-		dialog.c predecessor.c rundir.c status.c successor.c \
-		takeover.c trace_records.c
+		dialog.c facts.c ledger_records.c predecessor.c rundir.c \
+		status.c successor.c takeover.c trace_records.c
 PREFLIGHT =	inspect.c library.c prefiles.c preflight.c preprint.c \
 		presocket.c
 PROTO =		proto.c
@@ -78,8 +81,9 @@ SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		looker_linux.c netlink_linux.c observe_linux.c \
 		parse_linux.c path_linux.c peer_linux.c proc_linux.c \
 		queue_linux.c \
-		raw_linux.c raw_${ARCH}_linux.c refuse_linux.c \
+		raw_linux.c raw_${ARCH}_linux.c refusal_linux.c refuse_linux.c \
 		requests_linux.c self_linux.c served_linux.c \
+		sightings_linux.c \
 		skip_${ARCH}_linux.c slow_linux.c \
 		spawn_${SPAWN_${SANITIZE}}.c task_linux.c \
 		usage_linux.c view_linux.c
@@ -101,10 +105,23 @@ FOREIGN_freebsd = linux
 FOREIGN_netbsd = linux
 
 # The client, which shares nothing with the daemon but its language.
-CLIENT =	pools.c writer_fpm.c writer_json.c writer_openmetrics.c \
+CLIENT =	advice.c explain.c explain_limits.c explain_load.c \
+		explain_text.c explain_workers.c meaning.c pools.c timeline.c \
+		writer_fpm.c writer_json.c writer_openmetrics.c \
 		writer_table.c writer_trace.c
-CTL =		choose.c service.c top.c top_draw.c
+CTL =		advise.c agent.c agent_line.c agent_server.c choose.c \
+		diagnose.c service.c top.c top_draw.c
 CTL_SRCS =	${CLIENT} ${CTL}
+
+# spawnd-status, but for responder.c. It needs libfcgi, and is made where that
+# is there; WITH_STATUS=yes, as a package says it, fails where it is not.
+PAGE =		answer.c chart.c events.c gather.c html.c page.c request.c \
+		row.c style.c workers.c
+FCGI !=		${PKG_CONFIG} --exists fcgi && echo yes || echo no
+WITH_STATUS ?=	${FCGI}
+STATUS_yes =	spawnd-status
+FCGI_CFLAGS !=	${PKG_CONFIG} --cflags fcgi 2>/dev/null || :
+FCGI_LIBS !=	${PKG_CONFIG} --libs fcgi 2>/dev/null || echo -lfcgi
 
 # What libbsd has, the BSDs have in their libc.
 LIBBSD !=	case `uname -s` in *BSD|DragonFly) ;; \
@@ -134,7 +151,8 @@ UP =		../..${UP_${OTHER}_${SANITIZE}}
 IN =		${UP}/spawnd
 IN_DAEMON =	${IN}/base:${IN}/config:${IN}/privilege:${IN}/pool:${IN}/observe
 IN_REST =	${IN}/run:${IN}/control:${IN}/preflight:${IN}/proto
-FOLDERS =	${IN}:${IN_DAEMON}:${IN_REST}:${IN}/client:${IN}/ctl
+IN_CLIENTS =	${IN}/client:${IN}/ctl:${IN}/page
+FOLDERS =	${IN}:${IN_DAEMON}:${IN_REST}:${IN_CLIENTS}
 
 WARNINGS =	-Wall -Wextra -Wpedantic -Wshadow -Wconversion
 WERROR_1 =	-Werror
@@ -159,8 +177,9 @@ LINK =		${LINK_${SANITIZE}} ${CFLAGS} ${LDFLAGS}
 all:
 	@mkdir -p ${OUT}/obj
 	@(cd ${OUT}/obj && ${MAKE} -f ${UP}/Makefile TOP=${UP} \
-	    VPATH=${FOLDERS}:${UP}/tests spawnd.prog spawnctl.prog)
-	@for prog in spawnd spawnctl; do \
+	    VPATH=${FOLDERS}:${UP}/tests spawnd.prog spawnctl.prog \
+	    ${STATUS_${WITH_STATUS}:=.prog})
+	@for prog in spawnd spawnctl ${STATUS_${WITH_STATUS}}; do \
 	    cmp -s ${OUT}/obj/$$prog.prog ${OUT}/$$prog || \
 	    ln -f ${OUT}/obj/$$prog.prog ${OUT}/$$prog || exit; done
 
@@ -237,17 +256,18 @@ check-container: all apps
 	    sh scripts/container-check.sh
 
 # Before a release: check-musl, check-releases, check-deb and check-container,
-# then test_soak.py, with so many reloads of each program and as much of the
-# rest. With these the reloads take about an hour; every program in every way,
-# some hours: for these alone SOAK="-k nothing_is_lost". What became of each is
-# kept in ${OUT}/matrix.
+# then the page in a browser (chromium) and test_soak.py, with so many reloads
+# of each program and as much of the rest. With these the reloads take about an
+# hour; every program in every way, some hours: for these alone
+# SOAK="-k nothing_is_lost". What became of each is kept in ${OUT}/matrix.
 ROUNDS ?=	1000
 soak: all apps
 	@test -n "${SOAK}" || { sh scripts/musl.sh && \
 	    sh scripts/releases.sh ${SUITES} && ${MAKE} -s check-deb && \
 	    ${MAKE} -s check-container; }
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
-	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py ${SOAK}
+	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py \
+	    test_status.py ${SOAK}
 
 # In turn, for about twenty minutes; bench-quick shows that it runs.
 bench: all apps
@@ -271,7 +291,8 @@ PLACES =	OUT="${OUT}" DESTDIR="${DESTDIR}" SBINDIR="${SBINDIR}" \
 		MANDIR="${MANDIR}" BASHDIR="${BASHDIR}" ZSHDIR="${ZSHDIR}" \
 		SYSCONFDIR="${SYSCONFDIR}" RUNDIR="${RUNDIR}" \
 		UNITDIR="${UNITDIR}" EXAMPLES="${EXAMPLES}" \
-		WEBUSER="${WEBUSER}" APPUSER="${APPUSER}"
+		WEBUSER="${WEBUSER}" APPUSER="${APPUSER}" \
+		WITH_STATUS="${WITH_STATUS}"
 
 # install-compat: also by the names of the programs it stands in for. Whoever
 # has those installed in the same place loses them by this.
@@ -307,6 +328,7 @@ clean:
 TOP =		.
 OBJS =		${SRCS:.c=.o} ${SRCS_${OS}:.c=.o}
 CTL_OBJS =	${CTL_SRCS:.c=.o}
+PAGE_OBJS =	${PAGE:.c=.o}
 MAIN_1 =	sanitize.o
 MAIN =		main.o ${MAIN_${SANITIZE}}
 UNITS !=	${PKG_CONFIG} --exists cmocka && test -d ${TOP}/tests/unit && \
@@ -336,6 +358,7 @@ LIBS_test_signals.unit = -Wl,--wrap=actor_stops,--wrap=observe_shutdown \
 		-Wl,--wrap=lifecycle_restart
 LIBS_test_worker.unit = -Wl,--wrap=raw_limit -Wl,--wrap=getrlimit \
 		-Wl,--wrap=setrlimit
+LIBS_advice_sim.sim = advice.o
 LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .SUFFIXES:
@@ -347,8 +370,8 @@ LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .c.unit:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
-	    ${LINK} ${LIBS_${@}} -o ${@} $< ${OBJS} ${CTL_OBJS} -lcmocka \
-	    ${PKG_LIBS} \
+	    ${LINK} ${LIBS_${@}} -o ${@} $< ${OBJS} ${CTL_OBJS} \
+	    ${PAGE_OBJS} -lcmocka ${PKG_LIBS} \
 	    ${CTL_LIBS}
 
 .c.sim:
@@ -362,10 +385,21 @@ LIBS_pool_sim.sim = -Wl,--wrap=table_event
 spawnd.prog: ${MAIN} ${OBJS}
 	${CC} ${LINK} -o ${@} ${MAIN} ${OBJS} ${PKG_LIBS}
 
-CTL_ALL =	spawnctl.o err.o pass.o path.o places.o text.o proto.o \
+CTL_ALL =	spawnctl.o err.o network.o pass.o path.o places.o text.o \
+		proto.o \
 		${ASKS:.c=.o} ${CTL_OBJS} ${MAIN_${SANITIZE}}
 spawnctl.prog: ${CTL_ALL}
 	${CC} ${LINK} -o ${@} ${CTL_ALL} ${CTL_LIBS}
+
+STATUS_ALL =	responder.o signame.o ${PAGE_OBJS} err.o pass.o path.o \
+		places.o text.o proto.o ${ASKS:.c=.o} ${CLIENT:.c=.o} \
+		${MAIN_${SANITIZE}}
+responder.o:
+	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} \
+	    ${FCGI_CFLAGS} ${CPPFLAGS} ${CFLAGS} -c -o ${@} \
+	    ${TOP}/spawnd/page/responder.c
+spawnd-status.prog: ${STATUS_ALL}
+	${CC} ${LINK} -o ${@} ${STATUS_ALL} ${CTL_LIBS} ${FCGI_LIBS}
 
 sub-units: ${UNITS} ${SIMS}
 
@@ -373,8 +407,9 @@ sub-sims: ${SIMS}
 
 sub-apps: ${APPS}
 
-MADE =		${MAIN} ${OBJS} spawnctl.o ${CTL_OBJS} ${UNITS} ${SIMS} ${APPS}
+MADE =		${MAIN} ${OBJS} spawnctl.o ${CTL_OBJS} responder.o \
+		${PAGE_OBJS} ${UNITS} ${SIMS} ${APPS}
 ${MADE}: ${TOP}/Makefile
-${UNITS} ${SIMS}: ${OBJS} ${CTL_OBJS}
+${UNITS} ${SIMS}: ${OBJS} ${CTL_OBJS} ${PAGE_OBJS}
 
 -include ${MADE:=.d}

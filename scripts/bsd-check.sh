@@ -7,8 +7,8 @@
 # against their own headers, and looks for each function that it needs in what
 # their libc has, without linking or running it. Both are in DIR, as compilers
 # that cross-compile bring them: DIR/lib/libc/include with x86_64-openbsd-none
-# and generic-openbsd, DIR/lib/libc/openbsd/abilists, and so on. libevent's and
-# jansson's headers are the host's. Needs clang.
+# and generic-openbsd, DIR/lib/libc/openbsd/abilists, and so on. The headers of
+# libevent, jansson and libfcgi are the host's. Needs clang.
 
 set -eu
 
@@ -23,7 +23,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$log" "$dir"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# The two libraries' headers, and none of the host's libc.
+# The libraries' headers, and none of the host's libc.
 # Debian keeps some of them in a directory of the architecture.
 copy()
 {
@@ -33,6 +33,7 @@ copy()
 }
 copy event2 '*.h'
 copy . 'jansson*.h'
+copy . 'fcgi*.h'
 
 # needs SYSTEM: what the objects of its build need, and neither they nor its
 # libc have. libevent and jansson are taken as they are; the rest comes with the

@@ -124,12 +124,12 @@ more()
 {
 	copy "$tmp/a"
 	copy "$tmp/a-longer-name"
-	part build-bmake env -C "$tmp/a" bmake -j2 WERROR=1 all units
+	part build-bmake nice -n 10 env -C "$tmp/a" bmake -j2 WERROR=1 all units
 	# Not -Wsign-conversion: for clang also from int to the enum that glibc
 	# makes of the first argument of getrlimit.
-	part build-clang make -C "$tmp/a-longer-name" -j2 WERROR=1 \
+	part build-clang nice -n 10 make -C "$tmp/a-longer-name" -j2 WERROR=1 \
 	    CC=clang CFLAGS=-Wno-sign-conversion all units
-	part build-identical sh scripts/identical.sh "$tmp/a" \
+	part build-identical nice -n 10 sh scripts/identical.sh "$tmp/a" \
 	    "$tmp/a-longer-name"
 	part check-posix make -j2 check OS=posix WERROR=1
 	part mutate make mutate
@@ -148,20 +148,25 @@ done
 rm -rf "$logs"
 mkdir -p "$logs"
 
-# The system tests mostly wait: what computes goes on beside them.
+# The system tests mostly wait: what computes goes on beside them, and leaves
+# the processors to them. All of them saturate pools, too, and are fewer at a
+# time.
 part build make -j2 WERROR=1 all units apps
 if $all; then
 	short=
+	jobs=3
 else
 	short=--short
+	jobs=4
 fi
-begin_system check-system make check-system TESTS="-j 4 $short"
+begin_system check-system make check-system TESTS="-j $jobs $short"
 part check make check
 part check-sanitize make -j2 check SANITIZE=1 WERROR=1
 # shellcheck disable=SC2086	# no argument rather than an empty one
-part lint sh scripts/lint.sh $short
+part lint nice -n 10 sh scripts/lint.sh $short
 if $all; then
-	begin_system check-system-sanitize make check-system SANITIZE=1
+	begin_system check-system-sanitize make check-system SANITIZE=1 \
+	    TESTS="-j $jobs"
 	more
 fi
 finish check-system

@@ -18,7 +18,8 @@ cd "$(dirname "$0")/.."
 . tests/system/minimal.sh
 out=$PWD/build/deb-check
 # shellcheck disable=SC2086	# words
-missing=$(packages_missing $packages_build $packages_deb lintian)
+missing=$(packages_missing $packages_build $packages_status $packages_deb \
+    lintian)
 [ -z "$missing" ] || {
 	echo "deb-check.sh: not installed:$missing" >&2
 	exit 1
@@ -54,8 +55,11 @@ check_lintian()
 # What the packages need, and the programs whose names spawnd-compat takes.
 make_root()
 {
-	needs=$(dpkg-deb -f "$out"/a/spawnd_*.deb Depends | tr ',' '\n' |
-	    sed 's/^ *\([^ ]*\).*/\1/' | tr '\n' ',')
+	needs=$(for deb in "$out"/a/spawnd_*.deb "$out"/a/spawnd-status_*.deb
+	do
+		dpkg-deb -f "$deb" Depends
+	done | tr ',' '\n' | sed 's/^ *\([^ ]*\).*/\1/' |
+	    grep -v '^spawnd' | tr '\n' ',')
 	# shellcheck source=/dev/null
 	release=$(. /etc/os-release && echo "$VERSION_CODENAME")
 	minimal_root "$release" build/deb-root \

@@ -3,10 +3,10 @@
 #
 # usage: deb.sh [DIR [VERSION]]
 #
-# Builds the packages spawnd and spawnd-compat of Debian or Ubuntu, as any user,
-# from a copy of this tree: in DIR (build/deb), in place of those there. VERSION
-# is for a build of one's own, such as 0.1+site1. DEB_BUILD_OPTIONS=nocheck goes
-# without "make check". Needs debhelper.
+# Builds the packages spawnd, spawnd-status and spawnd-compat of Debian or
+# Ubuntu, as any user, from a copy of this tree: in DIR (build/deb), in place of
+# those there. VERSION is for a build of one's own, such as 0.1+site1.
+# DEB_BUILD_OPTIONS=nocheck goes without "make check". Needs debhelper.
 
 set -eu
 
@@ -14,7 +14,8 @@ cd "$(dirname "$0")/.."
 . scripts/packages.sh
 dir=${1:-build/deb}
 # shellcheck disable=SC2086	# words
-missing=$(packages_missing $packages_build $packages_deb)
+missing=$(packages_missing $packages_build $packages_status \
+    $packages_deb)
 [ -z "$missing" ] || {
 	echo "deb.sh: not installed:$missing" >&2
 	exit 1

@@ -19,6 +19,8 @@ programs()
 		$OUT/spawnd $SBINDIR/spawnd
 		$OUT/spawnctl $BINDIR/spawnctl
 	END
+	[ "$WITH_STATUS" = no ] ||
+	    echo "$OUT/spawnd-status $LIBEXECDIR/spawnd-status"
 }
 
 files()
@@ -29,9 +31,12 @@ files()
 		man/spawnctl.1 $MANDIR/man1/spawnctl.1
 	END
 	for manual in man/spawnd*.[78]; do
+		case $WITH_STATUS:$manual in
+		no:*/spawnd-status.8)	continue ;;
+		esac
 		echo "$manual $MANDIR/man${manual##*.}/${manual#man/}"
 	done
-	for file in scripts/web/*; do
+	for file in scripts/web/* scripts/prometheus/*; do
 		echo "$file $EXAMPLES/${file##*/}"
 	done
 }
@@ -45,10 +50,14 @@ filled()
 		scripts/systemd/spawnd@.service $UNITDIR/spawnd@.service
 		scripts/systemd/spawnd@.socket $UNITDIR/spawnd@.socket
 	END
-	for file in systemd/jail.conf rc.d/openbsd rc.d/freebsd init.d/spawnd \
-	    openrc/init.d openrc/conf.d logrotate/spawnd tmpfiles/spawnd.conf \
-	    spawn-php.sh spawnd.conf.example; do
+	for file in systemd/jail.conf systemd/no-ptrace.conf rc.d/openbsd \
+	    rc.d/freebsd init.d/spawnd openrc/init.d openrc/conf.d \
+	    logrotate/spawnd tmpfiles/spawnd.conf spawn-php.sh \
+	    spawnd.conf.example; do
 		echo "scripts/$file $EXAMPLES/$(echo "$file" | tr / -)"
+	done
+	for file in scripts/recipes/*/*; do
+		echo "$file $EXAMPLES/${file#scripts/}"
 	done
 }
 
@@ -157,6 +166,7 @@ install|install-compat)
 	filled | put 644 fill
 	[ "$1" = install ] || names | link_names ;;
 uninstall)
+	WITH_STATUS=yes	# whatever was made at that time
 	names | unlink_names
 	{ programs; filled_programs; files; filled; } |
 	    while read -r from to; do

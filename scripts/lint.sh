@@ -79,8 +79,8 @@ check_packages()
 {
 	version=$(sed -n '1s/^spawnd (\(.*\)) .*/\1/p' scripts/deb/changelog)
 	grep "SPAWND_VERSION.*\"$version\"" spawnd/base/base.h || return
-	printf '%s\n' $packages_build | grep -vxE 'gcc|make|libc6-dev' |
-	    sort >"$listed"
+	printf '%s\n' $packages_build $packages_status |
+	    grep -vxE 'gcc|make|libc6-dev' | sort >"$listed"
 	sed -n 's/^ \([^ ]*\),$/\1/p' scripts/deb/control | sort |
 	    diff - "$listed" || return
 	printf '%s\n' $packages_core >"$listed"

@@ -7,6 +7,8 @@
 
 packages_build='gcc make libc6-dev pkgconf libbsd-dev libcap-ng-dev
     libevent-dev libjansson-dev'
+# For spawnd-status, which is made where it is there.
+packages_status='libfcgi-dev'
 # For "make deb", beyond these (and lintian for "make check-deb").
 packages_deb='build-essential debhelper'
 # For "make check-container", beyond these and those of the system tests.
@@ -18,12 +20,13 @@ packages_core='binutils libcmocka-dev python3 python3-pytest nginx-light
     php-cgi libfcgi-perl perl iproute2 util-linux libcap2-bin mount procps
     mksh mandoc strace tzdata'
 
-# For scripts/check.sh.
+# For scripts/check.sh. A plugin of collectd-core, which depends on no library
+# of its plugins, needs libyajl2, and the libcurl that gdb brings.
 packages_test='bmake bsdutils systemd systemd-container mmdebstrap logrotate
     spawn-fcgi psmisc sysvinit-utils multiwatch fcgiwrap libc-bin clang
     libclang-rt-dev clang-format clang-tidy cppcheck shellcheck universal-ctags
     php-fpm supervisor uwsgi-core socat prometheus libxml2-utils tmux zsh bash
-    gdb lsof'
+    gdb lsof collectd-core libyajl2'
 
 # For "make bench", beyond these.
 packages_bench='libnginx-mod-stream'

@@ -5,7 +5,6 @@
  * more, and once the pool is ready nothing that a worker or client does ends
  * the loop.
  */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,6 +182,7 @@ on_notice(const struct pool_notice *n)
 {
 	control_notice(n);
 	selfcheck_notice(n);
+	draining_notice(n);
 	if (conf.takeover != REPLACE_NO && n->what == NOTICE_READY)
 		successor_ready(n);
 	else
@@ -210,6 +210,7 @@ init_run(struct err *e)
 
 	orphans_init();
 	selfcheck_init();
+	draining_init(&conf);
 	if (loop_init(e) == -1 ||
 	    actor_init(&plan, &guarantees, &hooks, e) == -1 ||
 	    entry_init(&plan, e) == -1 || signals_init(&conf, e) == -1 ||

@@ -52,6 +52,7 @@ SAYS_IT_ALL = {
     # Of a bug.
     "pool: an action was dropped: too many were queued (a bug: please report "
     "it)",
+    "pool: event %s came while actions were left (a bug: please report it)",
     "pool: slot %u: event %s cannot happen in state %s and is ignored (a bug: "
     "please report it)",
 }

@@ -6,8 +6,8 @@
 _spawnctl()
 {
 	local word=${COMP_WORDS[COMP_CWORD]} before=
-	local commands='list status top trace ping wait-ready reload scale
-	    restart diff log-reopen stop'
+	local commands='list status explain advise top trace ping wait-ready
+	    reload scale restart diff log-reopen agent drain resume stop'
 	local words=$commands i
 
 	[ "$COMP_CWORD" -lt 1 ] || before=${COMP_WORDS[COMP_CWORD - 1]}
@@ -27,8 +27,14 @@ _spawnctl()
 				    --fpm=text --fpm=json --fpm=xml
 				    --fpm=openmetrics'
 				;;
+			advise)
+				words=--json
+				;;
 			stop)
-				words=--now
+				words='--now --drain'
+				;;
+			agent)
+				words='--listen --allow --each'
 				;;
 			restart | diff)
 				words=--all

@@ -17,7 +17,7 @@ extra_started_commands="reload"
 spawnd_pool=${RC_SVCNAME#*.}
 spawnd_pidfile=@RUNDIR@/spawnd-$spawnd_pool.pid
 command=@SBINDIR@/spawnd
-# Above --stop-timeout, in seconds.
+# Above --drain and --stop-timeout, in seconds.
 : "${retry:=TERM/40}"
 # supervise-daemon has a pidfile of its own.
 [ "${supervisor-}" = supervise-daemon ] || pidfile=$spawnd_pidfile

@@ -228,7 +228,7 @@ void	 environ_keep_time_zone(void);
 /* self_linux.c, self_posix.c: this process, as it was started and is seen */
 /*
  * Returns the path that was executed, as it was spelled then; links in it are
- * not followed. NULL where the system does not tell, and on FreeBSD for a
+ * not followed. NULL where the system does not say, and on FreeBSD for a
  * spawnd that may have been reached by a link.
  */
 const char *self_executed(void);

@@ -4,7 +4,6 @@
 #include <sys/prctl.h>
 
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

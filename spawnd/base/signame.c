@@ -3,7 +3,6 @@
 #include <sys/wait.h>
 
 #include <ctype.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

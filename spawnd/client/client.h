@@ -22,6 +22,7 @@
 #define STATE_SIZE	20		/* of a state as it is shown */
 #define CELL_SIZE	41		/* of a cell of a table */
 #define SHOW_SIZE	(4 * PROTO_LINE) /* of a value as it is shown */
+#define HISTORY_SECONDS	300		/* that are drawn */
 
 /* All records of an answer; begins as { NULL, 0 }. reply_free() frees them. */
 struct reply {
@@ -117,6 +118,8 @@ int	 conn_next(struct conn *t, bool patient, struct proto_record *r,
 /* Sends a command and adds the answer to *a. Returns 0, or -1 with *e set. */
 int	 conn_ask(struct conn *t, const char *command, struct reply *a,
 	    struct err *e);
+/* From now on no wait, nor a whole answer, takes longer than that. */
+void	 conn_hurry(long long ms);
 /* Milliseconds of the monotonic clock. */
 long long conn_clock(void);
 
@@ -150,11 +153,41 @@ const char *reply_cut(const struct proto_record *r, const char *key,
  */
 const char *reply_cell(const struct proto_record *r, const char *key,
 	    const char *(*format)(double, char[32]), char buf[CELL_SIZE]);
+/*
+ * How long a worker has been busy, as a cell: ">5.20 s" if its connection may
+ * be much older; if it was seen for the first time just now "<0.80 s", the time
+ * since a look without it, or "?" if that was long ago.
+ */
+const char *reply_busy(const struct proto_record *r, char buf[CELL_SIZE]);
+/* Is a stop announced? *due: the seconds until it comes; -1: nobody knows. */
+bool	 reply_drains(const struct reply *a, double *due);
 /* Returns a worker's state, with "busy" or "idle" in place of "ready". */
 const char *reply_state(const struct proto_record *r, char buf[STATE_SIZE]);
+/* What it means that this guarantee does not hold; NULL for a newer one. */
+const char *reply_meaning(const char *guarantee);
+/* What follows from that, as a sentence; NULL: nothing that need be known. */
+const char *reply_follows(const char *guarantee);
 /* Format seconds as "12.3 s", "4:05" or "3 d 4:05", bytes as "13M". */
 const char *reply_span(double seconds, char buf[32]);
 const char *reply_size(double bytes, char buf[32]);
+/* Writes a paragraph, in lines that break at blanks. */
+void	 reply_wrap(FILE *f, const char *text);
+
+/* timeline.c: the answer to "history" */
+/*
+ * Fills in a figure of each of the last seconds, latest first; -1: unknown.
+ * `key` is the field of a point that holds until the next point; `peak` the
+ * most within its second, or NULL.
+ */
+void	 timeline_seconds(const struct reply *a, const char *key,
+	    const char *peak, double seconds[HISTORY_SECONDS]);
+/*
+ * For how many seconds a figure has been at least `least` without a break, as
+ * far as the points tell; -1: it is not so now. *whole: that is as far back as
+ * they go, so it may be longer.
+ */
+double	 timeline_lasts(const struct reply *a, const char *key, double least,
+	    bool *whole);
 
 /*
  * writer_*.c: each writes the answer to "status" in one form; `full` adds the
@@ -164,6 +197,9 @@ int	 writer_table(FILE *f, const struct reply *a, struct err *e);
 int	 writer_json(FILE *f, const struct reply *a, struct err *e);
 int	 writer_openmetrics(FILE *f, const struct reply *a, bool full,
 	    struct err *e);
+/* The same of n pools in one text. One of which nothing is known is not up. */
+int	 writer_openmetrics_all(FILE *f, const struct reply *const list[],
+	    size_t n, bool full, struct err *e);
 /*
  * The forms of php-fpm's status page: "text", "json", "xml" or "openmetrics".
  * writer_fpm_form() returns -1 for any other name.
@@ -171,6 +207,14 @@ int	 writer_openmetrics(FILE *f, const struct reply *a, bool full,
 int	 writer_fpm_form(const char *name);
 int	 writer_fpm(FILE *f, const struct reply *a, const char *form,
 	    bool full, struct err *e);
+/*
+ * explain.c: writes what is wrong right now, a paragraph for each fault, from
+ * the answers to "status" and "history"; *wrong: there is one. Then what does
+ * not hold on this system. Returns 0, or -1 with *e set (74).
+ */
+int	 explain_write(FILE *f, const struct reply *a, bool *wrong,
+	    struct err *e);
+
 /* Writes the answer to "trace", for people and for make sim TRACE=FILE. */
 int	 writer_trace(FILE *f, const struct reply *a, struct err *e);
 

@@ -25,6 +25,14 @@
 #define RETRY	20		/* ms, while the socket's queue is full */
 #define SLICE	100		/* ms between two calls of gives_up() */
 
+static long long patience = CONN_TIMEOUT, whole = CONN_WHOLE;
+
+void
+conn_hurry(long long ms)
+{
+	patience = whole = ms;
+}
+
 long long
 conn_clock(void)
 {
@@ -39,7 +47,7 @@ static int
 connect_to(const char *path)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	long long until = conn_clock() + CONN_TIMEOUT;
+	long long until = conn_clock() + patience;
 	int fd;
 
 	/* A name that is cut could be another's. */
@@ -240,7 +248,7 @@ static int
 await_socket(struct conn *t, short events, bool patient, struct err *e)
 {
 	struct pollfd pfd = { .fd = t->fd, .events = events };
-	long long until = conn_clock() + CONN_TIMEOUT, left = -1;
+	long long until = conn_clock() + patience, left = -1;
 	int r, slice;
 
 	until = t->until < until ? t->until : until;
@@ -271,7 +279,7 @@ conn_send(struct conn *t, const char *command, int fd, struct err *e)
 	if (len >= sizeof(line))
 		return err_set(e, EX_USAGE, "%s: too long", command);
 	t->greeted = false;
-	t->until = conn_clock() + CONN_WHOLE;
+	t->until = conn_clock() + whole;
 	while (done < len) {
 		if (await_socket(t, POLLOUT, false, e) == -1)
 			return -1;

@@ -9,6 +9,11 @@
 #include "client/client.h"
 #include "proto/proto.h"
 
+#define COLUMNS		78	/* of a line of text */
+#define BUSY_EXACT	1.1	/* s; two bounds so near are one figure */
+#define BUSY_ABOUT	1.25	/* and so by this factor */
+#define BUSY_UNSEEN	0.05	/* s; it was first seen just now */
+
 /* One block holds the fields and the text that they point to. */
 static int
 copy_record(struct proto_record *to, const struct proto_record *r)
@@ -137,6 +142,40 @@ reply_cell(const struct proto_record *r, const char *key,
 	return buf[0] != '\0' ? buf : "-";
 }
 
+bool
+reply_drains(const struct reply *a, double *due)
+{
+	const struct proto_record *r = reply_find(a, "drain");
+
+	*due = -1;
+	proto_get_number(r, "stops_in", due);
+	return proto_is(r, "announced", "yes");
+}
+
+const char *
+reply_busy(const struct proto_record *r, char buf[CELL_SIZE])
+{
+	double least, most, n = -1;
+	const char *sign = "";
+	char span[32];
+
+	if (!proto_get_number(r, "busy", &least)) {
+		proto_get_number(r, "connections", &n);
+		return n == 0 || proto_get(r, "pid") == NULL ? "-" : "?";
+	}
+	if (!proto_get_number(r, "busy_most", &most) || most < least)
+		most = least;
+	if (least < BUSY_UNSEEN && most > BUSY_EXACT)
+		return "?";
+	if (least < BUSY_UNSEEN && most >= BUSY_UNSEEN) {
+		sign = "<";
+		least = most;
+	} else if (most - least > BUSY_EXACT && most > BUSY_ABOUT * least)
+		sign = ">";
+	snprintf(buf, CELL_SIZE, "%s%s", sign, reply_span(least, span));
+	return buf;
+}
+
 const char *
 reply_state(const struct proto_record *r, char buf[STATE_SIZE])
 {
@@ -184,4 +223,26 @@ reply_size(double bytes, char buf[32])
 		bytes /= 1024;
 	snprintf(buf, 32, bytes < 10 ? "%.1f%c" : "%.0f%c", bytes, units[i]);
 	return buf;
+}
+
+void
+reply_wrap(FILE *f, const char *text)
+{
+	size_t len, column = 0;
+
+	while (*text != '\0') {
+		len = strcspn(text, " ");
+		if (column > 0 && column + 1 + len > COLUMNS) {
+			fputc('\n', f);
+			column = 0;
+		} else if (column > 0) {
+			fputc(' ', f);
+			column++;
+		}
+		fwrite(text, 1, len, f);
+		column += len;
+		text += len;
+		text += strspn(text, " ");
+	}
+	fputc('\n', f);
 }

@@ -12,12 +12,13 @@
 /* Kinds with many records, and the names of their lists. */
 static const char *const lists[][2] = {
 	{ "worker", "worker" }, { "point", "history" },
+	{ "failure", "failure" },
 };
 
 /* Keys whose values are text even if they look like a number or a truth. */
 static const char *const texts[] = {
 	"name", "version", "listen", "owner", "clients", "jail", "user",
-	"application", "state",
+	"application", "state", "why", "unseen", "what", "said",
 };
 
 static bool

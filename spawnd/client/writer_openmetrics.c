@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A status as OpenMetrics 1.0 text. All metrics of the pool are in one table;
- * one that is not known is left out, with its description.
+ * A status as OpenMetrics 1.0 text, of one pool or of several. All metrics of a
+ * pool are in one table; one that is not known is left out, with its
+ * description. A metric stands there once, with the samples of all pools.
  */
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,8 @@ static const struct metric metrics[] = {
 	    "Time since the pool was started." },
 	{ "pool", "started", "start_time_seconds", "gauge", "seconds",
 	    "When the pool was started, since the epoch." },
+	{ "drain", "stops_in", "drain_seconds", "gauge", "seconds",
+	    "Time until the announced stop." },
 	{ "pool", "target", "workers_wanted", "gauge", "",
 	    "Workers that there are to be now." },
 	{ "pool", "min", "workers_min", "gauge", "",
@@ -101,6 +104,14 @@ static const struct metric each[] = {
 	    "bytes", "The same, what is shared counted in parts." },
 };
 
+/* A text that is being written. */
+struct metrics {
+	FILE		*f;
+	const struct reply *const *list;
+	size_t		 n;
+	bool		 begun;		/* this metric has its description */
+};
+
 /* A label: its value is UTF-8, with quotes and backslashes escaped. */
 static void
 put_label(FILE *f, const char *name, const char *value)
@@ -118,52 +129,50 @@ put_label(FILE *f, const char *name, const char *value)
 	fputc('"', f);
 }
 
+/* Begins a sample; the first one of a metric has the description before it. */
 static void
-put_metric_head(FILE *f, const char *name, const char *type, const char *unit,
-    const char *help)
+put_sample(struct metrics *o, const struct metric *m, const struct reply *a)
 {
-	fprintf(f, "# TYPE spawnd_%s %s\n", name, type);
-	if (unit[0] != '\0')
-		fprintf(f, "# UNIT spawnd_%s %s\n", name, unit);
-	fprintf(f, "# HELP spawnd_%s %s\n", name, help);
-}
+	const char *pool = proto_get(reply_find(a, "pool"), "name");
 
-static void
-put_metric_name(FILE *f, const struct metric *m, const char *pool)
-{
-	fprintf(f, "spawnd_%s%s{", m->name, strcmp(m->type, "counter") == 0 ?
-	    "_total" : "");
-	put_label(f, "pool", pool);
+	if (!o->begun) {
+		fprintf(o->f, "# TYPE spawnd_%s %s\n", m->name, m->type);
+		if (m->unit[0] != '\0')
+			fprintf(o->f, "# UNIT spawnd_%s %s\n", m->name,
+			    m->unit);
+		fprintf(o->f, "# HELP spawnd_%s %s\n", m->name, m->help);
+	}
+	o->begun = true;
+	fprintf(o->f, "spawnd_%s%s{", m->name, strcmp(m->type, "counter") ==
+	    0 ? "_total" : "");
+	put_label(o->f, "pool", pool != NULL ? pool : "");
 }
 
 /* The protocol's form of a number is OpenMetrics' too. */
 static void
-put_metric_value(FILE *f, const struct proto_record *r, const char *key)
+put_metric_value(struct metrics *o, const struct proto_record *r,
+    const char *key)
 {
-	fprintf(f, "} %s\n", proto_get(r, key));
+	fprintf(o->f, "} %s\n", proto_get(r, key));
 }
 
 static void
-put_metric(FILE *f, const struct reply *a, const struct metric *m,
-    const char *pool)
+put_metric(struct metrics *o, const struct metric *m, const struct reply *a)
 {
 	const struct proto_record *r = reply_find(a, m->kind);
 	double n;
 
 	if (!proto_get_number(r, m->key, &n))
 		return;
-	put_metric_head(f, m->name, m->type, m->unit, m->help);
-	put_metric_name(f, m, pool);
-	put_metric_value(f, r, m->key);
+	put_sample(o, m, a);
+	put_metric_value(o, r, m->key);
 }
 
 static void
-put_each(FILE *f, const struct reply *a, const struct metric *m,
-    const char *pool)
+put_each(struct metrics *o, const struct metric *m, const struct reply *a)
 {
 	const struct proto_record *r;
 	const char *slot;
-	bool head = false;
 	size_t i = 0;
 	double n;
 
@@ -171,110 +180,144 @@ put_each(FILE *f, const struct reply *a, const struct metric *m,
 		if ((slot = proto_get(r, "slot")) == NULL ||
 		    !proto_get_number(r, m->key, &n))
 			continue;
-		if (!head)
-			put_metric_head(f, m->name, m->type, m->unit, m->help);
-		head = true;
-		put_metric_name(f, m, pool);
-		fputc(',', f);
-		put_label(f, "slot", slot);
-		put_metric_value(f, r, m->key);
+		put_sample(o, m, a);
+		fputc(',', o->f);
+		put_label(o->f, "slot", slot);
+		put_metric_value(o, r, m->key);
 	}
 }
 
-/* Can clients connect? Left out if that is not known. */
+/* Is there an answer at all? */
 static void
-put_reachable(FILE *f, const struct reply *a, const char *pool)
+put_up(struct metrics *o, const struct metric *m, const struct reply *a)
 {
-	static const struct metric m = { "listener", "reachable",
-	    "listener_reachable", "gauge", "",
-	    "Whether clients can connect to the listen socket, 1 or 0." };
-	const char *value = proto_get(reply_find(a, m.kind), m.key);
+	put_sample(o, m, a);
+	fprintf(o->f, "} %d\n", reply_find(a, "workers")->n > 0);
+}
+
+/* What holds or does not. Left out if that is not known. */
+static void
+put_truth(struct metrics *o, const struct metric *m,
+    const struct reply *a)
+{
+	const char *value = proto_get(reply_find(a, m->kind), m->key);
 
 	if (value == NULL)
 		return;
-	put_metric_head(f, m.name, m.type, m.unit, m.help);
-	put_metric_name(f, &m, pool);
-	fprintf(f, "} %d\n", strcmp(value, "yes") == 0);
+	put_sample(o, m, a);
+	fprintf(o->f, "} %d\n", strcmp(value, "yes") == 0);
 }
 
 /* How many workers are in each state. */
 static void
-put_states(FILE *f, const struct reply *a, const char *pool)
+put_states(struct metrics *o, const struct metric *m, const struct reply *a)
 {
-	static const struct metric m = { "workers", "", "workers", "gauge",
-	    "", "Workers by state." };
 	static const char *const states[] = { "starting", "ready",
 	    "retiring", "stopping", "backoff" };
-	const struct proto_record *r = reply_find(a, m.kind);
+	const struct proto_record *r = reply_find(a, m->kind);
 	size_t i;
 	double n;
 
-	put_metric_head(f, m.name, m.type, m.unit, m.help);
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		if (!proto_get_number(r, states[i], &n))
 			continue;
-		put_metric_name(f, &m, pool);
-		fputc(',', f);
-		put_label(f, "state", states[i]);
-		put_metric_value(f, r, states[i]);
+		put_sample(o, m, a);
+		fputc(',', o->f);
+		put_label(o->f, "state", states[i]);
+		put_metric_value(o, r, states[i]);
 	}
 }
 
 /* The guarantees that hold on this system. */
 static void
-put_guarantees(FILE *f, const struct reply *a, const char *pool)
+put_guarantees(struct metrics *o, const struct metric *m,
+    const struct reply *a)
 {
-	static const struct metric m = { "guarantees", "", "guarantee",
-	    "gauge", "", "Whether it is in force, 1 or 0." };
-	const struct proto_record *r = reply_find(a, m.kind);
+	const struct proto_record *r = reply_find(a, m->kind);
 	int i;
 
-	if (r->n > 0)
-		put_metric_head(f, m.name, m.type, m.unit, m.help);
 	for (i = 0; i < r->n; i++) {
-		put_metric_name(f, &m, pool);
-		fputc(',', f);
-		put_label(f, "name", r->fields[i].key);
-		fprintf(f, "} %d\n", strcmp(r->fields[i].value, "yes") == 0);
+		put_sample(o, m, a);
+		fputc(',', o->f);
+		put_label(o->f, "name", r->fields[i].key);
+		fprintf(o->f, "} %d\n", strcmp(r->fields[i].value, "yes") ==
+		    0);
 	}
 }
 
 static void
-put_info(FILE *f, const struct reply *a, const char *pool)
+put_info(struct metrics *o, const struct metric *m, const struct reply *a)
 {
 	static const char *const keys[] = { "version", "listen", "state" };
-	const struct proto_record *r = reply_find(a, "pool");
+	const struct proto_record *r = reply_find(a, m->kind);
 	const char *value;
 	size_t i;
 
-	put_metric_head(f, "pool_info", "gauge", "", "What the pool is.");
-	fputs("spawnd_pool_info{", f);
-	put_label(f, "pool", pool);
+	put_sample(o, m, a);
 	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
 		if ((value = proto_get(r, keys[i])) == NULL)
 			continue;
-		fputc(',', f);
-		put_label(f, keys[i], value);
+		fputc(',', o->f);
+		put_label(o->f, keys[i], value);
 	}
-	fputs("} 1\n", f);
+	fputs("} 1\n", o->f);
+}
+
+/* Metrics that are more than a number of a record. */
+static const struct {
+	struct metric	 metric;
+	void		 (*put)(struct metrics *, const struct metric *,
+			    const struct reply *);
+} special[] = {
+	{ { "pool", "", "up", "gauge", "",
+	    "Whether the pool answered, 1 or 0." }, put_up },
+	{ { "pool", "", "pool_info", "gauge", "", "What the pool is." },
+	    put_info },
+	{ { "workers", "", "workers", "gauge", "", "Workers by state." },
+	    put_states },
+	{ { "guarantees", "", "guarantee", "gauge", "",
+	    "Whether it is in force, 1 or 0." }, put_guarantees },
+	{ { "listener", "reachable", "listener_reachable", "gauge", "",
+	    "Whether clients can connect to the listen socket, 1 or 0." },
+	    put_truth },
+	{ { "drain", "announced", "draining", "gauge", "",
+	    "Whether a stop of the pool is announced, 1 or 0." }, put_truth },
+};
+
+/* One metric of all pools. */
+static void
+put_all(struct metrics *o, const struct metric *m, void (*put)(struct metrics *,
+    const struct metric *, const struct reply *))
+{
+	size_t i;
+
+	o->begun = false;
+	for (i = 0; i < o->n; i++)
+		put(o, m, o->list[i]);
+}
+
+int
+writer_openmetrics_all(FILE *f, const struct reply *const list[], size_t n,
+    bool full, struct err *e)
+{
+	struct metrics o = { .f = f, .list = list, .n = n };
+	size_t i;
+
+	for (i = 0; i < sizeof(special) / sizeof(special[0]); i++)
+		put_all(&o, &special[i].metric, special[i].put);
+	for (i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
+		put_all(&o, &metrics[i], put_metric);
+	for (i = 0; full && i < sizeof(each) / sizeof(each[0]); i++)
+		put_all(&o, &each[i], put_each);
+	fputs("# EOF\n", f);
+	return fflush(f) == EOF || ferror(f) ? err_set(e, EX_IOERR,
+	    "cannot write") : 0;
 }
 
 int
 writer_openmetrics(FILE *f, const struct reply *a, bool full, struct err *e)
 {
-	const char *pool = proto_get(reply_find(a, "pool"), "name");
-	size_t i;
+	const struct reply *const list[] = { a };
 
-	pool = pool != NULL ? pool : "";
-	put_info(f, a, pool);
-	put_states(f, a, pool);
-	put_guarantees(f, a, pool);
-	put_reachable(f, a, pool);
-	for (i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
-		put_metric(f, a, &metrics[i], pool);
-	for (i = 0; full && i < sizeof(each) / sizeof(each[0]); i++)
-		put_each(f, a, &each[i], pool);
-	fputs("# EOF\n", f);
-	return fflush(f) == EOF || ferror(f) ? err_set(e, EX_IOERR,
-	    "cannot write") : 0;
+	return writer_openmetrics_all(f, list, 1, full, e);
 }

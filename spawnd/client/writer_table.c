@@ -29,7 +29,9 @@ table_pool(FILE *f, const struct reply *a)
 	char text[SHOW_SIZE], span[32];
 
 	fprintf(f, "%s: ", reply_show(p, "name", text));
-	fprintf(f, "%s for ", reply_show(p, "state", text));
+	reply_show(p, "state", text);
+	fprintf(f, "%s for ", strcmp(text, "draining") == 0 ? "draining, up" :
+	    text);
 	fprintf(f, "%s", reply_span(reply_value(a, "pool", "uptime", 0),
 	    span));
 	fprintf(f, ", pid %s", reply_show(p, "pid", text));
@@ -61,6 +63,22 @@ table_listener(FILE *f, const struct reply *a)
 		    reply_show(r, "unseen", text));
 }
 
+/* An announced stop. */
+static void
+table_drain(FILE *f, const struct reply *a)
+{
+	char span[32];
+	double n;
+
+	if (!reply_drains(a, &n))
+		return;
+	if (n >= 0)
+		fprintf(f, "  draining     stops in %s", reply_span(n, span));
+	else
+		fputs("  draining     until resume or stop", f);
+	fputs(" (spawnctl resume takes that back)\n", f);
+}
+
 static void
 table_workers(FILE *f, const struct reply *a)
 {
@@ -76,11 +94,8 @@ table_workers(FILE *f, const struct reply *a)
 	    table_count(a, "pool", "target", y));
 	if (min < max)
 		fprintf(f, " (%.0f to %.0f)", min, max);
-	if (reply_number(a, "sum", "busy", &n))
-		fprintf(f, " ready: %s busy, %s idle", table_count(a, "sum",
-		    "busy", x), table_count(a, "sum", "idle", y));
-	else
-		fputs(" ready", f);
+	fprintf(f, " ready: %s busy, %s idle", table_count(a, "sum", "busy",
+	    x), table_count(a, "sum", "idle", y));
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
 		n = reply_value(a, "workers", states[i], 0);
 		if (n > 0)
@@ -92,13 +107,18 @@ table_workers(FILE *f, const struct reply *a)
 static void
 table_load(FILE *f, const struct reply *a)
 {
-	double left = reply_value(a, "connections", "left", 0);
+	double left = reply_value(a, "connections", "left", 0), n;
 	char x[32], y[32], z[32];
 
-	fprintf(f, "  queue        %s of %s (peak %s)\n",
+	fprintf(f, "  queue        %s of %s (peak %s)",
 	    table_count(a, "queue", "now", x),
 	    table_count(a, "queue", "limit", y),
 	    table_count(a, "queue", "peak", z));
+	if (reply_number(a, "queue", "oldest", &n))
+		fprintf(f, ", the oldest for %s", reply_span(n, x));
+	if (reply_number(a, "queue", "saturated_for", &n))
+		fprintf(f, ", saturated for %s", reply_span(n, x));
+	fputc('\n', f);
 	fprintf(f, "  connections  %s (peak %s)",
 	    table_count(a, "connections", "now", x),
 	    table_count(a, "connections", "peak", y));
@@ -127,36 +147,9 @@ table_counts(FILE *f, const struct reply *a)
 		else
 			fprintf(f, " %s %.0f", key, n);
 	}
+	if (r->n > 0 && proto_get(r, "saturated") == NULL)
+		fputs(" saturated ?", f);
 	fputc('\n', f);
-}
-
-/* What it means that a guarantee does not hold; nothing for a newer one. */
-static const char *
-find_meaning(const char *key)
-{
-	static const struct {
-		const char	*key;
-		const char	*meaning;
-	} table[] = {
-		{ "bounding_empty", "the bounding set is not empty" },
-		{ "confine_limits", "workers can limit or slow others" },
-		{ "confine_signals", "workers can signal or trace others" },
-		{ "door", "busy workers get new connections until they end" },
-		{ "no_new_privs", "workers can run set-user-ID programs" },
-		{ "only_allowed", "more hosts than --allow can connect" },
-		{ "proc", "processes cannot be looked at" },
-		{ "proc_detached", "processes can be looked at only while "
-		    "/proc is mounted" },
-		{ "queue", "the listen queue cannot be seen" },
-		{ "traced_ends", "ends of traced workers are not seen" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		if (strcmp(table[i].key, key) == 0)
-			return table[i].meaning;
-	}
-	return NULL;
 }
 
 /* The guarantees that do not hold. */
@@ -170,7 +163,7 @@ table_guarantees(FILE *f, const struct reply *a)
 	for (i = 0; i < r->n; i++) {
 		if (strcmp(r->fields[i].value, "no") != 0)
 			continue;
-		meaning = find_meaning(r->fields[i].key);
+		meaning = reply_meaning(r->fields[i].key);
 		fprintf(f, "  not in force %s%s%s\n", r->fields[i].key,
 		    meaning != NULL ? ": " : "", meaning != NULL ? meaning :
 		    "");
@@ -189,7 +182,7 @@ table_cell(FILE *f, const struct proto_record *r, const char *key, int width,
 static void
 table_worker(FILE *f, const struct proto_record *r, bool full)
 {
-	char state[STATE_SIZE + 1];
+	char state[STATE_SIZE + 1], busy[CELL_SIZE];
 
 	table_cell(f, r, "slot", 5, NULL);
 	table_cell(f, r, "pid", 7, NULL);
@@ -200,7 +193,7 @@ table_worker(FILE *f, const struct proto_record *r, bool full)
 	table_cell(f, r, proto_get(r, "start_in") != NULL ? "start_in" : "age",
 	    10, reply_span);
 	table_cell(f, r, "ready_after", 8, reply_span);
-	table_cell(f, r, "busy", 8, reply_span);
+	fprintf(f, " %9s", reply_busy(r, busy));
 	table_cell(f, r, "connections", 5, NULL);
 	table_cell(f, r, "processes", 5, NULL);
 	table_cell(f, r, "cpu", 8, reply_span);
@@ -221,6 +214,7 @@ writer_table(FILE *f, const struct reply *a, struct err *e)
 
 	table_pool(f, a);
 	table_listener(f, a);
+	table_drain(f, a);
 	table_workers(f, a);
 	table_load(f, a);
 	table_counts(f, a);
@@ -229,7 +223,7 @@ writer_table(FILE *f, const struct reply *a, struct err *e)
 		full = full || proto_get(r, "pss") != NULL;
 	i = 0;
 	if ((r = reply_next(a, "worker", &i)) != NULL)
-		fprintf(f, "\n %5s %7s %-9s %10s %8s %8s %5s %5s %8s %6s%s\n",
+		fprintf(f, "\n %5s %7s %-9s %10s %8s %9s %5s %5s %8s %6s%s\n",
 		    "SLOT", "PID", "STATE", "AGE", "READY-IN", "BUSY-FOR",
 		    "CONNS", "PROCS", "CPU", "RSS",
 		    full ? "    PSS   OF-AGO" : "");

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "base/base.h"
 #include "base/path.h"
@@ -95,7 +94,7 @@ takes_ipv4(int fd)
 }
 
 /*
- * Would a new one? With ask it is told to, else it is as the system has it.
+ * Would a new one? With ask it is set so, else it is as the system has it.
  * Returns -1 with errno set if there is no such socket.
  */
 static int
@@ -173,7 +172,7 @@ refuse_address(const struct conf *c, const char *a, struct err *e)
 	    strcmp(plain, ANY_ADDRESS) == 0)) {
 		if (brackets && *rest == '\0')
 			return err_set(e, EX_USAGE, "%s: %s: brackets are not "
-			    "wanted (write %s)", OPT(c, address), a, plain);
+			    "allowed (write %s)", OPT(c, address), a, plain);
 		if (*rest == ':')
 			return err_set(e, EX_USAGE, "%s: %s: has a port, for "
 			    "which there is %s (write %s %s)", OPT(c, address),

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Stands in for kfcgi of kcgi: a pool in the web server's jail. */
 #include <stdio.h>
-#include <string.h>
-#include <sysexits.h>
 
 #include "base/base.h"
 #include "config/config.h"

@@ -3,8 +3,6 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sysexits.h>
 
 #include "base/base.h"
 #include "config/config.h"

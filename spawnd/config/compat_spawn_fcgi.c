@@ -2,7 +2,6 @@
 /* Stands in for spawn-fcgi 1.6, but adds a supervisor. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/base.h"
+#include "base/network.h"
 #include "base/path.h"
 
 #define WORKERS_DEFAULT		4
@@ -34,7 +35,6 @@
 #define RLIMITS_MAX		16	/* --rlimit options */
 #define CALLED_MAX		48	/* options that set a member */
 #define CALLED_SIZE		24	/* "--socket-before-chroot" */
-#define NETWORK_SIZE		52	/* of ADDR/LEN as text, with the NUL */
 #define FDS_RESERVED		80	/* descriptors for spawnd itself */
 #define DEFAULT_JAIL		"/var/www"
 #define DEFAULT_SOCKET		"run/httpd.sock" /* in the jail */
@@ -86,13 +86,6 @@ struct limit {
 	bool		 has_hard;
 };
 
-/* Web servers: an address, or all that begin with the same bits. */
-struct network {
-	sa_family_t	 family;		/* AF_INET, AF_INET6 */
-	uint8_t		 addr[16];		/* IPv4: the first four */
-	unsigned int	 len;			/* bits; of one address all */
-};
-
 /* The command line, parsed; no name and no path is resolved yet. */
 struct conf {
 	/* How messages spell the option that sets a member; its offset. */
@@ -137,6 +130,7 @@ struct conf {
 	bool		 confine_given;
 	int		 start_timeout;		/* seconds */
 	int		 stop_timeout;		/* seconds */
+	int		 drain;			/* seconds, before it */
 	int		 stop_signal;
 	int		 keep_idle;		/* seconds; 0: never */
 	int		 max_age;		/* seconds; 0: none */
@@ -279,10 +273,6 @@ char	*ident_members(gid_t gid);
 int	 address_of_listener(int fd, struct sockaddr_storage *ss);
 /* Is it an address of TCP that other hosts may reach? */
 bool	 address_is_reachable(const struct sockaddr_storage *ss);
-
-/* network.c */
-/* Writes ADDR, or ADDR/LEN. Returns buf. */
-const char *network_text(const struct network *n, char buf[NETWORK_SIZE]);
 
 /* plan.c */
 /* Sets name, the pool's, to --name or what the application's name gives. */

@@ -255,6 +255,7 @@ describe_times(const struct conf *c, struct facts *f)
 
 	if (fact_number(f, "start timeout", c->start_timeout) == -1 ||
 	    fact_number(f, "stop timeout", c->stop_timeout) == -1 ||
+	    fact_number(f, "drain", c->drain) == -1 ||
 	    fact_number(f, "keep idle", c->keep_idle) == -1 ||
 	    fact_number(f, "max age", c->max_age) == -1 ||
 	    fact_format(f, "max rss", "%" PRIu64, c->max_rss) == -1 ||

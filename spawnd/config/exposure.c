@@ -36,7 +36,7 @@ find_exposure(const struct plan *p, int root, const char *path,
 }
 
 /* What the next start will use: these, and each -e and --env-file. */
-enum { USED_JAIL, USED_CHDIR, USED_PROGRAM, USED_ENV };
+enum used_by { USED_JAIL, USED_CHDIR, USED_PROGRAM, USED_ENV };
 
 struct used {
 	const char	*what;
@@ -206,7 +206,7 @@ exposure_check_files(const struct plan *p, struct findings *f)
 {
 	if (!has_boundary(p))
 		return;
-	/* Where they stay root, the plan has told of the first. */
+	/* Where they stay root, the plan has warned of the first. */
 	check_used(p, p->stays_root ? USED_ENV : USED_JAIL, USED_ENV +
 	    p->conf->nenv, f);
 	check_pidfile_dir(p, f);

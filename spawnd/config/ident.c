@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* Looks up users and groups while passwd(5) and group(5) can be read. */
-#include <ctype.h>
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>

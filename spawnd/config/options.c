@@ -227,8 +227,8 @@ set_facility(struct conf *c, const struct option *o, const char *opt,
     const char *val, struct err *e)
 {
 	if (syslog_facility(val) == -1)
-		return err_set(e, EX_USAGE, "%s: %s: no such facility (as "
-		    "daemon, user, local0)", opt, val);
+		return err_set(e, EX_USAGE, "%s: %s: no such facility "
+		    "(such as daemon, user or local0)", opt, val);
 	return option_string(c, o, opt, val, e);
 }
 
@@ -320,6 +320,8 @@ static const struct option table[] = {
 	    "signal that asks a worker to stop (TERM)" },
 	{ 0, "stop-timeout", "SEC", option_number, MEMBER(stop_timeout), 0,
 	    TIMEOUT_MAX, "time to stop before SIGKILL (30)" },
+	{ 0, "drain", "SEC", option_number, MEMBER(drain), 0, TIMEOUT_MAX,
+	    "time to announce a stop by SIGTERM (0)" },
 	{ 'v', "version", NULL, option_true, MEMBER(version), 0, 0,
 	    "print the version" },
 	{ 'h', "help", NULL, option_true, MEMBER(help), 0, 0,

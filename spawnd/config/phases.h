@@ -87,23 +87,6 @@ int	 address_name(struct plan *p, int fd);
 /* Adds a note to *f if "*" is IPv4 alone. */
 void	 address_check(const struct plan *p, struct findings *f);
 
-/* network.c */
-#define NETWORK_WHY	192	/* bytes of a reason, with the NUL */
-/* As much of a wrong one as a message shows, for %.*s. */
-#define NETWORK_SHOWN(len) ((int)((len) < NETWORK_SIZE ? (len) : NETWORK_SIZE))
-/*
- * Parses ADDR or ADDR/LEN, len bytes at s; what is behind them is text, too,
- * or a NUL. IPv4 in IPv6's form (::ffff:192.0.2.1) becomes IPv4. Returns 0, or
- * -1 with the reason in why.
- */
-int	 network_parse(const char *s, size_t len, struct network *n,
-	    char why[NETWORK_WHY]);
-/*
- * Sorts n networks, IPv4 first and then by address, and leaves out what is in
- * another. Returns how many are left.
- */
-size_t	 network_sort(struct network *list, size_t n);
-
 /* plan_allow.c */
 /*
  * Plans who may connect, by --allow or FCGI_WEB_SERVER_ADDRS: a phase of

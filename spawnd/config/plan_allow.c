@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Which web servers may connect to a TCP socket: those of --allow, else those
- * of FCGI_WEB_SERVER_ADDRS, by which libfcgi tells workers the same.
+ * of FCGI_WEB_SERVER_ADDRS, by which libfcgi limits workers in the same way.
  */
 #include <ctype.h>
 #include <stdio.h>

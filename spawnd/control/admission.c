@@ -95,7 +95,8 @@ admission_refuse(int fd)
 	struct proto_output o = { 0 };
 
 	proto_hello(&o);
-	proto_error(&o, EX_TEMPFAIL, "too many clients, or not you");
+	proto_error(&o, EX_TEMPFAIL, "too many clients, or you may not "
+	    "connect");
 	if (!o.failed)
 		send(fd, o.buf, o.len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	proto_free(&o);

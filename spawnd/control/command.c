@@ -2,6 +2,7 @@
 /* The commands of clients: one table, with the right that each needs. */
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -17,6 +18,9 @@
 
 #define PROGRESS	(USEC / 10)	/* between two lines of it */
 #define REFUSALS	(60 * USEC)	/* between two that are logged */
+#define NOT_SECONDS	"not a number of seconds, from 0 to 86400"
+
+_Static_assert(TIMEOUT_MAX == 86400, "as the message says");
 
 struct command {
 	const char	*name;
@@ -70,7 +74,9 @@ cmd_ping(struct client *c, const char *word)
 		proto_truth(&c->answer, "reachable", false);
 		proto_end(&c->answer);
 		cmd_fail(c, EX_UNAVAILABLE, fault);
-	} else if (status_serves()) {
+	} else if (draining_is_on())
+		cmd_fail(c, EX_TEMPFAIL, draining_text());
+	else if (status_serves()) {
 		proto_begin(&c->answer, "ping");
 		proto_text(&c->answer, "state", status_state());
 		proto_end(&c->answer);
@@ -86,9 +92,13 @@ cmd_ping(struct client *c, const char *word)
 static void
 cmd_status(struct client *c, const char *word)
 {
-	if (word != NULL && strcmp(word, "full") != 0)
-		cmd_fail(c, EX_USAGE, "status: only full may follow");
-	else if ((c->status = status_begin(word != NULL)) == NULL)
+	bool private = c->right == CONTROLS && c->limit.why == NULL;
+	enum status_depth depth = word == NULL ? STATUS_WORKERS :
+	    strcmp(word, "full") == 0 ? STATUS_FULL : STATUS_BRIEF;
+
+	if (depth == STATUS_BRIEF && strcmp(word, "brief") != 0)
+		cmd_fail(c, EX_USAGE, "status: only brief or full may follow");
+	else if ((c->status = status_begin(depth, private)) == NULL)
 		cmd_fail(c, EX_OSERR, "out of memory");
 }
 
@@ -97,6 +107,15 @@ cmd_history(struct client *c, const char *word)
 {
 	(void)word;
 	status_write_history(loop_now(), &c->answer);
+	proto_done(&c->answer);
+}
+
+static void
+cmd_load(struct client *c, const char *word)
+{
+	(void)word;
+	if (autoscale_ledger() != NULL)
+		ledger_records_write(autoscale_ledger(), &c->answer);
 	proto_done(&c->answer);
 }
 
@@ -177,13 +196,108 @@ put_progress(struct client *c, const char *what, unsigned int n,
 	proto_end(&c->answer);
 }
 
+/* Sets *delay. Returns 0, or -1: it is no number of seconds. */
+static int
+read_delay(const char *word, uint64_t *delay)
+{
+	const char *why = NULL;
+	long long n = strtonum(word, 0, TIMEOUT_MAX, &why);
+
+	*delay = (uint64_t)n * USEC;
+	return why != NULL ? -1 : 0;
+}
+
+static bool
+refuse_draining(struct client *c)
+{
+	const char *why = draining_hindrance();
+
+	if (refuse_stopping(c))
+		return true;
+	if (why != NULL)
+		cmd_fail(c, EX_TEMPFAIL, why);
+	return why != NULL;
+}
+
+static void
+put_draining(struct client *c)
+{
+	uint64_t left = draining_left();
+
+	proto_begin(&c->answer, "draining");
+	if (left != NEVER)
+		proto_time(&c->answer, "stops_in", left);
+	proto_end(&c->answer);
+}
+
+static void
+cmd_drain(struct client *c, const char *word)
+{
+	uint64_t delay = NEVER;
+
+	if (word != NULL && read_delay(word, &delay) == -1) {
+		cmd_fail(c, EX_USAGE, "drain: " NOT_SECONDS);
+		return;
+	}
+	if (refuse_draining(c))
+		return;
+	log_asker(c, "drain");
+	draining_begin(delay);
+	put_draining(c);
+	proto_done(&c->answer);
+}
+
+static void
+cmd_resume(struct client *c, const char *word)
+{
+	struct client *other;
+
+	(void)word;
+	if (refuse_stopping(c))
+		return;
+	log_asker(c, "resume");
+	draining_resume();
+	proto_done(&c->answer);
+	TAILQ_FOREACH(other, clients_list(), entry) {
+		if (other->wait != WAIT_STOP)
+			continue;
+		other->wait = WAIT_NO;
+		cmd_fail(other, EX_TEMPFAIL, "the stop was taken back "
+		    "(resume)");
+		clients_more(other);
+	}
+}
+
+/* Announces it, and has the client wait for its end. */
+static void
+stop_later(struct client *c)
+{
+	uint64_t delay;
+
+	if (c->nmore != 1 || read_delay(c->more[0], &delay) == -1) {
+		cmd_fail(c, EX_USAGE, "stop: drain: " NOT_SECONDS);
+		return;
+	}
+	if (refuse_draining(c))
+		return;
+	log_asker(c, "stop after a drain");
+	c->wait = WAIT_STOP;
+	c->progress = UINT_MAX;
+	draining_begin(delay);
+	put_draining(c);
+}
+
 static void
 cmd_stop(struct client *c, const char *word)
 {
-	bool now = word != NULL;
+	bool now = word != NULL && strcmp(word, "now") == 0;
 
-	if (now && strcmp(word, "now") != 0) {
-		cmd_fail(c, EX_USAGE, "stop: only now may follow");
+	if (word != NULL && strcmp(word, "drain") == 0) {
+		stop_later(c);
+		return;
+	}
+	if (word != NULL && (!now || c->nmore > 0)) {
+		cmd_fail(c, EX_USAGE, "stop: only now or drain may follow");
 		return;
 	}
 	/* It would not be a stop of the pool that has the name. */
@@ -227,12 +341,15 @@ static void cmd_help(struct client *, const char *);
 static const struct command commands[] = {
 	{ "help", READS_ONLY, 0, 0, cmd_help, "" },
 	{ "ping", READS_ONLY, 0, 0, cmd_ping, "" },
-	{ "status", READS_ONLY, 0, 1, cmd_status, "[full]" },
+	{ "status", READS_ONLY, 0, 1, cmd_status, "[brief | full]" },
 	{ "history", READS_ONLY, 0, 0, cmd_history, "" },
+	{ "load", READS_ONLY, 0, 0, cmd_load, "" },
 	{ "trace", READS_ONLY, 0, 0, cmd_trace, "" },
 	{ "reload", CONTROLS, 0, 0, cmd_reload, "" },
 	{ "scale", CONTROLS, 1, 1, cmd_scale, "N[-M]" },
-	{ "stop", CONTROLS, 0, 1, cmd_stop, "[now]" },
+	{ "drain", CONTROLS, 0, 1, cmd_drain, "[SECONDS]" },
+	{ "resume", CONTROLS, 0, 0, cmd_resume, "" },
+	{ "stop", CONTROLS, 0, 2, cmd_stop, "[now | drain SECONDS]" },
 	{ "log-reopen", CONTROLS, 0, 0, cmd_log_reopen, "" },
 	{ "plan", CONTROLS, 0, 0, takeover_plan, "" },
 	{ "takeover", CONTROLS, 1, 3, takeover_begin,
@@ -327,6 +444,9 @@ write_progress(struct client *c, uint64_t now)
 	c->progress_at = now;
 	if (n == c->progress)
 		return;
+	/* One that waited for the stop begins now. */
+	if (c->progress == UINT_MAX && !reload)
+		c->progress_of = n;
 	put_progress(c, reload ? "new" : "left", n, reload ?
 	    pool_target(actor_pool()) : c->progress_of);
 	clients_more(c);
@@ -339,7 +459,8 @@ command_progress(void)
 	struct client *c;
 
 	TAILQ_FOREACH(c, clients_list(), entry) {
-		if (c->wait == WAIT_NO)
+		if (c->wait == WAIT_NO ||
+		    (c->wait == WAIT_STOP && !actor_stops()))
 			continue;
 		if (c->wait == WAIT_RELOAD && refuse_stopping(c)) {
 			c->wait = WAIT_NO;

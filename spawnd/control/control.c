@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 

@@ -24,7 +24,7 @@ int	 control_open(struct plan *p, struct err *e);
  * with *e set (71).
  */
 int	 control_start(struct err *e);
-/* The pool has changed: tells the clients that wait for that. */
+/* The pool has changed: answers the clients that wait for that. */
 void	 control_changed(void);
 /* Looks at a notice of the pool: answers those who wait for a reload. */
 void	 control_notice(const struct pool_notice *n);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What a client sends is read, and its answer written, a piece at a time. */
 #include <errno.h>
-#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 

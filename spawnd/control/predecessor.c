@@ -229,7 +229,7 @@ check_manager(const struct plan *p, struct err *e)
 	    p->name, old.cgroup != NULL ? old.cgroup : "?");
 }
 
-/* Its address is compared as it was told: as a digest, if it is long. */
+/* Its address is compared as it was sent: as a digest, if it is long. */
 static int
 check_socket(const struct plan *p, struct err *e)
 {

@@ -35,6 +35,9 @@ struct restriction {
 	const char	*why;		/* NULL: it may do more */
 };
 
+/* What an answer that has begun waits for. */
+enum client_wait { WAIT_NO, WAIT_RELOAD, WAIT_STOP };
+
 struct client {
 	int		 fd;
 	int		 passed;	/* a descriptor it sent; -1: none */
@@ -62,7 +65,7 @@ struct client {
 	struct proto_output answer;
 	size_t		 sent;		/* bytes of the answer */
 	struct status	*status;	/* being written; NULL: none */
-	enum { WAIT_NO, WAIT_RELOAD, WAIT_STOP } wait;
+	enum client_wait wait;
 	unsigned int	 progress;	/* the last that was written */
 	unsigned int	 progress_of;	/* the workers before a stop */
 	uint64_t	 progress_at;
@@ -103,7 +106,7 @@ void	 admission_init(void);
 enum admitted { ADMITTED_NO, ADMITTED_READS, ADMITTED_WHOLE };
 enum admitted admission_decide(int fd, enum right right, uid_t *uid,
 	    struct restriction *l);
-/* Closes fd; tells why before, as far as that can be sent at once. */
+/* Closes fd; says why before, as far as that can be sent at once. */
 void	 admission_refuse(int fd);
 
 /* dialog.c: what is read and written */
@@ -127,15 +130,20 @@ void	 budget_spend(uint64_t usec);
 /* command.c */
 /* Carries out a command, and begins to answer it. */
 void	 command_run(struct client *c, char *line);
-/* Tells waiting clients how far the reload or stop is. */
+/* Sends waiting clients how far the reload or stop is. */
 void	 command_progress(void);
-/* Tells them how the reload ended. */
+/* Sends them how the reload ended. */
 void	 command_reloaded(bool done);
 
 /* status.c: the pool as records */
 struct status;
-/* Begins a status. Returns NULL without memory. */
-struct status *status_begin(bool full);
+/* Without the workers, with them, and with what is costly to read of them. */
+enum status_depth { STATUS_BRIEF, STATUS_WORKERS, STATUS_FULL };
+/*
+ * Begins a status; private: of a client that may know what workers wrote.
+ * Returns NULL without memory.
+ */
+struct status *status_begin(enum status_depth depth, bool private);
 /*
  * Writes at least one worker, and more for its share of STATUS_STEP. Returns
  * true as long as there is more: a client that reads slowly gets each worker
@@ -149,6 +157,17 @@ void	 status_write_history(uint64_t now, struct proto_output *o);
 const char *status_state(void);
 /* Are requests served, now or as soon as a worker is free? */
 bool	 status_serves(void);
+
+/* facts.c: what holds, and what went wrong, as records */
+struct guarantees;
+void	 facts_init(const struct plan *p, const struct guarantees *g);
+void	 facts_write(bool private, uint64_t now, struct proto_output *o);
+
+/* ledger_records.c */
+struct ledger;
+/* Writes what the pool remembers of its load as records. */
+void	 ledger_records_write(const struct ledger *l,
+	    struct proto_output *o);
 
 /* takeover.c: another spawnd takes over from us */
 /* The commands of that, in their order. */

@@ -24,14 +24,13 @@
 /* What is remembered of a worker from one status to the next. */
 struct memory {
 	pid_t		 pid;
-	uint64_t	 connection;	/* one that it held */
-	uint64_t	 since;		/* when that was first seen */
 	uint64_t	 pss;
 	uint64_t	 pss_at;	/* 0: never */
 };
 
 struct status {
-	bool		 full;
+	enum status_depth depth;
+	bool		 private;	/* with what workers wrote */
 	unsigned int	 slot;		/* the next one */
 	uint64_t	*inodes;	/* the accepted connections */
 	int		 n;		/* of them; -1: unknown */
@@ -43,7 +42,6 @@ struct status {
 };
 
 static const struct plan *plan;
-static const struct guarantees *guarantees;
 static struct memory *memory;	/* of the first slots, once it is asked for */
 static unsigned int remembered;	/* how many those are */
 static unsigned int going;	/* statuses that are being written */
@@ -54,7 +52,7 @@ void
 status_init(const struct plan *p, const struct guarantees *g)
 {
 	plan = p;
-	guarantees = g;
+	facts_init(p, g);
 	began = loop_now();
 	began_at = time(NULL);
 }
@@ -68,6 +66,8 @@ status_state(void)
 		return "stopping";
 	if (pool_phase(pool) == PHASE_START)
 		return "starting";
+	if (draining_is_on())
+		return "draining";
 	return pool_reloading(pool) ? "reloading" : "up";
 }
 
@@ -109,6 +109,8 @@ record_pool(struct proto_output *o)
 	proto_number(o, "target", pool_target(pool));
 	proto_number(o, "min", min);
 	proto_number(o, "max", max);
+	if (autoscale_idle() > 0)
+		proto_time(o, "idle_timeout", autoscale_idle());
 	proto_number(o, "children", (uint64_t)plan->children);
 	proto_end(o);
 }
@@ -156,35 +158,29 @@ record_counts(struct proto_output *o)
 	proto_end(o);
 }
 
+/* For how long connections wait, and the pool has been too small. */
 static void
-record_guarantees(struct proto_output *o)
+record_wait(unsigned int depth, struct proto_output *o)
 {
-	struct guarantees g = *guarantees;
-	size_t i;
+	const struct scale *scale = autoscale_state();
+	uint64_t now = loop_now(), oldest = autoscale_oldest(now);
 
-	g.ends = g.ends && worker_watches();
-	proto_begin(o, "guarantees");
-	for (i = 0; i < GUARANTEES; i++)
-		proto_truth(o, guarantee_at(i)->key, guarantee_holds(&g, i));
-	if (plan->only_allowed || address_is_reachable(&plan->addr))
-		proto_truth(o, "only_allowed", guarantees->only_allowed);
-	proto_end(o);
+	if (depth > 0 && oldest > 0)
+		proto_time(o, "oldest", oldest);
+	if (scale != NULL && scale->full_since != 0)
+		proto_time(o, "saturated_for", now - scale->full_since);
 }
 
-/* Can clients connect? Missing if that is unknown. */
+/* Is a stop announced, and when is it due? */
 static void
-record_listener(struct proto_output *o)
+record_drain(struct proto_output *o)
 {
-	const char *fault = entry_fault(), *unseen = entry_unseen();
+	uint64_t left = draining_left();
 
-	proto_begin(o, "listener");
-	if (fault != NULL) {
-		proto_truth(o, "reachable", false);
-		proto_text(o, "why", fault);
-	} else if (!actor_stops() && entry_is_known())
-		proto_truth(o, "reachable", true);
-	if (unseen != NULL)
-		proto_text(o, "unseen", unseen);
+	proto_begin(o, "drain");
+	proto_truth(o, "announced", draining_is_on());
+	if (left != NEVER)
+		proto_time(o, "stops_in", left);
 	proto_end(o);
 }
 
@@ -193,7 +189,7 @@ static void
 record_load(struct status *s, struct proto_output *o)
 {
 	unsigned int limit;
-	struct load l = { LOAD_UNKNOWN, LOAD_UNKNOWN, LOAD_UNKNOWN };
+	struct load l = LOAD_UNSEEN;
 	bool known = observe_queue(&l.depth, &limit) == 0;
 
 	if (!known)
@@ -210,6 +206,8 @@ record_load(struct status *s, struct proto_output *o)
 	}
 	if (history_peak_queue() != -1)
 		proto_number(o, "peak", (uint64_t)history_peak_queue());
+	if (known)
+		record_wait(l.depth, o);
 	proto_end(o);
 	proto_begin(o, "connections");
 	if (s->n != -1)
@@ -222,14 +220,15 @@ record_load(struct status *s, struct proto_output *o)
 }
 
 struct status *
-status_begin(bool full)
+status_begin(enum status_depth depth, bool private)
 {
 	struct status *s;
 
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return NULL;
 	going++;
-	s->full = full;
+	s->depth = depth;
+	s->private = private;
 	s->counted = true;
 	s->n = usage_connections(&s->inodes, &s->left);
 	return s;
@@ -288,10 +287,6 @@ recall(const struct pool_worker *w)
 static void
 remember(struct memory *m, const struct usage *u, uint64_t now)
 {
-	if (u->connection != m->connection) {
-		m->connection = u->connection;
-		m->since = now;
-	}
 	if (u->pss > 0) {
 		m->pss = u->pss;
 		m->pss_at = now;
@@ -308,7 +303,7 @@ measure_worker(struct status *s, const struct pool_worker *w, uint64_t now,
 {
 	struct memory *m = w->pid > 0 && !spawner_shares(w->slot) ?
 	    recall(w) : NULL;
-	bool pss = s->full && m != NULL && (m->pss_at == 0 ||
+	bool pss = s->depth == STATUS_FULL && m != NULL && (m->pss_at == 0 ||
 	    now - m->pss_at > PSS_AGE) && s->asked < PSS_WHOLE;
 	bool seen;
 
@@ -324,6 +319,23 @@ measure_worker(struct status *s, const struct pool_worker *w, uint64_t now,
 	return u->over ? NULL : m;
 }
 
+/*
+ * How long it has held its oldest connection: since that was first seen at
+ * least, and no longer than since a look without it, or its own start.
+ */
+static void
+record_busy(const struct pool_worker *w, const struct usage *u, uint64_t now,
+    struct proto_output *o)
+{
+	uint64_t before = u->before > w->spawned ? u->before : w->spawned;
+
+	proto_number(o, "awaited", u->awaited);
+	if (u->first == 0)
+		return;
+	proto_time(o, "busy", now > u->first ? now - u->first : 0);
+	proto_time(o, "busy_most", now > before ? now - before : 0);
+}
+
 static void
 record_usage(struct status *s, const struct pool_worker *w,
     const struct usage *u, const struct memory *m, uint64_t now,
@@ -332,7 +344,7 @@ record_usage(struct status *s, const struct pool_worker *w,
 	if (u->counted) {
 		proto_number(o, "connections", u->connections);
 		if (u->connections > 0)
-			proto_time(o, "busy", now - m->since);
+			record_busy(w, u, now, o);
 		s->busy += u->connections > 0;
 		s->idle += u->connections == 0 && w->state == SLOT_READY;
 	} else
@@ -340,7 +352,7 @@ record_usage(struct status *s, const struct pool_worker *w,
 	proto_number(o, "processes", u->processes);
 	proto_time(o, "cpu", u->cpu);
 	proto_number(o, "rss", u->rss);
-	if (s->full && m->pss_at != 0) {
+	if (s->depth == STATUS_FULL && m->pss_at != 0) {
 		proto_number(o, "pss", m->pss);
 		proto_time(o, "pss_age", now - m->pss_at);
 	}
@@ -404,10 +416,12 @@ status_step(struct status *s, struct proto_output *o)
 	if (s->slot == 0) {
 		record_pool(o);
 		record_counts(o);
-		record_guarantees(o);
-		record_listener(o);
+		facts_write(s->private, now, o);
+		record_drain(o);
 		record_load(s, o);
 	}
+	if (s->depth == STATUS_BRIEF)
+		return false;
 	for (; s->slot < pool_slots(pool) && now < until; s->slot++) {
 		if (!pool_worker(pool, s->slot, &w))
 			continue;

@@ -8,17 +8,16 @@
  *	taken	We have the listen socket, the control sockets and the locks,
  *		too; then we drop our rights, and our workers serve beside its
  *		own. If we die, or our start fails, it goes on. If it dies, we
- *		go on alone: its pipe tells us.
+ *		go on alone: its pipe shows it.
  *	commit	Our pool is ready. It accepts no client of its control sockets
  *		any more, and has named us to the service manager.
  *	named	Our pid is in the files, and clients are accepted here. If we
- *		die before it is told so, it takes all back.
- *	done	It ends its workers at their requests' end. All is ours, and
- *		what rights are needed for is done by finisher.c's process.
+ *		die before it knows, it takes all back.
+ *	done	It ends its workers when their requests are done. All is ours,
+ *		and finisher.c's process does what rights are needed for.
  */
 #include <sys/socket.h>
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +27,6 @@
 
 #include "base/base.h"
 #include "base/loop.h"
-#include "base/units.h"
 #include "client/client.h"
 #include "config/config.h"
 #include "control/control.h"
@@ -159,7 +157,7 @@ on_gone(void)
 		    (int)old->pid);
 	else
 		log_warn("take-over: pid %d, which served before, has died: "
-		    "its pool is ours all the same", (int)old->pid);
+		    "this spawnd keeps its pool", (int)old->pid);
 	died = true;
 	lifecycle_alone();
 }

@@ -11,9 +11,9 @@
  *			our life. Both pools serve from here on, for S seconds
  *			at most. P is its pid.
  *	commit PID	its pool is ready: we accept no client any more, and the
- *			manager is told its pid
- *	done		the name is its own: we end our workers at their
- *			requests' end, and go, without touching the socket
+ *			manager gets its pid
+ *	done		the name is its own: we end our workers when their
+ *			requests are done, and leave the socket as it is
  *
  * If its connection closes before "done" we take everything back, and go on as
  * if nothing had been. If we die before it, it has all it needs without us.
@@ -152,6 +152,8 @@ find_hindrance(void)
 
 	if (refusal != NULL)
 		return refusal;
+	if (draining_is_on())
+		return draining_text();
 	if (takeover_step() != TAKEOVER_NONE) {
 		snprintf(why, sizeof(why), "pid %d is about to take over",
 		    (int)taker);
@@ -287,8 +289,8 @@ takeover_end(struct client *c, const char *word)
 	}
 	stage = TAKEOVER_GONE;
 	c->takes = c->commits = false;
-	log_info("take-over: pid %d serves from now on: our workers end at "
-	    "their requests' end", (int)taker);
+	log_info("take-over: pid %d serves from now on: our workers end when "
+	    "their requests are done", (int)taker);
 	lifecycle_leave();
 }
 
@@ -312,7 +314,7 @@ take_back(void)
 		sdnotify_is_main(true);
 		sdnotify_send("MAINPID=%d", (int)getpid());
 		if (actor_stops())
-			lifecycle_tell_stop();
+			lifecycle_send_stop();
 		name_ours();
 	}
 	stage = TAKEOVER_NONE;

@@ -12,7 +12,7 @@
 #include "proto/proto.h"
 #include "run/run.h"
 
-/* What tells the reader whose it is, and when on the wall each time was. */
+/* What shows the reader whose it is, and when on the wall each time was. */
 static void
 write_origin(uint64_t now, struct proto_output *o)
 {

@@ -28,6 +28,25 @@ int	 choose_open(struct conn *t, const char *pool, bool read,
  */
 int	 choose_list(const char *pool, struct err *e);
 
+/* diagnose.c */
+/* Writes what the pool did last. Returns 0, or -1 with *e set. */
+int	 diagnose_trace(struct conn *t, struct err *e);
+/*
+ * Asks for, and writes, what is wrong with the pool right now, or how large it
+ * should be. Returns 0, or -1 with *e set; its text is empty, and the status 1,
+ * if something is wrong and that was written.
+ */
+int	 diagnose_now(struct conn *t, struct err *e);
+int	 diagnose_size(struct conn *t, bool json, struct err *e);
+
+/* advise.c */
+/*
+ * Writes how large the pool should be, in words or as JSON, from the answers to
+ * "status full" and "load". Returns 0, or -1 with *e set (71, 74).
+ */
+int	 advise_write(FILE *f, const struct reply *a, bool json,
+	    struct err *e);
+
 /* top_draw.c: one picture of it, without any system call */
 struct frame {
 	int		 rows, columns;	/* of the terminal */
@@ -45,6 +64,21 @@ size_t	 top_draw_frame(const struct frame *v, const struct reply *status,
 /* top.c */
 /* Shows the pool until q is pressed. Returns 0, or -1 with *e set (69, 71). */
 int	 top_run(struct conn *t, struct err *e);
+
+/* agent.c */
+/*
+ * Takes one of its options, with the word behind it if its value is there.
+ * Returns how many words that were, 0: it is none of them, or -1 with *e set
+ * (64, 71).
+ */
+int	 agent_option(const char *word, const char *next, struct err *e);
+/* One of them that was given, or NULL. */
+const char *agent_given(void);
+/*
+ * Answers a balancer how that pool is, or the only one (NULL): once, or with
+ * --listen for ever. Returns 0, or -1 with *e set (64, 69, 71, 74, 77).
+ */
+int	 agent_run(const char *which, struct err *e);
 
 /* service.c */
 /*

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* spawnctl: shows and controls pools through their control sockets. */
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,6 +25,7 @@ static struct {
 	const char	*fpm;
 	bool		 full;
 	bool		 now;
+	const char	*drain;		/* seconds before a stop */
 	bool		 all;
 	char		**words;	/* behind the command */
 	int		 nwords;
@@ -70,15 +70,9 @@ ctl_status(struct conn *t, struct err *e)
 }
 
 static int
-ctl_trace(struct conn *t, struct err *e)
+ctl_advise(struct conn *t, struct err *e)
 {
-	struct reply a = { NULL, 0 };
-	int r = conn_ask(t, "trace", &a, e);
-
-	if (r == 0)
-		r = writer_trace(stdout, &a, e);
-	reply_free(&a);
-	return r;
+	return diagnose_size(t, opt.form == JSON, e);
 }
 
 /* Sends a command whose answer has nothing to show. */
@@ -120,6 +114,9 @@ show_progress(const struct proto_record *r)
 	bool tty = isatty(STDERR_FILENO);
 	bool left = proto_get(r, "left") != NULL;
 
+	if (strcmp(r->kind, "draining") == 0)
+		fprintf(stderr, "%sdraining for %s s%s", tty ? "\r\033[K" :
+		    "", reply_show(r, "stops_in", text), tty ? "" : "\n");
 	if (strcmp(r->kind, "progress") != 0)
 		return;
 	fprintf(stderr, "%s%s of ", tty ? "\r\033[K" : "",
@@ -189,7 +186,28 @@ ctl_reload(struct conn *t, struct err *e)
 static int
 ctl_stop(struct conn *t, struct err *e)
 {
-	return await_outcome(t, opt.now ? "stop now" : "stop", e);
+	char line[64];
+
+	if (opt.drain == NULL)
+		return await_outcome(t, opt.now ? "stop now" : "stop", e);
+	snprintf(line, sizeof(line), "stop drain %s", opt.drain);
+	return await_outcome(t, line, e);
+}
+
+static int
+ctl_drain(struct conn *t, struct err *e)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "drain %s", opt.nwords == 1 ?
+	    opt.words[0] : "");
+	return ask_only(t, line, e);
+}
+
+static int
+ctl_resume(struct conn *t, struct err *e)
+{
+	return ask_only(t, "resume", e);
 }
 
 static int
@@ -274,8 +292,12 @@ ctl_wait_ready(struct err *e)
 static const struct command table[] = {
 	{ "list", 0, 0, true, false, NULL, "list the pools on this machine" },
 	{ "status", 0, 0, true, true, ctl_status, "show a pool and its load" },
+	{ "explain", 0, 0, true, false, diagnose_now, "say what is wrong, and "
+	    "what to do" },
+	{ "advise", 0, 0, true, false, ctl_advise, "[--json] say how large it "
+	    "should be" },
 	{ "top", 0, 0, true, false, top_run, "the same, live" },
-	{ "trace", 0, 0, true, false, ctl_trace, "show what it did last" },
+	{ "trace", 0, 0, true, false, diagnose_trace, "show what it did last" },
 	{ "ping", 0, 0, true, false, ctl_ping, "check that it can serve" },
 	{ "wait-ready", 0, 1, true, false, NULL, "[SEC] wait until it can" },
 	{ "reload", 0, 0, false, false, ctl_reload,
@@ -287,6 +309,11 @@ static const struct command table[] = {
 	    "N[-M] set the number of workers" },
 	{ "log-reopen", 0, 1, false, false, ctl_log_reopen,
 	    "[FILE] reopen the log, as FILE" },
+	{ "agent", 0, 0, true, false, NULL,
+	    "tell a balancer how it is, or --listen ADDR:PORT" },
+	{ "drain", 0, 1, false, false, ctl_drain,
+	    "[SEC] announce a stop, and serve on until then" },
+	{ "resume", 0, 0, false, false, ctl_resume, "take that back" },
 	{ "stop", 0, 0, false, false, ctl_stop,
 	    "end it after its requests; --now: at once" },
 	{ NULL, 0, 0, false, false, NULL, NULL },
@@ -319,6 +346,10 @@ print_usage(void)
 	    "                         as php-fpm's status page\n"
 	    "  status --full          with pss, and metrics of each worker\n"
 	    "  stop --now             without waiting for requests\n"
+	    "  stop --drain SEC       announced, and SEC later\n"
+	    "  agent --listen ADDR:PORT\n"
+	    "        --allow ADDR[/LEN],...  as a server, for balancers\n"
+	    "        --each N         connections of a worker (1)\n"
 	    "  restart --all          one pool after another\n"
 	    "  -v, --version          print the version\n"
 	    "  -h, --help             print this");
@@ -353,7 +384,7 @@ static int
 parse_words(int argc, char *argv[], struct err *e)
 {
 	const char *word;
-	int i;
+	int i, n;
 
 	opt.self = argc > 0 ? argv[0] : "";
 	opt.words = calloc((size_t)argc + 1, sizeof(*opt.words));
@@ -377,9 +408,20 @@ parse_words(int argc, char *argv[], struct err *e)
 				    "value (NAME or PATH)");
 		} else if (strncmp(word, "-p", 2) == 0)
 			opt.pool = word + 2;
+		else if (strncmp(word, "--drain=", 8) == 0)
+			opt.drain = word + 8;
+		else if (strcmp(word, "--drain") == 0) {
+			if ((opt.drain = argv[++i]) == NULL)
+				return err_set(e, EX_USAGE, "--drain: needs a "
+				    "value (seconds)");
+		}
 		else if (word[0] != '-')
 			opt.words[opt.nwords++] = argv[i];
-		else if (take_option(word) == -1)
+		else if ((n = agent_option(word, argv[i + 1], e)) != 0) {
+			if (n == -1)
+				return -1;
+			i += n - 1;
+		} else if (take_option(word) == -1)
 			return err_set(e, EX_USAGE, "%s: no such option (-h "
 			    "lists them)", word);
 	}
@@ -393,19 +435,48 @@ is_service(const struct command *c)
 	return strcmp(c->name, "restart") == 0 || strcmp(c->name, "diff") == 0;
 }
 
+/* Is it a number of seconds, if it is there at all? */
+static int
+check_seconds(const char *what, const char *word, struct err *e)
+{
+	const char *why = NULL;
+
+	if (word != NULL)
+		strtonum(word, 0, TIMEOUT_MAX, &why);
+	return why == NULL ? 0 : err_set(e, EX_USAGE, "%s: %s: must be a "
+	    "number of seconds, from 0 to %d", what, word, TIMEOUT_MAX);
+}
+
+/* Checks the words and options of drain and stop. */
+static int
+check_drain(const struct command *c, struct err *e)
+{
+	if (opt.drain != NULL && strcmp(c->name, "stop") != 0)
+		return err_set(e, EX_USAGE, "--drain: only stop takes it");
+	if (opt.drain != NULL && opt.now)
+		return err_set(e, EX_USAGE, "--drain: does not go with --now");
+	if (check_seconds("--drain", opt.drain, e) == -1)
+		return -1;
+	return strcmp(c->name, "drain") != 0 ? 0 :
+	    check_seconds("drain", opt.words[0], e);
+}
+
 /* Checks which options and words go with the command. */
 static int
 check_words(const struct command *c, struct err *e)
 {
 	unsigned int from, to;
+	bool json = opt.form == JSON && strcmp(c->name, "advise") == 0;
 
-	if (c->status == false && (opt.form != TABLE || opt.full))
+	if (!c->status && ((opt.form != TABLE && !json) || opt.full))
 		return err_set(e, EX_USAGE, "%s: takes none of the options of "
-		    "status",
-		    c->name);
+		    "status", c->name);
 	if (opt.form == FPM && writer_fpm_form(opt.fpm) == -1)
 		return err_set(e, EX_USAGE, "--fpm: %s: must be text, json, "
 		    "xml or openmetrics", opt.fpm);
+	if (agent_given() != NULL && strcmp(c->name, "agent") != 0)
+		return err_set(e, EX_USAGE, "%s: only agent takes it",
+		    agent_given());
 	if (opt.now && strcmp(c->name, "stop") != 0)
 		return err_set(e, EX_USAGE, "--now: only stop takes it");
 	if (opt.all && (!is_service(c) || opt.pool != NULL))
@@ -420,7 +491,7 @@ check_words(const struct command *c, struct err *e)
 		    "from 0 to %d", opt.words[0], WORKERS_MAX);
 	if (opt.pool != NULL && opt.pool[0] == '\0')
 		return err_set(e, EX_USAGE, "-p: must not be empty");
-	return 0;
+	return check_drain(c, e);
 }
 
 static int
@@ -447,6 +518,8 @@ run_words(struct err *e)
 		    e);
 	if (strcmp(c->name, "wait-ready") == 0)
 		return ctl_wait_ready(e);
+	if (strcmp(c->name, "agent") == 0)
+		return agent_run(opt.pool, e);
 	if ((r = choose_open(&t, opt.pool, c->read, e)) == 0)
 		r = c->run(&t, e);
 	conn_close(&t);
@@ -460,7 +533,8 @@ main(int argc, char *argv[])
 
 	signal(SIGPIPE, SIG_IGN);
 	if (parse_words(argc, argv, &e) == -1 || run_words(&e) == -1) {
-		fprintf(stderr, "spawnctl: %s\n", e.text);
+		if (e.text[0] != '\0')
+			fprintf(stderr, "spawnctl: %s\n", e.text);
 		return e.status;
 	}
 	return 0;

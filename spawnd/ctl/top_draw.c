@@ -10,7 +10,7 @@
 #include "ctl/ctl.h"
 #include "proto/proto.h"
 
-#define SPAN		300		/* seconds of history */
+#define SPAN		HISTORY_SECONDS
 #define HEAD		7		/* lines above the workers */
 
 struct paper {
@@ -132,33 +132,6 @@ draw_workers(struct paper *p, const struct frame *v, const struct reply *a)
 		paper_format(p, " (%.0f-%.0f)", min, max);
 }
 
-/* The most that waited in each of the last seconds, latest first. */
-static void
-read_history(const struct reply *history, double seconds[SPAN])
-{
-	const struct proto_record *r;
-	double ago, now, peak, last = -1;
-	int s = SPAN - 1, at;
-	size_t i = 0;
-
-	while ((r = reply_next(history, "point", &i)) != NULL) {
-		if (!proto_get_number(r, "ago", &ago))
-			continue;
-		at = ago < SPAN ? (int)ago : SPAN;
-		for (; s > at; s--)
-			seconds[s] = last;
-		last = peak = -1;
-		if (proto_get_number(r, "queue", &now))
-			last = peak = now;
-		if (proto_get_number(r, "queue_peak", &now) && now > peak)
-			peak = now;
-		if (at < SPAN && s == at)
-			seconds[s--] = peak;
-	}
-	for (; s >= 0; s--)
-		seconds[s] = last;
-}
-
 static void
 draw_spark(struct paper *p, const struct frame *v, const double *seconds,
     int width)
@@ -195,7 +168,7 @@ draw_queue(struct paper *p, const struct frame *v, const struct reply *a,
 	double seconds[SPAN], now;
 	char x[24] = "?";
 
-	read_history(history, seconds);
+	timeline_seconds(history, "queue", "queue_peak", seconds);
 	if (reply_number(a, "queue", "now", &now))
 		snprintf(x, sizeof(x), "%.0f", now);
 	paper_put(p, "queue  [");
@@ -247,13 +220,13 @@ draw_cell(struct paper *p, const struct proto_record *r, const char *key,
 static void
 draw_worker(struct paper *p, const struct proto_record *r)
 {
-	char state[STATE_SIZE];
+	char state[STATE_SIZE], busy[CELL_SIZE];
 
 	draw_cell(p, r, "slot", 5, NULL);
 	draw_cell(p, r, "pid", 7, NULL);
 	paper_format(p, " %-9s", reply_state(r, state));
 	draw_cell(p, r, "age", 10, reply_span);
-	draw_cell(p, r, "busy", 9, reply_span);
+	paper_format(p, " %9s", reply_busy(r, busy));
 	draw_cell(p, r, "connections", 5, NULL);
 	draw_cell(p, r, "processes", 5, NULL);
 	draw_cell(p, r, "cpu", 9, reply_span);

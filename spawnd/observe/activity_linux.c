@@ -12,8 +12,8 @@
 #include "observe/usage.h"
 #include "pool/seen.h"
 
-#define EXAM_SHARE	10	/* looks take 1/10 of the time at most */
-#define EXAM_CREDIT	UINT64_C(20000)
+#define LOOKS_SHARE	10	/* looks take 1/10 of the time at most */
+#define LOOKS_CREDIT	UINT64_C(20000)
 #define HIDDEN		1	/* stands for a connection's inode */
 #define ANY_CPU		UINT64_MAX	/* a stop and its end use some */
 #define STALLED		(USEC / 10)	/* usec, to be so for good */
@@ -104,6 +104,7 @@ look_at_hidden(uint64_t now, struct probe_state *s, struct activity *x)
 	uint64_t *inodes = NULL;
 	int n = diag_connections(&inodes);
 
+	x->reads = true;
 	if (n == -1)
 		return;
 	free(inodes);
@@ -114,7 +115,6 @@ look_at_hidden(uint64_t now, struct probe_state *s, struct activity *x)
 	}
 	note_held(HIDDEN, HIDDEN, now, s, x);
 	x->holds = HOLDS_BUSY;
-	x->reads = true;
 }
 
 /* Is the process gone, or has it no live task any more? Keeps errno. */
@@ -187,6 +187,7 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
 		s->over = true;
 		return;
 	}
+	x->reads = false;
 	x->frozen = v.stopped;
 	x->threaded = v.tasks > 1;
 	x->is_event_loop = v.looping && !v.accepting;
@@ -204,7 +205,8 @@ examine(pid_t pid, uint64_t keep_idle, uint64_t now, struct probe_state *s,
 		x->sleeping = v.accepting && v.tasks == 1;
 		x->is_master = v.child != 0 && !v.accepting &&
 		    observe_serves(v.child);
-	}
+	} else
+		x->reads = v.nreads > 0 || !v.readable;
 	x->needs_door |= door_is_closed(pid) ||
 	    (v.child != 0 && observe_serves(v.child));
 }
@@ -220,16 +222,16 @@ observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	static uint64_t again;
 	uint64_t before = look_spent();
 
-	if (now + EXAM_CREDIT < again && s->examined) {
+	if (now + LOOKS_CREDIT < again && s->examined) {
 		*x = s->activity;
 		return;
 	}
-	*x = (struct activity){ .holds = HOLDS_UNKNOWN };
+	*x = (struct activity){ .holds = HOLDS_UNKNOWN, .reads = true };
 	proc_traits(pid, signo, &x->catches, &x->needs_door);
 	examine(pid, keep_idle, now, s, x);
 	if (again < now)
 		again = now;
-	again += (look_spent() - before) * EXAM_SHARE;
+	again += (look_spent() - before) * LOOKS_SHARE;
 	s->examined = !x->frozen && (x->holds == HOLDS_BUSY ||
 	    x->holds == HOLDS_UNKNOWN);
 	s->activity = *x;
@@ -362,7 +364,7 @@ note_underway(pid_t pid, uint64_t now, struct probe_state *s)
 		s->underway = 0;
 	else if (s->underway == 0)
 		s->underway = now;
-	again = now + (look_spent() - before) * EXAM_SHARE;
+	again = now + (look_spent() - before) * LOOKS_SHARE;
 	return !held && now - s->underway < UNDERWAY;
 }
 

@@ -42,7 +42,7 @@ struct task {
 	bool		 waits;		/* so is a read, or a wait for one */
 	uint64_t	 since;		/* when that began */
 	bool		 lingered;	/* so long that it may be ended */
-	unsigned int	 hurried;	/* so often, once it was told */
+	unsigned int	 hurried;	/* so often, once it was signalled */
 	struct transfer	 transfer;
 	struct door	*door;
 	RB_ENTRY(task)	 by_tid;
@@ -77,12 +77,12 @@ struct door {
 	bool		 dry;		/* but there is nothing any more */
 	bool		 pausing;	/* nobody waits for a request, nor is
 					   let in */
-	bool		 told;		/* and no request is read any more */
+	bool		 signalled;	/* and no request is read any more */
 	bool		 answered;	/* since the last look */
 	bool		 has_read;	/* perhaps a request, since then */
-	bool		 heard;		/* the signal that it was told by */
+	bool		 heard;		/* it has got that signal */
 	bool		 asked;		/* door_ask(): it comes to its exec */
-	bool		 halted;	/* from there until it is followed */
+	bool		 seize_stop;	/* from there until it is followed */
 	RB_ENTRY(door)	 by_pid;
 };
 
@@ -92,8 +92,8 @@ struct task *task_add(struct door *d, pid_t tid);
 void	 task_drop(struct task *t);
 /* Lets a stopped task go on to its next stop, with that signal. */
 void	 task_go_on(struct task *t, int signo);
-/* The call of a held or paused one begins anew. */
-void	 task_begin_anew(struct task *t);
+/* Restarts the call of a held or paused one. */
+void	 task_restart(struct task *t);
 /* PTRACE_SEIZE, with door_key(). */
 int	 task_attach(pid_t tid, long options);
 /*
@@ -104,7 +104,7 @@ int	 task_seize(struct door *d, pid_t tid);
 /* Interrupts a task, if the program sees nothing of that. */
 void	 task_interrupt(struct task *t);
 /*
- * A task of a worker that was told need not wait: it reads the end of its
+ * A task of a worker that was signalled need not wait: it reads the end of its
  * connection, or the call fails with EINTR, as if it had met the signal itself.
  * Returns false if that was done often enough.
  */
@@ -132,7 +132,10 @@ bool	 task_is_stop(int status);
  */
 void	 ask_stopped(struct door *d, int status);
 /* Is that the stop in which it was seized? It goes on. To be asked once. */
-bool	 ask_halted(struct door *d, int status);
+bool	 ask_seize_stop(struct door *d, int status);
+
+/* refusal_linux.c: that a task could not be traced, and why, once in the log */
+void	 refusal_note(pid_t pid, pid_t tid, int error);
 
 /* served_linux.c: which connections are between two requests */
 /* A call of the task has begun, or returned. */

@@ -11,7 +11,6 @@
 #include <sys/syscall.h>
 
 #include <signal.h>
-#include <unistd.h>
 
 #include "base/raw.h"
 #include "observe/door.h"
@@ -37,21 +36,21 @@ ask_stopped(struct door *d, int status)
 		ptrace(PTRACE_DETACH, d->pid, NULL, NULL);
 		return;
 	}
-	d->halted = true;
+	d->seize_stop = true;
 	ptrace(PTRACE_DETACH, d->pid, NULL, (void *)(intptr_t)SIGSTOP);
 	if (task_seize(d, d->pid) == -1 || TAILQ_EMPTY(&d->tasks)) {
 		d->broken = true;
-		d->halted = false;
+		d->seize_stop = false;
 		kill(d->pid, SIGCONT);
 	}
 }
 
 bool
-ask_halted(struct door *d, int status)
+ask_seize_stop(struct door *d, int status)
 {
-	if (!d->halted || !task_is_stop(status))
+	if (!d->seize_stop || !task_is_stop(status))
 		return false;
-	d->halted = false;
+	d->seize_stop = false;
 	kill(d->pid, SIGCONT);
 	return true;
 }

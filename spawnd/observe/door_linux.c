@@ -107,7 +107,8 @@ make_door(pid_t pid)
 	}
 	if (d->open) {
 		d->open = d->broken = d->answered = d->has_read = false;
-		d->drains = d->dry = d->pausing = d->told = d->heard = false;
+		d->drains = d->dry = d->pausing = false;
+		d->signalled = d->heard = false;
 		d->stops = 0;
 		d->closed = loop_now();
 	}
@@ -139,7 +140,7 @@ process_is_gone(struct door *d)
 		if (other->root == pid && other != d) {
 			other->root = other->pid;
 			other->orphaned = true;
-			other->dry = other->told = false;
+			other->dry = other->signalled = false;
 		}
 	}
 	d->open = false;
@@ -166,7 +167,7 @@ leader_of(pid_t tid)
 	    (pid_t)parse_field(buf, "Tgid");
 }
 
-/* A new thread may stop before its creator has told of it. */
+/* A new thread may stop before its creator has reported it. */
 static struct task *
 find_stopped(pid_t tid)
 {
@@ -184,7 +185,7 @@ door_take(pid_t tid, bool stopped, int *status)
 {
 	struct task *t = stopped ? find_stopped(tid) : task_find(tid);
 	struct door *d;
-	bool known, halted;
+	bool known, seized;
 
 	if (t == NULL && (d = find_door(tid)) != NULL && d->asked) {
 		if (!stopped) {
@@ -201,7 +202,7 @@ door_take(pid_t tid, bool stopped, int *status)
 		    ptrace(PTRACE_DETACH, tid, NULL, NULL) == 0;
 	d = t->door;
 	known = tid == d->root;
-	halted = stopped && ask_halted(d, *status);
+	seized = stopped && ask_seize_stop(d, *status);
 	if (!stopped && tid == d->pid) {
 		process_is_gone(d);
 		return !known;
@@ -213,14 +214,14 @@ door_take(pid_t tid, bool stopped, int *status)
 	drop_if_over(d);
 	if (!stopped)
 		return !known;
-	if (!task_is_stop(*status) || halted)
+	if (!task_is_stop(*status) || seized)
 		return true;
 	*status &= 0xff;
 	return !known;
 }
 
 /*
- * The first process was told, and the signal has reached one of its tasks: the
+ * The first process was signalled, and one of its tasks has got that: the
  * others need not wait for somebody whom nobody lets in.
  */
 static void
@@ -248,8 +249,8 @@ check_process(struct door *d)
 		return DOOR_UNBEGUN;
 	if (n == -1)
 		return proc_is_gone() ? DOOR_CLOSING : DOOR_REFUSED;
-	/* One that is told, or is in a stop, is not left alone any more. */
-	if (!d->told && !d->drains && d->stops > STOPS_LEAST &&
+	/* One that was signalled, or that drains, is not left alone. */
+	if (!d->signalled && !d->drains && d->stops > STOPS_LEAST &&
 	    d->stops * STOP_COST * STOPS_SHARE > loop_now() - d->closed)
 		return DOOR_TIRED;
 	for (i = 0; i < n; i++) {
@@ -268,15 +269,16 @@ check_process(struct door *d)
 		} else if ((t->following == TASK_HELD ||
 		    t->following == TASK_PAUSED) && task_is_signalled(t)) {
 			pending = true;
-			task_begin_anew(t);
+			task_restart(t);
 		}
 	}
-	if (d->told && !d->heard && d->pid == d->root && closed && !pending)
+	if (d->signalled && !d->heard && d->pid == d->root && closed &&
+	    !pending)
 		spread_word(d);
 	return d->broken ? DOOR_REFUSED : closed ? DOOR_CLOSED : DOOR_CLOSING;
 }
 
-/* Those that are kept in that way go on; a held one as if it began anew. */
+/* Those that are kept in that way go on; a held one as if its call began. */
 static void
 release(struct door *d, enum following kept, bool anew)
 {
@@ -286,7 +288,7 @@ release(struct door *d, enum following kept, bool anew)
 		if (t->following != kept)
 			continue;
 		if (anew)
-			task_begin_anew(t);
+			task_restart(t);
 		else
 			task_go_on(t, 0);
 	}
@@ -403,13 +405,13 @@ door_close(pid_t pid, bool drains, bool polls, bool asks)
 }
 
 void
-door_tell(pid_t pid, int signo)
+door_signal(pid_t pid, int signo)
 {
 	struct door *d;
 
 	RB_FOREACH(d, door_tree, &doors) {
 		if (d->root == pid) {
-			d->dry = d->told = true;
+			d->dry = d->signalled = true;
 			d->pausing = false;
 		}
 	}
@@ -430,7 +432,7 @@ open_door(struct door *d)
 	d->orphaned = false;
 	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next) {
 		if (t->following == TASK_HELD || t->following == TASK_PAUSED)
-			task_begin_anew(t);
+			task_restart(t);
 	}
 	drop_if_over(d);
 }

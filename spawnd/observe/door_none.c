@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Systems where no process can be kept from new connections. */
 #include <errno.h>
-#include <stddef.h>
 
 #include "observe/observe.h"
 
@@ -35,7 +34,7 @@ door_check(pid_t pid)
 }
 
 void
-door_tell(pid_t pid, int signo)
+door_signal(pid_t pid, int signo)
 {
 	(void)pid;
 	(void)signo;

@@ -29,7 +29,7 @@ struct end {
 };
 /*
  * Prepares to watch for the ends of processes. Returns 0, or -1 with errno
- * set; then only SIGCHLD tells of them.
+ * set; then only SIGCHLD reports them.
  */
 int	 end_init(void);
 /* Returns a descriptor that can be read when end_take() has some; or -1. */

@@ -2,8 +2,8 @@
 /*
  * Unix connections of clients in another network namespace, as in another
  * container that shares the socket. They belong to the namespace of the client,
- * and sock_diag(7) shows only our own. What the kernel tells of such a socket
- * is told by a copy of the worker's descriptor, which pidfd_getfd(2) makes.
+ * and sock_diag(7) shows only our own. What the kernel knows of such a socket
+ * is read from a copy of the worker's descriptor, which pidfd_getfd(2) makes.
  */
 #include <sys/ioctl.h>
 #include <sys/socket.h>

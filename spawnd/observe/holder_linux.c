@@ -181,7 +181,7 @@ await_left(uint64_t inode, const pid_t *list, int n, uint64_t until)
 
 /*
  * All of /proc is searched again only when the ones found have gone, or their
- * time is over. So each is told once, as some programs have to be.
+ * time is over. So each is signalled once, as some programs have to be.
  */
 int
 observe_end_left(const struct stat *file, pid_t maker, uid_t uid)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a process of a BSD is and holds, as sysctl(2) tells it: the same names
+ * What a process of a BSD is and holds, as sysctl(2) shows it: the same names
  * on each, of holding_SYSTEM.c or holding_none.c, and of looker_openbsd.c or
  * looker_none.c.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What FreeBSD tells of processes, and of their files whoever may debug them:
+ * What FreeBSD shows of processes, and of their files whoever may debug them:
  * their user, unless security.bsd.unprivileged_proc_debug is 0. Compiled for
  * FreeBSD (scripts/bsd-check.sh), and not yet run there.
  */

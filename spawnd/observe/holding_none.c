@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * NetBSD, which tells of a socket only where it lies in the kernel, and that
+ * NetBSD, which shows of a socket only where it lies in the kernel, and that
  * only to root: what workers hold is unknown.
  */
 #include "observe/holding.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What OpenBSD tells of processes and their files; see looker_openbsd.c for
+ * What OpenBSD shows of processes and their files; see looker_openbsd.c for
  * who asks. Compiled for OpenBSD (scripts/bsd-check.sh), and not yet run there.
  */
 #include <sys/types.h>
@@ -89,7 +89,7 @@ is_of_listener(const struct kinfo_file *f)
 }
 
 /*
- * Only root is told where a connection lies in the kernel. A client of TCP has
+ * Only root sees where a connection lies in the kernel. A client of TCP has
  * an address; a unix one is named by the worker's descriptor, which may become
  * that of its next one.
  */

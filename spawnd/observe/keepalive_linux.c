@@ -2,7 +2,7 @@
 /*
  * Is a kept-open connection in use, on Linux? A process that sleeps need not
  * be idle: it may wait for a program that it has started, a database or the
- * clock. Only a proof counts: the process reads from the connection itself, or
+ * clock. Only certainty counts: the process reads from the connection, or
  * it is an event loop that nothing but its connections can wake.
  */
 #include <sys/epoll.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a request that took too long leaves behind, on Linux. Its process is
- * sent a signal, and so is whoever shares its connection, and what all of them
- * have started: a script, its commands. Those that stay when that process is
- * gone are killed; none of its connections counts as in use any more.
+ * killed, and so is whoever shares its connection, and what all of them have
+ * started: a script, its commands. Those that are left when that process is
+ * gone are killed, too; none of its connections counts as in use any more.
  */
 #include <signal.h>
 #include <unistd.h>
@@ -18,6 +18,7 @@
 
 #define MEMBERS_MAX	512	/* processes that are remembered */
 #define LINKS_MAX	512	/* and connections */
+#define GONE_BY		(2 * USEC)	/* those that are killed */
 #define LATER		(USEC / 4)	/* and they are looked at again */
 #define DOUBLED_MAX	8		/* times that pause */
 
@@ -27,7 +28,7 @@ struct ident {
 	uint64_t	 started;
 };
 
-/* One that was sent a signal because of a request. */
+/* One that was killed because of a request, or is to be. */
 struct member {
 	struct ident	 id;
 	struct ident	 holder;	/* who served that */
@@ -68,11 +69,11 @@ is_alive(const struct ident *id)
 }
 
 static void
-send_signal(const struct ident *id, int signo)
+kill_one(const struct ident *id)
 {
 	int fd = proc_pidfd(id->pid);
 
-	(void)proc_pidfd_signal(fd, is_alive(id) ? signo : 0);
+	(void)proc_pidfd_signal(fd, is_alive(id) ? SIGKILL : 0);
 }
 
 static bool
@@ -191,10 +192,10 @@ note_link(uint64_t inode, const struct ident *holder, uint64_t due)
 }
 
 void
-observe_signal_holder(pid_t worker, pid_t holder, int signo, uint64_t now)
+observe_kill_holder(pid_t worker, pid_t holder, uint64_t now)
 {
 	uint64_t inodes[SOCKETS_MAX];
-	uint64_t due = signo == SIGKILL ? now : now + POOL_FAST_STOP;
+	uint64_t due = now + GONE_BY;
 	struct ident ids[TREE_MAX], of;
 	struct accepted what;
 	pid_t list[TREE_MAX], again[TREE_MAX];
@@ -215,7 +216,7 @@ observe_signal_holder(pid_t worker, pid_t holder, int signo, uint64_t now)
 		if (!is_listed(list[i], again, nagain))
 			continue;
 		note_member(&ids[i], &of, due);
-		send_signal(&ids[i], signo);
+		kill_one(&ids[i]);
 	}
 	for (i = 0; i < n; i++)
 		note_link(inodes[i], &of, due);
@@ -242,7 +243,7 @@ kill_left(const struct member *m)
 		log_warn("process %d (%s): killed: it was left behind by a "
 		    "request that has taken longer than --request-timeout",
 		    (int)m->id.pid, name);
-	send_signal(&m->id, SIGKILL);
+	kill_one(&m->id);
 }
 
 /* Returns false if there is nothing to do about it any more. */

@@ -59,15 +59,17 @@ struct view {
 };
 
 /* What a task sleeps in. */
+enum call_kind {
+	CALL_NONE,		/* it runs */
+	CALL_FOREIGN,		/* it cannot be known */
+	CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_WRITE,
+	CALL_POLL, CALL_EPOLL, CALL_FUTEX,
+	CALL_SLEEP, CALL_WAIT,	/* nanosleep(2), wait(2) */
+	CALL_UNCLEAR		/* for what, is not in the call */
+};
+
 struct call {
-	enum {
-		CALL_NONE,		/* it runs */
-		CALL_FOREIGN,		/* it cannot be known */
-		CALL_OTHER, CALL_ACCEPT, CALL_READ, CALL_WRITE,
-		CALL_POLL, CALL_EPOLL, CALL_FUTEX,
-		CALL_SLEEP, CALL_WAIT,	/* nanosleep(2), wait(2) */
-		CALL_UNCLEAR		/* for what, is not in the call */
-	}		 kind;
+	enum call_kind	 kind;
 	int		 fd;			/* the first argument; or -1 */
 	bool		 endless;		/* polls, futex: no limit */
 	bool		 bits;			/* select(2) */
@@ -212,7 +214,7 @@ bool	 parse_caught(const char *text, int signo);
 bool	 parse_has_uid(const char *text, uid_t uid);
 /* Are all four that one? */
 bool	 parse_is_user(const char *text, uid_t uid);
-/* A line of an epoll's fdinfo; false: it tells of no descriptor. */
+/* A line of an epoll's fdinfo; false: it names no descriptor. */
 bool	 parse_watched(const char *line, int *fd, uint64_t *inode,
 	    uint32_t *events);
 
@@ -230,7 +232,7 @@ enum fault { FAULT_SOCKETS, FAULT_PROC, NFAULTS };
 /* It is met now, with that errno; or it is not any more. */
 void	 fault_met(enum fault f, pid_t pid, uint64_t now);
 void	 fault_gone(enum fault f, uint64_t now);
-/* It is met from the start on, which is told otherwise. Returns why. */
+/* It is met from the start on, which is logged otherwise. Returns why. */
 const char *fault_begin(enum fault f);
 /* As diag_accepted(), of inodes without the listen socket's. */
 int	 look_accepted(pid_t pid, uint64_t *inodes, int n,
@@ -269,7 +271,7 @@ enum readiness listens_elsewhere(pid_t pid, const struct view *v);
 
 /* keepalive_linux.c: is a kept-open connection in use? */
 /*
- * Can it be proven that the process waits for its clients alone, on each of
+ * Is it certain that the process waits for its clients alone, on each of
  * these n connections? v is what proc_view() has found just now.
  */
 bool	 keepalive_is_quiet(pid_t pid, const struct view *v,
@@ -289,6 +291,23 @@ struct slow_times {
  */
 void	 slow_look(uint64_t inode, const struct view *v, bool unread,
 	    bool waits, uint64_t now, struct slow_times *t);
+
+/* sightings_linux.c: since when accepted connections are there */
+struct sighting {
+	uint64_t	 inode;
+	uint64_t	 first;		/* when it was seen first, in usec */
+	uint64_t	 before;	/* and was not there; 0: nobody knows */
+};
+/* These n are there now, and no others; sorted, without the left over. */
+void	 sightings_note(const uint64_t *inodes, int n, uint64_t now);
+/* What is known of one that the last list had; or NULL. */
+const struct sighting *sightings_find(uint64_t inode);
+/* How many were ever seen first. */
+uint64_t sightings_total(void);
+
+/* usage_linux.c */
+/* Sorts them, and notes them by sightings_note(). */
+void	 usage_note(uint64_t *inodes, int n);
 
 /* leftover_linux.c: what a request leaves that has taken too long */
 /* Is that connection one of them, and its process gone? It is not in use. */

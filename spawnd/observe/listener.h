@@ -30,7 +30,7 @@ enum deaf listener_deaf(void);
  */
 int	 listener_watch_file(const char *name);
 void	 listener_take_events(int fd);
-/* We have set the backlog anew: that is how long the queue is to be. */
+/* We have set the backlog again: that is how long the queue is to be. */
 void	 listener_settle(void);
 /*
  * Is the TCP socket fd of our own network namespace? True if that is unknown:

@@ -58,7 +58,7 @@ what_is(pid_t tid, const char *fd)
 
 static enum listens listens_epoll(pid_t tid, int epoll, int depth);
 
-/* Does that descriptor, which is waited for, tell of new connections? */
+/* Does that descriptor, which is waited for, report new connections? */
 static enum listens
 listens_fd(pid_t tid, int fd, int depth)
 {
@@ -177,7 +177,7 @@ listens_select(const struct wait *w, int memory)
 	return found;
 }
 
-/* Whatever comes by an io_uring may be told by any descriptor. */
+/* Whatever comes by an io_uring may be reported by any descriptor. */
 static bool
 has_ring(pid_t tid)
 {

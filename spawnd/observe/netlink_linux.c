@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "observe/linux.h"
 #include "observe/sockets_linux.h"
@@ -75,7 +74,7 @@ netlink_parse(struct netlink_answer *a, const void *buf, size_t len)
 			continue;
 		error = 0;
 		if (h->nlmsg_type == NLMSG_ERROR)
-			/* Nobody has asked to be told of a success. */
+			/* Nobody has asked for word of a success. */
 			error = error_of(h) != 0 ? error_of(h) : EINVAL;
 		else if (h->nlmsg_type == NLMSG_DONE &&
 		    h->nlmsg_len > NLMSG_LENGTH(0))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the kernel tells about the workers and the listen socket (descriptor
+ * What the kernel shows of the workers and the listen socket (descriptor
  * 0): one contract for all systems. What cannot be known is unknown, never
  * idle. "A look" is one such question; "the looker" is a process of its own
  * that reads what could block the supervisor; a worker's "tree" is its first
@@ -44,20 +44,33 @@ struct guarantees {
 	bool		 only_allowed;		/* no other clients get in */
 };
 
-/* guarantees.c: what is told of them */
+/* guarantees.c: what is reported of them */
 #define GUARANTEES	9
 struct guarantee {
 	size_t		 at;		/* the offset of a bool in them */
 	const char	*key;		/* in an answer to "status" */
-	const char	*text;		/* of -t; NULL: told with that before */
+	const char	*text;		/* of -t; NULL: said with that before */
+	size_t		 why;		/* the offset of why it does not hold;
+					   0: that is not said */
 };
 /* The entry i, below GUARANTEES, of the table. */
 const struct guarantee *guarantee_at(size_t i);
 /* Read and set what that entry is about. */
 bool	 guarantee_holds(const struct guarantees *g, size_t i);
 void	 guarantee_set(struct guarantees *g, size_t i, bool holds);
+/* The same of why it does not hold; NULL: not known. */
+const char *guarantee_why(const struct guarantees *g, size_t i);
+void	 guarantee_set_why(struct guarantees *g, size_t i, const char *why);
 
 #define LOAD_UNKNOWN		UINT_MAX
+#define LOAD_UNSEEN		{ .depth = LOAD_UNKNOWN, \
+    .waited = LOAD_UNKNOWN, .busy = LOAD_UNKNOWN, .fresh = LOAD_UNKNOWN }
+
+/*
+ * Classes of the time in the queue: up to 10 ms, 100 ms, 1 s, 10 s, longer.
+ * Those that come and go between two looks are in none.
+ */
+#define WAIT_CLASSES		5
 
 /*
  * How long a start may wait for anything but its workers, in milliseconds:
@@ -70,12 +83,19 @@ void	 guarantee_set(struct guarantees *g, size_t i, bool holds);
 #define TRIAL_END_MS		500
 #define TRIALS			3
 
-/* The load of the listen socket; each may be LOAD_UNKNOWN. */
+/* The load of the listen socket; each count may be LOAD_UNKNOWN. */
 struct load {
 	unsigned int	 depth;			/* of the queue */
 	unsigned int	 waited;		/* those that were there at the
 						   last look already */
 	unsigned int	 busy;			/* accepted connections */
+	unsigned int	 fresh;			/* of these, and of those that
+						   have gone again: not seen by
+						   the look that told of them
+						   before this one */
+	uint64_t	 oldest;		/* usec; one that waits has done
+						   so for that long, at least */
+	unsigned int	 left[WAIT_CLASSES];	/* the queue, by time */
 };
 
 /*
@@ -162,14 +182,13 @@ void	 observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
 void	 observe_held(pid_t pid, bool whole, uint64_t keep_idle, uint64_t now,
 	    struct held_requests *h);
 /*
- * Sends a signal to `holder`, a process of the worker, if it still serves a
- * request, to the processes that share its connections, and to those that any
- * of these have started; and remembers them all. observe_leftovers() kills
- * those that are left when the holder is gone. It returns when it is to be
- * called again, or NEVER.
+ * Kills `holder`, a process of the worker, if it still serves a request, the
+ * processes that share its connections, and those that any of these have
+ * started; and remembers them all. observe_leftovers() kills those that are
+ * left when the holder is gone. It returns when it is to be called again, or
+ * NEVER.
  */
-void	 observe_signal_holder(pid_t worker, pid_t holder, int signo,
-	    uint64_t now);
+void	 observe_kill_holder(pid_t worker, pid_t holder, uint64_t now);
 uint64_t observe_leftovers(uint64_t now);
 /*
  * Fills *q with how many connections wait to be accepted. With half_open, TCP
@@ -282,7 +301,7 @@ enum door_state door_check(pid_t pid);
  * door stays closed, so a signal that the first process sends on to the others
  * meets them in the same way.
  */
-void	 door_tell(pid_t pid, int signo);
+void	 door_signal(pid_t pid, int signo);
 /*
  * A task that has answered a request, and begins to wait for the next one, is
  * held there until the worker was looked at. door_pause() holds every task that
@@ -296,7 +315,7 @@ void	 door_open(pid_t pid);
 /* Does so for all whose worker is gone, except those closed again since. */
 void	 door_open_orphans(void);
 /*
- * To be told what waitid(2) says of a child or a traced task: it has stopped,
+ * To learn what waitid(2) says of a child or a traced task: it has stopped,
  * with *status as si_status, or it has ended and was reaped. Returns true if
  * that concerns only the door; else *status becomes what it would be without a
  * tracer.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the BSDs tell of workers; see queue_bsd.c for the queue. Compiled for
+ * What the BSDs show of workers; see queue_bsd.c for the queue. Compiled for
  * them (scripts/bsd-check.sh), and not yet run there.
  */
 #include <errno.h>
@@ -45,7 +45,8 @@ observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 
 	(void)keep_idle;
 	/* Nor is it known whether the worker catches the signal: send it. */
-	*x = (struct activity){ .holds = HOLDS_UNKNOWN, .catches = true };
+	*x = (struct activity){ .holds = HOLDS_UNKNOWN, .unseen = true,
+	    .catches = true };
 	if (holding_find(pid, signo, &h) == -1)
 		return;
 	x->frozen = h.stopped;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What the kernel tells about the workers, on Linux. */
+/* What the kernel shows of the workers, on Linux. */
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,7 +23,7 @@
 #define POLL_AGE	UINT64_C(200000)	/* usec a poller must live */
 #define POLL_STILL	UINT64_C(50000)		/* and use no cpu */
 #define LOOK_WHOLE	UINT64_C(10000)	/* younger: the first task alone */
-#define LIMITED_AGE	USEC		/* until its own socket is told */
+#define LIMITED_AGE	USEC		/* until its own socket is known */
 #define BLIND_STILL	UINT64_C(200000)	/* where no call can be read */
 #define UNASKED_LONG	USEC		/* for the looker not to answer */
 #define OOM_RAISE	100

@@ -33,7 +33,8 @@ observe_activity(pid_t pid, int signo, uint64_t keep_idle, uint64_t now,
 	(void)now;
 	(void)s;
 	/* Nor is it known whether the worker catches the signal: send it. */
-	*x = (struct activity){ .holds = HOLDS_UNKNOWN, .catches = true };
+	*x = (struct activity){ .holds = HOLDS_UNKNOWN, .unseen = true,
+	    .catches = true };
 }
 
 uint64_t
@@ -66,7 +67,7 @@ void
 observe_load(bool busy, struct load *l)
 {
 	(void)busy;
-	*l = (struct load){ LOAD_UNKNOWN, LOAD_UNKNOWN, LOAD_UNKNOWN };
+	*l = (struct load)LOAD_UNSEEN;
 }
 
 void

@@ -88,7 +88,7 @@ observe_queue(unsigned int *depth, unsigned int *limit)
 	return 0;
 }
 
-/* Of TCP, nobody tells of the handshakes. */
+/* Of TCP, nothing shows the handshakes. */
 void
 observe_waiting(bool half_open, struct queue *q)
 {
@@ -108,7 +108,7 @@ observe_load(bool busy, struct load *l)
 	unsigned int limit;
 	struct holding h;
 
-	*l = (struct load){ LOAD_UNKNOWN, LOAD_UNKNOWN, LOAD_UNKNOWN };
+	*l = (struct load)LOAD_UNSEEN;
 	if (observe_queue(&l->depth, &limit) == -1)
 		return;
 	if (l->depth == 0)
@@ -120,7 +120,7 @@ observe_load(bool busy, struct load *l)
 		l->busy = h.connections;
 }
 
-/* Nothing tells one connection that waits from another. */
+/* One connection that waits looks like any other. */
 uint64_t
 observe_mark(void)
 {

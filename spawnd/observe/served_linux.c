@@ -2,7 +2,7 @@
 /*
  * Is a connection between two requests? A web server that keeps a connection
  * sends its next request at any time, so a pause says little; but the calls of
- * a process tell: it has written the end of an answer, FCGI_END_REQUEST of the
+ * a process show: it has written the end of an answer, FCGI_END_REQUEST of the
  * FastCGI specification, and has read nothing since.
  */
 #include <sys/ptrace.h>
@@ -13,7 +13,6 @@
 #include <linux/ptrace.h>
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "observe/door.h"
 #include "observe/linux.h"
@@ -163,7 +162,7 @@ note_shutdown(struct task *t, int how)
 	uint64_t inode = proc_socket(t->tid, (int)t->argument);
 	struct talk *talk = find_talk(t->door, inode);
 
-	if (talk == NULL && t->door->told && is_connection(t, inode))
+	if (talk == NULL && t->door->signalled && is_connection(t, inode))
 		talk = add_talk(t->door, inode);
 	if (talk != NULL && how != SHUT_RD)
 		talk->shut = true;

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 /*
- * What the kernel itself puts in place of EINTR where a call is to begin anew
+ * What the kernel itself puts in place of EINTR where a call is to restart
  * once signals are dealt with: if each handler that ran has SA_RESTART, or if
  * none ran, as with epoll_wait(2); see signal(7). No header for programs has
  * them.
@@ -41,7 +41,7 @@ bool	 skip_restarts(void);
 /*
  * The task is in the stop that a PTRACE_INTERRUPT or a signal has caused, or in
  * that of the call's exit, to be followed by another one. If it slept in a call
- * that fails or goes on otherwise for that reason, this begins anew, unless a
+ * that fails or goes on otherwise for that reason, this restarts, unless a
  * handler runs.
  */
 int	 skip_restart(pid_t tid);

@@ -47,7 +47,7 @@ skip_call(pid_t tid, bool filtered)
 	return filtered ? set_x0(tid, UINT64_MAX) : set_number(tid, -1);
 }
 
-/* The kernel has kept the argument, for a call that begins anew. */
+/* The kernel has kept the argument, for a call that is restarted. */
 int
 skip_answer(pid_t tid, long call, unsigned long argument, int error)
 {

@@ -74,7 +74,7 @@ skip_restarts(void)
 }
 
 /*
- * A time limit begins anew, too. What has been done in part tells how much of
+ * A time limit is restarted, too. What has been done in part says how much of
  * it, and is no error; only close(2) is done although it says EINTR.
  */
 int

@@ -5,7 +5,7 @@
  * A task is followed from its first stop on. To bring that about it has to be
  * interrupted. Some calls fail with EINTR then, such as epoll_wait(2), and some
  * go on by restart_syscall(2), which a seccomp filter may not allow: where the
- * registers can be set these begin anew instead. Elsewhere a task in such a
+ * registers can be set these restart instead. Elsewhere a task in such a
  * call is left alone until it is seen in another.
  */
 #include <sys/ptrace.h>
@@ -147,7 +147,7 @@ skip(struct task *t, int error)
 }
 
 void
-task_begin_anew(struct task *t)
+task_restart(struct task *t)
 {
 	skip(t, parse_is_accept(t->call) || parse_is_read(t->call) ?
 	    SKIP_RESTART : SKIP_NO_HANDLER);
@@ -228,17 +228,20 @@ int
 task_seize(struct door *d, pid_t tid)
 {
 	char buf[4096];
+	int error;
 
 	if (task_attach(tid, OPTIONS) == 0)
 		return task_add(d, tid) != NULL ? 0 : -1;
-	if (errno == ESRCH)
+	if ((error = errno) == ESRCH)
 		return 0;
 	if (proc_read_task(d->pid, tid, "stat", buf, sizeof(buf)) <= 0 ||
 	    strchr("XZ", parse_state(buf)) != NULL)
 		return 0;
-	return proc_read_task(d->pid, tid, "status", buf, sizeof(buf)) > 0 &&
-	    parse_field(buf, "TracerPid") == (long)getpid() &&
-	    task_add(d, tid) != NULL ? 0 : -1;
+	if (proc_read_task(d->pid, tid, "status", buf, sizeof(buf)) > 0 &&
+	    parse_field(buf, "TracerPid") == (long)getpid())
+		return task_add(d, tid) != NULL ? 0 : -1;
+	refusal_note(d->pid, tid, error);
+	return -1;
 }
 
 static void
@@ -279,7 +282,7 @@ bool
 task_has_lingered(struct task *t)
 {
 	if (t->lingered || t->following != TASK_FOLLOWED || !t->waits ||
-	    !t->door->told || loop_now() - t->since < LINGER ||
+	    !t->door->signalled || loop_now() - t->since < LINGER ||
 	    t->hurried == HURRIES)
 		return false;
 	t->lingered = served_lingers(t) && served_is_received(t);
@@ -296,7 +299,7 @@ waits_in_vain(struct task *t)
 	bool lingered = t->lingered;
 
 	t->lingered = false;
-	return t->waits && t->door->told && (served_lingers(t) ? lingered :
+	return t->waits && t->door->signalled && (served_lingers(t) ? lingered :
 	    t->door->heard && served_reads(t) && served_is_empty(t));
 }
 
@@ -347,10 +350,10 @@ take_entry(struct task *t, const struct ptrace_syscall_info *i)
 	t->since = loop_now();
 	if (waits_in_vain(t) && task_hears(t))
 		return;
-	if (t->waits && (t->door->pausing || (t->door->told &&
+	if (t->waits && (t->door->pausing || (t->door->signalled &&
 	    served_reads(t))))
 		hold(t, TASK_PAUSED);
-	else if (t->waits && !t->door->told && served_all(t->door)) {
+	else if (t->waits && !t->door->signalled && served_all(t->door)) {
 		t->door->answered = false;
 		hold(t, TASK_PAUSED);
 	} else

@@ -44,11 +44,10 @@ observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
 }
 
 void
-observe_signal_holder(pid_t worker, pid_t holder, int signo, uint64_t now)
+observe_kill_holder(pid_t worker, pid_t holder, uint64_t now)
 {
 	(void)worker;
 	(void)holder;
-	(void)signo;
 	(void)now;
 }
 

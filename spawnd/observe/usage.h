@@ -18,8 +18,12 @@ struct usage {
 	uint64_t	 rss;		/* bytes */
 	uint64_t	 pss;		/* bytes; 0: not asked for, unknown */
 	unsigned int	 processes;
-	unsigned int	 connections;	/* of the listen socket */
-	uint64_t	 connection;	/* the inode of one of them */
+	unsigned int	 connections;	/* of the listen socket; one that
+					   several have is one */
+	unsigned int	 awaited;	/* of these it reads from so many: it
+					   waits for their clients */
+	uint64_t	 first;		/* when the oldest was first seen; */
+	uint64_t	 before;	/* it was not, then; 0: nobody knows */
 	bool		 counted;	/* connections could be counted */
 	bool		 over;		/* its first process has ended */
 };

@@ -25,6 +25,14 @@ compare_inodes(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+void
+usage_note(uint64_t *inodes, int n)
+{
+	if (n > 0)
+		qsort(inodes, (size_t)n, sizeof(*inodes), compare_inodes);
+	sightings_note(inodes, n, loop_now());
+}
+
 int
 usage_connections(uint64_t **inodes, unsigned int *left)
 {
@@ -38,8 +46,8 @@ usage_connections(uint64_t **inodes, unsigned int *left)
 		} else
 			i++;
 	}
-	if (n > 0)
-		qsort(*inodes, (size_t)n, sizeof(**inodes), compare_inodes);
+	if (n >= 0)
+		usage_note(*inodes, n);
 	return n;
 }
 
@@ -86,27 +94,71 @@ add_pss(pid_t pid, uint64_t until, struct usage *u)
 	return true;
 }
 
-/* Which of a process's sockets are accepted connections? */
+/* The accepted connections, and which of them the worker has. */
+enum held { NOT_HELD, HELD, AWAITED };
+struct tally {
+	const uint64_t	*inodes;
+	int		 n;		/* -1: they are unknown */
+	enum held	*what;		/* NULL: none is held */
+};
+
+/* Returns false if there is no memory. */
+static bool
+tally_connection(struct tally *t, size_t i, bool is_read, struct usage *u)
+{
+	const struct sighting *s;
+
+	if (t->what == NULL && (t->what = calloc((size_t)t->n,
+	    sizeof(*t->what))) == NULL)
+		return false;
+	if (t->what[i] == NOT_HELD) {
+		u->connections++;
+		t->what[i] = HELD;
+		s = sightings_find(t->inodes[i]);
+		if (s != NULL && (u->first == 0 || s->first < u->first)) {
+			u->first = s->first;
+			u->before = s->before;
+		}
+	}
+	if (is_read && t->what[i] == HELD) {
+		u->awaited++;
+		t->what[i] = AWAITED;
+	}
+	return true;
+}
+
+/*
+ * Which of a process's sockets are accepted connections? What it has inherited
+ * or passed on is its worker's once.
+ */
 static void
-count_connections(pid_t pid, const uint64_t *inodes, int n, struct usage *u)
+count_connections(pid_t pid, struct tally *t, struct usage *u)
 {
 	uint64_t held[SOCKETS_MAX];
-	bool known = true;
+	const uint64_t *found;
+	bool known = true, viewed = false;
+	struct view v;
 	int i, sockets = 0;
 
-	if (n > 0)
+	if (t->n > 0)
 		known = proc_sockets(pid, false, held, &sockets,
 		    SOCKETS_MAX) == 0;
-	if (n < 0 || !known) {
+	if (t->n < 0 || !known) {
 		u->counted = false;
 		return;
 	}
 	for (i = 0; i < sockets; i++) {
-		if (bsearch(&held[i], inodes, (size_t)n, sizeof(held[i]),
-		    compare_inodes) == NULL)
+		found = bsearch(&held[i], t->inodes, (size_t)t->n,
+		    sizeof(held[i]), compare_inodes);
+		if (found == NULL)
 			continue;
-		if (u->connections++ == 0)
-			u->connection = held[i];
+		if (!viewed && proc_view(pid, diag_listener(), false,
+		    &v) == -1)
+			v.nreads = 0;
+		viewed = true;
+		if (!tally_connection(t, (size_t)(found - t->inodes),
+		    keepalive_is_read(&v, held[i]), u))
+			u->counted = false;
 	}
 }
 
@@ -149,6 +201,7 @@ int
 usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
     struct usage *u)
 {
+	struct tally t = { .inodes = inodes, .n = n };
 	pid_t tree[TREE_MAX];
 	int i, more, found = 1;
 	uint64_t until = loop_now() + PSS_TIME;
@@ -168,11 +221,12 @@ usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 		    end_reached(pid);
 		if (u->over)
 			return 0;
-		count_connections(tree[i], inodes, n, u);
+		count_connections(tree[i], &t, u);
 		known = known && add_pss(tree[i], until, u);
 		more = proc_children(tree[i], tree + found, TREE_MAX - found);
 		found += more > 0 ? more : 0;
 	}
+	free(t.what);
 	if (found == TREE_MAX)
 		u->counted = false;
 	if (!known)

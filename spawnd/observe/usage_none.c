@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Where nothing can be seen, nothing is told. */
+/* Where nothing can be seen, nothing is reported. */
 #include "observe/observe.h"
 #include "observe/usage.h"
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* What the tasks of a worker do, as /proc shows it at one moment. */
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -41,7 +40,7 @@ goes_on(pid_t pid, int tid, const struct call *c)
 	switch (c->kind) {
 	case CALL_ACCEPT:
 	case CALL_WAIT:
-	case CALL_EPOLL:	/* view.limited tells these */
+	case CALL_EPOLL:	/* view.limited says which */
 		return false;
 	case CALL_POLL:
 		return !c->endless && (c->set == 0 || c->n == 0);

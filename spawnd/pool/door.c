@@ -4,13 +4,12 @@
  * so that no new connection gets in, and it serves those that it has to the
  * end, undisturbed. Once nobody of it holds one that is in use, the first
  * process is sent the stop signal, and the door stays closed until that is
- * gone: whoever is told by it has nothing to lose either.
+ * gone: whoever gets it has nothing to lose either.
  *
  * A worker that cannot be kept at its door, or would become slow there, goes on
  * as before, and is looked at again.
  */
 #include <signal.h>
-#include <stddef.h>
 
 #include "base/units.h"
 #include "pool/pool.h"
@@ -18,12 +17,12 @@
 
 /*
  * When to look again: at once for a short request, more rarely for a long. A
- * closed door tells by itself of nearly all that happens.
+ * closed door reports by itself nearly all that happens.
  */
 static void
 door_look_later(struct pool *p, struct slot *s, uint64_t now)
 {
-	uint64_t since = s->term_sent ? s->told : s->closed;
+	uint64_t since = s->term_sent ? s->term_sent_at : s->closed;
 	uint64_t pause = POOL_DOOR_FIRST + (now - since) / 8;
 
 	pause = min64(pause, s->is_closed && !s->term_sent ?
@@ -80,7 +79,7 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
 	case DOOR_PAUSED:
 		s->is_closed = true;
 		s->paused = ev->door == DOOR_PAUSED;
-		if (!s->term_sent || now - s->told >= POOL_HEED)
+		if (!s->term_sent || now - s->term_sent_at >= POOL_HEED)
 			slot_push(p, s, POOL_CHECK_TREE);
 		break;
 	case DOOR_UNBEGUN:
@@ -110,7 +109,7 @@ holds_kept(struct slot *s, const struct activity *x, uint64_t now)
 
 /* In a stop: not as long as something waits that it could serve. */
 static bool
-allow_tell(struct pool *p, struct slot *s, const struct activity *x,
+allow_stop(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
 	if (!drain_allows(p))
@@ -129,12 +128,12 @@ door_wait_on(struct pool *p, struct slot *s)
 }
 
 /*
- * It was told that it had nothing to lose, a while ago. If it has come back to
- * its door, or waits for clients that keep their connections, or these have
- * sent what it is not to read any more, it does not heed the signal.
+ * It was signalled when it had nothing to lose, a while ago. If it has come
+ * back to its door, or waits for clients that keep their connections, or these
+ * have sent what it is not to read any more, it ignores the signal.
  */
 static void
-door_told(struct pool *p, struct slot *s, const struct activity *x)
+check_ignored(struct pool *p, struct slot *s, const struct activity *x)
 {
 	/* Busy without a connection: somebody's is on its way in the pool. */
 	if (!x->sleeping && (x->holds == HOLDS_NOTHING ||
@@ -144,12 +143,12 @@ door_told(struct pool *p, struct slot *s, const struct activity *x)
 	slot_enter(p, s, SLOT_KILLED, NEVER);
 }
 
-/* Nobody of it serves: the first process is told, once that is certain. */
+/* Nobody of it serves: the first process is signalled, once that is certain. */
 static void
-door_tell_it(struct pool *p, struct slot *s, const struct activity *x,
+door_stop(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
-	if (!allow_tell(p, s, x, now)) {
+	if (!allow_stop(p, s, x, now)) {
 		door_wait_on(p, s);
 		return;
 	}
@@ -164,8 +163,8 @@ door_tell_it(struct pool *p, struct slot *s, const struct activity *x,
 		return;
 	}
 	s->term_sent = true;
-	s->told = now;
-	slot_push(p, s, POOL_DOOR_TELL)->signo = p->conf.stop_signal;
+	s->term_sent_at = now;
+	slot_push(p, s, POOL_DOOR_SIGNAL)->signo = p->conf.stop_signal;
 	door_look_later(p, s, now);
 }
 
@@ -190,7 +189,7 @@ door_tree(struct pool *p, struct slot *s, const struct pool_event *ev,
 	const struct activity *x = &ev->activity;
 
 	if (s->term_sent) {
-		door_told(p, s, x);
+		check_ignored(p, s, x);
 		return;
 	}
 	s->busy = x->holds == HOLDS_BUSY || x->holds == HOLDS_UNKNOWN;
@@ -201,7 +200,7 @@ door_tree(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	s->unknown = 0;
 	if (x->holds != HOLDS_BUSY) {
-		door_tell_it(p, s, x, now);
+		door_stop(p, s, x, now);
 		return;
 	}
 	door_wait_on(p, s);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What still waits in the listen queue when the pool is to stop: it is served
- * before the last worker goes. As long as something waits nobody is told to
- * go, and nothing new is let in; the last worker goes only when, with nobody
+ * before the last worker goes. As long as something waits nobody is asked to
+ * stop, and nothing new is let in; the last worker goes only when, with nobody
  * else left and the worker itself stopped, the queue is seen empty.
  *
  *	off	a stop begins			-> refused
@@ -27,9 +27,10 @@
 #include "pool/slot.h"
 
 /*
- * Could more than so many still take a connection? Told ones do not count, nor
- * do those a dead worker left behind that never do (a job in the background).
- * It is asked with each event: in a large pool the first few are the answer.
+ * Could more than so many still take a connection? Signalled ones do not count,
+ * nor do those a dead worker left behind that never do (a job in the
+ * background). It is asked with each event: in a large pool the first few are
+ * the answer.
  */
 static bool
 serve_beyond(const struct pool *p, unsigned int few)

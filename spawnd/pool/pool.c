@@ -18,7 +18,6 @@ pool_active(const struct pool *p)
 	return p->nslots - p->count[SLOT_EMPTY];
 }
 
-/* How many slots will still be there when those that leave are gone. */
 unsigned int
 pool_staying(const struct pool *p)
 {
@@ -77,6 +76,7 @@ stop_all(struct pool *p, bool fast, uint64_t now)
 	if (p->phase != PHASE_STOP)
 		p->stop_by = slot_later(now, p->conf.stop_timeout);
 	p->phase = PHASE_STOP;
+	announce_end(p);
 	p->reload = RELOAD_OFF;
 	p->target = 0;
 	end_all(p, now);
@@ -240,7 +240,7 @@ pool_new(const struct pool_conf *c, uint64_t now)
 	p->refilled = p->trace.began = p->trace.now = now;
 	p->tokens = (int64_t)c->workers * POOL_TOKENS * (int64_t)USEC;
 	p->first_ready = NEVER;
-	p->stop_by = p->drain_at = NEVER;
+	p->stop_at = p->stop_by = p->drain_at = NEVER;
 	p->deadline = slot_later(now, c->start_timeout);
 	p->undecided = c->workers;
 	RB_INIT(&p->times);
@@ -287,6 +287,12 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 	case EV_RELOAD:
 		replace_reload(p);
 		break;
+	case EV_ANNOUNCE:
+		announce_begin(p, ev->delay, now);
+		break;
+	case EV_RESUME:
+		announce_end(p);
+		break;
 	case EV_TARGET:
 		set_target(p, ev->workers);
 		break;
@@ -326,6 +332,7 @@ pool_tick(struct pool *p, uint64_t now)
 	while ((s = slot_next_due(p)) != NULL && s->deadline <= now &&
 	    p->queued < POOL_ACTIVITY_CHECKS && p->queued < p->nactions / 2)
 		slot_fall_due(p, s, now);
+	announce_tick(p, now);
 	drain_tick(p, now);
 	pool_step(p, NULL, now);
 }
@@ -340,6 +347,7 @@ pool_deadline(const struct pool *p)
 		return NEVER;
 	if (s != NULL)
 		when = min64(when, s->deadline);
+	when = min64(when, p->stop_at);
 	return min64(min64(when, replace_deadline(p)), p->drain_at);
 }
 
@@ -420,6 +428,18 @@ bool
 pool_reloading(const struct pool *p)
 {
 	return p->reload != RELOAD_OFF;
+}
+
+bool
+pool_is_announced(const struct pool *p)
+{
+	return p->announced;
+}
+
+uint64_t
+pool_stop_at(const struct pool *p)
+{
+	return p->stop_at;
 }
 
 const struct pool_counts *

@@ -62,6 +62,9 @@ enum pool_event_kind {
 	EV_SHARED,	/* shared: see pool_conf; from now on, if the pool
 			   does not stop */
 	EV_RELOAD,
+	EV_ANNOUNCE,	/* delay: then a stop is due; till then all goes on.
+			   No effect but on a pool that is up */
+	EV_RESUME,	/* none is */
 	EV_STOP,	/* a second one is EV_STOP_FAST */
 	EV_STOP_FAST
 };
@@ -87,11 +90,13 @@ struct pool_event {
 	bool		 shared;
 	enum door_state	 door;
 	unsigned int	 workers;	/* at most pool_max() */
+	uint64_t	 delay;		/* NEVER: no time is set */
 };
 
 enum notice {
 	NOTICE_READY,		/* the start is over; ready: how many */
 	NOTICE_FAILED,		/* the start has failed; why */
+	NOTICE_DUE,		/* the stop that was announced */
 	NOTICE_DONE,		/* stopped, no process is left */
 	NOTICE_EXIT,		/* pid, status, cause, age, was_ready, delay */
 	NOTICE_NOFORK,		/* failed, error, delay */
@@ -154,7 +159,7 @@ enum pool_action_kind {
 	POOL_CHECK_CANARY, /* EV_CANARY */
 	POOL_CHECK_REQUEST, /* EV_SLOW_REQUEST */
 	POOL_CHECK_HELD, /* EV_HELD; whole: of whom a POOL_SIGNAL reaches */
-	POOL_SIGNAL_HOLDER, /* slot, pid: of EV_SLOW_REQUEST, signo */
+	POOL_KILL_HOLDER, /* slot, pid: of EV_SLOW_REQUEST */
 	POOL_REFUSE,	/* no new connections, where no harm is done */
 	POOL_SHUT,	/* none at all; those that wait stay */
 	POOL_QUEUE,	/* EV_QUEUE */
@@ -162,7 +167,7 @@ enum pool_action_kind {
 	POOL_DOOR_CHECK, /* EV_DOOR */
 	POOL_DOOR_PAUSE, /* EV_DOOR: nobody is to read a request */
 	POOL_DOOR_GO_ON, /* who waits for the look at the tree may */
-	POOL_DOOR_TELL,	/* signo; the door stays closed */
+	POOL_DOOR_SIGNAL,	/* signo; the door stays closed */
 	POOL_DOOR_OPEN,
 	POOL_NOTICE
 };
@@ -173,7 +178,7 @@ struct pool_action {
 	int		 signo;		/* of POOL_SIGNAL */
 	bool		 whole;		/* its process group, not it alone */
 	bool		 drains;	/* POOL_DOOR_CLOSE: as it says */
-	pid_t		 pid;		/* POOL_ADOPT, POOL_SIGNAL_HOLDER */
+	pid_t		 pid;		/* POOL_ADOPT, POOL_KILL_HOLDER */
 	uint64_t	 age;		/* POOL_CHECK_READY: since the spawn */
 	struct pool_notice notice;
 };
@@ -244,7 +249,7 @@ void	 pool_free(struct pool *p);
 unsigned int pool_slots(const struct pool *p);
 /* How many a reload of so many workers adds at once; surge: pool_conf's. */
 unsigned int pool_surge(unsigned int surge, unsigned int workers);
-/* Tells the pool what happened. */
+/* Passes in what happened. */
 void	 pool_event(struct pool *p, const struct pool_event *ev, uint64_t now);
 /* Lets every deadline up to `now` fall due. */
 void	 pool_tick(struct pool *p, uint64_t now);
@@ -265,6 +270,9 @@ unsigned int pool_target(const struct pool *p);
 unsigned int pool_max(const struct pool *p);
 enum pool_phase pool_phase(const struct pool *p);
 bool	 pool_reloading(const struct pool *p);
+/* Is it up, and is a stop announced? When that is due, or NEVER. */
+bool	 pool_is_announced(const struct pool *p);
+uint64_t pool_stop_at(const struct pool *p);
 const struct pool_counts *pool_counts(const struct pool *p);
 /* Fills *w in. Returns false if the slot is empty. */
 bool	 pool_worker(const struct pool *p, unsigned int slot,

@@ -22,7 +22,6 @@
  * no more processes than that beyond those that are wanted; but those that one
  * which failed has started are not counted while they go.
  */
-#include <signal.h>
 #include <stddef.h>
 
 #include "base/units.h"
@@ -283,16 +282,19 @@ replace_measured(struct pool *p, struct slot *s, const struct pool_event *ev,
 	count_oversize(p, s, now);
 }
 
-/* Who serves an old request is told first, and killed at the next look. */
+/*
+ * Who serves an old request is killed at once: one that catches a signal may
+ * take it for the end of the request that it reads, and answer half of that.
+ */
 void
 replace_slow_request(struct pool *p, struct slot *s,
     const struct pool_event *ev, uint64_t now)
 {
 	const struct slow_request *o = &ev->request;
 	struct pool_notice *n;
-	struct pool_action *a;
 	bool again = o->slow && s->slow_pid == o->pid;
 
+	(void)now;
 	s->slow_pid = o->slow ? o->pid : 0;
 	if (!o->slow)
 		return;
@@ -301,14 +303,9 @@ replace_slow_request(struct pool *p, struct slot *s,
 		n->holder = o->pid;
 		n->age = o->age;
 		p->counts.timed_out++;
-		s->request_at = slot_later(now, POOL_FAST_STOP);
-		if (s->state == SLOT_READY)
-			replace_arm(p, s);
 	}
 	s->request_timed_out = o->pid == s->pid;
-	a = slot_push(p, s, POOL_SIGNAL_HOLDER);
-	a->pid = o->pid;
-	a->signo = again ? SIGKILL : p->conf.stop_signal;
+	slot_push(p, s, POOL_KILL_HOLDER)->pid = o->pid;
 }
 
 /* A new worker has served when the connection it had is gone again. */

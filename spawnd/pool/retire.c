@@ -47,7 +47,7 @@ static void
 send_stop_signal(struct pool *p, struct slot *s, bool whole, uint64_t now)
 {
 	s->term_sent = true;
-	s->told = now;
+	s->term_sent_at = now;
 	slot_signal(p, s, p->conf.stop_signal, whole);
 	slot_enter(p, s, SLOT_STOPPING,
 	    min64(slot_later(now, POOL_HEED), s->end_by));
@@ -303,6 +303,14 @@ has_last_chance(const struct pool *p, const struct slot *s,
 	return !x->reads && slot_later(now, chance) >= s->end_by;
 }
 
+/* It may answer before it ends: whether it had is asked after. */
+static void
+stop_busy(struct pool *p, struct slot *s, uint64_t now)
+{
+	slot_push(p, s, POOL_CHECK_HELD);
+	send_stop_signal(p, s, false, now);
+}
+
 /* It holds a connection. */
 static void
 found_busy(struct pool *p, struct slot *s, const struct activity *x,
@@ -321,14 +329,12 @@ found_busy(struct pool *p, struct slot *s, const struct activity *x,
 		return;
 	if (is_between_requests(s, x, now))
 		send_stop_signal(p, s, false, now);
-	else if (has_last_chance(p, s, x, now)) {
-		slot_push(p, s, POOL_CHECK_HELD);
-		send_stop_signal(p, s, false, now);
-	}
+	else if (has_last_chance(p, s, x, now))
+		stop_busy(p, s, now);
 }
 
 void
-retire_told_held(struct pool *p, struct slot *s, const struct pool_event *ev,
+retire_stopped_held(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
 {
 	s->owed = ev->held.count;
@@ -348,7 +354,8 @@ retire_is_idle_orphan(const struct slot *s, const struct activity *x)
 }
 
 /*
- * What cannot be seen, if it catches the signal, gets that. One with threads
+ * What cannot be seen may serve, and goes as a busy one does. Where the system
+ * tells of nobody, what catches the signal gets that at once; one with threads
  * may serve in any of them: only when it is not for a moment.
  */
 static void
@@ -363,23 +370,27 @@ found_unknown(struct pool *p, struct slot *s, const struct activity *x,
 	s->busy = true;		/* for all we know */
 	if (s->unknown == 0)
 		s->unknown = now;
-	if (x->threaded && now - s->unknown < POOL_BUSY_LONG)
+	if (!x->catches || s->term_sent || !drain_allows(p))
 		return;
-	if (x->catches && !s->term_sent && drain_allows(p))
+	if (!x->unseen) {
+		if (!x->threaded && has_last_chance(p, s, x, now))
+			stop_busy(p, s, now);
+	} else if (!x->threaded || now - s->unknown >= POOL_BUSY_LONG)
 		send_stop_signal(p, s, false, now);
 }
 
 /*
- * It goes, and has things to do before. But one that was told while it started
- * may have had its handler, and not yet what that is to end, as uwsgi does: it
- * is told again, after pauses that double.
+ * It goes, and has things to do before. But one that was signalled while it
+ * started may have had its handler, and not yet what that is to end, as uwsgi
+ * does: it gets another signal, after pauses that double.
  */
 static void
-tell_again(struct pool *p, struct slot *s, const struct activity *x,
+stop_again(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
 	if (s->ready == 0 && !s->orphan && x->holds == HOLDS_NOTHING &&
-	    now - s->told >= POOL_HEED + (s->told - s->retiring))
+	    now - s->term_sent_at >= POOL_HEED + (s->term_sent_at -
+	    s->retiring))
 		send_stop_signal(p, s, false, now);
 }
 
@@ -407,7 +418,7 @@ activity_found(struct pool *p, struct slot *s, const struct activity *x,
 	    !s->term_sent && door_begin(p, s, now))
 		return;
 	if (s->term_sent && !x->sleeping) {
-		tell_again(p, s, x, now);
+		stop_again(p, s, x, now);
 		return;
 	}
 	if (!drain_allows(p))
@@ -506,7 +517,7 @@ retire_freeze_activity(struct pool *p, struct slot *s,
 		retire_thaw(p, s, s->pause, now);
 		return;
 	}
-	/* The stop began, or was told what waits, since it was stopped. */
+	/* The stop began, or learnt what waits, since it was stopped. */
 	if (!drain_allows(p)) {
 		retire_thaw(p, s, s->pause, now);
 		return;

@@ -63,6 +63,12 @@ struct scale_view {
 	uint32_t	 busy;		/* connections that were accepted */
 };
 
+enum scale_notice {
+	SCALE_NOTHING,
+	SCALE_FULL,		/* at the upper bound, some wait */
+	SCALE_RELIEVED		/* that is over */
+};
+
 /* What follows from it. */
 struct scale_decision {
 	unsigned int	 target;	/* so many workers, now */
@@ -71,11 +77,7 @@ struct scale_decision {
 	bool		 can_grow, can_shrink;	/* within the bounds */
 	bool		 waits;		/* connections waited for too long */
 	bool		 undecided;	/* a second look soon will tell */
-	enum {
-		SCALE_NOTHING,
-		SCALE_FULL,		/* at the upper bound, some wait */
-		SCALE_RELIEVED		/* that is over */
-	}		 notice;
+	enum scale_notice notice;
 };
 
 /* The highest demand of each of the last periods; zeroed: none. */

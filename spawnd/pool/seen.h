@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What is seen of workers and of the listen queue, as the pool is told it. */
+/* What is seen of workers and of the listen queue, as the pool gets it. */
 #ifndef POOL_SEEN_H
 #define POOL_SEEN_H
 
@@ -53,6 +53,7 @@ struct activity {
 					   in accept; EV_TREE: one in accept */
 	bool		 active_since_last; /* since the last look */
 	bool		 reads;		/* a request, maybe: a signal cuts it */
+	bool		 unseen;	/* this system does not show it */
 	uint64_t	 connection;	/* names one it holds */
 	uint64_t	 age;		/* of that, as far as it was seen */
 };
@@ -88,7 +89,7 @@ enum door_state {
 	DOOR_CLOSED,	/* none can */
 	DOOR_PAUSED,	/* and no request is read, either */
 	DOOR_TIRED,	/* that slows it down too much: open it for a while;
-			   not of one that drains, or was told */
+			   not of one that drains, or was signalled */
 	DOOR_REFUSED,	/* it cannot be */
 	DOOR_UNBEGUN	/* it will be when its program begins */
 };

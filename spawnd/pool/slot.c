@@ -98,7 +98,6 @@ slot_deadline(struct pool *p, struct slot *s, uint64_t when)
 		RB_INSERT(slot_times, &p->times, s);
 }
 
-/* Puts a slot into a state; its deadline there is `when`. */
 void
 slot_enter(struct pool *p, struct slot *s, enum slot_state state, uint64_t when)
 {
@@ -158,11 +157,6 @@ slot_spawn_after(struct pool *p, struct slot *s, uint64_t now, uint64_t delay)
 		slot_enter(p, s, SLOT_BACKOFF, slot_later(now, delay));
 }
 
-/*
- * Empties a slot whose process is gone if it is to leave, or if there are
- * more than wanted: then the surge worker has taken its place.
- * Returns false if a new worker is due instead.
- */
 bool
 slot_vacate(struct pool *p, struct slot *s)
 {
@@ -204,7 +198,6 @@ slot_stop(struct pool *p, struct slot *s, const struct pool_event *ev,
 	slot_enter(p, s, SLOT_STOPPING, when);
 }
 
-/* A worker has served and exits 0, as it should now and then. */
 void
 slot_recycle(struct pool *p, struct slot *s)
 {

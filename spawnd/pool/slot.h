@@ -43,7 +43,7 @@ struct slot {
 	uint64_t	 measure_at;	/* the next POOL_MEASURE_SIZE */
 	uint64_t	 request_at;	/* the next POOL_CHECK_REQUEST */
 	uint64_t	 canary_at;	/* the next look at a canary */
-	pid_t		 slow_pid;	/* was sent a signal for its request */
+	pid_t		 slow_pid;	/* is killed for its request */
 	bool		 request_timed_out; /* it serves that itself */
 	enum expired	 expired;
 	bool		 orphan;
@@ -56,6 +56,7 @@ struct slot {
 	bool		 elsewhere_yet;	/* which was said while it may change */
 	bool		 seen;		/* to accept, or with a connection */
 	bool		 term_sent;	/* was sent the stop signal */
+	uint64_t	 term_sent_at;	/* then */
 	bool		 kill;		/* frozen: a signal is no good */
 	bool		 busy;		/* when last looked at */
 	bool		 no_door;	/* it cannot be kept at its door */
@@ -64,14 +65,13 @@ struct slot {
 	unsigned int	 idle_looks;	/* at an orphan that did nothing */
 	uint64_t	 connection;	/* at the last one */
 	uint64_t	 age;		/* of that */
-	unsigned int	 owed;		/* requests, when it was told */
+	unsigned int	 owed;		/* requests, when it was signalled */
 	uint64_t	 owed_since;	/* then, less the age of the oldest */
 	uint64_t	 unknown;	/* since then; 0: it was seen last */
 	uint64_t	 retiring;	/* since when */
 	uint64_t	 end_by;	/* when it is killed anyway */
 	uint64_t	 thaw_by;	/* SLOT_FREEZING */
 	uint64_t	 closed;	/* SLOT_DOOR: since when */
-	uint64_t	 told;		/* and its stop signal, term_sent */
 	bool		 is_closed;	/* and nothing new comes in */
 	bool		 paused;	/* and nobody waits for a request */
 	uint64_t	 closing;	/* so long its door may take to close */
@@ -139,6 +139,8 @@ struct pool {
 	unsigned int	 generation;
 	struct slot	*frozen;	/* the one in SLOT_FREEZING */
 	struct slot	*freeze_next;	/* the next one there */
+	bool		 announced;	/* a stop is; the pool is up */
+	uint64_t	 stop_at;	/* when it is due; NEVER */
 	uint64_t	 stop_by;	/* the stop's own deadline */
 	enum drain_state drain;
 	uint64_t	 shut_by;	/* nothing new comes from then on */
@@ -245,11 +247,17 @@ bool	 drain_wants_door(const struct pool *p, const struct slot *s);
 bool	 drain_spawned(struct pool *p, struct slot *s,
 	    const struct pool_event *ev, uint64_t now);
 
+/* announce.c: a stop that is yet to come */
+void	 announce_begin(struct pool *p, uint64_t delay, uint64_t now);
+/* It has begun, or is taken back. */
+void	 announce_end(struct pool *p);
+void	 announce_tick(struct pool *p, uint64_t now);
+
 /* retire.c: how a worker goes without a request being lost */
 slot_handler retire_timer, retire_activity, retire_frozen;
 slot_handler retire_freeze_timer, retire_freeze_activity, retire_stop_timer;
-/* What it serves: when it is told, and when it is killed. */
-slot_handler retire_told_held, retire_killed_held;
+/* What it serves: when it is signalled, and when it is killed. */
+slot_handler retire_stopped_held, retire_killed_held;
 /* It is to leave for good, once its process is there or is gone. */
 slot_handler retire_leave;
 /* It is to leave: it begins to; or it does so already, and may hurry. */

@@ -12,11 +12,13 @@
 #include "pool/slot.h"
 #include "pool/trace.h"
 
+enum field_type { FIELD_NUMBER, FIELD_TIME, FIELD_STATE, FIELD_SLOT };
+
 struct snapshot_field {
 	const char	*name;
 	size_t		 offset;
 	size_t		 size;		/* 1, 4 or 8 bytes */
-	enum { FIELD_NUMBER, FIELD_TIME, FIELD_STATE, FIELD_SLOT } type;
+	enum field_type	 type;
 };
 
 /* Each ends with a name that is NULL. */

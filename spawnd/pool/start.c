@@ -5,8 +5,6 @@
  */
 #include <sys/wait.h>
 
-#include <stddef.h>
-
 #include "base/units.h"
 #include "pool/pool.h"
 #include "pool/slot.h"

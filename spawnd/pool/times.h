@@ -29,7 +29,7 @@
 #define POOL_FREEZE_AGAIN	UINT64_C(50000)	/* after one that did not */
 #define POOL_ACTIVITY_PART	64		/* of a request, between two */
 #define POOL_BUSY_LONG		USEC		/* long for a request */
-#define POOL_LAST_CHANCE	USEC		/* told before it is killed */
+#define POOL_LAST_CHANCE	USEC		/* signal before KILL */
 #define POOL_DOOR_FIRST	UINT64_C(1000)	/* looks at a closed door */
 #define POOL_DOOR_LAST	UINT64_C(20000)
 #define POOL_DOOR_CLOSING	(USEC / 10)	/* to close a door, at first */

@@ -26,7 +26,7 @@ struct form {
 	const char	*a, *b;
 	const char	*choice;
 	const char	*choices[6];
-	const char	*flags[9];
+	const char	*flags[10];
 };
 
 /* What a look found, of a process or of a whole worker. */
@@ -36,7 +36,7 @@ struct form {
 	    [HOLDS_BUSY] = "busy", [HOLDS_UNKNOWN] = "unknown" }, \
 	    .flags = { "frozen", "catches", "threaded", "is_master", \
 	    "is_event_loop", "sleeping", "active_since_last", \
-	    "needs_door", "reads" } }
+	    "needs_door", "reads", "unseen" } }
 
 static const struct form events[] = {
 	[EV_NOFORK] = { .b = "error" },
@@ -66,6 +66,8 @@ static const struct form events[] = {
 	    .flags = { "known", "open" } },
 	[EV_SHARED] = { .whole = true, .flags = { "shared" } },
 	[EV_RELOAD] = { .whole = true },
+	[EV_ANNOUNCE] = { .whole = true, .a = "delay" },
+	[EV_RESUME] = { .whole = true },
 	[EV_STOP] = { .whole = true },
 	[EV_STOP_FAST] = { .whole = true },
 	[TRACE_TICK] = { .whole = true },
@@ -83,7 +85,7 @@ static const struct form actions[] = {
 	[POOL_CHECK_CANARY] = { .name = "check_canary" },
 	[POOL_CHECK_REQUEST] = { .name = "check_request" },
 	[POOL_CHECK_HELD] = { .name = "check_held", .flags = { "whole" } },
-	[POOL_SIGNAL_HOLDER] = { .name = "signal_holder", .b = "signal" },
+	[POOL_KILL_HOLDER] = { .name = "kill_holder" },
 	[POOL_REFUSE] = { .name = "refuse", .whole = true },
 	[POOL_SHUT] = { .name = "shut", .whole = true },
 	[POOL_QUEUE] = { .name = "queue", .whole = true },
@@ -91,7 +93,7 @@ static const struct form actions[] = {
 	[POOL_DOOR_CHECK] = { .name = "door_check" },
 	[POOL_DOOR_PAUSE] = { .name = "door_pause" },
 	[POOL_DOOR_GO_ON] = { .name = "door_go_on" },
-	[POOL_DOOR_TELL] = { .name = "door_tell", .b = "signal" },
+	[POOL_DOOR_SIGNAL] = { .name = "door_signal", .b = "signal" },
 	[POOL_DOOR_OPEN] = { .name = "door_open" },
 };
 
@@ -100,6 +102,7 @@ static const struct form notices[] = {
 	[NOTICE_FAILED] = { .name = "failed", .whole = true, .choice = "why",
 	    .choices = { [FAILED_EXEC] = "exec", [FAILED_TRIES] = "tries",
 	    [FAILED_TIME] = "time" } },
+	[NOTICE_DUE] = { .name = "due", .whole = true },
 	[NOTICE_DONE] = { .name = "done", .whole = true },
 	[NOTICE_EXIT] = { .name = "exit", .ends = true, .a = "delay",
 	    .flags = { "exec_failed", "was_ready" } },
@@ -184,7 +187,16 @@ take_activity(struct trace_entry *t, const struct activity *x)
 	t->flags = (x->frozen | x->catches << 1 | x->threaded << 2 |
 	    x->is_master << 3 | x->is_event_loop << 4 | x->sleeping << 5 |
 	    x->active_since_last << 6 | x->needs_door << 7 |
-	    x->reads << 8) & 511;
+	    x->reads << 8 | x->unseen << 9) & 1023;
+}
+
+static void
+take_held(struct trace_entry *t, const struct held_requests *h)
+{
+	t->pid = h->holder;
+	t->a = h->count;
+	t->b = to_ms(h->age);
+	t->flags = h->known;
 }
 
 static void
@@ -224,16 +236,16 @@ take_event(struct trace_entry *t, const struct pool_event *ev)
 		t->flags = ev->request.slow;
 		break;
 	case EV_HELD:
-		t->pid = ev->held.holder;
-		t->a = ev->held.count;
-		t->b = to_ms(ev->held.age);
-		t->flags = ev->held.known;
+		take_held(t, &ev->held);
 		break;
 	case EV_DOOR:
 		t->choice = ev->door & 7;
 		break;
 	case EV_TARGET:
 		t->b = ev->workers;
+		break;
+	case EV_ANNOUNCE:
+		t->a = ev->delay;
 		break;
 	case EV_SHARED:
 		t->flags = ev->shared;
@@ -355,10 +367,9 @@ trace_action(struct pool *p, const struct pool_action *a)
 	t = add(p, TRACE_ACTION, a->what, &p->slots[a->slot]);
 	if (a->what == POOL_CHECK_READY)
 		t->b = to_ms(a->age);
-	else if (a->what == POOL_SIGNAL || a->what == POOL_SIGNAL_HOLDER ||
-	    a->what == POOL_DOOR_TELL)
+	else if (a->what == POOL_SIGNAL || a->what == POOL_DOOR_SIGNAL)
 		t->b = (uint32_t)a->signo;
-	if (a->what == POOL_ADOPT || a->what == POOL_SIGNAL_HOLDER)
+	if (a->what == POOL_ADOPT || a->what == POOL_KILL_HOLDER)
 		t->pid = a->pid;
 	t->flags = a->whole || a->drains;
 }

@@ -54,7 +54,7 @@ struct trace_entry {
 	unsigned int	 choice : 3;	/* an enum that came along */
 	unsigned int	 from : 4;	/* the slot's state before */
 	unsigned int	 to : 4;	/* and after; or TRACE_NO_STATE */
-	unsigned int	 flags : 9;
+	unsigned int	 flags : 10;
 };
 
 /* The state of the pool before entry `at`, packed by snapshot.c. */

@@ -18,6 +18,11 @@ bool	 presocket_check(const struct plan *p, struct findings *f);
 /* prefiles.c */
 /* Adds an error to *f for a pidfile or a log that could not be opened. */
 void	 prefiles_check(const struct plan *p, struct findings *f);
+/*
+ * May our effective user do that (W_OK, X_OK) to a file in a directory? False
+ * with errno set if not; true where that cannot be asked.
+ */
+bool	 prefiles_allow(int dir, const char *name, int mode);
 
 /* preprint.c */
 /*

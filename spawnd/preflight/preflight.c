@@ -55,7 +55,10 @@ any_listener(void)
 	return s;
 }
 
-/* The child. It writes lines of a letter and text, and Z as the last. */
+/*
+ * The child. It writes lines of a letter and text: G and which guarantees hold,
+ * R, the number of one that does not, and why, the findings, and Z as the last.
+ */
 static void __attribute__((noreturn))
 run_scout(struct plan *p, int fd)
 {
@@ -79,6 +82,11 @@ run_scout(struct plan *p, int fd)
 	for (i = 0; i < GUARANTEES; i++)
 		held[i] = guarantee_holds(&g, i) ? '1' : '0';
 	r = dprintf(fd, "G%.*s\n", GUARANTEES, held);
+	for (i = 0; i < GUARANTEES && r > 0; i++) {
+		if (guarantee_why(&g, i) != NULL)
+			r = dprintf(fd, "R%c%s\n", '0' + (int)i,
+			    guarantee_why(&g, i));
+	}
 	for (i = 0; i < f.n && r > 0; i++)
 		r = dprintf(fd, "%c%s\n", letters[f.list[i].level],
 		    f.list[i].text);
@@ -113,6 +121,8 @@ take_report_line(const char *line, struct findings *f, struct guarantees *g)
 {
 	size_t i;
 
+	if (line[0] == 'R' && line[1] >= '0' && line[1] < '0' + GUARANTEES)
+		guarantee_set_why(g, (size_t)(line[1] - '0'), line + 2);
 	if (line[0] == 'G' && strlen(line) == 1 + GUARANTEES) {
 		for (i = 0; i < GUARANTEES; i++)
 			guarantee_set(g, i, line[1 + i] == '1');
@@ -284,8 +294,8 @@ note_neighbours(const struct plan *p, struct findings *f)
 	if (found > 0)
 		findings_add(f, FINDING_NOTE, 0, "user: %s: other processes "
 		    "run as this user too: %s%s (they can end the workers, "
-		    "and unconfined workers them; give the pool a user of its "
-		    "own)",
+		    "and unconfined workers can end them; give the pool a "
+		    "user of its own)",
 		    p->ident.user, text, found > NEIGHBOURS ? ", ..." : "");
 	free(list);
 }
@@ -304,6 +314,7 @@ find_reserve(const struct plan *p, const struct guarantees *g, size_t i)
 static void
 print_guarantees(const struct plan *p, const struct guarantees *g, bool known)
 {
+	const char *why;
 	size_t i;
 
 	if (!known) {
@@ -312,10 +323,14 @@ print_guarantees(const struct plan *p, const struct guarantees *g, bool known)
 	}
 	puts("guarantees: no capabilities: yes");
 	for (i = 0; i < GUARANTEES; i++) {
-		if (guarantee_at(i)->text != NULL)
-			printf("guarantees: %s: %s%s\n",
-			    guarantee_at(i)->text, guarantee_holds(g, i) ?
-			    "yes" : "no", find_reserve(p, g, i));
+		if (guarantee_at(i)->text == NULL)
+			continue;
+		printf("guarantees: %s: %s%s", guarantee_at(i)->text,
+		    guarantee_holds(g, i) ? "yes" : "no",
+		    find_reserve(p, g, i));
+		if ((why = guarantee_why(g, i)) != NULL)
+			printf(" (%s)", why);
+		putchar('\n');
 	}
 }
 

@@ -124,6 +124,8 @@ print_stop(const struct conf *c)
 	const char *name = signame_name(c->stop_signal);
 
 	printf("start timeout: %d s\n", c->start_timeout);
+	if (c->drain > 0)
+		printf("drain: %d s\n", c->drain);
 	if (name != NULL)
 		printf("stop: SIG%s", name);
 	else

@@ -9,7 +9,6 @@
 
 #include <netinet/in.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
@@ -113,7 +112,7 @@ check_socket_path(const struct plan *p, struct findings *f)
 	}
 	/* A user who tests a plan for root need not be able to write. */
 	if ((p->root || !p->needs_root) &&
-	    faccessat(dir, ".", W_OK | X_OK, 0) == -1)
+	    !prefiles_allow(dir, ".", W_OK | X_OK))
 		findings_add(f, FINDING_ERROR, EX_CONFIG, "socket: %s: its "
 		    "directory: cannot be written: %s", p->socket_name,
 		    strerror(errno));

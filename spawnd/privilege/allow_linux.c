@@ -150,7 +150,7 @@ allow_holds(int fd)
 	socklen_t len = 0, size = sizeof(int);
 	int locked = 0;
 
-	/* Without a buffer it tells the filter's length. */
+	/* Without a buffer it returns the filter's length. */
 	return getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &len) == 0 &&
 	    len > 0 && getsockopt(fd, SOL_SOCKET, SO_LOCK_FILTER, &locked,
 	    &size) == 0 && locked == 1;

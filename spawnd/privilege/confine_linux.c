@@ -124,7 +124,8 @@ _Static_assert(RULES_COUNT + 1 <= UINT8_MAX, "a jump has 8 bits");
 
 /* What try_half() tries, and what it returns besides an errno. */
 enum half { SCOPE, FILTER };
-enum { KILLED = -1, UNTRIED = -2 };
+#define KILLED	(-1)
+#define UNTRIED	(-2)
 
 static int ruleset = -1;	/* of each worker's domain; -1: none */
 

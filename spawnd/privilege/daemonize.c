@@ -42,7 +42,7 @@ static int channel = -1;	/* to the first process */
 static int null = -1;		/* /dev/null */
 static const char *name = "";	/* of the pool */
 static const char *outcome;	/* printed in place of our own text */
-static bool told;
+static bool outcome_sent;
 static volatile sig_atomic_t child;	/* of the first process */
 
 int
@@ -234,7 +234,7 @@ take_name(const struct conf *c)
 /*
  * Has whoever adopts orphans become our parent before we go on: a service
  * manager can make only its own child the main process of a service. The first
- * process is told our pid.
+ * process gets our pid.
  */
 static int
 leave_parent(struct err *e)
@@ -319,7 +319,7 @@ daemonize_start(const struct plan *p, struct err *e)
 bool
 daemonize_starting(void)
 {
-	return !told;
+	return !outcome_sent;
 }
 
 /* Logs the outcome, unless it was printed on standard error. */
@@ -340,9 +340,9 @@ daemonize_outcome(int status, const char *text)
 	struct outcome o = { .status = status };
 	ssize_t r;
 
-	if (told)
+	if (outcome_sent)
 		return;
-	told = true;
+	outcome_sent = true;
 	log_outcome(status, text);
 	if (channel == -1) {
 		/* As the log does, see write_some() of log.c. */

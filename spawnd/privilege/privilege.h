@@ -15,12 +15,14 @@
 
 #define OUTCOME_SIZE		3072	/* bytes of all lines of an outcome */
 #define DIR_LOCK_MS		5000	/* the wait for a directory's lock */
+#define GOING_MS		400	/* for what goes with its pool */
 #define START_SPARE		20	/* s above --start-timeout, for all that
 					   a start waits for before it */
 
 /* Another start has the lock while it ends what is left of a pool. */
-_Static_assert(DIR_LOCK_MS > LEFT_MS, "a start in progress is waited for");
-_Static_assert(START_SPARE * 1000 > DIR_LOCK_MS + LEFT_MS +
+_Static_assert(DIR_LOCK_MS > LEFT_MS + GOING_MS,
+    "a start in progress is waited for");
+_Static_assert(START_SPARE * 1000 > DIR_LOCK_MS + LEFT_MS + GOING_MS +
     TRIALS * (TRIAL_MS + TRIAL_END_MS), "no start is ended that goes on");
 
 /* daemonize.c */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* The protocol of the control sockets: lines, and records in them. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -311,6 +310,14 @@ proto_get(const struct proto_record *r, const char *key)
 			return r->fields[i].value;
 	}
 	return NULL;
+}
+
+bool
+proto_is(const struct proto_record *r, const char *key, const char *value)
+{
+	const char *s = proto_get(r, key);
+
+	return s != NULL && strcmp(s, value) == 0;
 }
 
 bool

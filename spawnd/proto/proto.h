@@ -114,6 +114,9 @@ void	 proto_free(struct proto_output *o);
 int	 proto_parse(char *line, struct proto_record *r);
 /* Returns the value of the first field of that key, or NULL. */
 const char *proto_get(const struct proto_record *r, const char *key);
+/* Has it that field, with that value? */
+bool	 proto_is(const struct proto_record *r, const char *key,
+	    const char *value);
 /* Reads an unsigned number; false if the field is missing or is none. */
 bool	 proto_get_number(const struct proto_record *r, const char *key,
 	    double *value);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Between the pool and the world: tells the pool what has happened and carries
+ * Between the pool and the world: passes in what has happened and carries
  * out the actions it asks for. The pool decides which and when.
  */
 #include <errno.h>
@@ -24,6 +24,7 @@ static struct actor_hooks hooks;
 static struct pool *pool;
 static bool stays_open;			/* new connections cannot be refused */
 static uint64_t refused_at;
+static bool acting;			/* actions are left, or one is done */
 
 /* Do all workers but that one wait in accept(2)? */
 static bool
@@ -41,6 +42,12 @@ all_accept(unsigned int but)
 
 /* Was the socket non-blocking when a worker was last seen ready? */
 static bool polls;
+
+bool
+actor_polls(unsigned int slot)
+{
+	return (polls || !listen_is_blocking()) && all_accept(slot);
+}
 
 void
 actor_ended(unsigned int slot)
@@ -127,7 +134,7 @@ answer_unbegun(const struct pool_action *a, struct pool_event *ev)
 	}
 }
 
-/* Asks the kernel what the pool wants to know, and tells the pool at once. */
+/* Asks the kernel what the pool wants to know, and answers at once. */
 static void
 act_look(const struct pool_action *a)
 {
@@ -232,10 +239,9 @@ on_leftovers(void)
 }
 
 static void
-act_signal_holder(const struct pool_action *a)
+act_kill_holder(const struct pool_action *a)
 {
-	observe_signal_holder(worker_pid(a->slot), a->pid, a->signo,
-	    loop_now());
+	observe_kill_holder(worker_pid(a->slot), a->pid, loop_now());
 	on_leftovers();
 }
 
@@ -268,8 +274,8 @@ carry_out(const struct pool_action *a)
 	case POOL_ADOPT:
 		worker_adopt(a->slot, a->pid);
 		break;
-	case POOL_SIGNAL_HOLDER:
-		act_signal_holder(a);
+	case POOL_KILL_HOLDER:
+		act_kill_holder(a);
 		break;
 	case POOL_REFUSE:
 		act_refuse();
@@ -292,8 +298,8 @@ carry_out(const struct pool_action *a)
 	case POOL_DOOR_GO_ON:
 		door_go_on(worker_pid(a->slot));
 		break;
-	case POOL_DOOR_TELL:
-		door_tell(worker_pid(a->slot), a->signo);
+	case POOL_DOOR_SIGNAL:
+		door_signal(worker_pid(a->slot), a->signo);
 		break;
 	case POOL_DOOR_OPEN:
 		door_open(worker_pid(a->slot));
@@ -331,6 +337,7 @@ actor_act(void)
 	struct pool_action a;
 	unsigned int slot;
 
+	acting = true;
 	for (;;) {
 		while (pool_next(pool, &a))
 			carry_out(&a);
@@ -343,6 +350,7 @@ actor_act(void)
 		}
 		start_first(slot);
 	}
+	acting = false;
 	loop_timer(TIMER_POOL, pool_deadline(pool), on_deadline);
 	hooks.on_change();
 }
@@ -350,6 +358,10 @@ actor_act(void)
 void
 actor_event(const struct pool_event *ev)
 {
+	/* See pool.h: only an answer comes while actions are left. */
+	if (acting)
+		log_warn("pool: event %s came while actions were left (a bug: "
+		    "please report it)", pool_event_name(ev->what));
 	pool_event(pool, ev, loop_now());
 	actor_act();
 }

@@ -14,6 +14,7 @@
 #include "base/units.h"
 #include "config/config.h"
 #include "observe/observe.h"
+#include "pool/ledger.h"
 #include "pool/pool.h"
 #include "pool/scale.h"
 #include "run/supervise.h"
@@ -29,6 +30,9 @@ static bool came;			/* a connection, since the last look */
 static uint64_t seen_at;		/* a connection was, or could not be */
 static bool said_full;
 static uint64_t start_time;		/* usec, of the newest that is ready */
+static struct ledger ledger;
+static uint64_t looked;			/* when; 0: never */
+static uint64_t oldest;			/* usec that one had waited by then */
 
 static void on_look(void);
 
@@ -81,25 +85,55 @@ count_workers(const struct pool *pool, struct scale_view *v)
 	v->failing = pool_count(pool, SLOT_BACKOFF);
 }
 
+_Static_assert(LEDGER_WAITS == WAIT_CLASSES && LOAD_UNKNOWN == SCALE_UNKNOWN,
+    "what is seen is what the ledger takes");
+
+/* For the ledger it is enough to be told once a second. */
+static bool
+wants_busy(uint64_t now)
+{
+	if (!adapts)
+		return true;
+	if (!scale_wants_busy(&scale, 1) && now - sampler.busy_at < USEC)
+		return false;
+	return sampler_affords_busy(&sampler, now, scale.conf.idle);
+}
+
+static void
+keep_ledger(const struct scale_view *v, const struct load *l)
+{
+	struct ledger_look look = { .now = v->now, .queue = l->depth,
+	    .busy = l->busy, .fresh = l->fresh,
+	    .places = (v->ready + v->going) * scale.conf.serves,
+	    .left = l->left };
+
+	/* A pool of one size was not looked at since the watch was set. */
+	if (v->fired)
+		look.cause = adapts ? 1 : l->fresh;
+	ledger_look(&ledger, &look);
+	looked = v->now;
+	oldest = l->oldest;
+}
+
 static void
 view_load(struct scale_view *v)
 {
 	uint64_t before = loop_cpu();
 	struct load l;
 
-	observe_load(!adapts || (scale_wants_busy(&scale, 1) &&
-	    sampler_affords_busy(&sampler, v->now, scale.conf.idle)), &l);
+	observe_load(wants_busy(v->now), &l);
 	if (l.depth > 0 || (l.busy > 0 && l.busy != LOAD_UNKNOWN))
 		seen_at = v->now;
 	v->queue = l.depth;
 	v->waited = l.waited;
 	v->busy = l.busy;
 	history_note(v->now, &l, v->ready);
+	keep_ledger(v, &l);
 	v->cost = loop_cpu() - before;
 }
 
 static void
-log_saturation(int notice)
+log_saturation(enum scale_notice notice)
 {
 	unsigned long long hundredths = scale.full_length / (USEC / 100);
 	char length[32];
@@ -147,7 +181,7 @@ adapt(const struct scale_view *v, const struct scale_decision *d)
 
 /*
  * Connections wait for a second although workers are free: some of these may
- * have ended while a tracer holds them, of which nothing else tells.
+ * have ended while a tracer holds them, which nothing else shows.
  */
 static void
 suspect_free(const struct scale_view *v)
@@ -265,6 +299,7 @@ set_one_size(unsigned int workers)
 
 	log_info("%u worker%s wanted, was %u", workers,
 	    workers == 1 ? "" : "s", pool_target(actor_pool()));
+	ledger_resized(&ledger);
 	/* A connection that comes later must not undo it. */
 	scale_bounds(&scale, workers, workers, loop_now());
 	actor_event(&ev);
@@ -281,6 +316,7 @@ set_bounds(unsigned int min, unsigned int max)
 	if (!adapts)
 		sampler = (struct sampler){ 0 };
 	adapts = true;
+	ledger_resized(&ledger);
 	scale_bounds(&scale, min, max, loop_now());
 	on_look();
 }
@@ -329,5 +365,23 @@ autoscale_saw_since(uint64_t since)
 const struct scale *
 autoscale_state(void)
 {
-	return watch != NULL ? &scale : NULL;
+	return watch != NULL && queue_seen ? &scale : NULL;
+}
+
+uint64_t
+autoscale_idle(void)
+{
+	return adapts ? scale.conf.idle : 0;
+}
+
+const struct ledger *
+autoscale_ledger(void)
+{
+	return watch != NULL && queue_seen ? &ledger : NULL;
+}
+
+uint64_t
+autoscale_oldest(uint64_t now)
+{
+	return oldest > 0 ? oldest + now - looked : 0;
 }

@@ -8,7 +8,6 @@
  * its own struct child.
  */
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>

@@ -8,7 +8,6 @@
  * rest is not woken.
  */
 #include <stdio.h>
-#include <string.h>
 #include <sysexits.h>
 
 #include "base/base.h"

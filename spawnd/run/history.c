@@ -4,7 +4,6 @@
  * seen in it. A pool in which nothing happens adds none and needs no timer.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/units.h"
 #include "observe/observe.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The pool's start, reload and stop as the outside sees them: what the process
- * that started us, the service manager and the log are told, and the exit
+ * that started us, the service manager and the log get, and the exit
  * status.
  */
 #include <errno.h>
@@ -110,6 +110,13 @@ report_failed_start(const struct pool_notice *n)
 	daemonize_outcome(exit_status, text);
 }
 
+/* Before what the manager shows. */
+static const char *
+state_prefix(void)
+{
+	return pool_is_announced(actor_pool()) ? "draining: " : "";
+}
+
 /* The pool is ready, for the first time or again after a reload. */
 static void
 announce_ready(unsigned int ready)
@@ -120,8 +127,8 @@ announce_ready(unsigned int ready)
 		report_ready(plan, ready, line, sizeof(line));
 		daemonize_outcome(0, line);
 	}
-	sdnotify_send("READY=1\nSTATUS=%u of %u workers ready\nMAINPID=%d",
-	    ready, pool_target(actor_pool()), (int)getpid());
+	sdnotify_send("READY=1\nSTATUS=%s%u of %u workers ready\nMAINPID=%d",
+	    state_prefix(), ready, pool_target(actor_pool()), (int)getpid());
 }
 
 /*
@@ -179,6 +186,13 @@ lifecycle_notice(const struct pool_notice *n)
 }
 
 void
+lifecycle_send_state(void)
+{
+	sdnotify_send("STATUS=%s%u of %u workers ready", state_prefix(),
+	    pool_count(actor_pool(), SLOT_READY), pool_target(actor_pool()));
+}
+
+void
 lifecycle_changed(void)
 {
 	static unsigned int said;
@@ -195,8 +209,7 @@ lifecycle_changed(void)
 	}
 	said = ready;
 	said_at = now;
-	sdnotify_send("STATUS=%u of %u workers ready", ready,
-	    pool_target(actor_pool()));
+	lifecycle_send_state();
 }
 
 void
@@ -212,12 +225,24 @@ lifecycle_reload(void)
 	actor_event(&ev);
 }
 
-void
-lifecycle_tell_stop(void)
+/* The manager's own deadline must not be shorter than ours. */
+static unsigned long long
+stop_time(void)
 {
-	/* The manager's own deadline must not be shorter than ours. */
+	return ((unsigned long long)plan->conf->stop_timeout + 10) * USEC;
+}
+
+void
+lifecycle_send_stop(void)
+{
 	sdnotify_send("STOPPING=1\nSTATUS=stopping\nEXTEND_TIMEOUT_USEC=%llu",
-	    ((unsigned long long)plan->conf->stop_timeout + 10) * USEC);
+	    stop_time());
+}
+
+void
+lifecycle_ask_time(uint64_t delay)
+{
+	sdnotify_send("EXTEND_TIMEOUT_USEC=%llu", delay + stop_time());
 }
 
 void
@@ -234,7 +259,7 @@ lifecycle_stop(bool fast)
 		exit_status = compat_exitcode(plan->conf, EX_UNAVAILABLE);
 		daemonize_outcome(exit_status, "stopped before it was ready");
 	}
-	lifecycle_tell_stop();
+	lifecycle_send_stop();
 	limit_stop(fast);
 	orphans_find_all();
 	actor_event(&ev);

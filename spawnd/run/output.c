@@ -32,6 +32,7 @@
 #define ENDED_LEAST	16			/* pipes of ended workers */
 #define TAIL_SIZE	1024
 #define HEADER_LINES	8			/* may be those of CGI */
+#define WORDS		200			/* bytes of a last line */
 
 struct stream {
 	int		 fd;
@@ -46,6 +47,7 @@ struct stream {
 	uint64_t	 filled_at;		/* when it last was */
 	size_t		 slice;			/* bytes read in this tick */
 	uint64_t	 slice_at;		/* when that began */
+	char		 words[WORDS];		/* its last line, or "" */
 	unsigned long	 dropped;		/* lines, not logged yet */
 	uint64_t	 logged_at;		/* when they last were */
 	TAILQ_ENTRY(stream) entry;
@@ -64,6 +66,8 @@ static uint64_t next_tick = NEVER;
 static bool dropping;		/* nobody reads the log */
 static char *tail;		/* during the start: whole lines */
 static size_t tail_len;
+static pid_t ended_pid;		/* who has ended, or closed its output, last */
+static char ended_words[WORDS];	/* and what it wrote last */
 
 int
 output_init(unsigned int n, unsigned int workers, enum worker_log how,
@@ -90,6 +94,33 @@ const char *
 output_tail(void)
 {
 	return tail != NULL ? tail : "";
+}
+
+const char *
+output_words(unsigned int slot, pid_t pid)
+{
+	if (by_slot[slot] != NULL && by_slot[slot]->pid == pid)
+		return by_slot[slot]->words;
+	return pid == ended_pid ? ended_words : "";
+}
+
+static void
+keep_words(struct stream *s, const char *line, size_t len)
+{
+	size_t i;
+
+	while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == ' '))
+		len--;
+	if (len == 0)
+		return;		/* the one before says more */
+	if (len >= WORDS)
+		len = WORDS - 1;
+	memcpy(s->words, line, len);
+	for (i = 0; i < len; i++) {
+		if (s->words[i] == '\0')
+			s->words[i] = '?';
+	}
+	s->words[len] = '\0';
 }
 
 /* Keeps the last lines until the start is over. */
@@ -160,6 +191,7 @@ log_line(struct stream *s, const char *line, size_t len, bool split,
 		s->lines++;
 		cgi_by_slot[s->slot] |= is_cgi_header(line, len);
 	}
+	keep_words(s, line, len);
 	if (more > 0) {
 		s->budget = s->budget + more > BURST ? BURST :
 		    s->budget + more;
@@ -235,9 +267,18 @@ split_lines(struct stream *s, const char *text, size_t len, uint64_t now)
 }
 
 static void
+note_end(const struct stream *s)
+{
+	ended_pid = s->pid;
+	memcpy(ended_words, s->words, sizeof(ended_words));
+}
+
+static void
 stream_free(struct stream *s)
 {
 	flush_part(s, false, loop_now());
+	if (s->slot != -1)
+		note_end(s);
 	s->logged_at = 0;
 	log_dropped(s, loop_now());
 	log_lost(s->dropped);	/* logged once somebody reads again */
@@ -430,6 +471,7 @@ output_end(unsigned int slot)
 		return;
 	}
 	flush_part(s, false, loop_now());
+	note_end(s);
 	by_slot[slot] = NULL;
 	s->slot = -1;
 	nended++;

@@ -37,9 +37,10 @@ reap_ended(unsigned int slot, int status)
 	    .cancelled = worker_is_cancelled(slot) };
 
 	suspects_remove(slot);
+	/* The stop waits for them; a start asks whether they poll. */
+	if ((actor_stops() && is_last(pool)) || actor_polls(slot))
+		orphans_find();
 	actor_ended(slot);
-	if (actor_stops() && is_last(pool))
-		orphans_find();	/* the stop waits for them */
 	output_end(slot);
 	if (pool_wants_queue(pool, slot))
 		ev.moved = observe_moved(worker_probe_state(slot)->mark);

@@ -179,6 +179,8 @@ report_exit(const struct plan *p, const struct pool_notice *n,
 	else if (n->delay > 0)
 		snprintf(next, sizeof(next), " (failure %u in a row; next "
 		    "start in %s)", n->failures, seconds(n->delay, delay));
+	failures_note(FAILURE_WORKER, n->pid, what,
+	    output_words(n->slot, n->pid));
 	log_warn("worker %d: %s%s", (int)n->pid, what, next);
 }
 
@@ -187,8 +189,18 @@ report_unready(const struct plan *p, const struct pool_notice *n)
 {
 	/* One that is in our memory still has our sockets. */
 	pid_t pid = spawner_shares(n->slot) ? 0 : n->pid;
-	char slow[SLOW_SIZE], delay[32];
+	char slow[SLOW_SIZE], delay[32], what[ERR_SIZE];
 
+	report_slow(p->conf, pid, slow);
+	if (n->what == NOTICE_START_TIMEOUT)
+		snprintf(what, sizeof(what), "was not ready within %d s%s",
+		    p->conf->start_timeout, slow);
+	else
+		snprintf(what, sizeof(what), "waited for connections of "
+		    "another socket (its listen socket is descriptor 0)");
+	if (n->what == NOTICE_START_TIMEOUT || n->delay == 0)
+		failures_note(FAILURE_WORKER, n->pid, what,
+		    output_words(n->slot, n->pid));
 	if (n->what == NOTICE_ELSEWHERE && n->delay != 0)
 		log_warn("worker %d: so far it waits for connections of "
 		    "another socket (its listen socket is descriptor 0; it is "
@@ -200,19 +212,21 @@ report_unready(const struct plan *p, const struct pool_notice *n)
 		    (int)n->pid);
 	else
 		log_warn("worker %d: stopped: not ready within %d s%s",
-		    (int)n->pid, p->conf->start_timeout,
-		    report_slow(p->conf, pid, slow));
+		    (int)n->pid, p->conf->start_timeout, slow);
 }
 
 static void
 report_request_timeout(const struct plan *p, const struct pool_notice *n)
 {
-	char holder[32] = "", age[32];
+	char holder[32] = "", age[32], what[128];
 
 	if (n->holder != n->pid)
 		snprintf(holder, sizeof(holder), "its process %d ",
 		    (int)n->holder);
-	log_warn("worker %d: stopped: %shas served one request for %s, more "
+	snprintf(what, sizeof(what), "served one request for %s",
+	    seconds(n->age, age));
+	failures_note(FAILURE_TIMEOUT, n->pid, what, "");
+	log_warn("worker %d: killed: %shas served one request for %s, more "
 	    "than %d s (--request-timeout)", (int)n->pid, holder,
 	    seconds(n->age, age), p->conf->request_timeout);
 }
@@ -243,6 +257,7 @@ report_lost(const struct plan *p, const struct pool_notice *n)
 	char lost[128];
 
 	describe_lost(n, lost, sizeof(lost));
+	failures_note(FAILURE_LOST, n->pid, lost, "");
 	if (n->what == NOTICE_TOLD_BUSY)
 		log_warn("worker %d: ended by its stop signal shortly before "
 		    "--stop-timeout, %s", (int)n->pid, lost);
@@ -259,11 +274,11 @@ static void
 report_worker(const struct pool_worker *w, uint64_t now)
 {
 	static const char *const states[SLOT_NSTATES] = {
-		[SLOT_SPAWNING] = "is started", [SLOT_STARTING] = "starting",
+		[SLOT_SPAWNING] = "being started",
+		[SLOT_STARTING] = "starting",
 		[SLOT_READY] = "ready", [SLOT_RETIRING] = "retiring",
-		[SLOT_FREEZING] = "retiring",
-		[SLOT_DOOR] = "retiring", [SLOT_STOPPING] = "stopping",
-		[SLOT_KILLED] = "killed", [SLOT_BACKOFF] = "waits",
+		[SLOT_FREEZING] = "retiring", [SLOT_DOOR] = "retiring",
+		[SLOT_STOPPING] = "stopping", [SLOT_KILLED] = "killed",
 	};
 	bool ended = !spawner_shares(w->slot) && end_reached(w->pid);
 	char age[32];
@@ -314,10 +329,26 @@ report_size(const struct pool_notice *n)
 	if (n->what == NOTICE_GROWN)
 		log_info("worker %d: replaced: has grown to %" PRIu64 " MB "
 		    "(--max-rss)", (int)n->pid, n->size >> 20);
-	else
+	else {
+		failures_note(FAILURE_SIZE, 0, "workers exceed --max-rss as "
+		    "soon as they serve", "");
 		log_warn("--max-rss: workers exceed it as soon as they serve "
 		    "(each is replaced at most once in %s)",
 		    seconds(n->delay, delay));
+	}
+}
+
+static void
+report_nofork(const struct pool_notice *n)
+{
+	char what[ERR_SIZE], reason[REASON_SIZE], delay[32];
+
+	report_reason(n, reason);
+	snprintf(what, sizeof(what), "could not be started: %s: %s",
+	    n->failed, reason);
+	failures_note(FAILURE_WORKER, 0, what, "");
+	log_warn("%s: %s (next try in %s)", n->failed, reason,
+	    seconds(n->delay, delay));
 }
 
 static void
@@ -354,15 +385,14 @@ void
 report_notice(const struct plan *p, const struct pool_notice *n,
     const struct exec_failure *f)
 {
-	char what[ERR_SIZE], reason[REASON_SIZE], delay[32];
+	char what[ERR_SIZE], reason[REASON_SIZE];
 
 	switch (n->what) {
 	case NOTICE_EXIT:
 		report_exit(p, n, f);
 		break;
 	case NOTICE_NOFORK:
-		log_warn("%s: %s (next try in %s)", n->failed,
-		    report_reason(n, reason), seconds(n->delay, delay));
+		report_nofork(n);
 		break;
 	case NOTICE_START_TIMEOUT:
 	case NOTICE_ELSEWHERE:
@@ -387,6 +417,7 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		report_left(n);
 		break;
 	case NOTICE_RELOADED:
+		failures_over(FAILURE_RELOAD);
 		log_info("reload: all workers are new");
 		break;
 	case NOTICE_RELOAD_FAILED:
@@ -395,6 +426,8 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 			    report_reason(n, reason));
 		else
 			describe_exit(p, n, f, what, sizeof(what));
+		failures_note(FAILURE_RELOAD, n->pid, what,
+		    output_words(n->slot, n->pid));
 		log_warn("reload: failed: new worker: %s (the old workers "
 		    "stay)", what);
 		break;
@@ -404,6 +437,7 @@ report_notice(const struct plan *p, const struct pool_notice *n,
 		break;
 	case NOTICE_READY:
 	case NOTICE_FAILED:
+	case NOTICE_DUE:
 	case NOTICE_DONE:
 		break;		/* lifecycle.c's own */
 	}

@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "config/config.h"
 #include "observe/observe.h"
+#include "pool/ledger.h"
 #include "pool/pool.h"
 #include "pool/scale.h"
 
@@ -116,7 +117,7 @@ void	 selfcheck_notice(const struct pool_notice *n);
 
 /* actor.c: between the pool, which decides, and the world */
 struct actor_hooks {
-	/* The pool has something to tell, see pool.h. */
+	/* The pool has something to report, see pool.h. */
 	void		(*on_notice)(const struct pool_notice *n);
 	/* The pool may have changed. */
 	void		(*on_change)(void);
@@ -191,8 +192,17 @@ void	 autoscale_start(void);
 int	 autoscale_bounds(unsigned int min, unsigned int max, struct err *e);
 /* The bounds that are in force; a pool of one size has it as both. */
 void	 autoscale_range(unsigned int *min, unsigned int *max);
-/* The bounds and the saturation; NULL if the load is not looked at. */
+/* The bounds and the saturation; NULL if the load cannot be looked at. */
 const struct scale *autoscale_state(void);
+/* Surplus workers go after so many microseconds; 0: the size is one. */
+uint64_t autoscale_idle(void);
+/* What is remembered of the load; NULL if it cannot be looked at. */
+const struct ledger *autoscale_ledger(void);
+/*
+ * If connections wait: so many microseconds, as far as one was seen. 0: no
+ * look has seen one wait.
+ */
+uint64_t autoscale_oldest(uint64_t now);
 
 /* traffic.c: will a new worker be sent a request? */
 /*
@@ -227,6 +237,28 @@ int	 history_peak_queue(void);
 /* Point number i, 0 being the oldest; NULL behind the last. */
 const struct history_point *history_at(unsigned int i);
 
+/* failures.c: what went wrong last */
+#define FAILURE_TEXT	320	/* bytes of it, and of what a worker wrote */
+enum failure_kind {
+	FAILURE_WORKER,		/* one ended, or could not be started */
+	FAILURE_RELOAD,		/* the last reload; not if one was well since */
+	FAILURE_LOST,		/* a request, with a worker that had to go */
+	FAILURE_TIMEOUT,	/* --request-timeout has ended one */
+	FAILURE_SIZE,		/* --max-rss is too small for any worker */
+	FAILURES
+};
+struct failure {
+	uint64_t	 at;
+	pid_t		 pid;		/* whose; 0: nobody's */
+	char		 what[FAILURE_TEXT];
+	char		 said[FAILURE_TEXT];	/* its last line of output */
+};
+/* The last of a kind, or NULL. */
+const struct failure *failures_last(enum failure_kind kind);
+/* How many there were in the last minute, as far as they are remembered. */
+unsigned int failures_recent(enum failure_kind kind);
+const char *failures_name(enum failure_kind kind);
+
 /* neighbour.c: another pool that serves the same listen socket meanwhile */
 /*
  * One that takes over from us is there from now on, the process pid (0: that is
@@ -252,7 +284,7 @@ bool	 neighbour_is_there(void);
 /* lifecycle.c: start, reload and stop, as the outside sees them */
 /* Runs until the pool is done. Returns the exit status. */
 int	 lifecycle_run(const struct plan *p);
-/* Logs a notice of the pool, and tells whoever waits for the start. */
+/* Logs a notice of the pool, and answers whoever waits for the start. */
 void	 lifecycle_notice(const struct pool_notice *n);
 /* Keeps the service manager's status true, once a second at most. */
 void	 lifecycle_changed(void);
@@ -260,28 +292,46 @@ void	 lifecycle_changed(void);
 void	 lifecycle_reload(void);
 /* Begins a stop: a graceful one, or with `fast` one that loses requests. */
 void	 lifecycle_stop(bool fast);
-/* Tells the manager, if that listens to us, that the pool stops. */
-void	 lifecycle_tell_stop(void);
+/* Notifies the manager, if that listens to us, that the pool stops. */
+void	 lifecycle_send_stop(void);
 /* What is written behind the reason, should the start fail; or NULL. */
 void	 lifecycle_explain(const char *text);
 /*
- * Another spawnd serves from now on: ends our workers at their requests' end,
- * leaves the listen socket as it is, and tells the manager nothing.
+ * Another spawnd serves from now on: ends our workers when their requests are
+ * done, leaves the listen socket as it is, and does not notify the manager.
  */
 void	 lifecycle_leave(void);
 /*
- * The start has failed, although workers are ready: they are ended at their
- * requests' end, and the listen socket is left as it is.
+ * The start has failed, although workers are ready: they are ended when their
+ * requests are done, and the listen socket is left as it is.
  */
 void	 lifecycle_fail(int status, const char *why);
 /*
  * We have taken over: from now on a stop waits for the end of the other pool,
- * which lifecycle_alone() tells.
+ * which lifecycle_alone() reports.
  */
 void	 lifecycle_await_other(void);
 void	 lifecycle_alone(void);
 /* How many processes a stop that is over could not end. */
 unsigned int lifecycle_left(void);
+
+/* draining.c: a stop that is announced */
+void	 draining_init(const struct conf *c);
+/* Looks at a notice of the pool: begins the stop that is due. */
+void	 draining_notice(const struct pool_notice *n);
+/* Why none can be announced now, or NULL. */
+const char *draining_hindrance(void);
+/*
+ * Announces one, so much later, or without a time (NEVER); takes it back. To
+ * be called only if nothing hinders that. The last announcement counts.
+ */
+void	 draining_begin(uint64_t delay);
+void	 draining_resume(void);
+bool	 draining_is_on(void);
+/* The time until the stop is due, or NEVER. */
+uint64_t draining_left(void);
+/* Says so in a line that is valid until the next call. */
+const char *draining_text(void);
 
 /* report.c: notices in words */
 /*

@@ -10,7 +10,6 @@
 #include "base/loop.h"
 #include "config/config.h"
 #include "observe/observe.h"
-#include "pool/pool.h"
 #include "privilege/privilege.h"
 #include "run/supervise.h"
 
@@ -27,7 +26,9 @@ static void
 on_stop(int signo)
 {
 	log_info("stop: SIG%s received", signame_name(signo));
-	lifecycle_stop(signo == SIGINT);
+	/* A second TERM, and all others, do not wait. */
+	if (signo != SIGTERM || !draining_signalled())
+		lifecycle_stop(signo == SIGINT);
 }
 
 static void

@@ -16,15 +16,32 @@
 void	 actor_act(void);
 /* Passes an event to the pool, and carries out what follows. */
 void	 actor_event(const struct pool_event *ev);
+/*
+ * Does the pool poll its listen socket, with the slot's worker as the only one
+ * that shows it? When that ends, what it leaves behind may accept until EAGAIN
+ * all the same: it has to have a slot before another worker is started.
+ */
+bool	 actor_polls(unsigned int slot);
 /* The slot's worker has ended: what it did to the listen socket is undone. */
 void	 actor_ended(unsigned int slot);
 
 /* lifecycle.c */
 /*
- * Stops fast and exits with 71, so that the service manager starts us anew:
+ * Stops fast and exits with 71, so that the service manager restarts us:
  * nothing else can repair what has happened.
  */
 void	 lifecycle_restart(const char *why);
+/* Sends the manager in words how many workers are ready, and if we drain. */
+void	 lifecycle_send_state(void);
+/* Asks it for the time of a stop that begins so much later, in microseconds. */
+void	 lifecycle_ask_time(uint64_t delay);
+
+/* draining.c */
+/*
+ * A signal asks for a stop: announces it for --drain. Returns false if it is to
+ * be at once: without that, or in a drain, or where none can be.
+ */
+bool	 draining_signalled(void);
 
 /* entry.c */
 /* Do clients not get to the listen socket until spawnd is restarted? */
@@ -156,7 +173,7 @@ void	 spawner_again(void);
 /* Takes them, for some milliseconds at most; then the loop calls it again. */
 void	 reap_children(void);
 /*
- * Tells the pool that a slot's process has ended, with that status of wait(2)
+ * Reports that a slot's process has ended, with that status of wait(2)
  * or STATUS_UNKNOWN. worker_forget() must have been called.
  */
 void	 reap_ended(unsigned int slot, int status);
@@ -185,6 +202,8 @@ int	 output_start(unsigned int slot, int output, pid_t pid);
  * read for as long as processes that it left behind hold it open.
  */
 void	 output_end(unsigned int slot);
+/* What that worker, which may have ended just now, wrote last; "": nothing. */
+const char *output_words(unsigned int slot, pid_t pid);
 /* Did the output of the slot's last worker begin with the header of CGI? */
 bool	 output_is_cgi(unsigned int slot);
 /* The last lines that were read during the start; "" if there are none. */
@@ -229,6 +248,13 @@ void	 selfcheck_stopped(unsigned int slot, int signo);
 /* sdnotify.c */
 /* Is there a manager to send to? */
 bool	 sdnotify_wanted(void);
+
+/* failures.c */
+/* Notes one; said: what the worker wrote last, or "". */
+void	 failures_note(enum failure_kind kind, pid_t pid, const char *what,
+	    const char *said);
+/* It is repaired. */
+void	 failures_over(enum failure_kind kind);
 
 /* report.c */
 /* Writes how a worker ended, without its age: "exited with status 0: why". */

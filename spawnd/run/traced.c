@@ -13,7 +13,6 @@
 
 #include "base/base.h"
 #include "base/loop.h"
-#include "base/units.h"
 #include "observe/end.h"
 #include "observe/observe.h"
 #include "pool/pool.h"

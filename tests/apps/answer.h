@@ -6,6 +6,7 @@
  * QUERY_STRING is a list of commands, carried out from left to right:
  *   token=T     sends it back as X-Token
  *   sleep=MS    sleeps before it answers
+ *   hold        does so until SIGUSR2, for a minute at most
  *   crash       dies of SIGSEGV; abort: of SIGABRT
  *   exit=N      exits without an answer
  *   last=N      answers, then exits with N
@@ -46,6 +47,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +75,24 @@ answer_sleep(long ms)
 
 	while (nanosleep(&ts, &ts) == -1 && errno == EINTR)
 		;
+}
+
+static sigjmp_buf answer_held;
+
+static void
+answer_let_go(int signo)
+{
+	siglongjmp(answer_held, signo);
+}
+
+static void
+answer_hold(void)
+{
+	if (sigsetjmp(answer_held, 1) == 0) {
+		signal(SIGUSR2, answer_let_go);
+		answer_sleep(60000);
+	}
+	signal(SIGUSR2, SIG_IGN);
 }
 
 static void
@@ -220,6 +240,8 @@ answer_early(FCGX_Request *r, struct answer *a, const char *cmd,
 		snprintf(a->token, sizeof(a->token), "%s", val);
 	else if (strcmp(cmd, "sleep") == 0)
 		answer_sleep(atol(val));
+	else if (strcmp(cmd, "hold") == 0)
+		answer_hold();
 	else if (strcmp(cmd, "crash") == 0)
 		answer_die(SIGSEGV);
 	else if (strcmp(cmd, "abort") == 0)

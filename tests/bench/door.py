@@ -190,7 +190,9 @@ def stop(case, quick):
     """TERM to the end of the last worker, under load."""
     with started(case) as pool:
         kept_ones = case[2].options.get("kept", 0)
-        posts = Posts(pool, 0 if kept_ones else crowd(case[2]), kept_ones)
+        clients = 0 if kept_ones else crowd(case[2])
+        posts = Posts(pool, case[2].options.get("clients", clients),
+                      kept_ones)
         began = time.monotonic()
         os.kill(pool.pid, signal.SIGTERM)
         while managers.children(pool.pid) and \
@@ -218,6 +220,7 @@ RELOADS = [
     ("threads, 4 of 8", "spawnd", program("lib", "8", at_once=8)),
     ("php-cgi, 64", "spawnd", Job(php=True, workers=64,
                                   options={"seconds": 10})),
+    ("php-cgi, 16", "spawnd", Job(php=True, workers=16)),
     ("php-cgi -C 8, 8", "spawnd", Job(php=True, workers=8, children=8)),
     ("php-fpm, 64", "php-fpm static", fpm(64)),
     ("php-fpm, 16", "php-fpm static", fpm(16)),
@@ -232,7 +235,9 @@ KEEPING = [("libfcgi", "spawnd", program("lib")),
            ("Go", "spawnd", program("load-go"))]
 STOPS = [("threads, 4 of 8", "spawnd", program("lib", "8", at_once=8)),
          ("kept, libfcgi", "spawnd", program("lib", kept=4)),
-         ("kept, Go", "spawnd", program("load-go", kept=4))]
+         ("kept, Go", "spawnd", program("load-go", kept=4)),
+         ("kept and load, libfcgi", "spawnd",
+          program("lib", workers=6, kept=2, clients=8))]
 
 
 def at_most(bar, scenario, case, metric, most, unit):
@@ -271,6 +276,14 @@ def idle_beside_fpm(r):
     return ours <= theirs, f"{ours:,.4g} ms; php-fpm {theirs:,.4g} ms"
 
 
+def beside_fpm(r):
+    ours, theirs = (r.median("door-reload", c, "gap_us")
+                    for c in ("php-cgi, 16", "php-fpm, 16"))
+    if not ours or not theirs:
+        return None
+    return ours <= theirs, f"{ours:,.0f} us; php-fpm {theirs:,.0f} us"
+
+
 def beside_execs(case):
     def judge(r):
         ours = r.median("door-reload", "php-cgi, 64", "ms")
@@ -298,7 +311,7 @@ def no_loss(r):
 
 RELOAD_MS = [("libfcgi, 64", 600), ("libfcgi, 16", 300), ("libfcgi, 4", 300),
              ("no signal known, 4", 300), ("Go, 4 of 8 at a time", 400),
-             ("php-cgi -C 8, 8", 600)]
+             ("php-cgi, 16", 300), ("php-cgi -C 8, 8", 600)]
 # What waits when it begins is two requests for each place.
 QUEUE_MS = 2 * MS + 100
 BARS = [
@@ -310,6 +323,8 @@ BARS = [
      beside_execs("php-cgi, 64, under load")),
     at_most("gap without an answer in it, libfcgi, 64", "door-reload",
             "libfcgi, 64", "gap_us", 40000, "us"),
+    ("gap without an answer in it, 16 of PHP", "not behind php-fpm",
+     beside_fpm),
     ("p99 in it beside without, libfcgi, 64", "at most 1.3", beside_others),
     *[at_most(f"reload with kept connections, {case[0]}", "door-kept",
               case[0], "ms", 1000, "ms") for case in KEEPING],

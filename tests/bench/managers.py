@@ -7,10 +7,11 @@ import glob
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -19,6 +20,7 @@ SPAWND = os.environ.get("SPAWND", f"{TOP}/build/spawnd")
 SPAWNCTL = os.environ.get("SPAWNCTL", f"{TOP}/build/spawnctl")
 ROOT = os.geteuid() == 0
 USER = "nobody"                 # who the workers are, when root measures
+OTHER = "daemon"                # and who they are after a change of that
 PR_SET_CHILD_SUBREAPER = 36
 NGINX_MODULES = os.environ.get("NGINX_MODULES", "/usr/lib/nginx/modules")
 
@@ -96,8 +98,10 @@ class Job:
 
 def spawnd(pool, job):
     mode = [] if job.options.get("daemon") else ["-n"]
-    argv = [SPAWND, *mode, "-s", pool.sock, "-F", str(job.workers),
-            "--log", f"{pool.place}/log", *job.options.get("argv", [])]
+    port = pool.sock.partition(":")[2]
+    argv = [SPAWND, *mode, *(["-p", port] if port else ["-s", pool.sock]),
+            "-F", str(job.workers), "--log", f"{pool.place}/log",
+            *job.options.get("argv", [])]
     if job.most:
         if "--max-workers" not in spawnd_help():
             raise Later("spawnd --max-workers")
@@ -105,7 +109,7 @@ def spawnd(pool, job):
     if "--control" in spawnd_help():
         argv += ["--control", f"{pool.place}/control"]
     if ROOT:
-        argv += ["-u", USER]
+        argv += ["-u", job.options.get("user", USER)]
     for name in job.env(pool):
         argv += ["-e", name]
     return argv + ["--"] + job.argv(pool)
@@ -232,6 +236,12 @@ MANAGERS = {
 }
 
 
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
 def adopt_orphans():
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -305,7 +315,8 @@ class Pool:
         os.chmod(self.place, 0o755)
         if ROOT:
             shutil.chown(self.place, USER)      # some bind as that user
-        self.sock = f"{self.place}/sock"
+        self.sock = f"127.0.0.1:{free_port()}" if job.options.get("tcp") \
+            else f"{self.place}/sock"
         self.accepts = f"{self.place}/accepts"
         self.script = f"{self.place}/load.php" if job.php else ""
         self.counted = not job.php and manager not in ("null", "nginx") and \
@@ -321,6 +332,8 @@ class Pool:
         for source in (f"{APPS}/worker", f"{TOP}/tests/apps/php/load.php",
                        *(f"{APPS}/{name}" for name in
                          job.options.get("program", ())[:1])):
+            if not os.path.exists(source):
+                raise Missing(os.path.basename(source))
             shutil.copy(source, self.place)
             os.chmod(f"{self.place}/{os.path.basename(source)}", 0o755)
         with open(self.accepts, "wb") as f:
@@ -352,8 +365,14 @@ class Pool:
 
     def take_over(self):
         """Another spawnd takes over, with one variable more; how long until
-        it says so. The workers are its own from then on."""
-        argv = spawnd(self, self.job)
+        it says so. The workers are its own from then on. option "other": it
+        is another file, and they another user's."""
+        job = self.job
+        if job.options.get("other"):
+            job = replace(job, options={**job.options, "user": OTHER})
+        argv = spawnd(self, job)
+        if job is not self.job:
+            argv[0] = shutil.copy(SPAWND, f"{self.place}/spawnd")
         began = time.monotonic()
         subprocess.run([argv[0], "--replace", "-e", "CHANGED=1", *argv[1:]],
                        check=True, stdout=subprocess.DEVNULL, timeout=60,

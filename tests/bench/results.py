@@ -51,15 +51,27 @@ class Results:
         return statistics.median(s) if s else None
 
 
-def bar_throughput(r):
-    own = r.ratio("throughput-c", "rps", "spawn-fcgi again", "spawn-fcgi")
-    ours = r.ratio("throughput-c", "rps", "spawnd", "spawn-fcgi")
-    if not own or not ours:
-        return None
-    ratio = statistics.median(ours)
-    return (ratio >= min(own),
-            f"{ratio:.3f} of spawn-fcgi ({min(ours):.2f} to {max(ours):.2f}; "
-            f"spawn-fcgi against itself {min(own):.2f} to {max(own):.2f})")
+def bar_throughput(other):
+    def check(r):
+        own = r.ratio("throughput-c", "rps", "spawn-fcgi again", "spawn-fcgi")
+        ours = r.ratio("throughput-c", "rps", "spawnd", other)
+        if not own or not ours:
+            return None
+        ratio = statistics.median(ours)
+        return (ratio >= min(own),
+                f"{ratio:.3f} of {other} ({min(ours):.2f} to {max(ours):.2f}; "
+                f"spawn-fcgi against itself {min(own):.2f} to {max(own):.2f})")
+    return check
+
+
+def bar_more(scenario, metric, over, under, most, unit):
+    """So much more than the other, by their medians."""
+    def check(r):
+        a, b = (r.median(scenario, c, metric) for c in (over, under))
+        if a is None or b is None:
+            return None
+        return a - b <= most, f"{a - b:.3g} {unit} ({a:,.5g} and {b:,.5g})"
+    return check
 
 
 def bar_at_most(scenario, case, metric, most, unit, pick=statistics.median):
@@ -121,12 +133,15 @@ def bar_readers(r):
     return b <= a + 10000, f"{b:,.0f} us; alone {a:,.0f} us"
 
 
+TAKE_OVERS = ["spawnd", "spawnd -C 4", "TCP", "Go", "-u and binary changed"]
+
+
 def bar_no_loss(r):
     lost, seen = [], 0
     for scenario, case in (
             ("reload", "spawnd"), ("reload", "spawnd -C 4"),
-            ("reload", "spawnd -F 4, PHP"), ("take-over", "spawnd"),
-            ("take-over", "spawnd -C 4"), *(
+            ("reload", "spawnd -F 4, PHP"),
+            *(("take-over", c) for c in TAKE_OVERS), *(
             (f"recycle-c-{n}", "spawnd") for n in (1, 10, 50)), *(
             (f"recycle-php-{n}", c) for n in (1, 10, 50)
             for c in ("spawnd -C 4", "spawnd -F 4"))):
@@ -176,14 +191,30 @@ BARS = [
      "at most 1.15",
      bar_ratio("respawn", "accept_us", "spawnd", "limit", most=1.15)),
     ("throughput of 4 C workers, beside spawn-fcgi",
-     "within spawn-fcgi's own spread", bar_throughput),
+     "within spawn-fcgi's own spread", bar_throughput("spawn-fcgi")),
+    ("throughput of 4 C workers, beside --confine no",
+     "within spawn-fcgi's own spread", bar_throughput("spawnd --confine no")),
+    ("killed idle worker to the next accept, beside --confine no",
+     "at most 5 us more",
+     bar_more("respawn", "accept_us", "spawnd", "spawnd --confine no", 5,
+              "us")),
+    ("a call that the filter looks into, beside --confine no",
+     "at most 20 ns more",
+     bar_more("calls", "ns", "spawnd", "spawnd --confine no", 20, "ns")),
     ("failed requests, reload, take-over and recycling", "0", bar_no_loss),
     ("gap without an answer in a reload, p99 of 20", "under 20 ms",
      bar_at_most("reload", "spawnd", "gap_us", 20000, "us",
                  lambda s: quantile(s, 0.99))),
-    ("gap without an answer in a take-over, the longest of all runs",
-     "at most 40 ms",
-     bar_at_most("take-over", "spawnd", "gap_us", 40000, "us", max)),
+    *[(f"gap without an answer in a take-over, {case}, the longest of all "
+       "runs", "at most 40 ms",
+       bar_at_most("take-over", case, "gap_us", 40000, "us", max))
+      for case in TAKE_OVERS],
+    *[(f"{what} in a take-over, {case}, beside {other}", "at most 1.00",
+       bar_ratio("take-over", metric, case, other, most=1.0))
+      for case, other in (("spawnd -C 4", "php-fpm, timeout 10"),
+                          ("spawnd", "nginx -s reload"))
+      for what, metric in (("gap without an answer", "gap_us"),
+                           ("p99", "p99_us"))],
     ("burst of 64 connections, from 2 to 32 workers", "under 100 ms",
      bar_at_most("burst", "spawnd -F 2 -N 32", "grown_ms", 100, "ms")),
     *[(f"supervisor's cpu a {what}, of 1,000 and 10,000 workers beside 100",

@@ -10,12 +10,15 @@ import os
 import pty
 import resource
 import select
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import door
 import managers
@@ -231,6 +234,34 @@ def recycling(case, quick):
             result["cpu_us"] = cpu / 1000 * case[2].max_requests / \
                 r["answered"]
     return result
+
+
+def calls(case, quick):
+    """What a call costs that the filter of confined workers looks into."""
+    with tempfile.TemporaryDirectory(prefix="spawnd-bench-") as place:
+        os.chmod(place, 0o755)
+        found = f"{place}/ns"
+        with open(found, "wb"):
+            os.chmod(found, 0o666)
+        shutil.copy(f"{managers.APPS}/probe", place)
+        pool = SimpleNamespace(place=place, sock=f"{place}/sock", accepts="")
+        job = Job(workers=1, options={
+            **case[2].options, "program": (
+                "probe", "calls", "10000" if quick else "100000", found)})
+        popen = subprocess.Popen(
+            managers.spawnd(pool, job), stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env={**os.environ, **job.env(pool)})
+        try:
+            until = time.monotonic() + 30
+            while popen.poll() is None and time.monotonic() < until:
+                with open(found, encoding="utf-8") as f:
+                    if (text := f.read()).endswith("\n"):
+                        return {"ns": float(text)}
+                time.sleep(0.01)
+            raise RuntimeError(f"{case[0]}: no figure")
+        finally:
+            popen.terminate()
+            popen.wait()
 
 
 def many(case, quick):
@@ -487,6 +518,8 @@ def php_cases(names, **job):
     return cases
 
 
+UNCONFINED = ("spawnd --confine no", "spawnd",
+              Job(options={"argv": ["--confine", "no"]}))
 RPS = {"rps": ("requests/s", "higher"), "p99_us": ("us", "lower"),
        "failed": ("requests", "lower")}
 RECYCLING = {**RPS, "cpu_us": ("us of the supervisor's cpu a worker",
@@ -537,7 +570,8 @@ SCENARIOS = [
              f"{CLIENTS} clients, a connection a request. spawn-fcgi is "
              "there twice, to see its spread against itself.",
              throughput,
-             c_cases(C) + [("spawn-fcgi again", "spawn-fcgi", Job())], 9,
+             c_cases(C) + [("spawn-fcgi again", "spawn-fcgi", Job()),
+                           UNCONFINED], 9,
              {**RPS, "p50_us": ("us", "lower")}),
     Scenario("throughput-php", "Throughput, 4 processes of PHP",
              f"{CLIENTS} clients, a connection a request, without "
@@ -590,13 +624,15 @@ SCENARIOS = [
               "answer_ms": ("ms, an answer on a connection", "lower")}),
     Scenario("respawn", "Respawn: kill -9 of an idle worker to the next "
              "accept", "4 workers in C, one killed every 25 ms.", respawn,
-             c_cases(KEEPERS) +
-             [("spawnd --confine no", "spawnd",
-               Job(options={"argv": ["--confine", "no"]}))], 5,
+             c_cases(KEEPERS) + [UNCONFINED], 5,
              {"accept_us": ("us", "lower"),
               "cpu_us": ("us of the supervisor's cpu a worker", "lower")},
              fewer={"supervisord": 2, "uwsgi": 2},
              quick=["limit", "spawnd", "multiwatch"]),
+    Scenario("calls", "A system call that the filter looks into",
+             "prlimit(2) about its own limit, by a worker that does nothing "
+             "else.", calls, [("spawnd", "spawnd", Job()), UNCONFINED], 9,
+             {"ns": ("ns", "lower")}),
     Scenario("respawn-php", "Respawn with PHP: kill -9 to the answer of the "
              "next process", "One process.", respawn_php,
              [(n, n, Job(php=True, workers=1)) for n in
@@ -657,6 +693,12 @@ SCENARIOS = [
               ("spawnd -C 4", "spawnd", Job(
                   php=True, workers=1, children=4,
                   options={"daemon": True})),
+              ("TCP", "spawnd", Job(options={"daemon": True, "tcp": True})),
+              ("Go", "spawnd", Job(
+                  workers=2, options={"daemon": True,
+                                      "program": ("load-go",)})),
+              ("-u and binary changed", "spawnd",
+               Job(options={"daemon": True, "other": True})),
               ("php-fpm, timeout 10", "php-fpm static", Job(php=True)),
               ("php-fpm, timeout 0", "php-fpm static",
                Job(php=True, options={"timeout": 0})),
@@ -678,7 +720,8 @@ SCENARIOS = [
              door.kept, door.KEEPING, 3, door.KEPT, quick=["libfcgi"]),
     Scenario("door-stop", "Stop under load",
              "TERM to the end: 4 workers of 8 threads each and 64 clients; 4 "
-             "workers and 4 connections that are kept.", door.stop,
+             "workers and 4 connections that are kept; 6 workers, 2 of these "
+             "and 8 clients.", door.stop,
              door.STOPS, 3, door.STOP, quick=["threads, 4 of 8"]),
     Scenario("burst", "A burst: 64 connections of 50 ms at once, 2 to 32 "
              "workers",

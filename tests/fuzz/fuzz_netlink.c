@@ -5,7 +5,7 @@
 #include <linux/unix_diag.h>
 
 #include "fuzz.h"
-#include "observe/linux.h"
+#include "observe/sockets_linux.h"
 
 static unsigned int sum;
 

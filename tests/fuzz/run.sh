@@ -23,10 +23,11 @@ flags="-std=c11 -D_GNU_SOURCE -g -O1 -fno-sanitize-recover=all -Ispawnd
     $(pkg-config --cflags libbsd-overlay libcap-ng libevent_core jansson)"
 libs=$(pkg-config --libs libbsd-overlay libcap-ng libevent_core jansson)
 
-# Everything but the two main()s, other systems' and other machines' files.
+# Everything but the main()s, other systems' and other machines' files.
 # shellcheck disable=SC2016	# the inner shell expands it
 find spawnd -name '*.c' ! -name main.c ! -name spawnctl.c \
-    ! -name '*_none.c' ! -name '*_posix.c' ! -name '*bsd.c' \
+    ! -name responder.c ! -name '*_none.c' ! -name '*_posix.c' \
+    ! -name '*bsd.c' \
     ! -name 'skip_[ax]*.c' ! -name 'raw_[ax]*.c' -print0 |
     FLAGS="$flags" OUT="$out" xargs -0 -P 2 -n 1 sh -c '
 	# shellcheck disable=SC2086

@@ -134,7 +134,7 @@ do_signal(unsigned int slot, int signo, bool whole)
 }
 
 static void
-do_signal_holder(unsigned int slot, pid_t pid, int signo)
+do_kill_holder(unsigned int slot, pid_t pid)
 {
 	unsigned int i;
 
@@ -145,7 +145,7 @@ do_signal_holder(unsigned int slot, pid_t pid, int signo)
 		    (i != slot && !is_child_of(p, w.procs[slot].pid)))
 			continue;
 		p->excused = true;
-		signal_one(slot, p, signo);
+		signal_one(slot, p, SIGKILL);
 		return;
 	}
 	sim_fail(w.sim, "slot %u: process %d is not its own", slot, (int)pid);
@@ -198,6 +198,10 @@ do_notice(const struct pool_notice *n)
 		if (!w.stopping)
 			w.stopped_at = w.now;
 		w.failed = w.fast = w.stopping = true;
+	} else if (n->what == NOTICE_DUE) {
+		if (!w.announced || w.now < w.due_at)
+			sim_fail(w.sim, "a stop is due too early");
+		w.due = true;
 	} else if (n->what == NOTICE_DONE)
 		w.done = true;
 	else if (n->what == NOTICE_QUEUE_ABANDONED)
@@ -451,15 +455,15 @@ act_all(void)
 			do_spawn(a.slot);
 		else if (a.what == POOL_SIGNAL)
 			do_signal(a.slot, a.signo, a.whole);
-		else if (a.what == POOL_SIGNAL_HOLDER)
-			do_signal_holder(a.slot, a.pid, a.signo);
+		else if (a.what == POOL_KILL_HOLDER)
+			do_kill_holder(a.slot, a.pid);
 		else if (a.what == POOL_ADOPT)
 			do_adopt(a.slot, a.pid);
 		else if (a.what == POOL_DOOR_OPEN)
 			do_open(a.slot);
 		else if (a.what == POOL_DOOR_GO_ON)
 			continue;
-		else if (a.what == POOL_DOOR_TELL)
+		else if (a.what == POOL_DOOR_SIGNAL)
 			do_tell(a.slot, a.signo);
 		else if (a.what == POOL_NOTICE)
 			do_notice(&a.notice);

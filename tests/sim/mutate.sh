@@ -16,8 +16,8 @@ out=$1
 cd "$(dirname "$0")/../.."
 . scripts/tally.sh
 
-core="pool slot table start retire replace door drain names snapshot trace
-    proto"
+core="pool slot table start retire replace door drain announce names snapshot
+    trace proto"
 flags="-std=c11 -D_GNU_SOURCE -O1 -Ispawnd $(pkg-config --cflags \
     libbsd-overlay)"
 libs=$(pkg-config --libs libbsd-overlay)
@@ -126,6 +126,10 @@ plant retire "one is told while it reads a request" \
     's/return !x->reads && /return /'
 plant retire "a busy one is told too early" \
     's/(now, chance) >= s->end_by/(now, 3 * chance) >= s->end_by/'
+plant retire "one that cannot be seen is told at once" \
+    's/^	if (!x->unseen) {$/	if (false) {/'
+plant retire "one with threads that cannot be seen is told" \
+    's/(!x->threaded && has_last_chance(/(has_last_chance(/'
 plant retire "killed before its requests are counted" \
     '/^end_now/,/^}/s/^.*POOL_CHECK_HELD.*$//'
 plant retire "what was answered is counted as lost" \
@@ -146,6 +150,8 @@ plant replace "the age is looked at once, and not acted on" \
     's/^		replace_expire(p, s, EXPIRED_AGE);$//'
 plant replace "old requests are looked for once" \
     '/^replace_check_request/,/^}/s/request_at = slot.*/request_at = NEVER;/'
+plant replace "an old request is ended when it is seen again" \
+    '/^replace_slow_request/,/^}/s/^	if (!o->slow)$/	if (!again)/'
 plant replace "that it was ready is a guess, and is trusted" \
     's/(s == p->canary || !s->seen)/(s == p->canary)/'
 plant start "one that may have served ends the reload" \
@@ -174,6 +180,11 @@ plant drain "every failure is counted, also those before the stop" \
     's/(p->drain == DRAIN_OFF || p->drain_noted)/(false)/'
 plant pool "the socket of another pool is shut in a stop" \
     's/ && !p->conf.shared)$/)/'
+plant announce "an announced stop is forgotten" \
+    's/^	p->stop_at = slot_later(now, delay);$/	p->stop_at = NEVER;/'
+plant announce "a stop is due although it was taken back" \
+    '/^announce_end/,/^}/s/^	p->stop_at = NEVER;$//'
+plant snapshot "an announced stop is not kept" '/FIELD(pool, stop_at, /d'
 plant door "a closed door lets in what waits for another pool" \
     's/^	    !p->conf.shared && p->phase/	    p->phase/'
 plant snapshot "a snapshot lacks a field" '/FIELD(slot, freeze_queued, /d'

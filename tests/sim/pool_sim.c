@@ -169,6 +169,8 @@ next_time(uint64_t end)
 	return t < end ? t : end;
 }
 
+static void stop(bool fast);
+
 static void
 pass(uint64_t usec)
 {
@@ -202,6 +204,8 @@ pass(uint64_t usec)
 			w.events++;
 			act();
 			check_always();
+			if (w.due)
+				stop(false);
 		}
 	}
 }
@@ -233,7 +237,30 @@ stop(bool fast)
 	if (w.open && !w.calm)
 		w.mean = sim_between(w.sim, MS, 20 * MS);
 	report_all();
+	w.announced = w.due = false;
 	tell((struct pool_event){ .what = fast ? EV_STOP_FAST : EV_STOP });
+}
+
+/* Without a time it is due when it is taken back, or the stop comes. */
+static void
+announce(void)
+{
+	struct pool_event ev = { .what = EV_ANNOUNCE, .delay = NEVER };
+
+	if (chance(2))
+		ev.delay = sim_between(w.sim, 0, 5 * USEC);
+	if (pool_phase(w.p) == PHASE_UP) {
+		w.announced = true;
+		w.due_at = ev.delay == NEVER ? NEVER : w.now + ev.delay;
+	}
+	tell(ev);
+}
+
+static void
+resume(void)
+{
+	w.announced = false;
+	tell((struct pool_event){ .what = EV_RESUME });
 }
 
 static void
@@ -293,6 +320,12 @@ random_event(void)
 	case 7:
 	case 8:
 		one_fewer();
+		break;
+	case 9:
+		if (chance(10))
+			announce();
+		else if (chance(2))
+			resume();
 		break;
 	default:
 		break;
@@ -480,12 +513,16 @@ run_once(struct sim *s, bool calm)
 	unsigned int i;
 
 	setup(s);
-	for (i = 0; i < EVENTS && !s->failed && !w.failed; i++) {
+	for (i = 0; i < EVENTS && !s->failed && !w.failed && !w.stopping;
+	    i++) {
 		random_event();
 		if (i % 10 == 0)
 			check_trace();
 	}
-	if (calm && !w.failed && !s->failed) {
+	if (w.stopping && !w.failed)
+		check_end();
+	else if (calm && !w.failed && !s->failed) {
+		resume();
 		calm_down();
 		stop_calmly();
 	} else

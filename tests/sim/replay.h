@@ -337,6 +337,7 @@ replay_activity(struct replay *r, const struct proto_record *rec,
 	x->active_since_last = replay_flag(rec, "active_since_last");
 	x->needs_door = replay_flag(rec, "needs_door");
 	x->reads = replay_flag(rec, "reads");
+	x->unseen = replay_flag(rec, "unseen");
 	return 0;
 }
 
@@ -446,7 +447,10 @@ replay_of_pool(struct replay *r, const struct proto_record *rec,
 		ev->queue = (struct queue){ .known = replay_flag(rec, "known"),
 		    .open = replay_flag(rec, "open"),
 		    .depth = (unsigned int)n };
-	} else if (ev->what == EV_SHARED)
+	} else if (ev->what == EV_ANNOUNCE)
+		failed = replay_number(r, rec, "delay", UINT64_MAX,
+		    &ev->delay);
+	else if (ev->what == EV_SHARED)
 		ev->shared = replay_flag(rec, "shared");
 	return failed;
 }

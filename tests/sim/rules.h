@@ -78,10 +78,10 @@ check_signal(unsigned int slot, const struct proc *p, int signo)
 	if (signo == SIGSTOP)
 		sim_fail(w.sim, "slot %u is busy and is stopped", slot);
 	else if (signo != SIGKILL && (!p->catches ||
-	    (p->threads && !p->hidden) || (w.conf.door && !w.stopping &&
-	    !p->untraceable && !p->was_hidden)))
+	    p->threads || (w.conf.door && !w.stopping && !p->untraceable &&
+	    !p->was_hidden)))
 		sim_fail(w.sim, "slot %u is busy and is told", slot);
-	else if (signo != SIGKILL && !p->was_hidden && (reads(p) ||
+	else if (signo != SIGKILL && (reads(p) ||
 	    w.now + POOL_LAST_CHANCE < going_limit(t)))
 		sim_fail(w.sim, "slot %u is busy and is told, after %" PRIu64
 		    " of %" PRIu64, slot, w.now - t->going,
@@ -137,11 +137,22 @@ check_late(unsigned int slot, const char *what, uint64_t limit)
 		    what, w.now - limit);
 }
 
+/* How many processes a worker has. */
+static unsigned int
+family(unsigned int slot)
+{
+	unsigned int i, n = 1;
+
+	for (i = 0; i < PROCS; i++)
+		n += is_child_of(&w.procs[i], w.procs[slot].pid);
+	return n;
+}
+
 /* A request that is too old, by the time that it takes to end it. */
 static void
 check_requests(unsigned int slot, const struct track *t)
 {
-	uint64_t timeout = w.conf.request_timeout, since;
+	uint64_t timeout = w.conf.request_timeout, since, pause;
 	const struct conn *c;
 	pid_t pid;
 
@@ -149,9 +160,12 @@ check_requests(unsigned int slot, const struct track *t)
 	    t->state != SLOT_RETIRING && t->state != SLOT_DOOR) ||
 	    (c = oldest(slot, &pid)) == NULL)
 		return;
+	/* One that is let go from its door is left alone for a while. */
+	pause = t->state == SLOT_READY ? timeout / 8 :
+	    4 * (POOL_FAST_STOP + timeout / 8);
 	since = c->began + timeout > t->since ? c->began + timeout : t->since;
-	/* One of a tree is ended after the other. */
-	if (w.now > since + 4 * (POOL_FAST_STOP + timeout / 8 + SLACK))
+	/* One of a tree is ended after the other, each at a look. */
+	if (w.now > since + family(slot) * (pause + SLACK))
 		sim_fail(w.sim, "slot %u: its request is of age %" PRIu64,
 		    slot, w.now - c->began);
 }
@@ -232,6 +246,16 @@ check_replacing(void)
 		    p->nsurge);
 }
 
+/* Whoever asks is told so until the stop, which comes at its time. */
+static void
+check_announced(void)
+{
+	if (pool_is_announced(w.p) != w.announced)
+		sim_fail(w.sim, "a stop is announced, or is not");
+	if (w.announced && w.now > w.due_at && !w.due)
+		sim_fail(w.sim, "an announced stop is late");
+}
+
 static void
 check_always(void)
 {
@@ -244,6 +268,7 @@ check_always(void)
 		sim_fail(w.sim, "what cannot be has happened");
 	if (w.done)
 		return;
+	check_announced();
 	check_surplus();
 	check_replacing();
 	for (i = 0; i < w.used; i++)

@@ -91,6 +91,7 @@ struct world {
 	pid_t		 pid;
 	uint64_t	 now, arrival, mean, connection, hash, events;
 	uint64_t	 stopped_at;
+	uint64_t	 due_at;	/* the announced stop */
 	uint64_t	 fits_at;	/* no more are ready than wanted */
 	uint64_t	 lost;		/* requests whose process was ended */
 	uint64_t	 counted;	/* those that the pool was told of */
@@ -100,6 +101,7 @@ struct world {
 	bool		 blind;		/* the queue cannot be seen */
 	bool		 blinks;	/* now and then */
 	bool		 open;		/* nor be kept from growing */
+	bool		 announced, due;
 	bool		 calm, stopping, fast, closed, shut, failed, done;
 	uint64_t	 shut_at;
 	bool		 unsure;	/* it could not be, once in a stop */
@@ -353,6 +355,8 @@ examine(const struct proc *p)
 
 	if (p->hidden) {
 		x.holds = HOLDS_UNKNOWN;
+		x.threaded = p->threads;
+		x.reads = reads(p);
 		return x;
 	}
 	x.threaded = p->threads;

@@ -150,5 +150,7 @@ def spawnd():
         s.launch()
         return s
     yield start
+    bugs = [line for s in started for line in s.bugs()]
     for s in started:
         s.end()
+    assert not bugs

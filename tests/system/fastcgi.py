@@ -171,7 +171,8 @@ class Connection:
             "SCRIPT_NAME": "/test", "REQUEST_URI": f"/test?{query}",
             "QUERY_STRING": query, "CONTENT_LENGTH": len(stdin),
         }
-        env.update(params or {})
+        env.update(params or {})    # None: without it
+        env = {name: v for name, v in env.items() if v is not None}
         self.out = _record(_BEGIN, struct.pack(">HB5x", role, int(keep))) \
             + _stream(_PARAMS, _pairs(env))
         if role != AUTHORIZER:

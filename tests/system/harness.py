@@ -97,16 +97,16 @@ from deadline import (Late, PATIENCE, START_DEADLINE, STOP_DEADLINE,
                       pass_time, wait_for)
 from fastcgi import (Answer, Connection, FcgiError, Load, all_answer, fill,
                      free_port, request, request_bytes)
-from procfs import (LOOKER, alive, all_stats, caps, children, cpu,
-                    descendants, environ, fds, forbid_call, groups, ids, kill,
-                    libc, limits, link, lookers, old_calls, pidfd_getfd, read,
-                    rests, serves, share, signals, stat, status, straced,
-                    switches, wait_fds, waits, zombies)
+from procfs import (LOOKER, alive, all_stats, caps, children, cpu, descendants,
+                    environ, fds, forbid_call, groups, ids, kill, let_go, libc,
+                    limits, link, lookers, old_calls, pidfd_getfd, read, rests,
+                    serves, share, signals, stat, status, straced, switches,
+                    wait_fds, waits, zombies)
 
 # What the tests take from here, too.
 __all__ = ["Answer", "Connection", "FcgiError", "LOOKER", "Load", "all_answer",
            "caps", "cpu", "descendants", "environ", "fill", "forbid_call",
-           "free_port", "groups", "ids", "limits", "link", "lookers",
+           "free_port", "groups", "ids", "let_go", "limits", "link", "lookers",
            "old_calls", "pass_time", "pidfd_getfd", "request",
            "request_bytes", "rests", "serves", "share", "signals", "status",
            "straced", "switches", "wait_fds", "waits", "zombies"]
@@ -305,7 +305,7 @@ def sanitized():
 
 
 def brief():
-    """Are a few rounds enough: where others do the many, or each is dear?"""
+    """Are a few rounds enough: where others do the many, or each takes long?"""
     return SHORT or sanitized()
 
 
@@ -389,6 +389,12 @@ class Spawnd:
 
     def log(self):
         return read(self.log_path).decode(errors="replace")
+
+    def bugs(self):
+        """What it has found to be a bug of its own, whatever was tested."""
+        if not os.path.exists(self.log_path):
+            return []
+        return re.findall(r".*\(a bug: please report it\)", self.log())
 
     def wait_ready(self, deadline=START_DEADLINE):
         def ready():

@@ -34,8 +34,8 @@ CLIENTS = 2 * WORKERS
 KEPT = 2
 PAUSE = 300             # ms between two requests over a kept connection
 MS = 20                 # ms of a request in the worker
-RELOADS = 20
-STOP_TIMEOUT = 8        # less than the load lasts
+RELOADS = 20 if h.SOAK else 10
+STOP_TIMEOUT = 20       # longer than any request, on a machine with other load
 PORT = 9077
 NAME = "matrix"
 LONGEST = 150           # seconds for 2,000 requests and all reloads
@@ -182,6 +182,10 @@ class Run:
                         "--stop-timeout", STOP_TIMEOUT, *options, "--",
                         *self.argv)
         h.wait_for(self.answers, 20, s.log)
+        # All that follows is shown of workers that are confined.
+        holds = ctl.figures(NAME)["guarantees"]
+        assert holds["confine_signals"] == holds["confine_limits"] == "yes", \
+            holds
         return s
 
     def address(self):

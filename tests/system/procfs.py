@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import time
-from signal import SIGKILL
+from signal import SIGKILL, SIGUSR2
 
 from deadline import pass_time, wait_for
 
@@ -104,6 +104,27 @@ def serves(pid):
                link != open_now.get(0) for n, link in open_now.items())
 
 
+def holds_on(pid):
+    """Is it at the command "hold" of a request?"""
+    try:
+        caught = int(status(pid)["SigCgt"], 16)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return bool(caught & 1 << SIGUSR2 - 1)
+
+
+def let_go(pids, count=1):
+    """Ends what so many of these processes hold on to, once they do."""
+    held = []
+
+    def begun():
+        held[:] = filter(holds_on, pids)
+        return len(held) >= count
+    wait_for(begun, what=f"{count} held requests")
+    for pid in held:
+        os.kill(pid, SIGUSR2)
+
+
 def link(pid, what):
     """The target of exe, cwd or root."""
     return os.readlink(f"/proc/{pid}/{what}")
@@ -158,16 +179,17 @@ def zombies(pid):
                   if s.ppid == pid and s.state == "Z")
 
 
-def forbid_call(number, error, kills=False, **args):
+def forbid_call(number, error, kills=False, later=False, **args):
     """Our own process, and what it becomes, gets that error from a system
     call from now on, by a filter, or is killed at it; if args are given
-    (a0=1), with these."""
+    (a0=1), with these. later: from those of higher numbers, too."""
     tests = [(0, number), *((16 + 8 * int(n[1:]), v)
                             for n, v in args.items())]
     rules = []
     for i, (offset, value) in enumerate(tests):
         rules += [(0x20, 0, 0, offset),
-                  (0x15, 0, 2 * (len(tests) - i) - 1, value)]
+                  (0x35 if later and i == 0 else 0x15, 0,
+                   2 * (len(tests) - i) - 1, value)]
     rules += [(0x06, 0, 0, 0x80000000 if kills else 0x00050000 | error),
               (0x06, 0, 0, 0x7fff0000)]                 # allowed
     text = b"".join(struct.pack("HBBI", *r) for r in rules)

@@ -32,9 +32,10 @@ die()
 	exit 1
 }
 
-# What takes longest begins first.
-first='test_matrix.py test_matrix_ends.py test_matrix_web.py
-    test_retire.py test_recycle.py test_drain.py test_applications.py
+# What takes longest begins first, but not all of the matrix at once: each of
+# its pools is saturated.
+first='test_matrix.py test_retire.py test_recycle.py test_matrix_web.py
+    test_matrix_ends.py test_install.py test_drain.py test_applications.py
     test_endurance.py test_faults.py test_adaptive.py test_renew.py'
 
 # together N ARGUMENT...: every file, N at a time. setpriv: whoever ends this

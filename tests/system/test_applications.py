@@ -17,6 +17,7 @@ PLAIN_ONLY = True       # what it shows is nothing that sanitizers see
 
 CLIENTS = 6
 SECONDS = 3
+LONGEST = 90            # if they go on until all is done
 STOP_WITHIN = 5         # seconds, of idle workers
 
 # What is started; options of spawnd; what the load generator has to be told
@@ -36,12 +37,15 @@ APPLICATIONS = {
                  [h.app("cgi")]),
     "mapserv": (["/usr/bin/mapserv"], ["-F", 4],
                 ["/", "mode=browse&token="]),
+    # As kcgi does, it shuts itself in before it accepts.
+    "sandboxed": ([h.app("sandboxed")], ["-F", 4], []),
 }
+SMALL = ["mapserv", "sandboxed"]        # whose answers have one size
 PACKAGES = {"lua": "lua-wsapi-fcgi"}
 each = pytest.mark.parametrize("name", APPLICATIONS)
 
 
-def start(spawnd, place, name):
+def start(spawnd, place, name, *more):
     argv, options, _ = APPLICATIONS[name]
     if name == "mapserv":
         shutil.copytree(h.source("mapserv"), f"{place}/map")
@@ -50,7 +54,7 @@ def start(spawnd, place, name):
                     "END\nEND\n")
         options = [*options, "-e", f"MAPSERVER_CONFIG_FILE={place}/conf"]
     s = spawnd("-s", f"{place}/sock", "--name", "p", "-u", "www", *options,
-               "--", *argv)
+               *more, "--", *argv)
     # All of it is shown of workers that are confined.
     holds = figures("p")["guarantees"]
     assert holds["confine_signals"] == holds["confine_limits"] == "yes", holds
@@ -67,14 +71,17 @@ def ask(place, name, token="t0k3n", size=0):
 
 
 class Load:
-    def __init__(self, place, name):
+    def __init__(self, place, name, seconds=SECONDS):
         told = APPLICATIONS[name][2]
         self.popen = subprocess.Popen(
-            [h.app("load"), f"{place}/sock", str(CLIENTS), str(SECONDS), "1",
+            [h.app("load"), f"{place}/sock", str(CLIENTS), str(seconds), "1",
              "0", *told], stdout=subprocess.PIPE, text=True)
 
     def running(self):
         return self.popen.poll() is None
+
+    def end(self):
+        self.popen.send_signal(signal.SIGINT)
 
     def result(self):
         words = self.popen.communicate(timeout=SECONDS + 120)[0].split()
@@ -84,7 +91,7 @@ class Load:
 @each
 def test_page(spawnd, place, name):
     start(spawnd, place, name)
-    big = 0 if name == "mapserv" else 1 << 20
+    big = 0 if name in SMALL else 1 << 20
     answer = ask(place, name, size=big)
     assert answer.status == 200, answer.text[:300]
     head, _, rest = answer.text.partition("\n")
@@ -125,3 +132,26 @@ def test_reloads_under_load_lose_nothing(spawnd, place, name):
     everybody = set(h.descendants(s.pid))
     assert s.stop(deadline=STOP_WITHIN) == 0, s.log()
     h.wait_for(lambda: not any(map(h.alive, everybody)), 5, "end of all")
+
+
+@each
+def test_recycling_under_load_loses_nothing(spawnd, place, name):
+    """php-cgi ends its children itself, after so many requests."""
+    php = name == "php-cgi, children"
+    s = start(spawnd, place, name, *(["-e", "PHP_FCGI_MAX_REQUESTS=50"] if php
+                                     else ["--max-age", 1]))
+
+    def serving():
+        workers = set(s.workers())
+        return set(h.descendants(s.pid)) - workers if php else workers
+    before = serving()
+    load = Load(place, name, LONGEST)
+    try:
+        h.wait_for(lambda: not before & serving(), 20, s.log)
+    finally:
+        load.end()
+        result = load.result()
+    assert result["sent"] == result["answered"] + result["failed"], result
+    assert result["failed"] == 0, (result, s.log())
+    assert result["busy"] >= 50, result
+    assert s.stop(deadline=STOP_WITHIN) == 0, s.log()

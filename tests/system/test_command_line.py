@@ -62,7 +62,7 @@ def bad_values():
         "-b": [*number, "0", "65536"], "--backlog": ["1k"],
         "-p": [*number, "0", "65536", "http"], "--port": ["80/tcp"],
         "--start-timeout": [*number, "0", "60s"],
-        "--stop-timeout": [*number, "30s"],
+        "--stop-timeout": [*number, "30s"], "--drain": [*number, "30s"],
         "--nice": ["", "x", "5x", "20", "-21", "+5", "-", "- 5"],
         "-M": octal, "--socket-mode": ["9"], "--umask": octal,
         "--stop-signal": ["", "x", "0", "65", "-15", "TERM ", "SIGFOO",
@@ -132,7 +132,7 @@ def test_unknown_option(site, option):
     "--user", "--group", "--chdir", "--workers", "--php-children", "--env",
     "--env-file", "--command", "--name", "--umask", "--nice", "--rlimit",
     "--no-new-privs", "--confine", "--start-timeout", "--stop-signal",
-    "--stop-timeout", "--allow"])
+    "--stop-timeout", "--drain", "--allow"])
 def test_missing_value(site, option):
     refuse(site, [*GOOD, option], USAGE, f"^spawnd: {option}: needs a value",
            program=())

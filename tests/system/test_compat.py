@@ -424,10 +424,12 @@ def test_nobody_can_hold_up_a_start_by_the_pidfile(supervised, place):
 def test_the_old_one_leaves_the_pidfile_of_the_new_one(supervised, place):
     old = supervised("-s", f"{place}/s", "-P", f"{place}/pid", "--", ECHO)
     client = h.Connection(f"{place}/s")
-    client.send("sleep=1500&pid")
+    client.send("hold&pid")
+    workers = h.children(old)
     h.kill(old, signal.SIGTERM)
     new = supervised("-s", f"{place}/s2", "-P", f"{place}/pid", "--", ECHO)
     assert h.alive(old)
+    h.let_go(workers)
     assert client.receive().status == 200
     client.close()
     h.wait_for(lambda: not h.alive(old), 10, f"end of {old}")

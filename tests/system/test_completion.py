@@ -82,14 +82,18 @@ def test_commands_options_and_pools_are_offered(spawnd, place, shell):
         spawnd("-s", f"{place}/{n}", "-u", "www", "-F", 1, "--name", name,
                "--", h.app("echo"))
     listed = set(re.findall(r"^  ([a-z-]+) ", c.ctl("-h").stdout, re.M))
-    assert listed == {"list", "status", "top", "trace", "ping", "wait-ready",
-                      "reload", "restart", "diff", "scale", "log-reopen",
+    assert listed == {"list", "status", "explain", "advise", "top", "trace",
+                      "ping", "wait-ready", "reload", "restart", "diff",
+                      "scale", "log-reopen", "agent", "drain", "resume",
                       "stop"}
     shell.offers("spawnctl ", *listed)
     assert "reload" not in shell.offers("spawnctl st", "status", "stop")
     shell.offers("spawnctl rel", "reload")
     shell.offers("spawnctl status --", "--json", "--openmetrics", "--full")
+    shell.offers("spawnctl advise --", "--json")
     shell.offers("spawnctl stop --n", "--now")
+    shell.offers("spawnctl stop --d", "--drain")
+    shell.offers("spawnctl agent --", "--listen", "--allow", "--each")
     shell.offers("spawnctl restart --a", "--all")
     shell.offers("spawnctl -p ", "first", "second")
     shell.offers("spawnctl -p fi", "first")

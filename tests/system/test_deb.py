@@ -229,3 +229,16 @@ def test_compat_takes_the_place_of_those_whose_names_it_has(booted):
     apt(booted, "purge", "spawnd-compat")
     assert not os.path.lexists(booted.path("/usr/bin/spawn-fcgi"))
     assert installed(booted, "spawnd") == "ii"
+
+
+@h.soak
+def test_the_page_is_a_package_of_its_own(booted):
+    install(booted)
+    program = booted.path("/usr/libexec/spawnd-status")
+    assert not os.path.lexists(program)
+    install(booted, "a", "spawnd", "spawnd-status")
+    r = booted.run("/usr/libexec/spawnd-status", "--version")
+    assert r.stdout.startswith("spawnd-status ")
+    apt(booted, "purge", "spawnd-status")
+    assert not os.path.lexists(program)
+    assert installed(booted, "spawnd") == "ii"

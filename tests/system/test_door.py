@@ -11,6 +11,7 @@ import pytest
 
 import ctl
 import harness as h
+import matrix
 
 PTRACE = 101            # its number on x86-64
 WORKERS = 3
@@ -27,6 +28,9 @@ PROGRAMS = {
     "perl": (["/usr/bin/perl", h.source("load.pl")], None),
     "ruby": (["/usr/bin/ruby", h.source("load.rb")], None),
     "go": ([h.app("load-go")], None),
+    "multiwatch": (["/usr/bin/multiwatch", "-f", "2", "--", h.app("bare")],
+                   None),
+    "uwsgi, master": ([*matrix.UWSGI, "--master", "--die-on-term"], None),
 }
 BRIEF = ["bare", "libfcgi", "events", "children", "go"]
 
@@ -83,6 +87,30 @@ def test_reloads_of_a_saturated_pool_lose_nothing(start, program):
     assert s.stop() == 0
 
 
+@pytest.mark.parametrize("way", ["reload", "stop", "age"])
+def test_command_of_a_request_is_left_alone(spawnd, place, way):
+    """It is of its worker's process group, as its parents are."""
+    s = spawnd("--name", "door", "-s", f"{place}/sock", "-u", "www", "-F", 1,
+               "-C", 3, *(["--max-age", 1] if way == "age" else []), "--",
+               "/usr/bin/php-cgi", "-n")
+    (leader,) = s.workers()
+    with h.Connection(f"{place}/sock") as c:
+        c.send("", params={"SCRIPT_FILENAME": h.source("php/command.php"),
+                           "REDIRECT_STATUS": "200"})
+        h.wait_for(lambda: any((st := h.stat(pid)) and st.comm == "sleep"
+                               for pid in h.descendants(leader)), 5, s.log)
+        if way == "stop":
+            s.signal(signal.SIGTERM)
+        elif way == "reload":
+            s.signal(signal.SIGHUP)
+        assert c.receive().text == "done\n", s.log()
+    if way == "stop":
+        assert s.wait() == 0
+    else:
+        h.wait_for(lambda: h.stat(leader) is None, 10, s.log)
+        assert ctl.figures("door")["count"]["lost"] == "0"
+
+
 def test_nobody_has_to_wait_for_an_idle_moment(start):
     """Requests so long that a look rarely comes between two: of a program
     without a handler each would be killed with one at --stop-timeout."""
@@ -134,6 +162,8 @@ def test_somebody_elses_tracer_is_left_alone(start):
         r = end(popen)
     assert r["failed"] == 0, r
     assert ctl.figures("door")["count"]["lost"] == "0"
+    s.wait_log(r"worker \d+: cannot be kept from new connections: process "
+               r"\d+ \(strace\) traces it \(such a worker ends when")
 
 
 def test_where_it_cannot_be_it_is_said(start):
@@ -142,6 +172,10 @@ def test_where_it_cannot_be_it_is_said(start):
                "system call filter forbids")
     assert ctl.figures("door")["guarantees"]["door"] == "no"
     reload(s, 1)
+    test = h.run_spawnd("-t", "-s", f"{s.sock}.t", "-u", "www", "--",
+                        h.app("bare"), become=without_ptrace)
+    assert "guarantees: busy workers are kept from new connections: no " \
+        "(a system call filter forbids ptrace(2))\n" in test.stdout, test
 
 
 def without_ptrace():

@@ -117,7 +117,7 @@ def test_worker_that_serves_by_io_uring_serves_to_the_end(pool):  # noqa: F811
         told.add(pid)
     busy = [h.Connection(p.addr) for _ in range(WORKERS)]
     for c in busy:
-        c.send("sleep=700")
+        c.send("sleep=1500")
     h.wait_for(lambda: all(map(h.serves, told)), 5, p.s.log)
     p.s.signal(signal.SIGHUP)
     assert {int(c.receive().headers["x-pid"]) for c in busy} == told

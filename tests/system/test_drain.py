@@ -67,6 +67,18 @@ def crowd(where, script, ms, seconds=0.05, clients=WAITING):
     return load
 
 
+def waiting_crowd(where, script, ms, clients):
+    """One of which a good deal waits, however slowly its clients come."""
+    while True:
+        load = crowd(where, script, ms, clients=clients)
+        h.wait_for(lambda: waiting(where) > WAITING - 20 or
+                   load.popen.poll() is not None, 20, str(where))
+        if load.popen.poll() is None:
+            return load
+        load.result()
+        ms *= 2
+
+
 def start_at(spawnd, place, name, tcp, *more):
     """A pool on a unix or TCP socket; where it is, and its script."""
     if not tcp:
@@ -82,12 +94,9 @@ def start_at(spawnd, place, name, tcp, *more):
                                   "php-cgi", "php-cgi, children", "perl"])
 def test_stop_serves_those_that_wait(spawnd, place, name, tcp):
     s, where, script = start_at(spawnd, place, name, tcp)
-    # So many, and so long, that a good deal waits, whatever else runs: they
-    # may come slowly, and the first are answered meanwhile.
     many = "threads" in name
-    load = crowd(where, script, 600 if many else 150,
-                 clients=WAITING + 60 + 30 * many)
-    h.wait_for(lambda: waiting(where) > WAITING - 20, 5, s.log)
+    load = waiting_crowd(where, script, 600 if many else 150,
+                         WAITING + 60 + 30 * many)
     s.signal(signal.SIGTERM)
     result = load.result()
     assert s.wait() == 0

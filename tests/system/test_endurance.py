@@ -87,9 +87,12 @@ def test_workers_that_end_all_the_time_keep_no_order_waiting(spawnd, place):
         h.wait_for(lambda: recycled(s) > 100, 10, s.log)
         with c.Raw(c.pool("p") + "/control", 30) as client:
             before = recycled(s)
-            for _ in range(20):
-                assert client.ask("status")[-1] == "end"
-            assert recycled(s) - before > 20
+
+            def answers_meanwhile():
+                for _ in range(20):
+                    assert client.ask("status")[-1] == "end"
+                return recycled(s) - before > 20
+            h.wait_for(answers_meanwhile, 10, s.log)
             # A new worker that has served and gone before anybody saw it can
             # count as failed, if the machine is slow enough: also an answer.
             answer = client.ask("reload")[-1]
@@ -189,7 +192,7 @@ def die_at(spawnd, place, step):
     s.signal(signal.SIGTTOU)
     for _ in range(step + 1):
         assert tracer.step()
-    states = {h.stat(pid).state for pid in workers if h.stat(pid)}
+    states = {x.state for x in map(h.stat, workers) if x}
     tracer.kill()
     h.wait_for(lambda: not s.processes(), 3, lambda: str(
         (step, states, [h.stat(pid) for pid in s.processes()])))

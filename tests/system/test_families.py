@@ -182,8 +182,9 @@ def test_an_adaptive_pool_grows_for_either(spawnd, address):
     s = pool(spawnd, port, "-F", 1, "-N", 4)
     clients = [h.Connection((address, port)) for _ in range(4)]
     for c in clients:
-        c.send("sleep=3000")
+        c.send("hold")
     s.wait_workers(4)
+    h.let_go(s.workers(), 4)
     for c in clients:
         assert c.receive().status == 200
         c.close()
@@ -204,9 +205,10 @@ def test_a_reload_and_a_stop_lose_nobody_of_either(spawnd):
         assert load.answered > 0 and not load.failed, load
     held = [h.Connection((a, port)) for a in BOTH]
     for c in held:
-        c.send("sleep=500")
+        c.send("hold")
     h.wait_for(lambda: figures("p")["connections"]["now"] == "2", 10)
     s.signal(15)
+    h.let_go(s.workers(), 2)
     for c in held:
         assert c.receive().status == 200
     assert s.wait() == 0

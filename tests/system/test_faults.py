@@ -396,7 +396,7 @@ def test_tcp_connection_is_seen_while_it_is_served(spawnd, address, how):
                h.app("echo"))
     old = s.workers()
     c = h.Connection((address, 9097))
-    c.send("sleep=800&log=served")
+    c.send("hold&log=served")
     h.wait_for(lambda: h.serves(old[0]), 5, s.log)
     s.signal(signal.SIGHUP)
     # It was seen before the client went.
@@ -407,6 +407,7 @@ def test_tcp_connection_is_seen_while_it_is_served(spawnd, address, how):
         c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                           b"\1\0\0\0\0\0\0\0")
         c.close()
+    h.let_go(old)
     s.wait_log("served")
     if how != "reset":
         assert c.receive().status == 200

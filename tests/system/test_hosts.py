@@ -2,14 +2,12 @@
 """One web server before pools on two hosts: what it loses while one of them
 reloads, stops or is killed. The hosts are network namespaces."""
 
-import contextlib
 import signal
-import subprocess
-import threading
 
 import pytest
 
 import harness as h
+import several
 import web
 
 PLAIN_ONLY = True
@@ -19,24 +17,9 @@ CLIENTS = 6
 REQUESTS = 1500
 
 
-def ip(*words):
-    subprocess.run(["ip", *words], check=True, timeout=10 * h.PATIENCE)
-
-
 @pytest.fixture(scope="module")
 def hosts():
-    with contextlib.ExitStack() as stack:
-        for name, address in HOSTS.items():
-            here = address[:-1] + "1/24"
-            ip("netns", "add", name)
-            stack.callback(ip, "netns", "del", name)
-            ip("link", "add", "to-" + name, "type", "veth", "peer", "name",
-               "eth0", "netns", name)
-            ip("addr", "add", here, "dev", "to-" + name)
-            ip("link", "set", "to-" + name, "up")
-            ip("-n", name, "addr", "add", address + "/24", "dev", "eth0")
-            ip("-n", name, "link", "set", "eth0", "up")
-            ip("-n", name, "link", "set", "lo", "up")
+    with several.namespaces(HOSTS):
         yield HOSTS
 
 
@@ -82,27 +65,8 @@ def check(answer, token):
 
 
 def load_during(server, pools, change, **how):
-    """Requests from CLIENTS threads, before, during and after the change."""
-    tally = web.Tally()
-    over = threading.Event()
-    crew = [threading.Thread(
-        target=web.one_by_one, daemon=True,
-        args=(server.port, "/page?token=%s&pid&sleep=2", check, tally,
-              lambda: not over.is_set()), kwargs=how) for _ in range(CLIENTS)]
-    workers = [set(p.workers()) for p in pools]
-    for t in crew:
-        t.start()
-    h.wait_for(lambda: all(w & set(tally.values) for w in workers), 10,
-               lambda: repr(tally))
-    change(tally)
-    wanted = max(REQUESTS, tally.sent + 500)
-    h.wait_for(lambda: tally.sent > wanted, 30, lambda: repr(tally))
-    over.set()
-    for t in crew:
-        t.join()
-    print(server.program, tally)
-    assert tally.sent == tally.answered + tally.lost
-    return tally
+    return several.load_during(server, pools, change, check, CLIENTS, REQUESTS,
+                               "/page?token=%s&pid&sleep=2", **how)
 
 
 def test_reload_loses_nothing(site):

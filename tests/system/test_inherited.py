@@ -15,6 +15,7 @@ import pytest
 import ctl
 import harness as h
 import matrix
+import test_retire as retire
 
 PHP = "/usr/bin/php-cgi"
 SPAWN_FCGI = "/usr/bin/spawn-fcgi"
@@ -311,6 +312,35 @@ def test_what_node_does_to_the_socket_when_it_ends_is_undone(place, spawnd):
                        f"scale {n}")[-1] == "end"
         h.wait_for(lambda n=n: len(s.workers()) == n, 10, s.log)
         h.wait_for(lambda: polls(s.pid), 10, s.log)
+
+
+def test_what_a_killed_leader_leaves_goes_on_polling(place, spawnd):
+    """Its successor starts at once, before what is left has a slot."""
+    script = f"{place}/app"
+    with open(script, "w") as f:
+        f.write("#!/bin/sh\nsed -n 's/flags:./flags: /p' /proc/self/fdinfo/0 "
+                ">&2\n"
+                f"exec {h.source('load.py')}\n")
+    os.chmod(script, 0o755)
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
+               "/usr/bin/timeout", "600", script)
+    leader, = h.children(s.pid)
+    h.wait_for(lambda: polls(s.pid), 20, s.log)
+
+    def started():
+        return [bool(int(flags, 8) & os.O_NONBLOCK) for flags in
+                re.findall(r"flags:\s+(\d+)", s.log())]
+    load = retire.Load(f"{place}/sock", ms=5, seconds=retire.LONGEST)
+    try:
+        h.wait_for(lambda: any(map(h.serves, h.children(leader))), 20, s.log)
+        os.kill(leader, signal.SIGKILL)
+        h.wait_for(lambda: len(started()) == 2, 20, s.log)
+        assert started() == [False, True], s.log()
+        h.wait_for(lambda: len(s.workers()) == 1, 30, s.log)
+    finally:
+        load.end()
+        result = load.result()
+    assert result["failed"] == 0, (result, s.log())
 
 
 # systemd-socket-activate

@@ -58,7 +58,8 @@ def test_the_umask_is_not_that_of_the_files(dest):
     make("install-compat", dest)
     for path, what in tree(dest).items():
         wanted = {"0o40755", "0o100755" if "bin/" in path or
-                  path.endswith("/service") else "0o100644"}
+                  path.endswith(("/service", "/spawnd-status")) else
+                  "0o100644"}
         if not os.path.islink(dest + path):
             assert what in wanted, path
 

@@ -3,6 +3,7 @@
 names what the workers could exchange."""
 
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -111,6 +112,26 @@ BY_ROOT = ("jail", "jail on the way", "env", "socket", "socket in a jail")
 def command(site, kind):
     return ["-n", "-F", "1", "-u", "_app", "-U", "www", *(
         a.replace("{}", f"{site.base}/srv") for a in KINDS[kind][3])]
+
+
+def test_filter_of_an_old_container_lets_all_be_found(spawnd, site):
+    """It answers EPERM, not ENOSYS, to whatever is newer than Linux 5.0."""
+    srv = f"{site.base}/srv"
+    how = {"become": lambda: h.forbid_call(424, errno.EPERM, later=True)}
+    args = ["-c", f"{srv}/jail", "-S", "-s", f"{srv}/a.sock", "-u", "_app",
+            "-F", 1, "-U", "www", "-P", f"{site.base}/pid", "--env-file",
+            f"{srv}/env", "--control", f"{site.base}/ctl", "--",
+            "/fcgi-bin/app"]
+    tried = h.run_spawnd("-t", *args, **how)
+    assert tried.status == 0 and "error" not in tried.stderr, tried
+    s = spawnd(*args, **how)
+    [worker] = s.wait_workers(1)
+    assert h.environ(worker)["OWN"] == "1"
+    assert h.read(f"{site.base}/pid") == b"%d\n" % s.pid
+    assert h.link(worker, "root") == f"{srv}/jail"
+    assert os.path.exists(f"{site.base}/ctl")
+    assert "no /proc" not in s.log()
+    assert s.stop() == 0
 
 
 @pytest.mark.parametrize("kind", BY_ROOT)

@@ -18,10 +18,10 @@ PAIR = f"exec 3<&0; {h.APPS}/bare <&3 3<&- & exec 3<&-; exec {h.APPS}/bare"
 
 @pytest.fixture
 def start(spawnd, place):
-    def go(*argv, stop=2, keep=5, **kw):
+    def go(*argv, stop=2, keep=5, options=(), **kw):
         s = spawnd("--name", "lost", "-s", f"{place}/sock", "-u", "www",
-                   "-F", 1, "--stop-timeout", stop, "--keep-idle", keep, "--",
-                   *argv, **kw)
+                   "-F", 1, "--stop-timeout", stop, "--keep-idle", keep,
+                   *options, "--", *argv, **kw)
         s.sock = f"{place}/sock"
         return s
     return go
@@ -41,8 +41,9 @@ def taken(s):
 
 
 def reload(s):
+    done = s.log().count("all workers are new")
     s.signal(signal.SIGHUP)
-    s.wait_log("all workers are new", 20)
+    h.wait_for(lambda: s.log().count("all workers are new") > done, 20, s.log)
     count = ctl.figures("lost")["count"]
     return int(count["killed"]), int(count["lost"])
 
@@ -125,6 +126,21 @@ def test_fast_stop_counts_too(start):
     assert failed([c]) == 1
 
 
+def test_old_request_ends_others_without_a_wrong_answer(start):
+    """A signal that its program catches would end the read of a thread."""
+    s = start(h.app("lib"), "4", options=["--request-timeout", 1])
+    clients = slow(s, 1)
+    for _ in range(3):
+        c = h.Connection(s.sock)
+        c.sock.sendall(h.request_bytes("b", b"x" * 1000)[:-200])
+        clients.append(c)
+    h.wait_for(lambda: taken(s) == 4, 5, s.log)
+    for c in clients:
+        c.out = b""
+    assert failed(clients) == 4, s.log()
+    s.wait_log(r"killed: has served one request for .* \(--request-timeout\)")
+
+
 # Tracing refused
 
 READER = """#!/usr/bin/perl
@@ -188,6 +204,12 @@ def test_hidden_one_goes_when_nobody_is_served(start, place):
     clients = slow(s, 1, seconds=2)
     assert reload(s) == (0, 0)
     assert failed(clients) == 0
+    clients = slow(s, 1, seconds=2)
+    assert reload(s) == (0, 0)
+    assert failed(clients) == 0
+    assert s.log().count("cannot be kept from new connections: its user may "
+                         "not read its program, or it has cleared its "
+                         "dumpable flag (such a worker") == 1, s.log()
 
 
 def test_hidden_one_is_never_told_while_it_may_read(start, place):

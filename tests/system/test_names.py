@@ -182,10 +182,12 @@ def test_a_busy_process_that_outlives_the_signal_may_finish(place, ends):
     pid, = peers.started(place, "-s", f"{place}/s", "-F2", "--", path, "deaf")
     ends.append(pid)
     with h.Connection(f"{place}/s") as c:
-        c.send("sleep=700&pid")
+        c.send("hold&pid")
+        busy = h.children(pid)
         h.wait_for(lambda: h.request(f"{place}/s", "pid").status == 200, 10,
                    "another request")
         use(BY_NAME["killall"], place, path)
+        h.let_go(busy)
         assert c.receive().status == 200
     h.wait_for(lambda: not h.alive(pid), 10, f"end of {pid}")
     assert not peers.running(path)

@@ -141,7 +141,7 @@ def test_stop_is_told_before_the_workers_have_ended(manager, service):
     s = service(manager, "--stop-timeout", 10)
     _, _, ready = manager.wait_for("READY")
     with h.Connection(s.sock) as c:
-        c.send("sleep=3000")
+        c.send("hold")
         h.wait_for(lambda: any(map(h.serves, s.workers())), 5, s.log)
         s.signal(signal.SIGTERM)
         manager.wait_for("STOPPING", after=ready + 1)

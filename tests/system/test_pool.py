@@ -317,9 +317,10 @@ def test_nonblocking_listener_is_made_blocking_for_the_next_worker(pool):
     for pid in victims:
         h.kill(pid)
     p.s.wait_workers(2, other_than=victims)
-    # Not yet where one starts while another has neither ended nor begun.
-    h.wait_for(lambda: p.ask("facts").fact("listener_flags") == "0", 5,
-               p.s.log)
+    # Not yet where one starts while another has neither ended nor begun: they
+    # need a rest from requests in which all have.
+    h.wait_for(lambda: p.ask("facts").fact("listener_flags") == "0", 10,
+               p.s.log, pause=0.5)
 
 
 def test_orphans_of_a_dead_worker_are_reaped(pool):

@@ -581,6 +581,18 @@ def test_plan_is_printed(base):
         assert line in report.lines, (line, report.text)
 
 
+def test_secrets_are_not_printed(base):
+    """What is printed may end in a ticket."""
+    path = write(f"{base}/env", b"TOKEN=hush-1\n", 0o600)
+    report = preflight(*plain(base, "--env-file", path, "-e", "KEY", "-e",
+                              "MODE=live"), env={"KEY": "hush-2"})
+    assert report.status == 0, report.text
+    for line in ("TOKEN (its value is not shown)",
+                 "KEY (its value is not shown)", "MODE=live"):
+        assert f"\t{line}" in report.lines, report.text
+    assert "hush" not in report.text
+
+
 def test_guarantees_are_looked_at(base):
     h.install(h.app("static"), f"{base}/fcgi-bin/app")
     report = preflight(*jailed(base))

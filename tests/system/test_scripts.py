@@ -662,8 +662,8 @@ def test_an_installation_has_nothing_left_to_fill_in(place):
             f"OUT={os.path.dirname(harness.SPAWND)}")
     assert r.status == 0, r
     names = [name for name in glob.glob(f"{place}/**", recursive=True)
-             if os.path.isfile(name) and
-             os.path.basename(name) not in ("spawnd", "spawnctl")]
+             if os.path.isfile(name) and os.path.basename(name) not in
+             ("spawnd", "spawnctl", "spawnd-status")]
     for wanted in ("spawnd@.service", "spawnd@.socket", "readconf.sh",
                    "spawn-php.sh"):
         assert any(name.endswith(f"/{wanted}") for name in names), wanted

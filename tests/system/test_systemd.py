@@ -188,6 +188,16 @@ def test_a_private_network_blinds_spawnd_on_a_passed_socket(booted):
     booted.systemctl("stop", "spawnd@blind.socket", unit)
 
 
+def reaches(p):
+    """What one worker can do to another."""
+    inside = {harness.status(pid)["NSpid"].split()[-1] for pid in p.workers()}
+    for _ in range(4):
+        answer = ask(p.socket, min(inside))
+        if answer.headers["x-pid"] != min(inside):
+            break
+    return answer
+
+
 @pytest.mark.parametrize("drop_in", [
     None, "[Service]\nSystemCallFilter=~landlock_create_ruleset\n"],
     ids=["landlock", "filter alone"])
@@ -196,12 +206,7 @@ def test_no_worker_gains_ptrace_by_the_unit(booted, drop_in):
     booted.program(harness.app("reach"), "/usr/bin/reach-app")
     name = "alone" if drop_in else "both"
     p = Pool(booted, name, "-F 2", "/usr/bin/reach-app", drop_in).start()
-    workers = p.workers()
-    inside = {harness.status(pid)["NSpid"].split()[-1] for pid in workers}
-    for _ in range(4):
-        answer = ask(p.socket, min(inside))
-        if answer.headers["x-pid"] != min(inside):
-            break
+    answer = reaches(p)
     assert {answer.fact("seize"), answer.fact("attach")} == {"1"}
     status = booted.run("spawnctl", "-p", name, "status", "--json").stdout
     holds = json.loads(status)["guarantees"]
@@ -209,6 +214,20 @@ def test_no_worker_gains_ptrace_by_the_unit(booted, drop_in):
     assert holds["confine_signals"] == (drop_in is None)
     assert answer.fact("kill") == ("1" if drop_in is None else "0")
     booted.run("spawnctl", "-p", name, "reload")
+    booted.systemctl("stop", p.unit)
+
+
+def test_a_drop_in_keeps_ptrace_from_workers_that_are_not_confined(booted):
+    with open(os.path.join(harness._top, "scripts/systemd/no-ptrace.conf"),
+              encoding="ascii") as f:
+        drop_in = f.read()
+    booted.program(harness.app("reach"), "/usr/bin/reach-app")
+    p = Pool(booted, "free", "-F 2 --confine no", "/usr/bin/reach-app",
+             drop_in).start()
+    answer = reaches(p)
+    assert answer.fact("kill") == "0"
+    assert {answer.fact("seize"), answer.fact("attach")} == {"1"}
+    assert "cannot be kept from new connections" in booted.journal(p.unit)
     booted.systemctl("stop", p.unit)
 
 

@@ -64,8 +64,11 @@ def kill_the_new(p, step):
     t = Taker(p, "-F", 2, h.app("bare"))
     t.run_to(step)
     h.kill(old, signal.SIGSTOP)
-    h.wait_for(lambda: not h.alive(old) or h.stat(old).state == "T", 10,
-               p.log)
+
+    def is_still():
+        found = h.stat(old)
+        return found is None or found.state in "TZX"
+    h.wait_for(is_still, 10, p.log)
     said = p.log()[before:]
     t.kill()
     h.kill(old, signal.SIGCONT)

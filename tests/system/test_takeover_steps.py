@@ -71,9 +71,10 @@ def test_no_worker_commands_the_pool_that_has_taken_over(own_pool):
     p.begin("--confine", "no", "-F", 1, "--", "/bin/sh", "-c", beside)
     old = p.pid
     with h.Connection(f"{place}/s") as busy:
-        busy.send("sleep=10000")
+        busy.send("hold")
         h.wait_for(lambda: any(map(h.serves, h.children(old))), 5,
                    "a request")
+        held = h.children(old)
         p.changed("-F", 2, h.app("echo"))
         with open(f"{place}/go", "w"):
             pass
@@ -89,6 +90,7 @@ def test_no_worker_commands_the_pool_that_has_taken_over(own_pool):
             assert c.ask("scale 3")[-1] == "end"
             assert c.ask("takeover 1")[-1].startswith(
                 f"error 75 pid {old}, another spawnd of this pool, still")
+        h.let_go(held)
         assert busy.receive().status == 200
     p.wait_alone()
     p.changed("-F", 1, h.app("echo"))
@@ -103,7 +105,8 @@ def test_no_worker_of_one_that_gave_up_commands_the_pool(own_pool):
     p.begin("-F", 1, h.app("echo"))
     beside = (f"(trap '' TERM; until [ -e {place}/go ]; do sleep 0.05; done; "
               f"{SPAWNCTL} -p {p.dir} scale 4 >{place}/said 2>&1; "
-              f"echo $? >>{place}/said) & exec {h.app('echo')} delay=60000")
+              f"echo $? >>{place}/said; until [ -e {place}/over ]; "
+              f"do sleep 0.05; done) & exec {h.app('echo')} delay=60000")
     new = subprocess.Popen(
         [h.SPAWND, "-n", *p.where, *p.common, "-F", "1", "--confine", "no",
          "--replace", "--", "/bin/sh", "-c", beside],
@@ -131,6 +134,8 @@ def test_no_worker_of_one_that_gave_up_commands_the_pool(own_pool):
             assert c.ask("takeover 1")[-1].startswith(
                 f"error 75 pid {new.pid}, another spawnd of this pool, still")
     finally:
+        with open(f"{place}/over", "w"):
+            pass
         new.kill()
         new.wait(10 * h.PATIENCE)
 
@@ -325,9 +330,10 @@ def test_commands_after_the_pool_was_given_away(root_pool):
     old = p.pid
     with h.Connection(f"{p.place}/s") as busy, Successor(p) as c, \
             Raw(p.dir + "/control") as reloads:
-        busy.send("sleep=8000")
+        busy.send("hold")
         h.wait_for(lambda: any(map(h.serves, h.children(old))), 5,
                    "a request")
+        held = h.children(old)
         reloads.send(b"reload\n")
         h.wait_for(lambda: "reload: begun" in p.log(), 10, p.log)
         with Successor(p) as taker:
@@ -338,6 +344,7 @@ def test_commands_after_the_pool_was_given_away(root_pool):
                             "takeover 1"):
                 assert c.ask(command)[-1] == now, command
             assert c.ask("status")[-1] == "end"
+        h.let_go(held)
         assert busy.receive().status == 200
     h.wait_for(lambda: not h.alive(old), 20, p.log)
 

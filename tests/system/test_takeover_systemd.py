@@ -190,6 +190,15 @@ def test_in_a_jail(booted):
         assert os.stat(f"/proc/{pid}/root").st_ino == \
             os.stat(booted.path("/var/www")).st_ino
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o660
+    # By hand, and by the user who has started it: the manager has to.
+    pid = booted.main_pid(unit)
+    r = booted.run("spawnd", "--replace", "--name", name, "-c", "/var/www",
+                   "-s", "run/cell.sock", "-U", "www-data", "-u", "_app",
+                   "/fcgi-bin/app", check=False)
+    assert r.returncode == 69, r
+    assert "it is a service in the control group" in r.stderr and \
+        "systemctl reload" in r.stderr, r
+    assert booted.main_pid(unit) == pid and ask(path).status == 200
     booted.systemctl("stop", unit)
     assert booted.show(unit, "Result") == "success"
 
@@ -216,13 +225,12 @@ def test_diff_and_restart(booted):
     stopped(p)
 
 
-def test_by_hand_it_is_sent_to_the_manager(booted):
+def test_who_has_not_started_it_is_refused_by_hand(booted):
     p = Pool(booted, "hand").start()
     r = booted.run("spawnd", "--replace", "--name", "hand", "-s",
                    "/run/spawnd/hand/s", "-u", "www-data", "--",
                    "/usr/bin/echo-app", check=False)
-    assert r.returncode in (69, 77), r
-    assert "systemctl reload" in r.stderr or "another user" in r.stderr
+    assert r.returncode == 77 and "another user" in r.stderr, r
     stopped(p)
 
 

@@ -177,7 +177,7 @@ def test_a_trace_that_has_wrapped_is_replayed(echo, replay):
 def test_a_trace_of_a_stop_is_replayed(echo, replay):
     live(echo)
     with h.Connection(echo.sock) as client:
-        client.send("sleep=1500&pid")
+        client.send("hold&pid")
         h.wait_for(lambda: c.figures("p")["connections"]["now"] == "1", 5)
         echo.signal(signal.SIGTERM)
         echo.wait_log("stop: ")
@@ -186,6 +186,7 @@ def test_a_trace_of_a_stop_is_replayed(echo, replay):
         assert ("event", "stop") in [(kind, e["what"])
                                      for kind, e in entries(text)], text
         check_replays(replay(text))
+        h.let_go(echo.workers())
         assert client.receive().status == 200
     assert echo.wait() == 0
 

@@ -102,6 +102,8 @@ bed_put_notice(struct bed *b, const struct pool_notice *n)
 		bed_put(b, "[ready %u]", n->ready);
 	else if (n->what == NOTICE_FAILED)
 		bed_put(b, "[failed %s]", why[n->why]);
+	else if (n->what == NOTICE_DUE)
+		bed_put(b, "[due]");
 	else if (n->what == NOTICE_DONE)
 		bed_put(b, "[done]");
 	else if (n->what == NOTICE_RELOADED)
@@ -142,9 +144,8 @@ bed_put_action(struct bed *b, const struct pool_action *a)
 		bed_put(b, "adopt%u", a->slot);
 	else if (a->what == POOL_SIGNAL)
 		bed_put_signal(b, a);
-	else if (a->what == POOL_SIGNAL_HOLDER)
-		bed_put(b, "%s:%d", a->signo == SIGKILL ? "KILL" : "TERM",
-		    (int)a->pid);
+	else if (a->what == POOL_KILL_HOLDER)
+		bed_put(b, "KILL:%d", (int)a->pid);
 	else if (a->what == POOL_CHECK_HELD && b->show_all)
 		bed_put(b, "held%u", a->slot);
 	else if (a->what == POOL_REFUSE)
@@ -163,7 +164,7 @@ bed_put_action(struct bed *b, const struct pool_action *a)
 		bed_put(b, "pause%u", a->slot);
 	else if (a->what == POOL_DOOR_GO_ON && b->show_go)
 		bed_put(b, "go%u", a->slot);
-	else if (a->what == POOL_DOOR_TELL)
+	else if (a->what == POOL_DOOR_SIGNAL)
 		bed_put(b, "tell%u", a->slot);
 	else if (a->what == POOL_DOOR_OPEN)
 		bed_put(b, "open%u", a->slot);

@@ -319,7 +319,7 @@ an_answered_connection_is_quiet(void **arg)
 	while (door_came() != child && loop_now() < end)
 		child_reap(200);
 	assert_int_equal(child_holds(&s), HOLDS_QUIET);
-	door_tell(child, SIGTERM);
+	door_signal(child, SIGTERM);
 	while (child_ended == -1 && loop_now() < end)
 		child_reap(200);
 	assert_int_equal(child_ended, SIGTERM);
@@ -346,7 +346,7 @@ is_told(void (*work)(void), int kind)
 	while (door_came() != child && loop_now() < end)
 		child_reap(200);
 	assert_int_equal(child_holds(&s), HOLDS_QUIET);
-	door_tell(child, SIGTERM);
+	door_signal(child, SIGTERM);
 	while (child_ended == -1 && loop_now() < end) {
 		child_reap(200);
 		(void)door_check(child);

@@ -340,7 +340,7 @@ a_tree_is_kept_and_told_as_one(void **arg)
 	while (door_came() != child && loop_now() < end)
 		child_reap(200);
 	assert_true(door_is_closed(*grandchild));
-	door_tell(child, SIGTERM);
+	door_signal(child, SIGTERM);
 	while (child_ended == -1 && loop_now() < end) {
 		child_reap(200);
 		(void)door_check(child);
@@ -437,7 +437,7 @@ each_thread_hears_that_it_was_told(void **arg)
 		child_reap(200);
 		(void)door_check(child);
 	}
-	door_tell(child, SIGTERM);
+	door_signal(child, SIGTERM);
 	while (child_ended == -1 && loop_now() < end) {
 		child_reap(200);
 		(void)door_check(child);
@@ -473,7 +473,7 @@ nobody_hears_that_the_socket_is_shut(void **arg)
 		child_reap(200);
 	assert_true(door_is_held(child));
 	assert_int_equal(child_ended, -1);
-	door_tell(child, SIGTERM);
+	door_signal(child, SIGTERM);
 	while (child_ended == -1 && loop_now() < end)
 		child_reap(200);
 	assert_int_equal(child_ended, SIGTERM);

@@ -98,6 +98,7 @@ a_told_one_with_threads_may_serve_what_waits(void **arg)
 	bed_act(b);
 	bed_look(b, 0, READY_YES);
 	b->w[0].activity.holds = HOLDS_UNKNOWN;
+	b->w[0].activity.unseen = true;
 	bed_did(b);
 	bed_tell(b, EV_STOP);
 	bed_pass(b, 20 * MSEC);

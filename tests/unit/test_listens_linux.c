@@ -6,6 +6,7 @@
  */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -379,6 +380,7 @@ start(void (*work)(void))
 	if (worker != 0)
 		return;
 	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);	/* of a test that failed */
 	closefrom(STDERR_FILENO + 1);
 	work();
 	_exit(1);
@@ -499,6 +501,7 @@ what_was_not_answered_is_waited_for(void **arg)
 	struct probe_state probe = { 0 };
 	uint64_t now = 1000 * USEC;
 	pid_t list[CHILDREN_MAX];
+	enum readiness found;
 	int i, n;
 
 	(void)arg;
@@ -515,8 +518,12 @@ what_was_not_answered_is_waited_for(void **arg)
 	    READY_UNKNOWN);
 	assert_int_equal(observe_readiness(worker, YOUNG, now + USEC - 1,
 	    &probe), READY_UNKNOWN);
-	assert_int_equal(observe_readiness(worker, YOUNG, now + USEC, &probe),
-	    READY_ASSUMED);
+	/* A look that took long is not repeated at once. */
+	now += USEC;
+	while ((found = observe_readiness(worker, YOUNG, now, &probe)) ==
+	    READY_UNKNOWN && now < 1010 * USEC)
+		now += USEC / 10;
+	assert_int_equal(found, READY_ASSUMED);
 	kill(list[i], SIGCONT);
 	assert_int_equal(readiness_of(), READY_NO);
 	finish();

@@ -2,7 +2,11 @@
 /* Addresses and networks of web servers. */
 #include <sys/socket.h>
 
-#include "config/phases.h"
+#include <netinet/in.h>
+
+#include <arpa/inet.h>
+
+#include "base/network.h"
 #include "unit.h"
 
 static struct network net;
@@ -159,6 +163,52 @@ everything_is_everything_of_a_family(void **arg)
 	assert_string_equal(network_text(&list[1], buf), "::1");
 }
 
+/* The address of a client: IPv4 in IPv6's form is IPv4. */
+static struct network
+client(const char *text)
+{
+	struct sockaddr_storage ss = { 0 };
+	struct sockaddr_in *in = (struct sockaddr_in *)&ss;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&ss;
+	struct network one;
+
+	if (inet_pton(AF_INET, text, &in->sin_addr) == 1)
+		ss.ss_family = AF_INET;
+	else if (inet_pton(AF_INET6, text, &in6->sin6_addr) == 1)
+		ss.ss_family = AF_INET6;
+	network_of(&ss, &one);
+	return one;
+}
+
+static void
+a_client_is_in_the_list_or_is_not(void **arg)
+{
+	static const struct {
+		const char	*client;
+		bool		 held;
+	} tests[] = {
+		{ "10.0.0.7", true }, { "10.0.1.7", false },
+		{ "::ffff:10.0.0.7", true }, { "192.0.2.1", true },
+		{ "192.0.2.2", false }, { "2001:db8::7", true },
+		{ "2001:db9::7", false }, { "a unix socket", false },
+	};
+	struct network one;
+	size_t i;
+
+	(void)arg;
+	n = 0;
+	add("10.0.0.0/24");
+	add("192.0.2.1");
+	add("2001:db8::/32");
+	for (i = 0; i < NITEMS(tests); i++) {
+		one = client(tests[i].client);
+		assert_int_equal(network_holds(list, n, &one), tests[i].held);
+	}
+	one = client("10.0.0.7");
+	assert_false(network_holds(list, 0, &one));
+	assert_string_equal(network_text(&one, buf), "10.0.0.7");
+}
+
 int
 main(void)
 {
@@ -168,6 +218,7 @@ main(void)
 		cmocka_unit_test(what_is_behind_it_is_not_looked_at),
 		cmocka_unit_test(a_list_is_sorted),
 		cmocka_unit_test(everything_is_everything_of_a_family),
+		cmocka_unit_test(a_client_is_in_the_list_or_is_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
  */
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -28,6 +29,7 @@
 
 #define IDLE		(5 * USEC)
 #define PATIENCE	(10 * USEC)
+#define STEP		(USEC / 2)	/* none is too soon after the last */
 
 static struct sockaddr_un address = { .sun_family = AF_UNIX };
 static int clients[2];
@@ -349,6 +351,7 @@ start(void (*work)(void), int nclients)
 	assert_int_not_equal(worker, -1);
 	if (worker == 0) {
 		setpgid(0, 0);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);	/* of a failed test */
 		closefrom(STDERR_FILENO + 1);
 		loop = epoll_create1(0);
 		work();
@@ -478,16 +481,20 @@ only_who_waits_for_its_clients_alone_is_quiet(void **arg)
 	}
 }
 
-/* Looks until it is seen frozen and so; a look may be late. */
+/*
+ * Looks until it is seen frozen and so. After looks that took long the next
+ * ones, for some time, only repeat what is known.
+ */
 static bool
-becomes_frozen(enum holds holds, uint64_t now)
+becomes_frozen(enum holds holds, uint64_t *now)
 {
-	uint64_t end = loop_now() + PATIENCE;
+	uint64_t end = *now + IDLE / 2;
 	struct activity x;
 
-	do
-		x = look(now);
-	while ((!x.frozen || x.holds != holds) && loop_now() < end);
+	do {
+		x = look(*now);
+		*now += USEC / 50;
+	} while ((!x.frozen || x.holds != holds) && *now < end);
 	return x.frozen && x.holds == holds;
 }
 
@@ -502,28 +509,28 @@ unread_bytes_are_not_quiet(void **arg)
 	start(s.work, s.clients);
 	await_rest(&s);
 	look(now);
-	look(++now);
+	look(now += STEP);
 	kill(worker, SIGSTOP);
 	assert_int_equal(waitpid(worker, NULL, WUNTRACED), worker);
-	assert_true(becomes_frozen(HOLDS_BUSY, now));
-	assert_true(becomes_frozen(HOLDS_QUIET, now + IDLE));
+	assert_true(becomes_frozen(HOLDS_BUSY, &now));
+	now += IDLE;
+	assert_true(becomes_frozen(HOLDS_QUIET, &now));
 	assert_int_equal(write(clients[0], "x", 1), 1);
-	assert_true(becomes_frozen(HOLDS_BUSY, now + IDLE));
+	assert_true(becomes_frozen(HOLDS_BUSY, &now));
 	finish(&s);
 }
 
 /* What the status counts of it; -1: that is not known. */
 static int
-count_connections(void)
+count_connections(struct usage *u)
 {
 	uint64_t *inodes = NULL;
 	unsigned int left;
-	struct usage u;
 	int n = usage_connections(&inodes, &left);
 
-	assert_int_equal(usage_worker(worker, inodes, n, false, &u), 0);
+	assert_int_equal(usage_worker(worker, inodes, n, false, u), 0);
 	free(inodes);
-	return u.counted ? (int)u.connections : -1;
+	return u->counted ? (int)u->connections : -1;
 }
 
 static void
@@ -533,6 +540,7 @@ whoever_looks_knows_as_much(void **arg)
 	    1, 1, true };
 	static const struct sleep many = { "too many sockets",
 	    has_too_many_sockets, 1, 1, 1, false };
+	struct usage u;
 	uint64_t i;
 	int holds;
 
@@ -543,7 +551,7 @@ whoever_looks_knows_as_much(void **arg)
 	assert_int_equal(look(7001 * USEC).holds, HOLDS_BUSY);
 	assert_int_equal(look(7010 * USEC).holds, HOLDS_QUIET);
 	assert_int_not_equal(observe_connection(worker), 0);
-	assert_int_equal(count_connections(), 1);
+	assert_int_equal(count_connections(&u), 1);
 	finish(&few);
 	start(many.work, many.clients);
 	await_rest(&many);
@@ -552,8 +560,33 @@ whoever_looks_knows_as_much(void **arg)
 		assert_int_not_equal(holds, HOLDS_NOTHING);
 		assert_int_not_equal(holds, HOLDS_QUIET);
 	}
-	assert_int_equal(count_connections(), -1);
+	assert_int_equal(count_connections(&u), -1);
 	finish(&many);
+}
+
+/* What a fork has inherited is held once, and whoever reads waits. */
+static void
+a_connection_of_two_processes_is_one(void **arg)
+{
+	static const struct sleep two = { "polls its child", polls_its_child,
+	    1, 1, 0, true };
+	static const struct sleep one = { "reads", reads, 1, 1, 1, true };
+	struct usage u;
+
+	(void)arg;
+	start(two.work, two.clients);
+	await_rest(&two);
+	assert_int_equal(count_connections(&u), 1);
+	assert_int_equal(u.processes, 2);
+	assert_int_equal(u.awaited, 0);
+	finish(&two);
+	start(one.work, one.clients);
+	await_rest(&one);
+	assert_int_equal(count_connections(&u), 1);
+	assert_int_equal(u.awaited, 1);
+	/* This was the first look at it. */
+	assert_true(u.first > 0 && u.before < u.first);
+	finish(&one);
 }
 
 /* A short request, from its first byte until the worker waits again. */
@@ -578,10 +611,10 @@ a_request_that_is_over_is_seen(void **arg)
 	start(s.work, s.clients);
 	await_rest(&s);
 	look(now);
-	assert_false(look(++now).active_since_last);
+	assert_false(look(now += STEP).active_since_last);
 	request(&s);
-	assert_true(look(++now).active_since_last);
-	assert_false(look(++now).active_since_last);
+	assert_true(look(now += STEP).active_since_last);
+	assert_false(look(now += STEP).active_since_last);
 	finish(&s);
 }
 
@@ -635,7 +668,7 @@ one_long_request_is_late(void **arg)
 }
 
 static void
-a_dear_worker_hides_no_other(void **arg)
+an_expensive_worker_hides_no_other(void **arg)
 {
 	const struct sleep crowd = { "crowd", sleeps_with_a_crowd, 0, CROWD,
 	    0, false };
@@ -749,9 +782,10 @@ main(void)
 		    short_requests_on_one_connection_are_never_late),
 		cmocka_unit_test(one_long_request_is_late),
 		cmocka_unit_test(a_request_that_is_over_is_seen),
-		cmocka_unit_test(a_dear_worker_hides_no_other),
+		cmocka_unit_test(an_expensive_worker_hides_no_other),
 		cmocka_unit_test(a_young_worker_is_not_known_to_be_unready),
 		cmocka_unit_test(whoever_looks_knows_as_much),
+		cmocka_unit_test(a_connection_of_two_processes_is_one),
 		cmocka_unit_test(a_long_queue_is_seen_to_move),
 	};
 

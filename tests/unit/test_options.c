@@ -37,6 +37,7 @@ static struct spelling spellings[] = {
 	NUMBER(NULL, "--nice", "-5", nice, -5),
 	NUMBER(NULL, "--start-timeout", "7", start_timeout, 7),
 	NUMBER(NULL, "--stop-timeout", "0", stop_timeout, 0),
+	NUMBER(NULL, "--drain", "20", drain, 20),
 	NUMBER(NULL, "--stop-signal", "USR1", stop_signal, SIGUSR1),
 };
 

@@ -55,7 +55,7 @@ a_missing_value_is_an_error(void **arg)
 	    "-a", "-b", "-c", "-u", "-g", "-d", "-F", "-C", "-e", "-f",
 	    "--allow", "--socket", "--env-file", "--name", "--umask", "--nice",
 	    "--rlimit", "--no-new-privs", "--confine", "--start-timeout",
-	    "--stop-signal", "--stop-timeout" };
+	    "--stop-signal", "--stop-timeout", "--drain" };
 	size_t i;
 
 	(void)arg;
@@ -102,6 +102,7 @@ static const struct {
 	{ "--nice", "1x" },
 	{ "--start-timeout", "0" }, { "--start-timeout", "86401" },
 	{ "--start-timeout", "1s" }, { "--start-timeout", "" },
+	{ "--drain", "-1" }, { "--drain", "86401" }, { "--drain", "1m" },
 	{ "--stop-timeout", "-1" }, { "--stop-timeout", "86401" },
 	{ "--stop-timeout", "1m" }, { "--stop-timeout", "1.5" },
 	{ "--stop-signal", "KILL" }, { "--stop-signal", "SIGSTOP" },

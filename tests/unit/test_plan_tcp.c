@@ -64,10 +64,10 @@ brackets_and_ports_do_not_belong_to_an_address(void **arg)
 	static const struct {
 		const char	*address, *line;
 	} bad[] = {
-		{ "[::]", "-a: [::]: brackets are not wanted (write ::)" },
-		{ "[::1]", "-a: [::1]: brackets are not wanted (write ::1)" },
-		{ "[127.0.0.1]", "brackets are not wanted (write 127.0.0.1)" },
-		{ "[*]", "brackets are not wanted (write *)" },
+		{ "[::]", "-a: [::]: brackets are not allowed (write ::)" },
+		{ "[::1]", "-a: [::1]: brackets are not allowed (write ::1)" },
+		{ "[127.0.0.1]", "brackets are not allowed (write 127.0.0.1)" },
+		{ "[*]", "brackets are not allowed (write *)" },
 		{ "[::1]:80", "-a: [::1]:80: has a port, for which there is "
 		    "-p (write -a ::1)" },
 		{ "127.0.0.1:9000", "has a port, for which there is -p "
@@ -77,7 +77,7 @@ brackets_and_ports_do_not_belong_to_an_address(void **arg)
 		{ "[", "-a: [: not an IPv4 or IPv6 address" },
 		{ "[]", "-a: []: not an IPv4 or IPv6 address" },
 		{ "[]:1", "not an IPv4 or IPv6 address" },
-		{ "[::", "-a: [::: brackets are not wanted (write ::)" },
+		{ "[::", "-a: [::: brackets are not allowed (write ::)" },
 		{ "[lo]", "not an IPv4 or IPv6 address" },
 		{ "[::1]x", "not an IPv4 or IPv6 address" },
 		{ "localhost:9000", "not an IPv4 or IPv6 address" },

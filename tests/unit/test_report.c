@@ -319,7 +319,7 @@ static void
 start_and_end_are_not_logged_twice(void **arg)
 {
 	static const enum notice quiet[] = { NOTICE_READY, NOTICE_FAILED,
-	    NOTICE_DONE };
+	    NOTICE_DUE, NOTICE_DONE };
 	size_t i;
 
 	(void)arg;
@@ -331,6 +331,15 @@ start_and_end_are_not_logged_twice(void **arg)
 }
 
 #define TEST(f)	cmocka_unit_test_setup(f, fresh)
+
+static int
+begin_all(void **arg)
+{
+	struct err e;
+
+	assert_int_equal(output_init(4, 4, WORKER_LOG_RAW, &e), 0);
+	return tmp_make(arg);
+}
 
 int
 main(void)
@@ -354,5 +363,5 @@ main(void)
 		TEST(start_and_end_are_not_logged_twice),
 	};
 
-	return cmocka_run_group_tests(tests, tmp_make, tmp_remove);
+	return cmocka_run_group_tests(tests, begin_all, tmp_remove);
 }

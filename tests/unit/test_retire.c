@@ -213,11 +213,57 @@ constant_load_is_never_told_if_it_does_not_catch(void **arg)
 }
 
 static void
-an_unknown_one_that_catches_is_told(void **arg)
+an_unknown_one_that_catches_is_told_in_the_last_second(void **arg)
 {
 	struct bed *b = one_with(HOLDS_UNKNOWN, true);
 
 	(void)arg;
+	b->w[0].requests = 1;
+	bed_pass(b, 29 * USEC - 1);
+	assert_did(b, "");
+	bed_pass(b, 200 * MSEC);
+	assert_did(b, "TERM>0");
+	bed_exit(b, 0, 0);
+	assert_did(b, "[told 0] [done]");
+	assert_int_equal(pool_counts(b->p)->lost, 1);
+	bed_free(b);
+}
+
+/* Nor are the threads of a busy one. */
+static void
+an_unknown_one_that_may_read_or_has_threads_is_not_told(void **arg)
+{
+	struct bed *b;
+	int i;
+
+	(void)arg;
+	for (i = 0; i < 2; i++) {
+		b = one();
+		b->show_all = false;
+		b->w[0].activity.holds = HOLDS_UNKNOWN;
+		b->w[0].activity.catches = true;
+		b->w[0].activity.reads = i == 0;
+		b->w[0].activity.threaded = i == 1;
+		bed_tell(b, EV_STOP);
+		bed_pass(b, 30 * USEC - 1);
+		assert_did(b, "");
+		bed_pass(b, 1);
+		assert_did(b, "KILL>0 [lost 0]");
+		bed_free(b);
+	}
+}
+
+/* Where no system tells, to wait would help nobody. */
+static void
+one_that_is_never_seen_is_told_at_once(void **arg)
+{
+	struct bed *b = one();
+
+	(void)arg;
+	b->show_all = false;
+	b->w[0].activity.holds = HOLDS_UNKNOWN;
+	b->w[0].activity.catches = b->w[0].activity.unseen = true;
+	bed_tell(b, EV_STOP);
 	assert_did(b, "TERM>0");
 	bed_pass(b, 30 * USEC - 1);
 	assert_did(b, "");
@@ -228,11 +274,12 @@ an_unknown_one_that_catches_is_told(void **arg)
 
 /* Which of them serves is not known: not after one look that failed. */
 static void
-an_unknown_one_with_threads_is_told_after_a_second_of_that(void **arg)
+one_with_threads_is_told_after_a_second_of_that(void **arg)
 {
 	struct bed *b = one();
 
 	(void)arg;
+	b->w[0].activity.unseen = true;
 	b->w[0].activity.holds = HOLDS_UNKNOWN;
 	b->w[0].activity.threaded = true;
 	bed_tell(b, EV_STOP);
@@ -584,9 +631,13 @@ main(void)
 		    constant_use_of_one_connection_is_told_after_a_second),
 		cmocka_unit_test(
 		    constant_load_is_never_told_if_it_does_not_catch),
-		cmocka_unit_test(an_unknown_one_that_catches_is_told),
 		cmocka_unit_test(
-		    an_unknown_one_with_threads_is_told_after_a_second_of_that),
+		    an_unknown_one_that_catches_is_told_in_the_last_second),
+		cmocka_unit_test(
+		    an_unknown_one_that_may_read_or_has_threads_is_not_told),
+		cmocka_unit_test(one_that_is_never_seen_is_told_at_once),
+		cmocka_unit_test(
+		    one_with_threads_is_told_after_a_second_of_that),
 		cmocka_unit_test(
 		    an_unknown_one_that_does_not_is_left_until_the_deadline),
 		cmocka_unit_test(a_zeroed_answer_is_unknown),

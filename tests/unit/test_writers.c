@@ -3,7 +3,7 @@
 #include <jansson.h>
 #include <sys/wait.h>
 
-#include "replies.h"
+#include "one_reply.h"
 
 #define HOSTILE								\
 	"pool name=\\x1b]0;x\\x07\"\\x5c<&>\\x0a listen=\\xff\\x9b2J "	\
@@ -14,26 +14,6 @@
 
 #define FOUR "\303\251\303\251\303\251\303\251"
 #define LONG FOUR FOUR FOUR FOUR FOUR FOUR FOUR
-
-static struct reply a;
-
-static int
-begin(void **arg)
-{
-	(void)arg;
-	a = (struct reply){ NULL, 0 };
-	return 0;
-}
-
-static int
-end(void **arg)
-{
-	(void)arg;
-	reply_free(&a);
-	free(shown);
-	shown = NULL;
-	return 0;
-}
 
 static void
 assert_harmless(const char *text)
@@ -60,7 +40,7 @@ the_table_has_the_pool_and_its_workers(void **arg)
 	    "saturated for 1.50 s\n");
 	assert_has(shown, "not in force proc_detached: processes "
 	    "can be looked at only while /proc is mounted\n");
-	assert_has(shown, " 0      11 busy          5.25 s   0.01 s   0.75 s"
+	assert_has(shown, " 0      11 busy          5.25 s   0.01 s    0.75 s"
 	    "     1     2   0.12 s    14M      -        -\n");
 	assert_has(shown, "    1:05 ");
 	assert_has(shown, "backoff       3.20 s");
@@ -74,7 +54,7 @@ what_is_not_known_is_not_zero(void **arg)
 	    "worker slot=0 state=ready pid=3 age=1.000\n");
 	show(writer_table(f, &a, &e));
 	assert_has(shown, "queue        ? of ?");
-	assert_has(shown, "2 of 2 (2 to 4) ready, ");
+	assert_has(shown, "2 of 2 (2 to 4) ready: ? busy, ? idle, 1 backoff");
 	show(writer_openmetrics(f, &a, true, &e));
 	assert_has_not(shown, "spawnd_queue");
 	assert_has_not(shown, "busy");
@@ -82,6 +62,56 @@ what_is_not_known_is_not_zero(void **arg)
 	assert_has_not(shown, "listen queue");
 	assert_has_not(shown, "active");
 	assert_has_not(shown, "state");
+}
+
+/* How long a worker has been busy is between two bounds. */
+static void
+the_table_shows_what_is_known_of_a_request(void **arg)
+{
+	static const char *const all[][2] = {
+		{ "connections=0", " -     0 " },
+		{ "connections=1", " ?     1 " },
+		{ "connections=1 busy=12.000", " 12.0 s     1 " },
+		{ "connections=1 busy=5.200 busy_most=6.000",
+		    " 5.20 s     1 " },
+		{ "connections=1 busy=5.200 busy_most=12.000",
+		    " >5.20 s     1 " },
+		{ "connections=1 busy=60.000 busy_most=70.000",
+		    " 1:00     1 " },
+		{ "connections=1 busy=0.000 busy_most=12.000", " ?     1 " },
+		{ "connections=1 busy=0.001 busy_most=0.800",
+		    " <0.80 s     1 " },
+		{ "connections=1 busy=0.000 busy_most=0.010",
+		    " 0.00 s     1 " },
+		{ "", " ?     - " },
+	};
+	char line[128];
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < NITEMS(all); i++) {
+		reply_free(&a);
+		snprintf(line, sizeof(line), "worker slot=0 state=ready "
+		    "pid=3 %s", all[i][0]);
+		answers_add(&a, line);
+		show(writer_table(f, &a, &e));
+		assert_has(shown, all[i][1]);
+	}
+}
+
+/* No count of it is 0 because nobody looks. */
+static void
+a_pool_whose_load_is_unknown_says_so(void **arg)
+{
+	(void)arg;
+	answers_add(&a, "pool name=x\ncount started=2 lost=0\n");
+	show(writer_table(f, &a, &e));
+	assert_has(shown, "so far       started 2 saturated ?\n");
+	reply_free(&a);
+	answers_add(&a, "queue now=4 limit=8 oldest=2.000 saturated_for=70\n");
+	show(writer_table(f, &a, &e));
+	assert_has(shown, "queue        4 of 8 (peak ?), the oldest for "
+	    "2.00 s, saturated for 1:10\n");
 }
 
 static void
@@ -201,6 +231,41 @@ no_form_passes_a_hostile_byte_on(void **arg)
 }
 
 static void
+an_announced_stop_is_shown(void **arg)
+{
+	(void)arg;
+	answers_add(&a, "pool name=php pid=7 version=0.1 state=draining "
+	    "uptime=93784.500\ndrain announced=yes stops_in=12.300\n");
+	show(writer_table(f, &a, &e));
+	assert_has(shown, "php: draining, up for 1 d 2:03, pid 7");
+	assert_has(shown, "  draining     stops in 12.3 s (spawnctl resume "
+	    "takes that back)\n");
+	show(writer_openmetrics(f, &a, true, &e));
+	assert_has(shown, "spawnd_draining{pool=\"php\"} 1\n");
+	assert_has(shown, "spawnd_drain_seconds{pool=\"php\"} 12.300\n");
+	show(writer_json(f, &a, &e));
+	assert_has(shown, "\"announced\": true");
+}
+
+static void
+without_a_time_it_lasts_and_without_it_nothing_is_shown(void **arg)
+{
+	(void)arg;
+	answers_add(&a, "pool name=php state=draining uptime=1\n"
+	    "drain announced=yes\n");
+	show(writer_table(f, &a, &e));
+	assert_has(shown, "  draining     until resume or stop (spawnctl");
+	reply_free(&a);
+	answers_add(&a, "pool name=php state=up uptime=1\n"
+	    "drain announced=no\n");
+	show(writer_table(f, &a, &e));
+	assert_has_not(shown, "drain");
+	show(writer_openmetrics(f, &a, true, &e));
+	assert_has(shown, "spawnd_draining{pool=\"php\"} 0\n");
+	assert_has_not(shown, "drain_seconds");
+}
+
+static void
 the_table_cuts_between_characters(void **arg)
 {
 	const char *c;
@@ -226,15 +291,17 @@ an_empty_answer_is_shown_too(void **arg)
 	show(writer_fpm(f, &a, "text", true, &e));
 }
 
-#define TEST(name)	cmocka_unit_test_setup_teardown(name, begin, end)
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_table_has_the_pool_and_its_workers),
 		TEST(the_table_cuts_between_characters),
+		TEST(an_announced_stop_is_shown),
+		TEST(without_a_time_it_lasts_and_without_it_nothing_is_shown),
 		TEST(what_is_not_known_is_not_zero),
+		TEST(the_table_shows_what_is_known_of_a_request),
+		TEST(a_pool_whose_load_is_unknown_says_so),
 		TEST(json_is_valid_and_typed),
 		TEST(openmetrics_has_each_metric_once),
 		TEST(fpm_has_its_keys_in_its_order),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Addresses and networks of web servers, ADDR[/LEN]; no name is looked up. */
+/* Addresses and networks of clients, ADDR[/LEN]; no name is looked up. */
 #include <sys/socket.h>
 
 #include <netinet/in.h>
@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/phases.h"
+#include "base/base.h"
+#include "base/network.h"
 
 #define MAPPED		96	/* bits before the IPv4 address in IPv6 */
 #define BITS(family)	((family) == AF_INET ? 32U : 128U)
@@ -129,6 +130,24 @@ network_parse(const char *s, size_t len, struct network *n,
 	return 0;
 }
 
+void
+network_of(const struct sockaddr_storage *ss, struct network *n)
+{
+	const struct sockaddr_in *in = (const void *)ss;
+	const struct sockaddr_in6 *in6 = (const void *)ss;
+
+	memset(n, 0, sizeof(*n));
+	if (ss->ss_family == AF_INET)
+		memcpy(n->addr, &in->sin_addr, 4);
+	else if (ss->ss_family == AF_INET6)
+		memcpy(n->addr, &in6->sin6_addr, 16);
+	else
+		return;
+	n->family = ss->ss_family;
+	n->len = BITS(n->family);
+	unmap(n);
+}
+
 const char *
 network_text(const struct network *n, char buf[NETWORK_SIZE])
 {
@@ -178,4 +197,16 @@ network_sort(struct network *list, size_t n)
 			list[kept++] = list[i];
 	}
 	return kept;
+}
+
+bool
+network_holds(const struct network *list, size_t n, const struct network *one)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (contains(&list[i], one))
+			return true;
+	}
+	return false;
 }
