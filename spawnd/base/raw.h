@@ -27,8 +27,8 @@ int	 raw_chdir(const char *path);
  * with others until now, and it has no more than these.
  */
 int	 raw_own_files(int end);
-/* Can that be? To be asked by its parent. */
-bool	 raw_has_own_files(void);
+/* A duplicate of fd, the lowest number from there on. */
+int	 raw_dup_from(int fd, int from);
 /*
  * Gives all signals their default action, and unblocks them. In its parent,
  * raw_note_signals() has noted before which have another one: from then on no

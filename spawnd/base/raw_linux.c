@@ -2,6 +2,7 @@
 /* The calls of raw.h on Linux. */
 #include <sys/syscall.h>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <unistd.h>
@@ -105,11 +106,10 @@ raw_own_files(int end)
 	    CLOSE_UNSHARE, 0);
 }
 
-bool
-raw_has_own_files(void)
+int
+raw_dup_from(int fd, int from)
 {
-	return raw_call(SYS_close_range, (long)UINT32_MAX, (long)UINT32_MAX,
-	    0, 0) == 0;
+	return (int)raw_call(SYS_fcntl, fd, F_DUPFD, from, 0);
 }
 
 /*

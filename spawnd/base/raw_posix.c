@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -78,10 +79,10 @@ raw_own_files(int end)
 	return -ENOSYS;
 }
 
-bool
-raw_has_own_files(void)
+int
+raw_dup_from(int fd, int from)
 {
-	return false;
+	return result(fcntl(fd, F_DUPFD, from));
 }
 
 void

@@ -101,7 +101,7 @@ drain_release(struct pool *p, uint64_t now)
 			slot_deadline(p, s, slot_later(now, s->pause));
 		}
 	}
-	retire_wake_next(p);
+	freeze_wake(p);
 }
 
 /*

@@ -53,60 +53,6 @@ send_stop_signal(struct pool *p, struct slot *s, bool whole, uint64_t now)
 	    min64(slot_later(now, POOL_HEED), s->end_by));
 }
 
-static bool
-has_next(const struct pool *p)
-{
-	const struct slot *next = p->freeze_next;
-
-	return next != NULL && next->freeze_queued &&
-	    next->state == SLOT_RETIRING;
-}
-
-/*
- * One at a time is stopped. It hears when it is the next: retire_wake_next().
- * Its timer is for the case that it does not, and slow in a crowd.
- */
-static void
-queue_freeze(struct pool *p, struct slot *s, uint64_t now)
-{
-	uint64_t pause = min64(POOL_ACTIVITY_LAST * (1 +
-	    p->count[SLOT_RETIRING] / POOL_ACTIVITY_CHECKS),
-	    POOL_QUEUED_LAST);
-
-	s->freeze_queued = true;
-	if (p->frozen == NULL && !has_next(p)) {
-		p->freeze_next = s;
-		pause = POOL_ACTIVITY_FIRST;
-	}
-	slot_enter(p, s, SLOT_RETIRING,
-	    min64(slot_later(now, pause), s->end_by));
-}
-
-/* If nobody is stopped, who waits for that is looked at now; one is not. */
-static void
-wake_next(struct pool *p, const struct slot *but)
-{
-	struct slot *s;
-
-	if (p->frozen != NULL)
-		return;
-	if (!has_next(p)) {
-		TAILQ_FOREACH(s, &p->lists[SLOT_RETIRING], by_state) {
-			if (s->freeze_queued && s != but)
-				break;
-		}
-		p->freeze_next = s;
-	}
-	if (p->freeze_next != NULL)
-		slot_deadline(p, p->freeze_next, 0);
-}
-
-void
-retire_wake_next(struct pool *p)
-{
-	wake_next(p, NULL);
-}
-
 /*
  * A spawn that was handed out already is ended once it is there, and there
  * is nothing stronger than KILL.
@@ -156,7 +102,7 @@ retire_end(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	if (p->fast) {
 		retire_leave(p, s, ev, now);
-		retire_forget(p, s);
+		freeze_forget(p, s);
 		/* A dead worker may have left it behind its closed door. */
 		if (s->state == SLOT_DOOR || (p->conf.door && s->orphan))
 			slot_push(p, s, POOL_DOOR_OPEN);
@@ -167,7 +113,7 @@ retire_end(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	retire_unseen(p, s, ev, now);
 	if (p->count[SLOT_RETIRING] >= POOL_ACTIVITY_CHECKS) {
-		queue_freeze(p, s, now);
+		freeze_queue(p, s, now);
 		return;
 	}
 	check_later(p, s, now);
@@ -257,24 +203,14 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	/* One that is only asked for its age has time until its turn. */
 	if (!s->freeze_queued || p->conf.request_timeout != 0)
 		replace_check_request(p, s, now);
-	if (s->freeze_queued && (p->frozen != NULL ||
-	    (has_next(p) && p->freeze_next != s))) {
-		queue_freeze(p, s, now);
+	if (s->freeze_queued && !freeze_has_turn(p, s)) {
+		freeze_queue(p, s, now);
 		return;
 	}
 	if (s->freeze_queued)
 		p->freeze_next = s;
 	check_later(p, s, now);
 	slot_push(p, s, POOL_CHECK_ACTIVITY);
-}
-
-static void
-freeze(struct pool *p, struct slot *s, uint64_t now)
-{
-	p->frozen = s;
-	s->thaw_by = slot_later(now, POOL_FREEZE);
-	slot_signal(p, s, SIGSTOP, false);
-	slot_enter(p, s, SLOT_FREEZING, slot_later(now, POOL_ACTIVITY_FIRST));
 }
 
 /*
@@ -424,9 +360,9 @@ activity_found(struct pool *p, struct slot *s, const struct activity *x,
 	if (!drain_allows(p))
 		return;		/* somebody waits, and it may serve them */
 	if (p->frozen == NULL)
-		freeze(p, s, now);
+		freeze_begin(p, s, now);
 	else
-		queue_freeze(p, s, now);
+		freeze_queue(p, s, now);
 }
 
 /* One whose turn it was, and who is not stopped now, passes it on. */
@@ -438,23 +374,7 @@ retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
 
 	activity_found(p, s, &ev->activity, now);
 	if (was_next && drain_allows(p))
-		retire_wake_next(p);
-}
-
-void
-retire_forget(struct pool *p, const struct slot *s)
-{
-	bool was_next = p->freeze_next == s;
-
-	if (was_next)
-		p->freeze_next = NULL;
-	if (p->frozen == s) {
-		p->frozen = NULL;
-		if (p->drain == DRAIN_LAST)
-			p->drain = DRAIN_SHUT;
-	} else if (!was_next)
-		return;
-	wake_next(p, s);
+		freeze_wake(p);
 }
 
 bool
@@ -466,14 +386,14 @@ retire_undo(struct pool *p, struct slot *s, uint64_t now)
 	s->retiring_for_good = s->freeze_queued = false;
 	p->nretiring--;
 	replace_ready(p, s, now);
-	retire_forget(p, s);
+	freeze_forget(p, s);
 	return true;
 }
 
 void
 retire_thaw(struct pool *p, struct slot *s, uint64_t pause, uint64_t now)
 {
-	retire_forget(p, s);
+	freeze_forget(p, s);
 	slot_signal(p, s, SIGCONT, false);
 	slot_enter(p, s, SLOT_RETIRING,
 	    min64(slot_later(now, pause), s->end_by));
@@ -535,7 +455,7 @@ retire_freeze_activity(struct pool *p, struct slot *s,
 void
 retire_stop_frozen(struct pool *p, struct slot *s, uint64_t now)
 {
-	retire_forget(p, s);
+	freeze_forget(p, s);
 	if (s->term_sent || s->kill) {
 		s->term_sent = true;
 		slot_signal(p, s, SIGKILL, false);

@@ -265,9 +265,9 @@ worker_signal(unsigned int slot, int signo, bool whole)
 
 	if (w->pid == 0)
 		return;
-	if (whole)
-		kill(-w->pid, signo);
-	if (!whole || getpgid(w->pid) != w->pid)
+	/* It may come to have one in between. */
+	if (!whole || kill(-w->pid, signo) == -1 ||
+	    getpgid(w->pid) != w->pid)
 		kill(w->pid, signo);
 }
 

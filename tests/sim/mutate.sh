@@ -16,8 +16,8 @@ out=$1
 cd "$(dirname "$0")/../.."
 . scripts/tally.sh
 
-core="pool slot table start retire replace door drain announce names snapshot
-    trace proto"
+core="pool slot table start retire freeze replace door drain announce names
+    snapshot trace proto"
 flags="-std=c11 -D_GNU_SOURCE -O1 -Ispawnd $(pkg-config --cflags \
     libbsd-overlay)"
 libs=$(pkg-config --libs libbsd-overlay)
