@@ -91,7 +91,7 @@ is_own(void)
 	pid_t pid = clone(try_own_files, areas[0], CLONE_VM | CLONE_VFORK |
 	    CLONE_FILES, &lowest);
 
-	return pid != -1 && waitpid(pid, NULL, __WCLONE) == pid &&
+	return pid != -1 && waitpid(pid, NULL, __WALL) == pid &&
 	    lowest == WORD;
 }
 

@@ -234,6 +234,8 @@ worker_spawn(unsigned int slot, unsigned int place, int output, bool door)
 	/* It may have children, and end, before we have a turn again. */
 	if ((pid = spawn_make(place, &child)) == -1)
 		return -1;
+	/* As the child does, whichever is first: of our group it hears all. */
+	raw_setpgid(pid, pid);
 	occupy(w, pid, since);
 	return pid;
 }
@@ -255,8 +257,8 @@ worker_takes_door(unsigned int slot)
 
 /*
  * kill(-pid) reaches the group only while its first process is not reaped;
- * worker_reap() takes the pid away from the slot together with the process. A
- * child has no group of its own before its first step.
+ * worker_reap() takes the pid away from the slot together with the process. An
+ * orphan may have no group of its own.
  */
 void
 worker_signal(unsigned int slot, int signo, bool whole)
