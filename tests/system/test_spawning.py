@@ -223,7 +223,9 @@ def test_each_of_many_has_an_output_of_its_own(spawnd, place, program):
                 f"' ' >&2\nexec {h.app('bare')}\n")
     s = spawnd("-s", f"{place}/sock", "--name", "p", "-u", "www",
                "-F", 2 * LARGE, "--", program)
-    s.wait_workers(2 * LARGE)
+    # One that is killed before it is ready may have said nothing.
+    h.wait_for(lambda: ctl.figures("p")["workers"]["ready"] == str(2 * LARGE),
+               20, s.log)
     for pid in s.workers():
         h.kill(pid)
     h.wait_for(lambda: s.log().count("says") == 4 * LARGE, 20, s.log)
