@@ -23,6 +23,7 @@
 #define MARK	4711		/* no errno */
 #define ROUNDS	100
 #define PATIENCE	1000		/* times 10 ms */
+#define LIFE		60		/* seconds */
 
 static char script[] = "/tmp/test_spawn.XXXXXX";
 static char missing[] = "/nonexistent/program";
@@ -240,8 +241,11 @@ a_signal_to_all_reaches_one_that_is_about_to_lead_a_group(void **arg)
 
 	(void)arg;
 	assert_int_not_equal(pid, -1);
-	while (pid == 0)
-		pause();
+	if (pid == 0) {
+		alarm(LIFE);	/* in case that none does */
+		for (;;)
+			pause();
+	}
 	worker_adopt(0, pid);
 	steps = true;
 	worker_signal(0, SIGKILL, true);
