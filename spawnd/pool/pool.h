@@ -208,7 +208,7 @@ struct pool_conf {
 /* What has happened since the start. */
 struct pool_counts {
 	uint64_t	 started;	/* processes */
-	uint64_t	 recycled;	/* served, and exited 0 */
+	uint64_t	 recycled;	/* exited 0, and served or may have */
 	uint64_t	 crashed;	/* served, and ended otherwise */
 	uint64_t	 failed;	/* ended before they were ready */
 	uint64_t	 retired;	/* were asked to go, and went */

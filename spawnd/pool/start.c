@@ -230,9 +230,11 @@ unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 		n->age = now - s->spawned;
 	}
 	if (moved == MOVED_NO) {
+		p->counts.failed++;
 		drain_count_failure(p);
 		count_unseen(p, s, ev, now);
-	}
+	} else
+		p->counts.recycled++;
 	if (slot_vacate(p, s))
 		return;
 	next = slot_later(s->spawned, slot_doubled(POOL_EXIT0_FIRST,

@@ -216,6 +216,24 @@ three_unseen_exits_without_work_end_it(void **arg)
 	bed_free(b);
 }
 
+/* Whoever looks at the counts sees why there are new ones. */
+static void
+each_unseen_exit_is_counted(void **arg)
+{
+	struct bed *b = bed_starting(1);
+
+	(void)arg;
+	bed_exit_moved(b, 0, MOVED_YES);
+	bed_exit_moved(b, 0, MOVED_UNKNOWN);
+	assert_int_equal(pool_counts(b->p)->recycled, 2);
+	assert_int_equal(pool_counts(b->p)->failed, 0);
+	bed_pass(b, USEC);
+	bed_exit_moved(b, 0, MOVED_NO);
+	assert_int_equal(pool_counts(b->p)->recycled, 2);
+	assert_int_equal(pool_counts(b->p)->failed, 1);
+	bed_free(b);
+}
+
 /* Others serve, too, so that the queue moves proves nothing. */
 static void
 three_exits_of_which_the_cause_is_seen_end_it(void **arg)
@@ -618,6 +636,7 @@ main(void)
 		cmocka_unit_test(three_failures_of_every_slot_end_it),
 		cmocka_unit_test(forks_that_fail_end_it_too),
 		cmocka_unit_test(three_unseen_exits_without_work_end_it),
+		cmocka_unit_test(each_unseen_exit_is_counted),
 		cmocka_unit_test(three_exits_of_which_the_cause_is_seen_end_it),
 		cmocka_unit_test(three_that_listen_elsewhere_end_it),
 		cmocka_unit_test(
