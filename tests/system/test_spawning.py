@@ -7,6 +7,7 @@ import os
 import pwd
 import re
 import signal
+import socket
 import subprocess
 import sys
 
@@ -214,6 +215,20 @@ def test_a_stop_does_not_wait_for_several_that_are_kept(large, program):
         assert large.stop(signal.SIGTERM, deadline=5) == 0
         h.wait_for(lambda: not large.processes(), 2, large.processes)
     assert "not done" not in large.log()
+
+
+def test_a_killed_supervisor_takes_those_that_are_kept_along(large, place,
+                                                             program):
+    """Nothing of what they had in common is left: who connects is refused."""
+    with lease(program):
+        for pid in large.workers()[:PLACES]:
+            h.kill(pid)
+        h.wait_for(lambda: len(all_kept(large)) == PLACES, 5, large.log)
+        large.signal(signal.SIGKILL)
+        h.wait_for(lambda: not large.processes(), 5, large.processes)
+        with socket.socket(socket.AF_UNIX) as c:
+            with pytest.raises(ConnectionRefusedError):
+                c.connect(f"{place}/sock")
 
 
 def test_each_of_many_has_an_output_of_its_own(spawnd, place, program):
