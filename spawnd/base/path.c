@@ -164,8 +164,8 @@ has_group(const struct path_user *u, gid_t gid)
 }
 
 /* An owner without the permission can grant it to himself. */
-static bool
-may_write(const struct stat *st, const struct path_user *u)
+bool
+path_may_write(const struct stat *st, const struct path_user *u)
 {
 	if ((st->st_mode & S_IWOTH) != 0)
 		return true;
@@ -181,7 +181,7 @@ static bool
 may_replace(const struct stat *dir, const struct stat *entry,
     const struct path_user *u)
 {
-	if (!may_write(dir, u))
+	if (!path_may_write(dir, u))
 		return false;
 	if ((dir->st_mode & S_ISVTX) == 0)
 		return true;
@@ -379,7 +379,7 @@ is_borrowed(int dir, int fd)
 	struct stat above, st;
 
 	return fstat(dir, &above) == 0 && fstat(fd, &st) == 0 &&
-	    st.st_nlink != 1 && S_ISREG(st.st_mode) && may_write(&above, NULL);
+	    st.st_nlink != 1 && S_ISREG(st.st_mode) && path_may_write(&above, NULL);
 }
 
 int
@@ -447,12 +447,12 @@ path_find_exposure(int root, const char *path, const struct path_user *u,
 	*x = (struct exposure){ .user = u };
 	if (walk_start(&w, root, path) == 0 && walk_above(&w, name, &st) == 0) {
 		note_exposure(&w, name, &st);
-		if (!x->found && may_write(&st, u))
+		if (!x->found && path_may_write(&st, u))
 			note_found(x, &st);
 	} else if (w.depth >= 0 && errno == EISDIR && !x->found &&
 	    fstat(w.dirs[w.depth], &st) == 0) {
 		/* The path ends at a directory already entered: "/", "x/." */
-		if (may_write(&st, u))
+		if (path_may_write(&st, u))
 			note_found(x, &st);
 		if (w.len == 0)
 			strlcpy(x->path, "/", sizeof(x->path));

@@ -72,6 +72,11 @@ const char *path_append_reason(int error);
  */
 bool	 path_find_exposure(int root, const char *path,
 	    const struct path_user *u, struct exposure *x);
+/*
+ * Could user u, or with NULL anybody but root, write to that file or directory?
+ * Only its owner and mode count.
+ */
+bool	 path_may_write(const struct stat *st, const struct path_user *u);
 /* Can nobody but root and us change that file or directory? */
 bool	 path_is_ours(const struct stat *st);
 /* Returns in words why one of the others failed with that errno. */

@@ -69,20 +69,24 @@ static void
 check_socket_name(const struct plan *p, int dir, struct findings *f)
 {
 	char path[SOCKET_PATH], why[ERR_SIZE / 2], host[ERR_SIZE / 2];
+	char name[SOCKET_PATH];
+	const char *file = p->socket_file;
 	int back = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	bool named = true;
 
 	if (back != -1 && fchdir(dir) == 0) {
-		named = socketfile_path(p->socket_file, path, why,
-		    sizeof(why));
+		file = socketfile_bound_as(p, name);
+		named = socketfile_path(file, path, why, sizeof(why));
 		if (fchdir(back) == -1)
 			findings_add(f, FINDING_ERROR, EX_OSERR,
 			    "fchdir: %s", strerror(errno));
 	}
 	if (back != -1)
 		close(back);
-	if (named)
+	if (named && file == p->socket_file)
 		return;
+	if (named)
+		strlcpy(why, "the workers could remove its file", sizeof(why));
 	host_path(p, host, sizeof(host));
 	strlcat(host, "/", sizeof(host));
 	if (is_cleaned_up(host))
@@ -90,6 +94,10 @@ check_socket_name(const struct plan *p, int dir, struct findings *f)
 		    "systemd-tmpfiles takes it for unused and removes it "
 		    "after some days: %s (put it below /run, in a directory "
 		    "of root's)", p->socket_name, why);
+	else if (named)
+		findings_add(f, FINDING_NOTE, 0, "socket: %s: ss(8) and others "
+		    "will see it as %s%s: %s", p->socket_name, host, file,
+		    why);
 	else
 		findings_add(f, FINDING_NOTE, 0, "socket: %s: ss(8) and others "
 		    "will see its name without its directory: %s",

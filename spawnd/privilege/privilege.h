@@ -170,6 +170,12 @@ socklen_t socketfile_address(const char *path, struct sockaddr_un *un);
 bool	 socketfile_path(const char *file, char path[SOCKET_PATH], char *why,
 	    size_t size);
 /*
+ * The name by which the plan's unix socket will be bound in its directory,
+ * which must be the working directory: the file's, or another, in `name`, where
+ * a worker could remove the file.
+ */
+const char *socketfile_bound_as(const struct plan *p, char name[SOCKET_PATH]);
+/*
  * Binds the plan's unix socket in its directory dir, which must be the working
  * directory, and listens on it. Returns 0, or -1 with *e set (73, 77); then
  * nothing is left behind.

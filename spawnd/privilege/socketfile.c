@@ -5,6 +5,11 @@
  * kernel shows a socket by the path that was bound, and those that ask whether
  * it is in use, such as systemd-tmpfiles(8), look for its whole path there. So
  * it is bound by that where nobody can redirect the call either.
+ *
+ * Some programs believe that path, too: asyncio of Python 3.13 and later
+ * removes what it names when a server is closed, and with it the way in for all
+ * other workers. So where workers have the right to do that the socket is bound
+ * by another name, which is gone once the file has its own.
  */
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -23,6 +28,8 @@
 #include "observe/listener.h"
 #include "observe/observe.h"
 #include "privilege/privilege.h"
+
+#define OTHER_NAME	".spawnd"	/* follows the file's in the other one */
 
 static struct stat bound;	/* the unix socket we made */
 
@@ -120,13 +127,13 @@ is_that_socket(const struct stat *a, const struct stat *b)
 
 /* Removes the socket that we bound, unless another is in its place. */
 static void
-unbind(const struct plan *p, int dir)
+unbind(const char *file, int dir)
 {
 	struct stat st;
 
-	if (fstatat(dir, p->socket_file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	if (fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    is_that_socket(&st, &bound))
-		unlinkat(dir, p->socket_file, 0);
+		unlinkat(dir, file, 0);
 	memset(&bound, 0, sizeof(bound));
 }
 
@@ -158,8 +165,45 @@ keep(const struct plan *p, const char *name, const struct stat *st)
 	kept = -1;
 }
 
-int
-socketfile_bind(const struct plan *p, int dir, int fd, struct err *e)
+/*
+ * In a jail the path that the socket is bound by leads nowhere. A directory for
+ * all, as /tmp, is one that is cleaned: there the path does more good.
+ */
+static bool
+workers_may_remove(const struct plan *p)
+{
+	const struct path_user u = { p->ident.uid, p->ident.gid,
+	    p->ident.groups, p->ident.ngroups };
+	struct stat dir;
+
+	return p->jail == NULL && stat(".", &dir) == 0 &&
+	    (dir.st_mode & S_ISVTX) == 0 && path_may_write(&dir, &u);
+}
+
+const char *
+socketfile_bound_as(const struct plan *p, char name[SOCKET_PATH])
+{
+	int n;
+
+	if (!workers_may_remove(p))
+		return p->socket_file;
+	n = snprintf(name, SOCKET_PATH, "%s" OTHER_NAME, p->socket_file);
+	return n > 0 && (size_t)n < SOCKET_PATH ? name : p->socket_file;
+}
+
+/* The directory is locked: such a one is of a start that did not end. */
+static void
+remove_other_name(int dir, const char *file)
+{
+	struct stat st;
+
+	if (fstatat(dir, file, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISSOCK(st.st_mode) && st.st_uid == geteuid())
+		unlinkat(dir, file, 0);
+}
+
+static int
+bind_file(const struct plan *p, int fd, const char *file)
 {
 	char path[SOCKET_PATH], why[ERR_SIZE];
 	struct sockaddr_un un;
@@ -167,17 +211,48 @@ socketfile_bind(const struct plan *p, int dir, int fd, struct err *e)
 	mode_t old;
 	int r;
 
-	len = socketfile_address(socketfile_path(p->socket_file, path, why,
-	    sizeof(why)) ? path : p->socket_file, &un);
+	len = socketfile_address(socketfile_path(file, path, why,
+	    sizeof(why)) ? path : file, &un);
 	/* The socket has its mode from the start. */
 	old = umask(0777 & ~p->socket_mode);
 	r = bind(fd, (struct sockaddr *)&un, len);
 	umask(old);
-	if (r == -1)
+	return r;
+}
+
+/*
+ * Gives the bound file its own name; what has that by now is left alone. It is
+ * still ours: of others' files only some may make links.
+ */
+static int
+give_name(const struct plan *p, int dir, const char *file)
+{
+	if (linkat(dir, file, dir, p->socket_file, 0) == -1)
+		return -1;
+	return unlinkat(dir, file, 0);
+}
+
+int
+socketfile_bind(const struct plan *p, int dir, int fd, struct err *e)
+{
+	char name[SOCKET_PATH];
+	const char *file = socketfile_bound_as(p, name);
+	bool other = file != p->socket_file;
+
+	if (other)
+		remove_other_name(dir, file);
+	if (bind_file(p, fd, file) == -1)
 		return err_set(e, err_status(errno, EX_CANTCREAT),
-		    "bind: %s: %s", p->socket_name, strerror(errno));
-	if (fstatat(dir, p->socket_file, &bound, AT_SYMLINK_NOFOLLOW) == -1)
+		    "bind: %s%s: %s", p->socket_name, other ? OTHER_NAME : "",
+		    strerror(errno));
+	if (fstatat(dir, file, &bound, AT_SYMLINK_NOFOLLOW) == -1)
 		memset(&bound, 0, sizeof(bound));
+	if (other && give_name(p, dir, file) == -1) {
+		err_set(e, err_status(errno, EX_CANTCREAT), "link: %s: %s",
+		    p->socket_name, strerror(errno));
+		unbind(file, dir);
+		return -1;
+	}
 	if (jail_chown_socket(dir, p->socket_file, p->socket_mode,
 	    p->socket_uid, p->socket_gid) == -1)
 		err_set(e, err_status(errno, EX_CANTCREAT), "chown: %s: %s",
@@ -192,7 +267,7 @@ socketfile_bind(const struct plan *p, int dir, int fd, struct err *e)
 		keep(p, p->socket_file, &bound);
 		return 0;
 	}
-	unbind(p, dir);
+	unbind(p->socket_file, dir);
 	return -1;
 }
 
@@ -388,6 +463,6 @@ socketfile_remove(const struct plan *p)
 	    p->socket_dir);
 	if (dir == -1)
 		return;
-	unbind(p, dir);
+	unbind(p->socket_file, dir);
 	close(dir);
 }

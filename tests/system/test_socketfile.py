@@ -2,6 +2,8 @@
 """The file of the listen socket: the name that the kernel knows it by."""
 
 import os
+import pwd
+import signal
 import socket
 import subprocess
 
@@ -68,16 +70,91 @@ def test_name_has_no_link_in_it(spawnd, place, program):
 def test_name_is_the_path_where_a_user_may_write_the_directory(spawnd, place,
                                                                program):
     """It is for the directory's own name that it matters who may write."""
-    own = h.own_directory(f"{place}/own", "www")
+    own = h.own_directory(f"{place}/own", "web")
     s = started(spawnd, f"{own}/sock", program, "-u", "www")
     assert name_of(s) == f"{own}/sock"
 
 
-def test_name_is_the_path_in_a_users_own_directories(spawnd, place, program):
+def test_name_is_a_path_in_a_users_own_directories(spawnd, place, program):
     own = h.own_directory(f"{place}/own", "many", 0o700)
     below = h.own_directory(f"{own}/below", "many", 0o700)
     s = started(spawnd, f"{below}/sock", program, user="many")
-    assert name_of(s) == f"{below}/sock"
+    assert name_of(s) == f"{below}/sock.spawnd"
+    assert os.listdir(below) == ["sock"]
+    r = h.run_spawnd("-t", "-s", f"{below}/other", "--", program, user="many")
+    assert f"note: socket: unix:{below}/other: ss(8) and others will see it " \
+        f"as {below}/other.spawnd: the workers could remove its file" \
+        in r.stdout
+
+
+# Workers that could remove it
+
+# As asyncio does since Python 3.13.
+TIDY = """
+import os, signal, socket, sys
+s = socket.socket(fileno=os.dup(0))
+made = os.stat(s.getsockname()).st_ino if os.path.exists(s.getsockname()) \
+    else None
+def end(*_):
+    if made and os.stat(s.getsockname()).st_ino == made:
+        os.unlink(s.getsockname())
+    sys.exit()
+signal.signal(signal.SIGTERM, end)
+while True:
+    s.accept()[0].close()
+"""
+
+
+def tidy_pools(place):
+    """Who starts it, whose the directory is, and options."""
+    own = h.own_directory(f"{place}/own", "www")
+    group = h.own_directory(f"{place}/group", "root", 0o2775)
+    os.chown(group, 0, pwd.getpwnam("www").pw_gid)
+    return {"a user": (f"{own}/sock", [], "www"),
+            "root": (f"{own}/sock", ["-u", "www"], None),
+            "root, group": (f"{group}/sock", ["-u", "www", "-g", "www", "-U", "web"],
+                            None)}
+
+
+@pytest.mark.parametrize("who", ["a user", "root", "root, group"])
+def test_workers_that_tidy_up_leave_the_way_in(spawnd, place, who):
+    path, options, user = tidy_pools(place)[who]
+    s = spawnd("-s", path, *options, "-F", 2, "--name", "p", "--",
+               "/usr/bin/python3", "-c", TIDY, user=user)
+    old, inode = s.workers(), os.stat(path).st_ino
+    s.signal(signal.SIGHUP)
+    s.wait_log("reload: all workers are new")
+    assert not set(old) & set(s.workers())
+    assert os.stat(path).st_ino == inode
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(30)
+    client.connect(path)
+    assert client.recv(1) == b""
+    assert s.stop() == 0
+    assert not os.path.exists(path)
+
+
+def test_what_a_start_left_is_removed(spawnd, place, program):
+    """It was killed between the two names."""
+    own = h.own_directory(f"{place}/own", "many", 0o700)
+    left = socket.socket(socket.AF_UNIX)
+    left.bind(f"{own}/sock.spawnd")
+    os.chown(f"{own}/sock.spawnd", pwd.getpwnam("many").pw_uid, -1)
+    left.close()
+    os.link(f"{own}/sock.spawnd", f"{own}/sock")
+    started(spawnd, f"{own}/sock", program, user="many")
+    assert os.listdir(own) == ["sock"]
+    assert h.request(f"{own}/sock", "pid").status == 200
+
+
+def test_another_file_of_that_name_is_left_alone(spawnd, place, program):
+    own = h.own_directory(f"{place}/own", "many", 0o700)
+    with open(f"{own}/sock.spawnd", "w", encoding="ascii") as f:
+        f.write("mine")
+    r = h.run_spawnd("-s", f"{own}/sock", "--", program, user="many")
+    assert r.status == EX_CANTCREAT
+    assert f"bind: unix:{own}/sock.spawnd: Address already in use" in r.stderr
+    assert os.listdir(own) == ["sock.spawnd"]
 
 
 @pytest.mark.parametrize("run", ["run", "link"])
