@@ -5,17 +5,18 @@
 # passed to them. One of them serves it by asyncio.start_unix_server(sock=...),
 # and closes its server in order to stop gracefully.
 #
-# Guess: it closes its descriptor. The file belongs to the one that bound it, and
-# the other workers go on serving whoever connects.
-# Seen: Python 3.13 (and 3.14.10, by hand) removes the file, also of a socket that
-# was passed in; nobody can connect any more, while the others still listen, and
-# nothing is said. Only cleanup_socket=False, which 3.12 does not know, prevents
-# that. Which file it is asyncio learns from getsockname(2): of a socket that was
-# bound by a name which is no longer there, or that lies in a directory it may
-# not write to, the file stays (in the second case it logs an error).
+# Guess: it closes its descriptor. The file belongs to the one that bound it,
+# and the other workers go on serving whoever connects.
+# Seen: Python 3.13 (and 3.14.10, by hand) removes the file, also of a socket
+# that was passed in; nobody can connect any more, while the others still
+# listen, and nothing is said. Only cleanup_socket=False, which 3.12 does not
+# know, prevents that. Which file it is asyncio learns from getsockname(2): of a
+# socket that was bound by a name which is no longer there, or that lies in a
+# directory it may not write to, the file stays (in the second case it logs an
+# error).
 #
-# A reload in turn, meant to lose nothing, ends with a service that runs and that
-# nobody reaches.
+# A reload in turn, meant to lose nothing, ends with a service that runs and
+# that nobody reaches.
 #
 # Needs root, mmdebstrap and a Debian mirror ($MIRROR).
 

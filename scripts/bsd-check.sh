@@ -36,12 +36,14 @@ copy . 'jansson*.h'
 copy . 'fcgi*.h'
 
 # needs SYSTEM: what the objects of its build need, and neither they nor its
-# libc have. libevent and jansson are taken as they are; the rest comes with the
-# objects that begin a program.
+# libc have. libevent, jansson and libfcgi are taken as they are; the rest comes
+# with the objects that begin a program.
 needs()
 {
+	sources="main.c \${SRCS} \${SRCS_\${OS}} spawnctl.c \${CTL_SRCS}"
+	sources="$sources responder.c \${PAGE}"
 	sources=$(printf 'include Makefile\nlist:\n\t@echo %s\n' \
-	    "main.c \${SRCS} \${SRCS_\${OS}}" | make -s -f - "OS=$1" list)
+	    "$sources" | make -s -f - "OS=$1" list)
 	(
 		cd "$dir/$1"
 		# shellcheck disable=SC2046,SC2086
@@ -50,7 +52,7 @@ needs()
 		    >../have
 		nm -u "$@" | awk '$1 == "U" { print $2 }' | sort -u
 	) | comm -23 - "$dir/have" |
-	    grep -Ev '^(ev(ent|util)_|json_|environ$|__guard_local$)' |
+	    grep -Ev '^(ev(ent|util)_|json_|FCGX_|environ$|__guard_local$)' |
 	    while read -r name; do
 		strings -n 2 "$include/../$1/abilists" |
 		    grep -qx "_*$name" || echo "$name"

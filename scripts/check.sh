@@ -6,8 +6,9 @@
 # Builds, lints and tests, on a Debian or Ubuntu, as root; installs what is
 # missing, and names at the end what this release does not have. Some minutes
 # show that a change is sound; --all, which CI runs, is everything: other
-# compilers, sanitizers under the system tests too, faults, endurance, mutation,
-# fuzzing. "make soak" goes on from there, in other releases too.
+# compilers, sanitizers under system tests too, faults, endurance, mutation,
+# fuzzing. "make soak" goes on from there: clang's analyzer, all system tests
+# with sanitizers, other releases, and each matrix as a whole.
 #
 # The last line sums up; whatever failed or was skipped makes the status 1.
 # It needs no machine of its own: nothing asserts how long something takes.
@@ -124,16 +125,15 @@ more()
 {
 	copy "$tmp/a"
 	copy "$tmp/a-longer-name"
-	part build-bmake nice -n 10 env -C "$tmp/a" bmake -j2 WERROR=1 all units
 	# Not -Wsign-conversion: for clang also from int to the enum that glibc
 	# makes of the first argument of getrlimit.
-	part build-clang nice -n 10 make -C "$tmp/a-longer-name" -j2 WERROR=1 \
+	part build-clang nice -n 10 make -C "$tmp/a" -j2 WERROR=1 \
 	    CC=clang CFLAGS=-Wno-sign-conversion all units
 	part build-identical nice -n 10 sh scripts/identical.sh "$tmp/a" \
 	    "$tmp/a-longer-name"
 	part check-posix make -j2 check OS=posix WERROR=1
-	part mutate make mutate
-	part fuzz make fuzz
+	part mutate nice -n 10 make mutate
+	part fuzz nice -n 10 env FUZZ_SECONDS=10 make fuzz
 	part demo sh scripts/demo.sh --once
 	part bench-quick make bench-quick
 }
@@ -162,11 +162,10 @@ fi
 begin_system check-system make check-system TESTS="-j $jobs $short"
 part check make check
 part check-sanitize make -j2 check SANITIZE=1 WERROR=1
-# shellcheck disable=SC2086	# no argument rather than an empty one
-part lint nice -n 10 sh scripts/lint.sh $short
+part lint nice -n 10 sh scripts/lint.sh --short
 if $all; then
 	begin_system check-system-sanitize make check-system SANITIZE=1 \
-	    TESTS="-j $jobs"
+	    TESTS="-j $jobs --short"
 	more
 fi
 finish check-system

@@ -3,8 +3,9 @@
 #
 # usage: identical.sh DIR DIR
 # Builds and installs two copies of the tree, anew, one of them with a umask
-# that leaves nothing to others, and compares the results. The build may not
-# depend on where it is made, and installs what it should; all of it goes again.
+# that leaves nothing to others, the other with bmake, and compares the results.
+# The build may not depend on where it is made or by which make, and installs
+# what it should; all of it goes again.
 
 set -eu
 
@@ -17,16 +18,19 @@ list()
 }
 
 umask 077
+tool="make"
 for dir; do
-	make -C "$dir" clean
+	$tool -C "$dir" clean
 	mkdir -p "$dir/build"
 	mkdir -m 755 "$dir/build/root" "$dir/build/compat"
-	make -C "$dir" -j2 install DESTDIR="$dir/build/root" PREFIX=/usr
-	make -C "$dir" -s install-compat DESTDIR="$dir/build/compat" \
+	$tool -C "$dir" -j2 install WERROR=1 DESTDIR="$dir/build/root" \
+	    PREFIX=/usr
+	$tool -C "$dir" -s install-compat DESTDIR="$dir/build/compat" \
 	    PREFIX=/usr
 	list "$dir/build/root" >"$dir/build/list"
 	list "$dir/build/compat" >"$dir/build/list-compat"
 	umask 022
+	tool="bmake"
 done
 diff "$1/build/list-compat" "$2/build/list-compat"
 diff -r "$1/build/root" "$2/build/root"
@@ -47,10 +51,20 @@ diff "$1/build/list" - <<END
 644 ./usr/share/examples/spawnd/openrc-init.d
 644 ./usr/share/examples/spawnd/rc.d-freebsd
 644 ./usr/share/examples/spawnd/rc.d-openbsd
+644 ./usr/share/examples/spawnd/recipes/apache/README
+644 ./usr/share/examples/spawnd/recipes/apache/apache.conf
+644 ./usr/share/examples/spawnd/recipes/caddy/Caddyfile
+644 ./usr/share/examples/spawnd/recipes/caddy/README
 644 ./usr/share/examples/spawnd/recipes/haproxy/README
 644 ./usr/share/examples/spawnd/recipes/haproxy/haproxy.cfg
 644 ./usr/share/examples/spawnd/recipes/haproxy/spawnd-agent.socket
 644 ./usr/share/examples/spawnd/recipes/haproxy/spawnd-agent@.service
+644 ./usr/share/examples/spawnd/recipes/kubernetes/README
+644 ./usr/share/examples/spawnd/recipes/kubernetes/app.yaml
+644 ./usr/share/examples/spawnd/recipes/lighttpd/README
+644 ./usr/share/examples/spawnd/recipes/lighttpd/lighttpd.conf
+644 ./usr/share/examples/spawnd/recipes/nginx/README
+644 ./usr/share/examples/spawnd/recipes/nginx/nginx.conf
 644 ./usr/share/examples/spawnd/spawn-php.sh
 644 ./usr/share/examples/spawnd/spawnd-dashboard.json
 644 ./usr/share/examples/spawnd/spawnd.conf.example

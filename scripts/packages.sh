@@ -26,7 +26,8 @@ packages_test='bmake bsdutils systemd systemd-container mmdebstrap logrotate
     spawn-fcgi psmisc sysvinit-utils multiwatch fcgiwrap libc-bin clang
     libclang-rt-dev clang-format clang-tidy cppcheck shellcheck universal-ctags
     php-fpm supervisor uwsgi-core socat prometheus libxml2-utils tmux zsh bash
-    gdb lsof collectd-core libyajl2'
+    gdb lsof collectd-core libyajl2 monit zabbix-agent2
+    prometheus-phpfpm-exporter'
 
 # For "make bench", beyond these.
 packages_bench='libnginx-mod-stream'
@@ -38,7 +39,12 @@ packages_real='apache2-bin caddy haproxy cgi-mapserver fcgiwrap golang-go
 
 # RELEASE:PACKAGE, what a release does not have. Tests of it are named there,
 # and count as neither passed nor failed.
-packages_gone='trixie:lua-wsapi-fcgi forky:lua-wsapi-fcgi'
+packages_gone='bookworm:prometheus-phpfpm-exporter trixie:lua-wsapi-fcgi
+    forky:lua-wsapi-fcgi
+    jammy:libclang-rt-dev jammy:collectd-core jammy:zabbix-agent2
+    jammy:prometheus-phpfpm-exporter jammy:caddy
+    noble:zabbix-agent2 noble:prometheus-phpfpm-exporter
+    questing:lua-wsapi-fcgi resolute:lua-wsapi-fcgi'
 
 # packages_absent: those that this release does not have.
 packages_absent()

@@ -145,7 +145,7 @@ settle(void)
 static int
 open_all(struct err *e)
 {
-	const bool takes = conf.takeover != REPLACE_NO;
+	const bool takes = conf.takeover != TAKE_OVER_NO;
 	unsigned int slots = plan.room + pool_surge(plan.surge, plan.room) +
 	    POOL_ORPHANS;
 	unsigned int most = plan.max_workers > 0 ? plan.max_workers :
@@ -183,7 +183,7 @@ on_notice(const struct pool_notice *n)
 	control_notice(n);
 	selfcheck_notice(n);
 	draining_notice(n);
-	if (conf.takeover != REPLACE_NO && n->what == NOTICE_READY)
+	if (conf.takeover != TAKE_OVER_NO && n->what == NOTICE_READY)
 		successor_ready(n);
 	else
 		lifecycle_notice(n);
@@ -195,7 +195,7 @@ static void
 on_change(void)
 {
 	lifecycle_changed();
-	if (conf.takeover != REPLACE_NO)
+	if (conf.takeover != TAKE_OVER_NO)
 		successor_changed();
 	control_changed();
 	entry_changed();
@@ -216,7 +216,7 @@ init_run(struct err *e)
 	    entry_init(&plan, e) == -1 || signals_init(&conf, e) == -1 ||
 	    traced_init(e) == -1 ||
 	    autoscale_init(&plan, guarantees.queue, e) == -1 ||
-	    (conf.takeover != REPLACE_NO && successor_start(&plan, e) == -1))
+	    (conf.takeover != TAKE_OVER_NO && successor_start(&plan, e) == -1))
 		return -1;
 	return control_start(e);
 }
@@ -237,7 +237,7 @@ start_pool(struct err *e)
 	    confine_enter(&plan, &guarantees, e) == -1 ||
 	    init_run(e) == -1 || jail_pledge(&plan, e) == -1) {
 		control_close();
-		if (conf.takeover == REPLACE_NO)
+		if (conf.takeover == TAKE_OVER_NO)
 			socketfile_remove(&plan);
 		pidfile_clear(&plan);
 		return -1;
@@ -264,7 +264,7 @@ die(struct err *e)
 
 /* Becomes the application, with the socket and without rights. */
 static void __attribute__((noreturn))
-replace(void)
+become(void)
 {
 	struct exec_failure f = { 0 };
 	struct err e;
@@ -275,7 +275,7 @@ replace(void)
 	    jail_enter(&plan, &guarantees, &e) == -1)
 		e.status = compat_exitcode(&conf, e.status);
 	else {
-		worker_replace(&plan, &f);
+		worker_become(&plan, &f);
 		report_exec(&plan, &f, e.text, sizeof(e.text));
 		e.status = report_exitcode(&conf, &f, 0);
 	}
@@ -289,7 +289,7 @@ run_pool(void)
 	int status = lifecycle_run(&plan);
 
 	/* What the next pool of this name needs is free before that is said. */
-	if (!takeover_is_done() && (conf.takeover == REPLACE_NO ||
+	if (!takeover_is_done() && (conf.takeover == TAKE_OVER_NO ||
 	    successor_is_done()))
 		socketfile_remove(&plan);
 	close(STDIN_FILENO);
@@ -344,7 +344,7 @@ show_changes(struct findings *f)
 static int
 check_takeover(struct err *e)
 {
-	if (conf.takeover == REPLACE_CHANGED &&
+	if (conf.takeover == TAKE_OVER_CHANGED &&
 	    !predecessor_differs(&plan, false)) {
 		if (predecessor_reload(e) == -1)
 			return -1;
@@ -360,7 +360,7 @@ make_plan(int passed, struct findings *f, struct err *e)
 	size_t i;
 	int fd;
 
-	if (conf.takeover != REPLACE_NO) {
+	if (conf.takeover != TAKE_OVER_NO) {
 		sdnotify_close(passed);
 		if (predecessor_ask(&conf, e) == -1)
 			return -1;
@@ -369,7 +369,7 @@ make_plan(int passed, struct findings *f, struct err *e)
 		return -1;
 	describe_begin();
 	plan_make(&plan, &conf, fd, f);
-	if (conf.takeover != REPLACE_NO && conf.test != TEST_NO)
+	if (conf.takeover != TAKE_OVER_NO && conf.test != TEST_NO)
 		exit(show_changes(f));
 	if (conf.test != TEST_NO)
 		exit(preflight_run(&plan, f, conf.test == TEST_STRICT));
@@ -378,7 +378,7 @@ make_plan(int passed, struct findings *f, struct err *e)
 	for (i = 0; i < f->n; i++)
 		fprintf(stderr, "%s: %s\n", getprogname(), f->list[i].text);
 	findings_free(f);
-	return conf.takeover != REPLACE_NO ? check_takeover(e) : 0;
+	return conf.takeover != TAKE_OVER_NO ? check_takeover(e) : 0;
 }
 
 int
@@ -404,8 +404,8 @@ main(int argc, char *argv[])
 		return compat_help() == -1 ? EX_IOERR : 0;
 	if (make_plan(passed, &f, &e) == -1)
 		die(&e);
-	if (conf.replace)
-		replace();
+	if (conf.becomes_app)
+		become();
 	if (start_pool(&e) == -1)
 		die(&e);
 	return run_pool();

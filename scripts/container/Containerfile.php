@@ -5,8 +5,9 @@
 #
 #	podman build --format docker -f scripts/container/Containerfile.php -t php .
 #	podman run --read-only --cap-drop all -v /srv/app:/srv/app:ro \
-#	    -p 9000:9000 php
+#	    -p 127.0.0.1:9000:9000 php
 #
+# Whoever can reach the port runs what he likes: publish it to nobody else.
 # CONTAINERS in spawnd(8) says what the options below are for, and EXAMPLES what
 # the web server has to keep from PHP.
 

@@ -29,7 +29,11 @@
 #define EM_S390		22
 #endif
 
-/* The saved IDs cannot be read: trying to get them back has to show it. */
+/*
+ * As getresuid(2) and getresgid(2) elsewhere, but the saved IDs cannot be read:
+ * they are set to the effective ones. Whether they are gone, only trying to
+ * get them back shows.
+ */
 #ifdef __NetBSD__
 static inline int
 getresuid(uid_t *real, uid_t *effective, uid_t *saved)

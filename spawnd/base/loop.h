@@ -16,25 +16,32 @@ enum loop_timer {	/* one for each user, who is in the name */
 struct loop_watch;
 /* Creates the loop. Returns 0, or -1 with *e set (71). */
 int	 loop_init(struct err *e);
-/* Block all signals (during the start and around a fork); let all through. */
+/* Block all signals (during the start and around a fork), or none. */
 void	 loop_block_signals(void);
 void	 loop_unblock_signals(void);
 /*
  * Has the loop call the handler after signo was received, not in the signal's
- * own context. Returns 0, or -1 with *e set (71).
+ * own context. TTIN and TTOU do not count if the terminal's driver has sent
+ * them. Returns 0, or -1 with *e set (71).
  */
 int	 loop_signal(int signo, void (*handler)(int), struct err *e);
-/* Has the loop call signo's handler again, which left something for later. */
+/*
+ * For a signal's handler that has left something to do: has the loop call it
+ * again, once others have had their turn.
+ */
 void	 loop_again(int signo);
 /*
  * Calls the handler once at `when`, a time of loop_now(); NEVER (units.h)
- * cancels that. A timer has one time and one handler: those set last.
+ * cancels that. A timer has one time: that set last. It always has the same
+ * handler (that set with a time stays until another time is set). Before
+ * loop_init() nothing happens.
  */
 void	 loop_timer(enum loop_timer t, uint64_t when, void (*handler)(void));
 /*
- * Calls the handler whenever fd can be read, unless the watch is paused. The
- * caller keeps fd, and closes it after loop_unwatch(). Returns NULL with errno
- * set on failure.
+ * Calls the handler with arg whenever fd can be read, unless the watch is
+ * paused. The caller keeps fd, and closes it after loop_unwatch(). Returns the
+ * watch, for loop_unwatch() to free, or NULL with errno set; so do the next
+ * two.
  */
 struct loop_watch *loop_watch(int fd, void (*handler)(void *), void *arg);
 /* Does the same whenever fd can be written; the watch is paused at first. */
@@ -45,8 +52,9 @@ struct loop_watch *loop_watch_write(int fd, void (*handler)(void *),
  * descriptor that is always readable costs nothing.
  */
 struct loop_watch *loop_watch_once(int fd, void (*handler)(void *), void *arg);
+/* Until loop_resume() its handler is not called. */
 void	 loop_pause(struct loop_watch *w);
-/* Where the kernel refuses, the loop tries it again each second. */
+/* Ends that. Where the kernel refuses, the loop tries it again each second. */
 void	 loop_resume(struct loop_watch *w);
 /* Ends the watch and frees it; its own handler may do so. */
 void	 loop_unwatch(struct loop_watch *w);
@@ -54,7 +62,7 @@ void	 loop_unwatch(struct loop_watch *w);
 uint64_t loop_now(void);
 /* Microseconds of cpu that this process has used. */
 uint64_t loop_cpu(void);
-/* Runs until loop_end(). Returns 0, or -1 with errno set. */
+/* Calls handlers until loop_end(). Returns 0, or -1 with errno set. */
 int	 loop_run(void);
 void	 loop_end(void);
 

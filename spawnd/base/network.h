@@ -22,22 +22,26 @@ struct network {
 };
 
 /*
- * Parses ADDR or ADDR/LEN, len bytes at s; what is behind them is text, too,
- * or a NUL. IPv4 in IPv6's form (::ffff:192.0.2.1) becomes IPv4. Returns 0, or
- * -1 with the reason in why.
+ * Parses the len bytes at s, ADDR or ADDR/LEN, into *n. They are part of a
+ * string with a NUL, which is also looked at to explain a mistake. IPv4 in
+ * IPv6's form (::ffff:192.0.2.1) becomes IPv4. Returns 0, or -1 with the reason
+ * in why.
  */
 int	 network_parse(const char *s, size_t len, struct network *n,
 	    char why[NETWORK_WHY]);
-/* That one address; of another family than these two it is in no network. */
+/*
+ * Sets *n to that one address, IPv4 in IPv6's form as above. One of another
+ * family gets the family 0, and is in no network.
+ */
 void	 network_of(const struct sockaddr_storage *ss, struct network *n);
 /* Writes ADDR, or ADDR/LEN. Returns buf. */
 const char *network_text(const struct network *n, char buf[NETWORK_SIZE]);
 /*
- * Sorts n networks, IPv4 first and then by address, and leaves out what is in
- * another. Returns how many are left.
+ * Sorts n networks in place, IPv4 first and then by address, and drops those
+ * that are in another one. Returns how many are left.
  */
 size_t	 network_sort(struct network *list, size_t n);
-/* Is all of `one` in a network of the list? */
+/* Is all of `one` in one of the n networks, in whatever order? */
 bool	 network_holds(const struct network *list, size_t n,
 	    const struct network *one);
 

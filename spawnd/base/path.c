@@ -379,7 +379,8 @@ is_borrowed(int dir, int fd)
 	struct stat above, st;
 
 	return fstat(dir, &above) == 0 && fstat(fd, &st) == 0 &&
-	    st.st_nlink != 1 && S_ISREG(st.st_mode) && path_may_write(&above, NULL);
+	    st.st_nlink != 1 && S_ISREG(st.st_mode) &&
+	    path_may_write(&above, NULL);
 }
 
 int

@@ -37,22 +37,23 @@ int	 path_open_dir(int root, const char *path);
 int	 path_close(int fd, int result);
 /*
  * Opens the directory that contains the last component of path, and points
- * *name at that component of path. Returns as path_open_dir().
+ * *name at that component, within path. Returns as path_open_dir().
  */
 int	 path_open_above(const char *path, const char **name);
 /*
  * Opens the directory at path or, if path is another kind of file, the one
- * that contains it; *name is its name there then, else "". A symbolic link on
- * the way is followed only if root or we own it, whoever we are. Returns as
- * path_open_dir().
+ * that contains it; `name`, of size bytes, is its name there then, else "". A
+ * symbolic link on the way is followed only if root or we own it, whoever we
+ * are. Returns as path_open_dir() (ENAMETOOLONG also for a name that does not
+ * fit).
  */
 int	 path_open_own(const char *path, char *name, size_t size);
 /*
  * Opens an existing file with flags of open(2). If we are root, links are
- * treated as by path_open_dir(), the last component included, and a file with
- * more than one hard link is refused (EMLINK) in a directory that users other
- * than root can write to. Returns a close-on-exec descriptor, or -1 with errno
- * set.
+ * treated as by path_open_dir(), the last component included (EXDEV), and a
+ * file with more than one hard link is refused (EMLINK) in a directory that
+ * users other than root can write to. Returns a close-on-exec descriptor, or
+ * -1 with errno set.
  */
 int	 path_open_file(const char *path, int flags);
 /*
@@ -77,9 +78,12 @@ bool	 path_find_exposure(int root, const char *path,
  * Only its owner and mode count.
  */
 bool	 path_may_write(const struct stat *st, const struct path_user *u);
-/* Can nobody but root and us change that file or directory? */
+/*
+ * Can nobody but root and us change that file or directory? By its owner and
+ * mode, and "us" is the effective user.
+ */
 bool	 path_is_ours(const struct stat *st);
-/* Returns in words why one of the others failed with that errno. */
+/* Returns in words why another path_open_*() failed with that errno. */
 const char *path_reason(int error);
 /*
  * Makes path absolute: a relative one begins at "/" with in_jail, else at the
@@ -95,16 +99,20 @@ char	*path_outside(const char *jail, const char *path);
 
 /* Are these two the same file? */
 bool	 path_is_same(const struct stat *a, const struct stat *b);
-/* Does a name in a directory, which may be no link, lead to that open file? */
+/*
+ * Is that open file the one that has the name in the directory? A link is not
+ * followed: it is another file.
+ */
 bool	 path_leads_to(int dir, const char *name, int fd);
 
 /* places.c */
 /*
- * The directories that may hold those of a user's pools, of their control
- * sockets, from i = 0 on; the best come first. own is XDG_RUNTIME_DIR or NULL.
- * A daemon takes the first that it can make, a client looks at all of them, so
- * that neither needs the other's environment. Returns malloc'd memory, "" for
- * one to be passed over, or NULL behind the last and without memory.
+ * Enumerates the directories in which a user's pools may have theirs, with
+ * their control sockets: place number i, from 0 on; the best come first. own is
+ * XDG_RUNTIME_DIR or NULL. A daemon takes the first that it can make, a client
+ * looks at all of them, so that neither needs the other's environment. Returns
+ * a path, malloc'd, "" for a place to be passed over, or NULL behind the last
+ * and without memory.
  */
 char	*path_place(unsigned int i, uid_t uid, const char *own);
 
@@ -112,8 +120,10 @@ char	*path_place(unsigned int i, uid_t uid, const char *own);
 /*
  * Prepares a directory's descriptor for use inside the jail: where the system
  * can, it is replaced by a detached mount, from which no ".." leads out, and
- * *detached is set. Any other must be closed before the jail is entered.
- * Returns a close-on-exec descriptor in place of dir, or -1 if dir is -1.
+ * *detached is set; else it is false, and the caller must close the descriptor
+ * before the jail is entered. Returns a close-on-exec descriptor in place of
+ * dir, which is closed if it is another one; or -1 if dir is -1, with errno
+ * left as it was.
  */
 int	 path_detach(int dir, bool *detached);
 

@@ -12,7 +12,7 @@
 #define SCRIPT_LINE	256	/* bytes that the kernel reads of a "#!" line */
 
 enum script_kind {
-	SCRIPT_EMPTY,		/* there is nothing in the file */
+	SCRIPT_EMPTY,		/* nothing is in the file, or can be read */
 	SCRIPT_LINES,		/* it begins with "#!" */
 	SCRIPT_ELF,
 	SCRIPT_NEITHER
@@ -22,7 +22,7 @@ enum script_kind {
 struct script {
 	char		 line[SCRIPT_LINE + 1];
 	char		*interp;	/* "" if the line names none */
-	char		*arg;		/* the word behind it, or "" */
+	char		*arg;		/* the first word behind it, or "" */
 	bool		 crlf;		/* the line ended in CR LF */
 };
 
@@ -39,19 +39,24 @@ struct elf {
 };
 
 /* script.c */
-/* Reads how the file fd begins, and fills *s if it returns SCRIPT_LINES. */
+/*
+ * Reads how the file fd begins, wherever its offset is, and says what it is;
+ * see execve(2). Fills *s only if it returns SCRIPT_LINES.
+ */
 enum script_kind script_read(int fd, struct script *s);
 
 /* elf.c */
 /*
- * Reads the headers (elf(5)) of the regular file fd. Returns NULL, or in words
- * what is wrong with the file; only with NULL is *e filled, for elf_free().
+ * Reads the headers (elf(5)) of the regular file fd. Returns NULL with *e
+ * filled, for elf_free() to free; or in words what is wrong with the file, with
+ * *e empty.
  */
 const char *elf_read(int fd, struct elf *e);
 void	 elf_free(struct elf *e);
 /*
- * Returns in words why this kernel cannot run the file as a program, which may
- * be in buf; NULL if it can.
+ * Returns in words why this kernel cannot run the file as a program: a constant
+ * text, or one in buf, of `size` bytes. NULL if it can, as far as the headers
+ * tell.
  */
 const char *elf_unfit(const struct elf *e, char *buf, size_t size);
 

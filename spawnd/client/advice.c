@@ -190,6 +190,9 @@ choose_workers(const struct reply *a, struct advice *v)
 		    ROOM_MOST * n);
 		v->keep = false;
 	}
+	/* A size that stays is the one in the middle. */
+	if (v->keep && v->min == v->max)
+		n = v->min;
 	for (i = 0; i < 3; i++) {
 		v->sizes[i].workers = n + i > 0 ? n + i - 1 : 0;
 		v->sizes[i].waits = share_above(a,

@@ -33,8 +33,9 @@ struct advice_size {
 
 struct advice {
 	bool		 doubts[DOUBTS];
-	bool		 known;		/* the numbers of workers are */
-	bool		 keep;		/* they are those of the pool */
+	bool		 known;		/* fewest, largest, stay and sizes are
+					   set */
+	bool		 keep;		/* the pool has that size already */
 	/* What was seen. */
 	double		 span;		/* s */
 	double		 came;		/* connections */
@@ -45,7 +46,7 @@ struct advice {
 					   than one in a hundred to wait */
 	double		 queue_time;	/* s, of all that waited */
 	double		 peak, limit;	/* of the queue; -1: unknown */
-	double		 start;		/* s of a worker's start; -1 */
+	double		 start;		/* s of a worker's start; -1: unknown */
 	double		 pss, pss_most;	/* bytes a worker; 0: unknown */
 	/* What is, and what should be. */
 	unsigned int	 serves;	/* connections a worker takes */
@@ -55,10 +56,12 @@ struct advice {
 	double		 idle;		/* -w; s, that is; 0: of one size */
 	double		 stay;		/* s, that should be; 0: not needed */
 	unsigned int	 backlog;	/* -b; 0: unknown */
-	struct advice_size sizes[3];	/* one fewer, that, one more */
+	struct advice_size sizes[3];	/* one worker fewer, as many as advised
+					   (or as there are, to keep), one
+					   more */
 };
 
-/* Fills *v from the answers to "status full" and "load". */
+/* Fills *v from the answers to "status full" and "load", both in *a. */
 void	 advice_make(const struct reply *a, struct advice *v);
 
 #endif

@@ -26,11 +26,24 @@
 #define SLICE	100		/* ms between two calls of gives_up() */
 
 static long long patience = CONN_TIMEOUT, whole = CONN_WHOLE;
+static bool queues = true;
 
 void
 conn_hurry(long long ms)
 {
 	patience = whole = ms;
+}
+
+void
+conn_queue_never(void)
+{
+	queues = false;
+}
+
+bool
+conn_lacks_more(const struct conn *t)
+{
+	return t->late;
 }
 
 long long
@@ -60,7 +73,7 @@ connect_to(const char *path)
 	if (fd == -1)
 		return -1;
 	while (connect(fd, (struct sockaddr *)&un, sizeof(un)) == -1) {
-		if (errno == EAGAIN && conn_clock() < until) {
+		if (errno == EAGAIN && queues && conn_clock() < until) {
 			poll(NULL, 0, RETRY);
 			continue;
 		}
@@ -214,7 +227,7 @@ conn_close(struct conn *t)
 int
 conn_open(struct conn *t, const char *dir, bool read, struct err *e)
 {
-	t->greeted = false;
+	t->greeted = t->late = false;
 	t->gives_up = NULL;
 	t->npassed = -1;
 	t->input = (struct proto_input){ .buf = t->buf,
@@ -252,6 +265,7 @@ await_socket(struct conn *t, short events, bool patient, struct err *e)
 	int r, slice;
 
 	until = t->until < until ? t->until : until;
+	t->late = false;
 	for (;;) {
 		if (!patient && (left = until - conn_clock()) < 0)
 			left = 0;
@@ -263,6 +277,7 @@ await_socket(struct conn *t, short events, bool patient, struct err *e)
 		if (r == -1 && errno != EINTR)
 			return err_set(e, EX_OSERR, "poll: %s",
 			    strerror(errno));
+		t->late = left == 0;
 		if (left == 0 || (t->gives_up != NULL && t->gives_up(t)))
 			return err_set(e, EX_TEMPFAIL, "no answer in time");
 	}

@@ -21,13 +21,19 @@ struct explain {
 };
 
 /* explain_text.c */
-/* Writes a paragraph about a fault, or one that is only to be known. */
+/*
+ * Write a paragraph, of the formatted text wrapped as by reply_wrap(): about a
+ * fault, which is counted, or about something that is only to be known.
+ */
 void	 explain_fault(struct explain *x, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
 void	 explain_note(struct explain *x, const char *fmt, ...)
 	    __attribute__((format(printf, 2, 3)));
 
-/* explain_load.c, explain_workers.c, explain_limits.c */
+/*
+ * explain_load.c, explain_workers.c, explain_limits.c: each answers a question
+ * by paragraphs about what is not well, and by nothing if all is
+ */
 /* Does the pool get the connections, and is it large enough? */
 void	 explain_load(struct explain *x);
 /* Do the workers start, stay and end as they should? */

@@ -32,6 +32,6 @@ explain_limits(struct explain *x)
 			explain_limit(x, g->fields[i].key);
 	}
 	if (proto_get(l, "unseen") != NULL)
-		explain_note(x, "Of the listen socket cannot be seen: %s.",
+		explain_note(x, "What cannot be seen of the listen socket: %s.",
 		    reply_show(l, "unseen", text));
 }

@@ -15,10 +15,10 @@ static const struct meaning {
 	{ "confine_signals", "workers can signal or trace others",
 	    "One that was broken into can end the rest" },
 	{ "door", "busy workers get new connections until they end",
-	    "A reload or stop under load may lose a request: see RETIRING in "
-	    "spawnd(8)" },
+	    "A reload or stop under load may lose a request. To prevent that, "
+	    "let spawnd use ptrace(2): see RETIRING in spawnd(8)" },
 	{ "no_new_privs", "workers can run set-user-ID programs", NULL },
-	{ "only_allowed", "more hosts than --allow can connect",
+	{ "only_allowed", "hosts that --allow does not name can connect",
 	    "A packet filter, or --allow, keeps the others away" },
 	{ "proc", "processes cannot be looked at",
 	    "A busy worker cannot be told from an idle one" },

@@ -144,7 +144,7 @@ no_path(const char *dir, const char *why, struct err *e)
 char *
 pools_log(int at, const char *dir, struct err *e)
 {
-	char buf[PATH_MAX];
+	char buf[PATH_MAX], *path;
 	struct stat st;
 	ssize_t n;
 	int fd;
@@ -167,7 +167,9 @@ pools_log(int at, const char *dir, struct err *e)
 		return NULL;
 	}
 	buf[n - 1] = '\0';
-	return strdup(buf);
+	if ((path = strdup(buf)) == NULL)
+		err_set(e, EX_OSERR, "out of memory");
+	return path;
 }
 
 int

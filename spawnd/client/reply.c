@@ -152,6 +152,16 @@ reply_drains(const struct reply *a, double *due)
 	return proto_is(r, "announced", "yes");
 }
 
+bool
+reply_busy_span(const struct proto_record *r, double *least, double *most)
+{
+	if (!proto_get_number(r, "busy", least))
+		return false;
+	if (!proto_get_number(r, "busy_most", most) || *most < *least)
+		*most = *least;
+	return *least >= BUSY_UNSEEN || *most <= BUSY_EXACT;
+}
+
 const char *
 reply_busy(const struct proto_record *r, char buf[CELL_SIZE])
 {
@@ -159,14 +169,11 @@ reply_busy(const struct proto_record *r, char buf[CELL_SIZE])
 	const char *sign = "";
 	char span[32];
 
-	if (!proto_get_number(r, "busy", &least)) {
+	if (!reply_busy_span(r, &least, &most)) {
 		proto_get_number(r, "connections", &n);
-		return n == 0 || proto_get(r, "pid") == NULL ? "-" : "?";
+		return proto_get(r, "busy") == NULL && (n == 0 ||
+		    proto_get(r, "pid") == NULL) ? "-" : "?";
 	}
-	if (!proto_get_number(r, "busy_most", &most) || most < least)
-		most = least;
-	if (least < BUSY_UNSEEN && most > BUSY_EXACT)
-		return "?";
 	if (least < BUSY_UNSEEN && most >= BUSY_UNSEEN) {
 		sign = "<";
 		least = most;

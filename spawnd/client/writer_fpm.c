@@ -99,7 +99,7 @@ fill_worker(json_t *page, const struct reply *a,
 {
 	double now = reply_value(a, "pool", "started", 0) +
 	    reply_value(a, "pool", "uptime", 0);
-	double pid = 0, age = 0, n;
+	double pid = 0, age = 0, n, most;
 
 	proto_get_number(r, "pid", &pid);
 	add_number(page, "pid", pid);
@@ -108,7 +108,7 @@ fill_worker(json_t *page, const struct reply *a,
 	proto_get_number(r, "age", &age);
 	add_number(page, "start time", now - age);
 	add_number(page, "start since", age);
-	if (proto_get_number(r, "busy", &n))
+	if (reply_busy_span(r, &n, &most))
 		add_number(page, "request duration", n * 1e6);
 }
 

@@ -57,7 +57,7 @@ static const struct metric metrics[] = {
 	{ "count", "started", "started", "counter", "",
 	    "Workers that were started." },
 	{ "count", "recycled", "recycled", "counter", "",
-	    "Workers that served and ended with status 0." },
+	    "Workers that ended with status 0, and served or may have." },
 	{ "count", "crashed", "crashed", "counter", "",
 	    "Workers that served and ended otherwise." },
 	{ "count", "failed", "failed_starts", "counter", "",

@@ -30,7 +30,7 @@ static const struct option table[] = {
 	    "connections that may wait (1024)" },
 	{ 'P', NULL, "FILE", option_string, MEMBER(pidfile), 0, 0,
 	    "pidfile of the supervisor; not with -n" },
-	{ 'n', NULL, NULL, option_true, MEMBER(replace), 0, 0,
+	{ 'n', NULL, NULL, option_true, MEMBER(becomes_app), 0, 0,
 	    "become the application, without a supervisor" },
 	{ 'c', NULL, "DIR", option_string, MEMBER(chroot), 0, 0,
 	    "root directory (root only)" },
@@ -106,7 +106,7 @@ spawn_fcgi_finish(struct conf *c, struct err *e)
 		if (c->address == NULL)
 			c->address = "0.0.0.0";
 	}
-	if (c->replace) {
+	if (c->becomes_app) {
 		c->foreground = true;
 		c->pidfile = NULL;
 		c->env_base = ENV_EXACT;

@@ -30,7 +30,7 @@
 #define IDLE_TIMEOUT		10
 #define KEEP_IDLE		5
 #define SCALE_ROOM		1024	/* workers that scale may go up to */
-#define AGE_MAX			31536000	/* seconds; a year */
+#define AGE_MAX			31536000	/* of --max-age, s: a year */
 #define ENV_FILE_SIZE		65536	/* bytes of an --env-file */
 #define RLIMITS_MAX		16	/* --rlimit options */
 #define CALLED_MAX		48	/* options that set a member */
@@ -74,9 +74,9 @@ enum test_mode {
 };
 
 /* Whether a pool that runs is to be taken over, see control/successor.c. */
-enum replace_mode {
-	REPLACE_NO, REPLACE_YES,
-	REPLACE_CHANGED	/* where nothing changes, a reload will do */
+enum take_over {
+	TAKE_OVER_NO, TAKE_OVER_YES,
+	TAKE_OVER_CHANGED	/* where nothing changes, a reload will do */
 };
 
 struct limit {
@@ -120,17 +120,17 @@ struct conf {
 	bool		 foreground;
 	const char	*command;
 	const char	*name;
-	int		 umask;
-	int		 nice;
+	int		 umask;			/* or UMASK_KEEP */
+	int		 nice;			/* if it is given */
 	bool		 nice_given;
 	struct limit	 limits[RLIMITS_MAX];
 	size_t		 nlimits;
 	bool		 no_new_privs;
 	bool		 confine;
-	bool		 confine_given;
+	bool		 confine_given;		/* then it must succeed */
 	int		 start_timeout;		/* seconds */
 	int		 stop_timeout;		/* seconds */
-	int		 drain;			/* seconds, before it */
+	int		 drain;			/* seconds, before a stop */
 	int		 stop_signal;
 	int		 keep_idle;		/* seconds; 0: never */
 	int		 max_age;		/* seconds; 0: none */
@@ -145,11 +145,11 @@ struct conf {
 	const char	*facility;		/* of syslog, by name */
 	enum worker_log	 worker_log;
 	enum test_mode	 test;
-	enum replace_mode takeover;
+	enum take_over	 takeover;
 	bool		 help;
 	bool		 version;
-	char		**argv;			/* the operands */
-	int		 argc;
+	char		**argv;			/* the operands, then NULL */
+	int		 argc;			/* how many */
 
 	/* Only the other names of the program set these, see compat_*.c. */
 	bool		 variable;		/* kfcgi's -r */
@@ -162,7 +162,7 @@ struct conf {
 	bool		 system_families;	/* "::" as it is set */
 	bool		 root_stays;		/* root may do without -u */
 	bool		 cwd_stays;		/* without a jail */
-	bool		 replace;		/* become the application */
+	bool		 becomes_app;		/* no pool: exec it at once */
 	bool		 pidfile_public;	/* readable, so not locked */
 	bool		 titled;		/* ps shows the application */
 	bool		 stop_by_any;		/* HUP and USR1 stop too */
@@ -199,7 +199,7 @@ struct plan {
 	int		 jail_fd;		/* -1: no chroot */
 
 	int		 inherited;		/* -1: a socket is to be made */
-	int		 taken;			/* another pool's; or -1 */
+	int		 taken;			/* another pool's socket; -1 */
 	struct sockaddr_storage addr;		/* unix: the family alone */
 	socklen_t	 addrlen;
 	bool		 both_families;		/* TCP: "::" with IPv4 */
@@ -226,13 +226,13 @@ struct plan {
 	gid_t		 status_gid;		/* (gid_t)-1: none */
 	char		*log;			/* NULL: not a file */
 	int		 backlog;
-	char		**argv;
+	char		**argv;			/* for execve(2), as envp */
 	char		**envp;
 	int		 workers;
 	unsigned int	 max_workers;		/* 0: the size is fixed */
 	unsigned int	 room;			/* workers after any scale */
 	unsigned int	 surge;			/* in a reload; 0: a share */
-	unsigned int	 processes;		/* of workers, also then */
+	unsigned int	 processes;		/* workers, with the surge */
 	rlim_t		 files;			/* descriptors for them all */
 	rlim_t		 files_max;		/* the hard limit of these */
 	int		 children;		/* PHP's, of each worker */
@@ -242,15 +242,18 @@ struct plan {
 /*
  * Returns the option that sets the member of *c at that offset, as it was
  * typed last; if it was not given, as the program's present name spells it.
- * OPT(c, port) is "-p", for example.
+ * The text is in *c. OPT(c, port) is "-p", for example.
  */
 const char *option_called(const struct conf *c, size_t member);
 /* Has the program, by its present name, such an option? */
 bool	 option_exists(const struct conf *c, size_t member);
-/* Was it given, rather than meant by the program's present name? */
+/* Is that option on the command line, so that it is no default? */
 bool	 option_is_typed(const struct conf *c, size_t member);
 #define TYPED(c, member) option_is_typed((c), offsetof(struct conf, member))
-/* A part of a message that names it: only for who has it. */
+/*
+ * The part of a message that advises an option: "" if the program, by its
+ * present name, has none.
+ */
 #define OPT_HINT(c, member, hint) \
 	(option_exists((c), offsetof(struct conf, member)) ? (hint) : "")
 #define OPT(c, member)	option_called((c), offsetof(struct conf, member))
@@ -261,7 +264,8 @@ char	*ident_user_name(uid_t uid);
 char	*ident_group_name(gid_t gid);
 /*
  * Returns the users in a group, by group(5) and by their primary group in
- * passwd(5), as "a, b"; a long list is cut. Malloc'd; NULL without memory.
+ * passwd(5), as "a, b", malloc'd. A list of more than 255 bytes is cut, and
+ * only the first 4096 entries of passwd(5) count. NULL without memory.
  */
 char	*ident_members(gid_t gid);
 
@@ -271,28 +275,33 @@ char	*ident_members(gid_t gid);
  * in *ss, or -1.
  */
 int	 address_of_listener(int fd, struct sockaddr_storage *ss);
-/* Is it an address of TCP that other hosts may reach? */
+/* Is it an address of TCP that other hosts may reach, not the loopback's? */
 bool	 address_is_reachable(const struct sockaddr_storage *ss);
 
 /* plan.c */
-/* Sets name, the pool's, to --name or what the application's name gives. */
+/*
+ * Writes the pool's name: --name, or the last component of the application's
+ * path with "_" for what no name may have. *c has an application.
+ */
 void	 plan_name(const struct conf *c, char name[NAME_SIZE]);
 /*
  * Resolves names, paths and addresses into *p, and checks all that can be
  * checked without creating anything. inherited is the descriptor of a listen
- * socket that was passed in, or -1. Errors and warnings are added to *f; with
- * an error in it the plan must not be carried out, and members may be unset.
+ * socket that was passed in, or -1. *p keeps pointers to *c and into it. Errors
+ * and warnings are added to *f; with an error in it the plan must not be
+ * carried out, and members may be unset.
  */
 void	 plan_make(struct plan *p, const struct conf *c, int inherited,
 	    struct findings *f);
-/* Are there descriptors enough to watch every worker's end? */
+/* Does the limit of open files suffice to watch every worker's end? */
 bool	 plan_watches(const struct plan *p);
 
 /* env.c */
 /*
  * Returns for each variable in envp of the plan whether its value may be shown,
- * malloc'd: what a file, or our environment by a word of the command line,
- * adds may be a secret. Returns NULL without memory.
+ * malloc'd: one that comes from an --env-file, or from our environment because
+ * -e names it, may be a secret. To be called before environ_scrub(). Returns
+ * NULL without memory.
  */
 bool	*env_shown(const struct plan *p);
 
@@ -302,8 +311,11 @@ extern const char *const plan_control_files[PLAN_CONTROL_FILES];
 
 /* exposure.c: what the workers could replace before the next start */
 /*
- * Adds a warning to *f for the jail, the program, the working directory and
- * each --env-file that the workers' user could write to or replace.
+ * For a plan with rights that the workers will not have: adds a warning to *f
+ * for the jail, the program, the working directory, each --env-file and the
+ * directory of the pidfile, if the workers' user could write to it or replace
+ * it. Where the workers stay root any other user counts, and the first three
+ * are exposure_check_start()'s.
  */
 void	 exposure_check_files(const struct plan *p, struct findings *f);
 

@@ -176,7 +176,7 @@ set_takeover(struct conf *c, const struct option *o, const char *opt,
 	if (val != NULL && strcmp(val, "changed") != 0)
 		return err_set(e, EX_USAGE, "%s: %s: only =changed is known",
 		    opt, val);
-	c->takeover = val != NULL ? REPLACE_CHANGED : REPLACE_YES;
+	c->takeover = val != NULL ? TAKE_OVER_CHANGED : TAKE_OVER_YES;
 	return 0;
 }
 
@@ -369,7 +369,7 @@ check_together(const struct conf *c, struct err *e)
 	if (c->confine && c->confine_given && !c->no_new_privs)
 		return err_set(e, EX_USAGE, "%s: yes: needs %s yes",
 		    OPT(c, confine), OPT(c, no_new_privs));
-	if (c->takeover != REPLACE_NO && c->control != NULL &&
+	if (c->takeover != TAKE_OVER_NO && c->control != NULL &&
 	    strcmp(c->control, "none") == 0)
 		return err_set(e, EX_USAGE, "--replace: needs the control "
 		    "socket of the pool (--control none)");

@@ -19,6 +19,7 @@
 #include "observe/observe.h"
 #include "pool/pool.h"
 #include "proto/proto.h"
+#include "run/history.h"
 #include "run/run.h"
 
 #define ACCEPTS		16		/* in one turn of the loop */

@@ -11,21 +11,28 @@
 struct predecessor {
 	struct conn	 conn;		/* fd -1: closed */
 	pid_t		 pid;
-	int		 listener;
-	bool		 inherited;	/* that was passed in to it */
-	bool		 polls;		/* that is non-blocking */
+	int		 listener;	/* its listen socket; -1: not passed */
+	bool		 inherited;	/* it was passed in to it */
+	bool		 polls;		/* it is non-blocking */
 	bool		 managed;	/* by a service manager */
-	char		*cgroup;
+	char		*cgroup;	/* as facts_short() has it; or NULL */
 	char		*refuses;	/* why; or NULL */
 	struct facts	 facts;
 };
 
+/* Returns the only one, to be read and changed. */
 struct predecessor *predecessor_get(void);
 /* Is the value of that key "yes"? */
 bool	 predecessor_says(const struct proto_record *r, const char *key);
-/* The descriptor that a record says has come with it, or -1. */
+/*
+ * Returns the descriptor that has come with the answer, and that a record means
+ * by the number under that key; or -1.
+ */
 int	 predecessor_passed(const struct proto_record *r, const char *key);
-/* Says of whom an error is, and that it was to be taken over. Returns -1. */
+/*
+ * Puts "--replace: NAME: " before the text of an error. Returns -1, so that a
+ * function that fails can return it.
+ */
 int	 predecessor_blame(const char *name, struct err *e);
 
 #endif

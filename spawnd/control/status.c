@@ -19,6 +19,7 @@
 #include "pool/pool.h"
 #include "pool/scale.h"
 #include "proto/proto.h"
+#include "run/history.h"
 #include "run/run.h"
 
 /* What is remembered of a worker from one status to the next. */
@@ -44,7 +45,7 @@ struct status {
 static const struct plan *plan;
 static struct memory *memory;	/* of the first slots, once it is asked for */
 static unsigned int remembered;	/* how many those are */
-static unsigned int going;	/* statuses that are being written */
+static unsigned int unfinished;	/* statuses that are being written */
 static uint64_t began;		/* by loop_now() */
 static time_t began_at;		/* by the wall clock */
 
@@ -226,7 +227,7 @@ status_begin(enum status_depth depth, bool private)
 
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return NULL;
-	going++;
+	unfinished++;
 	s->depth = depth;
 	s->private = private;
 	s->counted = true;
@@ -239,7 +240,7 @@ status_free(struct status *s)
 {
 	if (s == NULL)
 		return;
-	going--;
+	unfinished--;
 	free(s->inodes);
 	free(s);
 }
@@ -410,7 +411,7 @@ bool
 status_step(struct status *s, struct proto_output *o)
 {
 	const struct pool *pool = actor_pool();
-	uint64_t now = loop_now(), until = now + STATUS_STEP / going;
+	uint64_t now = loop_now(), until = now + STATUS_STEP / unfinished;
 	struct pool_worker w;
 
 	if (s->slot == 0) {

@@ -61,6 +61,7 @@ take_passed(const struct proto_record *r)
 	    predecessor_says(r, "made"));
 	life = predecessor_passed(r, "life");
 	pidfile_take(predecessor_passed(r, "pidfile"));
+	socketfile_take_named(predecessor_passed(r, "named"));
 	if (!proto_get_number(r, "watchdog", &usec) || usec < 0)
 		usec = 0;
 	if (manager != -1)

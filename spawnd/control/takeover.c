@@ -227,6 +227,7 @@ takeover_begin(struct client *c, const char *word)
 		proto_truth(o, "made", rundir_is_made());
 		give(c, "life", life[0]);
 		give(c, "pidfile", pidfile_descriptor());
+		give(c, "named", socketfile_named());
 		if (sdnotify_socket() != -1) {
 			give(c, "manager", sdnotify_socket());
 			proto_number(o, "watchdog", sdnotify_watchdog());

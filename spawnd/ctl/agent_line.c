@@ -49,6 +49,11 @@ find_each(const struct reply *a, int each)
 /*
  * An adaptive pool counts at its largest: what it lacks is started when it is
  * needed. Those that fail cannot be counted on.
+ *
+ * The weight falls to a half only. Several balancers that follow the idle share
+ * itself, which is old when they know it, turn together to whoever was idle and
+ * away again when he is full, and ever more so above half of the load. With a
+ * half that dies away at any load (tests/sim/balancer_sim.c).
  */
 static void
 say_load(const struct reply *a, int each, char line[AGENT_LINE])
@@ -64,10 +69,10 @@ say_load(const struct reply *a, int each, char line[AGENT_LINE])
 	if (reply_number(a, "connections", "now", &busy)) {
 		idle = all - busy - reply_value(a, "queue", "now", 0) -
 		    n * reply_value(a, "workers", "backoff", 0);
-		percent = idle > 0 ? (int)(100 * idle / all) : 0;
-	}
-	if (percent < AGENT_LEAST)
 		percent = AGENT_LEAST;
+		if (idle > 0)
+			percent += (int)((100 - AGENT_LEAST) * idle / all);
+	}
 	snprintf(line, AGENT_LINE, "ready up %d%% maxconn:%.0f\n", percent,
 	    all);
 }

@@ -30,7 +30,7 @@ static int
 say_denied(struct err *e)
 {
 	return err_set(e, EX_NOPERM, "no pool here that you may query (run it "
-	    "as the user who runs the pool, or as root)");
+	    "as the user who runs the pool, or as root with -p DIRECTORY)");
 }
 
 int

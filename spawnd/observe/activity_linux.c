@@ -394,6 +394,7 @@ observe_tree(pid_t pid, uint64_t keep_idle, uint64_t now,
 	x->sleeping = door_is_held(pid) || (l.accepting &&
 	    (l.asleep || l.connection != 0)) || (l.still && l.asleep);
 	if (l.connection != 0) {
+		s->underway = 0;	/* the next one has its own time */
 		note_held(l.connection, l.sum, now, s, x);
 		/* Its stops use some. */
 		s->quiet_cpu = ANY_CPU;

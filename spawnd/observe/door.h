@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files share that follow the calls of traced tasks on Linux. */
+/*
+ * What the files share that follow the calls of traced tasks on Linux, by
+ * ptrace(2). Times are microseconds of loop_now().
+ */
 #ifndef OBSERVE_DOOR_H
 #define OBSERVE_DOOR_H
 
@@ -81,27 +84,34 @@ struct door {
 	bool		 answered;	/* since the last look */
 	bool		 has_read;	/* perhaps a request, since then */
 	bool		 heard;		/* it has got that signal */
+	unsigned int	 repeats;	/* so often all were told again */
 	bool		 asked;		/* door_ask(): it comes to its exec */
 	bool		 seize_stop;	/* from there until it is followed */
 	RB_ENTRY(door)	 by_pid;
 };
 
 /* task_linux.c: the tasks, one stop after the other */
+/* Returns the task that is followed by that id, or NULL. */
 struct task *task_find(pid_t tid);
+/* Adds a task to a door. Returns it, or NULL without memory. */
 struct task *task_add(struct door *d, pid_t tid);
+/* Forgets a task that is gone, and frees it. */
 void	 task_drop(struct task *t);
-/* Lets a stopped task go on to its next stop, with that signal. */
+/* Lets a stopped task go on to its next stop, with that signal; 0: none. */
 void	 task_go_on(struct task *t, int signo);
 /* Restarts the call of a held or paused one. */
 void	 task_restart(struct task *t);
-/* PTRACE_SEIZE, with door_key(). */
+/*
+ * Attaches to a task by PTRACE_SEIZE, with door_key(). Returns 0, or -1 with
+ * errno set.
+ */
 int	 task_attach(pid_t tid, long options);
 /*
  * Follows a task of the door. Returns 0, also if it has ended meanwhile, or
  * -1: it cannot be followed.
  */
 int	 task_seize(struct door *d, pid_t tid);
-/* Interrupts a task, if the program sees nothing of that. */
+/* Interrupts a task if its program does not notice that. */
 void	 task_interrupt(struct task *t);
 /*
  * A task of a worker that was signalled need not wait: it reads the end of its
@@ -113,7 +123,7 @@ bool	 task_hears(struct task *t);
  * Does it wait for its client to close a connection that is over, and has done
  * so for a while? If it is interrupted it goes on as if the client had.
  */
-bool	 task_has_lingered(struct task *t);
+bool	 task_stops_lingering(struct task *t);
 /* Has a held or paused task a signal to deal with? */
 bool	 task_is_signalled(const struct task *t);
 /*
@@ -134,7 +144,7 @@ void	 ask_stopped(struct door *d, int status);
 /* Is that the stop in which it was seized? It goes on. To be asked once. */
 bool	 ask_seize_stop(struct door *d, int status);
 
-/* refusal_linux.c: that a task could not be traced, and why, once in the log */
+/* refusal_linux.c: logs, once, why (errno) a task could not be traced */
 void	 refusal_note(pid_t pid, pid_t tid, int error);
 
 /* served_linux.c: which connections are between two requests */

@@ -30,9 +30,9 @@
 #define STOP_COST	25	/* usec, about, that a task waits at a stop */
 #define STOPS_SHARE	3	/* these may take 1/3 of its time */
 
-RB_HEAD(door_tree, door);
+RB_HEAD(door_pids, door);
 
-static struct door_tree doors = RB_INITIALIZER(&doors);
+static struct door_pids doors = RB_INITIALIZER(&doors);
 
 static int
 door_compare(const struct door *a, const struct door *b)
@@ -40,7 +40,7 @@ door_compare(const struct door *a, const struct door *b)
 	return (a->pid > b->pid) - (a->pid < b->pid);
 }
 
-RB_GENERATE_INTERNAL(door_tree, door, by_pid, door_compare,
+RB_GENERATE_INTERNAL(door_pids, door, by_pid, door_compare,
     static __attribute__((unused)))
 
 /* No process has that number: only a filter can refuse the call itself. */
@@ -87,7 +87,7 @@ find_door(pid_t pid)
 {
 	struct door key = { .pid = pid };
 
-	return RB_FIND(door_tree, &doors, &key);
+	return RB_FIND(door_pids, &doors, &key);
 }
 
 /* The process's door, which is closed from now on; or NULL: no memory. */
@@ -103,12 +103,13 @@ make_door(pid_t pid)
 		d->open = true;
 		TAILQ_INIT(&d->tasks);
 		TAILQ_INIT(&d->talks);
-		RB_INSERT(door_tree, &doors, d);
+		RB_INSERT(door_pids, &doors, d);
 	}
 	if (d->open) {
 		d->open = d->broken = d->answered = d->has_read = false;
 		d->drains = d->dry = d->pausing = false;
 		d->signalled = d->heard = false;
+		d->repeats = 0;
 		d->stops = 0;
 		d->closed = loop_now();
 	}
@@ -120,7 +121,7 @@ static void
 drop_door(struct door *d)
 {
 	served_forget(d);
-	RB_REMOVE(door_tree, &doors, d);
+	RB_REMOVE(door_pids, &doors, d);
 	free(d);
 }
 
@@ -130,13 +131,13 @@ drop_door(struct door *d)
  * led are on their own.
  */
 static void
-process_is_gone(struct door *d)
+process_went(struct door *d)
 {
 	struct task *t, *next;
 	struct door *other;
 	pid_t pid = d->pid;
 
-	RB_FOREACH(other, door_tree, &doors) {
+	RB_FOREACH(other, door_pids, &doors) {
 		if (other->root == pid && other != d) {
 			other->root = other->pid;
 			other->orphaned = true;
@@ -189,7 +190,7 @@ door_take(pid_t tid, bool stopped, int *status)
 
 	if (t == NULL && (d = find_door(tid)) != NULL && d->asked) {
 		if (!stopped) {
-			process_is_gone(d);
+			process_went(d);
 			return false;
 		}
 		ask_stopped(d, *status);
@@ -204,7 +205,7 @@ door_take(pid_t tid, bool stopped, int *status)
 	known = tid == d->root;
 	seized = stopped && ask_seize_stop(d, *status);
 	if (!stopped && tid == d->pid) {
-		process_is_gone(d);
+		process_went(d);
 		return !known;
 	}
 	if (stopped)
@@ -264,7 +265,7 @@ check_process(struct door *d)
 		    (t->waits || t->admitted))) {
 			closed = false;
 			task_interrupt(t);
-		} else if (task_has_lingered(t)) {
+		} else if (task_stops_lingering(t)) {
 			task_interrupt(t);
 		} else if ((t->following == TASK_HELD ||
 		    t->following == TASK_PAUSED) && task_is_signalled(t)) {
@@ -353,7 +354,7 @@ door_go_on(pid_t pid)
 {
 	struct door *d;
 
-	RB_FOREACH(d, door_tree, &doors) {
+	RB_FOREACH(d, door_pids, &doors) {
 		if (d->root == pid && !d->open) {
 			d->pausing = false;
 			release(d, TASK_PAUSED, false);
@@ -383,7 +384,7 @@ door_pause(pid_t pid)
 {
 	struct door *d;
 
-	RB_FOREACH(d, door_tree, &doors) {
+	RB_FOREACH(d, door_pids, &doors) {
 		if (d->root == pid && !d->open)
 			d->pausing = true;
 	}
@@ -409,7 +410,7 @@ door_signal(pid_t pid, int signo)
 {
 	struct door *d;
 
-	RB_FOREACH(d, door_tree, &doors) {
+	RB_FOREACH(d, door_pids, &doors) {
 		if (d->root == pid) {
 			d->dry = d->signalled = true;
 			d->pausing = false;
@@ -442,7 +443,7 @@ door_open(pid_t pid)
 {
 	struct door *d, *next;
 
-	RB_FOREACH_SAFE(d, door_tree, &doors, next) {
+	RB_FOREACH_SAFE(d, door_pids, &doors, next) {
 		if (d->root == pid && !d->open)
 			open_door(d);
 	}
@@ -453,7 +454,7 @@ door_open_orphans(void)
 {
 	struct door *d, *next;
 
-	RB_FOREACH_SAFE(d, door_tree, &doors, next) {
+	RB_FOREACH_SAFE(d, door_pids, &doors, next) {
 		if (d->orphaned)
 			door_open(d->pid);
 	}
@@ -486,7 +487,7 @@ door_take_read(pid_t pid)
 	bool has = false;
 	struct door *d;
 
-	RB_FOREACH(d, door_tree, &doors) {
+	RB_FOREACH(d, door_pids, &doors) {
 		if (d->root != pid)
 			continue;
 		has |= d->has_read;
@@ -502,7 +503,7 @@ door_is_held(pid_t pid)
 	struct door *d;
 	struct task *t;
 
-	RB_FOREACH(d, door_tree, &doors) {
+	RB_FOREACH(d, door_pids, &doors) {
 		if (d->root != pid)
 			continue;
 		TAILQ_FOREACH(t, &d->tasks, of_door) {

@@ -20,9 +20,10 @@
  * tracer (ptrace(2)), sees the end first, and may keep it from us for ever.
  */
 struct end {
-	bool		 over;		/* none of its tasks runs on */
-	bool		 held;		/* a tracer keeps one stopped ... */
-	bool		 doomed;	/* ... but none that could go on */
+	bool		 over;		/* no task of it runs any more */
+	bool		 held;		/* a tracer keeps a task stopped */
+	bool		 doomed;	/* and each of those is at its exit: it
+					   cannot go on */
 	int		 status;	/* of wait(2), or STATUS_UNKNOWN */
 	pid_t		 tracers[END_TRACERS];
 	int		 ntracers;	/* 0: they cannot be seen */
@@ -32,7 +33,10 @@ struct end {
  * set; then only SIGCHLD reports them.
  */
 int	 end_init(void);
-/* Returns a descriptor that can be read when end_take() has some; or -1. */
+/*
+ * Returns a descriptor that can be read when end_take() has some, which stays
+ * end.h's; or -1.
+ */
 int	 end_events(void);
 /*
  * Watches for the end of a child that has not been reaped yet. Returns a
@@ -40,10 +44,11 @@ int	 end_events(void);
  * aside() may move it, and returns where it is.
  */
 int	 end_watch(pid_t pid, int (*aside)(int));
+/* Ends the watch and closes its descriptor. */
 void	 end_unwatch(int fd);
 /*
- * Takes at most max of the watched processes that have ended, each only once.
- * Returns how many.
+ * Fills list with at most max pids, END_EVENTS at the most, of watched
+ * processes that have ended, each only once. Returns how many.
  */
 int	 end_take(pid_t *list, int max);
 /*
@@ -55,12 +60,13 @@ bool	 end_reached(pid_t pid);
 void	 end_look(pid_t pid, struct end *e);
 /*
  * Sends KILL to a tracer of the child pid, if it still traces it and descends
- * from a child of ours that excepted() is false for.
+ * from a child of ours that excepted() is false for; else it is foreign.
+ * TRACER_STAYS: it could not be sent that.
  */
 enum end_tracer { TRACER_FOREIGN, TRACER_KILLED, TRACER_STAYS };
 enum end_tracer end_kill_tracer(pid_t tracer, pid_t pid,
 	    bool (*excepted)(pid_t));
-/* Writes what a process calls itself; "" if it is gone. */
+/* Writes what a process calls itself; "" if it is gone or hidden. */
 void	 end_name(pid_t pid, char name[END_NAME]);
 /*
  * Waits for the end of a child, at most ms milliseconds (-1: any time), and
@@ -74,15 +80,15 @@ bool	 end_await(pid_t child, int *status, int ms);
  */
 int	 end_open(pid_t pid);
 /*
- * Waits for its end, at most ms milliseconds. Without a descriptor (-1) it goes
- * by the number. Returns false if it has not ended.
+ * Waits for the end of that process, at most ms milliseconds. Without a
+ * descriptor (-1) it goes by the pid. Returns false if it has not ended.
  */
 bool	 end_await_other(int fd, pid_t pid, int ms);
 /*
  * Waits for a child that tries a call for which a filter may kill it, at most
- * TRIAL_MS, since a process of our user can stop it. Returns its status; or
- * STATUS_UNKNOWN, with a warning logged about `what`, if it did not end by
- * itself, or if child is -1 and errno that of fork(2). Only on Linux.
+ * TRIAL_MS, since a process of our user can stop it. Returns its status of
+ * wait(2); or STATUS_UNKNOWN, with a warning logged about `what`, if it did not
+ * end by itself, or if child is -1, with errno that of fork(2). Only on Linux.
  */
 int	 end_trial(pid_t child, const char *what);
 

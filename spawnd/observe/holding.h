@@ -26,17 +26,20 @@ struct holding {
 /* To be called before the jail: remembers what the listen socket is. */
 void	 holding_init(void);
 /*
- * Fills *h. With pid 0 that is the sum of the connections of all processes of
- * our user, and nothing else. Returns 0, or -1: it is unknown.
+ * Fills *h for a process; signo is the signal that `catches` is about. With pid
+ * 0 it has the connections of all processes of our user, and nothing else.
+ * Returns 0, or -1: it is unknown.
  */
 int	 holding_find(pid_t pid, int signo, struct holding *h);
-/* A child that was in no slot has been reaped. */
+/* A child that was in no slot has been reaped: it may be the looker. */
 void	 holding_reaped(pid_t pid);
+/* Ends the looker, where there is one. */
 void	 holding_close(void);
 
 /* queue_bsd.c */
-/* Watches the listen socket. Returns 0, or -1 with errno set. */
+/* Watches the listen socket by kqueue(2). Returns 0, or -1 with errno set. */
 int	 queue_open(void);
+/* Ends that. */
 void	 queue_close(void);
 
 /* OpenBSD's alone, where another process has to ask. */

@@ -14,7 +14,6 @@
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "observe/sockets_linux.h"
-#include "pool/pool.h"
 
 #define MEMBERS_MAX	512	/* processes that are remembered */
 #define LINKS_MAX	512	/* and connections */

@@ -73,7 +73,7 @@ struct call {
 	int		 fd;			/* the first argument; or -1 */
 	bool		 endless;		/* polls, futex: no limit */
 	bool		 bits;			/* select(2) */
-	uint64_t	 set, n;		/* as struct wait has it */
+	uint64_t	 set, n;		/* as in struct wait */
 };
 
 /* proc_linux.c: reading /proc through a descriptor that outlives the jail */
@@ -83,15 +83,15 @@ struct call {
  */
 int	 proc_open(bool *detached);
 /*
- * Reads a small file of /proc as a string. Returns its length, or -1 with
- * errno set.
+ * Reads a small file, by its path below /proc, as a string of at most size - 1
+ * bytes. Returns its length, or -1 with errno set.
  */
 ssize_t	 proc_read(const char *path, char *buf, size_t size);
 /* The same of a process, or a task of it. */
 ssize_t	 proc_read_of(pid_t pid, const char *name, char *buf, size_t size);
 ssize_t	 proc_read_task(pid_t pid, pid_t tid, const char *name, char *buf,
 	    size_t size);
-/* Opens one, as openat(2) does. */
+/* Opens one, close-on-exec. Returns as openat(2). */
 int	 proc_at(const char *path, int flags);
 /*
  * Uses that number for the descriptor of /proc from now on; the old one stays
@@ -101,27 +101,33 @@ int	 proc_move(int fd);
 /* Writes a file of /proc. Returns 0, or -1 with errno set. */
 int	 proc_write(const char *path, const char *text);
 /*
- * Has the process ended meanwhile, by the errno of what has failed? Then
- * nothing was hidden.
+ * Does errno, of one of these that has failed, say that the process has ended
+ * meanwhile? Then nothing was hidden.
  */
 bool	 proc_is_gone(void);
 /*
- * A process and its descendants, at most n, itself first. Returns how many,
- * 0 if it cannot be seen.
+ * Fills list with a process and its descendants, at most n, itself first.
+ * Returns how many, 0 if it cannot be seen; n: there may be more.
  */
 int	 proc_tree(pid_t pid, pid_t *list, int n);
 /* Does a task of a process sleep, and can be woken by a signal? */
 bool	 proc_sleeps(pid_t pid, pid_t tid);
-/* Does the process catch that signal; has it a filter that we have not? */
+/*
+ * Sets whether the process catches that signal, and whether it has a seccomp
+ * filter that we have not; both false if that is unknown.
+ */
 void	 proc_traits(pid_t pid, int signo, bool *catches, bool *filtered);
-/* The latter by its status; before Linux 5.9, which counts none, any filter. */
+/*
+ * The latter, by the text of its status; before Linux 5.9, which does not count
+ * filters, any filter.
+ */
 bool	 proc_is_filtered(const char *status);
 /*
- * Adds the children of one task to the list of *n. Returns 0, or -1 with errno
- * set (E2BIG: there are more than max).
+ * Adds the children of one task to the *n of a list, for at most max. Returns
+ * 0, or -1 with errno set (E2BIG: there may be more than max).
  */
 int	 proc_add_children(pid_t pid, int tid, pid_t *tree, int *n, int max);
-/* The children of a process, at most n. Returns how many, or -1. */
+/* Lists the children of a process, at most n. Returns how many, or -1. */
 int	 proc_children(pid_t pid, pid_t *list, int n);
 /* The same of our own, in a process without threads. */
 int	 proc_own_children(pid_t *list, int n);
@@ -135,20 +141,27 @@ int	 proc_sockets(pid_t pid, bool tree, uint64_t *inodes, int *n,
 /* Is the inode one of those? */
 bool	 proc_is_among(uint64_t inode, const uint64_t *inodes, int n);
 /*
- * Opens a process, close-on-exec, so that what is seen of it after that is of
- * no other; then sends it a signal (0: none), and closes it. -1: neither.
+ * Opens a process (pidfd_open(2)), so that what is seen of it after that is of
+ * no other. Returns a close-on-exec descriptor, or -1 with errno set.
  */
 int	 proc_pidfd(pid_t pid);
+/*
+ * Sends that process a signal (0: none), and closes fd; -1 has no effect.
+ * Returns 0, or -1: it was not sent.
+ */
 int	 proc_pidfd_signal(int fd, int signo);
-/* The tasks of a process, at most max. Returns how many, or -1 with errno. */
+/*
+ * Lists the tasks of a process, at most max. Returns how many, or -1 with errno
+ * set.
+ */
 int	 proc_tasks(pid_t pid, int *tids, int max);
 /* Opens a directory of /proc; NULL with errno set. */
 DIR	*proc_opendir(const char *path);
 /* Reads a link of /proc, as readlinkat(2). */
 ssize_t	 proc_readlink(const char *path, char *link, size_t size);
 /*
- * *inode is that of the socket which the link leads to, 0 if it leads to
- * another thing or is gone. Returns 0, or -1 with errno set.
+ * Sets *inode to that of the socket which a link in /proc leads to, 0 if it
+ * leads to another thing or is gone. Returns 0, or -1 with errno set.
  */
 int	 proc_socket_at(int dir, const char *name, uint64_t *inode);
 /* The inode of the socket that is a task's descriptor; 0: it is none. */
@@ -164,6 +177,7 @@ uint64_t proc_socket(pid_t tid, int fd);
 int	 proc_view(pid_t pid, uint64_t inode, bool tree, struct view *v);
 /* A cheap test before proc_view(): does the main thread wait in accept? */
 bool	 proc_accepts(pid_t pid, uint64_t inode);
+
 /* kin_linux.c */
 /*
  * Does a process descend from a child of `root`, which is the subreaper of its
@@ -191,9 +205,9 @@ int	 parse_stat(const char *text, char *state, uint64_t *ticks);
  */
 #define STATE_HELD	'H'
 char	 parse_state(const char *text);
-/* The same of its cpu and its resident memory, in pages. */
+/* The cpu time there, in clock ticks, and the resident memory, in pages. */
 int	 parse_usage(const char *text, uint64_t *ticks, uint64_t *pages);
-/* When it was started, in clock ticks; 0: it does not say. */
+/* When it was started, in clock ticks since the boot; 0: it does not say. */
 uint64_t parse_started(const char *text);
 /* The status of wait(2) there. Returns 0, or -1 if it has none. */
 int	 parse_exit(const char *text, int *status);
@@ -227,12 +241,13 @@ struct accepted {
 };
 
 /* look_linux.c: what looks at workers share */
-/* What keeps us from knowing; logged when it begins and when it is over. */
+/* Why looks fail, whose begin and end are logged: once, however many fail. */
 enum fault { FAULT_SOCKETS, FAULT_PROC, NFAULTS };
-/* It is met now, with that errno; or it is not any more. */
+/* A look at pid has failed for that reason; errno says why. */
 void	 fault_met(enum fault f, pid_t pid, uint64_t now);
+/* A look has not: if none has failed for a while the fault is over. */
 void	 fault_gone(enum fault f, uint64_t now);
-/* It is met from the start on, which is logged otherwise. Returns why. */
+/* The same as fault_met() at the start, not logged: returns why, in words. */
 const char *fault_begin(enum fault f);
 /* As diag_accepted(), of inodes without the listen socket's. */
 int	 look_accepted(pid_t pid, uint64_t *inodes, int n,

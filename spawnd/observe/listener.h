@@ -29,22 +29,26 @@ enum deaf listener_deaf(void);
  * this system).
  */
 int	 listener_watch_file(const char *name);
+/* Reads what that descriptor has to tell, and drops it. */
 void	 listener_take_events(int fd);
-/* We have set the backlog again: that is how long the queue is to be. */
+/* We have set the backlog again: from now on that length is the right one. */
 void	 listener_settle(void);
 /*
  * Is the TCP socket fd of our own network namespace? True if that is unknown:
  * before Linux 5.14, and elsewhere.
  */
 bool	 listener_is_local(int fd);
-/* May it be that of the socket fd? False if another is known to have it. */
+/*
+ * May that file be the one of the unix socket fd? False only if another socket
+ * is known to have it.
+ */
 bool	 listener_may_have_file(int fd, const struct stat *file);
 /* Is that the file of the listen socket, a unix socket? False if unknown. */
 bool	 listener_has_file(const struct stat *file);
 /*
- * Writes the path that a file of ours has now: in the jail that from the
- * jail's root, if the file lies within. Returns false if it is unknown, as it
- * is before observe_init().
+ * Writes to buf, of `size` bytes, the path that the file of the descriptor fd
+ * has now; in the jail, from the jail's root, if the file lies within. Returns
+ * false if that is unknown, as it is before observe_init().
  */
 bool	 listener_path(int fd, char *buf, size_t size);
 

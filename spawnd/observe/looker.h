@@ -29,8 +29,9 @@ struct looker_question {
 	enum looker_what what;
 	pid_t		 pid;		/* the process it is about */
 	int		 fd;		/* of that process: an epoll */
-	int		 n;		/* of the inodes, its connections */
-	int		 nunread;	/* no task reads from these first */
+	int		 n;		/* inodes, of its connections */
+	int		 nunread;	/* from the first of these no task
+					   reads now */
 	uint64_t	 inodes[SOCKETS_MAX];
 	struct wait	 wait;
 	int		 memory;	/* ours, of its mem; 0: none */
@@ -48,8 +49,9 @@ uint64_t looker_spent(void);
 /* Is that child a looker? */
 bool	 looker_is(pid_t pid);
 /*
- * How long no new looker may be made, in microseconds: 0, now; NEVER. lost:
- * how many had to be given up. made_at: when the last one was made; 0: none.
+ * Returns for how many microseconds no new looker may be made; 0: one may be
+ * made now; NEVER: no more. lost: how many had to be given up. made_at: when
+ * the last one was made; 0: none was.
  */
 uint64_t looker_wait(unsigned int lost, uint64_t made_at, uint64_t now);
 

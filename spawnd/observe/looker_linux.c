@@ -192,8 +192,9 @@ give_up_looker(const char *why, bool asked)
 		    pid, why, whom, (unsigned int)((wait + USEC - 1) / USEC));
 	else
 		log_warn("looker %d: %s%s (it was the last of %d: until spawnd "
-		    "is restarted, event loops are ready once they sleep, and "
-		    "busy with an open connection, and pss is unknown)", pid,
+		    "is restarted, it takes an event loop that sleeps for "
+		    "ready and one with an open connection for busy, and pss "
+		    "is unknown)", pid,
 		    why, whom, LOOKER_MAX);
 }
 
@@ -282,9 +283,10 @@ make_looker(uint64_t now)
 		return;
 	made_at = now;
 	if ((pid = fork_looker()) == -1) {
-		log_warn("looker: cannot start: %s (event loops are ready once "
-		    "they sleep, and busy with an open connection, and pss is "
-		    "unknown; it is tried again in %u s at the earliest)",
+		log_warn("looker: cannot start: %s (spawnd takes an event loop "
+		    "that sleeps for ready and one with an open connection for "
+		    "busy, and pss is unknown; it is tried again in %u s at "
+		    "the earliest)",
 		    strerror(errno),
 		    (unsigned int)(LOOKER_PAUSE / USEC));
 		return;

@@ -5,7 +5,8 @@
  * idle. "A look" is one such question; "the looker" is a process of its own
  * that reads what could block the supervisor; a worker's "tree" is its first
  * process with all descendants. A connection is named by the inode of its
- * socket.
+ * socket. `now` is loop_now(), and all times are in microseconds but where
+ * another unit stands.
  */
 #ifndef OBSERVE_OBSERVE_H
 #define OBSERVE_OBSERVE_H
@@ -53,12 +54,12 @@ struct guarantee {
 	size_t		 why;		/* the offset of why it does not hold;
 					   0: that is not said */
 };
-/* The entry i, below GUARANTEES, of the table. */
+/* Returns the entry i, below GUARANTEES, of a constant table. */
 const struct guarantee *guarantee_at(size_t i);
-/* Read and set what that entry is about. */
+/* Read and set whether the guarantee of that entry holds. */
 bool	 guarantee_holds(const struct guarantees *g, size_t i);
 void	 guarantee_set(struct guarantees *g, size_t i, bool holds);
-/* The same of why it does not hold; NULL: not known. */
+/* The same of why it does not hold, a text that stays; NULL: not known. */
 const char *guarantee_why(const struct guarantees *g, size_t i);
 void	 guarantee_set_why(struct guarantees *g, size_t i, const char *why);
 
@@ -95,7 +96,8 @@ struct load {
 						   before this one */
 	uint64_t	 oldest;		/* usec; one that waits has done
 						   so for that long, at least */
-	unsigned int	 left[WAIT_CLASSES];	/* the queue, by time */
+	unsigned int	 left[WAIT_CLASSES];	/* the queue since the last
+						   look, by time in it */
 };
 
 /*
@@ -113,8 +115,8 @@ struct probe_state {
 	uint64_t	 connection;		/* one that it held */
 	uint64_t	 held_since;		/* usec */
 	uint64_t	 held;			/* the sum of all of them */
-	uint64_t	 underway;		/* since then one is; 0: none */
-	uint64_t	 stalled;		/* since then; 0: it is not */
+	uint64_t	 underway;		/* usec; since then one is; 0 */
+	uint64_t	 stalled;		/* usec; since then; 0: not */
 	struct activity	 activity;		/* the last one */
 	bool		 examined;		/* it may still be valid */
 	bool		 expensive;		/* the last look took long */
@@ -137,7 +139,7 @@ struct probe_state {
  * cannot be had is false in *g, and stays unknown.
  */
 void	 observe_init(struct guarantees *g);
-/* Says what was never seen at work on this system, or returns NULL. */
+/* Returns in words what was never tried on this system, or NULL. */
 const char *observe_untried(void);
 /*
  * Is the worker ready: does a task of its tree wait for connections of the
@@ -166,8 +168,8 @@ uint64_t observe_connection(pid_t pid);
 uint64_t observe_size(pid_t pid);
 /*
  * Fills *o with the oldest request that a worker's tree serves, and the process
- * that serves it. A request counts from the moment its connection was first
- * seen, or last seen quiet; limit and now are in microseconds.
+ * that serves it; o->slow if it is older than limit. A request counts from the
+ * moment its connection was first seen, or last seen quiet.
  */
 void	 observe_slow_request(pid_t pid, uint64_t limit, uint64_t now,
 	    struct slow_request *o);
@@ -216,7 +218,7 @@ bool	 observe_serves(pid_t pid);
 bool	 observe_accepts(pid_t pid);
 /* Does a worker listen on a socket of its own? */
 bool	 observe_listens(pid_t pid);
-/* How old a process is in microseconds, to a clock tick; NEVER: unknown. */
+/* Returns how old a process is, to a clock tick; NEVER: unknown. */
 uint64_t observe_age(pid_t pid);
 /* Does a process of another user trace it, as root's debugger does? */
 bool	 observe_inspected(pid_t pid);
@@ -251,8 +253,8 @@ pid_t	 observe_holder(const struct stat *file, pid_t maker, bool *left);
 /*
  * Ends the processes that hold such a socket, by SIGTERM and after two seconds
  * SIGKILL, if it is certain of each that a spawnd has left it whose supervisor
- * maker was, and whose workers had that user. Returns how many, or -1: some are
- * there all the same.
+ * maker was, and whose workers had that user. Takes LEFT_MS at most. Returns
+ * how many, or -1: it has found none to end, or some are still there.
  */
 int	 observe_end_left(const struct stat *file, pid_t maker, uid_t uid);
 /*
@@ -321,7 +323,7 @@ void	 door_open_orphans(void);
  * tracer.
  */
 bool	 door_take(pid_t tid, bool stopped, int *status);
-/* Returns the worker of a task that was held since the last call; or 0. */
+/* Returns a worker with a task that was held since the last call; or 0. */
 pid_t	 door_came(void);
 /* Is the door of that process closed? */
 bool	 door_is_closed(pid_t pid);

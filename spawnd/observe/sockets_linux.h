@@ -17,7 +17,7 @@ int	 netlink_open(void);
 /* Takes one message; returns false to see no more. */
 struct nlmsghdr;
 typedef bool netlink_taker(const struct nlmsghdr *h, void *arg);
-/* The answer to a request, of which datagrams are read until it is done. */
+/* What is known of the answer to a request while its datagrams are read. */
 struct netlink_answer {
 	uint32_t	 sequence;		/* of the request */
 	netlink_taker	*take;
@@ -27,8 +27,9 @@ struct netlink_answer {
 	int		 error;			/* it is not whole; errno */
 };
 /*
- * What comes behind a message or attribute of that length, or NULL. The
- * kernel's own macros go past the end where the last one is not padded.
+ * Returns what comes behind the message or attribute at p of len bytes, and
+ * takes that off the *left bytes; or NULL. The kernel's own macros go past the
+ * end where the last one is not padded.
  */
 const void *netlink_next(const void *p, size_t len, size_t *left);
 /* Takes the messages of one datagram. */
@@ -49,9 +50,10 @@ struct foreign {
 };
 /*
  * Is that socket of the process or its descendants a unix connection of the
- * listen socket, although sock_diag(7) does not show it? How much of it nobody
- * has read, and whether its client is there, is set then. False if that is
- * unknown: before Linux 5.6, or where we may not trace the process.
+ * listen socket, although sock_diag(7) does not show it? Then it sets *unread
+ * to 1 if there are bytes to be read, else 0, and *alive to whether its client
+ * is there. False if that is unknown: before Linux 5.6, or where we may not
+ * trace the process.
  */
 bool	 foreign_accepted(struct foreign *f, uint64_t inode, uint32_t *unread,
 	    bool *alive);
@@ -69,15 +71,15 @@ int	 diag_open(int fd);
 int	 diag_accepted(pid_t pid, uint64_t *inodes, int n,
 	    struct accepted *what);
 /*
- * All accepted connections, in malloc'd memory (NULL for none). Returns how
- * many, or -1: unknown.
+ * Sets *inodes to those of all accepted connections, malloc'd (NULL for none).
+ * Returns how many, or -1: unknown.
  */
 int	 diag_connections(uint64_t **inodes);
 /* The inode of the unix socket that listens at that file, or 0. */
 uint64_t diag_bound(const struct stat *file);
 
 /* queue_linux.c: the connections that wait to be accepted */
-/* Cheap. False where it cannot be known. */
+/* Does no connection wait? Cheap. False where it cannot be known. */
 bool	 queue_is_empty(void);
 /* As observe_queue(), with half_open as observe_waiting(). */
 int	 queue_depth(bool half_open, unsigned int *depth, unsigned int *limit);

@@ -274,12 +274,31 @@ task_hears(struct task *t)
 }
 
 /*
+ * A handler has run: perhaps that of the stop signal, and whoever was told
+ * before, and looked whether it had, was told too early.
+ */
+static void
+tell_again(struct door *d)
+{
+	struct task *t, *next;
+
+	if (d->repeats == HURRIES)
+		return;
+	d->repeats++;
+	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next) {
+		t->hurried = 0;
+		if (t->following == TASK_HELD)
+			(void)task_hears(t);
+	}
+}
+
+/*
  * Some clients close a connection only when they next want to use it. But who
  * lingers does so for those that still send, or still read: closed too early,
  * it would be reset.
  */
 bool
-task_has_lingered(struct task *t)
+task_stops_lingering(struct task *t)
 {
 	if (t->lingered || t->following != TASK_FOLLOWED || !t->waits ||
 	    !t->door->signalled || loop_now() - t->since < LINGER ||
@@ -340,6 +359,8 @@ take_entry(struct task *t, const struct ptrace_syscall_info *i)
 {
 	t->call = (long)i->entry.nr;
 	t->argument = (unsigned long)i->entry.args[0];
+	if (t->call == SYS_rt_sigreturn && t->door->heard)
+		tell_again(t->door);
 	if (parse_is_accept(t->call) && proc_socket(t->tid,
 	    (int)t->argument) == diag_listener()) {
 		take_accept(t);

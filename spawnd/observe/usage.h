@@ -22,8 +22,9 @@ struct usage {
 					   several have is one */
 	unsigned int	 awaited;	/* of these it reads from so many: it
 					   waits for their clients */
-	uint64_t	 first;		/* when the oldest was first seen; */
-	uint64_t	 before;	/* it was not, then; 0: nobody knows */
+	uint64_t	 first;		/* usec of loop_now(), when the oldest
+					   was first seen; 0: there is none */
+	uint64_t	 before;	/* a look without it; 0: nobody knows */
 	bool		 counted;	/* connections could be counted */
 	bool		 over;		/* its first process has ended */
 };
@@ -50,8 +51,8 @@ int	 usage_worker(pid_t pid, const uint64_t *inodes, int n, bool pss,
 
 /* forks_linux.c, usage_none.c: the same name on every system */
 /*
- * Says why the system has refused a process, with EAGAIN: ": ..." of the limit
- * that is seen to be reached, or nothing if none is.
+ * Writes to `why`, of `size` bytes, why fork(2) has failed with EAGAIN: ": "
+ * and the limit that is seen to be reached, or "" if none is.
  */
 void	 usage_forks(char *why, size_t size);
 

@@ -53,8 +53,13 @@ answer_text(struct answer *a, int status, const char *text)
 
 	*a = (struct answer){ .status = status, .type = TEXT };
 	text_escape(buf, sizeof(buf), text, strlen(text), true);
-	/* A ping's answer is this word and nothing else. */
-	if (asprintf(&a->body, "%s%s", buf, status == 200 ? "" : "\n") == -1)
+	/*
+	 * A ping's answer is its word and nothing else. What went wrong does
+	 * not begin with "KEY: VALUE": who reads php-fpm's page without a look
+	 * at the status takes that for a page.
+	 */
+	if ((status == 200 ? asprintf(&a->body, "%s", buf) : asprintf(&a->body,
+	    "%s\n%s\n", answer_reason(status), buf)) == -1)
 		a->body = NULL;
 	a->len = a->body != NULL ? strlen(a->body) : 0;
 }

@@ -57,6 +57,7 @@ static const struct sentence {
 } sentences[] = {
 	{ "ready", "the pool is ready: # workers", "ready" },
 	{ "failed", "the start has failed", NULL },
+	{ "due", "the time of the announced stop has come", NULL },
 	{ "done", "the pool has ended", NULL },
 	{ "nofork", "a worker could not be started", NULL },
 	{ "start_timeout", "% was not ready in time", NULL },
@@ -74,12 +75,17 @@ static const struct sentence {
 	{ "overflow", "some notices were lost", NULL },
 };
 
-/* What was asked of the pool. */
+/* What was asked of the pool, or came over it. */
 static const struct sentence requests[] = {
 	{ "reload", "reload: begun", NULL },
 	{ "stop", "stop: begun", NULL },
 	{ "stop_fast", "stop at once: begun", NULL },
 	{ "target", "the pool is to have # workers", "workers" },
+	{ "announce", "a stop is announced", NULL },
+	{ "resume", "no stop is announced any more", NULL },
+	{ "saturated", "saturated: all workers are busy, and connections wait",
+	    NULL },
+	{ "relieved", "not saturated any more", NULL },
 };
 
 static const struct sentence *

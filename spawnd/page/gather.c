@@ -18,7 +18,7 @@
 #include "proto/proto.h"
 
 #define PATIENCE	2000		/* ms until all pools have answered */
-#define ANSWER_PATIENCE	500		/* ms for one that has begun */
+#define ANSWER_PATIENCE	500		/* ms for a pool to take its question */
 #define MEMORY		3600		/* s, of a pool that has gone */
 
 static struct view *views;
@@ -226,7 +226,7 @@ rename_pool(const struct view *v, struct proto_record *r)
 	}
 }
 
-/* Reads an answer that has begun to come, and asks for the next. */
+/* Reads what has come of an answer. After its end, it asks for the next. */
 static void
 gather_read(struct view *v, const char *const *commands)
 {
@@ -235,8 +235,7 @@ gather_read(struct view *v, const char *const *commands)
 	struct proto_record r;
 	int more = 1;
 
-	/* It was asked a while ago, which was not its time to answer. */
-	v->conn.until = conn_clock() + ANSWER_PATIENCE;
+	v->conn.until = 0;
 	while (more == 1) {
 		more = conn_next(&v->conn, false, &r, &v->err);
 		if (more != 1)
@@ -245,6 +244,8 @@ gather_read(struct view *v, const char *const *commands)
 		if (reply_add(to, &r, &v->err) == -1)
 			more = -1;
 	}
+	if (more == -1 && conn_lacks_more(&v->conn))
+		return;
 	if (more == -1) {
 		gather_fail(v);
 		return;
@@ -386,6 +387,7 @@ gather_pools(const struct request *r, size_t *n, size_t *denied,
 	size_t i;
 
 	conn_hurry(ANSWER_PATIENCE);
+	conn_queue_never();
 	*denied = 0;
 	if (r->pool[0] != '\0') {
 		if ((list = gather_one(r->pool)) == NULL) {

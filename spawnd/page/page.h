@@ -17,7 +17,7 @@
 #include "base/base.h"
 #include "client/client.h"
 
-#define PAGE_PREFIX	"/spawnd"	/* where it is, if nothing is said */
+#define PAGE_PREFIX	"/spawnd"	/* of the paths, by default */
 #define PAGE_QUERY	2048		/* bytes of a query */
 #define PAGE_PATH	1024		/* and of a path */
 #define PAGE_ROWS	500		/* workers, and more are counted */
@@ -54,15 +54,15 @@ struct request {
 
 /* A pool as it was last seen. */
 struct view {
-	char		*name;		/* as in the paths; of our own choice */
-	char		*dir;		/* NULL: none has the name */
+	char		*name;		/* by which we know it, as in paths */
+	char		*dir;		/* of its sockets; NULL: unknown */
 	bool		 named;		/* on the command line */
 	bool		 fixed;		/* dir, too */
 	bool		 found;		/* at the last look around */
-	bool		 up;		/* it has answered now */
+	bool		 up;		/* it has answered all, or may yet */
 	unsigned int	 answers;	/* that it has given */
 	time_t		 seen;		/* when it last did; 0: never */
-	struct err	 err;		/* why it did not */
+	struct err	 err;		/* if it is not up: why */
 	struct conn	 conn;
 	struct reply	 status;	/* with the history */
 	struct reply	 trace;
@@ -71,11 +71,11 @@ struct view {
 /* An answer; answer_free() frees it. */
 struct answer {
 	int		 status;	/* of HTTP */
-	const char	*type;
+	const char	*type;		/* of its contents */
 	char		 location[NAME_SIZE + 1]; /* relative; "": none */
 	char		 nonce[NONCE_SIZE];	/* "": it has no style */
-	char		*body;
-	size_t		 len;
+	char		*body;		/* malloc'd; NULL: there is none */
+	size_t		 len;		/* of that, in bytes */
 };
 
 /* What the page is made of. */
@@ -91,78 +91,100 @@ struct picture {
 /* request.c */
 /*
  * Reads a request. prefix is cut from the path if that begins with it. Returns
- * 200 with *r set, or another status of HTTP with the reason in why.
+ * 200 with *r set, or another status of HTTP (400, 404, 405, 414) with the
+ * reason in *why, a constant.
  */
 int	 request_read(const struct params *p, const char *prefix,
 	    struct request *r, const char **why);
-/* May a pool have this name? */
+/* May a pool have the name of len bytes at s? */
 bool	 request_is_name(const char *s, size_t len);
 
 /* gather.c */
 /*
- * The command line's "NAME", "PATH" or "NAME=PATH". Returns 0, or -1 with *e
- * set (64, 71).
+ * Adds a pool of the command line, "NAME", "PATH" or "NAME=PATH"; once there is
+ * one, no others are answered for. Returns 0, or -1 with *e set (64, 71).
  */
 int	 gather_name(const char *word, struct err *e);
 /*
- * Asks the pool of that name, or with "" all that may be read, what a request
- * is to show (a ping: whether it can serve), within two seconds. Returns the
- * pools, which last until the next call, with *n of them and *denied others.
- * An unknown pool is one that does not answer. NULL with *e set (71). Pools
- * that have gone are remembered for an hour, those of the command line for
- * good.
+ * Asks the pool that r->pool names, or with "" all that may be read, for what
+ * the request is to show (a ping: whether it can serve), within two seconds.
+ * Returns the pools, which last until the next call; sets *n to how many, and
+ * *denied to how many refuse us. A name that no pool has is a pool that does
+ * not answer. Returns NULL with *e set (71) without memory. Pools that have
+ * gone are remembered for an hour, those of the command line for good.
  */
 struct view *gather_pools(const struct request *r, size_t *n, size_t *denied,
 	    struct err *e);
 
 /* answer.c */
-/* Makes the answer to a request of a web server. *a needs no contents. */
+/*
+ * These fill *a, which needs no contents, for answer_free(). What fails becomes
+ * an answer with its status, such as 500; without any memory, one without body.
+ */
+/* Makes the answer to a request of a web server. */
 void	 answer_make(const struct params *p, const char *prefix,
 	    struct answer *a);
-/* Makes the answer from what gather_pools() returned. */
+/* Makes the answer from what gather_pools() returned; 503: no pool is up. */
 void	 answer_pools(const struct request *r, const struct view *list,
 	    size_t n, size_t denied, struct answer *a);
-/* Makes an answer of one line of text. */
+/*
+ * Makes an answer of plain text: the text alone if status is 200, else with the
+ * name of the status above it.
+ */
 void	 answer_text(struct answer *a, int status, const char *text);
-/* The name of a status of HTTP. */
+/* Returns the name of a status of HTTP, a constant. */
 const char *answer_reason(int status);
 void	 answer_free(struct answer *a);
 
-/* page.c: the page; it is well-formed XML, too. */
+/*
+ * All below write to f; an error is left for ferror(3), and text of others is
+ * escaped.
+ */
+/* page.c: the whole page; it is well-formed XML, too. */
 void	 page_write(FILE *f, const struct picture *p);
 
 /* row.c: a pool in the table of pools, and what is said of one alone */
+/* The heads of the table's columns. */
 void	 row_heads(FILE *f);
-/* link: its name leads to its own page. */
+/* Its rows in it. link: its name leads to its own page. */
 void	 row_pool(FILE *f, const struct view *v, time_t now, bool link);
+/* Sections: what the pool is, and what is guaranteed there. */
 void	 row_facts(FILE *f, const struct view *v);
 void	 row_guarantees(FILE *f, const struct view *v);
 
-/* chart.c: the last minutes, drawn */
+/*
+ * chart.c: the last minutes, drawn from the answers to "status" and "history";
+ * name is the pool's, for those who cannot see it
+ */
 void	 chart_write(FILE *f, const struct reply *a, const char *name);
 
 /* workers.c: the table of workers */
-/* Returns the column that a query calls so, or -1. */
+/* Returns the number of the column with that key, of len bytes, or -1. */
 int	 workers_column(const char *name, size_t len);
+/* The table, sorted by that column (-1: not), down: in descending order. */
 void	 workers_write(FILE *f, const struct view *v, int sort, bool down);
 
-/* events.c: the notices of a pool's trace, in words */
+/* events.c: what a pool's trace tells, in words */
+/* A section with the last PAGE_EVENTS of it, latest first. */
 void	 events_write(FILE *f, const struct reply *trace);
 /*
- * Writes what a record of a trace means to buf. Returns false if it is nothing
- * to show.
+ * Writes what a record of a trace means to buf, of `size` bytes. Returns false
+ * if it is nothing to show.
  */
 bool	 events_describe(const struct proto_record *r, char *buf, size_t size);
 
 /* html.c */
-/* Writes text, escaped for a page; it may stand in an attribute, too. */
+/*
+ * Writes text, escaped for a page, where it may stand in an attribute, too. It
+ * is cut at SHOW_SIZE bytes.
+ */
 void	 html_text(FILE *f, const char *s);
 /* Writes a value of a record so; "-" if there is none. */
 void	 html_value(FILE *f, const struct proto_record *r, const char *key);
 /* Writes a number of a record without decimals; "?" if it is not known. */
 void	 html_count(FILE *f, const struct reply *a, const char *kind,
 	    const char *key);
-/* Writes a moment as "2026-11-29 14:02:11 +0100". */
+/* Writes a moment as "2026-11-29 14:02:11 +0100", in our time zone. */
 void	 html_time(FILE *f, time_t t);
 
 /* style.c: what the page looks like, and how it is kept up to date */

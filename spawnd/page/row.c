@@ -92,15 +92,16 @@ row_queue(FILE *f, const struct view *v)
 }
 
 /*
- * The kernel does not show how long a connection has waited. None has waited
- * for longer than the queue was not empty.
+ * The kernel does not show how long a connection has waited. The pool's looks
+ * have seen the oldest for so long at least; and none has waited for longer
+ * than the queue was not empty.
  */
 static void
 row_waiting(FILE *f, const struct view *v)
 {
-	double n, since;
+	double n, since, oldest;
 	char span[32];
-	bool whole;
+	bool whole, looked;
 
 	if (!reply_number(&v->status, "queue", "now", &n)) {
 		row_cell(f, 3, NULL);
@@ -108,31 +109,54 @@ row_waiting(FILE *f, const struct view *v)
 		return;
 	}
 	since = timeline_lasts(&v->status, "queue", 1, &whole);
-	if (n == 0 || since < 0) {
+	if (n == 0) {
 		row_cell(f, 3, NULL);
-		fprintf(f, "%s</td>\n", n == 0 ? "none" : "just now");
+		fputs("none</td>\n", f);
 		return;
 	}
 	row_cell(f, 3, "warn");
-	fprintf(f, "%s %s</td>\n", whole ? "maybe over" : "at most",
-	    reply_span(since, span));
+	looked = reply_number(&v->status, "queue", "oldest", &oldest);
+	if (looked)
+		fprintf(f, "at least %s", reply_span(oldest, span));
+	else
+		fputs("just now", f);
+	if (since >= 0 && !(whole && looked) && !(looked && since < oldest))
+		fprintf(f, " <small>%s %s</small>", whole ? "maybe over" :
+		    "at most", reply_span(since, span));
+	fputs("</td>\n", f);
 }
 
-/* Since when connections wait although there are as many as may be. */
+/*
+ * Since when connections wait although there are as many as may be. *over: for
+ * longer than that. A pool that does not look says it by its history alone.
+ */
+static double
+saturated_for(const struct reply *a, bool *over)
+{
+	double max = reply_value(a, "pool", "max", 0), n, since, full;
+	bool full_over;
+
+	*over = false;
+	if (reply_number(a, "queue", "saturated_for", &n))
+		return n;
+	since = timeline_lasts(a, "queue", 1, over);
+	full = timeline_lasts(a, "workers", max > 0 ? max : 1, &full_over);
+	if (full < since) {
+		since = full;
+		*over = full_over;
+	}
+	return since;
+}
+
 static void
 row_saturated(FILE *f, const struct view *v)
 {
 	const struct reply *a = &v->status;
-	double max = reply_value(a, "pool", "max", 0), n, since, full;
-	bool whole, full_whole;
+	double n, since;
 	char span[32];
+	bool over;
 
-	since = timeline_lasts(a, "queue", 1, &whole);
-	full = timeline_lasts(a, "workers", max > 0 ? max : 1, &full_whole);
-	if (full < since) {
-		since = full;
-		whole = full_whole;
-	}
+	since = saturated_for(a, &over);
 	if (!reply_number(a, "queue", "now", &n)) {
 		row_cell(f, 4, NULL);
 		fputc('?', f);
@@ -141,7 +165,7 @@ row_saturated(FILE *f, const struct view *v)
 		fputs("no", f);
 	} else {
 		row_cell(f, 4, "bad");
-		fprintf(f, "for %s%s", whole ? "over " : "", reply_span(since,
+		fprintf(f, "for %s%s", over ? "over " : "", reply_span(since,
 		    span));
 	}
 	if (reply_number(a, "count", "saturated", &n) && n > 0)

@@ -87,6 +87,8 @@ const char style_script[] =
     "function show(text) {\n"
     "var page = new DOMParser().parseFromString(text, 'text/html');\n"
     "var next = page.getElementById('main');\n"
+    /* A web server's own, in place of it. */
+    "if (!next) { throw new Error('not the page'); }\n"
     "var at = document.activeElement ? document.activeElement.id : '';\n"
     "document.getElementById('main').replaceWith(next);\n"
     "document.title = page.title;\n"

@@ -12,6 +12,7 @@
 #include <signal.h>
 
 #include "base/units.h"
+#include "pool/drain.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
 

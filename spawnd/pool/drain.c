@@ -4,27 +4,64 @@
  * before the last worker goes. As long as something waits nobody is asked to
  * stop, and nothing new is let in; the last worker goes only when, with nobody
  * else left and the worker itself stopped, the queue is seen empty.
- *
- *	off	a stop begins			-> refused
- *	refused	something waits, and no threads would see accept(2) fail,
- *		or half the time is over	-> shut
- *		one serves, and is frozen	-> last
- *		nobody serves			-> alone
- *	shut	one serves, and is frozen	-> last
- *		nobody serves			-> alone
- *	last	the queue is known: the worker is sent its signal, or only
- *		continued; or it has ended	-> shut
- *	alone	the queue is known		-> asked
- *	asked	something waits: more are started, which serve
- *		nothing waits: the end
- *	alone, asked	somebody serves		-> shut
  */
 #include <sys/wait.h>
 
 #include <stddef.h>
 
+#include "pool/drain.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
+
+enum drain_cause {
+	ON_STOP,		/* a stop begins */
+	ON_SHUT,		/* nothing new is let in any more */
+	ON_FROZEN,		/* one serves, and is frozen */
+	ON_THAWED,		/* it was continued, told to go, or has ended */
+	ON_NOBODY,		/* nobody serves */
+	ON_KNOWN,		/* it is known what waits */
+	ON_SERVES,		/* somebody serves */
+	NCAUSES
+};
+
+/* How it goes on; from what is not here (DRAIN_OFF) nothing follows. */
+static const enum drain_state drain_next[DRAIN_NSTATES][NCAUSES] = {
+	[DRAIN_OFF] = {
+		[ON_STOP] = DRAIN_REFUSED,
+	},
+	[DRAIN_REFUSED] = {
+		[ON_SHUT] = DRAIN_SHUT,
+	},
+	[DRAIN_SHUT] = {
+		[ON_FROZEN] = DRAIN_LAST,
+		[ON_NOBODY] = DRAIN_ALONE,
+	},
+	[DRAIN_LAST] = {
+		[ON_THAWED] = DRAIN_SHUT,
+		[ON_NOBODY] = DRAIN_ALONE,
+	},
+	[DRAIN_ALONE] = {
+		[ON_FROZEN] = DRAIN_LAST,
+		[ON_KNOWN] = DRAIN_ASKED,
+		[ON_SERVES] = DRAIN_SHUT,
+	},
+	[DRAIN_ASKED] = {
+		[ON_FROZEN] = DRAIN_LAST,
+		[ON_SERVES] = DRAIN_SHUT,
+	},
+};
+
+/* Returns false if nothing follows from that. */
+static bool
+drain_goes_on(struct pool *p, enum drain_cause cause)
+{
+	enum drain_state to = drain_next[p->drain][cause];
+
+	if (to == DRAIN_OFF)
+		return false;
+	p->drain = to;
+	return true;
+}
 
 /*
  * Could more than so many still take a connection? Signalled ones do not count,
@@ -68,17 +105,15 @@ drain_ask(struct pool *p)
 static void
 drain_shut(struct pool *p)
 {
-	if (p->drain >= DRAIN_SHUT)
-		return;
-	p->drain = DRAIN_SHUT;
-	slot_push(p, &p->slots[0], POOL_SHUT);
+	if (drain_goes_on(p, ON_SHUT))
+		slot_push(p, &p->slots[0], POOL_SHUT);
 }
 
 void
 drain_begin(struct pool *p, unsigned int width, uint64_t now)
 {
 	p->drain_width = width > 0 ? width : 1;
-	p->drain = DRAIN_REFUSED;
+	drain_goes_on(p, ON_STOP);
 	/* Until that is known something may wait, and no signal is sent. */
 	p->waiting = (struct queue){ .known = true, .depth = 1 };
 	p->shut_by = slot_later(now, p->conf.stop_timeout / 2);
@@ -133,8 +168,7 @@ drain_queue(struct pool *p, const struct queue *q, uint64_t now)
 	if (p->drain == DRAIN_OFF || p->phase != PHASE_STOP)
 		return;
 	p->waiting = *q;
-	if (p->drain == DRAIN_ALONE)
-		p->drain = DRAIN_ASKED;
+	drain_goes_on(p, ON_KNOWN);
 	/* It may never be empty; those that wait now came after the stop. */
 	if (q->open && now >= p->shut_by)
 		p->waiting.depth = 0;
@@ -199,9 +233,15 @@ drain_last(struct pool *p, struct slot *s)
 	if (p->drain == DRAIN_OFF || s->term_sent || serve_beyond(p, 1))
 		return false;
 	drain_shut(p);
-	p->drain = DRAIN_LAST;
+	drain_goes_on(p, ON_FROZEN);
 	drain_ask(p);
 	return true;
+}
+
+void
+drain_thawed(struct pool *p)
+{
+	drain_goes_on(p, ON_THAWED);
 }
 
 /*
@@ -283,7 +323,7 @@ start_helpers(struct pool *p, uint64_t now)
 	if (p->drain_failures >= POOL_DRAIN_FAILURES || now >= p->stop_by)
 		n = 0;
 	while (n-- > 0 && pool_has_room(p) && (s = pool_empty(p)) != NULL) {
-		p->drain = DRAIN_SHUT;
+		drain_goes_on(p, ON_SERVES);
 		p->drain_noted = false;
 		slot_spawn(p, s);
 		s->drain_helper = true;
@@ -300,18 +340,16 @@ drain_step(struct pool *p, uint64_t now)
 	if (p->drain == DRAIN_OFF || p->fast)
 		return pool_active(p) == 0;
 	if (serve_beyond(p, 0)) {
-		if (p->drain >= DRAIN_ALONE)
-			p->drain = DRAIN_SHUT;
+		drain_goes_on(p, ON_SERVES);
 		return false;
 	}
 	if (p->drain == DRAIN_REFUSED) {
 		drain_shut(p);
-		p->drain = DRAIN_ALONE;
+		drain_goes_on(p, ON_NOBODY);
 		drain_ask(p);
 		return false;
 	}
-	if (p->drain < DRAIN_ALONE)
-		p->drain = DRAIN_ALONE;
+	drain_goes_on(p, ON_NOBODY);
 	if (!something_waits(p))
 		return pool_active(p) == 0;
 	if (p->drain == DRAIN_ASKED)

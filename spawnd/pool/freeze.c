@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/units.h"
+#include "pool/drain.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
 
@@ -88,8 +89,7 @@ freeze_forget(struct pool *p, const struct slot *s)
 		p->freeze_next = NULL;
 	if (p->frozen == s) {
 		p->frozen = NULL;
-		if (p->drain == DRAIN_LAST)
-			p->drain = DRAIN_SHUT;
+		drain_thawed(p);
 	} else if (!was_next)
 		return;
 	wake_next(p, s);

@@ -21,7 +21,7 @@
 
 /* What a look has seen; each count may be SCALE_UNKNOWN. */
 struct ledger_look {
-	uint64_t	 now;
+	uint64_t	 now;		/* usec */
 	uint32_t	 queue;		/* connections that wait */
 	uint32_t	 busy;		/* those that were accepted */
 	uint32_t	 fresh;		/* accepted since the last look that
@@ -29,7 +29,9 @@ struct ledger_look {
 	uint32_t	 cause;		/* because so many came it was made;
 					   0: it was time */
 	unsigned int	 places;	/* that workers which are ready have */
-	const unsigned int *left;	/* the queue, of each class; or NULL */
+	const unsigned int *left;	/* how many went out of the queue, by
+					   LEDGER_WAITS classes of how long
+					   they were there; or NULL */
 };
 
 struct ledger {
@@ -58,7 +60,7 @@ void	 ledger_look(struct ledger *l, const struct ledger_look *v);
  * small does not tell what a larger one will see, and is forgotten.
  */
 void	 ledger_resized(struct ledger *l);
-/* The bin of a count, and the highest count of a bin. */
+/* Return the bin of a count, and the highest count that a bin has. */
 unsigned int ledger_bin(uint32_t count);
 uint32_t ledger_count(unsigned int bin);
 

@@ -34,6 +34,7 @@ pool_event_name(enum pool_event_kind event)
 		[EV_TARGET] = "target", [EV_QUEUE] = "queue",
 		[EV_SHARED] = "shared", [EV_RELOAD] = "reload",
 		[EV_ANNOUNCE] = "announce", [EV_RESUME] = "resume",
+		[EV_SATURATED] = "saturated", [EV_RELIEVED] = "relieved",
 		[EV_STOP] = "stop",
 		[EV_STOP_FAST] = "stop_fast",
 	};

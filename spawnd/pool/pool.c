@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/units.h"
+#include "pool/drain.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
 #include "pool/trace.h"
@@ -292,6 +293,9 @@ pool_event(struct pool *p, const struct pool_event *ev, uint64_t now)
 		break;
 	case EV_RESUME:
 		announce_end(p);
+		break;
+	case EV_SATURATED:
+	case EV_RELIEVED:
 		break;
 	case EV_TARGET:
 		set_target(p, ev->workers);

@@ -6,6 +6,9 @@
  * out through pool_next(). The caller carries each action out, in their order,
  * and passes its answer in at once; other events only once no action is left.
  * Only POOL_SPAWN may take its time, and its answer come as any other event.
+ *
+ * All times, ages, pauses and delays are in microseconds. A slot is a number
+ * below pool_slots().
  */
 #ifndef POOL_POOL_H
 #define POOL_POOL_H
@@ -65,6 +68,9 @@ enum pool_event_kind {
 	EV_ANNOUNCE,	/* delay: then a stop is due; till then all goes on.
 			   No effect but on a pool that is up */
 	EV_RESUME,	/* none is */
+	EV_SATURATED,	/* connections wait, and all workers are busy: for
+			   the trace alone */
+	EV_RELIEVED,	/* that is over */
 	EV_STOP,	/* a second one is EV_STOP_FAST */
 	EV_STOP_FAST
 };
@@ -106,8 +112,9 @@ enum notice {
 	NOTICE_KILLED_IDLE,	/* pid: did not heed its stop signal */
 	NOTICE_KILLED_BUSY,	/* pid, count, known, holder, age: killed, with
 				   so many requests; delay: of a fast stop */
-	NOTICE_TOLD_BUSY,	/* pid, count, holder, age: ended by its stop
-				   signal, perhaps before it had answered */
+	NOTICE_TOLD_BUSY,	/* pid, count, holder, age: was sent its stop
+				   signal with so many requests, and has ended,
+				   perhaps before it had answered */
 	NOTICE_GROWN,		/* pid, size: too large, is replaced */
 	NOTICE_TOO_SMALL,	/* the limit is, for any worker; delay */
 	NOTICE_REQUEST_TIMEOUT,	/* pid, holder, age: its request is ended */
@@ -136,12 +143,13 @@ struct pool_notice {
 	enum start_cause cause;
 	bool		 exec_failed;
 	bool		 was_ready;
-	uint64_t	 age;		/* from its spawn */
+	uint64_t	 age;		/* since its spawn; of a request: since
+					   that was seen first */
 	uint64_t	 delay;		/* until the next start; or 0 */
 	unsigned int	 failures;	/* in a row, of this slot */
-	unsigned int	 ready;
-	unsigned int	 count;
-	bool		 known;
+	unsigned int	 ready;		/* workers */
+	unsigned int	 count;		/* requests, or connections */
+	bool		 known;		/* that is their number for certain */
 	uint64_t	 size;		/* bytes */
 	pid_t		 holder;	/* of the pid's processes, the one */
 	enum slot_state	 state;
@@ -228,7 +236,7 @@ struct pool_worker {
 	unsigned int	 slot;
 	enum slot_state	 state;
 	pid_t		 pid;		/* 0: no process */
-	uint64_t	 spawned;
+	uint64_t	 spawned;	/* when */
 	uint64_t	 ready;		/* when it was; 0: not yet */
 	uint64_t	 due;		/* SLOT_BACKOFF: its next start */
 	unsigned int	 generation;	/* the reload it was started in */
@@ -245,17 +253,21 @@ struct pool;
  * no memory: that is the only allocation it ever makes.
  */
 struct pool *pool_new(const struct pool_conf *c, uint64_t now);
+/* Frees it; NULL has no effect. */
 void	 pool_free(struct pool *p);
 unsigned int pool_slots(const struct pool *p);
-/* How many a reload of so many workers adds at once; surge: pool_conf's. */
+/*
+ * Returns how many workers a reload of so many adds at once, at least 1; surge:
+ * pool_conf's.
+ */
 unsigned int pool_surge(unsigned int surge, unsigned int workers);
-/* Passes in what happened. */
+/* Passes in what happened, at a time that is never before the last one. */
 void	 pool_event(struct pool *p, const struct pool_event *ev, uint64_t now);
 /* Lets every deadline up to `now` fall due. */
 void	 pool_tick(struct pool *p, uint64_t now);
 /* The time of the next deadline, or NEVER. */
 uint64_t pool_deadline(const struct pool *p);
-/* Takes the next action to carry out. Returns false when there is none. */
+/* Moves the next action to carry out to *a. Returns false if there is none. */
 bool	 pool_next(struct pool *p, struct pool_action *a);
 /* Is the slot's unanswered POOL_SPAWN still wanted? Else: EV_UNSPAWNED. */
 bool	 pool_wants_spawn(const struct pool *p, unsigned int slot);
@@ -269,17 +281,21 @@ bool	 pool_wants_cause(const struct pool *p, unsigned int slot);
 unsigned int pool_target(const struct pool *p);
 unsigned int pool_max(const struct pool *p);
 enum pool_phase pool_phase(const struct pool *p);
+/* Has a reload begun that is not over? */
 bool	 pool_reloading(const struct pool *p);
-/* Is it up, and is a stop announced? When that is due, or NEVER. */
+/* Is it up, and is a stop announced? */
 bool	 pool_is_announced(const struct pool *p);
+/* When that is due; NEVER: no time is set, or none is announced. */
 uint64_t pool_stop_at(const struct pool *p);
+/* The pool's own, to be read. */
 const struct pool_counts *pool_counts(const struct pool *p);
-/* Fills *w in. Returns false if the slot is empty. */
+/* Fills *w in. Returns false if the slot is empty, or none has its number. */
 bool	 pool_worker(const struct pool *p, unsigned int slot,
 	    struct pool_worker *w);
 enum slot_state pool_state(const struct pool *p, unsigned int slot);
+/* How many slots are in a state. */
 unsigned int pool_count(const struct pool *p, enum slot_state state);
-/* names.c: what they are called, a word */
+/* names.c: what they are called, a constant word */
 const char *pool_state_name(enum slot_state state);
 const char *pool_event_name(enum pool_event_kind event);
 

@@ -2,19 +2,7 @@
 /*
  * A worker that is ready, and how it is replaced: by a reload, or because it
  * is too old, too large or too long at one request. There is always first one
- * worker more, and when that is ready one of the old less. What a worker has
- * to do with that:
- *
- *	not	it is started as one more	-> surge
- *		it is old, and there is one more already	-> outgoing
- *	surge	it is ready			-> not, or of a reload whose
- *		program has not served yet	-> canary
- *	canary	it has served, or for long enough did not fail, or will not
- *		be sent a request		-> not
- *		it has served and ended before that was seen	-> surge
- *	surge, canary	it fails or has to leave, takes the place of another
- *		that ended, or a reload makes it an old one	-> not
- *	outgoing	it is gone		-> not
+ * worker more, and when that is ready one of the old less.
  *
  * One worker is replaced at a time, of a reload several are: until a canary
  * is over that is alone, then there are up to replace_most() in surge and
@@ -27,6 +15,34 @@
 #include "base/units.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
+
+enum replace_cause {
+	ON_BEGUN,		/* it is started as one more */
+	ON_TRIED,		/* ready, of a program that has yet to serve */
+	ON_PROVED,		/* it is as it should be: an old one may go */
+	ON_SERVED,		/* it served, and ended before that was seen */
+	ON_LEFT,		/* it failed, has to leave, or is an old one */
+	ON_CHOSEN,		/* it is old, and there is one more already */
+	ON_GONE,		/* it has ended, or has another's place */
+	NCAUSES
+};
+
+/* What a worker has to do with it; what is not here is REPLACE_NOT: over. */
+static const enum replace_state replace_next[REPLACE_NSTATES][NCAUSES] = {
+	[REPLACE_NOT] = {
+		[ON_BEGUN] = REPLACE_SURGE,
+		[ON_CHOSEN] = REPLACE_OUTGOING,
+	},
+	[REPLACE_SURGE] = {
+		[ON_TRIED] = REPLACE_CANARY,
+	},
+	[REPLACE_CANARY] = {
+		[ON_SERVED] = REPLACE_SURGE,
+	},
+	[REPLACE_OUTGOING] = {
+		[ON_LEFT] = REPLACE_OUTGOING,	/* until it is gone */
+	},
+};
 
 static uint64_t
 request_pause(const struct pool *p)
@@ -76,8 +92,10 @@ replace_is_outgoing(const struct slot *s)
 }
 
 static void
-replace_enter(struct pool *p, enum replace_state state, struct slot *s)
+replace_enter(struct pool *p, struct slot *s, enum replace_cause cause)
 {
+	enum replace_state state = replace_next[s->replace][cause];
+
 	p->nsurge -= replace_is_surge(s);
 	p->noutgoing -= replace_is_outgoing(s);
 	s->replace = state;
@@ -116,7 +134,7 @@ surge_over(struct pool *p, struct slot *s)
 {
 	if (p->reload == RELOAD_CANARY)
 		p->reload = RELOAD_ROLLING;
-	replace_enter(p, REPLACE_NOT, s);
+	replace_enter(p, s, ON_PROVED);
 	p->replace_failures = 0;
 	p->resize_pending = true;	/* should there be no old one left */
 }
@@ -128,7 +146,7 @@ surge_ready(struct pool *p, struct slot *s, uint64_t now)
 		surge_over(p, s);
 		return;
 	}
-	replace_enter(p, REPLACE_CANARY, s);
+	replace_enter(p, s, ON_TRIED);
 	p->canary_by = slot_later(now, p->conf.canary);
 	s->canary = 0;
 	s->pause = POOL_READY_FIRST;
@@ -179,8 +197,7 @@ replace_forget(struct pool *p, struct slot *s)
 void
 replace_left(struct pool *p, struct slot *s)
 {
-	if (replace_is_surge(s))
-		replace_enter(p, REPLACE_NOT, s);
+	replace_enter(p, s, ON_LEFT);
 }
 
 /* All of them are as others are, and too many may be there. */
@@ -190,7 +207,7 @@ release_surge(struct pool *p)
 	struct slot *s;
 
 	while ((s = find_surge(p)) != NULL) {
-		replace_enter(p, REPLACE_NOT, s);
+		replace_enter(p, s, ON_LEFT);
 		p->resize_pending = true;
 	}
 }
@@ -212,9 +229,9 @@ replace_vacated(struct pool *p, struct slot *s)
 	if (replace_is_surge(s))
 		in_vain(p, s);
 	if (s->replace != REPLACE_NOT)
-		replace_enter(p, REPLACE_NOT, s);
+		replace_enter(p, s, ON_GONE);
 	else if (!s->retiring_for_good && (instead = find_surge(p)) != NULL)
-		replace_enter(p, REPLACE_NOT, instead);
+		replace_enter(p, instead, ON_GONE);
 }
 
 void
@@ -333,7 +350,7 @@ replace_served(struct pool *p, struct slot *s)
 	if (s != p->canary)
 		return;
 	p->reload = RELOAD_ROLLING;
-	replace_enter(p, REPLACE_SURGE, s);
+	replace_enter(p, s, ON_SERVED);
 }
 
 void
@@ -481,7 +498,7 @@ end_old(struct pool *p, uint64_t now)
 
 	while (has_surge_left(p) && pool_staying(p) > p->target + p->nsurge &&
 	    (old = replace_find_old(p, now)) != NULL) {
-		replace_enter(p, REPLACE_OUTGOING, old);
+		replace_enter(p, old, ON_CHOSEN);
 		slot_end(p, old, now);
 	}
 }
@@ -497,7 +514,7 @@ begin_surge(struct pool *p, uint64_t now)
 	    (old = find_old(p, now, p->nsurge)) != NULL &&
 	    now >= due_after(p, old->expired == EXPIRED_SIZE) &&
 	    (s = pool_empty(p)) != NULL) {
-		replace_enter(p, REPLACE_SURGE, s);
+		replace_enter(p, s, ON_BEGUN);
 		slot_spawn(p, s);
 	}
 }

@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "base/units.h"
+#include "pool/drain.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
 

@@ -156,7 +156,7 @@ projected_queue(const struct scale *s, const struct scale_view *v)
 static void
 learn_serves(struct scale *s, const struct scale_view *v)
 {
-	unsigned int serving = v->ready + v->going;
+	unsigned int serving = v->ready + v->leaving;
 
 	if (v->busy == SCALE_UNKNOWN || serving == 0)
 		return;
@@ -170,7 +170,7 @@ static uint64_t
 free_places(struct scale *s, const struct scale_view *v)
 {
 	uint64_t n = (uint64_t)v->starting * s->serves;
-	uint64_t all = (uint64_t)(v->ready + v->going) * s->serves;
+	uint64_t all = (uint64_t)(v->ready + v->leaving) * s->serves;
 
 	/* A free worker that does not accept for long is not counted on. */
 	if (v->busy == SCALE_UNKNOWN || v->busy >= all)

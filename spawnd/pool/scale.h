@@ -6,7 +6,8 @@
  *
  * The caller fills in a view of the load, hands it to scale_decide(), and the
  * decision to the sampler. It looks again when the listen socket can be read
- * (the watch), or at the time that the sampler named, whichever is first.
+ * (the watch), or at the time that the sampler named, whichever is first. All
+ * times are in microseconds.
  */
 #ifndef POOL_SCALE_H
 #define POOL_SCALE_H
@@ -56,7 +57,7 @@ struct scale_view {
 	uint64_t	 start;		/* usec until a worker is ready; 0 */
 	unsigned int	 ready;
 	unsigned int	 starting;	/* ready soon */
-	unsigned int	 going;		/* they serve, but accept nothing */
+	unsigned int	 leaving;	/* retire or stop; may still serve */
 	unsigned int	 failing;	/* their start failed, they wait */
 	uint32_t	 queue;		/* or SCALE_UNKNOWN, as all below */
 	uint32_t	 waited;	/* of these, since the last look */
@@ -72,7 +73,8 @@ enum scale_notice {
 /* What follows from it. */
 struct scale_decision {
 	unsigned int	 target;	/* so many workers, now */
-	uint64_t	 until;		/* time alone may change that then */
+	uint64_t	 until;		/* then time alone may change that;
+					   NEVER */
 	bool		 grown;		/* the target, by this look */
 	bool		 can_grow, can_shrink;	/* within the bounds */
 	bool		 waits;		/* connections waited for too long */
@@ -111,9 +113,9 @@ struct scale {
 };
 
 /* scale.c: how many */
-/* With conf.min workers there, or about to be. */
+/* Begins with a target of c->min workers, which are there or about to be. */
 void	 scale_init(struct scale *s, const struct scale_conf *c);
-/* New bounds, min <= max; a look should follow. */
+/* Sets new bounds, min <= max; a look should follow. */
 void	 scale_bounds(struct scale *s, unsigned int min, unsigned int max,
 	    uint64_t now);
 /*
@@ -121,9 +123,13 @@ void	 scale_bounds(struct scale *s, unsigned int min, unsigned int max,
  * which may be expensive to count?
  */
 bool	 scale_wants_busy(const struct scale *s, uint32_t queue);
+/* Takes a look into account, and returns what follows from it. */
 struct scale_decision scale_decide(struct scale *s,
 	    const struct scale_view *v);
-/* The time in saturation, in all, with that of the present one. */
+/*
+ * Returns how long all saturations were together; the present one counts up to
+ * when it was seen last.
+ */
 uint64_t scale_full_time(const struct scale *s);
 
 /* sampler.c: when to look; zeroed at first */
@@ -148,12 +154,15 @@ struct sampler_next {
 /* Is counting accepted connections paid for? idle is the idle timeout. */
 bool	 sampler_affords_busy(const struct sampler *s, uint64_t now,
 	    uint64_t idle);
-/* The next look, of a pool with bounds; d is what followed from this one. */
+/*
+ * Takes a look into account, and returns when the next one is due, of a pool
+ * with bounds; d is what followed from this one.
+ */
 struct sampler_next sampler_next(struct sampler *s,
 	    const struct scale_view *v, const struct scale_decision *d);
 /*
- * The next look, of a pool of one size, for its history. It is not woken while
- * it is idle: the first connection makes a look, SAMPLER_FIXED_AGAIN later.
+ * The same of a pool of one size, for its history. It is not woken while it is
+ * idle: the first connection makes a look, SAMPLER_FIXED_AGAIN later.
  */
 struct sampler_next sampler_next_fixed(struct sampler *s,
 	    const struct scale_view *v);

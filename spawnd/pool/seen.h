@@ -10,7 +10,7 @@
 
 /*
  * In all that decides whether a worker may be ended 0 is "unknown": an answer
- * that somebody forgot to fill in ends nobody.
+ * that somebody forgot to fill in ends nobody. Ages are in microseconds.
  */
 
 /* What a look at a starting worker found. */
@@ -54,15 +54,15 @@ struct activity {
 	bool		 active_since_last; /* since the last look */
 	bool		 reads;		/* a request, maybe: a signal cuts it */
 	bool		 unseen;	/* this system does not show it */
-	uint64_t	 connection;	/* names one it holds */
-	uint64_t	 age;		/* of that, as far as it was seen */
+	uint64_t	 connection;	/* names one it holds; 0: none */
+	uint64_t	 age;		/* since that was seen first */
 };
 
 /* The oldest request that a worker serves. */
 struct slow_request {
 	bool		 slow;		/* it is older than it may be */
-	pid_t		 pid;		/* who serves it */
-	uint64_t	 age;
+	pid_t		 pid;		/* of the process that serves it */
+	uint64_t	 age;		/* since it was seen first */
 };
 
 /* The requests that processes serve which are to be sent a signal. */
@@ -70,14 +70,14 @@ struct held_requests {
 	unsigned int	 count;		/* connections that are not quiet */
 	bool		 known;		/* so many, for certain */
 	pid_t		 holder;	/* who holds the oldest; 0: unknown */
-	uint64_t	 age;		/* of that, as far as it was seen */
+	uint64_t	 age;		/* since that was seen first */
 };
 
 /* How many connections wait to be accepted. */
 struct queue {
 	bool		 known;
 	bool		 open;		/* new ones cannot be kept out */
-	unsigned int	 depth;
+	unsigned int	 depth;		/* if it is known */
 };
 
 /* Whether the listen queue moved since it was last looked at. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of the pool share of it, and nobody else sees. */
+/*
+ * What the files of the pool share of it, and nobody else sees. All times and
+ * ages are in microseconds, and `now` is that of pool_event() or pool_tick().
+ */
 #ifndef POOL_SLOT_H
 #define POOL_SLOT_H
 
@@ -22,7 +25,8 @@ enum replace_state {
 	REPLACE_NOT,
 	REPLACE_SURGE,		/* one more, which is to become ready */
 	REPLACE_CANARY,		/* it is, and is to serve a request */
-	REPLACE_OUTGOING	/* an old one goes */
+	REPLACE_OUTGOING,	/* an old one goes */
+	REPLACE_NSTATES
 };
 
 struct slot {
@@ -98,7 +102,8 @@ enum drain_state {
 	DRAIN_SHUT,		/* nothing new comes */
 	DRAIN_LAST,		/* the last who serves is frozen: what waits? */
 	DRAIN_ALONE,		/* nobody serves: what waits? */
-	DRAIN_ASKED		/* that is known */
+	DRAIN_ASKED,		/* that is known */
+	DRAIN_NSTATES
 };
 
 struct pool {
@@ -164,9 +169,9 @@ typedef void slot_handler(struct pool *, struct slot *,
 /* table.c: what each event does in each state */
 void	 table_event(struct pool *p, struct slot *s,
 	    const struct pool_event *ev, uint64_t now);
-/* An event that cannot be is counted; a slot of NULL: there is none such. */
+/* Counts an event that cannot be; a slot of NULL: it names none that is. */
 slot_handler table_never;
-/* Has the event an effect in that state? If not: can it come there? */
+/* Has the event an effect in that state? May it come there, without one? */
 bool	 table_acts(enum slot_state state, enum pool_event_kind event);
 bool	 table_ignores(enum slot_state state, enum pool_event_kind event);
 
@@ -183,11 +188,11 @@ void	 start_note(struct pool_notice *n, const struct slot *s,
 /* replace.c: a worker that is ready, and how it is replaced */
 slot_handler replace_timer, replace_canary, replace_measured;
 slot_handler replace_slow_request;
-/* A look for old requests, if it is time for one. */
+/* Asks for a look for old requests, if it is time for one. */
 void	 replace_check_request(struct pool *p, struct slot *s, uint64_t now);
 /* It is ready from now on. */
 void	 replace_ready(struct pool *p, struct slot *s, uint64_t now);
-/* It is gone, or goes: that it was to be replaced is no matter any more. */
+/* It is gone, or goes: it is not too old or too large any more. */
 void	 replace_forget(struct pool *p, struct slot *s);
 /* Is it one more, that there is to replace an old one? */
 bool	 replace_is_surge(const struct slot *s);
@@ -207,45 +212,12 @@ void	 replace_reload(struct pool *p);
 /* The reload's new program has failed, and the reload with it. */
 void	 replace_failed(struct pool *p, const struct slot *s,
 	    const struct pool_event *ev, uint64_t now);
-/* One that is to be replaced, now if there is such a one, or NULL. */
+/* Returns a slot to be replaced: now, else one that has to wait; or NULL. */
 struct slot *replace_find_old(const struct pool *p, uint64_t now);
 /* Goes on with replacing what is old, as far as it is time for that. */
 void	 replace_step(struct pool *p, uint64_t now);
-/* When the next is due; NEVER: an event brings it. */
+/* Returns when the next step is due; NEVER: only an event brings it. */
 uint64_t replace_deadline(const struct pool *p);
-
-/* drain.c: what still waits when the pool is to stop */
-void	 drain_begin(struct pool *p, unsigned int width, uint64_t now);
-void	 drain_queue(struct pool *p, const struct queue *q, uint64_t now);
-void	 drain_tick(struct pool *p, uint64_t now);
-/* What follows from any event; returns true when nothing is left to do. */
-bool	 drain_step(struct pool *p, uint64_t now);
-/* May a worker that holds nothing be sent its stop signal? */
-bool	 drain_allows(const struct pool *p);
-/*
- * Is that frozen worker the last who could serve what waits? Then that is
- * asked for, and drain_queue() decides.
- */
-bool	 drain_last(struct pool *p, struct slot *s);
-/*
- * Is that worker at its door the last who could serve what waits, and more may
- * come? Then nothing more does from now on, and what waits is asked for.
- */
-bool	 drain_shuts(struct pool *p, const struct slot *s);
-/*
- * Has one that was started in a stop failed, by itself? Where it is not known
- * whether it took anything of what waited it is not to be started for ever.
- */
-bool	 drain_failed(const struct slot *s, const struct pool_event *ev);
-/* One that had come up is gone; did it take anything of what waited? */
-void	 drain_gone(struct pool *p, const struct slot *s, enum moved moved);
-/* One that was started for what waits served nobody. */
-void	 drain_count_failure(struct pool *p);
-/* Is its program not to begin before its door is closed? */
-bool	 drain_wants_door(const struct pool *p, const struct slot *s);
-/* Takes over a worker that was started in a stop. Returns false for others. */
-bool	 drain_spawned(struct pool *p, struct slot *s,
-	    const struct pool_event *ev, uint64_t now);
 
 /* announce.c: a stop that is yet to come */
 void	 announce_begin(struct pool *p, uint64_t delay, uint64_t now);

@@ -32,21 +32,24 @@ extern const struct snapshot_field snapshot_slot[];	/* slot */
 const char *trace_event_name(unsigned int what);
 
 /* snapshot.c */
-/* Adds a value to an item. */
+/* Add a value to an item; key and word are constants. */
 void	 snapshot_number(struct trace_item *item, const char *key,
 	    uint64_t number);
 void	 snapshot_word(struct trace_item *item, const char *key,
 	    const char *word);
-/* A field of the object at `from`; a slot is its number and 1, 0: none. */
+/*
+ * Returns a field of the object at `from`. A pointer to a slot becomes the
+ * slot's number plus 1, or 0 if it is NULL.
+ */
 uint64_t snapshot_get(const struct pool *p, const struct snapshot_field *f,
 	    const void *from);
-/* Adds a field, unless it is 0, to an item. */
+/* Adds a field with the value of snapshot_get(), unless that is 0. */
 void	 snapshot_add(const struct snapshot_field *f, uint64_t value,
 	    struct trace_item *item);
-/* Takes one; no action waits. */
+/* Fills *s with the pool before entry `at`; no action may wait. */
 void	 snapshot_take(const struct pool *p, struct trace_snapshot *s,
 	    uint64_t at, uint64_t now);
-/* Its next item. Returns false at the end. */
+/* Writes its next item, and moves *c. Returns false at the end. */
 bool	 snapshot_next(const struct trace_snapshot *s, struct trace_cursor *c,
 	    struct trace_item *item);
 

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "base/units.h"
+#include "pool/drain.h"
 #include "pool/pool.h"
 #include "pool/slot.h"
 

@@ -2,7 +2,7 @@
 /*
  * How long, how often and how many: all times and limits of the pool, except
  * those that the user sets (struct pool_conf) and those that other folders need
- * (pool.h).
+ * (pool.h). Times are in microseconds.
  */
 #ifndef POOL_TIMES_H
 #define POOL_TIMES_H

@@ -68,6 +68,8 @@ static const struct form events[] = {
 	[EV_RELOAD] = { .whole = true },
 	[EV_ANNOUNCE] = { .whole = true, .a = "delay" },
 	[EV_RESUME] = { .whole = true },
+	[EV_SATURATED] = { .whole = true },
+	[EV_RELIEVED] = { .whole = true },
 	[EV_STOP] = { .whole = true },
 	[EV_STOP_FAST] = { .whole = true },
 	[TRACE_TICK] = { .whole = true },

@@ -42,7 +42,11 @@
 
 enum trace_kind { TRACE_EVENT, TRACE_ACTION, TRACE_NOTICE };
 
-/* One event, action or notice; trace.c's table says what a and b are. */
+/*
+ * One event, action or notice; trace.c's table says what a and b are. All times
+ * are those of the pool, in microseconds; what a name ends in _ms for is in
+ * milliseconds.
+ */
 struct trace_entry {
 	uint64_t	 time;
 	uint64_t	 a;
@@ -59,14 +63,14 @@ struct trace_entry {
 
 /* The state of the pool before entry `at`, packed by snapshot.c. */
 struct trace_snapshot {
-	uint64_t	 at;
+	uint64_t	 at;		/* the entry's number, from the first */
 	uint64_t	 time;
-	unsigned int	 len;		/* 0: it did not fit */
+	unsigned int	 len;		/* bytes; 0: it did not fit */
 	unsigned char	 data[TRACE_SNAPSHOT];
 };
 
 struct trace {
-	uint64_t	 began;
+	uint64_t	 began;		/* when the pool was made */
 	uint64_t	 now;		/* of the last event */
 	uint64_t	 n;		/* entries so far */
 	struct trace_entry entries[TRACE_ENTRIES];
@@ -96,24 +100,26 @@ struct trace_cursor {
 
 /* trace.c: for whoever reads it */
 /*
- * The next item of a pool's trace: "trace", which says whether it can be
+ * Writes the next item of a pool's trace: "trace", which says whether it can be
  * replayed and from where; "conf"; an "event", "action" or "notice" each; and,
- * where the replay begins at a snapshot, one "pool" and then each "slot".
- * Returns false at the end. No event comes in between.
+ * where the replay begins at a snapshot, one "pool" and then each "slot". Its
+ * strings are constant. Returns false at the end. No event may come in between.
  */
 bool	 trace_next(const struct pool *p, struct trace_cursor *c,
 	    struct trace_item *item);
-/* How many entries there are, and one of them, 0 being the oldest. */
+/* Returns how many entries are kept, at most TRACE_ENTRIES. */
 unsigned int trace_count(const struct pool *p);
+/* Writes one of them, i below that, 0 being the oldest. */
 void	 trace_entry(const struct pool *p, unsigned int i,
 	    struct trace_item *item);
 
 /* trace.c: for pool.c */
-/* Notes an event, or a tick (NULL), before it is dealt with. */
+/* Notes an event of pool_event(), or a tick (NULL), before it is dealt with. */
 void	 trace_event(struct pool *p, const struct pool_event *ev,
 	    uint64_t now);
 /* Completes that with the state that the slot is in now. */
 void	 trace_event_done(struct pool *p, const struct pool_event *ev);
+/* Notes an action that is handed out; one that is a notice, as such. */
 void	 trace_action(struct pool *p, const struct pool_action *a);
 
 #endif

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -311,6 +312,23 @@ check_chdir(const struct plan *p, struct findings *f)
 		    st.st_uid, st.st_gid);
 }
 
+/* Is it "cgi.fix_pathinfo=" with what PHP takes for false? */
+static bool
+is_without_pathinfo(const char *arg)
+{
+	static const char name[] = "cgi.fix_pathinfo=";
+	static const char *const no[] = { "0", "off", "no", "none", "false",
+	    "" };
+	const char *value = strstr(arg, name);
+	size_t i;
+
+	for (i = 0; value != NULL && i < sizeof(no) / sizeof(no[0]); i++) {
+		if (strcasecmp(value + strlen(name), no[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * php-cgi runs the nearest file above a path that does not exist. It has no
  * list of extensions as php-fpm has, so the web server has to prevent that.
@@ -325,7 +343,7 @@ check_php(struct program *x)
 	if (strncmp(base, "php-cgi", strlen("php-cgi")) != 0)
 		return;
 	for (arg = x->p->argv; *arg != NULL; arg++) {
-		if (strstr(*arg, "cgi.fix_pathinfo=") != NULL)
+		if (is_without_pathinfo(*arg))
 			return;
 	}
 	add_finding(x, FINDING_NOTE, "unless php.ini turns cgi.fix_pathinfo "

@@ -85,19 +85,17 @@ check_socket_name(const struct plan *p, int dir, struct findings *f)
 		close(back);
 	if (named && file == p->socket_file)
 		return;
-	if (named)
-		strlcpy(why, "the workers could remove its file", sizeof(why));
 	host_path(p, host, sizeof(host));
 	strlcat(host, "/", sizeof(host));
-	if (is_cleaned_up(host))
+	if (named)
+		findings_add(f, FINDING_NOTE, 0, "socket: %s: ss(8) and others "
+		    "will see it as %s%s: the workers could remove its file",
+		    p->socket_name, host, file);
+	else if (is_cleaned_up(host))
 		findings_add(f, FINDING_WARNING, EX_CONFIG, "socket: %s: "
 		    "systemd-tmpfiles takes it for unused and removes it "
 		    "after some days: %s (put it below /run, in a directory "
 		    "of root's)", p->socket_name, why);
-	else if (named)
-		findings_add(f, FINDING_NOTE, 0, "socket: %s: ss(8) and others "
-		    "will see it as %s%s: %s", p->socket_name, host, file,
-		    why);
 	else
 		findings_add(f, FINDING_NOTE, 0, "socket: %s: ss(8) and others "
 		    "will see its name without its directory: %s",

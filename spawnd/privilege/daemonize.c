@@ -297,7 +297,7 @@ daemonize_start(const struct plan *p, struct err *e)
 		return err_set(e, EX_OSERR, "fork: %s", strerror(errno));
 	if (s.pid != 0) {
 		close(fds[1]);
-		if (p->conf->takeover != REPLACE_NO)
+		if (p->conf->takeover != TAKE_OVER_NO)
 			await_pid(&fds[0], &s);
 		await_start(fds[0], &s, p->conf);
 	}
@@ -307,7 +307,7 @@ daemonize_start(const struct plan *p, struct err *e)
 	outcome = p->conf->outcome;
 	if (p->conf->titled)
 		take_name(p->conf);
-	if (p->conf->takeover != REPLACE_NO && leave_parent(e) == -1)
+	if (p->conf->takeover != TAKE_OVER_NO && leave_parent(e) == -1)
 		return -1;
 	if (setsid() == -1)
 		return err_set(e, EX_OSERR, "setsid: %s", strerror(errno));

@@ -15,7 +15,8 @@
 
 #define OUTCOME_SIZE		3072	/* bytes of all lines of an outcome */
 #define DIR_LOCK_MS		5000	/* the wait for a directory's lock */
-#define GOING_MS		400	/* for what goes with its pool */
+#define GOING_MS		400	/* and for processes whose pool ends, to
+					   let go of the socket */
 #define START_SPARE		20	/* s above --start-timeout, for all that
 					   a start waits for before it */
 
@@ -28,15 +29,16 @@ _Static_assert(START_SPARE * 1000 > DIR_LOCK_MS + LEFT_MS + GOING_MS +
 /* daemonize.c */
 /*
  * Opens descriptors 0 to 2 on /dev/null where they are closed, and closes all
- * from 3 + keep on, so that nothing inherited leaks into a worker. Returns 0,
- * or -1 with *e set (71).
+ * from 3 + keep on, so that nothing inherited leaks into a worker; prepares
+ * daemonize_null(). Returns 0, or -1 with *e set (71).
  */
 int	 daemonize_sanitize(int keep, struct err *e);
 /*
  * Moves the process into the background: forks, starts a session, changes to
- * "/" and sets the plan's process title. Returns 0 in the child, or -1 with *e
- * set (71). The parent does not return: it waits until the child calls
- * daemonize_outcome() or ends, prints the text and exits with the status.
+ * "/" and sets the plan's process title. Returns 0 in the background, or -1
+ * with *e set (71). The first process does not return: it waits until the one
+ * in the background calls daemonize_outcome() or ends, prints the text and
+ * exits with the status.
  */
 int	 daemonize_start(const struct plan *p, struct err *e);
 /*
@@ -64,29 +66,28 @@ int	 pidfile_lock(const struct plan *p, struct err *e);
  * uses it. Returns 0, or -1 with *e set (73).
  */
 int	 pidfile_publish(const struct plan *p, struct err *e);
-/* Its descriptor, or -1. */
+/* Returns its descriptor, or -1. */
 int	 pidfile_descriptor(void);
 /*
- * Has pidfile_lock() use that one if it is the plan's file: another spawnd has
- * it locked, and has passed it to us. It is that one's until pidfile_name().
+ * In a take-over: has pidfile_lock() use fd, if that is the plan's file. The
+ * other spawnd has it locked, and its pid stays there until pidfile_name().
  */
 void	 pidfile_take(int fd);
 /* Writes our pid into the pidfile, if there is one. A failure is logged. */
 void	 pidfile_name(void);
-/* Not so: it is that process's again. */
+/* Undoes that in a pidfile we took: writes the other's pid in place of ours. */
 void	 pidfile_give_back(pid_t pid);
 /* Empties the pidfile and, where our rights still suffice, removes it. */
 void	 pidfile_clear(const struct plan *p);
 
 /* finisher.c: what is to be done with rights once others have been given up */
 /*
- * Forks a process that keeps the rights of the start, and nothing else to do
- * than to call settle() when finisher_finish() says so. It ends then, or with
- * us. Of our descriptors it has all but `without`. Returns 0, or -1 with *e set
- * (71).
+ * Forks a process that keeps the rights of the start, only to call settle()
+ * when finisher_finish() asks for that. It ends then, or with us. It has all of
+ * our descriptors but `without`. Returns 0, or -1 with *e set (71).
  */
 int	 finisher_start(void (*settle)(void), int without, struct err *e);
-/* Waits until it has done so, for two seconds at the most. */
+/* Has settle() called, and waits 2 s at most; a failure is logged. */
 void	 finisher_finish(void);
 
 /* terminal.c */
@@ -114,7 +115,7 @@ int	 terminal_leave(void);
  * terminal_leave().
  */
 int	 terminal_leave_session(void);
-/* Do we have one that is kept for that? */
+/* Has terminal_open() found a terminal? */
 bool	 terminal_is_kept(void);
 
 /* listen.c: the listen socket, descriptor 0 of supervisor and workers */
@@ -122,16 +123,16 @@ bool	 terminal_is_kept(void);
  * Creates, binds and listens on the plan's socket, or takes the inherited one,
  * and makes it descriptor 0. A unix socket that is already there is tested by
  * connecting to it: a stale one, on which no process listens, is removed, a
- * live one is an error. Returns 0, or -1 with *e set (71, 73, 77); then
- * nothing is left behind.
+ * live one is an error. Returns 0, or -1 with *e set (71, 73, 77; as
+ * allow_attach(): 64, 78); then nothing is left behind.
  */
 int	 listen_open(const struct plan *p, struct err *e);
 /*
- * Is fd, of another pool, the plan's listen socket? Returns 0, or -1 with *e
- * set (77, 78).
+ * Is fd, of another pool, the plan's listen socket? Keeps a unix socket's file
+ * as socketfile_take(). Returns 0, or -1 with *e set (71, 73, 77, 78).
  */
 int	 listen_check(const struct plan *p, int fd, struct err *e);
-/* Sets the backlog of the plan on a socket that was another pool's. */
+/* Sets the plan's backlog on the socket of the pool before; logs a failure. */
 void	 listen_settle(const struct plan *p);
 /*
  * Makes the plan's TCP socket and binds it, as listen_open() does before it
@@ -142,9 +143,10 @@ int	 listen_bind_tcp(const struct plan *p);
  * Does accept(2) wait on descriptor 0? All its holders share O_NONBLOCK: once
  * a worker has set it accept(2) fails in those that expect it to wait; and one
  * that has set it accepts until that fails, so that it hangs if the flag is
- * cleared under it, as Node does when it ends. Errors are ignored.
+ * cleared under it, as Node does when it ends. True if that is unknown.
  */
 bool	 listen_is_blocking(void);
+/* Sets or clears that flag. Errors are ignored. */
 void	 listen_make_blocking(bool blocking);
 /*
  * For a stop: keeps new connections out, without harm to those that wait. It
@@ -158,9 +160,10 @@ bool	 listen_refuse(const struct plan *p);
  * can still be accepted. A TCP socket is left as it is.
  */
 void	 listen_shut(const struct plan *p);
+
 /* socketfile.c: the file of the unix socket that we make */
 #define SOCKET_PATH	sizeof(((struct sockaddr_un *)NULL)->sun_path)
-/* Fills *un with a path that fits. Returns its length. */
+/* Fills *un with a path that fits. Returns the length of *un, for bind(2). */
 socklen_t socketfile_address(const char *path, struct sockaddr_un *un);
 /*
  * Writes the path of a socket in the working directory as bind(2) may be given
@@ -170,15 +173,15 @@ socklen_t socketfile_address(const char *path, struct sockaddr_un *un);
 bool	 socketfile_path(const char *file, char path[SOCKET_PATH], char *why,
 	    size_t size);
 /*
- * The name by which the plan's unix socket will be bound in its directory,
- * which must be the working directory: the file's, or another, in `name`, where
- * a worker could remove the file.
+ * Returns the name by which the plan's unix socket will be bound in its
+ * directory, which must be the working directory: p->socket_file, or another,
+ * in `name`, where a worker could remove the file.
  */
 const char *socketfile_bound_as(const struct plan *p, char name[SOCKET_PATH]);
 /*
- * Binds the plan's unix socket in its directory dir, which must be the working
- * directory, and listens on it. Returns 0, or -1 with *e set (73, 77); then
- * nothing is left behind.
+ * Binds the unix socket fd in the plan's directory, dir, which must be the
+ * working directory, and listens on it. Returns 0, or -1 with *e set (73, 77);
+ * then no file is left behind.
  */
 int	 socketfile_bind(const struct plan *p, int dir, int fd, struct err *e);
 /*
@@ -187,6 +190,13 @@ int	 socketfile_bind(const struct plan *p, int dir, int fd, struct err *e);
  * with *e set (77).
  */
 int	 socketfile_take(const struct plan *p, int dir, int fd, struct err *e);
+/*
+ * Returns a socket that only keeps the file's own path known to the kernel, for
+ * those that look for it, where ours was bound by another name; or -1. A
+ * successor gets it by socketfile_take_named().
+ */
+int	 socketfile_named(void);
+void	 socketfile_take_named(int fd);
 /* With the rights of the start: gives that file the plan's owner and mode. */
 void	 socketfile_settle(const struct plan *p);
 /*

@@ -9,7 +9,8 @@
  * Some programs believe that path, too: asyncio of Python 3.13 and later
  * removes what it names when a server is closed, and with it the way in for all
  * other workers. So where workers have the right to do that the socket is bound
- * by another name, which is gone once the file has its own.
+ * by another name, which is gone once the file has its own. The path is kept,
+ * for those that look for it, by a socket that was bound by it and has no file.
  */
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -29,9 +30,10 @@
 #include "observe/observe.h"
 #include "privilege/privilege.h"
 
-#define OTHER_NAME	".spawnd"	/* follows the file's in the other one */
+#define OTHER_NAME	".spawnd"	/* follows the file's in that one */
 
 static struct stat bound;	/* the unix socket we made */
+static int named = -1;		/* a socket that keeps its path */
 
 /* The file of the socket, whoever has made it. */
 static int kept = -1;		/* for no use but to look at it */
@@ -143,8 +145,8 @@ watch(const struct plan *p, const char *name)
 {
 	changes = listener_watch_file(name);
 	if (changes == -1 && errno != ENOTSUP)
-		log_info("socket: %s: watching its file: %s (what becomes of "
-		    "it is seen only when somebody asks, or shortly after the "
+		log_info("socket: %s: watching its file: %s (spawnd notices a "
+		    "change only when somebody asks, or shortly after the "
 		    "pool has had something to do)", p->socket_name,
 		    strerror(errno));
 }
@@ -220,16 +222,35 @@ bind_file(const struct plan *p, int fd, const char *file)
 	return r;
 }
 
-/*
- * Gives the bound file its own name; what has that by now is left alone. It is
- * still ours: of others' files only some may make links.
- */
+/* Gives the bound file its own name; what has that by now is left alone. */
 static int
 give_name(const struct plan *p, int dir, const char *file)
 {
-	if (linkat(dir, file, dir, p->socket_file, 0) == -1)
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd == -1)
 		return -1;
-	return unlinkat(dir, file, 0);
+	if (bind_file(p, fd, p->socket_file) == -1)
+		return path_close(fd, -1);
+	if (renameat(dir, file, dir, p->socket_file) == -1) {
+		fd = path_close(fd, -1);
+		unlinkat(dir, p->socket_file, 0);
+		return fd;
+	}
+	named = fd;
+	return 0;
+}
+
+int
+socketfile_named(void)
+{
+	return named;
+}
+
+void
+socketfile_take_named(int fd)
+{
+	named = fd;
 }
 
 int
@@ -248,7 +269,7 @@ socketfile_bind(const struct plan *p, int dir, int fd, struct err *e)
 	if (fstatat(dir, file, &bound, AT_SYMLINK_NOFOLLOW) == -1)
 		memset(&bound, 0, sizeof(bound));
 	if (other && give_name(p, dir, file) == -1) {
-		err_set(e, err_status(errno, EX_CANTCREAT), "link: %s: %s",
+		err_set(e, err_status(errno, EX_CANTCREAT), "bind: %s: %s",
 		    p->socket_name, strerror(errno));
 		unbind(file, dir);
 		return -1;

@@ -38,8 +38,10 @@ struct proto_input {
 enum proto_got {
 	PROTO_NONE,			/* no whole line yet */
 	PROTO_GOT,
-	PROTO_LONG,			/* the line is longer than the buffer */
-	PROTO_JUNK			/* the line has a control byte or NUL */
+	PROTO_LONG,			/* the line is longer than the buffer,
+					   and stays there */
+	PROTO_JUNK			/* the line has a control byte that is
+					   no tab; it is gone */
 };
 
 /* An answer that is being written; begins as { 0 }. */
@@ -65,8 +67,8 @@ struct proto_record {
 
 /*
  * Moves the next line of the input to `line`, which has room for in->size
- * bytes, without its newline and a carriage return before that. At the end of
- * the input the rest counts as a line too.
+ * bytes, without its newline and a carriage return before that, and with a NUL.
+ * At the end of the input (in->eof) the rest counts as a line too.
  */
 enum proto_got proto_next(struct proto_input *in, char *line);
 /*
@@ -83,13 +85,17 @@ int	 proto_range(const char *s, unsigned int max, unsigned int *from,
 
 /*
  * These add to an answer. Without memory they set o->failed and do nothing from
- * then on.
+ * then on. A kind or a key is a constant of a-z, 0-9, _ and -, shorter than
+ * PROTO_KIND.
  */
 /* Begins the answer with "spawnd VERSION". */
 void	 proto_hello(struct proto_output *o);
 /* Begins a record, which proto_end() ends. */
 void	 proto_begin(struct proto_output *o, const char *kind);
-/* Add a field. A text is escaped, and cut after PROTO_VALUE bytes. */
+/*
+ * Add a field. A text is escaped, and cut before the first byte with which it
+ * would be longer than PROTO_VALUE bytes.
+ */
 void	 proto_text(struct proto_output *o, const char *key,
 	    const char *value);
 void	 proto_number(struct proto_output *o, const char *key,
@@ -100,24 +106,30 @@ void	 proto_time(struct proto_output *o, const char *key, uint64_t usec);
 void	 proto_truth(struct proto_output *o, const char *key, bool value);
 /* Ends a record; one longer than PROTO_LINE is dropped. */
 void	 proto_end(struct proto_output *o);
-/* Ends the answer, with "end" or with an error. */
+/*
+ * Ends the answer, with "end" or with an error: a status of sysexits.h and a
+ * text, which is escaped and cut at the length of a line.
+ */
 void	 proto_done(struct proto_output *o);
 void	 proto_error(struct proto_output *o, int status, const char *text);
 /* Frees the text, not *o, which can be written to again. */
 void	 proto_free(struct proto_output *o);
 
 /*
- * Parses a line as a record, in place, whose strings point into it; the caller
- * has set r->fields. Returns 0, or -1 if it is not one. An "error" line becomes
- * a record with the fields "status" and "text".
+ * Parses a line without its newline as a record, in place: the record's strings
+ * point into it. The caller has set r->fields. Returns 0, or -1 if it is not
+ * one. An "error" line becomes a record with the fields "status" and "text".
  */
 int	 proto_parse(char *line, struct proto_record *r);
-/* Returns the value of the first field of that key, or NULL. */
+/* Returns the value of the first field of that key, of *r, or NULL. */
 const char *proto_get(const struct proto_record *r, const char *key);
-/* Has it that field, with that value? */
+/* Is there a field of that key, and has the first one that value? */
 bool	 proto_is(const struct proto_record *r, const char *key,
 	    const char *value);
-/* Reads an unsigned number; false if the field is missing or is none. */
+/*
+ * Sets *value to a field's number, of digits and perhaps decimals. Returns
+ * false, with *value as it was, if the field is missing or no such number.
+ */
 bool	 proto_get_number(const struct proto_record *r, const char *key,
 	    double *value);
 

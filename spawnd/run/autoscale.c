@@ -17,7 +17,10 @@
 #include "pool/ledger.h"
 #include "pool/pool.h"
 #include "pool/scale.h"
+#include "run/history.h"
 #include "run/supervise.h"
+
+#define SATURATED	USEC	/* what lasts as long is in the trace */
 
 static struct scale scale;
 static struct sampler sampler;
@@ -78,7 +81,7 @@ count_workers(const struct pool *pool, struct scale_view *v)
 	v->ready = pool_count(pool, SLOT_READY);
 	v->starting = pool_count(pool, SLOT_SPAWNING) +
 	    pool_count(pool, SLOT_STARTING);
-	v->going = pool_count(pool, SLOT_RETIRING) +
+	v->leaving = pool_count(pool, SLOT_RETIRING) +
 	    pool_count(pool, SLOT_FREEZING) + pool_count(pool, SLOT_DOOR) +
 	    pool_count(pool, SLOT_STOPPING) +
 	    pool_count(pool, SLOT_KILLED);
@@ -104,7 +107,7 @@ keep_ledger(const struct scale_view *v, const struct load *l)
 {
 	struct ledger_look look = { .now = v->now, .queue = l->depth,
 	    .busy = l->busy, .fresh = l->fresh,
-	    .places = (v->ready + v->going) * scale.conf.serves,
+	    .places = (v->ready + v->leaving) * scale.conf.serves,
 	    .left = l->left };
 
 	/* A pool of one size was not looked at since the watch was set. */
@@ -149,6 +152,21 @@ log_saturation(enum scale_notice notice)
 		    scale.full_peak);
 	if (notice != SCALE_NOTHING)
 		said_full = notice == SCALE_FULL;
+}
+
+/* What lasts is told to the trace, and its end. */
+static void
+trace_saturation(void)
+{
+	static bool traced;
+	bool lasts = scale.full_since != 0 &&
+	    scale.full_last - scale.full_since >= SATURATED;
+	struct pool_event ev = { .what = lasts ? EV_SATURATED : EV_RELIEVED };
+
+	if (lasts == traced || (traced && scale.full_since != 0))
+		return;
+	traced = lasts;
+	actor_event(&ev);
 }
 
 static void
@@ -211,6 +229,7 @@ on_look(void)
 	const struct pool *pool = actor_pool();
 	struct scale_view v = { .now = loop_now(), .fired = came };
 	struct scale_decision d;
+	struct sampler_next n;
 
 	came = false;
 	entry_changed();
@@ -222,10 +241,15 @@ on_look(void)
 	if (adapts && v.queue > 0)
 		v.start = measure_start(pool);
 	d = scale_decide(&scale, &v);
-	if (adapts)
+	trace_saturation();
+	if (adapts) {
 		adapt(&v, &d);
-	else
-		set_next(sampler_next_fixed(&sampler, &v));
+		return;
+	}
+	n = sampler_next_fixed(&sampler, &v);
+	if (d.until < n.look)
+		n.look = d.until;	/* a saturation may be over */
+	set_next(n);
 }
 
 static void

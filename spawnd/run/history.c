@@ -7,7 +7,7 @@
 
 #include "base/units.h"
 #include "observe/observe.h"
-#include "run/run.h"
+#include "run/history.h"
 
 #define GROW		16
 

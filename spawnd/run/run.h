@@ -3,6 +3,8 @@
  * The supervisor at work. main.c initialises it, in the order of this file's
  * sections, and calls lifecycle_run(); control/ asks it for what it shows and
  * passes commands to it. Everything runs in one thread, by the event loop.
+ * Times are those of loop_now(), and all are in microseconds but where another
+ * unit stands.
  */
 #ifndef RUN_RUN_H
 #define RUN_RUN_H
@@ -33,7 +35,7 @@ enum exec_step {
  */
 struct exec_failure {
 	int		 step;			/* enum exec_step */
-	int		 error;			/* errno; 0: exec succeeded */
+	int		 error;			/* errno; 0: none has failed */
 };
 
 /* sdnotify.c: the protocols of systemd, sd_listen_fds(3) and sd_notify(3) */
@@ -45,13 +47,16 @@ struct exec_failure {
 int	 sdnotify_listen_fds(struct err *e);
 /*
  * Chooses one of the n sockets: the only one, or the one that LISTEN_FDNAMES
- * calls `name`. Closes the others. Returns its descriptor, or -1 with *e set
- * (78).
+ * calls `name`. Closes the others. Returns its descriptor, close-on-exec from
+ * now on, or -1 with *e set (78).
  */
 int	 sdnotify_choose(int n, const char *name, struct err *e);
 /* Closes all n sockets: none of them is wanted. */
 void	 sdnotify_close(int n);
-/* Connects to NOTIFY_SOCKET, if there is one. To be called before the jail. */
+/*
+ * Connects to NOTIFY_SOCKET, if there is one, and reads WATCHDOG_USEC; to be
+ * called before the jail. A failure is only logged.
+ */
 void	 sdnotify_open(void);
 /* The descriptor that is connected to it, or -1. */
 int	 sdnotify_socket(void);
@@ -59,10 +64,11 @@ int	 sdnotify_socket(void);
 uint64_t sdnotify_watchdog(void);
 /*
  * Takes the manager of another spawnd over, in place of sdnotify_open(): fd is
- * its socket. Nothing is sent until sdnotify_is_main().
+ * its socket, and watchdog its sdnotify_watchdog(). Nothing is sent until
+ * sdnotify_is_main(true).
  */
 void	 sdnotify_take(int fd, uint64_t watchdog);
-/* Are we the manager's main process? If not, nothing is sent. */
+/* Sets whether we are the manager's main process; if not, nothing is sent. */
 void	 sdnotify_is_main(bool ours);
 /*
  * Sends assignments, as "READY=1\nSTATUS=...", later if the manager's queue is
@@ -73,29 +79,35 @@ void	 sdnotify_send(const char *fmt, ...)
 
 /* worker.c: the slots' processes */
 /*
- * Makes room for n slots, and raises the limits that so many workers need; to
- * be called before the jail. Returns 0, or -1 with *e set (71).
+ * Makes room for n slots, raises the limits that so many workers need, and
+ * makes us their subreaper; to be called before the jail. Returns 0, or -1 with
+ * *e set (71, 77).
  */
 int	 worker_init(const struct plan *p, unsigned int n, struct err *e);
 /*
  * Becomes the application, with our descriptors 1 and 2: no fork, no
  * supervisor. Returns only if it fails, with *f set.
  */
-void	 worker_replace(const struct plan *p, struct exec_failure *f);
-/* Is the end of each worker watched, so that a traced one shows at once? */
+void	 worker_become(const struct plan *p, struct exec_failure *f);
+/*
+ * Are there descriptors enough to watch the end of each worker, so that it
+ * shows at once although another process traces the worker?
+ */
 bool	 worker_watches(void);
 
 /* spawner.c: workers that are not their program yet */
 /*
- * Is that slot's child in our memory? Nobody looks at it then: it has our
- * descriptors and our size, and who reads its files may have to wait.
+ * Does that slot's child still run in our memory, before its exec? It must not
+ * be looked at then: it has our descriptors and our size, and whoever reads its
+ * files in /proc may have to wait.
  */
 bool	 spawner_shares(unsigned int slot);
 
 /* output.c: what the workers write to standard output and error */
 /*
- * Prepares for n slots, and for `workers` processes that outlive their worker
- * and hold its pipe open. Returns 0, or -1 with *e set (71).
+ * Prepares for n slots, and for `workers` more pipes that are read on after
+ * their worker has ended, as processes that it left behind hold them open.
+ * Returns 0, or -1 with *e set (71).
  */
 int	 output_init(unsigned int n, unsigned int workers,
 	    enum worker_log mode, struct err *e);
@@ -107,7 +119,7 @@ void	 orphans_init(void);
 bool	 orphans_were_before(pid_t pid);
 
 /* selfcheck.c: what other processes of our user have done to us */
-/* Notes our limits as they should be. */
+/* Notes our resource limits, which nothing should change from now on. */
 void	 selfcheck_init(void);
 /*
  * Looks at a notice of the pool: restarts spawnd if a worker could not be
@@ -130,7 +142,7 @@ struct actor_hooks {
  */
 int	 actor_init(const struct plan *p, const struct guarantees *g,
 	    const struct actor_hooks *h, struct err *e);
-/* The pool, to be read. */
+/* Returns the pool, to be read by all but run/. */
 struct pool *actor_pool(void);
 /* Has the stop begun? */
 bool	 actor_stops(void);
@@ -152,7 +164,9 @@ const char *entry_fault(void);
  * clients can connect? By the socket's file, if it has one.
  */
 bool	 entry_is_known(void);
-/* Says in words what it could not see, or returns NULL; NULL in a stop. */
+/*
+ * Returns in words what the last look could not see, or NULL; NULL in a stop.
+ */
 const char *entry_unseen(void);
 /*
  * The pool may have changed, or a connection come: looks a second later, and
@@ -194,48 +208,24 @@ int	 autoscale_bounds(unsigned int min, unsigned int max, struct err *e);
 void	 autoscale_range(unsigned int *min, unsigned int *max);
 /* The bounds and the saturation; NULL if the load cannot be looked at. */
 const struct scale *autoscale_state(void);
-/* Surplus workers go after so many microseconds; 0: the size is one. */
+/* Returns after how long surplus workers go; 0: the pool has one size. */
 uint64_t autoscale_idle(void);
 /* What is remembered of the load; NULL if it cannot be looked at. */
 const struct ledger *autoscale_ledger(void);
 /*
- * If connections wait: so many microseconds, as far as one was seen. 0: no
- * look has seen one wait.
+ * Returns for how long, by `now`, the oldest connection that the last look saw
+ * waiting has waited at least; 0: that saw none wait. It may be gone by now.
  */
 uint64_t autoscale_oldest(uint64_t now);
 
 /* traffic.c: will a new worker be sent a request? */
 /*
- * Is it certain that none comes, as nobody sends any, or only over connections
- * that other workers hold? slot: a new worker, which holds none and is asked
- * about in short pauses. What cannot be seen is not certain.
+ * Is it certain that a new worker, that of the slot, will be sent no request,
+ * as nobody sends any, or only over connections that other workers hold? To be
+ * asked again and again while it holds none. What cannot be seen is not
+ * certain.
  */
 bool	 traffic_is_none(unsigned int slot);
-
-/* history.c: the load of the last minutes, pure but for memory */
-#define HISTORY_SPAN	300	/* seconds that are kept */
-#define HISTORY_UNKNOWN	UINT16_MAX
-/*
- * A second in which something changed. Counts of connections, the last of the
- * second and the highest, may be HISTORY_UNKNOWN.
- */
-struct history_point {
-	uint32_t	 second;	/* of loop_now() */
-	uint16_t	 busy, queue;
-	uint16_t	 peak_busy, peak_queue;
-	uint16_t	 workers;	/* ready ones */
-	uint16_t	 unused;
-};
-/* Notes a load that was seen at `now`, and how many workers are ready. */
-void	 history_note(uint64_t now, const struct load *l,
-	    unsigned int workers);
-/* Notes how many workers are ready at `now`; the load is as it was. */
-void	 history_workers(uint64_t now, unsigned int workers);
-/* The highest count that was ever noted, or -1 if none was. */
-int	 history_peak_busy(void);
-int	 history_peak_queue(void);
-/* Point number i, 0 being the oldest; NULL behind the last. */
-const struct history_point *history_at(unsigned int i);
 
 /* failures.c: what went wrong last */
 #define FAILURE_TEXT	320	/* bytes of it, and of what a worker wrote */
@@ -249,36 +239,39 @@ enum failure_kind {
 };
 struct failure {
 	uint64_t	 at;
-	pid_t		 pid;		/* whose; 0: nobody's */
+	pid_t		 pid;		/* the worker's; 0: none's */
 	char		 what[FAILURE_TEXT];
 	char		 said[FAILURE_TEXT];	/* its last line of output */
 };
-/* The last of a kind, or NULL. */
+/* Returns the last of a kind, as long as it is not over; or NULL. */
 const struct failure *failures_last(enum failure_kind kind);
-/* How many there were in the last minute, as far as they are remembered. */
+/* Returns how many of a kind there were in the last minute, at most 16. */
 unsigned int failures_recent(enum failure_kind kind);
+/* Returns a kind in one word, a constant. */
 const char *failures_name(enum failure_kind kind);
 
 /* neighbour.c: another pool that serves the same listen socket meanwhile */
 /*
- * One that takes over from us is there from now on, the process pid (0: that is
- * unknown); or it has given up.
+ * Notes that another spawnd has begun to take over from us; pid is its process,
+ * or 0 if that is unknown.
  */
 void	 neighbour_follows(pid_t pid);
+/* Notes that it has given up. */
 void	 neighbour_gave_up(void);
+/* Is one about to take over from us? */
 bool	 neighbour_is_next(void);
-/* The pid of one that has given up, and still ends its requests; or 0. */
+/* Returns the pid of one that has given up, and still ends requests; or 0. */
 pid_t	 neighbour_late(void);
 /*
- * One that we take over from is there, the process pid, for as long as the
- * other end of fd, which it has, is open: then handler is called. To be called
- * after loop_init(). Returns 0, or -1 with *e set (71).
+ * Notes that we take over from the spawnd of process pid. It counts as there
+ * until it closes its end of fd, a pipe or socket of ours: then handler is
+ * called. To be called after loop_init(). Returns 0, or -1 with *e set (71).
  */
 int	 neighbour_watch(pid_t pid, int fd, void (*handler)(void),
 	    struct err *e);
-/* Its pid; 0: there is none, or not any more. */
+/* Returns its pid as long as it is there, else 0. */
 pid_t	 neighbour_before(void);
-/* Is either there? */
+/* Is one there that takes over from us, or that we take over from? */
 bool	 neighbour_is_there(void);
 
 /* lifecycle.c: start, reload and stop, as the outside sees them */
@@ -294,7 +287,7 @@ void	 lifecycle_reload(void);
 void	 lifecycle_stop(bool fast);
 /* Notifies the manager, if that listens to us, that the pool stops. */
 void	 lifecycle_send_stop(void);
-/* What is written behind the reason, should the start fail; or NULL. */
+/* Sets what is written behind the reason if the start fails, a constant. */
 void	 lifecycle_explain(const char *text);
 /*
  * Another spawnd serves from now on: ends our workers when their requests are
@@ -302,45 +295,45 @@ void	 lifecycle_explain(const char *text);
  */
 void	 lifecycle_leave(void);
 /*
- * The start has failed, although workers are ready: they are ended when their
- * requests are done, and the listen socket is left as it is.
+ * The start has failed, although workers are ready: reports why, and exits with
+ * `status` once their requests are done. The listen socket stays as it is.
  */
 void	 lifecycle_fail(int status, const char *why);
-/*
- * We have taken over: from now on a stop waits for the end of the other pool,
- * which lifecycle_alone() reports.
- */
+/* We have taken over: from now on a stop waits for lifecycle_alone(). */
 void	 lifecycle_await_other(void);
+/* The pool before us has ended. */
 void	 lifecycle_alone(void);
-/* How many processes a stop that is over could not end. */
+/* Returns how many processes a stop that is over could not end. */
 unsigned int lifecycle_left(void);
 
 /* draining.c: a stop that is announced */
 void	 draining_init(const struct conf *c);
 /* Looks at a notice of the pool: begins the stop that is due. */
 void	 draining_notice(const struct pool_notice *n);
-/* Why none can be announced now, or NULL. */
+/* Returns why no stop can be announced now, a constant, or NULL. */
 const char *draining_hindrance(void);
 /*
- * Announces one, so much later, or without a time (NEVER); takes it back. To
- * be called only if nothing hinders that. The last announcement counts.
+ * Announces a stop that is due after `delay`, or without a time (NEVER). To be
+ * called only if draining_hindrance() is NULL. The last announcement counts.
  */
 void	 draining_begin(uint64_t delay);
+/* Takes the announcement back, if there is one. */
 void	 draining_resume(void);
+/* Is a stop announced? */
 bool	 draining_is_on(void);
-/* The time until the stop is due, or NEVER. */
+/* Returns the time until it is due; NEVER: none is set, or none announced. */
 uint64_t draining_left(void);
-/* Says so in a line that is valid until the next call. */
+/* Returns all that in a line that is valid until the next call. */
 const char *draining_text(void);
 
 /* report.c: notices in words */
 /*
- * The exit status of a start that failed as its last worker did: by not
- * reaching its program (*f, else NULL), or by ending with that wait status.
+ * Returns the exit status for a start that failed because a worker did not
+ * reach its program (*f), or, with f NULL, ended with that status of wait(2).
  */
 int	 report_exitcode(const struct conf *c, const struct exec_failure *f,
 	    int status);
-/* Writes "exec /app in /jail: why: explanation" to buf. */
+/* Writes "exec /app in /jail: why: explanation" to buf, of `size` bytes. */
 void	 report_exec(const struct plan *p, const struct exec_failure *f,
 	    char *buf, size_t size);
 

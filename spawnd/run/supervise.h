@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* What the files of run/ share, and no other folder sees. */
+/*
+ * What the files of run/ share, and no other folder sees. Times are as in
+ * run.h, and a slot is a number below that of worker_init().
+ */
 #ifndef RUN_SUPERVISE_H
 #define RUN_SUPERVISE_H
 
@@ -9,7 +12,8 @@
 #define TRACE_LINES		32	/* and entries of the trace */
 #define HANDSHAKE		UINT64_C(1000000) /* usec, of TCP, at a stop */
 #define EXEC_TIME		10	/* seconds, of a child to its program */
-#define ORPHANS_PAUSE		UINT64_C(10000)	/* usec, before that */
+#define ORPHANS_PAUSE		UINT64_C(10000)	/* usec from an end to the look
+						   for what it left, at least */
 
 /* actor.c */
 /* Carries out what the pool wants done, and sets its next deadline. */
@@ -17,41 +21,47 @@ void	 actor_act(void);
 /* Passes an event to the pool, and carries out what follows. */
 void	 actor_event(const struct pool_event *ev);
 /*
- * Does the pool poll its listen socket, with the slot's worker as the only one
- * that shows it? When that ends, what it leaves behind may accept until EAGAIN
- * all the same: it has to have a slot before another worker is started.
+ * Do the workers poll the listen socket (it is or was non-blocking), although
+ * all but perhaps the slot's wait in accept(2)? When that one ends, what it
+ * leaves behind may still accept until EAGAIN: it has to have a slot before
+ * another worker is started.
  */
 bool	 actor_polls(unsigned int slot);
-/* The slot's worker has ended: what it did to the listen socket is undone. */
+/*
+ * The slot's worker has ended, and may have made the listen socket blocking:
+ * makes it non-blocking again if the other workers poll it.
+ */
 void	 actor_ended(unsigned int slot);
 
 /* lifecycle.c */
 /*
- * Stops fast and exits with 71, so that the service manager restarts us:
- * nothing else can repair what has happened.
+ * Logs why, stops fast and exits with 71, so that the service manager restarts
+ * us: nothing else can repair what has happened.
  */
 void	 lifecycle_restart(const char *why);
 /* Sends the manager in words how many workers are ready, and if we drain. */
 void	 lifecycle_send_state(void);
-/* Asks it for the time of a stop that begins so much later, in microseconds. */
+/* Asks the manager for time: until `delay` is over, and for a stop after it. */
 void	 lifecycle_ask_time(uint64_t delay);
 
 /* draining.c */
 /*
- * A signal asks for a stop: announces it for --drain. Returns false if it is to
- * be at once: without that, or in a drain, or where none can be.
+ * A signal asks for a stop: announces it for --drain seconds. Returns false if
+ * the stop is to be at once: without --drain, if one is announced already, or
+ * if none can be.
  */
 bool	 draining_signalled(void);
 
 /* entry.c */
-/* Do clients not get to the listen socket until spawnd is restarted? */
+/* Is there an entry_fault() that only a restart of spawnd cures? */
 bool	 entry_needs_restart(void);
 
 /* worker.c */
 /*
  * Makes a process for a slot, which becomes the application, with `output` as
  * descriptors 1 and 2; with `door` it calls door_ask() first. Returns its pid,
- * or -1 with errno set. All signals must be blocked; place: spawner_place().
+ * or -1 with errno set; the caller keeps output. All signals must be blocked;
+ * place: spawner_place().
  */
 pid_t	 worker_spawn(unsigned int slot, unsigned int place, int output,
 	    bool door);
@@ -60,14 +70,18 @@ pid_t	 worker_spawn(unsigned int slot, unsigned int place, int output,
  * need, which are copied together with all below them. Returns where it is.
  */
 int	 worker_aside(int fd);
-/* Does that one call door_ask()? */
+/* Was the slot's worker made so that it calls door_ask()? */
 bool	 worker_asks_for_door(unsigned int slot);
-/* Is this the first time that its door is asked for? True once for each. */
+/* The same, but true only once for each worker: for its first door_close(). */
 bool	 worker_takes_door(unsigned int slot);
-/* Kills a slot's process, which has not become its program, as too late. */
+/*
+ * Kills a slot's process that has not become its program in time; its
+ * worker_failure() is STEP_LATE then, unless a step has failed before.
+ */
 void	 worker_expire(unsigned int slot);
-/* Kills one that is no longer wanted, and is not its program yet. */
+/* Kills a slot's process that is no longer wanted, before its program. */
 void	 worker_cancel(unsigned int slot);
+/* Was that done to the slot's last process? */
 bool	 worker_is_cancelled(unsigned int slot);
 /*
  * Sends a signal to a slot's first process, or with `whole` to its process
@@ -75,29 +89,33 @@ bool	 worker_is_cancelled(unsigned int slot);
  * nothing if the slot has no process.
  */
 void	 worker_signal(unsigned int slot, int signo, bool whole);
-/* Gives a slot a child of ours that was not started for it. */
+/* Gives an empty slot a child of ours that was not started for it. */
 void	 worker_adopt(unsigned int slot, pid_t pid);
-/* The slot whose process that child is, or -1. */
+/* Returns the slot whose process that child is, or -1. */
 int	 worker_slot(pid_t pid);
-/* The process of a slot, or 0. */
+/* Returns the process of a slot, or 0. */
 pid_t	 worker_pid(unsigned int slot);
-/* When it, or the last one, was started or adopted; loop_now(). */
+/* Returns when a slot's process, or its last, was started or adopted. */
 uint64_t worker_since(unsigned int slot);
 /* Has the slot's process ended, so that worker_reap() will take it? */
 bool	 worker_can_be_reaped(unsigned int slot);
 /* Empties the slot: its process may be reaped from now on, if not before. */
 void	 worker_forget(unsigned int slot);
 /*
- * Takes one child that has ended, with its wait status in *status, or that has
- * *stopped, by the signal in *status. *slot is its slot, or -1. Returns its
- * pid, or 0 if there are no more.
+ * Takes what one child or traced task has to report. Either it has ended: it is
+ * reaped, its slot is empty, and *status is that of wait(2). Or *stopped is
+ * set: it has stopped, and *status is si_status of waitid(2). *slot is its
+ * slot, or -1. Returns its pid, or 0 if there are no more.
  */
 pid_t	 worker_reap(int *slot, int *status, bool *stopped);
 /* Has a slot's process been continued since it stopped? True once for each. */
 bool	 worker_continued(unsigned int slot);
-/* Why a slot's last process did not reach its program, or NULL. */
+/*
+ * Returns why a slot's last process did not reach its program, valid until the
+ * slot has the next; or NULL.
+ */
 const struct exec_failure *worker_failure(unsigned int slot);
-/* What the looks at the slot's process have to remember. */
+/* Returns what the looks at the slot's process remember, to be changed. */
 struct probe_state *worker_probe_state(unsigned int slot);
 
 /* child.c: a worker until it is its program */
@@ -134,7 +152,7 @@ pid_t	 spawn_make(unsigned int place, const struct child *what);
  * most. A signal ends that.
  */
 void	 spawn_await(unsigned int place);
-/* Has it left? */
+/* Has the child there left our memory, by its exec or its end? */
 bool	 spawn_has_left(unsigned int place);
 /*
  * Prepares the place for another one although it has not left; it was killed,
@@ -148,10 +166,11 @@ bool	 spawn_give_up(unsigned int place);
  * its turn. Returns 0, or -1 with *e set (71).
  */
 int	 spawner_init(unsigned int n, void (*handler)(void), struct err *e);
-/* Puts a slot at the end of the queue, once until it is removed. */
+/* Puts a slot that is not in the queue at its end. */
 void	 spawner_add(unsigned int slot);
-/* Which is the first in the queue? Returns false if it is empty. */
+/* Sets *slot to the first in the queue. Returns false if that is empty. */
 bool	 spawner_first(unsigned int *slot);
+/* Removes that one. */
 void	 spawner_remove(void);
 /* May a child be made, as there is a place for it? */
 bool	 spawner_is_free(void);
@@ -166,7 +185,7 @@ void	 spawner_made(unsigned int slot, unsigned int place, int output);
 void	 spawner_look(void);
 /* Kills that slot's child if it shares our memory: it has no program yet. */
 void	 spawner_end(unsigned int slot);
-/* Has the handler called once others have had their turn. */
+/* Has the handler called again, once others have had their turn. */
 void	 spawner_again(void);
 
 /* reap.c: children that have stopped or ended */
@@ -179,7 +198,7 @@ void	 reap_children(void);
 void	 reap_ended(unsigned int slot, int status);
 
 /* suspects.c */
-/* Prepares for n slots; handler looks at the suspect in one. */
+/* Prepares for n slots; handler is called to look at the suspect in one. */
 void	 suspects_init(unsigned int n, void (*handler)(unsigned int slot));
 /* Are ends known of that are yet to be reaped? Then none is looked at. */
 void	 suspects_hold(bool held);
@@ -188,8 +207,10 @@ void	 suspects_remove(unsigned int slot);
 
 /* output.c */
 /*
- * Makes the pipe for a slot's next worker. Returns the end that the worker
- * writes to, or -1 with errno set and the failed step in *failed.
+ * Makes the pipe for a slot's next worker, or has its output go where
+ * --worker-log says. Returns the descriptor that the worker writes to, for
+ * output_start(), or -1 with errno set and the failed step, a constant, in
+ * *failed.
  */
 int	 output_pipe(unsigned int slot, const char **failed);
 /*
@@ -202,11 +223,14 @@ int	 output_start(unsigned int slot, int output, pid_t pid);
  * read for as long as processes that it left behind hold it open.
  */
 void	 output_end(unsigned int slot);
-/* What that worker, which may have ended just now, wrote last; "": nothing. */
+/*
+ * Returns the last line that a slot's worker wrote, one that may have ended
+ * just now; "": nothing. It is valid until more is read.
+ */
 const char *output_words(unsigned int slot, pid_t pid);
 /* Did the output of the slot's last worker begin with the header of CGI? */
 bool	 output_is_cgi(unsigned int slot);
-/* The last lines that were read during the start; "" if there are none. */
+/* Returns the last lines that were read in the start; "": there are none. */
 const char *output_tail(void);
 
 /* autoscale.c */
@@ -217,10 +241,13 @@ const char *output_tail(void);
 void	 autoscale_step(int more);
 
 /* orphans.c */
-/* Adds orphans that serve to the pool; after orphans_find_all() every one. */
+/* Adds orphans that serve to the pool; after orphans_find_all() all orphans. */
 void	 orphans_find(void);
+/* Begins to add every orphan, for a stop. */
 void	 orphans_find_all(void);
-/* Does it soon: one look is enough when many workers die at once. */
+/*
+ * Calls orphans_find() soon: one look is enough when many workers die at once.
+ */
 void	 orphans_expect(void);
 /* A child without a slot has been reaped: its pid may be used again. */
 void	 orphans_reaped(pid_t pid);
@@ -233,8 +260,8 @@ unsigned int orphans_kill(void);
 /* Leaves a child alone from now on: its tracer keeps it from ending. */
 void	 orphans_give_up(pid_t pid);
 /*
- * Is one there, in no slot yet and in no live worker's process group, that was
- * started since then?
+ * Is there an orphan, in no slot yet and in no live worker's process group,
+ * that was started since then?
  */
 bool	 orphans_are_new(uint64_t since);
 
@@ -250,10 +277,10 @@ void	 selfcheck_stopped(unsigned int slot, int signo);
 bool	 sdnotify_wanted(void);
 
 /* failures.c */
-/* Notes one; said: what the worker wrote last, or "". */
+/* Notes one, in copies; said: what the worker wrote last, or "". */
 void	 failures_note(enum failure_kind kind, pid_t pid, const char *what,
 	    const char *said);
-/* It is repaired. */
+/* The last of a kind is repaired: failures_last() knows it no more. */
 void	 failures_over(enum failure_kind kind);
 
 /* report.c */
@@ -261,12 +288,12 @@ void	 failures_over(enum failure_kind kind);
 void	 report_end(const struct pool_notice *n, char *buf, size_t size);
 #define SLOW_SIZE	128
 /*
- * Returns " (--start-timeout)", without it where there is no such option, and
- * why that process was not ready, as far as that is known; 0: none is there
- * that can be looked at.
+ * Returns in buf what stands behind "not ready in time": " (--start-timeout)",
+ * if there is such an option, and why the process was not ready, as far as that
+ * is known; pid 0: it cannot be looked at.
  */
 const char *report_slow(const struct conf *c, pid_t pid, char buf[SLOW_SIZE]);
-/* Why the system has refused a step of a start; returns buf. */
+/* Writes why the system has refused a step of a start. Returns buf. */
 #define REASON_SIZE	512
 const char *report_reason(const struct pool_notice *n, char buf[REASON_SIZE]);
 /* Logs a notice in one line. *f: why an exec failed, or NULL. */

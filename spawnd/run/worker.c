@@ -193,7 +193,7 @@ occupy(struct worker *w, pid_t pid, uint64_t since)
 }
 
 void
-worker_replace(const struct plan *p, struct exec_failure *f)
+worker_become(const struct plan *p, struct exec_failure *f)
 {
 	int n;
 
@@ -267,7 +267,7 @@ worker_signal(unsigned int slot, int signo, bool whole)
 
 	if (w->pid == 0)
 		return;
-	/* It may come to have one in between. */
+	/* An orphan may have no group of its own, and make itself one now. */
 	if (!whole || kill(-w->pid, signo) == -1 ||
 	    getpgid(w->pid) != w->pid)
 		kill(w->pid, signo);

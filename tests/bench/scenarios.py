@@ -22,6 +22,7 @@ from types import SimpleNamespace
 
 import door
 import managers
+import shown
 from managers import Job, Later, Pool, children, wait_for_load
 
 CLIENTS = 8
@@ -615,6 +616,11 @@ SCENARIOS = [
              "The supervisor's share of a core.", top,
              [("spawnctl top", "spawnd", Job(workers=100))], 3,
              {"percent": ("%", "lower")}),
+    Scenario("page", "spawnd-status: the page of 20 pools of 50 workers",
+             "The page of all pools, which somebody looks at once a second. "
+             "A supervisor that nobody asks uses something, too.", shown.page,
+             [("spawnd-status", "spawnd",
+               Job(workers=50, options={"pools": 20}))], 3, shown.COST),
     Scenario("status-recycling", "Commands while workers end all the time",
              "16 workers that serve one request each, 32 clients.",
              busy_status,

@@ -172,6 +172,10 @@ plant retire "told while busy although there is a door" \
     's/ || door_begin(p, s, now) || / || /'
 plant retire "a leader is told while those it leads serve" \
     's/(x->needs_door || s->threads/(s->threads/'
+plant drain "the last one is frozen, and nothing is decided" \
+    '/^	\[DRAIN_SHUT\]/,/^	}/s/.*ON_FROZEN.*//'
+plant drain "that nobody serves is not noticed" \
+    '/^	\[DRAIN_SHUT\]/,/^	}/s/.*ON_NOBODY.*//'
 plant drain "nobody is started for the last one" \
     's/(n-- > 0 /(n-- > 1 /'
 plant drain "told while something waits" \

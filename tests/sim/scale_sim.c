@@ -206,7 +206,7 @@ count(struct world *w, struct scale_view *v)
 
 		v->starting += k->state == STARTING;
 		v->ready += k->state == READY;
-		v->going += k->state == GOING;
+		v->leaving += k->state == GOING;
 		v->busy += k->busy;
 	}
 }
@@ -259,7 +259,7 @@ look(struct world *w, bool fired)
 	if (w->sim->verbose && d.target != w->staying)
 		printf("# %9.3f ready %u+%u-%u queue %u (%u) busy %d: %u -> "
 		    "%u, hold %u\n", (double)w->now / 1e6, v.ready,
-		    v.starting, v.going, v.queue, v.waited, (int)v.busy,
+		    v.starting, v.leaving, v.queue, v.waited, (int)v.busy,
 		    w->staying, d.target, w->scale.hold);
 	if (d.target > w->staying) {
 		w->steps++;

@@ -31,9 +31,10 @@ def pytest_configure(config):
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-# Which tests are run. A file with LONG = True, or a test that @h.long marks,
-# is left out by --short, with which h.brief() is true besides; those that
-# @h.soak marks are run by --soak N alone, and have N as h.SOAK.
+# Which tests are run. A file with LONG = True, but for what @h.always marks,
+# is left out by --short, with which h.brief() is true besides; of a build with
+# sanitizers it runs the files with UNTRUSTED = True alone. Those that @h.soak
+# marks are run by --soak N alone, and have N as h.SOAK.
 
 def pytest_addoption(parser):
     parser.addoption("--short", action="store_true",
@@ -48,9 +49,10 @@ def pytest_collection_modifyitems(config, items):
     soak = harness.SOAK
 
     def wanted(item):
-        long = getattr(item.module, "LONG", False) or \
-            getattr(item.function, "long", False)
-        plain = getattr(item.module, "PLAIN_ONLY", False)
+        long = getattr(item.module, "LONG", False) and \
+            not getattr(item.function, "always", False)
+        plain = getattr(item.module, "PLAIN_ONLY", False) or \
+            harness.SHORT and not getattr(item.module, "UNTRUSTED", False)
         return getattr(item.function, "soak", False) == bool(soak) and \
             not (long and harness.SHORT) and \
             not (plain and harness.sanitized())

@@ -105,12 +105,14 @@ def serves(pid):
 
 
 def holds_on(pid):
-    """Is it at the command "hold" of a request?"""
+    """Is it at the command "hold" of a request? Before its exec a worker has
+    spawnd's handlers, and all signals are blocked."""
     try:
-        caught = int(status(pid)["SigCgt"], 16)
+        found = status(pid)
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return bool(caught & 1 << SIGUSR2 - 1)
+    caught, blocked = (int(found[s], 16) for s in ("SigCgt", "SigBlk"))
+    return bool(caught & ~blocked & 1 << SIGUSR2 - 1)
 
 
 def let_go(pids, count=1):
@@ -126,8 +128,11 @@ def let_go(pids, count=1):
 
 
 def link(pid, what):
-    """The target of exe, cwd or root."""
-    return os.readlink(f"/proc/{pid}/{what}")
+    """The target of exe, cwd or root; of a process that has gone ""."""
+    try:
+        return os.readlink(f"/proc/{pid}/{what}")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def limits(pid):

@@ -111,6 +111,7 @@ http {{
 
 class Apache(Site):
     program, snippet = "apache2", "apache.conf"
+    modules = ("mpm_event", "authz_core", "dir", "proxy", "proxy_fcgi")
     kept = (r"^(\s*)#(ProxySet)", r"\1\2")
 
     def frame(self):
@@ -128,9 +129,8 @@ ServerLimit 1
 ThreadsPerChild 32
 MaxRequestWorkers 32
 """ + "".join(f"LoadModule {name}_module "
-              f"/usr/lib/apache2/modules/mod_{name}.so\n" for name in
-              ("mpm_event", "authz_core", "dir", "proxy", "proxy_fcgi")) + \
-            "Include {snippet}\n"
+              f"/usr/lib/apache2/modules/mod_{name}.so\n"
+              for name in self.modules) + "Include {snippet}\n"
 
     def command(self, conf):
         return ["/usr/sbin/apache2", "-D", "FOREGROUND", "-f", conf]

@@ -235,9 +235,9 @@ def test_a_stop_serves_those_that_wait(spawnd, address):
     port = h.free_port()
     s = spawnd("-a", address, "-p", port, "-u", "www", "-F", 2, "--allow",
                "127.0.0.0/30", "--", h.app("bare"))
-    load = crowd(("127.0.0.1", port), None, 100, clients=120)
+    load = crowd(("127.0.0.1", port), None, 250, clients=60)
     where = (address, port)
-    h.wait_for(lambda: waiting(where) > 30, 5, s.log)
+    h.wait_for(lambda: waiting(where) > 30, 10, s.log)
     s.signal(signal.SIGTERM)
     result = load.result()
     assert s.wait() == 0

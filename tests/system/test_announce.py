@@ -16,6 +16,8 @@ from ctl import SPAWNCTL, ask, ctl, figures, openmetrics, pool, serves
 from stubs import Datagrams
 from takeovers import Pool, Successor
 
+UNTRUSTED = True
+
 LATER = 600              # seconds that no test waits for
 
 

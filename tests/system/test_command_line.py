@@ -10,6 +10,8 @@ import pytest
 
 import harness as h
 
+UNTRUSTED = True
+
 USAGE, NOINPUT, NOUSER, OSERR, CANTCREAT, NOPERM, CONFIG = \
     64, 66, 67, 71, 73, 77, 78
 

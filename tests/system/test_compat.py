@@ -112,7 +112,8 @@ def no_program(place):
 def backlog(_):
     out = subprocess.run(["ss", "-Hlxn"], check=True, encoding="ascii",
                          stdout=subprocess.PIPE).stdout
-    return re.findall(rf"LISTEN\s+\d+\s+(\d+)\s+(?:{PLACE}/)?s\s", out)
+    return re.findall(rf"LISTEN\s+\d+\s+(\d+)\s+(?:{PLACE}/)?s(?:\.spawnd)?\s",
+                      out)
 
 
 def both_families(_):

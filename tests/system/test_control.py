@@ -17,6 +17,8 @@ import pytest
 import harness as h
 from ctl import Raw, ask, ctl, figures, pool, records, serves
 
+UNTRUSTED = True
+
 MANUALS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
                        "man")
 

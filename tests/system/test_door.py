@@ -13,6 +13,8 @@ import ctl
 import harness as h
 import matrix
 
+UNTRUSTED = True
+
 PTRACE = 101            # its number on x86-64
 WORKERS = 3
 CLIENTS = 4 * WORKERS

@@ -15,6 +15,8 @@ import harness as h
 import wire
 from test_retire import LONGEST, PROGRAMS, Load, busy, start
 
+UNTRUSTED = True
+
 WAITING = 50            # clients at once
 TCP = ("127.0.0.1", 9098)
 

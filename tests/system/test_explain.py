@@ -15,6 +15,8 @@ import ctl as c
 import harness as h
 from ctl import ctl, figures, pool
 
+UNTRUSTED = True
+
 PTRACE = 101            # of x86_64
 
 
@@ -175,7 +177,9 @@ def test_the_first_look_knows_how_long_a_request_takes(start, workers):
     """Nobody has asked before."""
     s = start(workers=workers)
     began = time.monotonic()
-    clients = occupy(s.sock, 1)
+    # A connection that a worker takes at once may be missed. One that has to
+    # wait is not, and then the worker is looked at.
+    clients = occupy(s.sock, 2 if workers == ("-F", 1) else 1)
     h.pass_time(3)
     row = [line for line in ctl("status").stdout.splitlines()
            if " busy " in line][-1].split()
@@ -188,7 +192,7 @@ def test_the_first_look_knows_how_long_a_request_takes(start, workers):
     assert float(worker["busy"]) <= time.monotonic() - began
     assert float(worker["busy_most"]) + 0.1 >= took
     if workers == ("-F", 1):
-        assert shown and 2 <= float(shown.group(1)) <= took, row
+        assert shown and 2 <= float(shown.group(1).lstrip(">")) <= took, row
     close(clients)
 
 

@@ -97,6 +97,7 @@ def reload_works(s):
 
 # Processes and pipes
 
+@h.always
 @pytest.mark.parametrize("rule, what", [
     ("clone,clone3,fork,vfork:error=EAGAIN",
      "fork: Resource temporarily unavailable"),
@@ -319,6 +320,7 @@ def scale(what):
     return ctl.ask(f"{ctl.pool('bare')}/control", f"scale {what}")[-1]
 
 
+@h.always
 def test_bounds_of_an_unseen_queue_are_one_size(spawnd, sock):
     s = unseen(spawnd, sock, "-F", 2, "-N", 6)
     assert "the pool stays at 2 workers" in s.log()
@@ -381,8 +383,8 @@ def test_connection_that_cannot_be_watched_at_first(spawnd, sock):
     """The kernel's watches are counted by user, and may be used up."""
     s = spawnd("-s", sock, "-u", "www", "-F", 0, "-N", 2, "-w", 1, "--",
                h.app("bare"))
-    with Load(sock, seconds=0.1):
-        s.wait_workers(1)
+    with Load(sock, seconds=1):
+        h.wait_for(s.workers, 10, s.log)
     # At rest again, it watches for the next; that fails twice.
     with fault(s, "epoll_ctl:error=ENOSPC:when=1..2"):
         h.wait_for(lambda: not s.workers(), 10, s.log)

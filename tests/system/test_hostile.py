@@ -15,6 +15,8 @@ import pytest
 import harness as h
 from ctl import ctl
 
+UNTRUSTED = True
+
 EX_OSERR = 71
 WORKERS = 4
 SOON = 10               # seconds, for a pool to be whole again

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 """One web server before pools on two hosts: what it loses while one of them
-reloads, stops or is killed. The hosts are network namespaces."""
+reloads. The hosts are network namespaces; test_recipes.py has the rest."""
 
 import signal
 
@@ -79,37 +79,3 @@ def test_reload_loses_nothing(site):
     tally = load_during(server, pools, change)
     assert tally.lost == 0, (tally, server.log()[-2000:], pools[0].log())
     assert set(tally.values) & (set(pools[0].workers()) - old)
-
-
-def test_stop_loses_nothing_where_another_host_is_asked(site):
-    """Whoever comes after the stop is refused, and asked for elsewhere."""
-    server, pools = site
-
-    def change(_tally):
-        assert pools[0].stop() == 0
-    tally = load_during(server, pools, change)
-    assert tally.lost == 0, (tally, server.log()[-2000:], pools[0].log())
-    assert server.fetch("/page?token=t").status == 200
-
-
-@pytest.mark.parametrize("how", [{}, {"method": "POST", "body": b"x"}],
-                         ids=["GET", "POST"])
-def test_kill_loses_what_was_served_at_most(site, how):
-    """Workers end with their supervisor, and with them what they served."""
-    server, pools = site
-    workers = pools[0].workers()
-
-    meanwhile = []
-
-    def change(tally):
-        for pid in [pools[0].pid, *workers]:
-            h.kill(pid)
-        h.wait_for(lambda: not any(map(h.alive, workers)))
-        meanwhile.append(tally.lost)
-    tally = load_during(server, pools, change, **how)
-    # When the last worker was dead each client had one request on its way,
-    # which only nginx asks about again, and only if that may be done twice.
-    most = 0 if server.program == "nginx" and not how else \
-        CLIENTS + meanwhile[0]
-    assert tally.lost <= most, (tally, server.log()[-2000:])
-    assert server.fetch("/page?token=t").status == 200

@@ -25,6 +25,8 @@ ACTIVATE = "systemd-socket-activate"
 # and the pid that of the process which becomes spawnd.
 PARENT = r"""
 import fcntl, json, os, socket, sys
+
+UNTRUSTED = True
 how = json.loads(sys.argv[1])
 made = []
 for what in how["sockets"]:

@@ -14,6 +14,8 @@ import ctl as c
 import harness as h
 from ctl import ctl
 
+UNTRUSTED = True
+
 EX_NOPERM = 77
 
 

@@ -10,6 +10,8 @@ import pytest
 
 import harness as h
 
+UNTRUSTED = True
+
 EX_CANTCREAT = 73
 
 

@@ -14,6 +14,8 @@ import pytest
 import harness as h
 from stubs import Datagrams, Dev, Disk, Mounted
 
+UNTRUSTED = True
+
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d"
 SYSLOG = r"<(\d+)>(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) " \
          r"[ 123]\d \d\d:\d\d:\d\d "

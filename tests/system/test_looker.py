@@ -13,6 +13,8 @@ import pytest
 import ctl
 import harness as h
 
+UNTRUSTED = True
+
 KEEP_IDLE = 1           # seconds
 LOST = 15               # seconds at the most until one is given up
 SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17

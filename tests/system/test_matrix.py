@@ -16,7 +16,7 @@ import matrix
 LONG = True
 PLAIN_ONLY = True       # what it shows is nothing that sanitizers see
 
-REQUESTS = 500
+REQUESTS = 200
 
 
 @pytest.mark.parametrize("cell", matrix.pairs("reload", "scale"),

@@ -17,7 +17,7 @@ from test_webservers import PATHS, WORKERS, pools   # noqa: F401, a fixture
 LONG = True
 PLAIN_ONLY = True       # what it shows is nothing that sanitizers see
 
-REQUESTS = 120          # of each kind
+REQUESTS = 60           # of each kind
 CLIENTS = 2 * WORKERS
 SIZE = 2 << 20
 

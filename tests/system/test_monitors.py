@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: ISC
 """Monitors: the alerts for Prometheus and the dashboard for Grafana, by series
-that are made up and by pools with which just that is wrong; and one that reads
-php-fpm's page."""
+that are made up and by pools with which just that is wrong."""
 
 import contextlib
-import errno
-import http.server
 import json
 import os
 import re
 import subprocess
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,27 +15,13 @@ import pytest
 
 import ctl as c
 import harness as h
+import monitors
 from ctl import ctl
+from monitors import TOP, example, text_of
 
-TOP = os.path.dirname(os.path.dirname(h.SOURCES))
 RULES = os.path.join(TOP, "scripts", "prometheus", "spawnd.rules.yml")
 DASHBOARD = os.path.join(TOP, "scripts", "prometheus", "spawnd-dashboard.json")
 SERIES = os.path.join(TOP, "tests", "scripts", "alerts.yml")
-COLLECTD = "/usr/sbin/collectd"
-STATUS = os.path.join(os.path.dirname(h.SPAWND), "spawnd-status")
-
-
-def text_of(path):
-    with open(path, encoding="ascii") as f:
-        return f.read()
-
-
-def example(manual, begins):
-    """What a manual shows that begins so."""
-    found = re.findall(r"(?ms)^\.Bd -literal[^\n]*\n(.*?)^\.Ed$",
-                       text_of(os.path.join(TOP, "man", manual)))
-    text, = (t for t in found if t.startswith(begins))
-    return text.replace(r"\(dq", '"')
 
 
 def promtool(*args):
@@ -104,26 +86,6 @@ def test_each_metric_is_one_that_a_pool_writes(spawnd, place):
     rules = re.sub("(?m)^ *#.*", "", text_of(RULES))
     used = set(re.findall(r"\bspawnd_\w+", rules + text_of(DASHBOARD)))
     assert len(used) > 10 and used <= written, used - written
-
-
-class Relay(http.server.BaseHTTPRequestHandler):
-    """The web server before spawnd-status."""
-
-    def do_GET(self):
-        path, _, query = self.path.partition("?")
-        try:
-            a = h.request(self.server.sock, query, params={
-                "SCRIPT_NAME": path, "REQUEST_METHOD": "GET"})
-        except h.FcgiError as e:
-            self.send_error(502, str(e))
-            return
-        self.send_response(a.status)
-        self.send_header("Content-Type", a.headers["content-type"])
-        self.end_headers()
-        self.wfile.write(a.body)
-
-    def log_message(self, *args):
-        pass
 
 
 class Prometheus:
@@ -194,15 +156,9 @@ def start(spawnd, place):
 
 @pytest.fixture
 def port(spawnd, place):
-    """Where pools are shown. many is in the group alpha."""
-    spawnd("-s", f"{place}/status.sock", "-U", "www", "-u", "many", "-F", 1,
-           "--name", "status", "--", STATUS)
-    relay = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Relay)
-    relay.sock = f"{place}/status.sock"
-    threading.Thread(target=relay.serve_forever, daemon=True).start()
-    yield relay.server_port
-    relay.shutdown()
-    relay.server_close()
+    """Where pools are shown."""
+    with monitors.shown(spawnd, place) as p:
+        yield p
 
 
 @pytest.fixture
@@ -275,92 +231,3 @@ def test_what_is_wrong_with_a_pool_is_an_alert(pools, prometheus, place):
         # And the dashboard has something to show, in each panel.
         for e in expressions():
             assert p.ask(e), e
-
-
-CONFIG = """\
-Hostname "here"
-FQDNLookup false
-Interval 0.5
-BaseDir "{place}"
-PIDFile "{place}/pid"
-LoadPlugin logfile
-LoadPlugin csv
-LoadPlugin curl_json
-<Plugin logfile>
-    LogLevel warning
-    File stderr
-</Plugin>
-<Plugin csv>
-    DataDir stdout
-</Plugin>
-"""
-FIGURES = ["accepted conn", "listen queue", "max listen queue",
-           "listen queue len", "idle processes", "active processes",
-           "total processes", "max active processes", "max children reached",
-           "slow requests"]
-SOCKET, AF_NETLINK = 41, 16     # of x86_64
-
-
-def collectd_config(place, port, pools):
-    """With what the manual shows of a pool, for each, and more figures."""
-    text = example("spawnd-status.8", "<Plugin curl_json>")
-    key = re.search(r"(?s) *<Key .*?</Key>\n", text)[0]
-    keys = "".join(key.replace("active processes", k) for k in FIGURES)
-    text = re.sub(r"(?s) *<Key .*</Key>\n", keys, text)
-    return CONFIG.format(place=place) + "".join(
-        text.replace("127.0.0.1:8090/php", f"127.0.0.1:{port}/{pool}")
-        .replace('Instance "php"', f'Instance "{pool}"') for pool in pools)
-
-
-def without_netlink():
-    """A pool that cannot see its connections and queue."""
-    h.forbid_call(SOCKET, errno.EPERM, a0=AF_NETLINK)
-
-
-# What each pool has, and nothing else: unknown is missing, and not 0. How long
-# the queue can be, and was before, is not known in advance.
-READ = {
-    ("busy", "listen queue"): 2, ("busy", "idle processes"): 0,
-    ("busy", "active processes"): 3, ("busy", "total processes"): 3,
-    ("busy", "max active processes"): 3, ("busy", "max children reached"): 1,
-    ("php", "listen queue"): 0, ("php", "max listen queue"): 0,
-    ("php", "idle processes"): 4, ("php", "active processes"): 0,
-    ("php", "total processes"): 4, ("php", "max active processes"): 0,
-    ("php", "max children reached"): 0,
-    ("blind", "total processes"): 2}
-ROUGHLY = [("busy", "listen queue len"), ("busy", "max listen queue"),
-           ("php", "listen queue len")]
-
-
-@h.needs(COLLECTD)
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="its number")
-def test_collectd_reads_it_as_it_reads_php_fpm(start, port, place):
-    """Tried with 5.12.0."""
-    busy = start("busy", "-F", 3)
-    start("php", "-F", 2, "-C", 2, program="/usr/bin/php-cgi")
-    start("blind", "-F", 2, become=without_netlink)
-    with open(f"{place}/collectd.conf", "w", encoding="ascii") as f:
-        f.write(collectd_config(place, port, ("busy", "php", "blind")))
-    found = {}
-
-    def read():
-        # Whatever was ever said counts, and the last value of it.
-        for pool, key, value in re.findall(
-                r'(?m)^PUTVAL "here/curl_json-(\w+)/gauge-([^"]+)" \S+ '
-                r"[\d.]+:(\S+)$", h.read(f"{place}/out").decode()):
-            found[pool, key.replace("_", " ")] = float(value)
-        return {k: v for k, v in found.items() if k not in ROUGHLY}
-    with contextlib.ExitStack() as stack:
-        for _ in range(5):
-            stack.enter_context(h.Connection(busy.sock)).send(
-                "sleep=600000&pid")
-        with open(f"{place}/out", "wb") as out:
-            p = subprocess.Popen(
-                [COLLECTD, "-f", "-C", f"{place}/collectd.conf"],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        stack.callback(p.wait)
-        stack.callback(p.kill)
-        h.wait_for(lambda: read() == READ, 10,
-                   lambda: h.read(f"{place}/out").decode())
-    length, most, other = (found[k] for k in ROUGHLY)
-    assert length == other > 0 and 2 <= most <= 5

@@ -13,6 +13,8 @@ import ctl
 import harness as h
 from test_retire import LONGEST, Load, busy, enough, start
 
+UNTRUSTED = True
+
 STARTS = 8 if h.brief() else 20
 
 

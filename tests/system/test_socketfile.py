@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 import harness as h
+import takeovers
 
 EX_CANTCREAT, EX_UNAVAILABLE = 73, 69
 
@@ -112,8 +113,8 @@ def tidy_pools(place):
     os.chown(group, 0, pwd.getpwnam("www").pw_gid)
     return {"a user": (f"{own}/sock", [], "www"),
             "root": (f"{own}/sock", ["-u", "www"], None),
-            "root, group": (f"{group}/sock", ["-u", "www", "-g", "www", "-U", "web"],
-                            None)}
+            "root, group": (f"{group}/sock",
+                            ["-u", "www", "-g", "www", "-U", "web"], None)}
 
 
 @pytest.mark.parametrize("who", ["a user", "root", "root, group"])
@@ -137,11 +138,10 @@ def test_workers_that_tidy_up_leave_the_way_in(spawnd, place, who):
 def test_what_a_start_left_is_removed(spawnd, place, program):
     """It was killed between the two names."""
     own = h.own_directory(f"{place}/own", "many", 0o700)
-    left = socket.socket(socket.AF_UNIX)
-    left.bind(f"{own}/sock.spawnd")
-    os.chown(f"{own}/sock.spawnd", pwd.getpwnam("many").pw_uid, -1)
-    left.close()
-    os.link(f"{own}/sock.spawnd", f"{own}/sock")
+    for name in ("sock", "sock.spawnd"):
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(f"{own}/{name}")
+        os.chown(f"{own}/{name}", pwd.getpwnam("many").pw_uid, -1)
     started(spawnd, f"{own}/sock", program, user="many")
     assert os.listdir(own) == ["sock"]
     assert h.request(f"{own}/sock", "pid").status == 200
@@ -247,10 +247,8 @@ def clean_up(place, directory):
                           check=False)
 
 
-def test_tmpfiles_spares_it(spawnd, place, program):
-    directory = f"{place}/dir"
-    os.mkdir(directory)
-    started(spawnd, f"{directory}/sock", program, "-u", "www")
+def clean(place, directory):
+    """Until what nobody uses is removed."""
     s = socket.socket(socket.AF_UNIX)
     s.bind(f"{directory}/stale")
     s.close()
@@ -259,6 +257,34 @@ def test_tmpfiles_spares_it(spawnd, place, program):
         clean_up(place, directory)
         return not os.path.exists(f"{directory}/stale")
     h.wait_for(cleaned, 10, "what nobody uses to be removed")
+
+
+@pytest.fixture
+def taken(place):
+    """A pool whose workers may write to its socket's directory."""
+    own = h.own_directory(f"{place}/own", "www")
+    p = takeovers.Pool(place, ["-s", f"{own}/sock"], "-u", "www", "-F", 1)
+    yield p
+    p.end()
+
+
+@pytest.mark.parametrize("changes", [0, 1, 2])
+def test_tmpfiles_spares_one_that_was_bound_by_another_name(taken, place,
+                                                            program, changes):
+    """By whichever spawnd, as the one that serves keeps its path."""
+    taken.begin("--", program)
+    for _ in range(changes):
+        taken.changed("--", program)
+        taken.wait_alone()
+    clean(place, f"{place}/own")
+    assert h.request(f"{place}/own/sock", "pid").status == 200
+
+
+def test_tmpfiles_spares_it(spawnd, place, program):
+    directory = f"{place}/dir"
+    os.mkdir(directory)
+    started(spawnd, f"{directory}/sock", program, "-u", "www")
+    clean(place, directory)
     assert h.request(f"{directory}/sock", "pid").status == 200
 
 

@@ -22,6 +22,8 @@ import ctl as c
 import harness as h
 from ctl import ctl, figures, pool
 
+UNTRUSTED = True
+
 
 @pytest.fixture
 def php(spawnd, place):

@@ -7,7 +7,9 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
+import threading
 import xml.etree.ElementTree
 
 import pytest
@@ -135,8 +137,9 @@ def test_what_is_wrong_with_a_request_is_said(shown):
             (400, None, "", {})):
         a = shown.get(path, query, **how)
         assert a.status == status, (path, query, a.text)
-        assert a.text.count("\n") == 1 and \
-            a.headers["content-type"].startswith("text/plain")
+        assert a.headers["content-type"].startswith("text/plain")
+        # Nothing that could be the first line of php-fpm's page.
+        assert re.match(r"[A-Z][A-Za-z ]+\n.+\n\Z", a.text), a.text
         assert ("allow" in a.headers) == (status == 405)
     a = shown.get("/spawnd/php")
     assert (a.status, a.headers["location"]) == (301, "php/")
@@ -160,7 +163,8 @@ def test_figures_are_those_of_the_load(shown):
         assert figures["Busy"] == f"{WORKERS} of {WORKERS} ready of {WORKERS}"
         assert re.fullmatch(r"4 of \d+ ?peak [4-7]", figures["Queue"])
         # Of a pool that is so young there may be no history before that.
-        assert re.fullmatch(r"(at most|maybe over) [\d.]+ s",
+        assert re.fullmatch(r"(at least [\d.]+ s|just now)"
+                            r"( (at most|maybe over) [\d.]+ s)?",
                             figures["Waiting"])
         assert re.fullmatch(r"for (over )?[\d.]+ s", figures["Saturated"])
         fpm = json.loads(shown.get("/status", "json&full").text)
@@ -175,9 +179,14 @@ def test_figures_are_those_of_the_load(shown):
         # The most of each second is drawn: all workers, up to 5.
         assert re.search(r'class="busy" d="[^"]*V40\.0', shown.get().text)
         assert shown.get("/ping").text == "pong"
+        h.wait_for(lambda: "saturated: all workers are busy, and connections "
+                   "wait<" in shown.get().text, 10)
     h.wait_for(lambda: shown.json()["queue"]["now"] == 0, 10)
+    # It is over when nobody has waited for ten seconds.
+    h.wait_for(lambda: "not saturated any more<" in shown.get().text, 20)
     figures = cells(shown.get().text)
-    assert (figures["Waiting"], figures["Saturated"]) == ("none", "no")
+    assert figures["Waiting"] == "none"
+    assert re.fullmatch(r"no [\d.]+ s in all", figures["Saturated"])
     assert figures["Queue"].startswith("0 of ")
     assert figures["Since the start"] == f"started {WORKERS}"
 
@@ -224,6 +233,9 @@ def test_a_pool_that_has_gone_is_503_and_said_when(shown):
                         ("/php/status", "json"), ("/php/", "openmetrics")):
         a = shown.get(path, query)
         assert a.status == 503, (path, a.text)
+        if path == "/php/status":
+            assert a.text.startswith(
+                "Service Unavailable\n/run/spawnd/php: "), a.text
     a = shown.get()
     assert a.status == 200
     rows = [words(r) for r in well_formed(a.text).iter("tr")]
@@ -293,6 +305,90 @@ def test_a_pool_that_is_silent_keeps_the_others_waiting_no_longer(shown):
     finally:
         stopped.signal(signal.SIGCONT)
     assert shown.get("/app/ping").status == 200
+
+
+def test_pools_that_take_no_connections_keep_nobody_waiting(shown):
+    """Their supervisors are stopped, and the queues of their sockets full."""
+    shown.pool("php")
+    stuck = {f"app{n}": shown.pool(f"app{n}", "-F", 1) for n in range(4)}
+    shown.show()
+    assert shown.get().status == 200
+    crowd = []
+    try:
+        for name, s in stuck.items():
+            s.signal(signal.SIGSTOP)
+            crowd += h.fill(f"{c.pool(name)}/status")
+        text = words(well_formed(shown.get().text))
+        assert text.count("does not answer, last seen") == len(stuck), text
+        assert f"of {WORKERS} ready" in text, text
+    finally:
+        for sock in crowd:
+            sock.close()
+        for s in stuck.values():
+            s.signal(signal.SIGCONT)
+
+
+def test_pools_that_drip_keep_nobody_waiting(shown, place):
+    """Their answers come byte by byte, and have no end."""
+    shown.pool("php")
+    over = threading.Event()
+
+    def drip(server):
+        sock, _ = server.accept()
+        with server, sock, contextlib.suppress(OSError):
+            while not over.wait(0.02):
+                sock.sendall(b"s")
+    for n in range(5):
+        os.mkdir(f"{place}/d{n}", 0o755)
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(f"{place}/d{n}/status")
+        os.chmod(f"{place}/d{n}/status", 0o777)
+        server.listen()
+        threading.Thread(target=drip, args=[server], daemon=True).start()
+    shown.show(*(f"d{n}={place}/d{n}" for n in range(5)), "php")
+    try:
+        text = shown.get().text
+    finally:
+        over.set()
+    assert text.count("<b>does not answer</b>") == 5, text
+    assert f"</b> of {WORKERS} ready" in text, text
+
+
+BROWSER = """
+const answers = JSON.parse(process.argv[2]);
+const lost = { hidden: true };
+let main = 'first';
+const known = { lost, main: { replaceWith(next) { main = String(next); } } };
+globalThis.document = { getElementById: (id) => known[id] };
+globalThis.DOMParser = class {
+    parseFromString(text) {
+        return { getElementById: () => text.startsWith('page') ? text : null };
+    }
+};
+globalThis.getSelection = () => '';
+globalThis.location = {};
+globalThis.fetch = async () => ({ text: async () => answers.shift() });
+globalThis.setTimeout = (look) => {
+    console.log(main, lost.hidden);
+    if (answers.length) { look(); }
+};
+"""
+
+
+@h.needs("/usr/bin/node")
+def test_an_answer_that_is_not_the_page_does_not_take_its_place(shown, place):
+    """A web server's own, while the responder begins anew."""
+    shown.pool("php")
+    shown.show()
+    script = re.search(r"(?s)<script[^>]*>(.*)</script>",
+                       shown.get().text)[1]
+    with open(f"{place}/page.js", "w", encoding="ascii") as f:
+        f.write(BROWSER + script)
+    r = subprocess.run(["/usr/bin/node", f"{place}/page.js", json.dumps(
+        ["page 1", "502 Bad Gateway", "page 2"])], capture_output=True,
+        text=True, timeout=30 * h.PATIENCE, check=True)
+    assert r.stdout.splitlines() == ["first true", "page 1 true",
+                                     "page 1 false", "page 2 true"], r
 
 
 def test_a_pool_that_may_not_be_read_is_only_counted(shown):
@@ -414,12 +510,20 @@ def test_the_page_in_a_browser(shown, place):
         occupy(stack, pool, 4)
         h.wait_for(lambda: json.loads(w.fetch("/php/?json").text)["queue"]
                    ["now"] == 4, 10)
+        assert c.ctl("-p", "api", "drain", 3600).status == 0
         url = f"http://127.0.0.1:{w.page}"
         for path, name in (("/", "pools"), ("/php/", "pool")):
             r = browse(url + path, place, "--dump-dom",
                        "--virtual-time-budget=5000")
             assert f"<b>{WORKERS}</b> of {WORKERS} ready" in r.stdout, r
             assert "<b>4</b> of" in r.stdout, r
+            assert re.search('data-title="Waiting" class="warn">'
+                             r"at least [\d.]+ s ", r.stdout), r
+            assert re.search('data-title="Saturated" class="bad">for ',
+                             r.stdout), r
+            assert bool(re.search(
+                r"a stop is announced and comes in (59:\d\d|1:00:00)<",
+                r.stdout)) == (path == "/"), r
             # Its script has run, and got answers.
             assert re.search('<p id="lost"[^>]* hidden=""', r.stdout), r
             assert "Refused" not in r.stderr, r.stderr

@@ -21,6 +21,8 @@ from test_allow_rights import no_right
 from test_readiness import ACCEPTS, LOOPS, write
 from test_retire import LONGEST, Load, enough
 
+UNTRUSTED = True
+
 TIMES = 4 if h.brief() else 20
 PORT = 9017
 PIDFD = "anon_inode:[pidfd]"     # of a worker, a second after its start
@@ -178,7 +180,9 @@ def test_programs_that_poll_and_that_wait(pools, place, name):
     first, second = PAIRS[name]
     p = pools(place, ["-s", f"{place}/s"], "-u", "_app")
     p.begin(*first)
-    load = Load(f"{place}/s", "php/load.php" if "php" in name else None, ms=1,
+    # So long that the clients' own time is little beside it, where one worker
+    # serves all of them at once.
+    load = Load(f"{place}/s", "php/load.php" if "php" in name else None, ms=10,
                 seconds=LONGEST)
     try:
         for n in range(2):

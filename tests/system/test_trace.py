@@ -15,6 +15,8 @@ import ctl as c
 import harness as h
 from ctl import ask, ctl, pool, records
 
+UNTRUSTED = True
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(
     __file__))))
 LINE = re.compile(r" *-(\d+\.\d{6}) (\S+) (event|action|notice) (.*)")

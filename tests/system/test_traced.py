@@ -25,6 +25,8 @@ ALONE = "is not a process of this pool and is left alone"
 
 TRACER = """
 import ctypes, os, sys
+
+UNTRUSTED = True
 libc = ctypes.CDLL(None, use_errno=True)
 options = int(sys.argv[1])
 for pid in sys.argv[2:]:

@@ -84,7 +84,9 @@ def test_httpd_of_openbsd_is_told_to_look_for_the_file():
 
 
 @pytest.mark.parametrize("options, noted", [
-    ([], True), (["-d", "cgi.fix_pathinfo=0"], False)])
+    ([], True), (["-d", "cgi.fix_pathinfo=1"], True),
+    (["-d", "cgi.fix_pathinfo=0"], False),
+    (["-dcgi.fix_pathinfo=Off"], False)])
 def test_the_preflight_has_a_note(options, noted):
     r = harness.run_spawnd("-t", "-s", "/run/app.sock", "-u", "www", "--", PHP,
                            *options)

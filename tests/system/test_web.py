@@ -14,6 +14,8 @@ import pytest
 import harness
 import web
 
+UNTRUSTED = True
+
 PHP = "/usr/bin/php-cgi"
 PERL = "/usr/bin/perl"
 

@@ -276,7 +276,7 @@ class Tally:
 def one_by_one(port, path, check, tally, wanted, **how):
     """Requests one after another while wanted() says so.
 
-    path holds a %s for the token. check(answer, token) returns what the
+    path holds %s for the token. check(answer, token) returns what the
     answer says, or raises AssertionError when it is not the whole and right
     answer to this very request. how: as of fetch().
     """
@@ -284,7 +284,7 @@ def one_by_one(port, path, check, tally, wanted, **how):
         token = hashlib.sha256(os.urandom(16)).hexdigest()
         kind, value, text = None, None, None
         try:
-            answer = fetch(port, path % token, **how)
+            answer = fetch(port, path.replace("%s", token), **how)
             if answer.status != 200:
                 kind = "status %d" % answer.status
             else:

@@ -135,7 +135,7 @@ spawn_fcgi_is_as_it_was(void **arg)
 	assert_false(c.no_new_privs);
 	assert_false(c.confine);
 	assert_false(c.foreground);
-	assert_false(c.replace);
+	assert_false(c.becomes_app);
 	assert_int_equal(c.error_status, 255);
 	assert_string_equal(c.outcome, "child spawned successfully: PID: ");
 }
@@ -171,7 +171,7 @@ spawn_fcgi_can_be_without_a_supervisor(void **arg)
 {
 	(void)arg;
 	accepted("spawn-fcgi", "-n", "-s/x", "-P/run/pid", "-F4", "/app");
-	assert_true(c.replace);
+	assert_true(c.becomes_app);
 	assert_true(c.foreground);
 	assert_null(c.pidfile);
 	assert_int_equal(c.env_base, ENV_EXACT);

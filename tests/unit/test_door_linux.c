@@ -96,6 +96,15 @@ note_stop(int signo)
 	stops = 1;
 }
 
+/* The others ask more than once before that. */
+static void
+note_stop_late(int signo)
+{
+	(void)signo;
+	usleep(50000);
+	stops = 1;
+}
+
 static void *
 accept_until_stop(void *arg)
 {
@@ -106,17 +115,29 @@ accept_until_stop(void *arg)
 
 /* Each thread accepts, and only one of them meets the signal. */
 static void
-has_threads(void)
+accept_by_threads(void (*handler)(int))
 {
 	pthread_t threads[4];
 	size_t i;
 
-	signal(SIGTERM, note_stop);		/* which has SA_RESTART */
+	signal(SIGTERM, handler);		/* which has SA_RESTART */
 	for (i = 0; i < 4; i++)
 		pthread_create(&threads[i], NULL, accept_until_stop, NULL);
 	for (i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	_exit(0);
+}
+
+static void
+has_threads(void)
+{
+	accept_by_threads(note_stop);
+}
+
+static void
+has_threads_and_a_slow_handler(void)
+{
+	accept_by_threads(note_stop_late);
 }
 
 /* A socket over which one descriptor at a time is handed. */
@@ -406,7 +427,7 @@ static void
 a_connection_that_is_handed_on_is_never_missed(void **arg)
 {
 	struct probe_state s = { .cpu = 0 };
-	uint64_t end = loop_now() + PATIENCE;
+	uint64_t end = loop_now() + PATIENCE, longer;
 	int i, fd;
 
 	(void)arg;
@@ -414,23 +435,21 @@ a_connection_that_is_handed_on_is_never_missed(void **arg)
 	fd = client_connect();
 	while (child_holds(&s) != HOLDS_BUSY && loop_now() < end)
 		usleep(100);
-	for (i = 0; i < LOOKS; i++) {
-		/* It takes that for another's if it lasts for too long. */
-		s.underway = 0;
+	/* For longer than one that nobody has is taken for theirs. */
+	longer = loop_now() + 3 * USEC / 2;
+	for (i = 0; i < LOOKS || loop_now() < longer; i++)
 		assert_int_equal(child_holds(&s), HOLDS_BUSY);
-	}
 	close(fd);
 	child_finish();
 }
 
 static void
-each_thread_hears_that_it_was_told(void **arg)
+threads_hear_that_they_were_told(void (*run)(void))
 {
 	uint64_t end = loop_now() + PATIENCE;
 	int tids[64];
 
-	(void)arg;
-	child_begin(has_threads);
+	child_begin(run);
 	child_close_door();
 	while ((proc_tasks(child, tids, 64) != 5 || !door_is_held(child)) &&
 	    loop_now() < end) {
@@ -444,6 +463,21 @@ each_thread_hears_that_it_was_told(void **arg)
 	}
 	assert_int_equal(child_ended, 0);
 	child_finish();
+}
+
+static void
+each_thread_hears_that_it_was_told(void **arg)
+{
+	(void)arg;
+	threads_hear_that_they_were_told(has_threads);
+}
+
+/* The handler is slow, or has to wait for a processor. */
+static void
+whoever_was_told_too_early_is_told_again(void **arg)
+{
+	(void)arg;
+	threads_hear_that_they_were_told(has_threads_and_a_slow_handler);
 }
 
 /* Nobody can connect any more after this one. */
@@ -495,6 +529,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(
 		    a_connection_that_is_handed_on_is_never_missed),
 		cmocka_unit_test(each_thread_hears_that_it_was_told),
+		cmocka_unit_test(whoever_was_told_too_early_is_told_again),
 		cmocka_unit_test(nobody_hears_that_the_socket_is_shut),
 	};
 

@@ -186,9 +186,9 @@ what_does_not_hold_here_is_told_apart(void **arg)
 	assert_null(strstr(shown, "proc"));
 	assert_false(wrong);
 	assert_has(explain("listener unseen=its\\x20file\n" FINE),
-	    "Of the listen socket cannot be seen: its file.");
+	    "What cannot be seen of the listen socket: its file.");
 	assert_has(explain("guarantees only_allowed=no\n" FINE),
-	    "Not in force: only_allowed: more hosts");
+	    "Not in force: only_allowed: hosts that --allow does not");
 	assert_has(explain("guarantees no_new_privs=no newer=no\n" FINE),
 	    "nothing is wrong. ");
 	assert_null(strstr(shown, "Not in force"));

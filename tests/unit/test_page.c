@@ -37,6 +37,7 @@
 	"event time=5000000 what=reload\n"				\
 	"notice time=6000000 what=reloaded\n"				\
 	"notice time=7000000 what=killed_busy slot=1 pid=14 count=2\n"	\
+	"event time=8000000 what=saturated\n"				\
 	"event time=97000000 what=target workers=6\n"			\
 	"notice time=98000000 what=<script>\n"
 
@@ -127,7 +128,7 @@ the_page_has_the_figures(void **arg)
 	assert_has(shown, answer.nonce);
 	assert_has(shown, "<b>1</b> of 2 ready of 4<");
 	assert_has(shown, "<b>3</b> of 1024 <small>peak 17</small>");
-	assert_has(shown, "at most 12.0 s");
+	assert_has(shown, ">just now <small>at most 12.0 s</small>");
 	assert_has(shown, "for 12.0 s <small>1.50 s in all</small>");
 	assert_has(shown, "started 12</span>, <span>recycled 3</span>, "
 	    "<span class=\"bad\">crashed 1</span>");
@@ -138,11 +139,26 @@ the_page_has_the_figures(void **arg)
 	assert_has(shown, "<dd>_app</dd>");
 }
 
+/* Looks at the queue say more than the history, which has whole seconds. */
+static void
+what_the_looks_have_seen_is_said(void **arg)
+{
+	(void)arg;
+	answers_add(&v[0].status, "queue now=3 oldest=8.250 "
+	    "saturated_for=7.500\n" POOL LOAD WORKERS
+	    "point ago=200 queue=0 busy=0 workers=4\n"
+	    "point ago=12 queue=3 busy=2 workers=4\n");
+	ask(1);
+	assert_has(shown, ">at least 8.25 s <small>at most 12.0 s</small>");
+	assert_has(shown, ">for 7.50 s <small>");
+}
+
 static void
 events_are_in_words_and_the_latest_is_first(void **arg)
 {
 	static const char *const words[] = {
 		"3.00 s ago</span> the pool is to have 6 workers<",
+		"saturated: all workers are busy, and connections wait<",
 		"1:33 ago</span> worker 14 was killed with 2 requests<",
 		"reload: all workers are new<", "reload: begun<",
 		"worker 13 could not be started<",
@@ -277,6 +293,7 @@ what_is_not_known_is_no_figure(void **arg)
 	assert_has(shown, "<b>?</b> of ? <small>peak ?</small>");
 	assert_has_not(shown, "<b>0</b>");
 	assert_has_not(shown, "at most");
+	assert_has_not(shown, "just now");
 	assert_has(shown, "<path class=\"busy\" d=\"\"/>");
 }
 
@@ -302,6 +319,8 @@ a_pool_that_has_gone_is_a_row_and_no_200(void **arg)
 		assert_int_equal(answer.status, 503);
 	}
 	assert_has(shown, "no pool is running there\n");
+	/* A reason with a colon could be a line of php-fpm's page. */
+	assert_int_equal(strncmp(shown, "Service Unavailable\n", 20), 0);
 }
 
 static void
@@ -486,6 +505,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_page_has_the_figures),
 		TEST(an_announced_stop_is_on_the_page),
+		TEST(what_the_looks_have_seen_is_said),
 		TEST(events_are_in_words_and_the_latest_is_first),
 		TEST(workers_are_in_the_order_asked_for),
 		TEST(more_workers_than_a_page_has_are_counted),

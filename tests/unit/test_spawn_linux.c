@@ -37,7 +37,7 @@ static struct plan plan = { .conf = &conf, .cwd_fd = STDIN_FILENO,
 /* What a kernel, or a filter, makes of the call. */
 enum { AS_IT_IS, REFUSED, TAKEN_FOR_USED };
 static int own_files;
-static bool steps;		/* a child takes its first step late */
+static bool makes_group;	/* one does, before its group is asked for */
 
 /* NOLINTBEGIN(*reserved-identifier,cert-dcl*): the linker's name */
 int	 __real_raw_own_files(int end);
@@ -61,7 +61,7 @@ __wrap_raw_own_files(int end)
 pid_t
 __wrap_getpgid(pid_t pid)
 {
-	if (steps)
+	if (makes_group)
 		setpgid(pid, pid);
 	return __real_getpgid(pid);
 }
@@ -235,21 +235,21 @@ trying_it_leaves_no_descriptor(void **arg)
 }
 
 static void
-a_signal_to_all_reaches_one_that_is_about_to_lead_a_group(void **arg)
+one_that_makes_a_group_meanwhile_is_signalled(void **arg)
 {
 	pid_t pid = fork();
 
 	(void)arg;
 	assert_int_not_equal(pid, -1);
 	if (pid == 0) {
-		alarm(LIFE);	/* in case that none does */
+		alarm(PATIENCE / 100);
 		for (;;)
 			pause();
 	}
 	worker_adopt(0, pid);
-	steps = true;
+	makes_group = true;
 	worker_signal(0, SIGKILL, true);
-	steps = false;
+	makes_group = false;
 	assert_int_equal(end(pid), SIGKILL);
 }
 
@@ -288,8 +288,7 @@ main(void)
 		cmocka_unit_test(
 		    one_is_not_given_descriptors_that_are_taken_for_used),
 		cmocka_unit_test(trying_it_leaves_no_descriptor),
-		cmocka_unit_test(
-		    a_signal_to_all_reaches_one_that_is_about_to_lead_a_group),
+		cmocka_unit_test(one_that_makes_a_group_meanwhile_is_signalled),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -7,6 +7,7 @@
 #include "ctl/ctl.h"
 #include "observe/observe.h"
 #include "proto/proto.h"
+#include "run/history.h"
 #include "run/run.h"
 
 static struct reply a, history;

@@ -176,6 +176,12 @@ fpm_has_its_keys_in_its_order(void **arg)
 	assert_has(shown, "max active processes: 2\n");
 	assert_has(shown, "request duration:     750000\n");
 	assert_int_equal(writer_fpm(stdout, &a, "html", false, &e), -1);
+	/* Seen for the first time, long after the look before. */
+	reply_free(&a);
+	answers_add(&a, "pool name=x\n"
+	    "worker pid=1 connections=1 busy=0.000 busy_most=7.000\n");
+	show(writer_fpm(f, &a, "text", true, &e));
+	assert_has_not(shown, "request duration");
 }
 
 static void
