@@ -351,6 +351,7 @@ SIMS !=		test -d ${TOP}/tests/sim && \
 APPS !=		test -d ${TOP}/tests/apps && \
 		ls ${TOP}/tests/apps ${TOP}/tests/bench | \
 		sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
+LIBS_day.app =	-pthread -lm
 LIBS_hostile.app = -pthread
 LIBS_lib.app =	-pthread
 LIBS_load.app =	-pthread

@@ -276,6 +276,14 @@ BARS = [
        "php-fpm static", "at least 1.00",
        bar_ratio(f"recycle-php-{n}", "rps", "spawnd -C 4", "php-fpm static",
                  least=1.0)) for n in (1, 10, 50)],
+    *[(f"a day of load, PHP: {what}, beside {other}", f"at most {most}",
+       bar_ratio("day", metric, "spawnd, PHP", other, most=most))
+      for what, metric, other, most in (
+          ("workers over time", "worker_s", "php-fpm dynamic, tuned", 0.6),
+          ("p99", "p99_us", "php-fpm dynamic, tuned", 1.0),
+          ("p99", "p99_us", "static, PHP", 1.2))],
+    ("a day of load, C: p99, beside static", "at most 1.2",
+     bar_ratio("day", "p99_us", "spawnd, C", "static, C", most=1.2)),
     *door.BARS,
 ]
 

@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
+import day
 import door
 import managers
 import shown
@@ -748,6 +749,15 @@ SCENARIOS = [
               ("php-fpm ondemand", "php-fpm ondemand", fpm_burst([]))], 5,
              BURST, fewer={"php-fpm dynamic": 2, "php-fpm dynamic, tuned": 3},
              quick=["spawnd -F 2 -N 32", "php-fpm ondemand"]),
+    Scenario("day", "A day of real load, in a minute",
+             f"Visitors come as they do to a web server: {day.PEAK} requests "
+             "a second in the busiest hour, few at night, three bursts of "
+             f"twice as many; {day.MS} ms a request, five times that for one "
+             f"of ten; 2 to {day.MOST} workers. What the manager kept for "
+             "it, summed over the minute, and how long visitors waited. php-"
+             "fpm changes its size once a second, which is 24 minutes of "
+             "this day, and so is spawnd's -w 1.", day.sample, day.CASES, 3,
+             day.COST, quick=["spawnd, PHP", "php-fpm dynamic, tuned"]),
     Scenario("status", "Status of 1,000 workers",
              "One run of spawnctl status; and a killed worker to the next "
              "accept, alone and beside 8 who read the status all the time.",
