@@ -120,7 +120,7 @@ class Node(machine.Machine):
     def run(self, *argv, check=True, deadline=60):
         r = subprocess.run(
             ["nsenter", "-t", str(self.leader), "--mount", "--uts", "--ipc",
-             "--net", "--root", "env", "-i",
+             "--net", "--root", "env", "-C", "/", "-i",
              "PATH=/usr/sbin:/usr/bin:/sbin:/bin", *argv],
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=deadline * h.PATIENCE)
