@@ -130,7 +130,9 @@ chart_write(FILE *f, const struct reply *a, const char *name)
 	draw_plot(f, "high", workers, 2, children > 0 ? "children" :
 	    "workers");
 	draw_plot(f, "low", &queue, 1, "connections");
-	fputs("<div class=\"x\"><span>5 min ago</span><span>4</span><span>3"
-	    "</span><span>2</span><span>1</span><span>now</span></div>"
-	    "</figure>\n", f);
+	/* With signs of minus; on a phone there is no room for more words. */
+	fputs("<div class=\"x\"><span>\342\210\2225 min</span>"
+	    "<span>\342\210\2224</span><span>\342\210\2223</span>"
+	    "<span>\342\210\2222</span><span>\342\210\2221</span>"
+	    "<span>now</span></div></figure>\n", f);
 }
