@@ -47,8 +47,8 @@ add_known(json_t *page, const char *key, const struct reply *a,
 }
 
 /*
- * The peak of a figure that is known. Some monitors take the first line that has "listen
- * queue:" anywhere in it: the peak alone would be read as the figure.
+ * The peak of a figure that is known. Some monitors take the first line that
+ * has "listen queue:" anywhere in it: a peak alone would be read as the figure.
  */
 static void
 add_peak(json_t *page, const char *key, const struct reply *a,
