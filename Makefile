@@ -52,9 +52,9 @@ CONFIG =	address.c compat.c compat_kfcgi.c compat_multiwatch.c \
 OBSERVE =	guarantees.c
 PRIVILEGE =	confine.c daemonize.c finisher.c jail.c listen.c pidfile.c \
 		socketfile.c terminal.c
-POOL =		announce.c door.c drain.c ledger.c names.c pool.c replace.c \
-		retire.c sampler.c scale.c slot.c snapshot.c start.c table.c \
-		trace.c
+POOL =		announce.c door.c drain.c freeze.c ledger.c names.c pool.c \
+		replace.c retire.c sampler.c scale.c slot.c snapshot.c \
+		start.c table.c trace.c
 RUN =		actor.c autoscale.c child.c draining.c entry.c exec_error.c \
 		failures.c history.c lifecycle.c neighbour.c orphans.c \
 		output.c reap.c report.c report_trace.c sdnotify.c \
@@ -351,6 +351,7 @@ SIMS !=		test -d ${TOP}/tests/sim && \
 APPS !=		test -d ${TOP}/tests/apps && \
 		ls ${TOP}/tests/apps ${TOP}/tests/bench | \
 		sed -n 's/^\(.*\)\.c$$/\1.app/p'; :
+LIBS_day.app =	-pthread -lm
 LIBS_hostile.app = -pthread
 LIBS_lib.app =	-pthread
 LIBS_load.app =	-pthread
@@ -368,7 +369,7 @@ LIBS_test_pidlock.unit = -Wl,--wrap=ftruncate
 LIBS_test_signals.unit = -Wl,--wrap=actor_stops,--wrap=observe_shutdown \
 		-Wl,--wrap=neighbour_before,--wrap=daemonize_starting \
 		-Wl,--wrap=lifecycle_restart
-LIBS_test_spawn_linux.unit = -Wl,--wrap=getpgid
+LIBS_test_spawn_linux.unit = -Wl,--wrap=raw_own_files -Wl,--wrap=getpgid
 LIBS_test_worker.unit = -Wl,--wrap=raw_limit -Wl,--wrap=getrlimit \
 		-Wl,--wrap=setrlimit
 LIBS_advice_sim.sim = advice.o

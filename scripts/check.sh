@@ -25,6 +25,7 @@ case $#:${1-} in
 esac
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
+. scripts/times.sh
 
 logs=build/check
 passed=0
@@ -52,7 +53,13 @@ begin()
 	name=$1
 	shift
 	date +%s >"$tmp/$name.start"
-	timeout -k 10 "${limit:-7200}" "$@" >"$logs/$name.log" 2>&1 </dev/null &
+	# shellcheck disable=SC2016	# the inner shell expands it
+	timeout -k 10 "${limit:-7200}" sh -c '
+		status=0
+		"$@" || status=$?
+		times >"$0.times"
+		exit "$status"' "$tmp/$name" "$@" \
+	    >"$logs/$name.log" 2>&1 </dev/null &
 	echo $! >"$tmp/$name.pid"
 }
 
@@ -73,7 +80,8 @@ finish()
 	if [ "$status" -ne 0 ] && [ "$2" -eq 0 ]; then
 		set -- "$(($1 > 0 && ${#counts} > 0 ? $1 : 0))" 1 "$3"
 	fi
-	echo "$name: $1 passed, $2 failed, $3 skipped ($took s)"
+	echo "$name: $1 passed, $2 failed, $3 skipped ($took s," \
+	    "$(times_sum "$tmp/$name.times") s of a processor)"
 	passed=$((passed + $1))
 	failed=$((failed + $2 + $3))
 	if [ "$2" -gt 0 ] || [ "$3" -gt 0 ]; then

@@ -66,7 +66,7 @@ EVERYWHERE = {"base/units.h"}       # all its code is inline
 # Files of one folder that call each other in a circle, and why they do.
 CIRCLES = [
     ({"pool.c", "slot.c", "table.c", "announce.c", "door.c", "drain.c",
-      "replace.c", "retire.c", "start.c"},
+      "freeze.c", "replace.c", "retire.c", "start.c"},
      "a slot's event may change what the pool wants, and the other way round"),
     ({"looker_linux.c", "keepalive_linux.c", "listens_linux.c",
       "usage_linux.c"},

@@ -30,7 +30,19 @@ void	 raw_umask(mode_t mask);
 /* fd and to must differ. */
 int	 raw_dup2(int fd, int to);
 int	 raw_chdir(const char *path);
-/* Gives all signals their default action, and unblocks them. */
+/*
+ * The descriptors below `end` become the caller's own, which had them in common
+ * with others until now, and it has no more than these.
+ */
+int	 raw_own_files(int end);
+/* A duplicate of fd, the lowest number from there on. */
+int	 raw_dup_from(int fd, int from);
+/*
+ * Gives all signals their default action, and unblocks them. In its parent,
+ * raw_note_signals() has noted before which have another one: from then on no
+ * more of them may get one.
+ */
+void	 raw_note_signals(void);
 void	 raw_reset_signals(void);
 /* As execve(2); returns only a negative errno. */
 int	 raw_exec(const char *path, char *const *argv, char *const *envp);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -69,6 +70,25 @@ int
 raw_chdir(const char *path)
 {
 	return result(chdir(path));
+}
+
+int
+raw_own_files(int end)
+{
+	(void)end;
+	return -ENOSYS;
+}
+
+int
+raw_dup_from(int fd, int from)
+{
+	return result(fcntl(fd, F_DUPFD, from));
+}
+
+void
+raw_note_signals(void)
+{
+	/* All are reset. */
 }
 
 void

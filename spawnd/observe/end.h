@@ -41,8 +41,9 @@ int	 end_events(void);
 /*
  * Watches for the end of a child that has not been reaped yet. Returns a
  * close-on-exec descriptor for end_unwatch(), never 0; or -1 if it cannot.
+ * aside() may move it, and returns where it is.
  */
-int	 end_watch(pid_t pid);
+int	 end_watch(pid_t pid, int (*aside)(int));
 /* Ends the watch and closes its descriptor. */
 void	 end_unwatch(int fd);
 /*

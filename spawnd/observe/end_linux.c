@@ -54,7 +54,7 @@ end_events(void)
 }
 
 int
-end_watch(pid_t pid)
+end_watch(pid_t pid, int (*aside)(int))
 {
 	/* Once is enough, or one that cannot be reaped would keep us awake. */
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLONESHOT,
@@ -63,6 +63,7 @@ end_watch(pid_t pid)
 
 	if (ends == -1 || (fd = proc_pidfd(pid)) == -1)
 		return -1;
+	fd = aside(fd);
 	if (epoll_ctl(ends, EPOLL_CTL_ADD, fd, &ev) == -1) {
 		close(fd);
 		return -1;

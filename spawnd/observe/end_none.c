@@ -26,9 +26,10 @@ end_events(void)
 }
 
 int
-end_watch(pid_t pid)
+end_watch(pid_t pid, int (*aside)(int))
 {
 	(void)pid;
+	(void)aside;
 	return -1;
 }
 

@@ -129,6 +129,8 @@ bool	 proc_is_filtered(const char *status);
 int	 proc_add_children(pid_t pid, int tid, pid_t *tree, int *n, int max);
 /* Lists the children of a process, at most n. Returns how many, or -1. */
 int	 proc_children(pid_t pid, pid_t *list, int n);
+/* The same of our own, in a process without threads. */
+int	 proc_own_children(pid_t *list, int n);
 /*
  * Collects the inodes of the sockets a process (or tree) holds, at most max;
  * *n is how many. Returns 0, or -1 with errno set: there may be more

@@ -219,7 +219,7 @@ observe_children(pid_t *list, int n)
 {
 	int i = 0;
 
-	n = proc_children(getpid(), list, n);
+	n = proc_own_children(list, n);
 	while (i < n) {
 		if (looker_is(list[i]))
 			list[i] = list[--n];

@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,6 +152,75 @@ proc_read_task(pid_t pid, pid_t tid, const char *name, char *buf, size_t size)
 	return proc_read(path, buf, size);
 }
 
+/* What getdents64(2) fills in; libc's readdir(3) makes three calls more. */
+struct entry {
+	uint64_t	 ino;
+	int64_t		 off;
+	uint16_t	 len;
+	uint8_t		 type;
+	char		 name[];
+};
+
+/* Takes an entry that a number names; false with errno set: no more. */
+typedef bool entry_taker(int dir, const char *name, void *arg);
+
+static bool
+take_entries(int dir, const char *buf, ssize_t len, entry_taker *take,
+    void *arg)
+{
+	const struct entry *e;
+	ssize_t at;
+
+	for (at = 0; at < len; at += e->len) {
+		e = (const void *)(buf + at);
+		if (e->name[0] >= '0' && e->name[0] <= '9' &&
+		    !take(dir, e->name, arg))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Passes on the entries of a directory that numbers name. Returns 0, or -1
+ * with errno set: not all of them.
+ */
+static int
+read_numbers(const char *path, entry_taker *take, void *arg)
+{
+	_Alignas(struct entry) char buf[4096];
+	int dir = proc_at(path, O_RDONLY | O_DIRECTORY);
+	ssize_t len;
+
+	if (dir == -1)
+		return -1;
+	do {
+		len = syscall(SYS_getdents64, dir, buf, sizeof(buf));
+	} while (len > 0 && take_entries(dir, buf, len, take, arg));
+	/* Of a process that has just ended nothing is left. */
+	if (len == -1 && errno == ENOENT)
+		len = 0;
+	return path_close(dir, len == 0 ? 0 : -1);
+}
+
+struct numbers {
+	int		*list;
+	int		 n, max;
+};
+
+static bool
+take_number(int dir, const char *name, void *arg)
+{
+	struct numbers *x = arg;
+
+	(void)dir;
+	if (x->n == x->max) {
+		errno = E2BIG;
+		return false;
+	}
+	x->list[x->n++] = atoi(name);
+	return true;
+}
+
 /*
  * The numbers that name a directory's entries. Returns how many, or -1 with
  * errno set (E2BIG: there are more than max).
@@ -160,25 +228,9 @@ proc_read_task(pid_t pid, pid_t tid, const char *name, char *buf, size_t size)
 static int
 list_numbers(const char *path, int *numbers, int max)
 {
-	struct dirent *de;
-	DIR *d;
-	int n = 0, error;
+	struct numbers x = { .list = numbers, .max = max };
 
-	if ((d = proc_opendir(path)) == NULL)
-		return -1;
-	while (errno = 0, (de = readdir(d)) != NULL) {
-		if (de->d_name[0] < '0' || de->d_name[0] > '9')
-			continue;
-		if (n == max) {
-			errno = E2BIG;
-			break;
-		}
-		numbers[n++] = atoi(de->d_name);
-	}
-	error = errno;
-	closedir(d);
-	errno = error;
-	return error == 0 ? n : -1;
+	return read_numbers(path, take_number, &x) == -1 ? -1 : x.n;
 }
 
 int
@@ -192,23 +244,29 @@ proc_socket_at(int dir, const char *name, uint64_t *inode)
 	if (n == -1)
 		return proc_is_gone() ? 0 : -1;
 	link[n] = '\0';
-	if (sscanf(link, "socket:[%" SCNu64 "]", inode) != 1)
-		*inode = 0;
+	if (strncmp(link, "socket:[", 8) == 0)
+		*inode = strtoull(link + 8, NULL, 10);
 	return 0;
 }
 
-int
-proc_add_children(pid_t pid, int tid, pid_t *tree, int *n, int max)
+static int
+open_children(pid_t pid, int tid)
 {
-	char path[64], buf[4096];
-	size_t have = 0, used;
-	ssize_t len;
-	int fd, error = 0;
+	char path[64];
 
 	snprintf(path, sizeof(path), "%d/task/%d/children", (int)pid, tid);
-	fd = proc_at(path, O_RDONLY);
-	if (fd == -1)
-		return proc_is_gone() ? 0 : -1;
+	return proc_at(path, O_RDONLY);
+}
+
+/* Adds what such a file says, and closes it. */
+static int
+read_children(int fd, pid_t *tree, int *n, int max)
+{
+	char buf[4096];
+	size_t have = 0, used;
+	ssize_t len;
+	int error = 0;
+
 	/* The kernel hands out no more than a page at a time. */
 	while ((len = read(fd, buf + have, sizeof(buf) - 1 - have)) > 0) {
 		have += (size_t)len;
@@ -226,6 +284,28 @@ proc_add_children(pid_t pid, int tid, pid_t *tree, int *n, int max)
 	close(fd);
 	errno = error;
 	return error == 0 ? 0 : -1;
+}
+
+int
+proc_add_children(pid_t pid, int tid, pid_t *tree, int *n, int max)
+{
+	int fd = open_children(pid, tid);
+
+	if (fd == -1)
+		return proc_is_gone() ? 0 : -1;
+	return read_children(fd, tree, n, max);
+}
+
+int
+proc_own_children(pid_t *list, int max)
+{
+	pid_t own = getpid();
+	int n = 0, fd = open_children(own, (int)own);
+
+	if (fd == -1 || (read_children(fd, list, &n, max) == -1 &&
+	    errno != E2BIG))
+		return -1;
+	return n;
 }
 
 int
@@ -317,6 +397,29 @@ proc_traits(pid_t pid, int signo, bool *catches, bool *filtered)
 	*filtered = proc_is_filtered(buf);
 }
 
+struct table {
+	uint64_t	*inodes;
+	int		*n, max;
+	int		 fds;
+};
+
+static bool
+take_fd(int dir, const char *name, void *arg)
+{
+	struct table *t = arg;
+	uint64_t inode;
+
+	if (proc_socket_at(dir, name, &inode) == -1)
+		return false;
+	if (t->fds++ == FDS_MAX || (inode != 0 && *t->n == t->max)) {
+		errno = E2BIG;
+		return false;
+	}
+	if (inode != 0)
+		t->inodes[(*t->n)++] = inode;
+	return true;
+}
+
 /*
  * Adds the sockets of one table of descriptors. Returns how many descriptors
  * it has, or -1 with errno set: not all could be seen.
@@ -324,29 +427,9 @@ proc_traits(pid_t pid, int signo, bool *catches, bool *filtered)
 static int
 add_table(const char *path, uint64_t *inodes, int *n, int max)
 {
-	struct dirent *de;
-	uint64_t inode;
-	DIR *d;
-	int fds = 0, error;
+	struct table t = { .inodes = inodes, .n = n, .max = max };
 
-	if ((d = proc_opendir(path)) == NULL)
-		return -1;
-	while (errno = 0, (de = readdir(d)) != NULL) {
-		if (de->d_name[0] < '0' || de->d_name[0] > '9')
-			continue;
-		if (proc_socket_at(dirfd(d), de->d_name, &inode) == -1)
-			break;
-		if (fds++ == FDS_MAX || (inode != 0 && *n == max)) {
-			errno = E2BIG;
-			break;
-		}
-		if (inode != 0)
-			inodes[(*n)++] = inode;
-	}
-	error = errno;
-	closedir(d);
-	errno = error;
-	return error == 0 ? fds : -1;
+	return read_numbers(path, take_fd, &t) == -1 ? -1 : t.fds;
 }
 
 /*

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* What the tasks of a worker do, as /proc shows it at one moment. */
-#include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "observe/linux.h"
@@ -60,7 +59,10 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 	struct call c;
 	uint64_t of;
 
-	if (proc_read_task(pid, tid, "syscall", buf, sizeof(buf)) == -1) {
+	/* The first task's has a shorter way, by less to look up and keep. */
+	if ((tid == (int)pid ? proc_read_of(pid, "syscall", buf,
+	    sizeof(buf)) : proc_read_task(pid, tid, "syscall", buf,
+	    sizeof(buf))) == -1) {
 		if (!proc_is_gone())
 			v->readable = false;
 		return;
@@ -99,7 +101,7 @@ static bool
 view_time(pid_t pid, int tid, struct view *v)
 {
 	char buf[512], state;
-	uint64_t ns, ticks;
+	uint64_t ticks;
 
 	if (proc_read_task(pid, tid, "stat", buf, sizeof(buf)) == -1) {
 		if (proc_is_gone())
@@ -113,14 +115,29 @@ view_time(pid_t pid, int tid, struct view *v)
 	v->asleep = v->asleep && state == 'S';
 	v->stopped = v->stopped && (state == 'T' || state == 't');
 	if (proc_read_task(pid, tid, "schedstat", buf, sizeof(buf)) > 0 &&
-	    sscanf(buf, "%" SCNu64, &ns) == 1)
-		v->cpu += ns;
+	    buf[0] >= '0' && buf[0] <= '9')
+		v->cpu += strtoull(buf, NULL, 10);
 	else
 		v->cpu += ticks * 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
 	return true;
 }
 
-/* Looks at the tasks of one process, at most `left`; its children join. */
+/* One of the children of these tasks, or 0. */
+static pid_t
+first_child(pid_t pid, const int *tasks, int ntasks)
+{
+	pid_t child = 0;
+	int i, n = 0;
+
+	for (i = 0; i < ntasks && n == 0; i++)
+		(void)proc_add_children(pid, tasks[i], &child, &n, 1);
+	return child;
+}
+
+/*
+ * Looks at the tasks of one process, at most `left`. Its children join the
+ * tree; where that is NULL one of them is noted.
+ */
 static int
 view_process(pid_t pid, uint64_t inode, int left, pid_t *tree, int *n,
     struct view *v)
@@ -130,15 +147,17 @@ view_process(pid_t pid, uint64_t inode, int left, pid_t *tree, int *n,
 
 	if ((ntasks = proc_tasks(pid, tasks, left)) == -1)
 		return -1;
-	for (i = 0; i < ntasks && (n == NULL || !v->accepting); i++) {
+	for (i = 0; i < ntasks && (tree == NULL || !v->accepting); i++) {
 		if (view_time(pid, tasks[i], v)) {
 			view_call(pid, tasks[i], inode, v);
 			v->tasks++;
 		}
-		if (n != NULL && proc_add_children(pid, tasks[i], tree, n,
+		if (tree != NULL && proc_add_children(pid, tasks[i], tree, n,
 		    TREE_MAX) == -1)
 			v->readable = false;
 	}
+	if (tree == NULL)
+		v->child = first_child(pid, tasks, ntasks);
 	return 0;
 }
 
@@ -162,15 +181,12 @@ proc_view(pid_t pid, uint64_t inode, bool all, struct view *v)
 	tree[0] = pid;
 	for (i = 0; i < n && (i == 0 || !v->accepting); i++) {
 		v->processes++;
-		if (view_process(tree[i], inode, TASKS_MAX - v->tasks, tree,
-		    all ? &n : NULL, v) == 0 || (i > 0 && proc_is_gone()))
+		if (view_process(tree[i], inode, TASKS_MAX - v->tasks, all ?
+		    tree : NULL, &n, v) == 0 || (i > 0 && proc_is_gone()))
 			continue;
 		if (i == 0)
 			return -1;
 		v->readable = false;
 	}
-	n = 0;
-	if (!all && proc_children(pid, tree, TREE_MAX) > 0)
-		v->child = tree[0];
 	return 0;
 }

@@ -64,11 +64,13 @@ drain_goes_on(struct pool *p, enum drain_cause cause)
 }
 
 /*
- * How many could still take a connection. Signalled ones do not, nor do those
- * a dead worker left behind that never do (a job in the background).
+ * Could more than so many still take a connection? Signalled ones do not count,
+ * nor do those a dead worker left behind that never do (a job in the
+ * background). It is asked with each event: in a large pool the first few are
+ * the answer.
  */
-static unsigned int
-servers(const struct pool *p)
+static bool
+serve_beyond(const struct pool *p, unsigned int few)
 {
 	static const enum slot_state states[] = { SLOT_RETIRING, SLOT_DOOR };
 	unsigned int n = p->count[SLOT_SPAWNING] + p->count[SLOT_STARTING] +
@@ -76,12 +78,16 @@ servers(const struct pool *p)
 	struct slot *s;
 	size_t i;
 
+	n += p->frozen != NULL && !p->frozen->term_sent;
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
-		TAILQ_FOREACH(s, &p->lists[states[i]], by_state)
+		TAILQ_FOREACH(s, &p->lists[states[i]], by_state) {
+			if (n > few)
+				return true;
 			n += !s->term_sent &&
 			    s->idle_looks < POOL_DRAIN_IDLE_LOOKS;
+		}
 	}
-	return n + (p->frozen != NULL && !p->frozen->term_sent);
+	return n > few;
 }
 
 static bool
@@ -130,6 +136,7 @@ drain_release(struct pool *p, uint64_t now)
 			slot_deadline(p, s, slot_later(now, s->pause));
 		}
 	}
+	freeze_wake(p);
 }
 
 /*
@@ -211,7 +218,7 @@ bool
 drain_shuts(struct pool *p, const struct slot *s)
 {
 	if (p->drain == DRAIN_OFF || p->drain >= DRAIN_SHUT ||
-	    servers(p) > 1 || s->term_sent)
+	    serve_beyond(p, 1) || s->term_sent)
 		return false;
 	drain_shut(p);
 	drain_ask(p);
@@ -223,7 +230,7 @@ drain_last(struct pool *p, struct slot *s)
 {
 	if (p->drain == DRAIN_LAST)
 		return true;	/* it is asked for already */
-	if (p->drain == DRAIN_OFF || s->term_sent || servers(p) > 1)
+	if (p->drain == DRAIN_OFF || s->term_sent || serve_beyond(p, 1))
 		return false;
 	drain_shut(p);
 	drain_goes_on(p, ON_FROZEN);
@@ -332,7 +339,7 @@ drain_step(struct pool *p, uint64_t now)
 {
 	if (p->drain == DRAIN_OFF || p->fast)
 		return pool_active(p) == 0;
-	if (servers(p) > 0) {
+	if (serve_beyond(p, 0)) {
 		drain_goes_on(p, ON_SERVES);
 		return false;
 	}

@@ -54,15 +54,6 @@ send_stop_signal(struct pool *p, struct slot *s, bool whole, uint64_t now)
 	    min64(slot_later(now, POOL_HEED), s->end_by));
 }
 
-/* One at a time is stopped. It hears when it is the next: retire_forget(). */
-static void
-queue_freeze(struct pool *p, struct slot *s, uint64_t now)
-{
-	s->freeze_queued = true;
-	slot_enter(p, s, SLOT_RETIRING,
-	    min64(slot_later(now, POOL_ACTIVITY_LAST), s->end_by));
-}
-
 /*
  * A spawn that was handed out already is ended once it is there, and there
  * is nothing stronger than KILL.
@@ -112,7 +103,7 @@ retire_end(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	if (p->fast) {
 		retire_leave(p, s, ev, now);
-		retire_forget(p, s);
+		freeze_forget(p, s);
 		/* A dead worker may have left it behind its closed door. */
 		if (s->state == SLOT_DOOR || (p->conf.door && s->orphan))
 			slot_push(p, s, POOL_DOOR_OPEN);
@@ -123,7 +114,7 @@ retire_end(struct pool *p, struct slot *s, const struct pool_event *ev,
 	}
 	retire_unseen(p, s, ev, now);
 	if (p->count[SLOT_RETIRING] >= POOL_ACTIVITY_CHECKS) {
-		queue_freeze(p, s, now);
+		freeze_queue(p, s, now);
 		return;
 	}
 	check_later(p, s, now);
@@ -201,15 +192,6 @@ retire_killed_held(struct pool *p, struct slot *s, const struct pool_event *ev,
 	p->counts.lost += h->count;
 }
 
-static bool
-is_other_next(const struct pool *p, const struct slot *s)
-{
-	const struct slot *next = p->freeze_next;
-
-	return next != NULL && next != s && next->freeze_queued &&
-	    next->state == SLOT_RETIRING;
-}
-
 void
 retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -219,24 +201,17 @@ retire_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 		end_now(p, s);
 		return;
 	}
-	replace_check_request(p, s, now);
-	if (s->freeze_queued && (p->frozen != NULL || is_other_next(p, s))) {
-		queue_freeze(p, s, now);
+	/* One that is only asked for its age has time until its turn. */
+	if (!s->freeze_queued || p->conf.request_timeout != 0)
+		replace_check_request(p, s, now);
+	if (s->freeze_queued && !freeze_has_turn(p, s)) {
+		freeze_queue(p, s, now);
 		return;
 	}
 	if (s->freeze_queued)
 		p->freeze_next = s;
 	check_later(p, s, now);
 	slot_push(p, s, POOL_CHECK_ACTIVITY);
-}
-
-static void
-freeze(struct pool *p, struct slot *s, uint64_t now)
-{
-	p->frozen = s;
-	s->thaw_by = slot_later(now, POOL_FREEZE);
-	slot_signal(p, s, SIGSTOP, false);
-	slot_enter(p, s, SLOT_FREEZING, slot_later(now, POOL_ACTIVITY_FIRST));
 }
 
 /*
@@ -356,12 +331,10 @@ stop_again(struct pool *p, struct slot *s, const struct activity *x,
 		send_stop_signal(p, s, false, now);
 }
 
-void
-retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
+static void
+activity_found(struct pool *p, struct slot *s, const struct activity *x,
     uint64_t now)
 {
-	const struct activity *x = &ev->activity;
-
 	s->threads = x->threaded && !x->is_event_loop;
 	s->idle_looks = retire_is_idle_orphan(s, x) ? s->idle_looks + 1 : 0;
 	s->freeze_queued = false;
@@ -388,29 +361,21 @@ retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (!drain_allows(p))
 		return;		/* somebody waits, and it may serve them */
 	if (p->frozen == NULL)
-		freeze(p, s, now);
+		freeze_begin(p, s, now);
 	else
-		queue_freeze(p, s, now);
+		freeze_queue(p, s, now);
 }
 
+/* One whose turn it was, and who is not stopped now, passes it on. */
 void
-retire_forget(struct pool *p, const struct slot *s)
+retire_activity(struct pool *p, struct slot *s, const struct pool_event *ev,
+    uint64_t now)
 {
-	struct slot *next;
+	bool was_next = p->freeze_next == s;
 
-	if (p->freeze_next == s)
-		p->freeze_next = NULL;
-	if (p->frozen != s)
-		return;
-	p->frozen = NULL;
-	drain_thawed(p);
-	TAILQ_FOREACH(next, &p->lists[SLOT_RETIRING], by_state) {
-		if (next->freeze_queued) {
-			p->freeze_next = next;
-			slot_deadline(p, next, 0);
-			break;
-		}
-	}
+	activity_found(p, s, &ev->activity, now);
+	if (was_next && drain_allows(p))
+		freeze_wake(p);
 }
 
 bool
@@ -419,16 +384,17 @@ retire_undo(struct pool *p, struct slot *s, uint64_t now)
 	if (!s->retiring_for_good || s->term_sent || s->orphan ||
 	    replace_is_outgoing(s))
 		return false;
-	s->retiring_for_good = false;
+	s->retiring_for_good = s->freeze_queued = false;
 	p->nretiring--;
 	replace_ready(p, s, now);
+	freeze_forget(p, s);
 	return true;
 }
 
 void
 retire_thaw(struct pool *p, struct slot *s, uint64_t pause, uint64_t now)
 {
-	retire_forget(p, s);
+	freeze_forget(p, s);
 	slot_signal(p, s, SIGCONT, false);
 	slot_enter(p, s, SLOT_RETIRING,
 	    min64(slot_later(now, pause), s->end_by));
@@ -490,7 +456,7 @@ retire_freeze_activity(struct pool *p, struct slot *s,
 void
 retire_stop_frozen(struct pool *p, struct slot *s, uint64_t now)
 {
-	retire_forget(p, s);
+	freeze_forget(p, s);
 	if (s->term_sent || s->kill) {
 		s->term_sent = true;
 		slot_signal(p, s, SIGKILL, false);

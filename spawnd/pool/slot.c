@@ -164,7 +164,7 @@ slot_vacate(struct pool *p, struct slot *s)
 	if (!s->retiring_for_good &&
 	    (pool_staying(p) <= p->target || replace_is_new(p, s)))
 		return false;
-	retire_forget(p, s);
+	freeze_forget(p, s);
 	replace_forget(p, s);
 	replace_vacated(p, s);
 	if (s->retiring_for_good)

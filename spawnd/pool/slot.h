@@ -226,7 +226,7 @@ void	 announce_end(struct pool *p);
 void	 announce_tick(struct pool *p, uint64_t now);
 
 /* retire.c: how a worker goes without a request being lost */
-slot_handler retire_timer, retire_activity, retire_frozen;
+slot_handler retire_timer, retire_activity, retire_frozen, retire_gone;
 slot_handler retire_freeze_timer, retire_freeze_activity, retire_stop_timer;
 /* What it serves: when it is signalled, and when it is killed. */
 slot_handler retire_stopped_held, retire_killed_held;
@@ -236,8 +236,6 @@ slot_handler retire_leave;
 slot_handler retire_end, retire_end_again;
 /* It begins to, and the caller takes it from there: it is not looked at. */
 slot_handler retire_unseen;
-/* Its process is gone. */
-slot_handler retire_gone;
 /* Does a process that was left behind neither serve nor wait for work? */
 bool	 retire_is_idle_orphan(const struct slot *s, const struct activity *x);
 /* The frozen worker holds nothing: it goes. */
@@ -247,8 +245,15 @@ void	 retire_thaw(struct pool *p, struct slot *s, uint64_t pause,
 	    uint64_t now);
 /* Takes it back into the pool, unless it was sent its stop signal. */
 bool	 retire_undo(struct pool *p, struct slot *s, uint64_t now);
+
+/* freeze.c: whose turn it is to be stopped; one waits for it, or begins it */
+bool	 freeze_has_turn(const struct pool *p, const struct slot *s);
+void	 freeze_queue(struct pool *p, struct slot *s, uint64_t now);
+void	 freeze_begin(struct pool *p, struct slot *s, uint64_t now);
+/* If nobody is stopped, whoever waits for that is looked at now. */
+void	 freeze_wake(struct pool *p);
 /* Forgets that the slot's process is stopped: it is gone, or continued. */
-void	 retire_forget(struct pool *p, const struct slot *s);
+void	 freeze_forget(struct pool *p, const struct slot *s);
 
 /* door.c: how a worker goes that is busy, or leads others */
 slot_handler door_answered, door_tree, door_timer, door_end;

@@ -24,6 +24,7 @@
 #define POOL_ACTIVITY_FIRST	UINT64_C(1000)	/* looks at a retiring worker */
 #define POOL_ACTIVITY_LAST	UINT64_C(100000)
 #define POOL_ACTIVITY_CHECKS	32		/* at once, at the most */
+#define POOL_QUEUED_LAST	USEC		/* of those that wait for it */
 #define POOL_FREEZE		UINT64_C(20000)	/* for a process to stop */
 #define POOL_FREEZE_AGAIN	UINT64_C(50000)	/* after one that did not */
 #define POOL_ACTIVITY_PART	64		/* of a request, between two */

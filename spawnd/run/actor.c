@@ -52,6 +52,7 @@ actor_polls(unsigned int slot)
 void
 actor_ended(unsigned int slot)
 {
+	spawner_look();		/* so that its output ends */
 	if (polls && listen_is_blocking() && !all_accept(slot))
 		listen_make_blocking(false);
 }
@@ -61,16 +62,18 @@ static pid_t
 make_worker(unsigned int slot, const char **failed)
 {
 	int error, output = output_pipe(slot, failed);
+	unsigned int place;
 	pid_t pid;
 
 	if (output == -1)
 		return -1;
 	*failed = "fork";
-	pid = worker_spawn(slot, output, pool_wants_door(pool, slot));
+	place = spawner_place();
+	pid = worker_spawn(slot, place, output, pool_wants_door(pool, slot));
 	error = errno;
-	output_start(slot, output, pid);
+	output = output_start(slot, output, pid);
 	if (pid != -1)
-		spawner_made(slot);
+		spawner_made(slot, place, output);
 	errno = error;
 	return pid;
 }

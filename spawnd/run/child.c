@@ -4,7 +4,8 @@
  * first line of child_run() on it is a process of its own, but in our memory,
  * in which we go on meanwhile. So it makes only raw calls, writes to nothing
  * but its own stack and its exec_failure, and reads only what stays as it is
- * until spawner.c knows that it has left: the plan, and what is static here.
+ * until spawner.c knows that it has left: the plan, what is static here, and
+ * its own struct child.
  */
 #include <errno.h>
 #include <string.h>
@@ -20,10 +21,6 @@
 
 static const struct plan *plan;
 static struct rlimit open_files;	/* of a worker */
-static pid_t parent;
-static int output;			/* of the next child */
-static bool to_ask;			/* door_ask() */
-static struct exec_failure *failure;	/* and where it says why */
 
 /* The limit r as the option changes it. */
 static struct rlimit
@@ -89,26 +86,16 @@ child_init(const struct plan *p, rlim_t files, rlim_t *got, struct err *e)
 	return raise_limits(p->conf, e);
 }
 
-void
-child_prepare(int fd, bool door, struct exec_failure *f)
-{
-	parent = getpid();
-	output = fd;
-	to_ask = door;
-	failure = f;
-	failure->error = 0;
-}
-
 static void __attribute__((noreturn))
-child_fail(enum exec_step step, int error)
+child_fail(const struct child *c, enum exec_step step, int error)
 {
-	failure->step = (int)step;
-	failure->error = error > 0 ? error : EINVAL;
+	c->failure->step = (int)step;
+	c->failure->error = error > 0 ? error : EINVAL;
 	raw_exit(127);
 }
 
 static void
-apply_limits(void)
+apply_limits(const struct child *child)
 {
 	const struct conf *c = plan->conf;
 	struct rlimit r;
@@ -117,56 +104,59 @@ apply_limits(void)
 
 	/* Not lowered before this: it could not be raised again. */
 	if ((n = raw_limit(RLIMIT_NOFILE, &open_files, NULL)) < 0)
-		child_fail(STEP_LIMIT, -n);
+		child_fail(child, STEP_LIMIT, -n);
 	for (i = 0; i < c->nlimits; i++) {
 		const struct limit *l = &c->limits[i];
 
 		if (l->resource == RLIMIT_NOFILE)
 			continue;
 		if ((n = raw_limit(l->resource, NULL, &r)) < 0)
-			child_fail(STEP_LIMIT, -n);
+			child_fail(child, STEP_LIMIT, -n);
 		r = apply_limit(l, r);
 		if ((n = raw_limit(l->resource, &r, NULL)) < 0)
-			child_fail(STEP_LIMIT, -n);
+			child_fail(child, STEP_LIMIT, -n);
 	}
 	if (c->nice_given && (n = raw_nice(c->nice)) < 0)
-		child_fail(STEP_NICE, -n);
+		child_fail(child, STEP_NICE, -n);
 }
 
 static void
-attach_output(void)
+attach_output(const struct child *c)
 {
 	int n;
 
 	if (plan->conf->worker_log == WORKER_LOG_INHERIT)
 		return;
-	if ((n = raw_dup2(output, STDOUT_FILENO)) < 0 ||
-	    (n = raw_dup2(output, STDERR_FILENO)) < 0)
-		child_fail(STEP_PARENT, -n);
+	if ((n = raw_dup2(c->output, STDOUT_FILENO)) < 0 ||
+	    (n = raw_dup2(c->output, STDERR_FILENO)) < 0)
+		child_fail(c, STEP_PARENT, -n);
 }
 
 void
-child_run(void)
+child_run(const struct child *c)
 {
 	int n;
 
 	raw_setpgid(0, 0);
-	if (jail_tie(parent) < 0)
+	if (jail_tie(c->parent) < 0)
 		raw_exit(127);
 	if ((n = terminal_leave()) < 0)
-		child_fail(STEP_TERMINAL, -n);
+		child_fail(c, STEP_TERMINAL, -n);
 	if (plan->conf->umask != UMASK_KEEP)
 		raw_umask((mode_t)plan->conf->umask);
-	apply_limits();
+	apply_limits(c);
 	if ((n = confine_child()) < 0)
-		child_fail(STEP_CONFINE, -n);
-	attach_output();
+		child_fail(c, STEP_CONFINE, -n);
+	if (c->shares && (n = raw_own_files(1 + (c->output < STDERR_FILENO ?
+	    STDERR_FILENO : c->output))) < 0)
+		child_fail(c, STEP_PARENT, -n);
+	attach_output(c);
 	if (plan->cwd_fd == -1 && (n = raw_chdir(plan->chdir)) < 0)
-		child_fail(STEP_CHDIR, -n);
-	if (to_ask && (n = door_ask()) < 0)
-		child_fail(STEP_DOOR, -n);
+		child_fail(c, STEP_CHDIR, -n);
+	if (c->door && (n = door_ask()) < 0)
+		child_fail(c, STEP_DOOR, -n);
 	/* All are blocked until here: the handlers are the loop's. */
 	raw_reset_signals();
-	child_fail(STEP_EXEC, -raw_exec(plan->argv[0], plan->argv,
+	child_fail(c, STEP_EXEC, -raw_exec(plan->argv[0], plan->argv,
 	    plan->envp));
 }

@@ -17,7 +17,7 @@
 #include "pool/pool.h"
 #include "run/supervise.h"
 
-#define LOOK_SHARE	20	/* a look takes 1/20 of the time at most */
+#define LOOK_SHARE	50	/* a look takes 1/50 of the time at most */
 #define KILL_TIME	(2 * USEC) /* at the end of a stop */
 #define KILL_LOOKS	20	/* that find nobody, one after another */
 #define KILL_PAUSE	1	/* ms, after one that finds no dead */

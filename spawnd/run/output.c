@@ -418,6 +418,7 @@ output_pipe(unsigned int slot, const char **failed)
 		*failed = "pipe";
 		return -1;
 	}
+	fds[0] = worker_aside(fds[0]);
 	/* Only our end: a worker's write has to wait. */
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
 	if ((s = stream_new(fds[0])) == NULL) {
@@ -436,18 +437,19 @@ output_pipe(unsigned int slot, const char **failed)
 	return fds[1];
 }
 
-void
+int
 output_start(unsigned int slot, int output, pid_t pid)
 {
 	struct stream *s = by_slot[slot];
 
 	if (s == NULL)
-		return;
+		return -1;
+	s->pid = pid;
+	if (pid != -1)
+		return output;
 	close(output);
-	if (pid == -1)
-		stream_free(s);
-	else
-		s->pid = pid;
+	stream_free(s);
+	return -1;
 }
 
 bool

@@ -85,6 +85,7 @@ reap_children(void)
 	int slot, status;
 	pid_t pid;
 
+	suspects_hold(false);
 	while ((pid = worker_reap(&slot, &status, &stopped)) > 0) {
 		if (door_take(pid, stopped, &status))
 			reap_door();
@@ -97,6 +98,7 @@ reap_children(void)
 			reap_ended((unsigned int)slot, status);
 		died = died || (slot != -1 && !stopped);
 		if (loop_now() >= until) {
+			suspects_hold(true);
 			loop_again(SIGCHLD);
 			break;
 		}

@@ -7,10 +7,17 @@
 #include "run/supervise.h"
 
 int
-spawn_init(struct err *e)
+spawn_init(unsigned int workers, struct err *e)
 {
+	(void)workers;
 	(void)e;
 	return 0;
+}
+
+unsigned int
+spawn_places(void)
+{
+	return 1;
 }
 
 /*
@@ -18,27 +25,36 @@ spawn_init(struct err *e)
  * takes longer than all the rest, and the longer the larger the pool is.
  */
 pid_t
-spawn_make(void)
+spawn_make(unsigned int place, const struct child *what)
 {
 	int saved = errno;
 	pid_t pid;
 
+	(void)place;
 	pid = vfork();	/* NOLINT(*.vfork,*-functions,*-msc*): see above */
 	if (pid == 0)
-		child_run();	/* NOLINT(*.Vfork): the same */
+		child_run(what);	/* NOLINT(*.Vfork): the same */
 	if (pid != -1)
 		errno = saved;		/* the child's calls set it, too */
 	return pid;
 }
 
-bool
-spawn_has_left(void)
+void
+spawn_await(unsigned int place)
 {
+	(void)place;
+}
+
+bool
+spawn_has_left(unsigned int place)
+{
+	(void)place;
 	return true;
 }
 
 bool
-spawn_give_up(void)
+spawn_give_up(unsigned int place)
 {
+	(void)place;
 	return true;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Who is started when: one after the other, since only one child at a time may
- * run in our memory. Most leave it for their program while we make them; for
- * one that does not those that come next wait, while other events have their
- * turn.
+ * Who is started when. A child runs in our memory until its exec, at a place
+ * that is its own; there are few, and only one in a small pool. Most leave for
+ * their program while we wait for them, or make the next. Where all places are
+ * taken those that come next wait, while other events have their turn.
  *
  * Others can keep a child from its exec: a process of its user that stops it,
  * or holds a lease on the program's file; a file system that does not answer.
@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "base/loop.h"
@@ -22,20 +23,38 @@
 #define LEAVE_KILLED	USEC		/* then it makes no step any more */
 #define LOOK_FIRST	UINT64_C(1000)	/* usec, to the next: has it left? */
 #define LOOK_LAST	UINT64_C(50000)
+#define NOBODYS		(-1)		/* a place that is free */
+#define FORMER		(-2)		/* or that of one given up by others */
+
+/* Where a child may be in our memory. */
+struct place {
+	int		 slot;		/* whose child is; or as above */
+	int		 output;	/* its end of a pipe, which is ours
+					   as long as it is there; or -1 */
+	bool		 killed;	/* that has been */
+	bool		 slow;		/* was waited for in vain */
+	uint64_t	 late_at;	/* then it is, or is given up */
+};
 
 static unsigned int *waiting;		/* slots, a ring */
 static unsigned int nslots, first, nwaiting;
 static void (*on_turn)(void);
-static int sharing = -1;		/* whose child is in our memory */
-static bool killed;			/* that has been */
-static uint64_t late_at;		/* then it is, or is given up */
+static struct place *places;
+static unsigned int nplaces, ntaken;
 static uint64_t look_pause;
 
 int
 spawner_init(unsigned int n, void (*handler)(void), struct err *e)
 {
-	if ((waiting = calloc(n, sizeof(*waiting))) == NULL)
+	unsigned int i;
+
+	nplaces = spawn_places();
+	waiting = calloc(n, sizeof(*waiting));
+	places = calloc(nplaces, sizeof(*places));
+	if (waiting == NULL || places == NULL)
 		return err_set(e, EX_OSERR, "workers: out of memory");
+	for (i = 0; i < nplaces; i++)
+		places[i].slot = NOBODYS;
 	nslots = n;
 	on_turn = handler;
 	return 0;
@@ -63,68 +82,175 @@ spawner_remove(void)
 	nwaiting--;
 }
 
+static void
+empty_place(struct place *p)
+{
+	p->slot = NOBODYS;
+	if (p->output != -1)
+		close(p->output);
+	look_pause = LOOK_FIRST;
+	if (--ntaken == 0 && nwaiting == 0)
+		loop_timer(TIMER_SPAWNER, NEVER, NULL);
+}
+
+void
+spawner_look(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nplaces && ntaken > 0; i++) {
+		if (places[i].slot != NOBODYS && spawn_has_left(i))
+			empty_place(&places[i]);
+	}
+}
+
+/* The place of a slot's child, or NULL: it is in none. */
+static struct place *
+place_of(unsigned int slot)
+{
+	unsigned int i;
+
+	for (i = 0; i < nplaces && ntaken > 0; i++) {
+		if (places[i].slot != (int)slot)
+			continue;
+		if (!spawn_has_left(i))
+			return &places[i];
+		empty_place(&places[i]);
+		break;
+	}
+	return NULL;
+}
+
+/* The place whose time is over first; one is taken. */
+static struct place *
+find_oldest(void)
+{
+	struct place *oldest = NULL;
+	unsigned int i;
+
+	for (i = 0; i < nplaces; i++) {
+		if (places[i].slot != NOBODYS && (oldest == NULL ||
+		    places[i].late_at < oldest->late_at))
+			oldest = &places[i];
+	}
+	return oldest;
+}
+
 bool
 spawner_is_free(void)
 {
-	if (sharing == -1)
-		return true;
-	if (!spawn_has_left())
-		return false;
-	sharing = -1;
-	loop_timer(TIMER_SPAWNER, NEVER, NULL);
-	return true;
+	spawner_look();
+	return ntaken < nplaces;
+}
+
+unsigned int
+spawner_place(void)
+{
+	unsigned int i = 0;
+
+	while (i + 1 < nplaces && places[i].slot != NOBODYS)
+		i++;
+	return i;
 }
 
 bool
 spawner_shares(unsigned int slot)
 {
-	return !spawner_is_free() && sharing == (int)slot;
+	return place_of(slot) != NULL;
 }
 
 /* late: it took too long; else it is no longer wanted. */
 static void
-kill_it(bool late, uint64_t now)
+kill_it(struct place *p, bool late, uint64_t now)
 {
-	killed = true;
-	if (late)
-		worker_expire((unsigned int)sharing);
-	else
-		worker_cancel((unsigned int)sharing);
-	late_at = now + LEAVE_KILLED;
+	p->killed = true;
+	if (late && p->slot != FORMER)
+		worker_expire((unsigned int)p->slot);
+	else if (!late)
+		worker_cancel((unsigned int)p->slot);
+	p->late_at = now + LEAVE_KILLED;
 }
 
 static void
-end_late(uint64_t now)
+end_late(struct place *p, uint64_t now)
 {
-	if (killed && spawn_give_up())
-		sharing = -1;
+	if (p->killed && spawn_give_up((unsigned int)(p - places)))
+		empty_place(p);
 	else
-		kill_it(true, now);
+		kill_it(p, true, now);
 }
 
 static void
 on_time(void)
 {
 	uint64_t now = loop_now();
+	unsigned int i;
 
-	if (!spawner_is_free() && now >= late_at)
-		end_late(now);
+	spawner_look();
+	for (i = 0; i < nplaces && ntaken > 0; i++) {
+		if (places[i].slot != NOBODYS && now >= places[i].late_at)
+			end_late(&places[i], now);
+	}
 	if (nwaiting > 0)
 		on_turn();	/* it comes again if some still wait */
-	if (nwaiting == 0 && sharing != -1)
-		loop_timer(TIMER_SPAWNER, late_at, on_time);
+	if (nwaiting == 0 && ntaken > 0)
+		loop_timer(TIMER_SPAWNER, find_oldest()->late_at, on_time);
 }
 
-void
-spawner_made(unsigned int slot)
+/* A tracer can keep the slot's last child where it is, which counts as gone. */
+static void
+disown(unsigned int slot)
 {
-	if (spawn_has_left())
+	unsigned int i;
+
+	for (i = 0; i < nplaces && ntaken > 0; i++) {
+		if (places[i].slot == (int)slot) {
+			places[i].slot = FORMER;
+			places[i].killed = true;
+		}
+	}
+}
+
+/* Waits for whoever is likely to leave first. */
+static void
+await_one(void)
+{
+	struct place *p = NULL;
+	unsigned int i;
+
+	for (i = 0; i < nplaces; i++) {
+		if (places[i].slot != NOBODYS && !places[i].slow &&
+		    (p == NULL || places[i].late_at < p->late_at))
+			p = &places[i];
+	}
+	if (p == NULL)
 		return;
-	sharing = (int)slot;
-	killed = false;
-	look_pause = LOOK_FIRST;
-	late_at = loop_now() + EXEC_TIME * USEC;
-	loop_timer(TIMER_SPAWNER, late_at, on_time);
+	i = (unsigned int)(p - places);
+	spawn_await(i);
+	p->slow = !spawn_has_left(i);
+}
+
+/*
+ * With nothing else to start a short wait costs less than none. With more it
+ * is the way to the next place.
+ */
+void
+spawner_made(unsigned int slot, unsigned int place, int output)
+{
+	struct place *p = &places[place];
+
+	disown(slot);
+	*p = (struct place){ .slot = (int)slot, .output = output,
+	    .late_at = loop_now() + EXEC_TIME * USEC };
+	if (ntaken++ == 0)
+		look_pause = LOOK_FIRST;
+	if (nwaiting == 0)
+		spawn_await(place);
+	else if (ntaken == nplaces)
+		await_one();
+	spawner_look();
+	if (p->slot != NOBODYS)
+		loop_timer(TIMER_SPAWNER, find_oldest()->late_at, on_time);
 }
 
 /*
@@ -134,14 +260,16 @@ spawner_made(unsigned int slot)
 void
 spawner_end(unsigned int slot)
 {
-	if (!spawner_shares(slot) || killed)
+	struct place *p = place_of(slot);
+
+	if (p == NULL || p->killed)
 		return;
 	worker_signal(slot, SIGSTOP, false);
-	if (spawn_has_left()) {
+	if (spawn_has_left((unsigned int)(p - places))) {
 		worker_signal(slot, SIGCONT, false);
 		return;
 	}
-	kill_it(false, loop_now());
+	kill_it(p, false, loop_now());
 	look_pause = LOOK_FIRST;
 	spawner_again();
 }
@@ -151,8 +279,8 @@ spawner_again(void)
 {
 	uint64_t when = loop_now();
 
-	if (sharing != -1) {
-		when = min64(when + look_pause, late_at);
+	if (ntaken == nplaces) {
+		when = min64(when + look_pause, find_oldest()->late_at);
 		look_pause = min64(look_pause * 2, LOOK_LAST);
 	}
 	loop_timer(TIMER_SPAWNER, when, on_time);

@@ -60,10 +60,16 @@ bool	 entry_needs_restart(void);
 /*
  * Makes a process for a slot, which becomes the application, with `output` as
  * descriptors 1 and 2; with `door` it calls door_ask() first. Returns its pid,
- * or -1 with errno set; the caller keeps output. All signals must be blocked,
- * and no other such child may share our memory.
+ * or -1 with errno set; the caller keeps output. All signals must be blocked;
+ * place: spawner_place().
  */
-pid_t	 worker_spawn(unsigned int slot, int output, bool door);
+pid_t	 worker_spawn(unsigned int slot, unsigned int place, int output,
+	    bool door);
+/*
+ * In a large pool moves a descriptor out of the way of those that children
+ * need, which are copied together with all below them. Returns where it is.
+ */
+int	 worker_aside(int fd);
 /* Was the slot's worker made so that it calls door_ask()? */
 bool	 worker_asks_for_door(unsigned int slot);
 /* The same, but true only once for each worker: for its first door_close(). */
@@ -120,31 +126,39 @@ struct probe_state *worker_probe_state(unsigned int slot);
  */
 int	 child_init(const struct plan *p, rlim_t files, rlim_t *got,
 	    struct err *e);
-/*
- * Sets what child_run() does next: `output` becomes descriptors 1 and 2, `door`
- * means a door_ask(), and *f, in memory that both share, gets why it failed.
- */
-void	 child_prepare(int output, bool door, struct exec_failure *f);
-/* Becomes the application, in the child that was prepared; or ends it. */
-void	 child_run(void) __attribute__((noreturn));
+/* What a child is told. */
+struct child {
+	pid_t		 parent;
+	int		 output;	/* its descriptors 1 and 2 */
+	bool		 door;		/* it calls door_ask() */
+	bool		 shares;	/* its descriptors are ours, still */
+	struct exec_failure *failure;	/* where it says why it failed */
+};
+/* Becomes the application, in the child; or ends it. */
+void	 child_run(const struct child *c) __attribute__((noreturn));
 
 /* spawn_linux.c, spawn_posix.c: the same names on every system */
-/* Prepares for the first child. Returns 0, or -1 with *e set (71). */
-int	 spawn_init(struct err *e);
+/* Prepares for so many workers. Returns 0, or -1 with *e set (71). */
+int	 spawn_init(unsigned int workers, struct err *e);
+/* How many children may be in our memory at a time. */
+unsigned int spawn_places(void);
 /*
- * Makes a child that calls child_run(), in our memory, and waits for it to
- * leave that for its program: some milliseconds at the most, where that can be
- * bounded. The last one must have left, or have been given up. Returns its
- * pid, or -1 with errno set.
+ * Makes a child that calls child_run() in our memory, at a place that no other
+ * has, or that had been given up. Returns its pid, or -1 with errno set.
  */
-pid_t	 spawn_make(void);
-/* Has the last child left our memory, by its exec or its end? */
-bool	 spawn_has_left(void);
+pid_t	 spawn_make(unsigned int place, const struct child *what);
 /*
- * Prepares for another child although the last has not left; that was killed,
+ * Waits for it to leave our memory for its program: some milliseconds at the
+ * most. A signal ends that.
+ */
+void	 spawn_await(unsigned int place);
+/* Has the child there left our memory, by its exec or its end? */
+bool	 spawn_has_left(unsigned int place);
+/*
+ * Prepares the place for another one although it has not left; it was killed,
  * and makes no step any more. Returns false if there is no memory.
  */
-bool	 spawn_give_up(void);
+bool	 spawn_give_up(unsigned int place);
 
 /* spawner.c: whose turn it is to be started */
 /*
@@ -158,10 +172,17 @@ void	 spawner_add(unsigned int slot);
 bool	 spawner_first(unsigned int *slot);
 /* Removes that one. */
 void	 spawner_remove(void);
-/* May a child be made, as none shares our memory? */
+/* May a child be made, as there is a place for it? */
 bool	 spawner_is_free(void);
-/* A child was made for that slot. */
-void	 spawner_made(unsigned int slot);
+/* Then: which. */
+unsigned int spawner_place(void);
+/*
+ * A child was made for that slot, there. Waits for it where that is best, and
+ * closes `output` (-1: nothing) when it has left our memory.
+ */
+void	 spawner_made(unsigned int slot, unsigned int place, int output);
+/* Empties the places of those that have left, and closes their output. */
+void	 spawner_look(void);
 /* Kills that slot's child if it shares our memory: it has no program yet. */
 void	 spawner_end(unsigned int slot);
 /* Has the handler called again, once others have had their turn. */
@@ -179,6 +200,8 @@ void	 reap_ended(unsigned int slot, int status);
 /* suspects.c */
 /* Prepares for n slots; handler is called to look at the suspect in one. */
 void	 suspects_init(unsigned int n, void (*handler)(unsigned int slot));
+/* Are ends known of that are yet to be reaped? Then none is looked at. */
+void	 suspects_hold(bool held);
 /* The slot's worker is suspect no more: it is gone, or lives. */
 void	 suspects_remove(unsigned int slot);
 
@@ -191,10 +214,10 @@ void	 suspects_remove(unsigned int slot);
  */
 int	 output_pipe(unsigned int slot, const char **failed);
 /*
- * The worker was started with that output, or was not (pid -1). Either way
- * the caller no longer owns the output.
+ * The worker was started with that output, or was not (pid -1). Returns what
+ * the caller is to close once the worker has its own descriptors, or -1.
  */
-void	 output_start(unsigned int slot, int output, pid_t pid);
+int	 output_start(unsigned int slot, int output, pid_t pid);
 /*
  * The slot's process has ended: logs the rest of its output. The pipe is still
  * read for as long as processes that it left behind hold it open.

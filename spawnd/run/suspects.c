@@ -18,6 +18,7 @@ static unsigned int nslots;
 static unsigned int nsuspects;
 static uint64_t look_at = NEVER;
 static uint64_t look_pause;
+static bool holds;
 
 static void on_suspects(void);
 
@@ -34,6 +35,11 @@ on_suspects(void)
 {
 	unsigned int i;
 
+	/* Most of very many are just about to be reaped. */
+	if (holds) {
+		look_later(look_pause);
+		return;
+	}
 	for (i = 0; i < nslots && nsuspects > 0; i++) {
 		if (worker_probe_state(i)->suspect && worker_pid(i) != 0)
 			suspect_handler(i);
@@ -48,6 +54,12 @@ suspects_init(unsigned int n, void (*handler)(unsigned int slot))
 {
 	nslots = n;
 	suspect_handler = handler;
+}
+
+void
+suspects_hold(bool held)
+{
+	holds = held;
 }
 
 void

@@ -27,6 +27,7 @@
 #define WATCH_SPENT	16	/* are closed later, not before a spawn */
 #define WATCH_PAUSE	(USEC / 10)	/* so that many are due together */
 #define WATCH_YIELD	UINT64_C(1000)
+#define LARGE		64	/* workers: some descriptors are set aside */
 
 struct worker {
 	pid_t		 pid;		/* 0: no process */
@@ -44,6 +45,8 @@ static struct worker *workers;
 static struct exec_failure *failures;	/* shared with the children */
 static struct worker_pids pids = RB_INITIALIZER(&pids);
 static unsigned int nworkers;		/* slots */
+static bool large;			/* see worker_aside() */
+static pid_t own_pid;			/* 0: none was started yet */
 static int watched_below;		/* descriptors for end_watch(); 0 */
 static int spent[WATCH_SPENT];		/* of end_watch(), to be closed */
 static unsigned int nspent;
@@ -61,13 +64,15 @@ RB_GENERATE_INTERNAL(worker_pids, worker, entry, pid_compare,
 int
 worker_init(const struct plan *p, unsigned int n, struct err *e)
 {
+	unsigned int most = p->max_workers > 0 ? p->max_workers :
+	    (unsigned int)p->workers;
 	rlim_t got;
 
 	jail_adopt();
 	terminal_open();
 	/* Each worker's pipe and end, and the pipe of one it followed. */
 	if (child_init(p, (rlim_t)n * 3 + FDS_RESERVED, &got, e) == -1 ||
-	    spawn_init(e) == -1)
+	    spawn_init(most, e) == -1)
 		return -1;
 	workers = calloc(n, sizeof(*workers));
 	failures = mmap(NULL, n * sizeof(*failures), PROT_READ | PROT_WRITE,
@@ -75,11 +80,24 @@ worker_init(const struct plan *p, unsigned int n, struct err *e)
 	if (workers == NULL || failures == MAP_FAILED)
 		return err_set(e, EX_OSERR, "workers: out of memory");
 	nworkers = n;
+	large = most >= LARGE;
 	/* The supervisor needs more descriptors the more workers there are. */
 	watched_below = got > INT_MAX ? INT_MAX : (int)got - FDS_RESERVED / 2;
 	if (!plan_watches(p))
 		watched_below = 0;
 	return 0;
+}
+
+int
+worker_aside(int fd)
+{
+	int higher;
+
+	if (!large || fd >= FDS_RESERVED ||
+	    (higher = fcntl(fd, F_DUPFD_CLOEXEC, FDS_RESERVED)) == -1)
+		return fd;
+	close(fd);
+	return higher;
 }
 
 static void
@@ -141,7 +159,7 @@ watch_ends(uint64_t now)
 				next = w->since + WATCH_AGE;
 			continue;
 		}
-		w->end = end_watch(w->pid);
+		w->end = end_watch(w->pid, worker_aside);
 		if (w->end >= watched_below)
 			stop_watching();
 	}
@@ -197,19 +215,26 @@ worker_become(const struct plan *p, struct exec_failure *f)
 }
 
 pid_t
-worker_spawn(unsigned int slot, int output, bool door)
+worker_spawn(unsigned int slot, unsigned int place, int output, bool door)
 {
+	struct child child = { .output = output, .door = door,
+	    .failure = &failures[slot] };
 	struct worker *w = &workers[slot];
 	uint64_t since = loop_now();	/* it may be over when we go on */
 	pid_t pid;
 
+	if (own_pid == 0) {
+		own_pid = getpid();
+		raw_note_signals();
+	}
+	child.parent = own_pid;
 	memset(w, 0, sizeof(*w));
 	w->asks_for_door = w->takes_door = door;
-	child_prepare(output, door, &failures[slot]);
+	failures[slot].error = 0;
 	/* It may have children, and end, before we have a turn again. */
-	if ((pid = spawn_make()) == -1)
+	if ((pid = spawn_make(place, &child)) == -1)
 		return -1;
-	/* As the child does, whichever is first. */
+	/* As the child does, whichever is first: of our group it hears all. */
 	raw_setpgid(pid, pid);
 	occupy(w, pid, since);
 	return pid;
@@ -232,7 +257,8 @@ worker_takes_door(unsigned int slot)
 
 /*
  * kill(-pid) reaches the group only while its first process is not reaped;
- * worker_reap() takes the pid away before it could be another's.
+ * worker_reap() takes the pid away from the slot together with the process. An
+ * orphan may have no group of its own.
  */
 void
 worker_signal(unsigned int slot, int signo, bool whole)
@@ -320,25 +346,21 @@ worker_forget(unsigned int slot)
 pid_t
 worker_reap(int *slot, int *status, bool *stopped)
 {
-	siginfo_t info = { 0 };
+	pid_t pid = waitpid(-1, status, WUNTRACED | WNOHANG);
 	struct worker *w;
 
 	*slot = -1;
-	if (waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG |
-	    WNOWAIT) == -1 || info.si_pid == 0)
+	if (pid <= 0)
 		return 0;
-	w = find_worker(info.si_pid);
+	w = find_worker(pid);
 	if (w != NULL)
 		*slot = (int)(w - workers);
-	*stopped = info.si_code == CLD_STOPPED || info.si_code == CLD_TRAPPED;
-	if (*stopped) {
-		*status = info.si_status;
-		waitid(P_PID, (id_t)info.si_pid, &info, WSTOPPED | WNOHANG);
-		return info.si_pid;
-	}
-	if (w != NULL)
+	*stopped = WIFSTOPPED(*status);
+	if (*stopped)
+		*status >>= 8;	/* all of it: a tracer's event, too */
+	else if (w != NULL)
 		worker_forget((unsigned int)*slot);
-	return waitpid(info.si_pid, status, 0);
+	return pid;
 }
 
 bool

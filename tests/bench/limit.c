@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What no manager can beat: a parent that forks, execs and waits.
+ * What no manager can beat: a parent that forks, execs and waits. SIGTERM goes
+ * to all of its process group, which is its own, and ends it when they have.
  *
  *   limit SOCKET WORKERS PROGRAM [ARGUMENT...]
  */
@@ -8,15 +9,27 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+static volatile sig_atomic_t over;
+
+static void
+on_term(int signo)
+{
+	over = 1;
+	signal(signo, SIG_IGN);
+	kill(0, signo);
+}
+
 static void
 spawn(char *argv[])
 {
 	if (fork() == 0) {
+		signal(SIGTERM, SIG_DFL);
 		execv(argv[0], argv);
 		_exit(127);
 	}
@@ -41,9 +54,12 @@ main(int argc, char *argv[])
 		perror("limit");
 		return 71;
 	}
+	signal(SIGTERM, on_term);
 	for (i = 0; i < atoi(argv[2]); i++)
 		spawn(argv + 3);
-	while (wait(NULL) != -1)
-		spawn(argv + 3);
+	while (wait(NULL) != -1) {
+		if (!over)
+			spawn(argv + 3);
+	}
 	return 0;
 }

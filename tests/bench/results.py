@@ -153,16 +153,18 @@ def bar_no_loss(r):
         None
 
 
-def bar_growth(r):
-    small = r.median("many-100", "spawnd", "recover_cpu_us")
-    large = r.median("many-1000", "spawnd", "recover_cpu_us")
-    ten = r.median("many-10000", "spawnd", "recover_cpu_us")
-    if not small or not large:
-        return None
-    text = f"100 workers: {small:.0f} us, 1,000: {large:.0f} us"
-    if ten:
-        text += f", 10,000: {ten:.0f} us"
-    return large <= 1.25 * small, text
+def bar_growth(metric):
+    """The cpu for a worker: as with 100 of them, within 1.2."""
+    def check(r):
+        small, large, ten = (r.median(f"many-{n}", "spawnd", metric)
+                             for n in (100, 1000, 10000))
+        if not small or not (large or ten):
+            return None
+        text = f"100 workers: {small:.0f} us"
+        for n, value in (("1,000", large), ("10,000", ten)):
+            text += f", {n}: {value:.0f} us" if value else ""
+        return max(large or 0, ten or 0) <= 1.2 * small, text
+    return check
 
 
 def bar_memory(r):
@@ -179,8 +181,8 @@ def bar_memory(r):
 
 # (what, the bar, check)
 BARS = [
-    ("supervisor's private dirty memory, 4 workers", "under 300 KB",
-     bar_at_most("footprint", "spawnd", "dirty_kb", 300, "KB")),
+    ("supervisor's private dirty memory, 4 workers", "at most 176 KB",
+     bar_at_most("footprint", "spawnd", "dirty_kb", 176, "KB")),
     ("supervisor's private memory, beside multiwatch", "explained",
      bar_memory),
     ("wake-ups of an idle supervisor", "0",
@@ -215,8 +217,34 @@ BARS = [
                            ("p99", "p99_us"))],
     ("burst of 64 connections, from 2 to 32 workers", "under 100 ms",
      bar_at_most("burst", "spawnd -F 2 -N 32", "grown_ms", 100, "ms")),
-    ("supervisor's cpu a respawn, 1,000 workers beside 100",
-     "does not grow", bar_growth),
+    *[(f"supervisor's cpu a {what}, of 1,000 and 10,000 workers beside 100",
+       "at most 1.2", bar_growth(metric))
+      for what, metric in (("start", "start_cpu_us"),
+                           ("respawn", "recover_cpu_us"))],
+    ("supervisor's cpu a respawn, 4 workers, beside multiwatch",
+     "at most 0.9",
+     bar_ratio("respawn", "cpu_us", "spawnd", "multiwatch", most=0.9)),
+    ("supervisor's cpu a respawn, recycling every 50 requests, beside "
+     "multiwatch", "at most 0.9",
+     bar_ratio("recycle-c-50", "cpu_us", "spawnd", "multiwatch", most=0.9)),
+    *[(f"{n:,} workers: {what}, beside the limit", f"at most {most}",
+       bar_ratio(f"many-{n}", metric, "spawnd", "limit", most=most))
+      for n, what, metric, most in (
+          (1000, "start", "start_us", 1.1),
+          (1000, "back after all were killed", "recover_us", 1.1),
+          (10000, "start", "start_us", 1.3),
+          (10000, "back after all were killed", "recover_us", 1.3),
+          (10000, "stop, idle", "stop_us", 1.5))],
+    ("10,000 workers: supervisor's private memory", "at most 4,096 KB",
+     bar_at_most("many-10000", "spawnd", "memory_kb", 4096, "KB")),
+    *[(f"{n:,} workers die, start again, stop: the longest answer to a command",
+       "under 20 ms",
+       bar_at_most(f"many-{n}", "spawnd", "answer_ms", 20, "ms", max))
+      for n in (1000, 10000)],
+    ("an answer on a connection while workers end all the time",
+     "under 5 ms, p99", bar_at_most("status-recycling", "spawnctl",
+                                    "answer_ms", 5, "ms",
+                                    lambda s: quantile(s, 0.99))),
     ("status of 1,000 workers", "under 50 ms",
      bar_at_most("status", "spawnctl status", "ms", 50, "ms")),
     ("a respawn among 1,000 workers while 8 read the status",
@@ -248,6 +276,14 @@ BARS = [
        "php-fpm static", "at least 1.00",
        bar_ratio(f"recycle-php-{n}", "rps", "spawnd -C 4", "php-fpm static",
                  least=1.0)) for n in (1, 10, 50)],
+    *[(f"a day of load, PHP: {what}, beside {other}", f"at most {most}",
+       bar_ratio("day", metric, "spawnd, PHP", other, most=most))
+      for what, metric, other, most in (
+          ("workers over time", "worker_s", "php-fpm dynamic, tuned", 0.6),
+          ("p99", "p99_us", "php-fpm dynamic, tuned", 1.0),
+          ("p99", "p99_us", "static, PHP", 1.2))],
+    ("a day of load, C: p99, beside static", "at most 1.2",
+     bar_ratio("day", "p99_us", "spawnd, C", "static, C", most=1.2)),
     *door.BARS,
 ]
 

@@ -9,6 +9,7 @@ import contextlib
 import os
 import pty
 import resource
+import select
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ import time
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
+import day
 import door
 import managers
 import shown
@@ -180,12 +182,15 @@ def busy_status(case, quick):
         ctl.append(f"{pool.place}/control")
         popen = pool.load(32, 60, background=True)
         wait_for_load(popen)
+        with longest_answer(pool) as waits:
+            time.sleep(0.3 if quick else 2)
         found = [timed([*ctl, "status"]) for _ in range(3 if quick else 20)]
         reload_ms = timed([*ctl, "reload"])
         stop_ms = timed([*ctl, "stop"])
         popen.terminate()
         popen.wait()
-    return {"ms": found, "reload_ms": reload_ms, "stop_ms": stop_ms}
+    return {"ms": found, "reload_ms": reload_ms, "stop_ms": stop_ms,
+            "answer_ms": waits}
 
 
 def timed(argv):
@@ -263,7 +268,7 @@ def calls(case, quick):
 
 def many(case, quick):
     n = case[2].workers
-    with Pool(case[1], case[2]) as pool:
+    with Pool(case[1], case[2]) as pool, longest_answer(pool) as waits:
         result = {"start_us": pool.times["accept_us"],
                   "start_cpu_us": pool.cpu_ns() / 1000 / n}
         if case[1] != "limit":
@@ -277,18 +282,58 @@ def many(case, quick):
             settle(pool)
             cpus.append((pool.cpu_ns() - cpu) / 1000 / n)
         result.update({"recover_us": kills, "recover_cpu_us": cpus})
-        if case[1] == "spawnd":
-            result["stop_us"] = stop(pool)
+        result["stop_us"] = stop(pool)
+        if waits:
+            result["answer_ms"] = max(waits)
         return result
 
 
-def stop(pool, longest=60):
-    """SIGTERM to the end of the last worker."""
+@contextlib.contextmanager
+def longest_answer(pool):
+    """Asks spawnd all the time, as long as the context lasts; the times that
+    the answers took, in ms: no turn of its loop is longer than the longest."""
+    waits, over = [], threading.Event()
+    if pool.manager != "spawnd":
+        yield waits
+        return
+    thread = threading.Thread(target=ask_ping, daemon=True,
+                              args=(pool.place + "/control", over, waits))
+    thread.start()
+    try:
+        yield waits
+    finally:
+        over.set()
+        thread.join(60)
+
+
+def ask_ping(where, over, waits):
+    with socket.socket(socket.AF_UNIX) as s, \
+            contextlib.suppress(ConnectionError):
+        s.connect(f"{where}/control")
+        while not over.wait(0.005):
+            began = time.monotonic()
+            s.sendall(b"ping\n")
+            answer = b""
+            while not answer.endswith((b"\nend\n", b"\n")
+                                      [answer.startswith(b"error ")]):
+                data = s.recv(4096)
+                if not data:
+                    return
+                answer += data
+            waits.append((time.monotonic() - began) * 1e3)
+
+
+def stop(pool, longest=90):
+    """SIGTERM to the end of the last worker, and of the supervisor."""
+    fd = os.pidfd_open(pool.pid)
     began = time.monotonic()
     os.kill(pool.pid, signal.SIGTERM)
-    while children(pool.pid) and time.monotonic() - began < longest:
-        time.sleep(0.002)
-    return (time.monotonic() - began) * 1e6
+    ended = select.select([fd], [], [], longest)[0]
+    took = (time.monotonic() - began) * 1e6
+    os.close(fd)
+    if not ended:
+        raise RuntimeError(f"{pool.manager} has not stopped in {longest} s")
+    return took
 
 
 def settle(pool, quiet=0.3, longest=10):
@@ -484,7 +529,8 @@ RECYCLING = {**RPS, "cpu_us": ("us of the supervisor's cpu a worker",
 MANY = {"start_us": ("us", "lower"), "recover_us": ("us", "lower"),
         "start_cpu_us": ("us of the supervisor's cpu a worker", "lower"),
         "recover_cpu_us": ("us of the supervisor's cpu a worker", "lower"),
-        "stop_us": ("us", "lower"), "memory_kb": ("KB, private", "lower")}
+        "stop_us": ("us", "lower"), "memory_kb": ("KB, private", "lower"),
+        "answer_ms": ("ms, the longest answer to a command", "lower")}
 BURST = {"median_us": ("us", "lower"), "last_us": ("us", "lower"),
          "grown_ms": ("ms", "lower"),
          "failed": ("requests", "lower")}
@@ -581,7 +627,8 @@ SCENARIOS = [
              busy_status,
              [("spawnctl", "spawnd", Job(workers=16, max_requests=1))], 3,
              {"ms": ("ms", "lower"), "reload_ms": ("ms", "lower"),
-              "stop_ms": ("ms", "lower")}),
+              "stop_ms": ("ms", "lower"),
+              "answer_ms": ("ms, an answer on a connection", "lower")}),
     Scenario("respawn", "Respawn: kill -9 of an idle worker to the next "
              "accept", "4 workers in C, one killed every 25 ms.", respawn,
              c_cases(KEEPERS) + [UNCONFINED], 5,
@@ -603,11 +650,14 @@ SCENARIOS = [
     *[recycled(True, n, PHP_KEEPERS) for n in (1, 10, 50)],
     Scenario("many-1000", "1,000 workers",
              "Start until all accept, kill -9 of all until all accept "
-             "again, and what that takes of the supervisor.", many,
-             c_cases(["limit", "spawnd", "multiwatch"], workers=1000), 3,
+             "again, SIGTERM to the end of all, and what that takes of the "
+             "supervisor. Meanwhile spawnd is asked a command, again and "
+             "again: no turn of its loop is longer than the longest answer.",
+             many,
+             c_cases(["limit", "spawnd", "multiwatch"], workers=1000), 5,
              MANY, quick=["spawnd"]),
     Scenario("many-10000", "10,000 workers", "As before.", many,
-             c_cases(["limit", "spawnd", "multiwatch"], workers=10000), 1,
+             c_cases(["limit", "spawnd", "multiwatch"], workers=10000), 3,
              MANY, quick=[]),
     Scenario("many-100", "100 workers", "As before, to see what grows.",
              many, c_cases(["limit", "spawnd", "multiwatch"], workers=100),
@@ -699,6 +749,15 @@ SCENARIOS = [
               ("php-fpm ondemand", "php-fpm ondemand", fpm_burst([]))], 5,
              BURST, fewer={"php-fpm dynamic": 2, "php-fpm dynamic, tuned": 3},
              quick=["spawnd -F 2 -N 32", "php-fpm ondemand"]),
+    Scenario("day", "A day of real load, in a minute",
+             f"Visitors come as they do to a web server: {day.PEAK} requests "
+             "a second in the busiest hour, few at night, three bursts of "
+             f"twice as many; {day.MS} ms a request, five times that for one "
+             f"of ten; 2 to {day.MOST} workers. What the manager kept for "
+             "it, summed over the minute, and how long visitors waited. php-"
+             "fpm changes its size once a second, which is 24 minutes of "
+             "this day, and so is spawnd's -w 1.", day.sample, day.CASES, 3,
+             day.COST, quick=["spawnd, PHP", "php-fpm dynamic, tuned"]),
     Scenario("status", "Status of 1,000 workers",
              "One run of spawnctl status; and a killed worker to the next "
              "accept, alone and beside 8 who read the status all the time.",

@@ -16,8 +16,8 @@ out=$1
 cd "$(dirname "$0")/../.."
 . scripts/tally.sh
 
-core="pool slot table start retire replace door drain announce names snapshot
-    trace proto"
+core="pool slot table start retire freeze replace door drain announce names
+    snapshot trace proto"
 flags="-std=c11 -D_GNU_SOURCE -O1 -Ispawnd $(pkg-config --cflags \
     libbsd-overlay)"
 libs=$(pkg-config --libs libbsd-overlay)
@@ -135,7 +135,7 @@ plant retire "killed before its requests are counted" \
 plant retire "what was answered is counted as lost" \
     's/^	s->unknown = s->owed = 0;$/	s->unknown = 0;/'
 plant retire "two are stopped at a time" \
-    '/^retire_activity/,/^}/s/(p->frozen == NULL)$/(!s->freeze_queued)/'
+    '/^activity_found/,/^}/s/(p->frozen == NULL)$/(!s->freeze_queued)/'
 plant retire "the deadline is not kept" \
     '/^retire_timer/,/^}/s/(now >= s->end_by)/(now >= s->end_by \&\& !s->busy)/'
 plant replace "a surge worker is forgotten" \

@@ -78,7 +78,10 @@ one()
 	0:*)	;;
 	*", 0 failed")	said="${said%,*}, 1 failed" ;;
 	esac
-	echo "$1: $said ($(($(date +%s) - began)) s)" | tee -a "$dir/said"
+	times >"$dir/$1.times"
+	echo "$1: $said ($(($(date +%s) - began)) s," \
+	    "$(times_sum "$dir/$1.times") s of a processor)" |
+	    tee -a "$dir/said"
 }
 
 if [ "${SPAWND_INSIDE-}" != yes ]; then
@@ -94,6 +97,7 @@ if [ "${SPAWND_INSIDE-}" != yes ]; then
 	[ -d "$APPS" ] || die "$APPS: no such directory"
 	[ -d /var/www ] || die "/var/www: not there (the web servers make it)"
 	. "$top/scripts/packages.sh"
+	. "$top/scripts/times.sh"
 	SPAWND_ABSENT=$(packages_absent | tr '\n' ' ')
 	export SPAWND APPS SPAWND_ABSENT
 	case ${1-} in

@@ -7,6 +7,7 @@ import os
 import pwd
 import re
 import signal
+import socket
 import subprocess
 import sys
 
@@ -166,6 +167,88 @@ def test_a_start_that_is_kept_fails_and_says_why(start, program):
         assert s.wait(2 * LATE) == 69
     assert re.search(NOT_DONE, s.log())
     h.wait_for(lambda: not s.processes(), 2, s.processes)
+
+
+# A large pool has several places for them
+
+LARGE = 32
+PLACES = LARGE // 8
+
+
+@pytest.fixture
+def large(spawnd, place, program):
+    s = spawnd("-s", f"{place}/sock", "--name", "p", "-u", "www", "-F", LARGE,
+               "--stop-timeout", 2, "--", program)
+    s.wait_workers(LARGE)
+    return s
+
+
+def all_kept(s):
+    own = os.path.realpath(h.SPAWND)
+    found = []
+    for pid in s.workers():
+        with contextlib.suppress(OSError):
+            found += [pid] if h.link(pid, "exe") == own else []
+    return found
+
+
+def test_several_that_are_kept_hold_nobody_up(large, place, program):
+    more = PLACES + 2
+    with lease(program):
+        victims = large.workers()[:more]
+        for pid in victims:
+            h.kill(pid)
+        h.wait_for(lambda: len(all_kept(large)) == PLACES, 5, large.log)
+        hears(large, place)
+        assert ctl.figures("p")["workers"]["starting"] == str(more)
+    large.wait_workers(LARGE, other_than=victims)
+    h.wait_for(lambda: ctl.figures("p")["workers"]["ready"] == str(LARGE),
+               10, large.log)
+    assert "not done" not in large.log()
+
+
+def test_a_stop_does_not_wait_for_several_that_are_kept(large, program):
+    with lease(program):
+        for pid in large.workers()[:PLACES + 2]:
+            h.kill(pid)
+        h.wait_for(lambda: len(all_kept(large)) == PLACES, 5, large.log)
+        assert large.stop(signal.SIGTERM, deadline=5) == 0
+        h.wait_for(lambda: not large.processes(), 2, large.processes)
+    assert "not done" not in large.log()
+
+
+def test_a_killed_supervisor_takes_those_that_are_kept_along(large, place,
+                                                             program):
+    """Nothing of what they had in common is left: who connects is refused."""
+    with lease(program):
+        for pid in large.workers()[:PLACES]:
+            h.kill(pid)
+        h.wait_for(lambda: len(all_kept(large)) == PLACES, 5, large.log)
+        large.signal(signal.SIGKILL)
+        h.wait_for(lambda: not large.processes(), 5, large.processes)
+        with socket.socket(socket.AF_UNIX) as c:
+            with pytest.raises(ConnectionRefusedError):
+                c.connect(f"{place}/sock")
+
+
+def test_each_of_many_has_an_output_of_its_own(spawnd, place, program):
+    """Those that start together do so with the supervisor's descriptors."""
+    with open(program, "w", encoding="ascii") as f:
+        f.write(f"#!/bin/sh\necho says $$ >&2\nls /proc/self/fd | tr '\\n' "
+                f"' ' >&2\nexec {h.app('bare')}\n")
+    s = spawnd("-s", f"{place}/sock", "--name", "p", "-u", "www",
+               "-F", 2 * LARGE, "--", program)
+    # One that is killed before it is ready may have said nothing.
+    h.wait_for(lambda: ctl.figures("p")["workers"]["ready"] == str(2 * LARGE),
+               20, s.log)
+    for pid in s.workers():
+        h.kill(pid)
+    h.wait_for(lambda: s.log().count("says") == 4 * LARGE, 20, s.log)
+    for logged, own in re.findall(r"p\[(\d+)\]: says (\d+)", s.log()):
+        assert logged == own
+    # 3 is the directory that ls(1) reads.
+    lists = re.findall(r"p\[\d+\]: (0 1 2 .*)", s.log())
+    assert lists and set(lists) == {"0 1 2 3 "}
 
 
 # Many workers

@@ -181,6 +181,12 @@ only_what_descends_from_us_and_still_traces_is_killed(void **arg)
 	assert_true(end_await(child, &status, -1));
 }
 
+static int
+stay(int fd)
+{
+	return fd;
+}
+
 static void
 each_end_that_is_watched_for_is_told_once(void **arg)
 {
@@ -191,7 +197,7 @@ each_end_that_is_watched_for_is_told_once(void **arg)
 	assert_int_equal(end_init(), 0);
 	child = sleeper();
 	trace();
-	assert_true((fd = end_watch(child)) > 0);
+	assert_true((fd = end_watch(child, stay)) > 0);
 	assert_int_equal(end_take(list, END_EVENTS), 0);
 	kill(child, SIGKILL);
 	assert_false(end_await(child, &status, -1));

@@ -23,6 +23,7 @@
 #define MARK	4711		/* no errno */
 #define ROUNDS	100
 #define PATIENCE	1000		/* times 10 ms */
+#define LIFE		60		/* seconds */
 
 static char script[] = "/tmp/test_spawn.XXXXXX";
 static char missing[] = "/nonexistent/program";
@@ -33,10 +34,29 @@ static const struct conf conf = { .umask = UMASK_KEEP,
 static struct plan plan = { .conf = &conf, .cwd_fd = STDIN_FILENO,
     .argv = argv, .envp = envp };
 
-/* NOLINTBEGIN(*reserved-identifier,cert-dcl*): the linker's name */
+/* What a kernel, or a filter, makes of the call. */
+enum { AS_IT_IS, REFUSED, TAKEN_FOR_USED };
+static int own_files;
 static bool makes_group;	/* one does, before its group is asked for */
+
+/* NOLINTBEGIN(*reserved-identifier,cert-dcl*): the linker's name */
+int	 __real_raw_own_files(int end);
+int	 __wrap_raw_own_files(int end);
 pid_t	 __real_getpgid(pid_t pid);
 pid_t	 __wrap_getpgid(pid_t pid);
+
+int
+__wrap_raw_own_files(int end)
+{
+	int r;
+
+	if (own_files == REFUSED)
+		return -EPERM;
+	r = __real_raw_own_files(end);
+	if (r == 0 && own_files == TAKEN_FOR_USED)
+		raw_dup2(STDIN_FILENO, end);
+	return r;
+}
 
 pid_t
 __wrap_getpgid(pid_t pid)
@@ -56,11 +76,12 @@ make(char *program)
 	argv[0] = program;
 	loop_block_signals();
 	errno = MARK;
-	pid = worker_spawn(0, STDOUT_FILENO, false);
+	pid = worker_spawn(0, 0, STDOUT_FILENO, false);
 	loop_unblock_signals();
 	assert_int_equal(errno, MARK);
 	assert_int_not_equal(pid, -1);
 	assert_int_equal(worker_pid(0), pid);
+	spawn_await(0);
 	return pid;
 }
 
@@ -165,6 +186,54 @@ one_that_is_kept_from_it_holds_nobody_up(void **arg)
 	assert_null(worker_failure(0));
 }
 
+/* It begins with a copy of all then. */
+static void
+comes_without_own_files(int found, int later)
+{
+	char program[] = "/bin/true";
+	struct err e;
+
+	own_files = found;
+	assert_int_equal(spawn_init(1, &e), 0);
+	own_files = later;
+	assert_int_equal(end(make(program)), 0);
+	assert_null(worker_failure(0));
+	own_files = AS_IT_IS;
+	assert_int_equal(spawn_init(1, &e), 0);
+}
+
+static void
+one_comes_to_its_program_where_a_filter_refuses_the_call(void **arg)
+{
+	(void)arg;
+	comes_without_own_files(REFUSED, REFUSED);
+}
+
+static void
+one_is_not_given_descriptors_that_are_taken_for_used(void **arg)
+{
+	(void)arg;
+	comes_without_own_files(TAKEN_FOR_USED, REFUSED);
+}
+
+static void
+trying_it_leaves_no_descriptor(void **arg)
+{
+	struct err e;
+	int before, after;
+
+	(void)arg;
+	before = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	close(before);
+	assert_int_equal(spawn_init(1, &e), 0);
+	after = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 64);
+	close(after);
+	assert_int_equal(after, 64);
+	after = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	close(after);
+	assert_int_equal(after, before);
+}
+
 static void
 one_that_makes_a_group_meanwhile_is_signalled(void **arg)
 {
@@ -214,6 +283,11 @@ main(void)
 		cmocka_unit_test(one_becomes_its_program),
 		cmocka_unit_test(one_that_cannot_says_why),
 		cmocka_unit_test(one_that_is_kept_from_it_holds_nobody_up),
+		cmocka_unit_test(
+		    one_comes_to_its_program_where_a_filter_refuses_the_call),
+		cmocka_unit_test(
+		    one_is_not_given_descriptors_that_are_taken_for_used),
+		cmocka_unit_test(trying_it_leaves_no_descriptor),
 		cmocka_unit_test(one_that_makes_a_group_meanwhile_is_signalled),
 	};
 

@@ -106,7 +106,7 @@ run_worker(const struct conf *c)
 	if (worker_init(&p, 1, &e) == -1)
 		_exit(1);
 	limits->root = false;
-	if (worker_spawn(0, STDOUT_FILENO, false) == -1)
+	if (worker_spawn(0, 0, STDOUT_FILENO, false) == -1)
 		_exit(2);
 	while (worker_reap(&slot, &status, &stopped) == 0)
 		usleep(1000);
