@@ -18,7 +18,9 @@
 #define AIM		0.005	/* to be below a hundredth for certain */
 #define GOOD		0.008	/* the share that needs no other number */
 #define CROWDED		0.1	/* and that is of a pool too small to tell */
-#define SPARE		1.1	/* a pool may be so much larger */
+#define WAITS		0.01	/* the share that may wait */
+#define SPARE		1.15	/* a pool may be so much larger than that asks
+				   for */
 #define ROOM		1.25	/* above the most that was seen */
 #define ROOM_MOST	4	/* times -F; a rush beyond that can wait */
 #define STARTS		20	/* a worker stays so many of its starts */
@@ -163,13 +165,16 @@ find_doubts(const struct reply *a, struct advice *v)
 static bool
 is_good(const struct reply *a, const struct advice *v, unsigned int n)
 {
+	unsigned int just;
+
 	if (v->doubts[DOUBT_CROWDED])
 		return false;
 	/* One that adapts has shown what it does. */
 	if (v->min < v->max && v->min <= n)
 		return v->waited <= GOOD;
+	just = workers_for(v, find_enough(a, v->came, WAITS));
 	return share_above(a, (double)v->min * v->serves, v->came) <= GOOD &&
-	    v->min <= (unsigned int)(n * SPARE) + 1;
+	    (v->min <= n || v->min <= just * SPARE);
 }
 
 static void

@@ -114,6 +114,15 @@ explain_kept(struct explain *x, const struct crowd *c)
 	return true;
 }
 
+static const char *
+tell_all(double workers, char *buf, size_t size)
+{
+	if (workers == 1)
+		return "its only worker was";
+	snprintf(buf, size, "all %.0f workers were", workers);
+	return buf;
+}
+
 static void
 explain_saturated(struct explain *x, const struct crowd *c)
 {
@@ -121,6 +130,7 @@ explain_saturated(struct explain *x, const struct crowd *c)
 	double waits, full, oldest = 0;
 	double max = reply_value(x->a, "pool", "max", 0);
 	char span[32], age[32], old[64] = "", longest[SHOW_SIZE + 96];
+	char all[64];
 
 	if (!proto_get_number(q, "saturated_for", &full) ||
 	    !proto_get_number(q, "now", &waits) || waits == 0)
@@ -129,11 +139,11 @@ explain_saturated(struct explain *x, const struct crowd *c)
 		snprintf(old, sizeof(old), ", the oldest for at least %s",
 		    reply_span(oldest, age));
 	explain_fault(x, "The pool is saturated: for %s connections have "
-	    "waited because all %.0f workers were busy and no more may be "
-	    "started. %.0f wait%s now%s.%s If the requests take as long as "
-	    "they should, the pool is too small: \"spawnctl advise\" says how "
-	    "large it should be, and \"spawnctl scale %.0f-%.0f\" makes it "
-	    "larger at once.", reply_span(full, span), max, waits,
+	    "waited because %s busy and no more may be started. %.0f wait%s "
+	    "now%s.%s If the requests take as long as they should, the pool "
+	    "is too small: \"spawnctl advise\" says how large it should be, "
+	    "and \"spawnctl scale %.0f-%.0f\" makes it larger at once.",
+	    reply_span(full, span), tell_all(max, all, sizeof(all)), waits,
 	    waits == 1 ? "s" : "", old, tell_longest(c, longest,
 	    sizeof(longest)), reply_value(x->a, "pool", "min", max), 2 * max);
 }
@@ -188,9 +198,9 @@ explain_queue(struct explain *x)
 		    "helps for a short rush, else more workers do.", now,
 		    limit);
 	else if (some >= 1 && more >= 0 && now > GROWS * some && some >= more)
-		explain_fault(x, "The queue grows: %.0f connections waited 30 "
-		    "s ago, %.0f 10 s ago, and %.0f do now. More come than "
-		    "are served.", more, some, now);
+		explain_fault(x, "The queue grows: %.0f connection%s waited "
+		    "30 s ago, %.0f 10 s ago, and %.0f do now. More come than "
+		    "are served.", more, more == 1 ? "" : "s", some, now);
 }
 
 void

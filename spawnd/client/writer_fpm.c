@@ -47,6 +47,20 @@ add_known(json_t *page, const char *key, const struct reply *a,
 }
 
 /*
+ * The peak of a figure that is known. Some monitors take the first line that
+ * has "listen queue:" anywhere in it: a peak alone would be read as the figure.
+ */
+static void
+add_peak(json_t *page, const char *key, const struct reply *a,
+    const char *kind)
+{
+	double n;
+
+	if (reply_number(a, kind, "now", &n))
+		add_known(page, key, a, kind, "peak");
+}
+
+/*
  * The processes that serve: the workers or, where php-cgi has children, those;
  * each holds one connection.
  */
@@ -70,7 +84,7 @@ add_processes(json_t *page, const struct reply *a)
 		add_number(page, "active processes", active);
 	}
 	add_number(page, "total processes", total);
-	add_known(page, "max active processes", a, "connections", "peak");
+	add_peak(page, "max active processes", a, "connections");
 	add_known(page, "max children reached", a, "count", "saturations");
 }
 
@@ -88,7 +102,7 @@ fill_pool(json_t *page, const struct reply *a)
 	add_number(page, "start time", reply_value(a, "pool", "started", 0));
 	add_number(page, "start since", reply_value(a, "pool", "uptime", 0));
 	add_known(page, "listen queue", a, "queue", "now");
-	add_known(page, "max listen queue", a, "queue", "peak");
+	add_peak(page, "max listen queue", a, "queue");
 	add_known(page, "listen queue len", a, "queue", "limit");
 	add_processes(page, a);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The last five minutes of a pool: workers and busy ones in one plot, the
- * queue in another below it, each with an axis of its own. The plots are SVG
- * that is stretched to the width there is; their labels are text of the page
- * beside them, so that they can be read at any width.
+ * queue in another below it, each with an axis of its own, whose unit stands
+ * above its numbers. The plots are SVG that is stretched to the width there
+ * is; their labels are text of the page beside them, so that they can be read
+ * at any width.
  */
 #include <stdio.h>
 
@@ -13,7 +14,8 @@
 #define HEIGHT	100		/* of a plot, in units of its own */
 
 struct series {
-	const char	*name;		/* of its class, and as it is shown */
+	const char	*name;		/* of its class */
+	const char	*label;
 	double		 seconds[HISTORY_SECONDS];
 };
 
@@ -67,17 +69,37 @@ draw_area(FILE *f, const struct series *s, double top)
 	fputs("\"/>", f);
 }
 
+/* The unit of the axis below it, and what is drawn along that. */
 static void
-draw_plot(FILE *f, const char *kind, const struct series *list, int n,
-    double top, const char *unit)
+draw_legend(FILE *f, const struct series *list, int n, const char *unit)
 {
 	int i;
 
+	fprintf(f, "<div class=\"unit\"><span>%s</span>", unit);
+	for (i = 0; i < n; i++)
+		fprintf(f, "<span><span class=\"key %s\"></span> %s</span>",
+		    list[i].name, list[i].label);
+	fputs("</div>\n", f);
+}
+
+static void
+draw_plot(FILE *f, const char *kind, const struct series *list, int n,
+    const char *unit)
+{
+	double top = 1;
+	int i;
+
+	for (i = 0; i < n; i++)
+		top = find_most(&list[i], top);
+	top = round_up(top);
+	draw_legend(f, list, n, unit);
 	fprintf(f, "<div class=\"plot %s\"><div class=\"y\"><span>%.0f</span>"
 	    "<span>0</span></div><svg viewBox=\"0 0 %d %d\" "
-	    "preserveAspectRatio=\"none\" role=\"img\"><title>%s, up to "
-	    "%.0f, of the last five minutes</title>", kind, top,
-	    HISTORY_SECONDS, HEIGHT, unit, top);
+	    "preserveAspectRatio=\"none\" role=\"img\"><title>%s: ", kind, top,
+	    HISTORY_SECONDS, HEIGHT, unit);
+	for (i = 0; i < n; i++)
+		fprintf(f, "%s, ", list[i].label);
+	fprintf(f, "up to %.0f, in the last five minutes</title>", top);
 	for (i = 0; i < n; i++)
 		draw_area(f, &list[i], top);
 	for (i = 60; i < HISTORY_SECONDS; i += 60)
@@ -86,12 +108,14 @@ draw_plot(FILE *f, const char *kind, const struct series *list, int n,
 	    HEIGHT / 2, HISTORY_SECONDS);
 }
 
+/* A busy child or worker of most programs serves one connection. */
 void
 chart_write(FILE *f, const struct reply *a, const char *name)
 {
-	double children = reply_value(a, "pool", "children", 0), top;
-	struct series workers[] = { { "ready", { 0 } }, { "busy", { 0 } } };
-	struct series queue = { "queue", { 0 } };
+	double children = reply_value(a, "pool", "children", 0);
+	struct series workers[] = { { .name = "ready", .label = "ready" },
+	    { .name = "busy", .label = "busy (connections served)" } };
+	struct series queue = { .name = "queue", .label = "waiting" };
 	int i;
 
 	timeline_seconds(a, "workers", NULL, workers[0].seconds);
@@ -100,19 +124,15 @@ chart_write(FILE *f, const struct reply *a, const char *name)
 	for (i = 0; children > 0 && i < HISTORY_SECONDS; i++)
 		workers[0].seconds[i] *= workers[0].seconds[i] > 0 ? children :
 		    1;
-	fputs("<figure class=\"chart\"><figcaption><span class=\"key busy\">"
-	    "</span> busy of <span class=\"key ready\"></span> ready ", f);
-	fputs(children > 0 ? "children" : "workers", f);
-	fputs(", <span class=\"key queue\"></span> connections that wait"
-	    "<span class=\"hidden\"> (", f);
+	fputs("<figure class=\"chart\"><figcaption class=\"hidden\">", f);
 	html_text(f, name);
-	fputs(")</span></figcaption>\n", f);
-	top = round_up(find_most(&workers[0], find_most(&workers[1], 1)));
-	draw_plot(f, "high", workers, 2, top, children > 0 ? "Children" :
-	    "Workers");
-	top = round_up(find_most(&queue, 1));
-	draw_plot(f, "low", &queue, 1, top, "Waiting connections");
-	fputs("<div class=\"x\"><span>5 min ago</span><span>4</span><span>3"
-	    "</span><span>2</span><span>1</span><span>now</span></div>"
-	    "</figure>\n", f);
+	fputs(": the last five minutes</figcaption>\n", f);
+	draw_plot(f, "high", workers, 2, children > 0 ? "children" :
+	    "workers");
+	draw_plot(f, "low", &queue, 1, "connections");
+	/* With signs of minus; on a phone there is no room for more words. */
+	fputs("<div class=\"x\"><span>\342\210\2225 min</span>"
+	    "<span>\342\210\2224</span><span>\342\210\2223</span>"
+	    "<span>\342\210\2222</span><span>\342\210\2221</span>"
+	    "<span>now</span></div></figure>\n", f);
 }

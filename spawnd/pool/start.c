@@ -205,6 +205,17 @@ count_unseen(struct pool *p, const struct slot *s, const struct pool_event *ev,
 		replace_failed(p, s, ev, now);
 }
 
+/*
+ * One that served a single request may look like one that did not, if its
+ * connection came and went between two looks; so many in a row do not.
+ */
+static bool
+is_workless(const struct slot *s, const struct pool_event *ev)
+{
+	return ev->cause != CAUSE_UNKNOWN || (ev->moved == MOVED_NO &&
+	    s->exit0_streak >= POOL_UNSEEN);
+}
+
 /* An exit 0 of a worker that was never seen ready. */
 static void
 unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
@@ -213,7 +224,7 @@ unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	/* What it was seen to do instead tells more than the queue. */
 	bool wrong = ev->cause != CAUSE_UNKNOWN;
 	enum moved moved = wrong ? MOVED_NO : ev->moved;
-	struct pool_notice *n;
+	struct pool_notice *n = NULL;
 	uint64_t next, delay;
 
 	if (moved == MOVED_YES) {
@@ -225,22 +236,28 @@ unseen_exit(struct pool *p, struct slot *s, const struct pool_event *ev,
 	tried(p, s);
 	if (moved == MOVED_NO || s->exit0_streak == 0)
 		s->exit0_streak++;
-	if (p->phase == PHASE_START && p->first_ready == NEVER) {
+	if (is_workless(s, ev) || (p->phase == PHASE_START &&
+	    p->first_ready == NEVER)) {
 		n = slot_notice(p, NOTICE_EXIT, s);
 		n->cause = ev->cause;
 		n->age = now - s->spawned;
+		n->failures = s->exit0_streak;
 	}
-	if (moved == MOVED_NO) {
+	if (is_workless(s, ev))
 		p->counts.failed++;
+	else
+		p->counts.recycled++;
+	if (moved == MOVED_NO) {
 		drain_count_failure(p);
 		count_unseen(p, s, ev, now);
-	} else
-		p->counts.recycled++;
+	}
 	if (slot_vacate(p, s))
 		return;
 	next = slot_later(s->spawned, slot_doubled(POOL_EXIT0_FIRST,
 	    s->exit0_streak, POOL_EXIT0_LAST));
 	delay = next > now ? next - now : 0;
+	if (n != NULL && p->phase != PHASE_START)
+		n->delay = delay;
 	slot_spawn_after(p, s, now, delay);
 }
 

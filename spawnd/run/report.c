@@ -166,6 +166,17 @@ describe_exit(const struct plan *p, const struct pool_notice *n,
 	    ", before it was ready", causes[n->cause]);
 }
 
+/*
+ * A program that does nothing and ends with status 0 does so each second, for
+ * ever: the log has the eighth, 16th, 32nd ... of them in a row.
+ */
+static bool
+is_worth_a_line(const struct pool_notice *n)
+{
+	return n->was_ready || n->exec_failed || n->status != 0 ||
+	    (n->failures & (n->failures - 1)) == 0;
+}
+
 static void
 report_exit(const struct plan *p, const struct pool_notice *n,
     const struct exec_failure *f)
@@ -181,7 +192,8 @@ report_exit(const struct plan *p, const struct pool_notice *n,
 		    "start in %s)", n->failures, seconds(n->delay, delay));
 	failures_note(FAILURE_WORKER, n->pid, what,
 	    output_words(n->slot, n->pid));
-	log_warn("worker %d: %s%s", (int)n->pid, what, next);
+	if (is_worth_a_line(n))
+		log_warn("worker %d: %s%s", (int)n->pid, what, next);
 }
 
 static void

@@ -44,7 +44,7 @@ RB_HEAD(worker_pids, worker);
 static struct worker *workers;
 static struct exec_failure *failures;	/* shared with the children */
 static struct worker_pids pids = RB_INITIALIZER(&pids);
-static unsigned int nworkers;		/* slots */
+static unsigned int nused;		/* those below have had a process */
 static bool large;			/* see worker_aside() */
 static pid_t own_pid;			/* 0: none was started yet */
 static int watched_below;		/* descriptors for end_watch(); 0 */
@@ -79,7 +79,6 @@ worker_init(const struct plan *p, unsigned int n, struct err *e)
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (workers == NULL || failures == MAP_FAILED)
 		return err_set(e, EX_OSERR, "workers: out of memory");
-	nworkers = n;
 	large = most >= LARGE;
 	/* The supervisor needs more descriptors the more workers there are. */
 	watched_below = got > INT_MAX ? INT_MAX : (int)got - FDS_RESERVED / 2;
@@ -133,7 +132,7 @@ stop_watching(void)
 	unsigned int i;
 
 	watched_below = 0;
-	for (i = 0; i < nworkers; i++)
+	for (i = 0; i < nused; i++)
 		unwatch(&workers[i]);
 	close_spent();
 	log_warn("open files: few are left below the limit: the end of a "
@@ -149,7 +148,7 @@ watch_ends(uint64_t now)
 	unsigned int i, n = 0;
 
 	close_spent();
-	for (i = 0; i < nworkers && watched_below > 0; i++) {
+	for (i = 0; i < nused && watched_below > 0; i++) {
 		struct worker *w = &workers[i];
 
 		if (w->pid == 0 || w->end != 0)
@@ -186,6 +185,8 @@ occupy(struct worker *w, pid_t pid, uint64_t since)
 	w->pid = pid;
 	w->since = since;
 	RB_INSERT(worker_pids, &pids, w);
+	if ((unsigned int)(w - workers) >= nused)
+		nused = (unsigned int)(w - workers) + 1;
 	if (watch_due)
 		return;
 	watch_due = true;

@@ -100,6 +100,34 @@ def test_workers_that_do_not_stay_and_their_last_words(start, place):
     s.wait_workers(2)
 
 
+def test_workers_that_end_with_status_0_at_once(start, place):
+    """That is no crash, and no less a failure; the log need not have each."""
+    program = h.install(h.app("echo"), f"{place}/app")
+    s = start(program=program)
+    with open(f"{place}/script", "w", encoding="ascii") as f:
+        f.write("#!/bin/sh\necho no table >&2\n")
+    h.install(f"{place}/script", program)
+    for pid in s.workers():
+        h.kill(pid)
+    said = wait_explained(r"exited with status 0 after [\d.]+ s, before it "
+                          "was ready. Its last words: no table.", s.log)
+    assert "Workers do not stay: " in said
+    s.wait_log("exited with status 0 after .*failure 8 in a row")
+    assert "failure 7 in a row" not in s.log()
+    h.install(h.app("echo"), program)
+    s.wait_workers(2)
+
+
+def test_workers_of_one_request_have_not_failed(start):
+    """Some of them come and go between two looks."""
+    s = start("-e", "PHP_FCGI_MAX_REQUESTS=1", program="maxreq")
+    for _ in range(200):
+        h.request(s.sock, "pid")
+    h.wait_for(lambda: int(figures("p")["count"]["recycled"]) >= 199, 10)
+    assert "failed" not in ctl("status").stdout, s.log()
+    assert "warning" not in s.log()
+
+
 def test_a_worker_that_crashed(start):
     s = start()
     h.kill(s.workers()[0])

@@ -309,13 +309,14 @@ NOTHING = dict.fromkeys(["GATEWAY_INTERFACE", "SERVER_PROTOCOL", "REQUEST_URI",
 
 
 def read_page(text):
-    """The numbers of a page, by key, and its processes."""
+    """The numbers of a page, by key, and its processes. Of the text, munin's
+    plugins take the first place that has the key, wherever that begins."""
     if text.startswith("{"):
         page = json.loads(text)
-    else:
-        page = dict(re.findall(r"(?m)^([^:\n]+): +(.*)$", text))
-        page.update((k, int(v)) for k, v in page.items() if v.isdigit())
-    return {k: page[k] for k in FIGURES if k in page}, page.get("processes")
+        return {k: page[k] for k in FIGURES if k in page}, \
+            page.get("processes")
+    found = {k: re.search(rf"{k}: +(\S+)\n", text) for k in FIGURES}
+    return {k: int(m[1]) for k, m in found.items() if m}, None
 
 
 @X86_64
@@ -333,3 +334,7 @@ def test_requests_of_monitors_that_are_not_packaged(scene):
             for p in processes or []:
                 assert p.pop("state", "Idle") in ("Idle", "Running")
                 assert all(isinstance(v, int) for v in p.values()), (who, p)
+        # By a web server: telegraf and munin, and netdata.
+        for query in ("", "?json"):
+            with urllib.request.urlopen(scene.url(path[1:]) + query) as f:
+                assert read_page(f.read().decode())[0] == known, query

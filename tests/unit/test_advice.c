@@ -83,7 +83,10 @@ a_good_size_stays(void **arg)
 	advise(ADAPTS, "500", "12");
 	assert_false(v.keep);
 	assert_int_equal(v.fewest, 9);
-	/* One that is far too large. */
+	/* Ten are a quarter more than the eight that would do. */
+	advise("pool name=php min=10 max=15\n", "0", "12");
+	assert_false(v.keep);
+	assert_int_equal(v.fewest, 9);
 	advise("pool name=php min=40 max=40\n", "0", "12");
 	assert_false(v.keep);
 	assert_int_equal(v.fewest, 9);

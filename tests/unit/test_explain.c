@@ -69,6 +69,9 @@ static const struct {
 	    "worker slot=0 pid=812 state=ready connections=1 busy=41\n",
 	    "The longest request has taken 41.0 s, in worker 812",
 	    "spawnctl scale 4-8" },
+	{ "pool name=php state=up min=1 max=1\n"
+	    "queue now=1 limit=128 saturated_for=12.000\n",
+	    "because its only worker was busy", "spawnctl scale 1-2" },
 	{ "queue now=1 limit=128\nsum busy=1 idle=0\n"
 	    "workers ready=1\nworker slot=0 state=ready connections=1 "
 	    "awaited=1 busy=9.000\n",
@@ -81,7 +84,7 @@ static const struct {
 	    "The queue is full, or nearly: 127 of 128", "-b" },
 	{ "queue now=40 limit=1024\npoint ago=60.000 queue=1\n"
 	    "point ago=12.000 queue=20\npoint ago=1.000 queue=40\n",
-	    "The queue grows: 1 connections waited 30 s ago, 20 10 s "
+	    "The queue grows: 1 connection waited 30 s ago, 20 10 s "
 	    "ago, and 40 do now", "More come" },
 	{ "workers ready=0 backoff=4\nworker slot=0 state=backoff "
 	    "start_in=4.000\nworker slot=1 state=backoff "

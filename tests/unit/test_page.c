@@ -262,6 +262,11 @@ a_chart_has_steps_and_gaps(void **arg)
 	    "point ago=50 workers=8\n"
 	    "point ago=9 workers=4 queue=0 busy=4 busy_peak=7\n");
 	ask(1);
+	/* Each axis has its unit above it. */
+	assert_has(shown, "<div class=\"unit\"><span>workers</span>");
+	assert_has(shown, "<div class=\"unit\"><span>connections</span>");
+	assert_has(shown, "<title>connections: waiting, up to 20, in the last "
+	    "five minutes</title>");
 	assert_has(shown, "<span>10</span><span>0</span></div><svg");
 	assert_has(shown, "<path class=\"ready\" d=\"M0 100V20.0H290V60.0"
 	    "H300V100Z\"/>");
@@ -280,6 +285,7 @@ children_are_what_is_busy(void **arg)
 	    "point ago=3 workers=1 busy=5 queue=0\n");
 	ask(1);
 	assert_has(shown, "<b>5</b> of 8 ready of 16<");
+	assert_has(shown, "<div class=\"unit\"><span>children</span>");
 	assert_has(shown, "d=\"M296 100V20.0H300V100Z\"");
 }
 

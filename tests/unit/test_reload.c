@@ -171,7 +171,7 @@ new_workers_that_leave_without_work_end_it(void **arg)
 		assert_did(b, "spawn2");
 	}
 	bed_exit_moved(b, 2, MOVED_NO);
-	assert_did(b, "[reload-failed 2]");
+	assert_did(b, "[exit 2] [reload-failed 2]");
 	assert_int_equal(pool_count(b->p, SLOT_READY), 2);
 	bed_free(b);
 }
@@ -236,7 +236,7 @@ one_that_shows_what_is_wrong_with_it_ends_it(void **arg)
 		bed_tell(b, EV_RELOAD);
 		bed_did(b);
 		bed_exit_cause(b, 1, cause);
-		assert_did(b, "[reload-failed 1]");
+		assert_did(b, "[exit 1] [reload-failed 1]");
 		assert_int_equal(b->notice.cause, cause);
 		assert_state(b, 0, SLOT_READY);
 		assert_state(b, 1, SLOT_EMPTY);

@@ -217,6 +217,23 @@ a_failed_start_in_the_log(void **arg)
 	    "start in 30.00 s)\n");
 }
 
+/* They come each second: of so many in a row the log has ever fewer. */
+static void
+an_end_without_work_in_the_log(void **arg)
+{
+	struct pool_notice n = { .what = NOTICE_EXIT, .pid = 4711,
+	    .age = 10000, .delay = USEC, .failures = 8 };
+
+	(void)arg;
+	assert_has(logged(&n, NULL), "worker 4711: exited with status 0 after "
+	    "0.01 s, before it was ready (failure 8 in a row; next start in "
+	    "1.00 s)\n");
+	n.failures = 9;
+	assert_string_equal(logged(&n, NULL), "");
+	assert_string_equal(failures_last(FAILURE_WORKER)->what,
+	    "exited with status 0 after 0.01 s, before it was ready");
+}
+
 static void
 a_cause_in_the_log(void **arg)
 {
@@ -355,6 +372,7 @@ main(void)
 		TEST(numbers_in_the_line_of_a_start),
 		TEST(a_crash_in_the_log),
 		TEST(a_failed_start_in_the_log),
+		TEST(an_end_without_work_in_the_log),
 		TEST(a_cause_in_the_log),
 		TEST(an_exec_failure_in_the_log),
 		TEST(a_spawn_that_failed_in_the_log),

@@ -216,20 +216,54 @@ three_unseen_exits_without_work_end_it(void **arg)
 	bed_free(b);
 }
 
-/* Whoever looks at the counts sees why there are new ones. */
+/*
+ * Whoever looks sees why there are new ones. The first of them may have served
+ * one request, and nobody looked.
+ */
 static void
 each_unseen_exit_is_counted(void **arg)
 {
-	struct bed *b = bed_starting(1);
+	struct bed *b = bed_ready(1);
+	unsigned int i;
 
 	(void)arg;
+	bed_crash(b, 0);
+	bed_did(b);
 	bed_exit_moved(b, 0, MOVED_YES);
 	bed_exit_moved(b, 0, MOVED_UNKNOWN);
 	assert_int_equal(pool_counts(b->p)->recycled, 2);
+	for (i = 2; i < POOL_UNSEEN; i++) {
+		bed_pass(b, 2 * USEC);
+		bed_exit_moved(b, 0, MOVED_NO);
+	}
+	assert_has_not(bed_did(b), "[exit");
+	assert_int_equal(pool_counts(b->p)->recycled, POOL_UNSEEN);
 	assert_int_equal(pool_counts(b->p)->failed, 0);
-	bed_pass(b, USEC);
-	bed_exit_moved(b, 0, MOVED_NO);
-	assert_int_equal(pool_counts(b->p)->recycled, 2);
+	for (; i < POOL_UNSEEN + 2; i++) {
+		bed_pass(b, 2 * USEC);
+		bed_did(b);
+		bed_exit_moved(b, 0, MOVED_NO);
+		assert_did(b, "[exit 0] spawn0");
+		assert_int_equal(b->notice.status, 0);
+		assert_int_equal(b->notice.failures, i);
+	}
+	assert_int_equal(pool_counts(b->p)->recycled, POOL_UNSEEN);
+	assert_int_equal(pool_counts(b->p)->failed, 2);
+	bed_free(b);
+}
+
+static void
+an_unseen_exit_whose_cause_is_seen_is_a_failure(void **arg)
+{
+	struct bed *b = bed_ready(1);
+
+	(void)arg;
+	bed_crash(b, 0);
+	bed_did(b);
+	bed_exit_cause(b, 0, CAUSE_CGI);
+	assert_has(bed_did(b), "[exit 0]");
+	assert_int_equal(b->notice.cause, CAUSE_CGI);
+	assert_true(b->notice.delay > 0);
 	assert_int_equal(pool_counts(b->p)->failed, 1);
 	bed_free(b);
 }
@@ -637,6 +671,8 @@ main(void)
 		cmocka_unit_test(forks_that_fail_end_it_too),
 		cmocka_unit_test(three_unseen_exits_without_work_end_it),
 		cmocka_unit_test(each_unseen_exit_is_counted),
+		cmocka_unit_test(
+		    an_unseen_exit_whose_cause_is_seen_is_a_failure),
 		cmocka_unit_test(three_exits_of_which_the_cause_is_seen_end_it),
 		cmocka_unit_test(three_that_listen_elsewhere_end_it),
 		cmocka_unit_test(

@@ -184,6 +184,19 @@ fpm_has_its_keys_in_its_order(void **arg)
 	assert_has_not(shown, "request duration");
 }
 
+/* Monitors that look for "listen queue:" would find it there. */
+static void
+a_peak_alone_is_not_read_as_the_figure(void **arg)
+{
+	(void)arg;
+	answers_add(&a, "pool name=x\nworkers total=2\n"
+	    "queue limit=64 peak=5\nconnections peak=2\n");
+	show(writer_fpm(f, &a, "text", false, &e));
+	assert_has(shown, "listen queue len:     64\n");
+	assert_has_not(shown, "listen queue:");
+	assert_has_not(shown, "active processes:");
+}
+
 static void
 children_of_php_count_as_its_processes(void **arg)
 {
@@ -311,6 +324,7 @@ main(void)
 		TEST(json_is_valid_and_typed),
 		TEST(openmetrics_has_each_metric_once),
 		TEST(fpm_has_its_keys_in_its_order),
+		TEST(a_peak_alone_is_not_read_as_the_figure),
 		TEST(children_of_php_count_as_its_processes),
 		TEST(xml_is_well_formed),
 		TEST(no_form_passes_a_hostile_byte_on),
