@@ -181,6 +181,8 @@ COMPILE =	${CC} -std=c11 -D_GNU_SOURCE -D_OPENBSD_SOURCE -O2 -g \
 		-ffile-prefix-map="$$PWD"=. ${WARNINGS} ${WERROR_${WERROR}}
 DEPEND =	-MMD -MP -MF ${@}.d -MT ${@}
 MODE =		${MODE_${SANITIZE}}
+# Unit tests are compiled more often than they run.
+QUICK =		-O0 -U_FORTIFY_SOURCE
 LINK =		${LINK_${SANITIZE}} ${CFLAGS} ${LDFLAGS}
 
 # In parentheses: bmake -j runs the lines of a target in one shell.
@@ -385,9 +387,9 @@ LIBS_pool_sim.sim = -Wl,--wrap=table_event
 
 .c.unit:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
-	    ${LINK} ${LIBS_${@}} -o ${@} $< ${OBJS} ${CTL_OBJS} \
-	    ${PAGE_OBJS} -lcmocka ${PKG_LIBS} \
-	    ${CTL_LIBS}
+	    ${LINK_${SANITIZE}} ${QUICK} ${CFLAGS} ${LDFLAGS} ${LIBS_${@}} \
+	    -o ${@} $< ${OBJS} ${CTL_OBJS} ${PAGE_OBJS} -lcmocka \
+	    ${PKG_LIBS} ${CTL_LIBS}
 
 .c.sim:
 	${COMPILE} ${MODE} ${DEPEND} -I${TOP}/spawnd ${PKG_CFLAGS} ${CPPFLAGS} \
