@@ -154,7 +154,7 @@ class Apache(Recipe, sites.Apache):
         found = [dict(urllib.parse.parse_qsl(x)) for x in found]
         return {(x["b"], x["w"]): x for x in found if "w" in x}
 
-    def manage(self, name, disabled):
+    def manage(self, name, draining):
         where = f"127.0.0.1:{self.port}"
         mine = [x for (_, host), x in self.links().items()
                 if HOSTS[name] in host]
@@ -163,7 +163,7 @@ class Apache(Recipe, sites.Apache):
             a = self.fetch(
                 "/balancer-manager", method="POST",
                 body=urllib.parse.urlencode(
-                    {**fields, "w_status_D": int(disabled)}),
+                    {**fields, "w_status_N": int(draining)}),
                 headers={"Content-Type": "application/x-www-form-urlencoded",
                          "Host": where,
                          "Referer": f"http://{where}/balancer-manager"})

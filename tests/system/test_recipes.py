@@ -26,10 +26,6 @@ STOP = {"apache2": POST_ONLY, "caddy": POST_ONLY}
 KILL = {"lighttpd": ALL}
 # With a host that is silent: who repeats GET after a time-out, too.
 SILENT = {"haproxy": ALL, "lighttpd": ALL, "apache2": ALL}
-# Only one host at a time: now and then Apache 2.4.71 fails to connect to one of
-# them, for which it logs no reason, and leaves it out for as long as "retry"
-# says; where no other is left, all requests are lost meanwhile.
-IN_TURN = {"apache2"}
 LONGEST = 10    # seconds that an answer may take, where a host is silent
 
 
@@ -119,10 +115,7 @@ def test_hosts_are_taken_out_and_put_back(kind, spawnd):
     can be told so."""
     with asked(kind.once or kind, spawnd) as site:
         one, *others = site.pools
-        turns = [[one], others]
-        if site.server.program in IN_TURN:
-            turns = [[name] for name in site.pools]
-        for names in turns:
+        for names in [one], others:
             for name in names:
                 site.server.take_out(name)
                 assert ctl("-p", name, "drain").status == 0
