@@ -283,7 +283,7 @@ soak: all apps
 	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py \
 	    test_status.py test_recipes.py ${SOAK}
 
-# In turn, for about twenty minutes; bench-quick shows that it runs.
+# In turn, for more than an hour; bench-quick shows that it runs.
 bench: all apps
 	@SPAWND="$$PWD/${OUT}/spawnd" SPAWNCTL="$$PWD/${OUT}/spawnctl" \
 	    APPS="$$PWD/build/apps" /usr/bin/python3 tests/bench/bench.py \

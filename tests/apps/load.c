@@ -34,16 +34,15 @@
 #include <stdbool.h>
 
 #include "ask.h"
+#include "latency.h"
 
 #define CLIENTS_MAX	1024
-#define LATENCY_MAX	1000000	/* usec; what took longer counts as this */
 
 static volatile sig_atomic_t over;
 static const char *own_query;
 static uint64_t until;
 static atomic_ulong counts[NKINDS], busy;
 static atomic_ulong last, gap;
-static atomic_uint taken[LATENCY_MAX + 1];	/* answers, by usec */
 
 static void
 note_answer(uint64_t t)
@@ -81,27 +80,11 @@ client(void *arg)
 		atomic_fetch_add(&busy, spent);
 		if (kind == ANSWERED) {
 			note_answer(t + spent);
-			atomic_fetch_add(&taken[spent < LATENCY_MAX ? spent :
-			    LATENCY_MAX], 1);
+			latency_note(spent);
 		} else if (kind == CONNECT || kind == REFUSED)
 			usleep(1000);	/* do not drown what is refused */
 	}
 	return NULL;
-}
-
-/* How long the fastest that many percent of the answers took at most. */
-static unsigned int
-percentile(unsigned long percent)
-{
-	unsigned long left = (counts[ANSWERED] * percent + 99) / 100;
-	unsigned int i;
-
-	for (i = 0; i < LATENCY_MAX; i++) {
-		if (taken[i] >= left)
-			break;
-		left -= taken[i];
-	}
-	return i;
 }
 
 static void
@@ -113,8 +96,10 @@ print_latency(unsigned long all)
 	getrusage(RUSAGE_SELF, &u);
 	usec = (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 +
 	    (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
-	printf("p50_us %u p99_us %u cpu_ns %lu\n", percentile(50),
-	    percentile(99), (unsigned long)usec * 1000 / (all > 0 ? all : 1));
+	printf("p50_us %u p99_us %u cpu_ns %lu\n",
+	    latency_percentile(50, counts[ANSWERED]),
+	    latency_percentile(99, counts[ANSWERED]),
+	    (unsigned long)usec * 1000 / (all > 0 ? all : 1));
 }
 
 static void

@@ -22,10 +22,10 @@
 #include <stdatomic.h>
 
 #include "../apps/ask.h"
+#include "../apps/latency.h"
 
 #define HOURS		24
 #define VISITORS	512	/* at once, at the most */
-#define LATENCY_MAX	2000000	/* usec; what took longer counts as this */
 #define WAITED		50000	/* usec */
 #define SLOW		5	/* times as long */
 
@@ -46,7 +46,6 @@ static size_t narrivals;
 static uint64_t began;
 static atomic_size_t next;
 static atomic_ulong answered, failed, waited;
-static atomic_uint taken[LATENCY_MAX + 1];	/* answers, by usec */
 
 /* The same numbers each time, in (0, 1]. */
 static double
@@ -126,27 +125,11 @@ visitor(void *arg)
 		}
 		took = now() - due;
 		atomic_fetch_add(&answered, 1);
-		atomic_fetch_add(&taken[took < LATENCY_MAX ? took :
-		    LATENCY_MAX], 1);
+		latency_note(took);
 		if (took > arrivals[i].ms * 1000 + WAITED)
 			atomic_fetch_add(&waited, 1);
 	}
 	return NULL;
-}
-
-/* How long the fastest that many percent of the answers took at most. */
-static unsigned int
-percentile(unsigned long percent)
-{
-	unsigned long left = (answered * percent + 99) / 100;
-	unsigned int i;
-
-	for (i = 0; i < LATENCY_MAX; i++) {
-		if (taken[i] >= left)
-			break;
-		left -= taken[i];
-	}
-	return i;
 }
 
 int
@@ -173,6 +156,7 @@ main(int argc, char *argv[])
 	for (i = 0; i < VISITORS; i++)
 		pthread_join(threads[i], NULL);
 	printf("answered %lu failed %lu waited %lu p50_us %u p99_us %u\n",
-	    answered, failed, waited, percentile(50), percentile(99));
+	    answered, failed, waited, latency_percentile(50, answered),
+	    latency_percentile(99, answered));
 	return 0;
 }
