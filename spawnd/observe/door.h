@@ -23,6 +23,7 @@ struct transfer {
 	bool		 ends;		/* with the end of an answer */
 	size_t		 size;		/* bytes to be written */
 	uint64_t	 buffer;	/* that it reads to; 0: several */
+	uint64_t	 polls;		/* the only one that it waits for */
 };
 
 /* What is known of a task's calls. */
@@ -58,7 +59,9 @@ TAILQ_HEAD(task_list, task);
 struct talk {
 	uint64_t	 inode;
 	bool		 ended;		/* the answer was the last thing */
+	bool		 fresh;		/* used after the stop signal */
 	bool		 shut;		/* it writes no more */
+	bool		 vain;		/* and its client is owed nothing */
 	TAILQ_ENTRY(talk) of_door;
 };
 
@@ -160,6 +163,11 @@ bool	 served_reads(const struct task *t);
  * said that it writes no more?
  */
 bool	 served_lingers(const struct task *t);
+/*
+ * Does it so in vain? It was signalled between two requests: what comes now is
+ * another one, which is to be left unread, so that its client hears of that.
+ */
+bool	 served_is_vain(const struct task *t);
 /* Is there nothing that its client has not got, or it has not read? */
 bool	 served_is_received(const struct task *t);
 /* Has the client sent nothing that it would read? */
