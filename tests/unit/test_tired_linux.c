@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* When a door slows its worker down too much, also on a host with other load. */
+/* When a door slows its worker down too much, also beside other load. */
 #include <stdio.h>
 #include <string.h>
 
