@@ -87,6 +87,7 @@ struct door {
 	bool		 orphaned;	/* its worker is gone */
 	bool		 polls;		/* it counts on that accept fails */
 	bool		 drains;	/* what waits in the queue is let in */
+	bool		 lasts;		/* it is never tired */
 	bool		 dry;		/* but there is nothing any more */
 	bool		 pausing;	/* nobody waits for a request, nor is
 					   let in */

@@ -103,7 +103,7 @@ make_door(pid_t pid)
 	}
 	if (d->open) {
 		d->open = d->broken = d->answered = d->has_read = false;
-		d->drains = d->dry = d->pausing = false;
+		d->drains = d->lasts = d->dry = d->pausing = false;
 		d->signalled = d->heard = false;
 		d->repeats = 0;
 		tired_begin(d);
@@ -246,7 +246,7 @@ check_process(struct door *d)
 	if (n == -1)
 		return proc_is_gone() ? DOOR_CLOSING : DOOR_REFUSED;
 	/* One that was signalled, or that drains, is not left alone. */
-	if (!d->signalled && !d->drains && tired_is(d))
+	if (!d->signalled && !d->drains && !d->lasts && tired_is(d))
 		return DOOR_TIRED;
 	for (i = 0; i < n; i++) {
 		if (task_find(tids[i]) == NULL &&
@@ -371,6 +371,17 @@ door_check(pid_t pid)
 	if (state == DOOR_CLOSING && !d->pausing)
 		door_go_on(pid);
 	return state;
+}
+
+void
+door_last(pid_t pid)
+{
+	struct door *d;
+
+	RB_FOREACH(d, door_pids, &doors) {
+		if (d->root == pid)
+			d->lasts = true;
+	}
 }
 
 enum door_state

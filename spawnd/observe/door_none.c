@@ -34,6 +34,12 @@ door_check(pid_t pid)
 }
 
 void
+door_last(pid_t pid)
+{
+	(void)pid;
+}
+
+void
 door_signal(pid_t pid, int signo)
 {
 	(void)pid;

@@ -14,7 +14,7 @@
 #include "observe/linux.h"
 
 #define STOPS_LEAST	400	/* so many are always allowed */
-#define STOPS_TIME	(USEC / 10)	/* as long as they take no more */
+#define STOPS_TIME	(USEC / 2)	/* as long as they take no more */
 #define STOP_COST	25	/* usec, about, on a processor of our own */
 #define STOPS_SHARE	3	/* stops may take 1/3 of a task's time */
 

@@ -63,6 +63,28 @@ door_go_back(struct pool *p, struct slot *s, uint64_t pause, uint64_t now)
 	    s->end_by));
 }
 
+/*
+ * When it is too late for a rest: who was let in after that would be killed at
+ * the end of it.
+ */
+static uint64_t
+last_part(const struct pool *p, const struct slot *s)
+{
+	uint64_t part = p->conf.stop_timeout / POOL_DOOR_LASTS;
+
+	return s->end_by > part ? s->end_by - part : 0;
+}
+
+static void
+rest(struct pool *p, struct slot *s, uint64_t now)
+{
+	uint64_t most = last_part(p, s);
+
+	if (now < most)
+		door_go_back(p, s, min64(POOL_DOOR_REST * (now - s->closed) +
+		    POOL_DOOR_LAST, most - now), now);
+}
+
 void
 door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
     uint64_t now)
@@ -73,8 +95,7 @@ door_answered(struct pool *p, struct slot *s, const struct pool_event *ev,
 		door_go_back(p, s, POOL_ACTIVITY_FIRST, now);
 		break;
 	case DOOR_TIRED:
-		door_go_back(p, s, POOL_DOOR_REST * (now - s->closed) +
-		    POOL_DOOR_LAST, now);
+		rest(p, s, now);
 		break;
 	case DOOR_CLOSED:
 	case DOOR_PAUSED:
@@ -235,7 +256,8 @@ door_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (s->drain_helper && !s->is_closed)
 		push_close(p, s);	/* it may have had none to close */
 	else
-		slot_push(p, s, POOL_DOOR_CHECK);
+		slot_push(p, s, POOL_DOOR_CHECK)->lasts =
+		    now >= last_part(p, s);
 }
 
 void

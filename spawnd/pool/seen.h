@@ -89,7 +89,7 @@ enum door_state {
 	DOOR_CLOSED,	/* none can */
 	DOOR_PAUSED,	/* and no request is read, either */
 	DOOR_TIRED,	/* that slows it down too much: open it for a while;
-			   not of one that drains, or was signalled */
+			   not of one that drains, was signalled, or lasts */
 	DOOR_REFUSED,	/* it cannot be */
 	DOOR_UNBEGUN	/* it will be when its program begins */
 };

@@ -35,6 +35,7 @@
 #define POOL_DOOR_CLOSING	(USEC / 10)	/* to close a door, at first */
 #define POOL_DOOR_CLOSING_MOST	USEC		/* and after failures */
 #define POOL_DOOR_REST	3		/* times as long as it was closed */
+#define POOL_DOOR_LASTS	4	/* of its time, the last: no rest */
 #define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */
 #define POOL_CANARY_LAST	UINT64_C(20000)	/* pause between its looks */
 #define POOL_SURGE_SHARE	4		/* of the workers, a surge */

@@ -92,7 +92,7 @@ static const struct form actions[] = {
 	[POOL_SHUT] = { .name = "shut", .whole = true },
 	[POOL_QUEUE] = { .name = "queue", .whole = true },
 	[POOL_DOOR_CLOSE] = { .name = "door_close", .flags = { "drains" } },
-	[POOL_DOOR_CHECK] = { .name = "door_check" },
+	[POOL_DOOR_CHECK] = { .name = "door_check", .flags = { "lasts" } },
 	[POOL_DOOR_PAUSE] = { .name = "door_pause" },
 	[POOL_DOOR_GO_ON] = { .name = "door_go_on" },
 	[POOL_DOOR_SIGNAL] = { .name = "door_signal", .b = "signal" },
@@ -373,7 +373,7 @@ trace_action(struct pool *p, const struct pool_action *a)
 		t->b = (uint32_t)a->signo;
 	if (a->what == POOL_ADOPT || a->what == POOL_KILL_HOLDER)
 		t->pid = a->pid;
-	t->flags = a->whole || a->drains;
+	t->flags = a->whole || a->drains || a->lasts;
 }
 
 static void

@@ -343,7 +343,7 @@ answer_door(const struct pool_action *a,
 		refused = refused || p->untraceable;
 	}
 	*door = refused ? DOOR_REFUSED : !w.procs[slot].drains &&
-	    !w.procs[slot].term_sent && chance(20) ? DOOR_TIRED : !closed ?
+	    !w.procs[slot].term_sent && !a->lasts && chance(20) ? DOOR_TIRED : !closed ?
 	    DOOR_CLOSING : a->what == POOL_DOOR_PAUSE ? DOOR_PAUSED :
 	    DOOR_CLOSED;
 }

@@ -97,6 +97,30 @@ a_tired_worker_has_a_rest(void **arg)
 	bed_free(b);
 }
 
+/* Whoever came in meanwhile would be killed with it. */
+static void
+nobody_has_a_rest_shortly_before_the_end(void **arg)
+{
+	struct bed *b = bed_at_door();
+	uint64_t part = bed_conf(1).stop_timeout / POOL_DOOR_LASTS;
+
+	(void)arg;
+	/* At the door for so long that its rest would go on until then. */
+	b->now += 2 * part;
+	answer(b, DOOR_TIRED);
+	assert_did(b, "open0");
+	assert_true(bed_next(b) == part);
+	b->now += part;
+	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 2 });
+	assert_did(b, "close0");
+	answer(b, DOOR_TIRED);
+	assert_did(b, "");
+	assert_state(b, 0, SLOT_DOOR);
+	bed_pass(b, bed_next(b));
+	assert_has(bed_did(b), "check0+");
+	bed_free(b);
+}
+
 /* The door stays closed until it has gone, or does not heed its signal. */
 static void
 whoever_comes_back_to_its_door_is_killed(void **arg)
@@ -361,6 +385,7 @@ main(void)
 		cmocka_unit_test(a_closed_door_is_followed_by_a_look),
 		cmocka_unit_test(a_refusal_is_remembered),
 		cmocka_unit_test(a_tired_worker_has_a_rest),
+		cmocka_unit_test(nobody_has_a_rest_shortly_before_the_end),
 		cmocka_unit_test(whoever_comes_back_to_its_door_is_killed),
 		cmocka_unit_test(a_pause_that_takes_long_ends),
 		cmocka_unit_test(one_that_does_not_close_is_looked_at),

@@ -65,10 +65,10 @@ static void
 what_a_stop_waits_for_the_supervisor_counts(void **arg)
 {
 	(void)arg;
-	assert_true(is_tired("99 505000000 1100", 50, 500));
-	assert_false(is_tired("99 505000000 1100", 50, 1000));
+	assert_true(is_tired("99 505000000 1100", 150, 2000));
+	assert_false(is_tired("99 505000000 1100", 150, 3000));
 	/* It may still be late now and then. */
-	assert_false(is_tired("99 505000000 1100", 15, 20));
+	assert_false(is_tired("99 505000000 1100", 90, 500));
 }
 
 int
