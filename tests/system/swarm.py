@@ -41,7 +41,7 @@ PORT = 80
 INIT = """\
 ip link set lo up
 dockerd --data-root /var/lib/docker --storage-driver overlay2 --bridge none \
---cgroup-parent {group} --log-level warn >/var/log/dockerd 2>&1 &
+--cgroup-parent {group} --log-level warn &
 wait $!
 """
 
@@ -54,32 +54,37 @@ class Node(machine.Machine):
         os.mkdir(self.data)
         self.group = f"/spawnd-test-{os.getpid()}-{name}"
         self.write("/init", INIT.format(group=self.group))
-        os.mkdir(self.root + "/images")
+        # Nobody is asked for images.
+        self.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+        os.makedirs(self.root + "/images", exist_ok=True)
         subprocess.run(["mount", "--bind", archives, self.root + "/images"],
                        check=True)
 
     def boot(self):
         root = self.root
-        self.nspawn = subprocess.Popen(
-            ["nsenter", f"--net=/run/netns/{self.name}", "unshare", "--mount",
-             "--uts", "--ipc", "--pid", "--fork", "--kill-child", "sh", "-ec",
-             f"hostname {self.name}\n"
-             f"mount -t proc proc {root}/proc\n"
-             f"mount -t sysfs sysfs {root}/sys\n"
-             f"mount --rbind /sys/fs/cgroup {root}/sys/fs/cgroup\n"
-             f"mount --rbind /dev {root}/dev\n"
-             f"mount -t tmpfs -o mode=755 tmpfs {root}/run\n"
-             f"mkdir -p {root}/var/lib/docker\n"
-             f"mount --bind {self.data} {root}/var/lib/docker\n"
-             f"cd {root}\n"
-             "pivot_root . mnt\n"
-             "umount -l /mnt\n"
-             "exec chroot . sh /init"],
-            stdin=subprocess.DEVNULL, env=h.BASE_ENV |
-            {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+        with open(self.console, "ab") as console:
+            self.nspawn = subprocess.Popen(
+                ["nsenter", f"--net=/run/netns/{self.name}", "unshare",
+                 "--mount", "--uts", "--ipc", "--pid", "--fork",
+                 "--kill-child", "sh", "-ec",
+                 f"hostname {self.name}\n"
+                 f"mount -t proc proc {root}/proc\n"
+                 f"mount -t sysfs sysfs {root}/sys\n"
+                 f"mount --rbind /sys/fs/cgroup {root}/sys/fs/cgroup\n"
+                 f"mount --rbind /dev {root}/dev\n"
+                 f"mount -t tmpfs -o mode=755 tmpfs {root}/run\n"
+                 f"mkdir -p {root}/var/lib/docker\n"
+                 f"mount --bind {self.data} {root}/var/lib/docker\n"
+                 f"cd {root}\n"
+                 "pivot_root . mnt\n"
+                 "umount -l /mnt\n"
+                 "exec chroot . sh /init"],
+                stdin=subprocess.DEVNULL, stdout=console, stderr=console,
+                env=h.BASE_ENV | {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
         self.leader = h.wait_for(lambda: h.children(self.nspawn.pid), 10,
                                  "its process 1")[0]
-        h.wait_for(lambda: os.path.exists(self.path("/init")), 10, "its root")
+        h.wait_for(lambda: os.path.exists(self.path("/init")), 10,
+                   self.journal)
         h.wait_for(lambda: self.run("docker", "version", check=False)
                    .returncode == 0, 30, self.journal, pause=0.2)
 
@@ -87,10 +92,8 @@ class Node(machine.Machine):
         return self.run("docker", *map(str, argv), **how).stdout
 
     def journal(self, unit=None):
-        with contextlib.suppress(FileNotFoundError), \
-                open(self.path("/var/log/dockerd"), encoding="utf-8") as f:
+        with open(self.console, encoding="utf-8") as f:
             return f.read()[-8000:]
-        return ""
 
     def logs(self):
         """What all containers have written, that are still remembered."""
@@ -158,6 +161,7 @@ class Swarm:
     @contextlib.contextmanager
     def stack(self, name, once=False, change=None):
         stack = read_stack()
+        stack["services"]["app"]["entrypoint"][1:1] = ["-e", "HOSTNAME"]
         if change:
             change(stack)
         with open(f"{RECIPE}/haproxy.cfg", encoding="ascii") as f:
@@ -184,7 +188,8 @@ class Swarm:
             "service", "ps", self.service(), "--no-trunc", "--filter",
             "desired-state=running", "--format", "{{.ID}}").split()
         out = []
-        for t in json.loads(self.docker("inspect", *said)) if said else []:
+        for t in json.loads(self.docker("inspect", *said, check=False)) \
+                if said else []:
             status = t["Status"]
             if status["State"] != "running":
                 continue
@@ -195,11 +200,17 @@ class Swarm:
                             status["ContainerStatus"]["PID"]))
         return out
 
-    def stopping(self):
-        """Whether a task runs that is not to."""
-        return "Running" in self.docker(
-            "service", "ps", self.service(), "--filter",
-            "desired-state=shutdown", "--format", "{{.CurrentState}}")
+    def running(self):
+        """How many containers of it there are, with those that are to stop."""
+        ours = f"label=com.docker.swarm.service.name={self.service()}"
+        return sum(len(n.docker("ps", "-q", "--filter", ours).split())
+                   for n in self.nodes.values() if n.leader)
+
+    def updates(self):
+        """When the last update began, and how far it is."""
+        spec, = json.loads(self.docker("service", "inspect", self.service()))
+        status = spec.get("UpdateStatus", {})
+        return status.get("StartedAt"), status.get("State")
 
     def web_logs(self):
         return self.docker("service", "logs", "--raw", f"{self.name}_web",
@@ -209,7 +220,8 @@ class Swarm:
         return "\n".join([
             self.docker("node", "ls", check=False),
             self.docker("stack", "ps", "--no-trunc", self.name, check=False),
-            *(f"{n.name}: {n.journal()[-2000:]}" for n in self.nodes.values())])
+            *(f"{n.name}: {n.journal()[-2000:]}"
+              for n in self.nodes.values())])
 
 
 def read_stack():

@@ -22,6 +22,7 @@ from test_recipes import KINDS, NONE, POST_ONLY, Site
 
 PLAIN_ONLY = True
 REPLICAS = 3
+PATH = "/page?token=%s&log=did-%k-%s&sleep=20&env"
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +84,6 @@ class Stack(Site):
             for k, t in self.crew.tallies.items()}, flush=True)
 
 
-PATH = "/page?token=%s&log=did-%k-%s&sleep=20&env"
-
-
 def started(engine):
     h.wait_for(lambda: len(engine.tasks()) == REPLICAS, 90, engine.why,
                pause=0.5)
@@ -141,14 +139,17 @@ def of_nodes(stack):
 
 def updated(site, *words):
     """A change of the service, by Swarm's rolling update."""
-    old = site.engine.tasks()
-    site.engine.docker("service", "update", "--detach", "--no-resolve-image",
-                       *words, site.engine.service())
-    h.wait_for(lambda: site.engine.docker(
-        "service", "inspect", "-f", "{{.UpdateStatus.State}}",
-        site.engine.service()).strip() == "completed", 180, site.why,
-        pause=0.5)
-    return site.until_served(without=old)
+    engine = site.engine
+    old, last = engine.tasks(), engine.updates()
+    engine.docker("service", "update", "--detach", "--no-resolve-image",
+                  *words, engine.service())
+
+    def complete():
+        began, state = engine.updates()
+        return began != last[0] and state == "completed"
+    h.wait_for(complete, 90, site.why, pause=0.5)
+    site.until_served(without=old)
+    ended(site)
 
 
 def other_image(engine):
@@ -166,8 +167,9 @@ def scaled(site, number):
 
 
 def ended(site):
-    """No task of it runs that is to stop."""
-    h.wait_for(lambda: not site.engine.stopping(), 60, site.why, pause=0.5)
+    """Nothing of it runs that is to stop."""
+    h.wait_for(lambda: site.engine.running() == len(site.engine.tasks()), 60,
+               site.why, pause=0.5)
 
 
 @h.soak
