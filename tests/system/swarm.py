@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import yaml
 
@@ -52,7 +53,7 @@ class Node(machine.Machine):
         super().__init__(self.place, ROOT)
         self.data = f"{self.place}/docker"
         os.mkdir(self.data)
-        self.group = f"/spawnd-test-{os.getpid()}-{name}"
+        self.group = f"/spawnd-test-{time.monotonic_ns()}-{name}"
         self.write("/init", INIT.format(group=self.group))
         # Nobody is asked for images.
         self.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
