@@ -40,7 +40,6 @@ PORT = 80
 # Process 1 of a node. dockerd's directories are of no file system that is
 # itself in layers. Its control groups have a parent of their own.
 INIT = """\
-ip link set lo up
 dockerd --data-root /var/lib/docker --storage-driver overlay2 --bridge none \
 --cgroup-parent {group} --log-level warn &
 wait $!

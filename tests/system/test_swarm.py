@@ -3,7 +3,7 @@
 application is updated, a node is drained, tasks become fewer and more, one is
 killed, or all of a node is. By hand, as it needs a root of its own:
 
-    sh tests/system/root.sh build/swarm-root docker.io,iptables,iproute2,procps
+    sh tests/system/root.sh build/swarm-root docker.io,iptables,mount,procps
     sh tests/system/run.sh --soak 1 -s test_swarm.py
 """
 
