@@ -175,7 +175,7 @@ def ended(site):
 
 
 @h.soak
-def test_what_is_planned_loses_nothing(engine):
+def test_updates_and_scaling_lose_nothing(engine):
     """Although HAProxy asks no second task."""
     with asked(engine, "once", once=True) as site:
         with site.event("update of the image"):
@@ -185,6 +185,13 @@ def test_what_is_planned_loses_nothing(engine):
         with site.event("tasks from 3 to 1 to 3"):
             scaled(site, 1)
             scaled(site, 3)
+        assert site.crew.lost() == NONE, site.why()
+
+
+@h.soak
+def test_drained_nodes_lose_nothing(engine):
+    """Although HAProxy asks no second task."""
+    with asked(engine, "drains", once=True) as site:
         for name in "two", "three":
             with site.event(f"drain of node {name}"):
                 old = [t for t in engine.tasks() if t.node.name == name]
