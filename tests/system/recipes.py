@@ -272,11 +272,16 @@ defaults
         return {r["svname"]: r for r in table if r["pxname"] == "app"}
 
 
+def ask_once(text):
+    """HAProxy's configuration, but that it asks no second host."""
+    text = substitute(text, 3,
+                      r"\t(retries|option redispatch|retry-on) .*\n", "")
+    return text.replace("\tuse-fcgi-app", "\tretries 0\n\tuse-fcgi-app")
+
+
 class HAProxyOnce(HAProxy):
     def text(self):
-        text = substitute(super().text(), 3,
-                          r"\t(retries|option redispatch|retry-on) .*\n", "")
-        return text.replace("\tuse-fcgi-app", "\tretries 0\n\tuse-fcgi-app")
+        return ask_once(super().text())
 
 
 Nginx.once, Caddy.once, HAProxy.once = NginxOnce, CaddyOnce, HAProxyOnce

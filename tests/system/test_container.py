@@ -5,7 +5,6 @@ does: alone in a read-only root, as process 1 and a user without a name. Both
 are run by podman when scripts/container-check.sh has built them.
 """
 
-import glob
 import os
 import re
 import shlex
@@ -15,9 +14,10 @@ import subprocess
 import pytest
 
 import harness as h
+import images
+from images import entry
 
 PLAIN_ONLY = True       # the programs are linked anew, as the image has them
-FILE = f"{h._top}/scripts/container/Containerfile.static"
 UID = 12345
 PORT = 9000
 DEVICES = ("/dev/full", "/dev/null", "/dev/random", "/dev/urandom",
@@ -25,41 +25,16 @@ DEVICES = ("/dev/full", "/dev/null", "/dev/random", "/dev/urandom",
 EVERYWHERE = (("127.0.0.1", PORT), ("::1", PORT))
 
 
-def recipe():
-    """What the image is made by, from the sources in /src."""
-    with open(FILE, encoding="ascii") as f:
-        text = f.read().replace("\\\n", "")
-    return re.findall(r"^RUN (.*)$", text, re.MULTILINE)[-1]
-
-
-def entry(word):
-    with open(FILE, encoding="ascii") as f:
-        text = f.read().replace("\\\n", "")
-    [found] = re.findall(rf"^{word} \[(.*)\]$", text, re.MULTILINE)
-    return [x.strip('"') for x in re.split(", *", found)]
-
-
 @pytest.fixture(scope="module")
 def image():
-    """The root of that image, of the objects that are there already."""
+    """The root of that image, with what a runtime needs to be there."""
     place = h.new_place()
-    src, root = f"{place}/src", f"{place}/root"
-    objects = os.path.dirname(h.SPAWND) + "/obj"
-    os.makedirs(f"{src}/build/obj")
-    for name in ("Makefile", "spawnd", "tests"):
-        os.symlink(f"{h._top}/{name}", f"{src}/{name}")
-    for path in glob.glob(f"{objects}/*.o") + glob.glob(f"{objects}/*.o.d"):
-        shutil.copy2(path, f"{src}/build/obj")
-    done = subprocess.run(["sh", "-ec", recipe().replace("/src", src)],
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done
+    root = images.static(place)
     for name in ("dev/shm", "proc", "run", "sys"):
         os.makedirs(f"{root}/{name}")
     for name in DEVICES:
         with open(root + name, "wb"):
             pass
-    for name in ("build/spawnd", "build/spawnctl", "app"):
-        h.install(f"{src}/{name}", f"{root}/{os.path.basename(name)}")
     yield root
     shutil.rmtree(place)
 

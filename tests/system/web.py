@@ -240,9 +240,10 @@ class Answer:
             self.status, len(self.body), self.body[:300])
 
 
-def fetch(port, path, method="GET", body=None, headers=None, timeout=ANSWER):
+def fetch(port, path, method="GET", body=None, headers=None, timeout=ANSWER,
+          host="127.0.0.1"):
     """One request on one connection, tried once; raises what went wrong."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.request(method, path, body,
                            dict(headers or {}, Connection="close"))
