@@ -104,10 +104,8 @@ RULES = [
     # log.c asks for TZ, which the C library takes from there too.
     ("getenv", r"\b((secure_)?getenv|setenv|unsetenv)\s*\(",
      r"(environ|sdnotify|log|pools|service)\.c", "x = getenv(name);"),
-    ("libevent",
-     r"\bstruct event\b|\b(event|evtimer|evsignal|evutil|evbuffer)_\w+|"
-     r"#\s*include\s*<(event2?/|event\.h|ev\w+\.h)",
-     r"loop\.c", "event_base_dispatch(b);"),
+    ("what the loop waits by", r"\bpoller_\w+\s*\(",
+     r"loop\.c|poller(_linux|_posix)?\.[ch]", "poller_remove(w);"),
     # A definition has its name in the first column.
     ("fatal after the start",
      r"[ \t(]fatal\s*\(",
@@ -395,7 +393,6 @@ def plants():
             path = "daemonize.c"
         yield rule, path, line + "\n"
     yield "fork and exec", "loop.c", "\tpid = fork();\n"
-    yield "libevent", "worker.c", "#include <event2/event.h>\n"
     yield "conditional compilation", "pool.h", "#if 0\n#endif\n"
     yield "walls", "err.c", '#include "config/config.h"\n'
     yield ("walls", "slot.c",
