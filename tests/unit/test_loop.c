@@ -13,7 +13,7 @@
 #include "unit.h"
 
 #define FEW		20000		/* usec, for what comes at once */
-#define LONG		(60 * USEC)
+#define LONG		(20 * USEC)
 #define MANY		1000		/* turns */
 #define TRIES		20		/* as the machine may be busy */
 
@@ -559,6 +559,7 @@ static void
 end_and_count(void *arg)
 {
 	count(arg);
+	loop_timer(TIMER_POOL, 0, on_pool);
 	loop_end();
 }
 
@@ -575,6 +576,8 @@ no_handler_is_called_after_the_end(void **arg)
 	b.watch = loop_watch(b.fds[0], end_and_count, &b);
 	turn();
 	assert_int_equal(a.calls + b.calls, 1);
+	assert_int_equal(fired[TIMER_POOL], 0);
+	loop_timer(TIMER_POOL, NEVER, on_pool);
 	source_close(&a);
 	source_close(&b);
 }
