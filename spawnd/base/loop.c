@@ -27,8 +27,7 @@ static volatile sig_atomic_t pending[NSIG];
 static int wake[2] = { -1, -1 };
 static bool ended;
 
-/* Refused for lack of memory, or of watches for our user. */
-static TAILQ_HEAD(, loop_watch) refused = TAILQ_HEAD_INITIALIZER(refused);
+static TAILQ_HEAD(, loop_watch) watches = TAILQ_HEAD_INITIALIZER(watches);
 
 void
 loop_again(int signo)
@@ -140,6 +139,7 @@ make_watch(int fd, void (*handler)(void *), void *arg)
 	w->fd = fd;
 	w->handler = handler;
 	w->arg = arg;
+	TAILQ_INSERT_TAIL(&watches, w, entry);
 	return w;
 }
 
@@ -159,7 +159,7 @@ loop_watch(int fd, void (*handler)(void *), void *arg)
 
 	if (w != NULL && !begin_watch(w)) {
 		error = errno;
-		free(w);
+		loop_unwatch(w);
 		errno = error;
 		return NULL;
 	}
@@ -186,18 +186,10 @@ loop_watch_once(int fd, void (*handler)(void *), void *arg)
 	return w;
 }
 
-static void
-forget_refused(struct loop_watch *w)
-{
-	if (w->refused)
-		TAILQ_REMOVE(&refused, w, entry);
-	w->refused = false;
-}
-
 void
 loop_pause(struct loop_watch *w)
 {
-	forget_refused(w);
+	w->refused = false;
 	if (w->on)
 		poller_remove(w);
 	w->on = false;
@@ -206,24 +198,23 @@ loop_pause(struct loop_watch *w)
 static void
 retry_refused(void)
 {
-	struct loop_watch *w, *next;
+	struct loop_watch *w;
 
-	TAILQ_FOREACH_SAFE(w, &refused, entry, next) {
-		if (begin_watch(w))
-			forget_refused(w);
+	TAILQ_FOREACH(w, &watches, entry) {
+		if (w->refused) {
+			w->refused = false;
+			loop_resume(w);
+		}
 	}
-	if (!TAILQ_EMPTY(&refused))
-		loop_timer(TIMER_RETRY, loop_now() + RETRY_PAUSE,
-		    retry_refused);
 }
 
+/* It is refused for lack of memory, or of watches for our user. */
 void
 loop_resume(struct loop_watch *w)
 {
 	if (w->refused || begin_watch(w))
 		return;
 	w->refused = true;
-	TAILQ_INSERT_TAIL(&refused, w, entry);
 	loop_timer(TIMER_RETRY, loop_now() + RETRY_PAUSE, retry_refused);
 }
 
@@ -231,6 +222,7 @@ void
 loop_unwatch(struct loop_watch *w)
 {
 	loop_pause(w);
+	TAILQ_REMOVE(&watches, w, entry);
 	free(w);
 }
 

@@ -17,7 +17,7 @@ struct loop_watch {
 	bool		 refused;	/* it is to be tried again */
 	void		(*handler)(void *);
 	void		*arg;
-	TAILQ_ENTRY(loop_watch) entry;	/* of those that were refused */
+	TAILQ_ENTRY(loop_watch) entry;
 };
 
 /* To be called once. Returns 0, or -1 with errno set. */
