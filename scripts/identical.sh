@@ -1,13 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: ISC
 #
-# usage: identical.sh DIR DIR
-# Builds and installs two copies of the tree, anew, one of them with a umask
-# that leaves nothing to others, the other with bmake, and compares the results.
-# The build may not depend on where it is made or by which make, and installs
-# what it should; all of it goes again.
+# usage: identical.sh COPY
+# Builds a copy of the tree with bmake, installs what is built here, with a
+# umask that leaves nothing to others, and what is built there, and compares the
+# results. The build may not depend on where it is made or by which make, and
+# installs what it should; all of it goes again.
 
 set -eu
+
+copy=$1
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
 
 # list DIR: the modes and names of its files, and where its links lead.
 list()
@@ -17,24 +21,24 @@ list()
 	    LC_ALL=C sort)
 }
 
+# installed MAKE DIR NAME: what "install" and "install-compat" leave.
+installed()
+{
+	mkdir "$tmp/$3"
+	for target in install install-compat; do
+		mkdir -m 755 "$tmp/$3/$target"
+		$1 -C "$2" -j2 "$target" WERROR=1 PREFIX=/usr \
+		    DESTDIR="$tmp/$3/$target"
+		list "$tmp/$3/$target" >"$tmp/$3/$target.list"
+	done
+}
+
 umask 077
-tool="make"
-for dir; do
-	$tool -C "$dir" clean
-	mkdir -p "$dir/build"
-	mkdir -m 755 "$dir/build/root" "$dir/build/compat"
-	$tool -C "$dir" -j2 install WERROR=1 DESTDIR="$dir/build/root" \
-	    PREFIX=/usr
-	$tool -C "$dir" -s install-compat DESTDIR="$dir/build/compat" \
-	    PREFIX=/usr
-	list "$dir/build/root" >"$dir/build/list"
-	list "$dir/build/compat" >"$dir/build/list-compat"
-	umask 022
-	tool="bmake"
-done
-diff "$1/build/list-compat" "$2/build/list-compat"
-diff -r "$1/build/root" "$2/build/root"
-diff "$1/build/list" - <<END
+installed make . here
+umask 022
+installed bmake "$copy" there
+diff -r "$tmp/here" "$tmp/there"
+diff "$tmp/here/install.list" - <<END
 644 ./usr/lib/systemd/system/spawnd@.service
 644 ./usr/lib/systemd/system/spawnd@.socket
 644 ./usr/libexec/spawnd/readconf.sh
@@ -95,7 +99,8 @@ diff "$1/build/list" - <<END
 755 ./usr/sbin/spawnd
 END
 # Beyond that, the other names: where their links lead, and their manuals.
-grep -vxFf "$1/build/list" "$1/build/list-compat" | diff - /dev/fd/3 3<<END
+grep -vxFf "$tmp/here/install.list" "$tmp/here/install-compat.list" |
+    diff - /dev/fd/3 3<<END
 644 ./usr/share/man/man1/multiwatch.1
 644 ./usr/share/man/man1/spawn-fcgi.1
 644 ./usr/share/man/man8/kfcgi.8
@@ -103,7 +108,7 @@ link ./usr/bin/multiwatch ../sbin/spawnd
 link ./usr/bin/spawn-fcgi ../sbin/spawnd
 link ./usr/sbin/kfcgi spawnd
 END
-for root in root compat; do
-	make -C "$1" -s uninstall DESTDIR="$1/build/$root" PREFIX=/usr
-	[ -z "$(ls -A "$1/build/$root")" ]
+for target in install install-compat; do
+	make -s uninstall DESTDIR="$tmp/here/$target" PREFIX=/usr
+	[ -z "$(ls -A "$tmp/here/$target")" ]
 done

@@ -87,6 +87,7 @@ fill()
 # make_dir DIR: what is there already keeps its mode.
 make_dir()
 {
+	[ ! -d "$1" ] || return 0
 	missing=$1
 	while [ ! -d "$missing" ]; do
 		printf '%s\n' "$missing" >>"$OUT/directories"
@@ -95,15 +96,16 @@ make_dir()
 	mkdir -p "$1"
 }
 
-# put MODE FILL: each FROM TO of the standard input. A program or script that
-# runs keeps the file that it has.
+# put MODE FILL: each FROM TO of the standard input, where MODE is 644, as the
+# umask has it, or 755. A program or script that runs keeps the file that it
+# has.
 put()
 {
 	while read -r from to; do
 		to=$DESTDIR$to
-		make_dir "$(dirname "$to")"
+		make_dir "${to%/*}"
 		"$2" "$from" >"$to.new"
-		chmod "$1" "$to.new"
+		[ "$1" = 644 ] || chmod "$1" "$to.new"
 		mv -f "$to.new" "$to"
 	done
 }
@@ -168,10 +170,13 @@ install|install-compat)
 uninstall)
 	WITH_STATUS=yes	# whatever was made at that time
 	names | unlink_names
-	{ programs; filled_programs; files; filled; } |
-	    while read -r from to; do
-		rm -f "$DESTDIR$to"
-	done
+	{ programs; filled_programs; files; filled; } | {
+		set --
+		while read -r from to; do
+			set -- "$@" "$DESTDIR$to"
+		done
+		rm -f "$@"
+	}
 	remove_dirs ;;
 *)
 	echo "usage: install.sh install | install-compat | uninstall" >&2

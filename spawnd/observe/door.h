@@ -23,6 +23,7 @@ struct transfer {
 	bool		 ends;		/* with the end of an answer */
 	size_t		 size;		/* bytes to be written */
 	uint64_t	 buffer;	/* that it reads to; 0: several */
+	uint64_t	 polls;		/* the only one that it waits for */
 };
 
 /* What is known of a task's calls. */
@@ -58,11 +59,19 @@ TAILQ_HEAD(task_list, task);
 struct talk {
 	uint64_t	 inode;
 	bool		 ended;		/* the answer was the last thing */
+	bool		 fresh;		/* used after the stop signal */
 	bool		 shut;		/* it writes no more */
+	bool		 vain;		/* and its client is owed nothing */
 	TAILQ_ENTRY(talk) of_door;
 };
 
 TAILQ_HEAD(talk_list, talk);
+
+/* The turns that this process has had on a processor. */
+struct turns {
+	uint64_t	 n;
+	uint64_t	 waited;	/* nanoseconds, for all of them */
+};
 
 /* A process whose tasks are followed. */
 struct door {
@@ -72,6 +81,7 @@ struct door {
 	struct talk_list talks;
 	uint64_t	 closed;	/* when */
 	uint64_t	 stops;		/* since then */
+	struct turns	 turns;		/* until it was closed */
 	bool		 open;		/* each task is let go at its stop */
 	bool		 broken;	/* a task could not be followed */
 	bool		 orphaned;	/* its worker is gone */
@@ -144,6 +154,12 @@ void	 ask_stopped(struct door *d, int status);
 /* Is that the stop in which it was seized? It goes on. To be asked once. */
 bool	 ask_seize_stop(struct door *d, int status);
 
+/* tired_linux.c: what the stops cost a worker */
+/* Its door is closed from now on. */
+void	 tired_begin(struct door *d);
+/* Have they taken more of its time since then than they may? */
+bool	 tired_is(const struct door *d);
+
 /* refusal_linux.c: logs, once, why (errno) a task could not be traced */
 void	 refusal_note(pid_t pid, pid_t tid, int error);
 
@@ -160,6 +176,11 @@ bool	 served_reads(const struct task *t);
  * said that it writes no more?
  */
 bool	 served_lingers(const struct task *t);
+/*
+ * Does it so in vain? It was signalled between two requests: what comes now is
+ * another one, which is to be left unread, so that its client hears of that.
+ */
+bool	 served_is_vain(const struct task *t);
 /* Is there nothing that its client has not got, or it has not read? */
 bool	 served_is_received(const struct task *t);
 /* Has the client sent nothing that it would read? */

@@ -12,6 +12,7 @@
 
 #include <linux/ptrace.h>
 
+#include <poll.h>
 #include <stdlib.h>
 
 #include "observe/door.h"
@@ -161,11 +162,31 @@ note_shutdown(struct task *t, int how)
 {
 	uint64_t inode = proc_socket(t->tid, (int)t->argument);
 	struct talk *talk = find_talk(t->door, inode);
+	struct accepted what;
+	bool known = t->door->signalled && inode != 0 &&
+	    diag_accepted(t->door->pid, &inode, 1, &what) == 1;
 
-	if (talk == NULL && t->door->signalled && is_connection(t, inode))
+	if (talk == NULL && known)
 		talk = add_talk(t->door, inode);
-	if (talk != NULL && how != SHUT_RD)
-		talk->shut = true;
+	if (talk == NULL || how == SHUT_RD)
+		return;
+	talk->shut = true;
+	talk->vain = known && !talk->fresh && !what.unsent;
+}
+
+/* The socket that a poll waits for; 0: for others, too, or it is no poll. */
+static uint64_t
+polled(const struct task *t, const uint64_t *args)
+{
+	bool polls = t->call == SYS_ppoll;
+	struct pollfd p;
+
+#ifdef SYS_poll
+	polls |= t->call == SYS_poll;
+#endif
+	return polls && args[1] == 1 &&
+	    copy_from(t->tid, args[0], &p, sizeof(p)) ?
+	    proc_socket(t->tid, p.fd) : 0;
 }
 
 void
@@ -175,7 +196,8 @@ served_entry(struct task *t, const struct ptrace_syscall_info *i)
 	struct transfer *x = &t->transfer;
 	bool reads = parse_is_read(t->call);
 
-	*x = (struct transfer){ .writes = parse_is_write(t->call) };
+	*x = (struct transfer){ .writes = parse_is_write(t->call),
+	    .polls = polled(t, args) };
 	if (t->call == SYS_shutdown)
 		note_shutdown(t, (int)args[1]);
 	if (!reads && !x->writes)
@@ -201,6 +223,8 @@ served_exit(struct task *t, const struct ptrace_syscall_info *i)
 	    find_talk(t->door, x.inode);
 	/* Of a socket that it only reads from no more is to be known. */
 	t->door->has_read |= talk == NULL && !x.writes;
+	if (talk != NULL)
+		talk->fresh |= t->door->signalled;
 	if (talk == NULL || talk->shut || (!x.writes && talk->ended &&
 	    is_rest(t->tid, x.buffer, done)))
 		return;
@@ -253,13 +277,20 @@ is_received(const struct task *t, uint64_t inode)
 	return n == 0 || (n == 1 && !what.unread && !what.unsent);
 }
 
+/* The connection that it waits on; 0: on all, or none is known. */
+static uint64_t
+waited_for(const struct task *t)
+{
+	return parse_is_read(t->call) ? t->transfer.inode : t->transfer.polls;
+}
+
 bool
 served_is_received(const struct task *t)
 {
 	const struct talk *talk;
 
-	if (parse_is_read(t->call))
-		return is_received(t, t->transfer.inode);
+	if (waited_for(t) != 0)
+		return is_received(t, waited_for(t));
 	TAILQ_FOREACH(talk, &t->door->talks, of_door) {
 		if (!is_received(t, talk->inode))
 			return false;
@@ -272,8 +303,8 @@ served_lingers(const struct task *t)
 {
 	const struct talk *talk;
 
-	if (parse_is_read(t->call)) {
-		talk = find_talk(t->door, t->transfer.inode);
+	if (parse_is_read(t->call) || waited_for(t) != 0) {
+		talk = find_talk(t->door, waited_for(t));
 		return talk != NULL && talk->shut;
 	}
 	TAILQ_FOREACH(talk, &t->door->talks, of_door) {
@@ -281,6 +312,14 @@ served_lingers(const struct task *t)
 			return false;
 	}
 	return !TAILQ_EMPTY(&t->door->talks);
+}
+
+bool
+served_is_vain(const struct task *t)
+{
+	const struct talk *talk = find_talk(t->door, waited_for(t));
+
+	return talk != NULL && talk->vain;
 }
 
 bool

@@ -318,7 +318,8 @@ waits_in_vain(struct task *t)
 	bool lingered = t->lingered;
 
 	t->lingered = false;
-	return t->waits && t->door->signalled && (served_lingers(t) ? lingered :
+	return t->waits && t->door->signalled && (served_lingers(t) ?
+	    lingered || served_is_vain(t) :
 	    t->door->heard && served_reads(t) && served_is_empty(t));
 }
 

@@ -371,6 +371,44 @@ nobody_who_was_told_waits_for_a_client(void **arg)
 	is_told(lingers, CALL_READ);
 }
 
+/*
+ * Who lingers would read the next request of a client that has not heard yet,
+ * and throw it away. Unread, it is sent back with the connection.
+ */
+static void
+nobody_who_was_told_reads_another_request(void **arg)
+{
+	struct probe_state s = { .cpu = 0 };
+	uint64_t end = loop_now() + PATIENCE;
+	char buf[64];
+	ssize_t n;
+	int fd;
+
+	(void)arg;
+	child_begin(lingers);
+	fd = client_connect();
+	while (!child_sleeps_in(CALL_READ) && loop_now() < end)
+		child_reap(200);
+	child_close_door();
+	assert_int_equal(write(fd, "x", 1), 1);
+	while (door_came() != child && loop_now() < end)
+		child_reap(200);
+	assert_int_equal(child_holds(&s), HOLDS_QUIET);
+	while (recv(fd, buf, sizeof(buf), MSG_DONTWAIT) > 0)
+		continue;
+	door_signal(child, SIGTERM);
+	while ((n = recv(fd, buf, sizeof(buf), MSG_DONTWAIT)) == -1 &&
+	    errno == EAGAIN && loop_now() < end)
+		child_reap(200);
+	assert_int_equal(n, 0);
+	(void)send(fd, "x", 1, MSG_NOSIGNAL);
+	while (child_ended == -1 && loop_now() < end)
+		child_reap(200);
+	assert_int_equal(child_ended, 0);
+	close(fd);
+	child_finish();
+}
+
 int
 main(void)
 {
@@ -384,6 +422,7 @@ main(void)
 		cmocka_unit_test(an_answered_connection_is_quiet),
 		cmocka_unit_test(a_paused_event_loop_sees_its_signal),
 		cmocka_unit_test(nobody_who_was_told_waits_for_a_client),
+		cmocka_unit_test(nobody_who_was_told_reads_another_request),
 	};
 
 	if (child_listen() == -1)

@@ -13,6 +13,8 @@
 #include "observe/observe.h"
 #include "unit.h"
 
+#define DEADLINE	(60 * USEC)
+
 static void
 first_one_is_made_at_once(void **arg)
 {
@@ -55,6 +57,34 @@ three_are_made_and_then_no_more(void **arg)
 	assert_true(looker_wait(lost, made, now) == NEVER);
 }
 
+/* On a loaded machine one answer after another may come too late. */
+static void
+ask_until_answered(const struct looker_question *q, uint64_t *value)
+{
+	uint64_t began = loop_now();
+
+	while (!looker_ask(q, value)) {
+		assert_true(loop_now() - began < DEADLINE);
+		usleep(1000);
+	}
+}
+
+/* The shortest of several: a wait would be in each. */
+static uint64_t
+shortest_vain_question(const struct looker_question *q)
+{
+	uint64_t value, before, shortest = NEVER;
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		before = looker_spent();
+		assert_false(looker_ask(q, &value));
+		if (looker_spent() - before < shortest)
+			shortest = looker_spent() - before;
+	}
+	return shortest;
+}
+
 /* A process that is stopped owes its answer for ever. */
 static void
 one_that_does_not_answer_is_not_waited_for(void **arg)
@@ -65,7 +95,7 @@ one_that_does_not_answer_is_not_waited_for(void **arg)
 	siginfo_t info;
 
 	(void)arg;
-	assert_true(looker_ask(&q, &value));
+	ask_until_answered(&q, &value);
 	assert_true(value > 0);
 	/* It is our only child, and nobody's business. */
 	assert_int_equal(observe_children(list, 1), 0);
@@ -80,12 +110,9 @@ one_that_does_not_answer_is_not_waited_for(void **arg)
 	assert_true(looker_spent() >= LOOKER_TIME);
 	assert_true(value == 1);
 	/* It may answer later, and until then nobody waits for it again. */
-	began = looker_spent();
-	assert_false(looker_ask(&q, &value));
-	assert_true(looker_spent() - began < LOOKER_TIME);
+	assert_true(shortest_vain_question(&q) < LOOKER_TIME);
 	kill(list[0], SIGCONT);
-	for (began = loop_now(); !looker_ask(&q, &value); usleep(1000))
-		assert_true(loop_now() - began < LOOKER_PATIENCE);
+	ask_until_answered(&q, &value);
 	assert_true(value > 1);
 }
 
