@@ -82,8 +82,8 @@ SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		jail_none.c keepalive_linux.c kin_linux.c leftover_linux.c \
 		listener_linux.c listens_linux.c load_linux.c look_linux.c \
 		looker_linux.c netlink_linux.c observe_linux.c \
-		parse_linux.c path_linux.c peer_linux.c proc_linux.c \
-		queue_linux.c \
+		parse_linux.c path_linux.c peer_linux.c poller_linux.c \
+		proc_linux.c queue_linux.c \
 		raw_linux.c raw_${ARCH}_linux.c refusal_linux.c refuse_linux.c \
 		requests_linux.c self_linux.c served_linux.c \
 		sightings_linux.c \
@@ -91,9 +91,9 @@ SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		spawn_${SPAWN_${SANITIZE}}.c task_linux.c tired_linux.c \
 		usage_linux.c view_linux.c
 POSIX =		allow_none.c confine_none.c door_none.c end_none.c \
-		jail_posix.c listener_none.c path_posix.c raw_posix.c \
-		refuse_none.c self_posix.c spawn_posix.c unseen_posix.c \
-		usage_none.c
+		jail_posix.c listener_none.c path_posix.c poller_posix.c \
+		raw_posix.c refuse_none.c self_posix.c spawn_posix.c \
+		unseen_posix.c usage_none.c
 SRCS_posix =	${POSIX} jail_none.c observe_none.c
 SRCS_openbsd =	${POSIX} jail_openbsd.c observe_bsd.c queue_bsd.c \
 		holding_openbsd.c looker_openbsd.c
@@ -129,13 +129,11 @@ FCGI_LIBS !=	${PKG_CONFIG} --libs fcgi 2>/dev/null || echo -lfcgi
 # What libbsd has, the BSDs have in their libc.
 LIBBSD !=	case `uname -s` in *BSD|DragonFly) ;; \
 		*) echo libbsd-overlay;; esac
-PKGS_linux =	${LIBBSD} libcap-ng libevent_core
-PKGS_posix =	${LIBBSD} libevent_core
-PKGS_openbsd =	libevent_core
-PKGS_freebsd =	libevent_core
-PKGS_netbsd =	libevent_core
-PKG_CFLAGS !=	${PKG_CONFIG} --cflags ${PKGS_${OS}}
-PKG_LIBS !=	${PKG_CONFIG} --libs ${PKGS_${OS}}
+PKGS_linux =	${LIBBSD} libcap-ng
+PKGS_posix =	${LIBBSD}
+PKG_CFLAGS !=	test -z "${PKGS_${OS}}" || \
+		${PKG_CONFIG} --cflags ${PKGS_${OS}}
+PKG_LIBS !=	test -z "${PKGS_${OS}}" || ${PKG_CONFIG} --libs ${PKGS_${OS}}
 CTL_LIBS !=	${PKG_CONFIG} --libs ${LIBBSD} jansson
 
 # What is not the ordinary build has a directory of its own below build/,

@@ -8,7 +8,7 @@
 # their libc has, without linking or running it. Both are in DIR, as compilers
 # that cross-compile bring them: DIR/lib/libc/include with x86_64-openbsd-none
 # and generic-openbsd, DIR/lib/libc/openbsd/abilists, and so on. The headers of
-# libevent, jansson and libfcgi are the host's. Needs clang.
+# jansson and libfcgi are the host's. Needs clang.
 
 set -eu
 
@@ -27,17 +27,15 @@ trap 'exit 1' HUP INT TERM
 # Debian keeps some of them in a directory of the architecture.
 copy()
 {
-	mkdir -p "$dir/$1"
-	find "/usr/include/$1" "/usr/include/$(gcc -print-multiarch)/$1" \
-	    -maxdepth 1 -name "$2" -exec cp {} "$dir/$1" \; 2>/dev/null || :
+	find /usr/include "/usr/include/$(gcc -print-multiarch)" \
+	    -maxdepth 1 -name "$1" -exec cp {} "$dir" \; 2>/dev/null || :
 }
-copy event2 '*.h'
-copy . 'jansson*.h'
-copy . 'fcgi*.h'
+copy 'jansson*.h'
+copy 'fcgi*.h'
 
 # needs SYSTEM: what the objects of its build need, and neither they nor its
-# libc have. libevent, jansson and libfcgi are taken as they are; the rest comes
-# with the objects that begin a program.
+# libc have. jansson and libfcgi are taken as they are; the rest comes with the
+# objects that begin a program.
 needs()
 {
 	sources="main.c \${SRCS} \${SRCS_\${OS}} spawnctl.c \${CTL_SRCS}"
@@ -52,7 +50,7 @@ needs()
 		    >../have
 		nm -u "$@" | awk '$1 == "U" { print $2 }' | sort -u
 	) | comm -23 - "$dir/have" |
-	    grep -Ev '^(ev(ent|util)_|json_|FCGX_|environ$|__guard_local$)' |
+	    grep -Ev '^(json_|FCGX_|environ$|__guard_local$)' |
 	    while read -r name; do
 		strings -n 2 "$include/../$1/abilists" |
 		    grep -qx "_*$name" || echo "$name"

@@ -80,13 +80,13 @@ RULES = [
      r"\b(v?fork|clone3?|posix_spawnp?|exec[lv]p?e?|execvpe|fexecve|execveat|"
      r"raw_exec|daemon|system|popen)\s*\(|"
      r"\bSYS_(v?fork|clone3?|execve(at)?)\b",
-     r"(child|daemonize|finisher|preflight|service|worker)\.c|"
+     r"(child|daemonize|finisher|ident|preflight|service|worker)\.c|"
      r"(confine|door|looker)_linux\.c|looker_openbsd\.c|"
      r"raw\.h|(raw|spawn)_(linux|posix)\.c",
      "execv(path, argv);"),
     ("exec where only a fork is",
      r"\b(exec[lv]p?e?|execvpe|fexecve|execveat)\s*\(",
-     r"(?!daemonize\.c|finisher\.c|preflight\.c|"
+     r"(?!daemonize\.c|finisher\.c|ident\.c|preflight\.c|"
      r"(confine|door|looker|spawn)_linux\.c|looker_openbsd\.c|"
      r"spawn_posix\.c).*",
      "execv(path, argv);"),
@@ -104,10 +104,8 @@ RULES = [
     # log.c asks for TZ, which the C library takes from there too.
     ("getenv", r"\b((secure_)?getenv|setenv|unsetenv)\s*\(",
      r"(environ|sdnotify|log|pools|service)\.c", "x = getenv(name);"),
-    ("libevent",
-     r"\bstruct event\b|\b(event|evtimer|evsignal|evutil|evbuffer)_\w+|"
-     r"#\s*include\s*<(event2?/|event\.h|ev\w+\.h)",
-     r"loop\.c", "event_base_dispatch(b);"),
+    ("what the loop waits by", r"\bpoller_\w+\s*\(",
+     r"loop\.c|poller(_linux|_posix)?\.[ch]", "poller_remove(w);"),
     # A definition has its name in the first column.
     ("fatal after the start",
      r"[ \t(]fatal\s*\(",
@@ -395,7 +393,6 @@ def plants():
             path = "daemonize.c"
         yield rule, path, line + "\n"
     yield "fork and exec", "loop.c", "\tpid = fork();\n"
-    yield "libevent", "worker.c", "#include <event2/event.h>\n"
     yield "conditional compilation", "pool.h", "#if 0\n#endif\n"
     yield "walls", "err.c", '#include "config/config.h"\n'
     yield ("walls", "slot.c",

@@ -74,9 +74,7 @@ libraries()
 		ln -sfn "/usr/include/$name" "$dir/kernel/$name"
 	done
 	ln -sfn "/usr/include/$(gcc -print-multiarch)/asm" "$dir/kernel/asm"
-	fetch libevent libmd libbsd libcap-ng jansson cmocka
-	library libevent --disable-openssl --disable-samples \
-	    --disable-libevent-regress
+	fetch libmd libbsd libcap-ng jansson cmocka
 	library libmd
 	CPPFLAGS="-I$prefix/include" LDFLAGS="-L$prefix/lib" library libbsd
 	library libcap-ng --without-python --without-python3

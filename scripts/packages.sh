@@ -6,7 +6,7 @@
 # shellcheck disable=SC2034	# they are for those who source this
 
 packages_build='gcc make libc6-dev pkgconf libbsd-dev libcap-ng-dev
-    libevent-dev libjansson-dev'
+    libjansson-dev'
 # For spawnd-status, which is made where it is there.
 packages_status='libfcgi-dev'
 # For "make deb", beyond these (and lintian for "make check-deb").

@@ -19,7 +19,7 @@ RUN make -j "$(nproc)" -C /src install DESTDIR=/out PREFIX=/usr
 
 FROM debian:stable-slim
 RUN apt-get update && apt-get install -y --no-install-recommends php-cgi \
-    libbsd0 libcap-ng0 libevent-core-2.1-7t64 libjansson4 && \
+    libbsd0 libcap-ng0 libjansson4 && \
     rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/usr/sbin/spawnd /usr/sbin/
 COPY --from=build /out/usr/bin/spawnctl /usr/bin/

@@ -2,8 +2,6 @@
 /* The event loop. It decides nothing. */
 #include <sys/queue.h>
 
-#include <event2/event.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,20 +13,21 @@
 
 #include "base/base.h"
 #include "base/loop.h"
+#include "base/poller.h"
 #include "base/units.h"
 
 #define RETRY_PAUSE	UINT64_C(1000000)	/* usec */
 
-static struct event_base *base;
-static struct event *waker;
 static struct {
-	struct event	*event;
 	uint64_t	 when;
 	void		(*handler)(void);
-} timers[NTIMERS];			/* no events before loop_init() */
+} timers[NTIMERS];
 static void (*on_signal[NSIG])(int);
 static volatile sig_atomic_t pending[NSIG];
 static int wake[2] = { -1, -1 };
+static bool ended;
+
+static TAILQ_HEAD(, loop_watch) watches = TAILQ_HEAD_INITIALIZER(watches);
 
 void
 loop_again(int signo)
@@ -59,14 +58,13 @@ catch_signal(int signo, siginfo_t *info, void *context)
 }
 
 static void
-take_signals(evutil_socket_t fd, short what, void *arg)
+take_signals(void *arg)
 {
 	char drain[64];
 	int signo;
 
-	(void)what;
 	(void)arg;
-	while (read(fd, drain, sizeof(drain)) == sizeof(drain))
+	while (read(wake[0], drain, sizeof(drain)) == sizeof(drain))
 		continue;
 	for (signo = 1; signo < NSIG; signo++) {
 		if (pending[signo]) {
@@ -76,68 +74,19 @@ take_signals(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-static void
-take_timer(evutil_socket_t fd, short what, void *arg)
-{
-	enum loop_timer t = (enum loop_timer)(uintptr_t)arg;
-
-	(void)fd;
-	(void)what;
-	timers[t].when = NEVER;
-	timers[t].handler();
-}
-
-struct loop_watch {
-	struct event	*event;
-	void		(*handler)(void *);
-	void		*arg;
-	bool		 failed;	/* the kernel refused to watch it */
-	TAILQ_ENTRY(loop_watch) entry;
-};
-
-/* Refused for lack of memory, or of watches for our user. */
-static TAILQ_HEAD(, loop_watch) failed = TAILQ_HEAD_INITIALIZER(failed);
-
-static void
-take_ready(evutil_socket_t fd, short what, void *arg)
-{
-	struct loop_watch *w = arg;
-
-	(void)fd;
-	(void)what;
-	w->handler(w->arg);
-}
-
 int
 loop_init(struct err *e)
 {
-	struct event_config *config = event_config_new();
-	uintptr_t t;
+	int t;
 
-	if (config == NULL)
-		return err_set(e, EX_OSERR, "loop: out of memory");
-	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-	event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
-	event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME);
-	/* Without it a deadline of 1 ms is met after 4, and three wake-ups. */
-	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
-	base = event_base_new_with_config(config);
-	event_config_free(config);
-	if (base == NULL)
-		return err_set(e, EX_OSERR, "loop: cannot be created");
+	for (t = 0; t < NTIMERS; t++)
+		timers[t].when = NEVER;
+	if (poller_init() == -1)
+		return err_set(e, EX_OSERR, "loop: %s", strerror(errno));
 	if (pipe2(wake, O_CLOEXEC | O_NONBLOCK) == -1)
 		return err_set(e, EX_OSERR, "pipe: %s", strerror(errno));
-	for (t = 0; t < NTIMERS; t++) {
-		timers[t].when = NEVER;
-		timers[t].event = event_new(base, -1, 0, take_timer,
-		    (void *)t);
-		if (timers[t].event == NULL)
-			return err_set(e, EX_OSERR, "loop: out of memory");
-	}
-	waker = event_new(base, wake[0], EV_READ | EV_PERSIST, take_signals,
-	    NULL);
-	if (waker == NULL || event_add(waker, NULL) == -1)
-		return err_set(e, EX_OSERR, "loop: out of memory");
+	if (loop_watch(wake[0], take_signals, NULL) == NULL)
+		return err_set(e, EX_OSERR, "loop: %s", strerror(errno));
 	return 0;
 }
 
@@ -176,51 +125,39 @@ loop_signal(int signo, void (*handler)(int), struct err *e)
 void
 loop_timer(enum loop_timer t, uint64_t when, void (*handler)(void))
 {
-	uint64_t now, pause;
-	struct timeval tv;
-
-	if (timers[t].event == NULL || when == timers[t].when)
-		return;
 	timers[t].when = when;
 	timers[t].handler = handler;
-	if (when == NEVER) {
-		event_del(timers[t].event);
-		return;
-	}
-	now = loop_now();
-	pause = when > now ? when - now : 0;
-	tv.tv_sec = (time_t)(pause / USEC);
-	tv.tv_usec = (suseconds_t)(pause % USEC);
-	if (event_add(timers[t].event, &tv) == -1)
-		timers[t].when = NEVER;	/* so that it can be set again */
 }
 
 static struct loop_watch *
-make_watch(int fd, short what, void (*handler)(void *), void *arg)
+make_watch(int fd, void (*handler)(void *), void *arg)
 {
 	struct loop_watch *w = calloc(1, sizeof(*w));
 
 	if (w == NULL)
 		return NULL;
+	w->fd = fd;
 	w->handler = handler;
 	w->arg = arg;
-	w->event = event_new(base, fd, what, take_ready, w);
-	if (w->event == NULL) {
-		free(w);
-		errno = ENOMEM;
-		return NULL;
-	}
+	TAILQ_INSERT_TAIL(&watches, w, entry);
 	return w;
+}
+
+static bool
+begin_watch(struct loop_watch *w)
+{
+	if (!w->on)
+		w->on = poller_add(w) == 0;
+	return w->on;
 }
 
 struct loop_watch *
 loop_watch(int fd, void (*handler)(void *), void *arg)
 {
-	struct loop_watch *w = make_watch(fd, EV_READ | EV_PERSIST, handler,
-	    arg);
+	struct loop_watch *w = make_watch(fd, handler, arg);
 	int error;
 
-	if (w != NULL && event_add(w->event, NULL) == -1) {
+	if (w != NULL && !begin_watch(w)) {
 		error = errno;
 		loop_unwatch(w);
 		errno = error;
@@ -232,59 +169,60 @@ loop_watch(int fd, void (*handler)(void *), void *arg)
 struct loop_watch *
 loop_watch_write(int fd, void (*handler)(void *), void *arg)
 {
-	return make_watch(fd, EV_WRITE | EV_PERSIST, handler, arg);
+	struct loop_watch *w = make_watch(fd, handler, arg);
+
+	if (w != NULL)
+		w->writes = true;
+	return w;
 }
 
 struct loop_watch *
 loop_watch_once(int fd, void (*handler)(void *), void *arg)
 {
-	return make_watch(fd, EV_READ, handler, arg);
-}
+	struct loop_watch *w = make_watch(fd, handler, arg);
 
-static void
-forget_failed(struct loop_watch *w)
-{
-	if (w->failed)
-		TAILQ_REMOVE(&failed, w, entry);
-	w->failed = false;
+	if (w != NULL)
+		w->once = true;
+	return w;
 }
 
 void
 loop_pause(struct loop_watch *w)
 {
-	forget_failed(w);
-	event_del(w->event);
+	w->refused = false;
+	if (w->on)
+		poller_remove(w);
+	w->on = false;
 }
 
 static void
-retry_failed(void)
+retry_refused(void)
 {
-	struct loop_watch *w, *next;
+	struct loop_watch *w;
 
-	TAILQ_FOREACH_SAFE(w, &failed, entry, next) {
-		if (event_add(w->event, NULL) == 0)
-			forget_failed(w);
+	TAILQ_FOREACH(w, &watches, entry) {
+		if (w->refused) {
+			w->refused = false;
+			loop_resume(w);
+		}
 	}
-	if (!TAILQ_EMPTY(&failed))
-		loop_timer(TIMER_RETRY, loop_now() + RETRY_PAUSE, retry_failed);
 }
 
+/* It is refused for lack of memory, or of watches for our user. */
 void
 loop_resume(struct loop_watch *w)
 {
-	if (w->failed || event_add(w->event, NULL) == 0)
+	if (w->refused || begin_watch(w))
 		return;
-	w->failed = true;
-	TAILQ_INSERT_TAIL(&failed, w, entry);
-	loop_timer(TIMER_RETRY, loop_now() + RETRY_PAUSE, retry_failed);
+	w->refused = true;
+	loop_timer(TIMER_RETRY, loop_now() + RETRY_PAUSE, retry_refused);
 }
 
 void
 loop_unwatch(struct loop_watch *w)
 {
-	forget_failed(w);
-	if (w->event != NULL)
-		event_free(w->event);
+	loop_pause(w);
+	TAILQ_REMOVE(&watches, w, entry);
 	free(w);
 }
 
@@ -309,14 +247,59 @@ loop_cpu(void)
 	return clock_usec(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+static void
+call_handler(struct loop_watch *w)
+{
+	if (w->once)
+		loop_pause(w);
+	w->handler(w->arg);
+}
+
+/* Each at most once, so that none keeps us from the rest. */
+static void
+run_timers(void)
+{
+	uint64_t now = loop_now();
+	int t;
+
+	for (t = 0; t < NTIMERS && !ended; t++) {
+		if (timers[t].when <= now) {
+			timers[t].when = NEVER;
+			timers[t].handler();
+		}
+	}
+}
+
+static uint64_t
+next_timer(void)
+{
+	uint64_t when = NEVER;
+	int t;
+
+	for (t = 0; t < NTIMERS; t++)
+		when = min64(when, timers[t].when);
+	return when;
+}
+
 int
 loop_run(void)
 {
-	return event_base_dispatch(base) == -1 ? -1 : 0;
+	struct loop_watch *w;
+
+	while (!ended) {
+		w = NULL;
+		if (poller_next(next_timer(), &w) == -1 && errno != EINTR)
+			return -1;
+		if (w != NULL)
+			call_handler(w);
+		run_timers();
+	}
+	ended = false;
+	return 0;
 }
 
 void
 loop_end(void)
 {
-	event_base_loopbreak(base);
+	ended = true;
 }

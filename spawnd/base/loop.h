@@ -39,9 +39,10 @@ void	 loop_again(int signo);
 void	 loop_timer(enum loop_timer t, uint64_t when, void (*handler)(void));
 /*
  * Calls the handler with arg whenever fd can be read, unless the watch is
- * paused. The caller keeps fd, and closes it after loop_unwatch(). Returns the
- * watch, for loop_unwatch() to free, or NULL with errno set; so do the next
- * two.
+ * paused; whenever it has an error or its other side has closed it, too. The
+ * caller keeps fd, and closes it after loop_unwatch(). Of the watches of one
+ * descriptor all but one are paused. Returns the watch, for loop_unwatch() to
+ * free, or NULL with errno set; so do the next two.
  */
 struct loop_watch *loop_watch(int fd, void (*handler)(void *), void *arg);
 /* Does the same whenever fd can be written; the watch is paused at first. */
@@ -52,17 +53,20 @@ struct loop_watch *loop_watch_write(int fd, void (*handler)(void *),
  * descriptor that is always readable costs nothing.
  */
 struct loop_watch *loop_watch_once(int fd, void (*handler)(void *), void *arg);
-/* Until loop_resume() its handler is not called. */
+/* From now until loop_resume() its handler is not called. */
 void	 loop_pause(struct loop_watch *w);
 /* Ends that. Where the kernel refuses, the loop tries it again each second. */
 void	 loop_resume(struct loop_watch *w);
-/* Ends the watch and frees it; its own handler may do so. */
+/* Ends the watch and frees it; a handler may do so, its own among them. */
 void	 loop_unwatch(struct loop_watch *w);
 /* Microseconds of CLOCK_MONOTONIC. */
 uint64_t loop_now(void);
 /* Microseconds of cpu that this process has used. */
 uint64_t loop_cpu(void);
-/* Calls handlers until loop_end(). Returns 0, or -1 with errno set. */
+/*
+ * Calls handlers until loop_end(), by one of them or before. Returns 0, or -1
+ * with errno set.
+ */
 int	 loop_run(void);
 void	 loop_end(void);
 

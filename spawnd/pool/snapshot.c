@@ -35,7 +35,7 @@ const struct snapshot_field snapshot_conf[] = {
 	FIELD(pool_conf, start_timeout, NUMBER),
 	FIELD(pool_conf, stop_timeout, NUMBER),
 	FIELD(pool_conf, seed, NUMBER),
-	{ NULL, 0, 0, FIELD_NUMBER },
+	{ "", 0, 0, FIELD_NUMBER },
 };
 
 /* Lists and counts of slots follow from the slots. */
@@ -90,7 +90,7 @@ const struct snapshot_field snapshot_pool[] = {
 	    sizeof(uint64_t), FIELD_NUMBER },
 	{ "overflows", offsetof(struct pool, counts.overflows),
 	    sizeof(uint64_t), FIELD_NUMBER },
-	{ NULL, 0, 0, FIELD_NUMBER },
+	{ "", 0, 0, FIELD_NUMBER },
 };
 
 const struct snapshot_field snapshot_slot[] = {
@@ -146,7 +146,7 @@ const struct snapshot_field snapshot_slot[] = {
 	FIELD(slot, pausing, TIME),
 	FIELD(slot, quiet, NUMBER),
 	FIELD(slot, quiet_since, TIME),
-	{ NULL, 0, 0, FIELD_NUMBER },
+	{ "", 0, 0, FIELD_NUMBER },
 };
 
 _Static_assert(sizeof(snapshot_conf) / sizeof(snapshot_conf[0]) <
@@ -261,7 +261,7 @@ put_fields(const struct pool *p, const struct snapshot_field *fields,
 	const struct snapshot_field *f;
 	uint64_t value;
 
-	for (f = fields; f->name != NULL; f++) {
+	for (f = fields; f->name[0] != '\0'; f++) {
 		if ((value = snapshot_get(p, f, from)) == 0)
 			continue;
 		if (f->type == FIELD_TIME)

@@ -15,7 +15,7 @@
 enum field_type { FIELD_NUMBER, FIELD_TIME, FIELD_STATE, FIELD_SLOT };
 
 struct snapshot_field {
-	const char	*name;
+	char		 name[20];	/* "": of none */
 	size_t		 offset;
 	size_t		 size;		/* 1, 4 or 8 bytes */
 	enum field_type	 type;

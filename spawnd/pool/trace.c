@@ -14,19 +14,23 @@
 #include "pool/trace.h"
 
 #define MS	UINT64_C(1000)
+#define WORD	20		/* the longest, with its NUL */
 
 _Static_assert(sizeof(struct trace_entry) == 32, "256 of them are 8 kB");
 _Static_assert(SLOT_NSTATES <= TRACE_NO_STATE, "4 bits for a state");
 
-/* How an entry is written: what its numbers, choice and flags are called. */
+/*
+ * How an entry is written: what its numbers, choice and flags are called. They
+ * are arrays, as a pointer has to be written to when the program is loaded.
+ */
 struct form {
-	const char	*name;
+	char		 name[WORD];
 	bool		 whole;		/* of the pool, not of a slot */
 	bool		 ends;		/* b is a status of wait(2) */
-	const char	*a, *b;
-	const char	*choice;
-	const char	*choices[6];
-	const char	*flags[10];
+	char		 a[WORD], b[WORD];
+	char		 choice[WORD];
+	char		 choices[6][WORD];
+	char		 flags[10][WORD];
 };
 
 /* What a look found, of a process or of a whole worker. */
@@ -414,15 +418,15 @@ write_entry(const struct trace_entry *t, struct trace_item *item)
 	snapshot_word(item, "what", t->kind == TRACE_EVENT ?
 	    trace_event_name(t->what) : f->name);
 	add_slot(item, t);
-	if (f->choice != NULL)
+	if (f->choice[0] != '\0')
 		snapshot_word(item, f->choice, f->choices[t->choice]);
 	if (f->ends)
 		add_status(item, (int)t->b);
-	if (f->b != NULL)
+	if (f->b[0] != '\0')
 		snapshot_number(item, f->b, t->b);
-	if (f->a != NULL)
+	if (f->a[0] != '\0')
 		snapshot_number(item, f->a, t->a);
-	for (i = 0; i < LENGTH(f->flags) && f->flags[i] != NULL; i++) {
+	for (i = 0; i < LENGTH(f->flags) && f->flags[i][0] != '\0'; i++) {
 		if (t->flags >> i & 1)
 			snapshot_word(item, f->flags[i], "yes");
 	}
@@ -483,7 +487,7 @@ write_conf(const struct pool *p, struct trace_item *item)
 
 	*item = (struct trace_item){ .kind = "conf" };
 	snapshot_number(item, "began", p->trace.began);
-	for (f = snapshot_conf; f->name != NULL; f++)
+	for (f = snapshot_conf; f->name[0] != '\0'; f++)
 		snapshot_add(f, snapshot_get(p, f, &p->conf), item);
 }
 

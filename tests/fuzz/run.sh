@@ -20,8 +20,8 @@ if ! command -v clang >/dev/null; then
 	exit
 fi
 flags="-std=c11 -D_GNU_SOURCE -g -O1 -fno-sanitize-recover=all -Ispawnd
-    $(pkg-config --cflags libbsd-overlay libcap-ng libevent_core jansson)"
-libs=$(pkg-config --libs libbsd-overlay libcap-ng libevent_core jansson)
+    $(pkg-config --cflags libbsd-overlay libcap-ng jansson)"
+libs=$(pkg-config --libs libbsd-overlay libcap-ng jansson)
 
 # Everything but the main()s, other systems' and other machines' files.
 # shellcheck disable=SC2016	# the inner shell expands it

@@ -174,9 +174,10 @@ replay_set_all(struct replay *r, const struct proto_record *rec,
 
 		if (other != NULL && strcmp(key, other) == 0)
 			continue;
-		for (f = fields; f->name != NULL && strcmp(f->name, key) != 0;)
+		f = fields;
+		while (f->name[0] != '\0' && strcmp(f->name, key) != 0)
 			f++;
-		if (f->name == NULL)
+		if (f->name[0] == '\0')
 			return replay_fail(r, EX_DATAERR, "%s: %s: no such "
 			    "field", rec->kind, key);
 		if (replay_set(r, rec, f, object) == -1)

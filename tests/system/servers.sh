@@ -27,8 +27,7 @@ die()
 # The -dev packages bring the libraries, whose own names change.
 packages=apache2-bin,caddy,haproxy,lighttpd,nginx,php-cgi,libfcgi-perl
 packages=$packages,python3-pytest,iproute2,libcap2-bin,mount,procps,util-linux
-packages=$packages,libbsd-dev,libcap-ng-dev,libevent-dev,libfcgi-dev
-packages=$packages,libjansson-dev
+packages=$packages,libbsd-dev,libcap-ng-dev,libfcgi-dev,libjansson-dev
 
 if [ "${SERVERS_INSIDE-}" != yes ]; then
 	[ $# -ge 2 ] || die "usage: servers.sh SUITE DIR [argument ...]"
