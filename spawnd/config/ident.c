@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/units.h"
 #include "config/phases.h"
 
 bool
@@ -219,7 +220,7 @@ read_groups(struct ident *id, int fd)
 static int
 find_groups(struct ident *id, struct err *e)
 {
-	int fds[2], status, error;
+	int fds[2], status = STATUS_UNKNOWN, error;
 	bool complete;
 	pid_t pid;
 

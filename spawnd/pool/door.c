@@ -76,6 +76,12 @@ last_part(const struct pool *p, const struct slot *s)
 }
 
 static void
+push_check(struct pool *p, struct slot *s, uint64_t now)
+{
+	slot_push(p, s, POOL_DOOR_CHECK)->lasts = now >= last_part(p, s);
+}
+
+static void
 rest(struct pool *p, struct slot *s, uint64_t now)
 {
 	uint64_t most = last_part(p, s);
@@ -256,8 +262,7 @@ door_timer(struct pool *p, struct slot *s, const struct pool_event *ev,
 	if (s->drain_helper && !s->is_closed)
 		push_close(p, s);	/* it may have had none to close */
 	else
-		slot_push(p, s, POOL_DOOR_CHECK)->lasts =
-		    now >= last_part(p, s);
+		push_check(p, s, now);
 }
 
 void

@@ -323,7 +323,7 @@ static void
 answer_door(const struct pool_action *a,
     enum door_state *door)
 {
-	bool closed = true, refused = false;
+	bool closed = true, refused = false, tired;
 	bool close = a->what == POOL_DOOR_CLOSE;
 	unsigned int slot = a->slot;
 	unsigned int i;
@@ -342,8 +342,9 @@ answer_door(const struct pool_action *a,
 		closed = closed && p->shut_at <= w.now;
 		refused = refused || p->untraceable;
 	}
-	*door = refused ? DOOR_REFUSED : !w.procs[slot].drains &&
-	    !w.procs[slot].term_sent && !a->lasts && chance(20) ? DOOR_TIRED : !closed ?
+	tired = !refused && !w.procs[slot].drains &&
+	    !w.procs[slot].term_sent && !a->lasts && chance(20);
+	*door = refused ? DOOR_REFUSED : tired ? DOOR_TIRED : !closed ?
 	    DOOR_CLOSING : a->what == POOL_DOOR_PAUSE ? DOOR_PAUSED :
 	    DOOR_CLOSED;
 }

@@ -167,7 +167,7 @@ plant door "unknown is taken for idle" \
 plant door "the door stays closed" \
     '/^door_go_back/,/^}/s/^	slot_push(p, s, POOL_DOOR_OPEN);$//'
 plant door "it is looked at once" \
-    '/^door_timer/,/^}/s/slot_push(p, s, POOL_DOOR_CHECK);$/(void)p;/'
+    '/^door_timer/,/^}/s/push_check(p, s, now);$/(void)p;/'
 plant retire "told while busy although there is a door" \
     's/ || door_begin(p, s, now) || / || /'
 plant retire "a leader is told while those it leads serve" \
