@@ -88,7 +88,7 @@ SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		requests_linux.c self_linux.c served_linux.c \
 		sightings_linux.c \
 		skip_${ARCH}_linux.c slow_linux.c \
-		spawn_${SPAWN_${SANITIZE}}.c task_linux.c tired_linux.c \
+		spawn_${SPAWN_${SANITIZE}}.c task_linux.c \
 		usage_linux.c view_linux.c
 POSIX =		allow_none.c confine_none.c door_none.c end_none.c \
 		jail_posix.c listener_none.c path_posix.c poller_posix.c \
@@ -370,7 +370,6 @@ LIBS_test_signals.unit = -Wl,--wrap=actor_stops,--wrap=observe_shutdown \
 		-Wl,--wrap=neighbour_before,--wrap=daemonize_starting \
 		-Wl,--wrap=lifecycle_restart
 LIBS_test_spawn_linux.unit = -Wl,--wrap=raw_own_files -Wl,--wrap=getpgid
-LIBS_test_tired_linux.unit = -Wl,--wrap=proc_read
 LIBS_test_worker.unit = -Wl,--wrap=raw_limit -Wl,--wrap=getrlimit \
 		-Wl,--wrap=setrlimit
 LIBS_advice_sim.sim = advice.o

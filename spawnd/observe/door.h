@@ -67,12 +67,6 @@ struct talk {
 
 TAILQ_HEAD(talk_list, talk);
 
-/* The turns that this process has had on a processor. */
-struct turns {
-	uint64_t	 n;
-	uint64_t	 waited;	/* nanoseconds, for all of them */
-};
-
 /* A process whose tasks are followed. */
 struct door {
 	pid_t		 pid;
@@ -81,7 +75,6 @@ struct door {
 	struct talk_list talks;
 	uint64_t	 closed;	/* when */
 	uint64_t	 stops;		/* since then */
-	struct turns	 turns;		/* until it was closed */
 	bool		 open;		/* each task is let go at its stop */
 	bool		 broken;	/* a task could not be followed */
 	bool		 orphaned;	/* its worker is gone */
@@ -154,12 +147,6 @@ bool	 task_is_stop(int status);
 void	 ask_stopped(struct door *d, int status);
 /* Is that the stop in which it was seized? It goes on. To be asked once. */
 bool	 ask_seize_stop(struct door *d, int status);
-
-/* tired_linux.c: what the stops cost a worker */
-/* Its door is closed from now on. */
-void	 tired_begin(struct door *d);
-/* Have they taken more of its time since then than they may? */
-bool	 tired_is(const struct door *d);
 
 /* refusal_linux.c: logs, once, why (errno) a task could not be traced */
 void	 refusal_note(pid_t pid, pid_t tid, int error);

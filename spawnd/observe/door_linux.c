@@ -26,6 +26,10 @@
 #include "observe/observe.h"
 #include "observe/skip.h"
 
+#define STOPS_LEAST	400	/* so many are always allowed */
+#define STOP_COST	25	/* usec, about, that a task waits at a stop */
+#define STOPS_SHARE	3	/* these may take 1/3 of its time */
+
 RB_HEAD(door_pids, door);
 
 static struct door_pids doors = RB_INITIALIZER(&doors);
@@ -106,7 +110,8 @@ make_door(pid_t pid)
 		d->drains = d->lasts = d->dry = d->pausing = false;
 		d->signalled = d->heard = false;
 		d->repeats = 0;
-		tired_begin(d);
+		d->stops = 0;
+		d->closed = loop_now();
 	}
 	d->orphaned = false;
 	return d;
@@ -246,7 +251,9 @@ check_process(struct door *d)
 	if (n == -1)
 		return proc_is_gone() ? DOOR_CLOSING : DOOR_REFUSED;
 	/* One that was signalled, or that drains, is not left alone. */
-	if (!d->signalled && !d->drains && !d->lasts && tired_is(d))
+	if (!d->signalled && !d->drains && !d->lasts &&
+	    d->stops > STOPS_LEAST &&
+	    d->stops * STOP_COST * STOPS_SHARE > loop_now() - d->closed)
 		return DOOR_TIRED;
 	for (i = 0; i < n; i++) {
 		if (task_find(tids[i]) == NULL &&
