@@ -12,7 +12,7 @@
 #define AGENT_LINGER	1000	/* ms for a client to close its end */
 #define AGENT_CLIENTS	32	/* that have their line, and have not closed */
 #define AGENT_FRESH	100	/* ms that an answer is used again */
-#define AGENT_LEAST	50	/* percent, where none is idle */
+#define AGENT_LEAST	75	/* percent, where none is idle */
 #define AGENT_EACH_MAX	65535
 
 /* What is asked for on the command line. */

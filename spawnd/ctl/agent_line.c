@@ -50,10 +50,10 @@ find_each(const struct reply *a, int each)
  * An adaptive pool counts at its largest: what it lacks is started when it is
  * needed. Those that fail cannot be counted on.
  *
- * The weight falls to a half only. Several balancers that follow the idle share
- * itself, which is old when they know it, turn together to whoever was idle and
- * away again when he is full, and ever more so above half of the load. With a
- * half that dies away at any load (tests/sim/balancer_sim.c).
+ * The weight falls by a quarter only. Several balancers that follow the idle
+ * share itself, which is old when they know it, turn together to whoever was
+ * idle, and away again when he is full. With a half they still do so above 0.7
+ * of the load, with a quarter hardly below 0.9 (tests/sim/balancer_sim.c).
  */
 static void
 say_load(const struct reply *a, int each, char line[AGENT_LINE])

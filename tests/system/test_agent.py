@@ -87,8 +87,8 @@ def test_it_tells_how_much_is_idle(start):
     with h.Connection(s.sock) as one, h.Connection(s.sock) as two:
         for x in (one, two):
             x.send("sleep=600000")
-        h.wait_for(lambda: told() == "ready up 75% maxconn:4\n", 10, told)
-        assert ctl("agent", "--each", 8).stdout == "ready up 96% maxconn:32\n"
+        h.wait_for(lambda: told() == "ready up 87% maxconn:4\n", 10, told)
+        assert ctl("agent", "--each", 8).stdout == "ready up 98% maxconn:32\n"
         assert ctl("agent", "--each=0").stdout == "ready up\n"
 
 
