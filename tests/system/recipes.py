@@ -235,7 +235,7 @@ defaults
 """ + self.text()
 
     def command(self, conf):
-        return ["/usr/sbin/haproxy", "-db", "-f", conf]
+        return ["/usr/sbin/haproxy", "-dW", "-db", "-f", conf]
 
     @contextlib.contextmanager
     def companion(self, spawnd, name):

@@ -167,7 +167,8 @@ def test_an_agent_answers_each_look_by_a_socket(booted):
                   encoding="ascii") as f:
             text = units.fill(f.read())
         booted.write(f"/etc/systemd/system/{name}", text.replace(
-            "IPAddressAllow=192.0.2.1", "IPAddressAllow=127.0.0.1 192.0.2.1"))
+            "IPAddressAllow=192.0.2.1", "IPAddressAllow=127.0.0.1 192.0.2.1")
+            .replace("-p app agent", "-p asked agent"))
     p = Pool(booted, "asked").start()
     booted.systemctl("start", "spawnd-agent.socket")
 
