@@ -38,8 +38,10 @@ def _control_group(name):
                 which and which not in options.split(","):
             continue
         path = os.path.normpath(f"{mount}/{ours[which]}/{name}")
-        os.mkdir(path)
-        made.append(path)
+        # A hierarchy may be mounted in several places.
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path)
+            made.append(path)
     assert made, "no control group of systemd's is mounted"
     return made
 
