@@ -72,6 +72,7 @@ diff "$tmp/here/install.list" - <<END
 644 ./usr/share/examples/spawnd/recipes/pacemaker/README
 644 ./usr/share/examples/spawnd/recipes/pacemaker/pool
 644 ./usr/share/examples/spawnd/recipes/swarm/README
+644 ./usr/share/examples/spawnd/recipes/swarm/haproxy.cfg
 644 ./usr/share/examples/spawnd/recipes/swarm/stack.yml
 644 ./usr/share/examples/spawnd/spawn-php.sh
 644 ./usr/share/examples/spawnd/spawnd-dashboard.json

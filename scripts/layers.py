@@ -80,13 +80,13 @@ RULES = [
      r"\b(v?fork|clone3?|posix_spawnp?|exec[lv]p?e?|execvpe|fexecve|execveat|"
      r"raw_exec|daemon|system|popen)\s*\(|"
      r"\bSYS_(v?fork|clone3?|execve(at)?)\b",
-     r"(child|daemonize|finisher|ident|preflight|service|worker)\.c|"
+     r"(child|daemonize|finisher|preflight|service|worker)\.c|"
      r"(confine|door|looker)_linux\.c|looker_openbsd\.c|"
      r"raw\.h|(raw|spawn)_(linux|posix)\.c",
      "execv(path, argv);"),
     ("exec where only a fork is",
      r"\b(exec[lv]p?e?|execvpe|fexecve|execveat)\s*\(",
-     r"(?!daemonize\.c|finisher\.c|ident\.c|preflight\.c|"
+     r"(?!daemonize\.c|finisher\.c|preflight\.c|"
      r"(confine|door|looker|spawn)_linux\.c|looker_openbsd\.c|"
      r"spawn_posix\.c).*",
      "execv(path, argv);"),

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Looks up users and groups while passwd(5) and group(5) can be read. */
-#include <sys/wait.h>
-
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdint.h>
@@ -14,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/base.h"
-#include "base/units.h"
 #include "config/phases.h"
 
 bool
@@ -168,94 +164,30 @@ set_names(struct ident *id, const struct passwd *pw, struct err *e)
 	return 0;
 }
 
-/* In a child: writes the user's groups to fd. */
-static void __attribute__((noreturn))
-write_groups(const struct ident *id, int fd)
+/* The user's groups by group(5), and the one of -g; no others. */
+static int
+set_groups(const struct conf *c, struct ident *id, bool named, struct err *e)
 {
-	int n, room = 16;
+	int i, n, room = 16;
 	gid_t *groups = NULL;
-	size_t size;
 
 	for (;;) {
 		free(groups);
 		n = room;
 		if ((groups = calloc((size_t)room, sizeof(gid_t))) == NULL)
-			_exit(1);
+			return err_set(e, EX_OSERR, "groups: out of memory");
+		if (!named) {
+			groups[0] = id->gid;
+			n = 1;
+			break;
+		}
 		if (getgrouplist(id->user, id->gid, groups, &n) != -1)
 			break;
 		/* Not every libc returns how many there are. */
 		room = n > room ? n : 2 * room;
 	}
-	size = (size_t)n * sizeof(gid_t);
-	_exit(write(fd, groups, size) == (ssize_t)size ? 0 : 1);
-}
-
-/* Adds what the child writes. Returns false if memory runs out. */
-static bool
-read_groups(struct ident *id, int fd)
-{
-	size_t len = 0, room = 0;
-	ssize_t n;
-	char *p;
-
-	do {
-		if (len == room) {
-			room += 64 * sizeof(gid_t);
-			if ((p = realloc(id->groups, room)) == NULL)
-				return false;
-			id->groups = (gid_t *)(void *)p;
-		}
-		n = read(fd, (char *)id->groups + len, room - len);
-		if (n > 0)
-			len += (size_t)n;
-	} while (n > 0 || (n == -1 && errno == EINTR));
-	id->ngroups = (int)(len / sizeof(gid_t));
-	return n == 0;
-}
-
-/*
- * Each service that nsswitch.conf(5) names is asked for groups, by a library
- * that stays, with whatever it has opened: so a child asks.
- */
-static int
-find_groups(struct ident *id, struct err *e)
-{
-	int fds[2], status = STATUS_UNKNOWN, error;
-	bool complete;
-	pid_t pid;
-
-	if (pipe2(fds, O_CLOEXEC) == -1)
-		return err_set(e, EX_OSERR, "groups: %s", strerror(errno));
-	if ((pid = fork()) == 0)
-		write_groups(id, fds[1]);
-	error = errno;
-	close(fds[1]);
-	complete = pid != -1 && read_groups(id, fds[0]);
-	close(fds[0]);
-	if (pid == -1)
-		return err_set(e, EX_OSERR, "fork: %s", strerror(error));
-	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
-		continue;
-	if (!complete || status != 0)
-		return err_set(e, EX_OSERR, "groups: of %s: cannot be looked "
-		    "up", id->user);
-	return 0;
-}
-
-/* The user's groups by group(5), and the one of -g; no others. */
-static int
-set_groups(const struct conf *c, struct ident *id, bool named, struct err *e)
-{
-	int i;
-
-	if (named && find_groups(id, e) == -1)
-		return -1;
-	if (!named) {
-		if ((id->groups = calloc(1, sizeof(gid_t))) == NULL)
-			return err_set(e, EX_OSERR, "groups: out of memory");
-		id->groups[0] = id->gid;
-		id->ngroups = 1;
-	}
+	id->groups = groups;
+	id->ngroups = n;
 	for (i = 0; i < id->ngroups; i++) {
 		if (id->groups[i] == 0)
 			return err_set(e, EX_CONFIG, "%s: %s: is in a group "

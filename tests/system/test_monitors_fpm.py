@@ -103,8 +103,9 @@ def scene(spawnd, place):
             stack.enter_context(h.Connection(f"{place}/busy.sock")).send(
                 "sleep=600000&pid")
         h.wait_for(lambda: (c.figures("busy")["connections"]["now"],
-                            c.figures("busy")["queue"]["now"]) == ("3", "2"),
-                   10, lambda: c.figures("busy"))
+                            c.figures("busy")["queue"]["now"],
+                            c.figures("busy")["count"]["saturations"]) ==
+                   ("3", "2", "1"), 10, lambda: c.figures("busy"))
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/gone/ping") as f:
             assert f.read() == b"pong"
         assert gone.stop() == 0
