@@ -3,6 +3,7 @@
  * The log: whole lines to standard error, a file or syslog. Nothing here waits
  * for a reader: lines that cannot be written are counted and reported.
  */
+#include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/stat.h>
 
@@ -44,7 +45,7 @@ static bool foreground;
 static bool terminal;			/* stderr is one */
 static bool journal;			/* stderr leads to the journal */
 static unsigned long lost;
-static char *backlog;			/* whole lines but for the first */
+static char *backlog;			/* mapped; lines, whole but for the first */
 static size_t backlog_len;
 static uint64_t flush_pause;
 static uint64_t taken;			/* when the last of it was written */
@@ -295,7 +296,7 @@ flush_backlog(void)
 	backlog_len -= n;
 	memmove(backlog, backlog + n, backlog_len);
 	if (backlog_len == 0) {
-		free(backlog);
+		munmap(backlog, BACKLOG_SIZE);
 		backlog = NULL;
 		flush_pause = FLUSH_FIRST;
 		return;
@@ -327,8 +328,13 @@ put_stream(const char *s, size_t len)
 	if (done == 0 && (target == LOG_TO_FILE || is_abandoned(error)))
 		return -1;
 	if (backlog == NULL) {
-		if ((backlog = malloc(BACKLOG_SIZE)) == NULL)
+		/* An allocator might keep so much for good. */
+		backlog = mmap(NULL, BACKLOG_SIZE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (backlog == MAP_FAILED) {
+			backlog = NULL;
 			return -1;
+		}
 		taken = loop_now();
 	}
 	/* The rest of a line always fits: the backlog is empty then. */

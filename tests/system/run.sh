@@ -6,8 +6,9 @@
 # outside is changed, and whatever a test forgets ends with the namespace.
 #
 # usage: run.sh [-j N] [pytest's arguments]
-#   -j N    every file of tests, N at a time, each in namespaces of its own;
-#           the last line sums up, and what failed is shown before it
+#   -j N    every file of tests, or those that are named, N at a time, each in
+#           namespaces of its own; the last line sums up, and what failed is
+#           shown before it
 #   SPAWND  the program to test (build/spawnd)
 #   APPS    the directory of the test applications (build/apps)
 #
@@ -38,18 +39,25 @@ first='test_matrix.py test_retire.py test_recycle.py test_matrix_web.py
     test_matrix_ends.py test_install.py test_drain.py test_applications.py
     test_endurance.py test_faults.py test_adaptive.py test_renew.py'
 
-# together N ARGUMENT...: every file, N at a time. setpriv: whoever ends this
+# together N ARGUMENT...: the files, N at a time. setpriv: whoever ends this
 # script ends all of it, with a signal that nobody can hold back.
 together()
 {
-	jobs=$1
+	jobs=$1 files=
 	shift
+	for arg; do
+		shift
+		case $arg in
+		test_*.py)	files="$files $arg" ;;
+		*)	set -- "$@" "$arg" ;;
+		esac
+	done
 	dir=$(mktemp -d)
 	export dir
 	trap 'rm -rf "$dir"' EXIT
 	trap 'exit 1' HUP INT TERM
 	# shellcheck disable=SC2086
-	(cd "$here" && printf '%s\n' $first test_*.py) | awk '!seen[$0]++' |
+	(cd "$here" && printf '%s\n' ${files:-$first test_*.py}) | awk '!seen[$0]++' |
 	    setpriv --pdeathsig KILL xargs -P "$jobs" -I FILE \
 	    setpriv --pdeathsig KILL sh "$here/run.sh" --one FILE "$@" &
 	wait $!

@@ -518,6 +518,20 @@ def test_supervisor_stops_with_a_log_nobody_reads(fifo):
     f.s.stop()
 
 
+def test_room_for_a_slow_reader_is_given_back(fifo):
+    f = fifo()
+    before = anonymous(f.s.pid)
+    for n in range(3):
+        f.say("flood=5000", deadline=20)
+        assert f.is_full()
+        f.data = b""
+        f.wait(rb"lines were lost|lines of its output dropped")
+        f.say(f"part=again {n}\n")
+        f.wait(rf"\]: again {n}\n".encode())
+    more = anonymous(f.s.pid) - before
+    assert more < (GROWTH if h.sanitized() else 128), more
+
+
 def test_slow_reader_gets_whole_lines(fifo):
     """It reads a little at a time, with pauses in which the pipe is full."""
     f = fifo()
