@@ -51,6 +51,7 @@ report_all(void)
 	}
 }
 
+/* Its leader starts another, which is not ready before its own program is. */
 static void
 child_dies(struct proc *p)
 {
@@ -63,7 +64,8 @@ child_dies(struct proc *p)
 
 		if (l->pid == leader && !l->term_sent && l->die_at == NEVER &&
 		    !p->job)
-			proc_child(leader, w.now + sim_between(w.sim, 1, MS));
+			proc_child(leader, max64(l->ready_at,
+			    w.now + sim_between(w.sim, 1, MS)));
 	}
 }
 
