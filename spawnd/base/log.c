@@ -45,7 +45,7 @@ static bool foreground;
 static bool terminal;			/* stderr is one */
 static bool journal;			/* stderr leads to the journal */
 static unsigned long lost;
-static char *backlog;			/* mapped; lines, whole but for the first */
+static char *backlog;			/* mapped; whole lines but the first */
 static size_t backlog_len;
 static uint64_t flush_pause;
 static uint64_t taken;			/* when the last of it was written */

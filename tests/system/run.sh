@@ -57,9 +57,10 @@ together()
 	trap 'rm -rf "$dir"' EXIT
 	trap 'exit 1' HUP INT TERM
 	# shellcheck disable=SC2086
-	(cd "$here" && printf '%s\n' ${files:-$first test_*.py}) | awk '!seen[$0]++' |
-	    setpriv --pdeathsig KILL xargs -P "$jobs" -I FILE \
-	    setpriv --pdeathsig KILL sh "$here/run.sh" --one FILE "$@" &
+	(cd "$here" && printf '%s\n' ${files:-$first test_*.py}) |
+	    awk '!seen[$0]++' | setpriv --pdeathsig KILL \
+	    xargs -P "$jobs" -I FILE setpriv --pdeathsig KILL \
+	    sh "$here/run.sh" --one FILE "$@" &
 	wait $!
 	[ ! -f "$dir/failed" ] || cat "$dir/failed"
 	[ ! -f "$dir/absent" ] || sort -u "$dir/absent"
