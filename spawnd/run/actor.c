@@ -24,6 +24,7 @@ static struct actor_hooks hooks;
 static struct pool *pool;
 static bool stays_open;			/* new connections cannot be refused */
 static uint64_t refused_at;
+static bool has_door;
 static bool acting;			/* actions are left, or one is done */
 
 /* Do all workers but that one wait in accept(2)? */
@@ -49,12 +50,44 @@ actor_polls(unsigned int slot)
 	return (polls || !listen_is_blocking()) && all_accept(slot);
 }
 
+/*
+ * Who has made the socket non-blocking accepts until that fails, and may wait
+ * there now, with clients that it has let in before. Interrupted, as by a door
+ * that is closed for a moment, it finds the socket as it was.
+ */
+static void
+free_who_waits(unsigned int but)
+{
+	unsigned int i, n = pool_slots(pool);
+	pid_t pid;
+
+	for (i = 0; has_door && i < n; i++) {
+		pid = i == but ? 0 : worker_pid(i);
+		if (pid == 0 || spawner_shares(i) || door_is_closed(pid) ||
+		    !observe_accepts(pid))
+			continue;
+		(void)door_close(pid, false, true, false);
+		door_open(pid);
+	}
+}
+
 void
 actor_ended(unsigned int slot)
 {
 	spawner_look();		/* so that its output ends */
-	if (polls && listen_is_blocking() && !all_accept(slot))
+	if (polls && listen_is_blocking()) {
 		listen_make_blocking(false);
+		free_who_waits(slot);
+	}
+}
+
+void
+actor_alone(void)
+{
+	if (polls) {
+		listen_make_blocking(false);
+		free_who_waits(pool_slots(pool));
+	}
 }
 
 /* Returns the new process of a slot, or -1 with errno and *failed set. */
@@ -405,6 +438,7 @@ actor_init(const struct plan *p, const struct guarantees *g,
 
 	plan = p;
 	hooks = *h;
+	has_door = g->door;
 	if ((pool = pool_new(&pc, loop_now())) == NULL)
 		return err_set(e, EX_OSERR, "pool: out of memory");
 	return spawner_init(pool_slots(pool), actor_act, e);

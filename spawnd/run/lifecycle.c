@@ -309,6 +309,7 @@ lifecycle_await_other(void)
 void
 lifecycle_alone(void)
 {
+	actor_alone();
 	if (done)
 		end_at_last();
 }

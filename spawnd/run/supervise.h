@@ -29,9 +29,11 @@ void	 actor_event(const struct pool_event *ev);
 bool	 actor_polls(unsigned int slot);
 /*
  * The slot's worker has ended, and may have made the listen socket blocking:
- * makes it non-blocking again if the other workers poll it.
+ * makes it non-blocking again if the workers poll it.
  */
 void	 actor_ended(unsigned int slot);
+/* So may the last worker of the pool before us, which has ended. */
+void	 actor_alone(void);
 
 /* lifecycle.c */
 /*

@@ -16,17 +16,18 @@ import ctl
 import harness as h
 import matrix
 import test_retire as retire
+from test_readiness import write
 
 PHP = "/usr/bin/php-cgi"
 SPAWN_FCGI = "/usr/bin/spawn-fcgi"
 ACTIVATE = "systemd-socket-activate"
 
+UNTRUSTED = True
+
 # A parent as sd_listen_fds(3) wants it: the sockets from descriptor 3 on,
 # and the pid that of the process which becomes spawnd.
 PARENT = r"""
 import fcntl, json, os, socket, sys
-
-UNTRUSTED = True
 how = json.loads(sys.argv[1])
 made = []
 for what in how["sockets"]:
@@ -316,6 +317,37 @@ def test_what_node_does_to_the_socket_when_it_ends_is_undone(place, spawnd):
         h.wait_for(lambda: polls(s.pid), 10, s.log)
 
 
+# An event loop that does the same, and takes its time to end.
+LINGERS = f"""#!/usr/bin/python3
+import os, runpy, signal, time
+def leave(*_):
+    os.set_blocking(0, True)
+    while not os.path.exists(__file__ + ".go"):
+        time.sleep(0.01)
+    os._exit(0)
+signal.signal(signal.SIGTERM, leave)
+runpy.run_path("{h.source('load.py')}", run_name="__main__")
+"""
+
+
+def test_who_waits_meanwhile_is_freed(place, spawnd):
+    """It accepts until nobody is left, and has taken a client before."""
+    write(f"{place}/loop", LINGERS)
+    s = spawnd("--name", "loop", "-s", f"{place}/sock", "-u", "www", "-F", 2,
+               "--", f"{place}/loop")
+    h.wait_for(lambda: polls(s.pid), 20, s.log)
+    assert ctl.ask(ctl.pool("loop") + "/control", "scale 1")[-1] == "end"
+    h.wait_for(lambda: not polls(s.pid), 10, s.log)
+    with h.Connection(f"{place}/sock") as client:
+        client.send("token 0 0")
+        h.wait_for(lambda: ctl.figures("loop")["connections"]["now"] == "1",
+                   10, s.log)
+        write(f"{place}/loop.go", "")
+        assert client.receive().text.startswith("token ")
+    h.wait_for(lambda: len(s.workers()) == 1, 10, s.log)
+    assert polls(s.pid)
+
+
 def test_what_a_killed_leader_leaves_goes_on_polling(place, spawnd):
     """Its successor starts at once, before what is left has a slot."""
     script = f"{place}/app"
@@ -324,8 +356,8 @@ def test_what_a_killed_leader_leaves_goes_on_polling(place, spawnd):
                 ">&2\n"
                 f"exec {h.source('load.py')}\n")
     os.chmod(script, 0o755)
-    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
-               "/usr/bin/timeout", "600", script)
+    s = spawnd("--name", "led", "-s", f"{place}/sock", "-u", "www", "-F", 1,
+               "--", "/usr/bin/timeout", "600", script)
     leader, = h.children(s.pid)
     h.wait_for(lambda: polls(s.pid), 20, s.log)
 
@@ -334,7 +366,8 @@ def test_what_a_killed_leader_leaves_goes_on_polling(place, spawnd):
                 re.findall(r"flags:\s+(\d+)", s.log())]
     load = retire.Load(f"{place}/sock", ms=5, seconds=retire.LONGEST)
     try:
-        h.wait_for(lambda: any(map(h.serves, h.children(leader))), 20, s.log)
+        h.wait_for(lambda: ctl.figures("led")["connections"]["now"] != "0",
+                   20, s.log)
         os.kill(leader, signal.SIGKILL)
         h.wait_for(lambda: len(started()) == 2, 20, s.log)
         assert started() == [False, True], s.log()

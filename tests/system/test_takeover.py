@@ -18,6 +18,7 @@ from ctl import figures
 from takeovers import NAME, Pool, Watch
 from test_allow import VARIABLE
 from test_allow_rights import no_right
+from test_inherited import polls
 from test_readiness import ACCEPTS, LOOPS, write
 from test_retire import LONGEST, Load, enough
 
@@ -173,6 +174,17 @@ POLLS = "the pool that runs polls its listen socket"
 PAIRS = {"go": (GO, GO), "lib, go": (LIB, GO), "go, lib": (GO, LIB),
          "node": (NODE, NODE), "lib, node": (LIB, NODE),
          "php-cgi -C": (PHP, PHP), "php-cgi -C, lib": (PHP, LIB)}
+
+
+def test_the_last_node_of_those_before_leaves_the_socket_as_it_was(pools,
+                                                                   place):
+    """It makes it blocking as it ends, under the new pool's."""
+    p = pools(place, ["-s", f"{place}/s"], "-u", "_app")
+    p.begin("-F", 1, *NODE)
+    assert polls(p.pid)
+    p.changed("-e", "N=1", "-F", 1, *NODE)
+    p.wait_alone()
+    assert polls(p.pid)
 
 
 @pytest.mark.parametrize("name", PAIRS)
