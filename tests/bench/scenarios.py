@@ -301,7 +301,7 @@ def longest_answer(pool):
     if pool.manager != "spawnd":
         yield waits
         return
-    thread = threading.Thread(target=ask_ping, daemon=True,
+    thread = threading.Thread(target=ask_load, daemon=True,
                               args=(pool.place + "/control", over, waits))
     thread.start()
     try:
@@ -311,16 +311,15 @@ def longest_answer(pool):
         thread.join(60)
 
 
-def ask_ping(where, over, waits):
+def ask_load(where, over, waits):
     with socket.socket(socket.AF_UNIX) as s, \
             contextlib.suppress(ConnectionError):
         s.connect(f"{where}/control")
         while not over.wait(0.005):
             began = time.monotonic()
-            s.sendall(b"ping\n")
+            s.sendall(b"load\n")    # also where none is ready
             answer = b""
-            while not answer.endswith((b"\nend\n", b"\n")
-                                      [answer.startswith(b"error ")]):
+            while not answer.endswith(b"\nend\n"):
                 data = s.recv(4096)
                 if not data:
                     return
