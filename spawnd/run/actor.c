@@ -17,7 +17,7 @@
 #include "privilege/privilege.h"
 #include "run/supervise.h"
 
-#define START_TURN	UINT64_C(2000)	/* usec of starts, then others' turn */
+#define START_TURN	UINT64_C(500)	/* usec of starts, then others' turn */
 
 static const struct plan *plan;
 static struct actor_hooks hooks;

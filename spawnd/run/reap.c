@@ -10,7 +10,7 @@
 #include "pool/pool.h"
 #include "run/supervise.h"
 
-#define REAP_TURN	UINT64_C(2000)	/* usec, then other events */
+#define REAP_TURN	UINT64_C(500)	/* usec, then other events */
 
 /* Is only one process left in the pool? */
 static bool
