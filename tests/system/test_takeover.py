@@ -18,7 +18,7 @@ from ctl import figures
 from takeovers import NAME, Pool, Watch
 from test_allow import VARIABLE
 from test_allow_rights import no_right
-from test_inherited import polls
+from test_inherited import LINGERS, polls
 from test_readiness import ACCEPTS, LOOPS, write
 from test_retire import LONGEST, Load, enough
 
@@ -183,6 +183,23 @@ def test_the_last_node_of_those_before_leaves_the_socket_as_it_was(pools,
     p.begin("-F", 1, *NODE)
     assert polls(p.pid)
     p.changed("-e", "N=1", "-F", 1, *NODE)
+    p.wait_alone()
+    assert polls(p.pid)
+
+
+def test_who_waits_until_the_last_of_those_before_ends_is_freed(place, pools):
+    """It has taken a client, and waits in accept(2) for another one."""
+    write(f"{place}/loop", LINGERS)
+    p = pools(place, ["-s", f"{place}/s"], "-u", "_app")
+    p.begin("-F", 1, "--", f"{place}/loop")
+    p.changed("-e", "N=1", "-F", 1, "--", f"{place}/loop")
+    h.wait_for(lambda: not polls(p.pid), 10, p.log)
+    with h.Connection(f"{place}/s") as client:
+        client.send("token 0 0")
+        h.wait_for(lambda: figures(NAME)["connections"]["now"] == "1", 10,
+                   p.log)
+        write(f"{place}/loop.go", "")
+        assert client.receive().text.startswith("token ")
     p.wait_alone()
     assert polls(p.pid)
 
