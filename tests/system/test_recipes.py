@@ -23,8 +23,9 @@ POST_ONLY = {**ALL, "GET": 0}
 # Who loses some at a stop: these cannot tell a connection that was refused from
 # a request that was not answered, and are to repeat no POST.
 STOP = {"apache2": POST_ONLY, "caddy": POST_ONLY}
-# At the kill of a host's processes: who repeats GET loses none of it.
-KILL = {"lighttpd": ALL}
+# At the kill of a host's processes: who repeats GET loses none of it. HAProxy
+# does so three times, which seldom is not enough.
+KILL = {"lighttpd": ALL, "haproxy": {**POST_ONLY, "GET": 1}}
 # With a host that is silent: who repeats GET after a time-out, too.
 SILENT = {"haproxy": ALL, "lighttpd": ALL, "apache2": ALL}
 LONGEST = 10    # seconds that an answer may take, where a host is silent
