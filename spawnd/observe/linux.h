@@ -36,6 +36,7 @@ struct wait {
 struct view {
 	uint64_t	 cpu;			/* ns used so far */
 	bool		 accepting;		/* a task waits for work */
+	bool		 waiting;		/* and is not stopped there */
 	bool		 polling;		/* a task sleeps in a poll */
 	bool		 asleep;		/* no task runs */
 	bool		 readable;		/* nothing of it was hidden */

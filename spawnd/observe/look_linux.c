@@ -152,5 +152,6 @@ observe_accepts(pid_t pid)
 {
 	struct view v;
 
-	return proc_view(pid, diag_listener(), true, &v) == 0 && v.accepting;
+	/* An event loop may be stopped at a call that would not wait. */
+	return proc_view(pid, diag_listener(), true, &v) == 0 && v.waiting;
 }

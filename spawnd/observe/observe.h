@@ -214,7 +214,10 @@ void	 observe_reaped(pid_t pid);
 void	 observe_close(void);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
-/* Does a task of the worker wait in accept(2) of the listen socket? */
+/*
+ * Does a task of the worker wait in accept(2) of the listen socket, and is not
+ * stopped there?
+ */
 bool	 observe_accepts(pid_t pid);
 /* Does a worker listen on a socket of its own? */
 bool	 observe_listens(pid_t pid);

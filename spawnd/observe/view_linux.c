@@ -53,7 +53,7 @@ goes_on(pid_t pid, int tid, const struct call *c)
 
 /* Finds the call that a task sleeps in, and the descriptor of that. */
 static void
-view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
+view_call(pid_t pid, int tid, bool asleep, uint64_t inode, struct view *v)
 {
 	char buf[256];
 	struct call c;
@@ -90,19 +90,21 @@ view_call(pid_t pid, int tid, uint64_t inode, struct view *v)
 	/* Most wait so, and to ask what it is takes longer than the rest. */
 	of = c.fd == STDIN_FILENO ? inode : proc_socket(tid, c.fd);
 	v->accepting |= of == inode;
+	v->waiting |= of == inode && asleep;
 	v->elsewhere |= of != 0 && of != inode;
 }
 
 /*
- * The cpu time of a task in ns, and whether it runs. Returns false if it has
- * ended.
+ * The cpu time of a task in ns, and whether it runs or is asleep. Returns false
+ * if it has ended.
  */
 static bool
-view_time(pid_t pid, int tid, struct view *v)
+view_time(pid_t pid, int tid, struct view *v, bool *asleep)
 {
 	char buf[512], state;
 	uint64_t ticks;
 
+	*asleep = false;
 	if (proc_read_task(pid, tid, "stat", buf, sizeof(buf)) == -1) {
 		if (proc_is_gone())
 			return false;
@@ -112,7 +114,8 @@ view_time(pid_t pid, int tid, struct view *v)
 	if (parse_stat(buf, &state, &ticks) == -1 || state == 'Z' ||
 	    state == 'X')
 		return false;
-	v->asleep = v->asleep && state == 'S';
+	*asleep = state == 'S';
+	v->asleep = v->asleep && *asleep;
 	v->stopped = v->stopped && (state == 'T' || state == 't');
 	if (proc_read_task(pid, tid, "schedstat", buf, sizeof(buf)) > 0 &&
 	    buf[0] >= '0' && buf[0] <= '9')
@@ -144,12 +147,13 @@ view_process(pid_t pid, uint64_t inode, int left, pid_t *tree, int *n,
 {
 	int tasks[TASKS_MAX];
 	int i, ntasks;
+	bool asleep;
 
 	if ((ntasks = proc_tasks(pid, tasks, left)) == -1)
 		return -1;
 	for (i = 0; i < ntasks && (tree == NULL || !v->accepting); i++) {
-		if (view_time(pid, tasks[i], v)) {
-			view_call(pid, tasks[i], inode, v);
+		if (view_time(pid, tasks[i], v, &asleep)) {
+			view_call(pid, tasks[i], asleep, inode, v);
 			v->tasks++;
 		}
 		if (tree != NULL && proc_add_children(pid, tasks[i], tree, n,
@@ -166,7 +170,7 @@ proc_accepts(pid_t pid, uint64_t inode)
 {
 	struct view v = { .accepting = false };
 
-	view_call(pid, pid, inode, &v);
+	view_call(pid, pid, false, inode, &v);
 	return v.accepting;
 }
 

@@ -533,6 +533,24 @@ what_was_not_answered_is_waited_for(void **arg)
 	finish();
 }
 
+/* Whoever is stopped may be anywhere: also an event loop, which polls. */
+static void
+one_that_is_stopped_does_not_accept(void **arg)
+{
+	(void)arg;
+	start(accepts);
+	await_rest();
+	assert_true(observe_accepts(worker));
+	kill(worker, SIGSTOP);
+	assert_int_equal(waitid(P_PID, (id_t)worker, &(siginfo_t){ 0 },
+	    WSTOPPED), 0);
+	assert_false(observe_accepts(worker));
+	kill(worker, SIGCONT);
+	await_rest();
+	assert_true(observe_accepts(worker));
+	finish();
+}
+
 static int
 set_up(void **arg)
 {
@@ -560,6 +578,7 @@ main(void)
 		cmocka_unit_test(one_that_listens_itself_is_known),
 		cmocka_unit_test(a_set_that_is_not_there_is_unknown),
 		cmocka_unit_test(what_was_not_answered_is_waited_for),
+		cmocka_unit_test(one_that_is_stopped_does_not_accept),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tmp_remove);
