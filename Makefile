@@ -88,7 +88,7 @@ SRCS_linux =	activity_linux.c allow_linux.c confine_linux.c diag_linux.c \
 		requests_linux.c self_linux.c served_linux.c \
 		sightings_linux.c \
 		skip_${ARCH}_linux.c slow_linux.c \
-		spawn_${SPAWN_${SANITIZE}}.c task_linux.c \
+		spawn_${SPAWN_${SANITIZE}}.c task_linux.c toll_linux.c \
 		usage_linux.c view_linux.c
 POSIX =		allow_none.c confine_none.c door_none.c end_none.c \
 		jail_posix.c listener_none.c path_posix.c poller_posix.c \

@@ -44,7 +44,10 @@ struct task {
 	bool		 interrupted;	/* and is about to stop */
 	bool		 admitted;	/* its accept is being carried out */
 	bool		 waits;		/* so is a read, or a wait for one */
-	uint64_t	 since;		/* when that began */
+	uint64_t	 since;		/* when its call began */
+	uint64_t	 seized;	/* when */
+	uint64_t	 stops;		/* since then */
+	uint64_t	 cost;		/* usec that these took */
 	bool		 lingered;	/* so long that it may be ended */
 	unsigned int	 hurried;	/* so often, once it was signalled */
 	struct transfer	 transfer;
@@ -73,14 +76,12 @@ struct door {
 	pid_t		 root;		/* the worker it belongs to */
 	struct task_list tasks;
 	struct talk_list talks;
-	uint64_t	 closed;	/* when */
-	uint64_t	 stops;		/* since then */
+	uint64_t	 allowed;	/* stops of each, see door_allow() */
 	bool		 open;		/* each task is let go at its stop */
 	bool		 broken;	/* a task could not be followed */
 	bool		 orphaned;	/* its worker is gone */
 	bool		 polls;		/* it counts on that accept fails */
 	bool		 drains;	/* what waits in the queue is let in */
-	bool		 lasts;		/* it is never tired */
 	bool		 dry;		/* but there is nothing any more */
 	bool		 pausing;	/* nobody waits for a request, nor is
 					   let in */
@@ -150,6 +151,12 @@ bool	 ask_seize_stop(struct door *d, int status);
 
 /* refusal_linux.c: logs, once, why (errno) a task could not be traced */
 void	 refusal_note(pid_t pid, pid_t tid, int error);
+
+/* toll_linux.c: what it costs to be followed */
+/* A call of the task has returned. */
+void	 toll_count(struct task *t);
+/* Has a task more stops than allowed, that take too much of its time? */
+bool	 toll_is_high(const struct door *d);
 
 /* served_linux.c: which connections are between two requests */
 /* A call of the task has begun, or returned. */

@@ -20,15 +20,12 @@
 
 #include "base/base.h"
 #include "base/loop.h"
+#include "base/units.h"
 #include "observe/door.h"
 #include "observe/end.h"
 #include "observe/linux.h"
 #include "observe/observe.h"
 #include "observe/skip.h"
-
-#define STOPS_LEAST	400	/* so many are always allowed */
-#define STOP_COST	25	/* usec, about, that a task waits at a stop */
-#define STOPS_SHARE	3	/* these may take 1/3 of its time */
 
 RB_HEAD(door_pids, door);
 
@@ -107,11 +104,10 @@ make_door(pid_t pid)
 	}
 	if (d->open) {
 		d->open = d->broken = d->answered = d->has_read = false;
-		d->drains = d->lasts = d->dry = d->pausing = false;
+		d->drains = d->dry = d->pausing = false;
+		d->allowed = NEVER;
 		d->signalled = d->heard = false;
 		d->repeats = 0;
-		d->stops = 0;
-		d->closed = loop_now();
 	}
 	d->orphaned = false;
 	return d;
@@ -250,10 +246,7 @@ check_process(struct door *d)
 		return DOOR_UNBEGUN;
 	if (n == -1)
 		return proc_is_gone() ? DOOR_CLOSING : DOOR_REFUSED;
-	/* One that was signalled, or that drains, is not left alone. */
-	if (!d->signalled && !d->drains && !d->lasts &&
-	    d->stops > STOPS_LEAST &&
-	    d->stops * STOP_COST * STOPS_SHARE > loop_now() - d->closed)
+	if (toll_is_high(d))
 		return DOOR_TIRED;
 	for (i = 0; i < n; i++) {
 		if (task_find(tids[i]) == NULL &&
@@ -381,13 +374,13 @@ door_check(pid_t pid)
 }
 
 void
-door_last(pid_t pid)
+door_allow(pid_t pid, uint64_t stops)
 {
 	struct door *d;
 
 	RB_FOREACH(d, door_pids, &doors) {
 		if (d->root == pid)
-			d->lasts = true;
+			d->allowed = stops;
 	}
 }
 

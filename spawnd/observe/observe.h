@@ -300,8 +300,8 @@ enum door_state door_close(pid_t pid, bool drains, bool polls, bool asks);
  */
 int	 door_ask(void);
 enum door_state door_check(pid_t pid);
-/* From now on it is not tired, whatever that costs it. */
-void	 door_last(pid_t pid);
+/* It is tired once a task's stops are more, and take a third of its time. */
+void	 door_allow(pid_t pid, uint64_t stops);
 /*
  * Sends a signal to the first process of a worker whose door is closed. It
  * meets the signal before it can accept a connection or read a request. The

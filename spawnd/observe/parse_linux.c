@@ -190,6 +190,13 @@ parse_waits(long call)
 	return parse_is_read(call) || is_poll(call);
 }
 
+bool
+parse_may_wait(long call)
+{
+	return parse_waits(call) || parse_is_accept(call) || is_futex(call) ||
+	    is_sleep(call) || is_wait(call) || is_unclear(call);
+}
+
 struct call
 parse_call(const char *text)
 {

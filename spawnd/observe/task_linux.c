@@ -67,6 +67,7 @@ task_add(struct door *d, pid_t tid)
 		return NULL;
 	t->tid = tid;
 	t->door = d;
+	t->seized = loop_now();
 	RB_INSERT(task_tree, &tasks, t);
 	TAILQ_INSERT_HEAD(&d->tasks, t, of_door);
 	return t;
@@ -360,6 +361,7 @@ take_entry(struct task *t, const struct ptrace_syscall_info *i)
 {
 	t->call = (long)i->entry.nr;
 	t->argument = (unsigned long)i->entry.args[0];
+	t->since = loop_now();
 	if (t->call == SYS_rt_sigreturn && t->door->heard)
 		tell_again(t->door);
 	if (parse_is_accept(t->call) && proc_socket(t->tid,
@@ -369,7 +371,6 @@ take_entry(struct task *t, const struct ptrace_syscall_info *i)
 	}
 	served_entry(t, i);
 	t->waits = parse_waits(t->call);
-	t->since = loop_now();
 	if (waits_in_vain(t) && task_hears(t))
 		return;
 	if (t->waits && (t->door->pausing || (t->door->signalled &&
@@ -410,6 +411,7 @@ take_exit(struct task *t, const struct ptrace_syscall_info *i)
 {
 	bool admitted = t->admitted;
 
+	toll_count(t);
 	t->admitted = t->waits = false;
 	if (t->following == TASK_SKIPS)
 		answer(t);
@@ -471,7 +473,7 @@ task_stopped(struct task *t, int status)
 {
 	int signo = status & 0xff, event = status >> 8;
 
-	t->door->stops++;
+	t->stops++;
 	t->interrupted = false;
 	if (signo == SYSCALL_STOP) {
 		take_call(t);

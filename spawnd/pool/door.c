@@ -63,10 +63,7 @@ door_go_back(struct pool *p, struct slot *s, uint64_t pause, uint64_t now)
 	    s->end_by));
 }
 
-/*
- * When it is too late for a rest: who was let in after that would be killed at
- * the end of it.
- */
+/* From when on who is let in has too little time. */
 static uint64_t
 last_part(const struct pool *p, const struct slot *s)
 {
@@ -75,10 +72,22 @@ last_part(const struct pool *p, const struct slot *s)
 	return s->end_by > part ? s->end_by - part : 0;
 }
 
+/*
+ * Is it too late for a rest? Not as long as it has the connection that it had
+ * at the last one: without, that takes much longer.
+ */
+static bool
+is_late(const struct pool *p, const struct slot *s, uint64_t now)
+{
+	return now >= last_part(p, s) &&
+	    (!s->busy || s->connection != s->rested);
+}
+
 static void
 push_check(struct pool *p, struct slot *s, uint64_t now)
 {
-	slot_push(p, s, POOL_DOOR_CHECK)->lasts = now >= last_part(p, s);
+	slot_push(p, s, POOL_DOOR_CHECK)->stops = is_late(p, s, now) ? NEVER :
+	    s->stops;
 }
 
 static void
@@ -86,9 +95,15 @@ rest(struct pool *p, struct slot *s, uint64_t now)
 {
 	uint64_t most = last_part(p, s);
 
-	if (now < most)
-		door_go_back(p, s, min64(POOL_DOOR_REST * (now - s->closed) +
-		    POOL_DOOR_LAST, most - now), now);
+	if (is_late(p, s, now))
+		return;
+	/* It was at another request last time, and makes many calls in each. */
+	if (s->rested != 0 && s->connection != s->rested)
+		s->stops = min64(s->stops * POOL_DOOR_MORE,
+		    POOL_DOOR_STOPS_MOST);
+	s->rested = s->connection;
+	door_go_back(p, s, min64(POOL_DOOR_REST * (now - s->closed) +
+	    POOL_DOOR_LAST, now < most ? most - now : NEVER), now);
 }
 
 void

@@ -172,7 +172,7 @@ enum pool_action_kind {
 	POOL_SHUT,	/* none at all; those that wait stay */
 	POOL_QUEUE,	/* EV_QUEUE */
 	POOL_DOOR_CLOSE, /* EV_DOOR: nobody comes in; drains: who waits does */
-	POOL_DOOR_CHECK, /* EV_DOOR; lasts: it is not tired any more */
+	POOL_DOOR_CHECK, /* EV_DOOR; stops: when it is tired */
 	POOL_DOOR_PAUSE, /* EV_DOOR: nobody is to read a request */
 	POOL_DOOR_GO_ON, /* who waits for the look at the tree may */
 	POOL_DOOR_SIGNAL,	/* signo; the door stays closed */
@@ -186,7 +186,8 @@ struct pool_action {
 	int		 signo;		/* of POOL_SIGNAL */
 	bool		 whole;		/* its process group, not it alone */
 	bool		 drains;	/* POOL_DOOR_CLOSE: as it says */
-	bool		 lasts;		/* POOL_DOOR_CHECK: likewise */
+	uint64_t	 stops;		/* POOL_DOOR_CHECK: so many are
+					   allowed; NEVER: any */
 	pid_t		 pid;		/* POOL_ADOPT, POOL_KILL_HOLDER */
 	uint64_t	 age;		/* POOL_CHECK_READY: since the spawn */
 	struct pool_notice notice;

@@ -78,8 +78,9 @@ retire_unseen(struct pool *p, struct slot *s, const struct pool_event *ev,
 {
 	retire_leave(p, s, ev, now);
 	s->term_sent = s->busy = s->freeze_queued = false;
-	s->connection = s->age = s->unknown = 0;
+	s->connection = s->rested = s->age = s->unknown = 0;
 	s->owed = 0;
+	s->stops = POOL_DOOR_STOPS;
 	s->no_door = false;
 	s->closing = POOL_DOOR_CLOSING;
 	s->idle_looks = 0;

@@ -88,8 +88,7 @@ enum door_state {
 	DOOR_CLOSING,	/* a new connection may still come in */
 	DOOR_CLOSED,	/* none can */
 	DOOR_PAUSED,	/* and no request is read, either */
-	DOOR_TIRED,	/* that slows it down too much: open it for a while;
-			   not of one that drains, was signalled, or lasts */
+	DOOR_TIRED,	/* that slows it down too much: open it for a while */
 	DOOR_REFUSED,	/* it cannot be */
 	DOOR_UNBEGUN	/* it will be when its program begins */
 };

@@ -68,6 +68,8 @@ struct slot {
 	bool		 threads;	/* then: several wait in accept */
 	unsigned int	 idle_looks;	/* at an orphan that did nothing */
 	uint64_t	 connection;	/* at the last one */
+	uint64_t	 stops;		/* that it may have at its door */
+	uint64_t	 rested;	/* a connection, at its last rest */
 	uint64_t	 age;		/* of that */
 	unsigned int	 owed;		/* requests, when it was signalled */
 	uint64_t	 owed_since;	/* then, less the age of the oldest */

@@ -130,6 +130,8 @@ const struct snapshot_field snapshot_slot[] = {
 	FIELD(slot, threads, NUMBER),
 	FIELD(slot, idle_looks, NUMBER),
 	FIELD(slot, connection, NUMBER),
+	FIELD(slot, stops, NUMBER),
+	FIELD(slot, rested, NUMBER),
 	FIELD(slot, age, NUMBER),
 	FIELD(slot, owed, NUMBER),
 	FIELD(slot, owed_since, TIME),

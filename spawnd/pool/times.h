@@ -34,6 +34,9 @@
 #define POOL_DOOR_LAST	UINT64_C(20000)
 #define POOL_DOOR_CLOSING	(USEC / 10)	/* to close a door, at first */
 #define POOL_DOOR_CLOSING_MOST	USEC		/* and after failures */
+#define POOL_DOOR_STOPS	UINT64_C(50)	/* of each task, before a rest */
+#define POOL_DOOR_MORE	4	/* times as many after each rest */
+#define POOL_DOOR_STOPS_MOST	UINT64_C(200000)
 #define POOL_DOOR_REST	3		/* times as long as it was closed */
 #define POOL_DOOR_LASTS	4	/* of its time, the last: no rest */
 #define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */

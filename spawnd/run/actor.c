@@ -323,8 +323,7 @@ carry_out(const struct pool_action *a)
 		act_door(a->slot, close_door(a));
 		break;
 	case POOL_DOOR_CHECK:
-		if (a->lasts)
-			door_last(worker_pid(a->slot));
+		door_allow(worker_pid(a->slot), a->stops);
 		act_door(a->slot, door_check(worker_pid(a->slot)));
 		break;
 	case POOL_DOOR_PAUSE:

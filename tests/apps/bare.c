@@ -3,9 +3,9 @@
  * A worker as plain as can be: no library, no signal handler, one request a
  * connection. Whoever ends it blindly loses what it serves.
  *
- * QUERY_STRING is "TOKEN", "TOKEN MS" to sleep so long, or "TOKEN MS SIZE".
- * The answer's body is TOKEN, a space, the pid, a newline, SIZE times "x", and
- * what was posted.
+ * QUERY_STRING is "TOKEN", "TOKEN MS" to sleep so long, "TOKEN MS SIZE", or
+ * "TOKEN MS SIZE CALLS" to make so many system calls. The answer's body is
+ * TOKEN, a space, the pid, a newline, SIZE times "x", and what was posted.
  *
  *   bare [KB] [socket] [max N]
  *
@@ -103,16 +103,18 @@ answer(int fd, const char *query)
 	static const unsigned char end[8];
 	static char body[65535];
 	char token[128] = "";
-	unsigned int ms = 0, size = 0;
+	unsigned int ms = 0, size = 0, calls = 0;
 	struct timespec pause;
 	size_t n;
 
-	sscanf(query, "%127s %u %u", token, &ms, &size);
+	sscanf(query, "%127s %u %u %u", token, &ms, &size, &calls);
 	if (ms > 0) {
 		pause.tv_sec = ms / 1000;
 		pause.tv_nsec = ms % 1000 * 1000000L;
 		nanosleep(&pause, NULL);
 	}
+	while (calls-- > 0)
+		(void)getppid();
 	n = (size_t)snprintf(body, 512, "Status: 200 OK\r\n"
 	    "Content-Type: text/plain\r\n\r\n%s %d\n", token, (int)getpid());
 	if (size > sizeof(body) - n)

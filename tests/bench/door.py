@@ -17,6 +17,7 @@ from managers import Job, Pool, wait_for_load
 
 MS = 20
 LOAD = 3.0              # seconds
+CALLED = 100000         # system calls in a request
 RELOAD = {"ms": ("ms", "lower"), "gap_us": ("us", "lower"),
           "failed": ("requests", "lower"), "stayed": ("workers", "lower"),
           "p99_us": ("us", "lower"),
@@ -24,6 +25,8 @@ RELOAD = {"ms": ("ms", "lower"), "gap_us": ("us", "lower"),
 KEPT = {"ms": ("ms", "lower"), "failed": ("requests", "lower"),
         "stayed": ("workers", "lower")}
 STOP = {"ms": ("ms", "lower"), "failed": ("requests", "lower")}
+CALLS = {"alone_us": ("us", "lower"),
+         "retiring_us": ("us, while its worker retires", "lower")}
 IDLE = {"ms": ("ms", "lower"), "stayed": ("workers", "lower")}
 
 
@@ -203,6 +206,18 @@ def stop(case, quick):
     return {"ms": took * 1e3, "failed": failed}
 
 
+def calling(case, quick):
+    """One request that makes many system calls, alone, and in a stop: the
+    supervisor sees each of them."""
+    found = {"alone_us": [], "retiring_us": []}
+    for _ in range(2 if quick else 10):
+        with started(case) as pool:
+            for name, more in (("alone_us", ()), ("retiring_us", (pool.pid,))):
+                found[name] += map(float, pool.probe("ask", pool.sock, CALLED,
+                                                     *more))
+    return found
+
+
 def program(*argv, workers=4, **options):
     return Job(workers=workers, options={"program": argv, **options})
 
@@ -233,6 +248,7 @@ EXECS = [("php-cgi, 64", "limit", Job(php=True, workers=64)),
           Job(php=True, workers=64, options={"clients": True}))]
 KEEPING = [("libfcgi", "spawnd", program("lib")),
            ("Go", "spawnd", program("load-go"))]
+CALLINGS = [("spawnd", "spawnd", program("bare", workers=1))]
 STOPS = [("threads, 4 of 8", "spawnd", program("lib", "8", at_once=8)),
          ("kept, libfcgi", "spawnd", program("lib", kept=4)),
          ("kept, Go", "spawnd", program("load-go", kept=4)),
@@ -298,6 +314,15 @@ def beside_execs(case):
     return judge
 
 
+def beside_alone(r):
+    alone, retiring = (r.median("door-calls", "spawnd", m)
+                       for m in ("alone_us", "retiring_us"))
+    if not alone or not retiring:
+        return None
+    return (retiring <= 1.5 * alone,
+            f"{retiring / alone:.2f} ({alone:,.0f} to {retiring:,.0f} us)")
+
+
 def no_loss(r):
     lost, seen = 0, 0
     for scenario, cases in (("door-reload", RELOADS), ("door-kept", KEEPING),
@@ -332,5 +357,7 @@ BARS = [
      idle_beside_fpm),
     *[at_most(f"stop, {case[0]}", "door-stop", case[0], "ms", QUEUE_MS, "ms")
       for case in STOPS],
+    (f"a request of {CALLED:,} system calls while its worker retires, beside "
+     "alone", "at most 1.5", beside_alone),
     ("requests lost or answered wrongly by all of these", "0", no_loss),
 ]

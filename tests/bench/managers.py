@@ -441,6 +441,8 @@ class Pool:
         below = descendants(self.pid)
         if self.manager == "nginx":     # without the server behind it
             return [p for p in below if name_of(p) == "nginx"]
+        if self.manager == "spawnd":    # without what looks for it
+            below = [p for p in below if name_of(p) != "spawnd: looker"]
         if self.job.children:
             return [p for p in below if p not in children(self.pid)]
         return below

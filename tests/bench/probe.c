@@ -15,6 +15,9 @@
  *	ends all of them, awaits as many; prints the time
  *   probe killpid SOCKET SCRIPT PID
  *	ends a process and awaits the first answer after that
+ *   probe ask SOCKET CALLS [PID]
+ *	a request that makes so many system calls, with PID while that process
+ *	stops, which is sent SIGTERM once it serves; prints its time
  *   probe burst SOCKET CLIENTS MS SCRIPT
  *	that many requests of MS at once; prints a line for each, and the kind
  *	of those that failed
@@ -162,6 +165,28 @@ kill_pid(char *argv[])
 	return 0;
 }
 
+static int
+ask_one(char *argv[])
+{
+	char query[64];
+	uint64_t began;
+
+	snprintf(query, sizeof(query), "ask 0 0 %s", argv[1]);
+	if (parse(argv[0]) == -1)
+		return 64;
+	/* Not by a timer's signal: that would end our calls. */
+	if (argv[2] != NULL && fork() == 0) {
+		usleep(2000);
+		kill((pid_t)atoi(argv[2]), SIGTERM);
+		_exit(0);
+	}
+	began = now();
+	if (ask("ask", query) != ANSWERED)
+		return 75;
+	printf("%lu\n", (unsigned long)(now() - began));
+	return 0;
+}
+
 static pthread_barrier_t barrier;
 static enum kind kinds[CLIENTS_MAX];
 static uint64_t times[CLIENTS_MAX];
@@ -251,7 +276,8 @@ main(int argc, char *argv[])
 	} commands[] = {
 		{ "start", 5, start }, { "kill", 4, kill_one },
 		{ "killall", 2, kill_all }, { "killpid", 3, kill_pid },
-		{ "burst", 4, burst }, { "calls", 2, calls },
+		{ "ask", 2, ask_one }, { "burst", 4, burst },
+		{ "calls", 2, calls },
 	};
 	size_t i;
 
@@ -262,7 +288,7 @@ main(int argc, char *argv[])
 		    strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argv + 2);
 	}
-	fprintf(stderr, "usage: probe start|kill|killall|killpid|burst|calls "
-	    "...\n");
+	fprintf(stderr, "usage: probe start|kill|killall|killpid|ask|burst|"
+	    "calls ...\n");
 	return 64;
 }

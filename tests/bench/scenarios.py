@@ -735,6 +735,9 @@ SCENARIOS = [
              "workers and 4 connections that are kept; 6 workers, 2 of these "
              "and 8 clients.", door.stop,
              door.STOPS, 3, door.STOP, quick=["threads, 4 of 8"]),
+    Scenario("door-calls", "A request of many system calls in a stop",
+             f"{door.CALLED:,} of the cheapest there are, one worker.",
+             door.calling, door.CALLINGS, 3, door.CALLS),
     Scenario("burst", "A burst: 64 connections of 50 ms at once, 2 to 32 "
              "workers",
              "Of the 64 answers the median and the last: 32 workers that are "

@@ -342,8 +342,9 @@ answer_door(const struct pool_action *a,
 		closed = closed && p->shut_at <= w.now;
 		refused = refused || p->untraceable;
 	}
-	tired = !refused && !w.procs[slot].drains &&
-	    !w.procs[slot].term_sent && !a->lasts && chance(20);
+	tired = !refused && !(w.procs[slot].drains && w.shut &&
+	    w.procs[slot].brittle) &&
+	    !w.procs[slot].term_sent && a->stops != NEVER && chance(20);
 	*door = refused ? DOOR_REFUSED : tired ? DOOR_TIRED : !closed ?
 	    DOOR_CLOSING : a->what == POOL_DOOR_PAUSE ? DOOR_PAUSED :
 	    DOOR_CLOSED;

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+import fastcgi
 import harness as h
 import web
 
@@ -206,6 +207,18 @@ def test_stop_waits_for_the_requests_that_are_served(spawnd, place):
     assert result["failed"] == 0 and result["answered"] == CLIENTS, result
     assert s.wait() == 0
     assert "killed" not in s.log()
+
+
+@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGHUP])
+def test_request_of_many_system_calls_is_served(spawnd, place, signo):
+    """Each of them takes a hundred times as long for one that is followed."""
+    s, _ = start(spawnd, place, "no handler", "-F", 1)
+    with fastcgi.Connection(f"{place}/sock") as c:
+        c.send("many 0 0 2000000")
+        h.wait_for(lambda: busy(s), 5, s.log)
+        s.signal(signo)
+        assert c.receive().text.startswith("many ")
+    assert "lost" not in s.log()
 
 
 def test_worker_that_does_not_end_is_killed_and_counted(spawnd, place):

@@ -157,7 +157,8 @@ bed_put_action(struct bed *b, const struct pool_action *a)
 	else if (a->what == POOL_DOOR_CLOSE)
 		bed_put(b, "close%u%s", a->slot, a->drains ? "+" : "");
 	else if (a->what == POOL_DOOR_CHECK && b->show_all)
-		bed_put(b, "check%u%s", a->slot, a->lasts ? "+" : "");
+		bed_put(b, "check%u%s", a->slot, a->stops == NEVER ? "+" :
+		    a->stops > POOL_DOOR_STOPS ? "*" : "");
 	else if (a->what == POOL_CHECK_TREE && b->show_all)
 		bed_put(b, "tree%u", a->slot);
 	else if (a->what == POOL_DOOR_PAUSE)

@@ -97,6 +97,58 @@ a_tired_worker_has_a_rest(void **arg)
 	bed_free(b);
 }
 
+/* As long as it is at one request the same few are enough. */
+static void
+whoever_makes_many_calls_may_stop_more_often(void **arg)
+{
+	static const uint64_t connections[] = { 1, 1, 2 };
+	struct bed *b = bed_at_door();
+	size_t i;
+
+	(void)arg;
+	for (i = 0; i < 3; i++) {
+		find(b, (struct activity){ .holds = HOLDS_BUSY,
+		    .connection = connections[i] });
+		bed_did(b);
+		bed_pass(b, bed_next(b));
+		assert_did(b, "check0");
+		answer(b, DOOR_TIRED);
+		find(b, (struct activity){ .holds = HOLDS_BUSY,
+		    .connection = connections[i] });
+	}
+	bed_did(b);
+	bed_pass(b, bed_next(b));
+	assert_did(b, "check0*");
+	bed_free(b);
+}
+
+/* It would not come to the end of its request otherwise. */
+static void
+who_is_at_the_same_request_has_a_late_rest(void **arg)
+{
+	struct bed *b = bed_at_door();
+	uint64_t part = bed_conf(1).stop_timeout / POOL_DOOR_LASTS;
+
+	(void)arg;
+	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 2 });
+	answer(b, DOOR_TIRED);
+	b->now += 3 * part;
+	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 2 });
+	bed_did(b);
+	bed_pass(b, bed_next(b));
+	assert_did(b, "check0");
+	answer(b, DOOR_TIRED);
+	assert_did(b, "open0");
+	b->now += part / 2;
+	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 3 });
+	bed_did(b);
+	bed_pass(b, bed_next(b));
+	assert_did(b, "check0+");
+	answer(b, DOOR_TIRED);
+	assert_did(b, "");
+	bed_free(b);
+}
+
 /* Whoever came in meanwhile would be killed with it. */
 static void
 nobody_has_a_rest_shortly_before_the_end(void **arg)
@@ -385,6 +437,8 @@ main(void)
 		cmocka_unit_test(a_closed_door_is_followed_by_a_look),
 		cmocka_unit_test(a_refusal_is_remembered),
 		cmocka_unit_test(a_tired_worker_has_a_rest),
+		cmocka_unit_test(whoever_makes_many_calls_may_stop_more_often),
+		cmocka_unit_test(who_is_at_the_same_request_has_a_late_rest),
 		cmocka_unit_test(nobody_has_a_rest_shortly_before_the_end),
 		cmocka_unit_test(whoever_comes_back_to_its_door_is_killed),
 		cmocka_unit_test(a_pause_that_takes_long_ends),

@@ -10,6 +10,8 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
+#include <time.h>
+
 #include "child.h"
 #include "observe/skip.h"
 
@@ -327,6 +329,58 @@ an_answered_connection_is_quiet(void **arg)
 	child_finish();
 }
 
+static void
+calls(void)
+{
+	for (;;)
+		(void)getppid();
+}
+
+/* As a program that waits for others, half a millisecond each time. */
+static void
+naps(void)
+{
+	struct timespec nap = { .tv_nsec = 500000 };
+
+	for (;;)
+		nanosleep(&nap, NULL);
+}
+
+/* Follows a child for long enough, or until it is tired. */
+static enum door_state
+follow(void (*work)(void), bool drains, uint64_t stops)
+{
+	uint64_t end = loop_now() + PATIENCE / 20;
+	enum door_state s;
+
+	child_begin(work);
+	s = door_close(child, drains, false, false);
+	door_allow(child, stops);
+	while (s != DOOR_TIRED && loop_now() < end) {
+		child_reap(200);
+		s = door_check(child);
+	}
+	child_finish();
+	return s;
+}
+
+/* Each of them takes a hundred times as long as without us. */
+static void
+who_makes_call_after_call_is_tired(void **arg)
+{
+	(void)arg;
+	assert_int_equal(follow(calls, false, 50), DOOR_TIRED);
+	assert_int_equal(follow(calls, true, 50), DOOR_TIRED);
+	assert_int_equal(follow(calls, false, NEVER), DOOR_CLOSED);
+}
+
+static void
+who_sleeps_in_its_calls_is_not(void **arg)
+{
+	(void)arg;
+	assert_int_equal(follow(naps, false, 50), DOOR_CLOSED);
+}
+
 /* It waits for the next request when it is told, and ends by itself. */
 static void
 is_told(void (*work)(void), int kind)
@@ -420,6 +474,8 @@ main(void)
 		cmocka_unit_test(an_ignored_signal_does_not_end_a_poll),
 		cmocka_unit_test(nor_does_it_end_a_write_that_is_left_alone),
 		cmocka_unit_test(an_answered_connection_is_quiet),
+		cmocka_unit_test(who_makes_call_after_call_is_tired),
+		cmocka_unit_test(who_sleeps_in_its_calls_is_not),
 		cmocka_unit_test(a_paused_event_loop_sees_its_signal),
 		cmocka_unit_test(nobody_who_was_told_waits_for_a_client),
 		cmocka_unit_test(nobody_who_was_told_reads_another_request),

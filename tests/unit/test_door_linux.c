@@ -288,7 +288,6 @@ a_program_that_asks_begins_behind_its_door(void **arg)
 	assert_false(client_is_answered(fd, 0));
 	assert_int_equal(door_close(child, false, false, true), DOOR_UNBEGUN);
 	/* Up to there a program with sanitizers makes many calls in no time. */
-	door_last(child);
 	while (door_came() != child && child_ended == -1 && loop_now() < end)
 		child_reap(200);
 	assert_int_equal(door_check(child), DOOR_CLOSED);
