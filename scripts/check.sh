@@ -6,9 +6,10 @@
 # Builds, lints and tests, on a Debian or Ubuntu, as root; installs what is
 # missing, and names at the end what this release does not have. Some minutes
 # show that a change is sound; --all, which CI runs, is everything: other
-# compilers, sanitizers under system tests too, faults, endurance, mutation,
-# fuzzing. "make soak" goes on from there: clang's analyzer, all system tests
-# with sanitizers, other releases, and each matrix as a whole.
+# compilers, another libc, other releases in roots of their own, sanitizers
+# under system tests too, faults, endurance, mutation, fuzzing. "make soak" goes
+# on from there: clang's analyzer, all system tests with sanitizers, packages,
+# containers, and each matrix as a whole.
 #
 # The last line sums up; whatever failed or was skipped makes the status 1.
 # It needs no machine of its own: nothing asserts how long something takes.
@@ -144,6 +145,8 @@ more()
 	part fuzz nice -n 10 env FUZZ_SECONDS=10 make fuzz
 	part demo sh scripts/demo.sh --once
 	part bench-quick make bench-quick
+	part check-musl nice -n 10 sh scripts/musl.sh
+	part check-releases nice -n 10 sh scripts/releases.sh
 }
 
 # shellcheck disable=SC2086
@@ -183,5 +186,6 @@ fi
 
 sed -n 's/^not had here: //p' "$logs"/*.log | sort -u |
     sed 's/^/not had here, and neither passed nor failed: /'
+sed -n '/^warning: /p' "$logs"/check-releases.log 2>/dev/null || :
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -27,7 +27,7 @@ packages_test='bmake bsdutils systemd systemd-container mmdebstrap logrotate
     libclang-rt-dev clang-format clang-tidy cppcheck shellcheck universal-ctags
     php-fpm supervisor uwsgi-core socat prometheus libxml2-utils tmux zsh bash
     gdb lsof collectd-core libyajl2 monit zabbix-agent2 python3-yaml
-    prometheus-phpfpm-exporter'
+    prometheus-phpfpm-exporter musl-tools'
 
 # For "make bench", beyond these.
 packages_bench='libnginx-mod-stream'

@@ -24,10 +24,10 @@ pass_send(int sock, const void *text, size_t len, const int *fds, size_t n)
 	if (n > 0) {
 		memset(&u, 0, sizeof(u));
 		m.msg_control = u.buf;
-		m.msg_controllen = CMSG_SPACE(n * sizeof(int));
+		m.msg_controllen = (socklen_t)CMSG_SPACE(n * sizeof(int));
 		u.h.cmsg_level = SOL_SOCKET;
 		u.h.cmsg_type = SCM_RIGHTS;
-		u.h.cmsg_len = CMSG_LEN(n * sizeof(int));
+		u.h.cmsg_len = (socklen_t)CMSG_LEN(n * sizeof(int));
 		memcpy(CMSG_DATA(&u.h), fds, n * sizeof(int));
 	}
 	return sendmsg(sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -70,7 +70,7 @@ pass_receive(int sock, void *text, size_t size, int *fds, size_t *n)
 	/* CMSG_SPACE() would let one in for which there is no room. */
 	if (max > 0) {
 		m.msg_control = u.buf;
-		m.msg_controllen = CMSG_LEN(max * sizeof(int));
+		m.msg_controllen = (socklen_t)CMSG_LEN(max * sizeof(int));
 	}
 	len = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
 	if (len != -1 && max > 0)

@@ -5,6 +5,8 @@
  */
 #include <sys/wait.h>
 
+#include <stddef.h>
+
 #include "base/units.h"
 #include "pool/drain.h"
 #include "pool/pool.h"

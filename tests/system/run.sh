@@ -37,7 +37,8 @@ die()
 # its pools is saturated.
 first='test_matrix.py test_retire.py test_recycle.py test_matrix_web.py
     test_matrix_ends.py test_install.py test_drain.py test_applications.py
-    test_endurance.py test_faults.py test_adaptive.py test_renew.py'
+    test_endurance.py test_faults.py test_spawnctl.py test_adaptive.py
+    test_renew.py'
 
 # together N ARGUMENT...: the files, N at a time. setpriv: whoever ends this
 # script ends all of it, with a signal that nobody can hold back.
