@@ -45,8 +45,8 @@ struct task {
 	bool		 admitted;	/* its accept is being carried out */
 	bool		 waits;		/* so is a read, or a wait for one */
 	uint64_t	 since;		/* when its call began */
-	uint64_t	 seized;	/* when */
-	uint64_t	 stops;		/* since then */
+	uint64_t	 counted;	/* since then: */
+	uint64_t	 stops;
 	uint64_t	 cost;		/* usec that these took */
 	bool		 lingered;	/* so long that it may be ended */
 	unsigned int	 hurried;	/* so often, once it was signalled */
@@ -155,8 +155,11 @@ void	 refusal_note(pid_t pid, pid_t tid, int error);
 /* toll_linux.c: what it costs to be followed */
 /* A call of the task has returned. */
 void	 toll_count(struct task *t);
-/* Has a task more stops than allowed, that take too much of its time? */
-bool	 toll_is_high(const struct door *d);
+/*
+ * Had a task more stops than allowed, that took too much of its time? To be
+ * called every tenth of a second, or more often.
+ */
+bool	 toll_check(struct door *d);
 
 /* served_linux.c: which connections are between two requests */
 /* A call of the task has begun, or returned. */

@@ -246,7 +246,7 @@ check_process(struct door *d)
 		return DOOR_UNBEGUN;
 	if (n == -1)
 		return proc_is_gone() ? DOOR_CLOSING : DOOR_REFUSED;
-	if (toll_is_high(d))
+	if (toll_check(d))
 		return DOOR_TIRED;
 	for (i = 0; i < n; i++) {
 		if (task_find(tids[i]) == NULL &&

@@ -67,7 +67,7 @@ task_add(struct door *d, pid_t tid)
 		return NULL;
 	t->tid = tid;
 	t->door = d;
-	t->seized = loop_now();
+	t->counted = loop_now();
 	RB_INSERT(task_tree, &tasks, t);
 	TAILQ_INSERT_HEAD(&d->tasks, t, of_door);
 	return t;

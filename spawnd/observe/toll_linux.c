@@ -14,6 +14,7 @@
 #define STOP_MOST	UINT64_C(100)	/* usec that are counted for a stop */
 #define STOP_LEAST	UINT64_C(25)	/* where its call may have waited */
 #define STOPS_SHARE	3	/* they may take 1/3 of a task's time */
+#define WINDOW		(USEC / 10)	/* that is looked at, or more */
 
 /*
  * What the two stops of a call cost the task: from its entry to its exit hardly
@@ -53,15 +54,20 @@ may_rest(const struct door *d)
 }
 
 bool
-toll_is_high(const struct door *d)
+toll_check(struct door *d)
 {
 	uint64_t now = loop_now();
 	struct task *t;
 
 	TAILQ_FOREACH(t, &d->tasks, of_door) {
-		if (t->stops > d->allowed &&
-		    t->cost * STOPS_SHARE > now - t->seized)
-			return may_rest(d);
+		if (t->cost * STOPS_SHARE > now - t->counted) {
+			if (t->stops > d->allowed)
+				return may_rest(d);
+		} else if (now - t->counted > WINDOW) {
+			/* Quiet so far: what comes now is not made up for. */
+			t->counted = now;
+			t->stops = t->cost = 0;
+		}
 	}
 	return false;
 }

@@ -94,6 +94,9 @@ static void
 rest(struct pool *p, struct slot *s, uint64_t now)
 {
 	uint64_t most = last_part(p, s);
+	/* It may have been closed for long before these began. */
+	uint64_t took = min64(now - s->closed, POOL_ACTIVITY_LAST +
+	    s->stops * POOL_DOOR_STOP);
 
 	if (is_late(p, s, now))
 		return;
@@ -102,8 +105,8 @@ rest(struct pool *p, struct slot *s, uint64_t now)
 		s->stops = min64(s->stops * POOL_DOOR_MORE,
 		    POOL_DOOR_STOPS_MOST);
 	s->rested = s->connection;
-	door_go_back(p, s, min64(POOL_DOOR_REST * (now - s->closed) +
-	    POOL_DOOR_LAST, now < most ? most - now : NEVER), now);
+	door_go_back(p, s, min64(POOL_DOOR_REST * took + POOL_DOOR_LAST,
+	    now < most ? most - now : NEVER), now);
 }
 
 void

@@ -37,7 +37,8 @@
 #define POOL_DOOR_STOPS	UINT64_C(50)	/* of each task, before a rest */
 #define POOL_DOOR_MORE	4	/* times as many after each rest */
 #define POOL_DOOR_STOPS_MOST	UINT64_C(200000)
-#define POOL_DOOR_REST	3		/* times as long as it was closed */
+#define POOL_DOOR_STOP	UINT64_C(200)	/* at most for each of them */
+#define POOL_DOOR_REST	3		/* times as long as these took */
 #define POOL_DOOR_LASTS	4	/* of its time, the last: no rest */
 #define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */
 #define POOL_CANARY_LAST	UINT64_C(20000)	/* pause between its looks */

@@ -97,6 +97,21 @@ a_tired_worker_has_a_rest(void **arg)
 	bed_free(b);
 }
 
+/* It was not slowed down all the time that it was at its door. */
+static void
+a_rest_is_as_long_as_what_it_is_for(void **arg)
+{
+	struct bed *b = bed_at_door();
+
+	(void)arg;
+	b->now += 5 * USEC;
+	answer(b, DOOR_TIRED);
+	assert_did(b, "open0");
+	assert_true(bed_next(b) >= POOL_DOOR_REST * POOL_ACTIVITY_LAST);
+	assert_true(bed_next(b) < USEC / 2);
+	bed_free(b);
+}
+
 /* As long as it is at one request the same few are enough. */
 static void
 whoever_makes_many_calls_may_stop_more_often(void **arg)
@@ -157,12 +172,12 @@ nobody_has_a_rest_shortly_before_the_end(void **arg)
 	uint64_t part = bed_conf(1).stop_timeout / POOL_DOOR_LASTS;
 
 	(void)arg;
-	/* At the door for so long that its rest would go on until then. */
-	b->now += 2 * part;
+	/* So late that its rest would go on until then. */
+	b->now += 3 * part - 10 * MSEC;
 	answer(b, DOOR_TIRED);
 	assert_did(b, "open0");
-	assert_true(bed_next(b) == part);
-	b->now += part;
+	assert_true(bed_next(b) == 10 * MSEC);
+	b->now += 10 * MSEC;
 	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 2 });
 	assert_did(b, "close0");
 	answer(b, DOOR_TIRED);
@@ -437,6 +452,7 @@ main(void)
 		cmocka_unit_test(a_closed_door_is_followed_by_a_look),
 		cmocka_unit_test(a_refusal_is_remembered),
 		cmocka_unit_test(a_tired_worker_has_a_rest),
+		cmocka_unit_test(a_rest_is_as_long_as_what_it_is_for),
 		cmocka_unit_test(whoever_makes_many_calls_may_stop_more_often),
 		cmocka_unit_test(who_is_at_the_same_request_has_a_late_rest),
 		cmocka_unit_test(nobody_has_a_rest_shortly_before_the_end),
