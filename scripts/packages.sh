@@ -18,14 +18,14 @@ packages_demo='libfcgi-dev lighttpd curl'
 # For "make check" and the core of the system tests (scripts/releases.sh).
 packages_core='binutils libcmocka-dev python3 python3-pytest nginx-light
     php-cgi libfcgi-perl perl iproute2 util-linux libcap2-bin mount procps
-    mksh mandoc strace tzdata'
+    mksh mandoc strace tzdata libxml2-utils prometheus'
 
 # For scripts/check.sh. A plugin of collectd-core, which depends on no library
 # of its plugins, needs libyajl2, and the libcurl that gdb brings.
 packages_test='bmake bsdutils systemd systemd-container mmdebstrap logrotate
     spawn-fcgi psmisc sysvinit-utils multiwatch fcgiwrap libc-bin clang
     libclang-rt-dev clang-format clang-tidy cppcheck shellcheck universal-ctags
-    php-fpm supervisor uwsgi-core socat prometheus libxml2-utils tmux zsh bash
+    php-fpm supervisor uwsgi-core socat tmux zsh bash
     gdb lsof collectd-core libyajl2 monit zabbix-agent2 python3-yaml
     prometheus-phpfpm-exporter musl-tools'
 

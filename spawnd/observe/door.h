@@ -44,7 +44,7 @@ struct task {
 	bool		 interrupted;	/* and is about to stop */
 	bool		 admitted;	/* its accept is being carried out */
 	bool		 waits;		/* so is a read, or a wait for one */
-	uint64_t	 since;		/* when its call began */
+	uint64_t	 since;		/* when its call began; 0: in none */
 	uint64_t	 counted;	/* since then: */
 	uint64_t	 stops;
 	uint64_t	 cost;		/* usec that these took */
@@ -76,7 +76,7 @@ struct door {
 	pid_t		 root;		/* the worker it belongs to */
 	struct task_list tasks;
 	struct talk_list talks;
-	uint64_t	 allowed;	/* stops of each, see door_allow() */
+	uint64_t	 allowed;	/* stops of a task, see door_allow() */
 	bool		 open;		/* each task is let go at its stop */
 	bool		 broken;	/* a task could not be followed */
 	bool		 orphaned;	/* its worker is gone */
@@ -153,6 +153,8 @@ bool	 ask_seize_stop(struct door *d, int status);
 void	 refusal_note(pid_t pid, pid_t tid, int error);
 
 /* toll_linux.c: what it costs to be followed */
+/* It is counted anew. */
+void	 toll_forget(struct task *t);
 /* A call of the task has returned. */
 void	 toll_count(struct task *t);
 /*
@@ -160,6 +162,8 @@ void	 toll_count(struct task *t);
  * called every tenth of a second, or more often.
  */
 bool	 toll_check(struct door *d);
+/* Can it be left alone for a while, without harm to whom it serves? */
+bool	 toll_may_rest(const struct door *d);
 
 /* served_linux.c: which connections are between two requests */
 /* A call of the task has begun, or returned. */

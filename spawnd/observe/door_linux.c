@@ -92,6 +92,7 @@ static struct door *
 make_door(pid_t pid)
 {
 	struct door *d = find_door(pid);
+	struct task *t;
 
 	if (d == NULL) {
 		if ((d = calloc(1, sizeof(*d))) == NULL)
@@ -106,6 +107,8 @@ make_door(pid_t pid)
 		d->open = d->broken = d->answered = d->has_read = false;
 		d->drains = d->dry = d->pausing = false;
 		d->allowed = NEVER;
+		TAILQ_FOREACH(t, &d->tasks, of_door)
+			toll_forget(t);
 		d->signalled = d->heard = false;
 		d->repeats = 0;
 	}
@@ -236,7 +239,7 @@ spread_word(struct door *d)
 
 /* Follows all its tasks, as far as that is possible now. */
 static enum door_state
-check_process(struct door *d)
+check_process(struct door *d, bool may_rest)
 {
 	int tids[TASKS_MAX], i, n = proc_tasks(d->pid, tids, TASKS_MAX);
 	bool closed = true, pending = false;
@@ -246,7 +249,7 @@ check_process(struct door *d)
 		return DOOR_UNBEGUN;
 	if (n == -1)
 		return proc_is_gone() ? DOOR_CLOSING : DOOR_REFUSED;
-	if (toll_check(d))
+	if (toll_check(d) && may_rest)
 		return DOOR_TIRED;
 	for (i = 0; i < n; i++) {
 		if (task_find(tids[i]) == NULL &&
@@ -323,21 +326,28 @@ check_tree(struct door *d, bool drains)
 	enum door_state state = DOOR_CLOSED;
 	pid_t tree[TREE_MAX], root = d->pid;
 	int i, n = proc_tree(root, tree, TREE_MAX);
-	bool paused = true, polls = d->polls;
+	bool paused = true, polls = d->polls, may_rest = true;
+	uint64_t allowed = d->allowed;
 
 	if (n <= 0 || n == TREE_MAX)
 		return DOOR_REFUSED;
+	for (i = 0; i < n; i++) {
+		if ((d = find_door(tree[i])) != NULL && !d->open)
+			may_rest = may_rest && toll_may_rest(d);
+	}
+	d = find_door(root);
 	for (i = 0; i < n; i++) {
 		if (i > 0 && (d = descendant_door(tree[i])) == NULL)
 			continue;
 		d->root = root;
 		d->orphaned = false;
 		d->polls = polls;
+		d->allowed = allowed;
 		if (drains && !d->drains) {
 			d->drains = true;
 			release(d, TASK_HELD, false);
 		}
-		state = worse(state, check_process(d));
+		state = worse(state, check_process(d, may_rest));
 		paused = paused && d->pausing;
 	}
 	return state == DOOR_CLOSED && paused ? DOOR_PAUSED : state;
@@ -376,12 +386,10 @@ door_check(pid_t pid)
 void
 door_allow(pid_t pid, uint64_t stops)
 {
-	struct door *d;
+	struct door *d = find_door(pid);
 
-	RB_FOREACH(d, door_pids, &doors) {
-		if (d->root == pid)
-			d->allowed = stops;
-	}
+	if (d != NULL)
+		d->allowed = stops;
 }
 
 enum door_state

@@ -193,7 +193,7 @@ bool	 parse_is_accept(long call);
 bool	 parse_is_read(long call);
 bool	 parse_is_write(long call);
 bool	 parse_waits(long call);
-/* Is it one that can sleep for as long as somebody else likes? */
+/* Is it one of those in which most programs sleep? */
 bool	 parse_may_wait(long call);
 /* What /proc/PID/syscall says. */
 struct call parse_call(const char *text);

@@ -300,7 +300,7 @@ enum door_state door_close(pid_t pid, bool drains, bool polls, bool asks);
  */
 int	 door_ask(void);
 enum door_state door_check(pid_t pid);
-/* It is tired once a task's stops are more, and take a third of its time. */
+/* It is tired once a task's stops are more, and a third of its time; NEVER. */
 void	 door_allow(pid_t pid, uint64_t stops);
 /*
  * Sends a signal to the first process of a worker whose door is closed. It

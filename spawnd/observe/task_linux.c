@@ -67,7 +67,7 @@ task_add(struct door *d, pid_t tid)
 		return NULL;
 	t->tid = tid;
 	t->door = d;
-	t->counted = loop_now();
+	toll_forget(t);
 	RB_INSERT(task_tree, &tasks, t);
 	TAILQ_INSERT_HEAD(&d->tasks, t, of_door);
 	return t;

@@ -72,41 +72,48 @@ last_part(const struct pool *p, const struct slot *s)
 	return s->end_by > part ? s->end_by - part : 0;
 }
 
+/* Has it served the same request since its last rest? */
+static bool
+is_at_the_same(const struct slot *s)
+{
+	return s->busy && s->rested != 0 && s->begun <= s->rested;
+}
+
 /*
- * Is it too late for a rest? Not as long as it has the connection that it had
- * at the last one: without, that takes much longer.
+ * Is it too late for a rest? Not if it serves one request, the same as at the
+ * last one: without rests it would not come to an end.
  */
 static bool
 is_late(const struct pool *p, const struct slot *s, uint64_t now)
 {
-	return now >= last_part(p, s) &&
-	    (!s->busy || s->connection != s->rested);
+	return now >= last_part(p, s) && (s->several || !is_at_the_same(s));
 }
 
 static void
 push_check(struct pool *p, struct slot *s, uint64_t now)
 {
-	slot_push(p, s, POOL_DOOR_CHECK)->stops = is_late(p, s, now) ? NEVER :
-	    s->stops;
+	/* One more, for what waits, is not to hear that the socket is shut. */
+	slot_push(p, s, POOL_DOOR_CHECK)->stops = s->drain_helper ||
+	    is_late(p, s, now) ? NEVER : s->stops;
 }
 
 static void
 rest(struct pool *p, struct slot *s, uint64_t now)
 {
-	uint64_t most = last_part(p, s);
+	uint64_t last = last_part(p, s);
 	/* It may have been closed for long before these began. */
 	uint64_t took = min64(now - s->closed, POOL_ACTIVITY_LAST +
 	    s->stops * POOL_DOOR_STOP);
 
-	if (is_late(p, s, now))
+	if (s->term_sent || is_late(p, s, now))
 		return;
 	/* It was at another request last time, and makes many calls in each. */
-	if (s->rested != 0 && s->connection != s->rested)
+	if (s->rested != 0 && !is_at_the_same(s))
 		s->stops = min64(s->stops * POOL_DOOR_MORE,
 		    POOL_DOOR_STOPS_MOST);
-	s->rested = s->connection;
+	s->rested = now;
 	door_go_back(p, s, min64(POOL_DOOR_REST * took + POOL_DOOR_LAST,
-	    now < most ? most - now : NEVER), now);
+	    now < last ? last - now : POOL_ACTIVITY_LAST), now);
 }
 
 void
@@ -252,6 +259,8 @@ door_tree(struct pool *p, struct slot *s, const struct pool_event *ev,
 	door_wait_on(p, s);
 	s->connection = x->connection;
 	s->age = x->age;
+	s->begun = slot_begun(x, now);
+	s->several = x->threaded || x->is_event_loop;
 }
 
 void

@@ -79,6 +79,7 @@ retire_unseen(struct pool *p, struct slot *s, const struct pool_event *ev,
 	retire_leave(p, s, ev, now);
 	s->term_sent = s->busy = s->freeze_queued = false;
 	s->connection = s->rested = s->age = s->unknown = 0;
+	s->several = false;
 	s->owed = 0;
 	s->stops = POOL_DOOR_STOPS;
 	s->no_door = false;
@@ -262,6 +263,8 @@ found_busy(struct pool *p, struct slot *s, const struct activity *x,
 	s->unknown = 0;
 	s->connection = x->connection;
 	s->age = x->age;
+	s->begun = slot_begun(x, now);
+	s->several = x->threaded || x->is_event_loop;
 	if (s->term_sent || door_begin(p, s, now) || !drain_allows(p) ||
 	    !x->catches || x->threaded)
 		return;

@@ -116,6 +116,12 @@ slot_later(uint64_t now, uint64_t pause)
 }
 
 uint64_t
+slot_begun(const struct activity *x, uint64_t now)
+{
+	return x->age < now ? now - x->age : 0;
+}
+
+uint64_t
 slot_doubled(uint64_t first, unsigned int n, uint64_t last)
 {
 	while (n-- > 1 && first < last)

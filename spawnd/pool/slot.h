@@ -68,9 +68,11 @@ struct slot {
 	bool		 threads;	/* then: several wait in accept */
 	unsigned int	 idle_looks;	/* at an orphan that did nothing */
 	uint64_t	 connection;	/* at the last one */
-	uint64_t	 stops;		/* that it may have at its door */
-	uint64_t	 rested;	/* a connection, at its last rest */
 	uint64_t	 age;		/* of that */
+	uint64_t	 begun;		/* when that was, about */
+	bool		 several;	/* it may serve more than that one */
+	uint64_t	 stops;		/* that it may have at its door */
+	uint64_t	 rested;	/* when its last rest began, or 0 */
 	unsigned int	 owed;		/* requests, when it was signalled */
 	uint64_t	 owed_since;	/* then, less the age of the oldest */
 	uint64_t	 unknown;	/* since then; 0: it was seen last */
@@ -305,6 +307,8 @@ uint64_t slot_random(struct pool *p);
 uint64_t slot_doubled(uint64_t first, unsigned int n, uint64_t last);
 /* now + pause, at most NEVER. */
 uint64_t slot_later(uint64_t now, uint64_t pause);
+/* When the connection of that look was first seen in use. */
+uint64_t slot_begun(const struct activity *x, uint64_t now);
 
 /* pool.c */
 /* An empty slot, or NULL. */

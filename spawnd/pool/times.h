@@ -39,7 +39,7 @@
 #define POOL_DOOR_STOPS_MOST	UINT64_C(200000)
 #define POOL_DOOR_STOP	UINT64_C(200)	/* at most for each of them */
 #define POOL_DOOR_REST	3		/* times as long as these took */
-#define POOL_DOOR_LASTS	4	/* of its time, the last: no rest */
+#define POOL_DOOR_LASTS	4	/* of its time, the last: rarely a rest */
 #define POOL_HEED		(USEC / 2)	/* for a signal to be heeded */
 #define POOL_CANARY_LAST	UINT64_C(20000)	/* pause between its looks */
 #define POOL_SURGE_SHARE	4		/* of the workers, a surge */

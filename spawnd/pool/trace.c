@@ -96,7 +96,8 @@ static const struct form actions[] = {
 	[POOL_SHUT] = { .name = "shut", .whole = true },
 	[POOL_QUEUE] = { .name = "queue", .whole = true },
 	[POOL_DOOR_CLOSE] = { .name = "door_close", .flags = { "drains" } },
-	[POOL_DOOR_CHECK] = { .name = "door_check", .b = "stops" },
+	[POOL_DOOR_CHECK] = { .name = "door_check", .b = "stops",
+	    .flags = { "lasts" } },
 	[POOL_DOOR_PAUSE] = { .name = "door_pause" },
 	[POOL_DOOR_GO_ON] = { .name = "door_go_on" },
 	[POOL_DOOR_SIGNAL] = { .name = "door_signal", .b = "signal" },
@@ -379,7 +380,8 @@ trace_action(struct pool *p, const struct pool_action *a)
 		t->b = a->stops == NEVER ? 0 : (uint32_t)a->stops;
 	if (a->what == POOL_ADOPT || a->what == POOL_KILL_HOLDER)
 		t->pid = a->pid;
-	t->flags = a->whole || a->drains;
+	t->flags = a->whole || a->drains ||
+	    (a->what == POOL_DOOR_CHECK && a->stops == NEVER);
 }
 
 static void

@@ -36,7 +36,7 @@
 #define TRACE_FORMAT	1
 #define TRACE_ENTRIES	256
 #define TRACE_SNAPSHOT	3840	/* bytes; there are two */
-#define TRACE_VALUES	56	/* of an item */
+#define TRACE_VALUES	60	/* of an item */
 #define TRACE_NO_SLOT	UINT32_MAX
 #define TRACE_NO_STATE	15
 

@@ -298,8 +298,7 @@ def many(case, quick):
 def answers(pool):
     """Asks spawnd all the time, as long as the context lasts; the times that
     the answers took, in ms, and these without the time in which it, or who
-    asked, waited for a processor: no turn of its loop is longer than the
-    longest of those."""
+    asked, waited for a processor: about the longest turn of its loop."""
     found, over = SimpleNamespace(waits=[], turns=[]), threading.Event()
     if pool.manager != "spawnd":
         yield found

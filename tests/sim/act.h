@@ -323,7 +323,7 @@ static void
 answer_door(const struct pool_action *a,
     enum door_state *door)
 {
-	bool closed = true, refused = false, tired;
+	bool closed = true, refused = false, brittle = false, tired;
 	bool close = a->what == POOL_DOOR_CLOSE;
 	unsigned int slot = a->slot;
 	unsigned int i;
@@ -341,9 +341,9 @@ answer_door(const struct pool_action *a,
 			    w.now : w.now + sim_random(w.sim) % (3 * MS));
 		closed = closed && p->shut_at <= w.now;
 		refused = refused || p->untraceable;
+		brittle = brittle || p->brittle || p->is_event_loop;
 	}
-	tired = !refused && !(w.procs[slot].drains && w.shut &&
-	    w.procs[slot].brittle) &&
+	tired = !refused && !(w.procs[slot].drains && brittle) &&
 	    !w.procs[slot].term_sent && a->stops != NEVER && chance(20);
 	*door = refused ? DOOR_REFUSED : tired ? DOOR_TIRED : !closed ?
 	    DOOR_CLOSING : a->what == POOL_DOOR_PAUSE ? DOOR_PAUSED :

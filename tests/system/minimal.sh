@@ -72,7 +72,7 @@ minimal_root()
 		cat "$log" >&2
 		return 1
 	}
-	mv "$dir.new" "$dir"
+	mv "$dir.new" "$dir" || return 1
 	rm "$log"
 	exec 9>&-
 }

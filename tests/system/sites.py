@@ -176,7 +176,7 @@ defaults
 """ % (self.user, self.group) + self.text()
 
     def command(self, conf):
-        return ["/usr/sbin/haproxy", "-db", "-f", conf]
+        return ["/usr/sbin/haproxy", "-dW", "-db", "-f", conf]
 
 
 class HAProxyDeep(HAProxy):

@@ -217,7 +217,12 @@ def test_request_of_many_system_calls_is_served(spawnd, place, signo):
         c.send("many 0 0 2000000")
         h.wait_for(lambda: busy(s), 5, s.log)
         s.signal(signo)
+        assert busy(s), "the request was too short"
         assert c.receive().text.startswith("many ")
+    if signo == signal.SIGTERM:
+        assert s.wait() == 0
+    else:
+        s.wait_log("all workers are new")
     assert "lost" not in s.log()
 
 

@@ -116,20 +116,22 @@ a_rest_is_as_long_as_what_it_is_for(void **arg)
 static void
 whoever_makes_many_calls_may_stop_more_often(void **arg)
 {
-	static const uint64_t connections[] = { 1, 1, 2 };
+	/* Two of them see the first request, the third one another. */
+	static const uint64_t ages[] = { USEC, 2 * USEC, 0 };
 	struct bed *b = bed_at_door();
 	size_t i;
 
 	(void)arg;
 	for (i = 0; i < 3; i++) {
+		b->now += MSEC;
 		find(b, (struct activity){ .holds = HOLDS_BUSY,
-		    .connection = connections[i] });
+		    .connection = 1, .age = ages[i] });
 		bed_did(b);
 		bed_pass(b, bed_next(b));
 		assert_did(b, "check0");
 		answer(b, DOOR_TIRED);
 		find(b, (struct activity){ .holds = HOLDS_BUSY,
-		    .connection = connections[i] });
+		    .connection = 1, .age = ages[i] });
 	}
 	bed_did(b);
 	bed_pass(b, bed_next(b));
@@ -148,14 +150,17 @@ who_is_at_the_same_request_has_a_late_rest(void **arg)
 	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 2 });
 	answer(b, DOOR_TIRED);
 	b->now += 3 * part;
-	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 2 });
+	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 2,
+	    .age = 3 * part });
 	bed_did(b);
 	bed_pass(b, bed_next(b));
 	assert_did(b, "check0");
 	answer(b, DOOR_TIRED);
 	assert_did(b, "open0");
+	assert_true(bed_next(b) <= POOL_ACTIVITY_LAST);
 	b->now += part / 2;
-	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 3 });
+	find(b, (struct activity){ .holds = HOLDS_BUSY, .connection = 2,
+	    .age = MSEC });
 	bed_did(b);
 	bed_pass(b, bed_next(b));
 	assert_did(b, "check0+");

@@ -10,6 +10,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
+#include <pthread.h>
 #include <time.h>
 
 #include "child.h"
@@ -336,11 +337,29 @@ calls(void)
 		(void)getppid();
 }
 
-/* As a program that waits for others, half a millisecond each time. */
+static void *
+waits_beside(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+static void
+calls_beside_others(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, waits_beside, NULL) != 0)
+		_exit(1);
+	calls();
+}
+
+/* As a program that waits for others, a moment each time. */
 static void
 naps(void)
 {
-	struct timespec nap = { .tv_nsec = 500000 };
+	struct timespec nap = { .tv_nsec = 100000 };
 
 	for (;;)
 		nanosleep(&nap, NULL);
@@ -360,7 +379,11 @@ follow(void (*work)(void), bool drains, uint64_t stops)
 		child_reap(200);
 		s = door_check(child);
 	}
-	child_finish();
+	kill(child, SIGKILL);
+	while (child_ended == -1)
+		child_reap(200);
+	close(child_wakes[0]);
+	close(child_wakes[1]);
 	return s;
 }
 
@@ -372,6 +395,15 @@ who_makes_call_after_call_is_tired(void **arg)
 	assert_int_equal(follow(calls, false, 50), DOOR_TIRED);
 	assert_int_equal(follow(calls, true, 50), DOOR_TIRED);
 	assert_int_equal(follow(calls, false, NEVER), DOOR_CLOSED);
+}
+
+/* Another of its threads might hear that the socket is shut down. */
+static void
+who_drains_with_several_threads_has_no_rest(void **arg)
+{
+	(void)arg;
+	assert_int_equal(follow(calls_beside_others, false, 50), DOOR_TIRED);
+	assert_int_equal(follow(calls_beside_others, true, 50), DOOR_CLOSED);
 }
 
 static void
@@ -476,6 +508,7 @@ main(void)
 		cmocka_unit_test(an_answered_connection_is_quiet),
 		cmocka_unit_test(who_makes_call_after_call_is_tired),
 		cmocka_unit_test(who_sleeps_in_its_calls_is_not),
+		cmocka_unit_test(who_drains_with_several_threads_has_no_rest),
 		cmocka_unit_test(a_paused_event_loop_sees_its_signal),
 		cmocka_unit_test(nobody_who_was_told_waits_for_a_client),
 		cmocka_unit_test(nobody_who_was_told_reads_another_request),
