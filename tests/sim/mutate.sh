@@ -11,7 +11,7 @@
 
 set -eu
 
-seeds=300
+seeds=600
 out=$1
 cd "$(dirname "$0")/../.."
 . scripts/tally.sh
