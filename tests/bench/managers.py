@@ -270,7 +270,7 @@ def name_of(pid):
         return ""               # it has ended meanwhile
 
 
-def wait_for_load(popen, cpu=0.02, longest=5):
+def wait_for_load(popen, cpu=0.005, longest=5):
     """Until the load generator has computed for a while: requests flow."""
     deadline = time.monotonic() + longest
     while cpu_ns(popen.pid) < cpu * 1e9:
