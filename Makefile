@@ -265,8 +265,8 @@ check-container: all apps
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh scripts/container-check.sh
 
-# Before a release: lint, all system tests with sanitizers, check-musl,
-# check-releases, check-deb and check-container, then the page in a browser
+# Before a release, after check.sh --all: lint, all system tests with
+# sanitizers, check-deb and check-container, then the page in a browser
 # (chromium), a host behind each web server that is silent, and test_soak.py,
 # with so many reloads of each program and as much of the rest. With these the
 # reloads take about an hour; every program in every way, some hours: for these
@@ -274,9 +274,8 @@ check-container: all apps
 ROUNDS ?=	1000
 soak: all apps
 	@test -n "${SOAK}" || { sh scripts/lint.sh && \
-	    ${MAKE} -s check-system SANITIZE=1 && sh scripts/musl.sh && \
-	    sh scripts/releases.sh ${SUITES} && ${MAKE} -s check-deb && \
-	    ${MAKE} -s check-container; }
+	    ${MAKE} -s check-system SANITIZE=1 && \
+	    ${MAKE} -s check-deb && ${MAKE} -s check-container; }
 	@SPAWND="$$PWD/${OUT}/spawnd" APPS="$$PWD/build/apps" \
 	    sh tests/system/run.sh --soak ${ROUNDS} test_soak.py \
 	    test_status.py test_recipes.py ${SOAK}

@@ -214,10 +214,7 @@ void	 observe_reaped(pid_t pid);
 void	 observe_close(void);
 /* Does the process hold the listen socket? */
 bool	 observe_serves(pid_t pid);
-/*
- * Does a task of the worker wait in accept(2) of the listen socket, and is not
- * stopped there?
- */
+/* Does a task of the worker sleep, not stopped, in accept(2) of the socket? */
 bool	 observe_accepts(pid_t pid);
 /* Does a worker listen on a socket of its own? */
 bool	 observe_listens(pid_t pid);
@@ -300,7 +297,10 @@ enum door_state door_close(pid_t pid, bool drains, bool polls, bool asks);
  */
 int	 door_ask(void);
 enum door_state door_check(pid_t pid);
-/* It is tired once a task's stops are more, and a third of its time; NEVER. */
+/*
+ * Until its door is opened it is tired if a task was stopped more often, which
+ * took a third of its time; not with NEVER, nor once signalled.
+ */
 void	 door_allow(pid_t pid, uint64_t stops);
 /*
  * Sends a signal to the first process of a worker whose door is closed. It

@@ -257,10 +257,7 @@ door_tree(struct pool *p, struct slot *s, const struct pool_event *ev,
 		return;
 	}
 	door_wait_on(p, s);
-	s->connection = x->connection;
-	s->age = x->age;
-	s->begun = slot_begun(x, now);
-	s->several = x->threaded || x->is_event_loop;
+	slot_serves(s, x, now);
 }
 
 void

@@ -261,10 +261,7 @@ found_busy(struct pool *p, struct slot *s, const struct activity *x,
 		s->owed = 0;	/* it has answered, and serves another */
 	s->busy = true;
 	s->unknown = 0;
-	s->connection = x->connection;
-	s->age = x->age;
-	s->begun = slot_begun(x, now);
-	s->several = x->threaded || x->is_event_loop;
+	slot_serves(s, x, now);
 	if (s->term_sent || door_begin(p, s, now) || !drain_allows(p) ||
 	    !x->catches || x->threaded)
 		return;

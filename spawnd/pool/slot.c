@@ -115,10 +115,13 @@ slot_later(uint64_t now, uint64_t pause)
 	return now > NEVER - pause ? NEVER : now + pause;
 }
 
-uint64_t
-slot_begun(const struct activity *x, uint64_t now)
+void
+slot_serves(struct slot *s, const struct activity *x, uint64_t now)
 {
-	return x->age < now ? now - x->age : 0;
+	s->connection = x->connection;
+	s->age = x->age;
+	s->begun = x->age < now ? now - x->age : 0;
+	s->several = x->threaded || x->is_event_loop;
 }
 
 uint64_t

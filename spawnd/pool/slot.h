@@ -307,8 +307,8 @@ uint64_t slot_random(struct pool *p);
 uint64_t slot_doubled(uint64_t first, unsigned int n, uint64_t last);
 /* now + pause, at most NEVER. */
 uint64_t slot_later(uint64_t now, uint64_t pause);
-/* When the connection of that look was first seen in use. */
-uint64_t slot_begun(const struct activity *x, uint64_t now);
+/* A look at a busy worker has found that connection, among others perhaps. */
+void	 slot_serves(struct slot *s, const struct activity *x, uint64_t now);
 
 /* pool.c */
 /* An empty slot, or NULL. */

@@ -339,8 +339,8 @@ def ask_load(pool, over, found):
                     return
                 answer += data
             took = (time.monotonic() - began) * 1e3
-            found.waits.append(took)
             found.turns.append(took - (delayed(pool.pid) - before))
+            found.waits.append(took)
 
 
 def stop(pool, longest=90):
@@ -674,10 +674,10 @@ SCENARIOS = [
              "Start until all accept, kill -9 of all until all accept "
              "again, SIGTERM to the end of all, and what that takes of the "
              "supervisor. While all are killed once more, and while they "
-             "are stopped, spawnd is asked a command, again and again: no "
-             "turn of its loop is longer than the longest answer, without "
-             "the time in which it waited for a processor among so many that "
-             "start.",
+             "are stopped, spawnd is asked a command, again and again: "
+             "the longest answer, without the time in which both sides waited "
+             "for a processor among so many that start, is about the longest "
+             "turn of its loop.",
              many,
              c_cases(["limit", "spawnd", "multiwatch"], workers=1000), 5,
              MANY, quick=["spawnd"]),

@@ -156,3 +156,12 @@ def spawnd():
     for s in started:
         s.end()
     assert not bugs
+
+
+@pytest.fixture
+def echo(spawnd, place):
+    """A pool of the name p."""
+    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--name", "p",
+               "--", harness.app("echo"))
+    s.sock = f"{place}/sock"
+    return s

@@ -20,14 +20,6 @@ from ctl import ctl, figures, pool
 UNTRUSTED = True
 
 
-@pytest.fixture
-def echo(spawnd, place):
-    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--name", "p",
-               "--", h.app("echo"))
-    s.sock = f"{place}/sock"
-    return s
-
-
 def busy_load(echo_sock, n, query):
     clients = []
     for _ in range(n):

@@ -29,14 +29,6 @@ def php(spawnd, place):
     return pools
 
 
-@pytest.fixture
-def echo(spawnd, place):
-    s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 2, "--name", "p",
-               "--", h.app("echo"))
-    s.sock = f"{place}/sock"
-    return s
-
-
 def test_two_pools_have_to_be_told_apart(php):
     r = ctl("list")
     assert r.status == 0

@@ -16,6 +16,8 @@
 #include "child.h"
 #include "observe/skip.h"
 
+#define A_WHILE		(PATIENCE / 20)	/* in which nothing is to happen */
+
 #define ROUNDS		100
 
 static int child_socket[2];		/* its first end; ours */
@@ -365,11 +367,11 @@ naps(void)
 		nanosleep(&nap, NULL);
 }
 
-/* Follows a child for long enough, or until it is tired. */
+/* Follows a child until it is tired, or for so long. */
 static enum door_state
-follow(void (*work)(void), bool drains, uint64_t stops)
+follow(void (*work)(void), bool drains, uint64_t stops, uint64_t longest)
 {
-	uint64_t end = loop_now() + PATIENCE / 20;
+	uint64_t end = loop_now() + longest;
 	enum door_state s;
 
 	child_begin(work);
@@ -392,9 +394,9 @@ static void
 who_makes_call_after_call_is_tired(void **arg)
 {
 	(void)arg;
-	assert_int_equal(follow(calls, false, 50), DOOR_TIRED);
-	assert_int_equal(follow(calls, true, 50), DOOR_TIRED);
-	assert_int_equal(follow(calls, false, NEVER), DOOR_CLOSED);
+	assert_int_equal(follow(calls, false, 50, PATIENCE), DOOR_TIRED);
+	assert_int_equal(follow(calls, true, 50, PATIENCE), DOOR_TIRED);
+	assert_int_equal(follow(calls, false, NEVER, A_WHILE), DOOR_CLOSED);
 }
 
 /* Another of its threads might hear that the socket is shut down. */
@@ -402,15 +404,17 @@ static void
 who_drains_with_several_threads_has_no_rest(void **arg)
 {
 	(void)arg;
-	assert_int_equal(follow(calls_beside_others, false, 50), DOOR_TIRED);
-	assert_int_equal(follow(calls_beside_others, true, 50), DOOR_CLOSED);
+	assert_int_equal(follow(calls_beside_others, false, 50, PATIENCE),
+	    DOOR_TIRED);
+	assert_int_equal(follow(calls_beside_others, true, 50, A_WHILE),
+	    DOOR_CLOSED);
 }
 
 static void
 who_sleeps_in_its_calls_is_not(void **arg)
 {
 	(void)arg;
-	assert_int_equal(follow(naps, false, 50), DOOR_CLOSED);
+	assert_int_equal(follow(naps, false, 50, A_WHILE), DOOR_CLOSED);
 }
 
 /* It waits for the next request when it is told, and ends by itself. */
