@@ -48,6 +48,8 @@ struct task {
 	uint64_t	 counted;	/* since then: */
 	uint64_t	 stops;
 	uint64_t	 cost;		/* usec that these took */
+	uint64_t	 took;		/* all between entries and exits */
+	uint64_t	 delay;		/* of it and us, before; 0: unknown */
 	bool		 lingered;	/* so long that it may be ended */
 	unsigned int	 hurried;	/* so often, once it was signalled */
 	struct transfer	 transfer;

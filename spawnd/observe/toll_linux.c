@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* What it costs tasks to be followed, and whether that is too much. */
 #include <sys/queue.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "base/loop.h"
@@ -17,7 +20,7 @@ void
 toll_forget(struct task *t)
 {
 	t->counted = loop_now();
-	t->stops = t->cost = t->since = 0;
+	t->stops = t->cost = t->took = t->delay = t->since = 0;
 }
 
 /*
@@ -30,10 +33,12 @@ toll_count(struct task *t)
 {
 	bool waits = parse_may_wait(t->call) && (!parse_is_read(t->call) ||
 	    t->transfer.inode != 0);
+	uint64_t took = loop_now() - t->since;
 
-	if (t->since != 0)
-		t->cost += 2 * min64(loop_now() - t->since,
-		    waits ? STOP_WAITING : STOP_MOST);
+	if (t->since != 0) {
+		t->cost += 2 * min64(took, waits ? STOP_WAITING : STOP_MOST);
+		t->took += 2 * (waits ? min64(took, STOP_WAITING) : took);
+	}
 	t->since = 0;
 }
 
@@ -51,23 +56,60 @@ toll_may_rest(const struct door *d)
 	    (first == NULL || TAILQ_NEXT(first, of_door) == NULL)));
 }
 
+/* How long a task has waited for a processor, in usec; 0: that is unknown. */
+static uint64_t
+delay_of(pid_t pid, pid_t tid)
+{
+	char buf[64];
+	uint64_t ns;
+
+	return proc_read_task(pid, tid, "schedstat", buf, sizeof(buf)) > 0 &&
+	    sscanf(buf, "%*u %" SCNu64, &ns) == 1 ? ns / 1000 : 0;
+}
+
+/*
+ * Where many others want a processor, the task and we may wait for one at each
+ * stop, for long. Did that take too much of the time since the last look? Calls
+ * that took long for another reason do not count.
+ */
+static bool
+check_delay(struct task *t, uint64_t time)
+{
+	uint64_t before = t->delay;
+
+	t->delay = 0;
+	if (t->took * STOPS_SHARE <= time)
+		return false;
+	t->delay = delay_of(t->door->pid, t->tid) +
+	    delay_of(getpid(), getpid());
+	return before != 0 && t->delay > before &&
+	    (t->cost + t->delay - before) * STOPS_SHARE > time;
+}
+
 bool
 toll_check(struct door *d)
 {
-	uint64_t now = loop_now();
 	struct task *t;
+	uint64_t time;
+	bool many;
 
 	TAILQ_FOREACH(t, &d->tasks, of_door) {
 		/* There is nothing left of it to be slowed down. */
 		if (t->following == TASK_HELD || t->following == TASK_PAUSED)
 			continue;
-		if (t->cost * STOPS_SHARE > now - t->counted) {
-			if (t->stops > d->allowed)
+		time = loop_now() - t->counted;
+		many = t->stops > d->allowed;
+		if (t->cost * STOPS_SHARE > time) {
+			if (many)
 				return true;
-		} else if (now - t->counted > WINDOW) {
+		} else if (time > WINDOW) {
+			if (!many)
+				t->delay = 0;
+			else if (check_delay(t, time))
+				return true;
 			/* Quiet so far: what comes now is not made up for. */
-			t->counted = now;
-			t->stops = t->cost = 0;
+			t->counted = loop_now();
+			t->stops = t->cost = t->took = 0;
 		}
 	}
 	return false;

@@ -3,6 +3,7 @@
 that do and do not handle their stop signal, and the control that such a load
 loses requests when the signal is sent blindly."""
 
+import contextlib
 import os
 import re
 import signal
@@ -209,21 +210,50 @@ def test_stop_waits_for_the_requests_that_are_served(spawnd, place):
     assert "killed" not in s.log()
 
 
+# In its session, since sessions may share a processor evenly: others compute
+# beside it, on the same one.
+CROWD = """
+for i in $(seq "$2"); do
+	(sh -c 'ulimit -t 60; while :; do :; done' & echo $! >> "$1")
+done
+shift 2
+exec "$@"
+"""
+
+
+@contextlib.contextmanager
+def crowd(place, loops):
+    """How a command begins that has to share a processor with so many."""
+    with open(f"{place}/crowd", "x", encoding="ascii") as f:
+        try:
+            processor = min(os.sched_getaffinity(0))
+            yield ["taskset", "-c", str(processor), "sh", "-c", CROWD, "sh",
+                   f.name, str(loops)] if loops else []
+        finally:
+            for pid in h.read(f.name).split():
+                os.kill(int(pid), signal.SIGKILL)
+
+
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGHUP])
-def test_request_of_many_system_calls_is_served(spawnd, place, signo):
-    """Each of them takes a hundred times as long for one that is followed."""
-    s, _ = start(spawnd, place, "no handler", "-F", 1)
-    with fastcgi.Connection(f"{place}/sock") as c:
-        c.send("many 0 0 2000000")
-        h.wait_for(lambda: busy(s), 5, s.log)
-        s.signal(signo)
-        assert busy(s), "the request was too short"
-        assert c.receive().text.startswith("many ")
-    if signo == signal.SIGTERM:
-        assert s.wait() == 0
-    else:
-        s.wait_log("all workers are new")
-    assert "lost" not in s.log()
+@pytest.mark.parametrize("calls, loops", [(2000000, 0), (400000, 10)])
+def test_request_of_many_system_calls_is_served(spawnd, place, signo, calls,
+                                                loops):
+    """Each of them takes a hundred times as long for one that is followed, and
+    longer where each time both wait for a processor."""
+    with crowd(place, loops) as wrap:
+        s = spawnd("-s", f"{place}/sock", "-u", "www", "-F", 1, "--",
+                   h.app("bare"), wrap=wrap)
+        with fastcgi.Connection(f"{place}/sock") as c:
+            c.send(f"many 0 0 {calls}")
+            h.wait_for(lambda: busy(s), 5, s.log)
+            s.signal(signo)
+            assert busy(s), "the request was too short"
+            assert c.receive().text.startswith("many ")
+        if signo == signal.SIGTERM:
+            assert s.wait() == 0
+        else:
+            s.wait_log("all workers are new")
+        assert "lost" not in s.log()
 
 
 def test_worker_that_does_not_end_is_killed_and_counted(spawnd, place):

@@ -10,13 +10,8 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
-#include <pthread.h>
-#include <time.h>
-
 #include "child.h"
 #include "observe/skip.h"
-
-#define A_WHILE		(PATIENCE / 20)	/* in which nothing is to happen */
 
 #define ROUNDS		100
 
@@ -332,91 +327,6 @@ an_answered_connection_is_quiet(void **arg)
 	child_finish();
 }
 
-static void
-calls(void)
-{
-	for (;;)
-		(void)getppid();
-}
-
-static void *
-waits_beside(void *arg)
-{
-	for (;;)
-		pause();
-	return arg;
-}
-
-static void
-calls_beside_others(void)
-{
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, waits_beside, NULL) != 0)
-		_exit(1);
-	calls();
-}
-
-/* As a program that waits for others, a moment each time. */
-static void
-naps(void)
-{
-	struct timespec nap = { .tv_nsec = 100000 };
-
-	for (;;)
-		nanosleep(&nap, NULL);
-}
-
-/* Follows a child until it is tired, or for so long. */
-static enum door_state
-follow(void (*work)(void), bool drains, uint64_t stops, uint64_t longest)
-{
-	uint64_t end = loop_now() + longest;
-	enum door_state s;
-
-	child_begin(work);
-	s = door_close(child, drains, false, false);
-	door_allow(child, stops);
-	while (s != DOOR_TIRED && loop_now() < end) {
-		child_reap(200);
-		s = door_check(child);
-	}
-	kill(child, SIGKILL);
-	while (child_ended == -1)
-		child_reap(200);
-	close(child_wakes[0]);
-	close(child_wakes[1]);
-	return s;
-}
-
-/* Each of them takes a hundred times as long as without us. */
-static void
-who_makes_call_after_call_is_tired(void **arg)
-{
-	(void)arg;
-	assert_int_equal(follow(calls, false, 50, PATIENCE), DOOR_TIRED);
-	assert_int_equal(follow(calls, true, 50, PATIENCE), DOOR_TIRED);
-	assert_int_equal(follow(calls, false, NEVER, A_WHILE), DOOR_CLOSED);
-}
-
-/* Another of its threads might hear that the socket is shut down. */
-static void
-who_drains_with_several_threads_has_no_rest(void **arg)
-{
-	(void)arg;
-	assert_int_equal(follow(calls_beside_others, false, 50, PATIENCE),
-	    DOOR_TIRED);
-	assert_int_equal(follow(calls_beside_others, true, 50, A_WHILE),
-	    DOOR_CLOSED);
-}
-
-static void
-who_sleeps_in_its_calls_is_not(void **arg)
-{
-	(void)arg;
-	assert_int_equal(follow(naps, false, 50, A_WHILE), DOOR_CLOSED);
-}
-
 /* It waits for the next request when it is told, and ends by itself. */
 static void
 is_told(void (*work)(void), int kind)
@@ -510,9 +420,6 @@ main(void)
 		cmocka_unit_test(an_ignored_signal_does_not_end_a_poll),
 		cmocka_unit_test(nor_does_it_end_a_write_that_is_left_alone),
 		cmocka_unit_test(an_answered_connection_is_quiet),
-		cmocka_unit_test(who_makes_call_after_call_is_tired),
-		cmocka_unit_test(who_sleeps_in_its_calls_is_not),
-		cmocka_unit_test(who_drains_with_several_threads_has_no_rest),
 		cmocka_unit_test(a_paused_event_loop_sees_its_signal),
 		cmocka_unit_test(nobody_who_was_told_waits_for_a_client),
 		cmocka_unit_test(nobody_who_was_told_reads_another_request),
