@@ -47,7 +47,7 @@ struct stream {
 	uint64_t	 filled_at;		/* when it last was */
 	size_t		 slice;			/* bytes read in this tick */
 	uint64_t	 slice_at;		/* when that began */
-	char		 words[WORDS];		/* its last line, or "" */
+	char		*words;			/* its last line; NULL: none */
 	unsigned long	 dropped;		/* lines, not logged yet */
 	uint64_t	 logged_at;		/* when they last were */
 	TAILQ_ENTRY(stream) entry;
@@ -99,8 +99,10 @@ output_tail(void)
 const char *
 output_words(unsigned int slot, pid_t pid)
 {
-	if (by_slot[slot] != NULL && by_slot[slot]->pid == pid)
-		return by_slot[slot]->words;
+	const struct stream *s = by_slot[slot];
+
+	if (s != NULL && s->pid == pid)
+		return s->words != NULL ? s->words : "";
 	return pid == ended_pid ? ended_words : "";
 }
 
@@ -115,6 +117,9 @@ keep_words(struct stream *s, const char *line, size_t len)
 		return;		/* the one before says more */
 	if (len >= WORDS)
 		len = WORDS - 1;
+	/* Most workers never write a line. */
+	if (s->words == NULL && (s->words = malloc(WORDS)) == NULL)
+		return;
 	memcpy(s->words, line, len);
 	for (i = 0; i < len; i++) {
 		if (s->words[i] == '\0')
@@ -270,7 +275,8 @@ static void
 note_end(const struct stream *s)
 {
 	ended_pid = s->pid;
-	memcpy(ended_words, s->words, sizeof(ended_words));
+	strlcpy(ended_words, s->words != NULL ? s->words : "",
+	    sizeof(ended_words));
 }
 
 static void
@@ -289,6 +295,7 @@ stream_free(struct stream *s)
 	else
 		by_slot[s->slot] = NULL;
 	TAILQ_REMOVE(&streams, s, entry);
+	free(s->words);
 	free(s);
 }
 
