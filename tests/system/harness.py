@@ -101,7 +101,7 @@ from procfs import (LOOKER, alive, all_stats, caps, children, cpu, descendants,
                     environ, fds, forbid_call, groups, ids, kill, let_go, libc,
                     limits, link, lookers, old_calls, pidfd_getfd, read, rests,
                     serves, share, signals, stat, status, straced, switches,
-                    wait_fds, waits, zombies)
+                    user_namespaces, wait_fds, waits, zombies)
 
 # What the tests take from here, too.
 __all__ = ["Answer", "Connection", "FcgiError", "LOOKER", "Load", "all_answer",
@@ -109,7 +109,8 @@ __all__ = ["Answer", "Connection", "FcgiError", "LOOKER", "Load", "all_answer",
            "free_port", "groups", "ids", "let_go", "limits", "link", "lookers",
            "old_calls", "pass_time", "pidfd_getfd", "request",
            "request_bytes", "rests", "serves", "share", "signals", "status",
-           "straced", "switches", "wait_fds", "waits", "zombies"]
+           "straced", "switches", "user_namespaces", "wait_fds", "waits",
+           "zombies"]
 
 _top = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))

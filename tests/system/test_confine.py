@@ -423,8 +423,7 @@ sleep 60 & kill $!
 echo fine
 """
 BROKEN = ["taskset -p 1 $$", "/usr/bin/perl -e "
-          "'setpriority 0, $$, 19 or die \"$!\"'", "renice 19 $$",
-          "unshare -U true"]
+          "'setpriority 0, $$, 19 or die \"$!\"'", "renice 19 $$"]
 
 
 def run_as_worker(spawnd, place, script):
@@ -440,9 +439,18 @@ def test_tools_go_on(spawnd, place):
     assert "fine\n" in run_as_worker(spawnd, place, SHELL)
 
 
-@pytest.mark.parametrize("command", BROKEN)
-def test_what_the_manual_calls_broken_is(spawnd, place, command):
+def is_broken(spawnd, place, command):
     script = f"if {command}; then echo works; else echo broken; fi"
     assert "broken\n" in run_as_worker(spawnd, place, script)
     assert subprocess.run(["/bin/sh", "-c", command], timeout=20 * h.PATIENCE,
                           stdout=subprocess.DEVNULL).returncode == 0
+
+
+@pytest.mark.parametrize("command", BROKEN)
+def test_what_the_manual_calls_broken_is(spawnd, place, command):
+    is_broken(spawnd, place, command)
+
+
+@h.needs(h.user_namespaces)
+def test_user_namespaces_are_broken(spawnd, place):
+    is_broken(spawnd, place, "unshare -U true")

@@ -235,7 +235,7 @@ def crowd(place, loops):
 
 
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("calls, loops", [(2000000, 0), (400000, 10)])
+@pytest.mark.parametrize("calls, loops", [(8000000, 0), (1000000, 10)])
 def test_request_of_many_system_calls_is_served(spawnd, place, signo, calls,
                                                 loops):
     """Each of them takes a hundred times as long for one that is followed, and
