@@ -69,11 +69,16 @@ def pytest_collection_modifyitems(config, items):
 def lacks(item):
     """What a test cannot be without and this system does not have, or "".
 
-    PACKAGES of a module: package that a value of a parameter needs."""
+    PACKAGES of a module: package that a value of a parameter needs. A web
+    server (sites.py) needs the package of its name."""
     absent = os.environ.get("SPAWND_ABSENT", "").split()
     params = getattr(item, "callspec", None)
-    for value, package in getattr(item.module, "PACKAGES", {}).items():
-        if params and value in params.params.values() and package in absent:
+    values = list(params.params.values()) if params else []
+    needed = [package for value, package in
+              getattr(item.module, "PACKAGES", {}).items() if value in values]
+    needed += [v.program for v in values if hasattr(v, "program")]
+    for package in needed:
+        if package in absent:
             return package
     what = getattr(item.function, "needs", "/")
     if callable(what) and not what():
