@@ -123,7 +123,7 @@ allow_is_same(int fd, const struct plan *p)
 {
 	struct sock_filter *want, *have;
 	socklen_t n = 0;
-	size_t len;
+	size_t len = 0;
 	bool same;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &n) == -1)
@@ -135,10 +135,11 @@ allow_is_same(int fd, const struct plan *p)
 		return false;
 	want = calloc(FILTER_MAX, sizeof(*want));
 	have = calloc(n, sizeof(*have));
-	len = want == NULL ? 0 : filter_build(p->allow, p->nallow, want);
-	same = have != NULL && len == n && getsockopt(fd, SOL_SOCKET,
-	    SO_GET_FILTER, have, &n) == 0 && len == n &&
-	    memcmp(want, have, len * sizeof(*want)) == 0;
+	if (want != NULL)
+		len = filter_build(p->allow, p->nallow, want);
+	same = want != NULL && have != NULL && len == n &&
+	    getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, have, &n) == 0 &&
+	    len == n && memcmp(want, have, len * sizeof(*want)) == 0;
 	free(want);
 	free(have);
 	return same;
