@@ -2,6 +2,7 @@
 """Behind each web server, with the file of scripts/web for it: pages and posts
 of 2 MB are whole while the pool is reloaded all the time."""
 
+import itertools
 import os
 import signal
 import threading
@@ -17,7 +18,8 @@ from test_webservers import PATHS, WORKERS, pools   # noqa: F401, a fixture
 LONG = True
 PLAIN_ONLY = True       # what it shows is nothing that sanitizers see
 
-REQUESTS = 60           # of each kind
+REQUESTS = 60           # of each kind, or more
+RELOADS = 3             # or more; with kept connections one takes long
 CLIENTS = 2 * WORKERS
 SIZE = 2 << 20
 
@@ -55,17 +57,18 @@ class Client(threading.Thread):
 
 def reloads(pool, site, app, requests):
     """How many there were, and what became of the requests, by kind."""
-    lock, numbers = threading.Lock(), iter(range(2 * requests))
+    lock, numbers = threading.Lock(), itertools.count()
+    done, least = 0, 1 if site.keep else RELOADS
 
     def left():
         with lock:
-            return next(numbers, None)
+            number = next(numbers)
+        return number if number < 2 * requests or done < least else None
     tallies = {kind: web.Tally() for kind in ("get", "post")}
     clients = [Client(site, PATHS[app], left, tallies)
                for _ in range(CLIENTS)]
     for c in clients:
         c.start()
-    done = 0
     begun = pool.log().count("all workers are new")
     while any(c.is_alive() for c in clients):
         pool.signal(signal.SIGHUP)
@@ -84,10 +87,10 @@ def reloads(pool, site, app, requests):
 def behind(pools, server, app, requests):   # noqa: F811
     with server() as site:
         done, tallies, said = reloads(pools[app], site, app, requests)
-        assert done >= 3, said
+        assert done >= RELOADS, said
         assert sum(t.lost for t in tallies.values()) == 0, \
             (said, site.log()[-2000:], pools[app].log()[-2000:])
-        assert sum(t.sent for t in tallies.values()) == 2 * requests, said
+        assert sum(t.sent for t in tallies.values()) >= 2 * requests, said
 
 
 def behind_keeping(pools, server, app, requests):   # noqa: F811
