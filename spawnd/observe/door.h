@@ -91,6 +91,7 @@ struct door {
 	bool		 answered;	/* since the last look */
 	bool		 has_read;	/* perhaps a request, since then */
 	bool		 heard;		/* it has got that signal */
+	bool		 parted;	/* its worker had, and is gone */
 	unsigned int	 repeats;	/* so often all were told again */
 	bool		 asked;		/* door_ask(): it comes to its exec */
 	bool		 seize_stop;	/* from there until it is followed */

@@ -109,7 +109,7 @@ make_door(pid_t pid)
 		d->allowed = NEVER;
 		TAILQ_FOREACH(t, &d->tasks, of_door)
 			toll_forget(t);
-		d->signalled = d->heard = false;
+		d->signalled = d->heard = d->parted = false;
 		d->repeats = 0;
 	}
 	d->orphaned = false;
@@ -125,6 +125,27 @@ drop_door(struct door *d)
 }
 
 /*
+ * The worker that it belonged to is gone. Some pass their signal on to their
+ * children before, who served nobody then: these do not wait for a look.
+ */
+static void
+leave_behind(struct door *d)
+{
+	struct task *t, *next;
+
+	d->root = d->pid;
+	d->orphaned = true;
+	d->dry = false;
+	d->parted = d->signalled;
+	d->signalled = d->heard;
+	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next) {
+		if (d->parted && (t->following == TASK_HELD ||
+		    t->following == TASK_PAUSED) && task_is_signalled(t))
+			task_restart(t);
+	}
+}
+
+/*
  * Its process is gone. So is every task, also one that an exec of another has
  * ended without a word: its number may be somebody else's soon. Those that it
  * led are on their own.
@@ -137,11 +158,8 @@ process_went(struct door *d)
 	pid_t pid = d->pid;
 
 	RB_FOREACH(other, door_pids, &doors) {
-		if (other->root == pid && other != d) {
-			other->root = other->pid;
-			other->orphaned = true;
-			other->dry = other->signalled = false;
-		}
+		if (other->root == pid && other != d)
+			leave_behind(other);
 	}
 	d->open = false;
 	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next)

@@ -462,6 +462,18 @@ is_stop_signal(int signo)
 	    signo == SIGTTOU;
 }
 
+/*
+ * A child of a worker that was signalled gets that signal from it, with no
+ * request to serve: it need not wait for the next one.
+ */
+static void
+note_signal(struct door *d, int signo)
+{
+	if (signo == SIGTERM && (d->parted ||
+	    (d->signalled && d->pid != d->root)))
+		d->signalled = d->heard = true;
+}
+
 bool
 task_is_stop(int status)
 {
@@ -480,6 +492,8 @@ task_stopped(struct task *t, int status)
 		return;
 	}
 	t->error = 0;
+	if (event == 0)
+		note_signal(t->door, signo);
 	/*
 	 * Of one that is not traced the kernel drops the signals that it
 	 * ignores. This one comes to a stop for each, and its call is to go on.

@@ -271,8 +271,8 @@ sendable(struct client *c, int *piece)
 
 /*
  * The connection has ended (r: of recv) before any of the answer. Did the
- * worker read the request? Over TCP the word that it did not comes a moment
- * after the end.
+ * worker read the request? The word that it did not comes a moment after the
+ * end: over TCP, and where it was shut down before.
  */
 static enum fate
 ended(struct client *c, ssize_t r)
@@ -283,7 +283,7 @@ ended(struct client *c, ssize_t r)
 
 	if (r == -1)
 		return RESET;
-	if (address.ss_family != AF_UNIX && poll(&p, 1, 200) == 1)
+	if (poll(&p, 1, 200) == 1)
 		getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	return error != 0 ? RESET : ENDED;
 }

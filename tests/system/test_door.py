@@ -5,6 +5,7 @@ pool, whatever the program does with its stop signal."""
 import errno
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -20,6 +21,7 @@ WORKERS = 3
 CLIENTS = 4 * WORKERS
 SECONDS = 300           # or until it is interrupted
 RELOADS = 3
+ROUNDS = 3
 SCRIPT = h.source("php/load.php")
 PROGRAMS = {
     "bare": ([h.app("bare")], None),            # has no handler
@@ -111,6 +113,32 @@ def test_command_of_a_request_is_left_alone(spawnd, place, way):
     else:
         h.wait_for(lambda: h.stat(leader) is None, 10, s.log)
         assert ctl.figures("door")["count"]["lost"] == "0"
+
+
+def test_child_that_was_told_serves_no_more(spawnd):
+    """The children of php-cgi -C would read one request more of a connection
+    that is kept, and end as soon as they have written its answer, which TCP
+    then throws away."""
+    where = ("127.0.0.1", 9078)
+    env = {"SCRIPT_FILENAME": SCRIPT, "REDIRECT_STATUS": "200"}
+    s = spawnd("--name", "door", "-p", where[1], "-u", "www", "-F", 1, "-C",
+               2, "--keep-idle", 1, "--", "/usr/bin/php-cgi", "-n")
+    for n in range(1, ROUNDS + 1):
+        (leader,) = s.workers()
+        with h.Connection(where) as c:
+            c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            child = int(c.request("a 0 0", params=env,
+                                  keep=True).text.split()[1])
+            s.signal(signal.SIGHUP)
+            h.wait_for(lambda: h.stat(leader) is None, 20, s.log, pause=0)
+            c.send("b 0 0", b"x" * 300000, env, keep=True)
+            h.wait_for(lambda: c._write() or h.stat(child) is None, 20, s.log)
+            try:
+                c.receive()
+            except h.FcgiError:
+                assert c.buf == b"", f"cut in round {n}"
+        h.wait_for(lambda: s.log().count("all workers are new") == n, 20,
+                   s.log)
 
 
 def test_nobody_has_to_wait_for_an_idle_moment(start):
