@@ -92,6 +92,7 @@ struct door {
 	bool		 has_read;	/* perhaps a request, since then */
 	bool		 heard;		/* it has got that signal */
 	bool		 parted;	/* its worker had, and is gone */
+	bool		 fresh;		/* something was read since then */
 	unsigned int	 repeats;	/* so often all were told again */
 	bool		 asked;		/* door_ask(): it comes to its exec */
 	bool		 seize_stop;	/* from there until it is followed */
@@ -188,8 +189,11 @@ bool	 served_lingers(const struct task *t);
 bool	 served_is_vain(const struct task *t);
 /* Is there nothing that its client has not got, or it has not read? */
 bool	 served_is_received(const struct task *t);
-/* Has the client sent nothing that it would read? */
-bool	 served_is_empty(const struct task *t);
+/*
+ * It would read from a connection, and was signalled between two requests of
+ * it. Has none begun since? What comes now is left unread, as above.
+ */
+bool	 served_is_between(const struct task *t);
 /* Is the answer the last thing that the process did on that connection? */
 bool	 served_is_over(const struct door *d, uint64_t inode);
 void	 served_forget(struct door *d);

@@ -109,7 +109,7 @@ make_door(pid_t pid)
 		d->allowed = NEVER;
 		TAILQ_FOREACH(t, &d->tasks, of_door)
 			toll_forget(t);
-		d->signalled = d->heard = d->parted = false;
+		d->signalled = d->heard = d->parted = d->fresh = false;
 		d->repeats = 0;
 	}
 	d->orphaned = false;
@@ -250,7 +250,7 @@ spread_word(struct door *d)
 	d->heard = true;
 	TAILQ_FOREACH_SAFE(t, &d->tasks, of_door, next) {
 		if (t->following == TASK_HELD || (t->following == TASK_PAUSED &&
-		    served_reads(t) && served_is_empty(t)))
+		    served_reads(t) && served_is_between(t)))
 			(void)task_hears(t);
 	}
 }

@@ -20,7 +20,7 @@
 #define TREE_MAX	256	/* processes of a worker */
 #define TASKS_MAX	2048	/* tasks, of all of them */
 #define FDS_MAX		4096	/* descriptors of a process */
-#define SOCKETS_MAX	256	/* sockets of a process, or of all */
+#define SOCKETS_MAX	1024	/* sockets of a process, or of all */
 #define WAITS_MAX	64	/* tasks that wait for descriptors */
 
 /* A task that waits for some of its descriptors. */

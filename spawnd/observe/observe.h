@@ -202,7 +202,7 @@ void	 observe_waiting(bool half_open, struct queue *q);
  * counted with `busy`, as that is expensive on a host with many sockets.
  */
 void	 observe_load(bool busy, struct load *l);
-#define CHILDREN_MAX	4096	/* no more of our own are looked at */
+#define CHILDREN_MAX	16384	/* no more of our own are looked at */
 /*
  * Fills list with the pids of our own children, at most n, without the looker.
  * Returns how many, or -1 if they cannot be seen.

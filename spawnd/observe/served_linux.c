@@ -223,6 +223,7 @@ served_exit(struct task *t, const struct ptrace_syscall_info *i)
 	    find_talk(t->door, x.inode);
 	/* Of a socket that it only reads from no more is to be known. */
 	t->door->has_read |= talk == NULL && !x.writes;
+	t->door->fresh |= talk == NULL && !x.writes && t->door->signalled;
 	if (talk != NULL)
 		talk->fresh |= t->door->signalled;
 	if (talk == NULL || talk->shut || (!x.writes && talk->ended &&
@@ -257,14 +258,24 @@ served_reads(const struct task *t)
 	return talk != NULL ? !talk->shut : is_connection(t, inode);
 }
 
-bool
-served_is_empty(const struct task *t)
+static bool
+is_empty(const struct task *t)
 {
 	uint64_t inode = t->transfer.inode;
 	struct accepted what;
 
 	return diag_accepted(t->door->pid, &inode, 1, &what) == 1 &&
 	    !what.unread;
+}
+
+bool
+served_is_between(const struct task *t)
+{
+	const struct talk *talk = find_talk(t->door, t->transfer.inode);
+
+	if (talk != NULL && talk->fresh)
+		return talk->ended && is_empty(t);
+	return talk != NULL || !t->door->fresh || is_empty(t);
 }
 
 /* One that was reset is in no table any more. */

@@ -321,7 +321,7 @@ waits_in_vain(struct task *t)
 	t->lingered = false;
 	return t->waits && t->door->signalled && (served_lingers(t) ?
 	    lingered || served_is_vain(t) :
-	    t->door->heard && served_reads(t) && served_is_empty(t));
+	    t->door->heard && served_reads(t) && served_is_between(t));
 }
 
 /*

@@ -39,8 +39,8 @@ PROGRAMS = {
 BRIEF = ["bare", "libfcgi", "events", "children", "go"]
 
 
-def load(where, ms, script):
-    argv = [h.app("load"), where, str(CLIENTS), str(SECONDS), str(ms), "100"]
+def load(where, ms, script, clients=CLIENTS):
+    argv = [h.app("load"), where, str(clients), str(SECONDS), str(ms), "100"]
     return subprocess.Popen(argv + ([script] if script else []),
                             stdout=subprocess.PIPE, text=True)
 
@@ -152,6 +152,18 @@ def test_nobody_has_to_wait_for_an_idle_moment(start):
     r = end(popen)
     assert r["failed"] == 0, r
     assert ctl.figures("door")["count"]["lost"] == "0"
+
+
+def test_hundreds_of_requests_at_a_time_are_no_riddle(start):
+    """And longer than the second for which what is unknown is waited for."""
+    s = start("go", "-F", 1)
+    popen = load(s.sock, 1500, None, clients=1000)
+    h.wait_for(lambda: int(ctl.figures("door")["connections"]["now"]) >=
+               1000, 20, "the load has begun")
+    reload(s, 1)
+    r = end(popen)
+    assert r["failed"] == 0, (r, s.log())
+    assert ctl.figures("door")["count"]["killed"] == "0", s.log()
 
 
 @pytest.mark.parametrize("after", ["close", "told"])

@@ -321,6 +321,13 @@ sleeps_with_a_crowd(void)
 static void
 has_sockets(int n)
 {
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == -1)
+		_exit(1);
+	l.rlim_cur = l.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &l) == -1)
+		_exit(1);
 	while (n-- > 0) {
 		if (socket(AF_UNIX, SOCK_DGRAM, 0) == -1)
 			_exit(1);
@@ -331,13 +338,13 @@ has_sockets(int n)
 static void
 has_few_sockets(void)
 {
-	has_sockets(200);
+	has_sockets(SOCKETS_MAX - 50);
 }
 
 static void
 has_too_many_sockets(void)
 {
-	has_sockets(300);
+	has_sockets(SOCKETS_MAX + 50);
 }
 
 /* Ours */
