@@ -463,14 +463,16 @@ is_stop_signal(int signo)
 }
 
 /*
- * A child of a worker that was signalled gets that signal from it, with no
- * request to serve: it need not wait for the next one.
+ * The only task of a worker that was signalled has got that, or one of its
+ * children from it, with no request to serve: it need not wait for the next.
  */
 static void
 note_signal(struct door *d, int signo)
 {
+	bool alone = TAILQ_NEXT(TAILQ_FIRST(&d->tasks), of_door) == NULL;
+
 	if (signo == SIGTERM && (d->parted ||
-	    (d->signalled && d->pid != d->root)))
+	    (d->signalled && (alone || d->pid != d->root))))
 		d->signalled = d->heard = true;
 }
 

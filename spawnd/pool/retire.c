@@ -351,9 +351,13 @@ activity_found(struct pool *p, struct slot *s, const struct activity *x,
 	}
 	s->unknown = s->owed = 0;
 	s->busy = false;
-	/* The signal would reach one thread while others, or it, accept. */
-	if ((x->needs_door || s->threads || x->is_event_loop) &&
-	    !s->term_sent && door_begin(p, s, now))
+	/*
+	 * The signal would reach one thread while others, or it, accept. Or it
+	 * would read one request more of its connection.
+	 */
+	if ((x->needs_door || s->threads || x->is_event_loop ||
+	    x->holds == HOLDS_QUIET) && !s->term_sent &&
+	    door_begin(p, s, now))
 		return;
 	if (s->term_sent && !x->sleeping) {
 		stop_again(p, s, x, now);
