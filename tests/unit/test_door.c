@@ -228,6 +228,24 @@ whoever_comes_back_to_its_door_is_killed(void **arg)
 	bed_free(b);
 }
 
+/* Stopped, told and continued, it could read one request more. */
+static void
+who_keeps_a_connection_goes_behind_its_door(void **arg)
+{
+	struct bed *b = bed_at_door();
+
+	(void)arg;
+	answer(b, DOOR_TIRED);
+	assert_did(b, "open0");
+	assert_state(b, 0, SLOT_RETIRING);
+	b->now += bed_next(b);
+	find(b, (struct activity){ .holds = HOLDS_QUIET, .sleeping = true,
+	    .connection = 1 });
+	assert_did(b, "close0");
+	assert_state(b, 0, SLOT_DOOR);
+	bed_free(b);
+}
+
 /* Its clients do not wait for a task that cannot be paused. */
 static void
 a_pause_that_takes_long_ends(void **arg)
@@ -457,6 +475,7 @@ main(void)
 		cmocka_unit_test(a_closed_door_is_followed_by_a_look),
 		cmocka_unit_test(a_refusal_is_remembered),
 		cmocka_unit_test(a_tired_worker_has_a_rest),
+		cmocka_unit_test(who_keeps_a_connection_goes_behind_its_door),
 		cmocka_unit_test(a_rest_is_as_long_as_what_it_is_for),
 		cmocka_unit_test(whoever_makes_many_calls_may_stop_more_often),
 		cmocka_unit_test(who_is_at_the_same_request_has_a_late_rest),
