@@ -124,8 +124,8 @@ def test_child_that_was_told_serves_no_more(spawnd):
     s = spawnd("--name", "door", "-p", where[1], "-u", "www", "-F", 1, "-C",
                2, "--keep-idle", 1, "--", "/usr/bin/php-cgi", "-n")
     for n in range(1, ROUNDS + 1):
-        h.wait_for(lambda: s.log().count("all workers are new") == n - 1, 20,
-                   s.log)
+        h.wait_for(lambda: s.log().count("all workers are new") == n - 1 and
+                   len(s.workers()) == 1, 20, s.log)
         (leader,) = s.workers()
         with h.Connection(where) as c:
             c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
